@@ -1,0 +1,49 @@
+# Every target does its own set-up: it needs a Rust toolchain and Python >= 3.11, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
+
+.PHONY: demo test lint bench wheel train clean
+
+demo: $(VENV)/demo.ready
+	$(BIN)/coolfusion demo
+
+# The core without Python, then everything else; skipped tests print why.
+test: $(VENV)/test.ready
+	cargo test --release --quiet
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.ready
+	cargo clippy --release --all-targets --features python -- -D warnings
+	$(BIN)/ruff check python tests benches training
+	$(BIN)/mypy python/coolfusion
+	$(BIN)/python -m mypy.stubtest coolfusion._core
+
+bench: $(VENV)/test.ready
+	$(BIN)/python benches/bench_tokenizers.py
+
+wheel: $(VENV)/python.ready
+	$(BIN)/maturin build --release --locked --out dist
+
+# Trains the embedded models again from their seeds; hours.
+train: $(VENV)/test.ready
+	$(BIN)/python training/train.py
+
+$(VENV)/python.ready:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip 'maturin>=1.9.4,<2'
+	touch $@
+
+# `develop` installs the Python sources in place; only Rust changes need it again.
+$(VENV)/demo.ready: $(VENV)/python.ready pyproject.toml $(RUST)
+	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf
+	touch $@
+
+$(VENV)/test.ready: $(VENV)/python.ready pyproject.toml $(RUST)
+	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf,test
+	touch $@ $(VENV)/demo.ready
+
+clean:
+	rm -rf $(VENV) dist target

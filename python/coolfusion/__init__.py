@@ -1,0 +1,99 @@
+"""Several language models write one text together, and text crosses from one tokenizer to another byte for byte.
+
+>>> import coolfusion as cf
+>>> import coolfusion.toy
+>>> tok = coolfusion.toy.tokenizer()
+>>> tok.word_boundaries("the cat sat")
+[3, 7]
+
+The primitives (:class:`Tokenizer`, :class:`StreamDecoder`, :class:`StreamEncoder`, :class:`Segmenter`) need nothing but
+this package; the fusion loop on real models needs ``pip install coolfusion[hf]``. Definitions and invariants stand in
+``docs/design.md``. Importing this package imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from coolfusion._core import (
+    Edit,
+    Segment,
+    Segmenter,
+    StreamDecoder,
+    StreamEncoder,
+    Tokenizer,
+    __version__,
+    common_boundaries,
+)
+from coolfusion.errors import (
+    ArgumentError,
+    CoolFusionError,
+    EmptyPromptError,
+    FusionError,
+    ModelError,
+    NoCandidateError,
+    NoModelsError,
+    TextError,
+    TokenizerError,
+    TokenizerFileError,
+    UnknownTokenError,
+    UnrepresentableTextError,
+    UnsupportedTokenizerError,
+)
+
+if TYPE_CHECKING:
+    from coolfusion.fusion import Fusion
+    from coolfusion.records import Candidate, Output, Score, Step
+
+__all__ = [
+    "ArgumentError",
+    "Candidate",
+    "CoolFusionError",
+    "Edit",
+    "EmptyPromptError",
+    "Fusion",
+    "FusionError",
+    "ModelError",
+    "NoCandidateError",
+    "NoModelsError",
+    "Output",
+    "Score",
+    "Segment",
+    "Segmenter",
+    "Step",
+    "StreamDecoder",
+    "StreamEncoder",
+    "TextError",
+    "Tokenizer",
+    "TokenizerError",
+    "TokenizerFileError",
+    "UnknownTokenError",
+    "UnrepresentableTextError",
+    "UnsupportedTokenizerError",
+    "__version__",
+    "common_boundaries",
+]
+
+# Loaded on first use, so that the primitives stay as quick to import as they are.
+_LAZY = {
+    "Candidate": "coolfusion.records",
+    "Fusion": "coolfusion.fusion",
+    "Output": "coolfusion.records",
+    "Score": "coolfusion.records",
+    "Step": "coolfusion.records",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the names of the fusion loop when they are first asked for."""
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Lists the public names, the lazy ones included."""
+    return sorted(set(globals()) | set(_LAZY))

@@ -1,0 +1,22 @@
+"""`python -m coolfusion` and the command `coolfusion`: finds the command line, or says what to install for it."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line with the process's arguments."""
+    try:
+        import rich  # noqa: F401 - the test is whether they can be imported
+        import typer  # noqa: F401
+    except ImportError as err:
+        print(f"coolfusion: the command line needs {err.name}: pip install 'coolfusion[hf]'", file=sys.stderr)
+        raise SystemExit(2) from err
+    from coolfusion.cli import run
+
+    run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

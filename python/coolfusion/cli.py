@@ -1,0 +1,190 @@
+"""The command line: parse, call the library, print. No logic of its own.
+
+Text goes to stdout, everything about it to stderr. Errors of the library are one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from importlib.resources import as_file, files
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import coolfusion
+from coolfusion.errors import CoolFusionError, ModelError
+from coolfusion.fusion import Fusion
+from coolfusion.records import Candidate, Output, Score, Step, to_jsonable
+from coolfusion.scoring import perplexity
+
+COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+DEMO_PROMPTS = (
+    "Once upon a time",
+    "Question: Tom has 3 apples. He buys 4 more. How many apples does Tom have? Answer:",
+    "Puzzle: How do you spell fox? Answer:",
+)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one command; an error of the library is one line on stderr and exit code 2."""
+    try:
+        app(spread_models(arguments), prog_name="coolfusion")
+    except CoolFusionError as err:
+        print(f"error: {err}", file=sys.stderr)
+        raise SystemExit(2) from err
+
+
+def spread_models(arguments: Sequence[str]) -> list[str]:
+    """Write `--models A B` as `--models A --models B`, which is what the parser understands."""
+    spread: list[str] = []
+    taking = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            taking = argument == "--models"
+            if not taking:
+                spread.append(argument)
+        elif taking:
+            spread += ["--models", argument]
+        else:
+            spread.append(argument)
+    return spread
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Several language models write one text."""
+    if version:
+        print(coolfusion.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def generate(
+    models: Annotated[list[str], typer.Option(help="Model directories or hub names; several may follow.")],
+    prompt: Annotated[str, typer.Option(help="The text to continue.")],
+    max_new_tokens: Annotated[int, typer.Option(help="Budget of each model, in its own tokens.")] = 64,
+    stop: Annotated[list[str] | None, typer.Option(help="A text to stop before; may be repeated.")] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Also let each model write alone, and choose.")] = False,
+    device: Annotated[str | None, typer.Option(help="A torch device; the first GPU if there is one.")] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
+) -> None:
+    """Continue a prompt with several models."""
+    console = Console(stderr=True)
+    console.print(f"loading {len(models)} models: {' '.join(Path(name).name for name in models)}", style="dim")
+    fusion = Fusion.from_pretrained(models, device=device, dtype=dtype)
+    begun = perf_counter()
+    if as_json or rerank:
+        with console.status("writing"):
+            output = fusion.generate(prompt, max_new_tokens, stop_strings=stop or (), rerank=rerank)
+        print(json.dumps(to_jsonable(output), ensure_ascii=False, allow_nan=False) if as_json else output.text)
+    else:
+        output = _stream(fusion, prompt, max_new_tokens, stop or (), console)
+    console.print(_summary(output, perf_counter() - begun), style="dim", markup=False)
+
+
+@app.command()
+def demo(max_new_tokens: Annotated[int, typer.Option(help="Budget of each model, in its own tokens.")] = 48) -> None:
+    """Let the three models of this package write together, and show who wrote which word."""
+    _one_thread()
+    console = Console()
+    with ExitStack() as stack:
+        root = stack.enter_context(as_file(files("coolfusion") / "embedded"))
+        folders = sorted(path.parent for path in root.glob("*/config.json"))
+        if not folders:
+            raise ModelError(f"{root}: no embedded models; expected folders with a config.json")
+        fusion = Fusion.from_pretrained(folders, device="cpu", dtype="float32")
+    names = Text("models: ")
+    for number, member in enumerate(fusion.members):
+        about = member.model.describe()
+        names.append(f"{member.name} ({about['kind']}, {member.tokenizer.vocab_size} tokens)  ", _colour(number))
+    console.print(names)
+    for prompt in DEMO_PROMPTS:
+        begun = perf_counter()
+        console.print(Text(f"\n{prompt}", "bold"))
+        generation = fusion.stream(prompt, max_new_tokens)
+        for step in generation:
+            console.print(_explain(step, fusion))
+        line = Text(prompt, "bold")
+        for step in generation.output.steps:
+            line.append(step.text, _colour(*step.candidates[step.winner].members))
+        console.print(line)
+        console.print(_summary(generation.output, perf_counter() - begun), style="dim", markup=False)
+
+
+@app.command()
+def describe(path: Annotated[str, typer.Argument(help="A tokenizer file, a directory or a hub name.")]) -> None:
+    """Print what the load probe of a tokenizer found, as JSON."""
+    load = coolfusion.Tokenizer.from_file if Path(path).is_file() else coolfusion.Tokenizer.from_pretrained
+    print(json.dumps(load(path).describe(), ensure_ascii=False, indent=2))
+
+
+def _one_thread() -> None:
+    """Threads cost more than they bring in matrices as small as the demo's."""
+    with suppress(ImportError):  # said better where the models are loaded
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def _stream(fusion: Fusion, prompt: str, max_new_tokens: int, stops: Sequence[str], console: Console) -> Output:
+    """Print the text as it comes; a counter on stderr where stdout is not the terminal that shows it."""
+    generation = fusion.stream(prompt, max_new_tokens, stop_strings=stops)
+    counting = console.is_terminal and not sys.stdout.isatty()
+    with ExitStack() as stack:
+        stack.callback(print, flush=True)  # ends the line, also after an error
+        status = stack.enter_context(console.status("writing")) if counting else None
+        for step in generation:
+            print(step.text, end="", flush=True)
+            if status is not None:
+                status.update(f"{step.index + 1} steps, {len(generation.output.text)} characters")
+    return generation.output
+
+
+def _summary(output: Output, seconds: float) -> str:
+    passes = [sum(step.members[j].forward_passes for step in output.steps) for j in range(len(output.members))]
+    parts = [f"{len(output.steps)} steps in {seconds:.2f} s", f"finish: {output.finish_reason}"]
+    if output.continuations:
+        names = [member.name for member in output.members]
+        parts.append(f"best: {output.author if output.author == 'fusion' else names[output.author]}")
+    for member, n_passes in zip(output.members, passes, strict=True):
+        cut = f", {member.dropped_context} dropped from its context" if member.dropped_context else ""
+        parts.append(f"{member.name}: {len(member.token_ids)} tokens, {n_passes} passes{cut}")
+    return " | ".join(parts)
+
+
+def _explain(step: Step, fusion: Fusion) -> Text:
+    """One line: the winner, then every candidate with its proposers and its perplexity under each member."""
+    line = Text("  ")
+    winner = step.candidates[step.winner]
+    line.append(f"{_shown(winner):<16}", f"bold {_colour(*winner.members)}")
+    order = sorted(range(len(step.candidates)), key=lambda i: step.values[i])
+    for i in order:
+        candidate, scores = step.candidates[i], step.scores[i]
+        by = "+".join(fusion.members[j].name for j in candidate.members)
+        line.append(f" {_shown(candidate)}", _colour(*candidate.members))
+        line.append(f" by {by} [{' '.join(_priced(score) for score in scores)}]", "dim")
+    return line
+
+
+def _shown(candidate: Candidate) -> str:
+    return "END" if candidate.end else repr(candidate.text)[1:-1].replace(" ", "·")
+
+
+def _priced(score: Score) -> str:
+    value = perplexity(score)
+    return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
+
+
+def _colour(*members: int) -> str:
+    """A colour for one author, white for several."""
+    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else "white"

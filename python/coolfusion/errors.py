@@ -1,0 +1,100 @@
+"""The exceptions that coolfusion raises on purpose.
+
+::
+
+    CoolFusionError
+    ├── ArgumentError             (also ValueError)   an argument outside its range
+    ├── TextError                 (also ValueError)   bytes that are not UTF-8, lone surrogates
+    ├── TokenizerError
+    │   ├── TokenizerFileError    a missing, broken or unknown tokenizer file
+    │   ├── UnsupportedTokenizerError   an object or definition that cannot be run here
+    │   ├── UnknownTokenError     (also LookupError)  a token id that the vocabulary does not hold
+    │   └── UnrepresentableTextError    a text that a tokenizer cannot say
+    ├── ModelError                a model that cannot be loaded or run
+    └── FusionError
+        ├── NoModelsError         nothing to fuse
+        ├── EmptyPromptError      a member has nothing to start from
+        └── NoCandidateError      no candidate can be said by every member
+
+The classes above ``ModelError`` are raised by the Rust core as well as by Python; every message names the value, the
+position and what was expected. A ``FusionError`` raised after generation began carries what was written so far in
+``partial``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "ArgumentError",
+    "CoolFusionError",
+    "EmptyPromptError",
+    "FusionError",
+    "ModelError",
+    "NoCandidateError",
+    "NoModelsError",
+    "TextError",
+    "TokenizerError",
+    "TokenizerFileError",
+    "UnknownTokenError",
+    "UnrepresentableTextError",
+    "UnsupportedTokenizerError",
+]
+
+
+class CoolFusionError(Exception):
+    """Root of all errors that coolfusion raises on purpose.
+
+    Attributes:
+        partial: what was already written when the error came (an ``Output``), or None.
+    """
+
+    partial: Any = None
+
+
+class ArgumentError(CoolFusionError, ValueError):
+    """An argument is outside its range."""
+
+
+class TextError(CoolFusionError, ValueError):
+    """A text is not valid Unicode: bytes that are not UTF-8, or a lone surrogate in a ``str``."""
+
+
+class TokenizerError(CoolFusionError):
+    """A tokenizer cannot be loaded or cannot do what was asked."""
+
+
+class TokenizerFileError(TokenizerError):
+    """A tokenizer file is missing, broken or of an unknown kind."""
+
+
+class UnsupportedTokenizerError(TokenizerError):
+    """An object or a definition that cannot be used as a tokenizer here."""
+
+
+class UnknownTokenError(TokenizerError, LookupError):
+    """A token id is not in the vocabulary."""
+
+
+class UnrepresentableTextError(TokenizerError):
+    """A tokenizer cannot say a text: decoding its encoding gives other bytes."""
+
+
+class ModelError(CoolFusionError):
+    """A model cannot be loaded, or answered with something that cannot be used."""
+
+
+class FusionError(CoolFusionError):
+    """A fusion cannot start or cannot go on."""
+
+
+class NoModelsError(FusionError):
+    """There is no model to fuse."""
+
+
+class EmptyPromptError(FusionError):
+    """The prompt is empty and a member has no token to start from."""
+
+
+class NoCandidateError(FusionError):
+    """No candidate can be said by every member."""

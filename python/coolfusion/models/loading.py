@@ -1,0 +1,188 @@
+"""From names to runners and tokenizers through transformers, refusing what is wrong before anything heavy is read.
+
+Local directories are checked first, all of them, so that a typing error in the third name does not cost the loading
+of the first two. Weights are read from safetensors only: a pickle can run code and is never opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coolfusion.errors import ArgumentError, ModelError
+from coolfusion.models.huggingface import HuggingFaceModel, configured_end_ids
+
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+INSTALL = "pip install 'coolfusion[hf]'"
+
+
+class Loaded(NamedTuple):
+    """A model ready to be a member.
+
+    Attributes:
+        model: the runner.
+        tokenizer: the transformers tokenizer.
+        prefix_ids: the ids that the tokenizer puts in front of a text, such as BOS.
+    """
+
+    model: HuggingFaceModel
+    tokenizer: Any
+    prefix_ids: tuple[int, ...]
+
+
+def load_models(
+    names: Sequence[str | Path],
+    *,
+    device: str | Sequence[str] | None = None,
+    dtype: str | Any = "auto",
+    trust_remote_code: bool = False,
+) -> list[Loaded]:
+    """Load causal models and their tokenizers.
+
+    A name that stands twice is read once: the two runners share the weights, not the context.
+
+    Args:
+        names: local directories or hub names.
+        device: a torch device for all or one for each; None takes the first GPU if there is one, else the CPU.
+        dtype: "auto" (as the checkpoint says), a torch dtype or its name.
+        trust_remote_code: whether code that comes with a model may run.
+
+    Raises:
+        ModelError: a name is no directory with config.json and safetensors weights, or cannot be loaded.
+        ArgumentError: an unknown device or dtype.
+    """
+    checked = [check_model_name(name) for name in names]
+    torch = _import_torch()
+    devices = _check_devices(device, len(checked), torch)
+    torch_dtype = _check_dtype(dtype, torch)
+    shared: dict[tuple[str, str], tuple[Any, Any]] = {}
+    loaded = []
+    with _quiet_transformers():
+        for name, place in zip(checked, devices, strict=True):
+            if (name, place) not in shared:
+                shared[name, place] = _load_one(name, place, torch_dtype, trust_remote_code)
+            module, tokenizer = shared[name, place]
+            label = Path(name).name
+            ends = sorted(_end_ids(module, tokenizer))
+            loaded.append(Loaded(HuggingFaceModel(module, name=label, end_ids=ends), tokenizer, _prefix_ids(tokenizer)))
+    return loaded
+
+
+def check_model_name(name: str | Path) -> str:
+    """The name, if it is a complete local model directory or may be a hub name.
+
+    Raises:
+        ModelError: what is missing, and what was expected.
+    """
+    path, text = Path(name), str(name)
+    if path.exists() and not path.is_dir():
+        raise ModelError(f"{text}: a file; expected a directory with config.json and *.safetensors")
+    if not path.is_dir():
+        # "models/x" may be a hub name, unless there is a folder "models" here.
+        beside_others = path.parent != Path() and path.parent.is_dir()
+        if isinstance(name, Path) or beside_others or text.startswith((".", "~")) or not HUB_NAME.fullmatch(text):
+            raise ModelError(f"{text}: no such directory; expected one with config.json and *.safetensors")
+        return text
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path}: no config.json; expected a transformers model directory")
+    for file in (path / "config.json", path / "tokenizer.json"):
+        try:
+            json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except ValueError as err:
+            raise ModelError(f"{file}: not JSON: {err}") from err
+    if not any(path.glob("*.safetensors")):
+        pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
+        if pickles:
+            raise ModelError(
+                f"{path}: weights only as a pickle ({pickles[0]}), which can run code and is not opened; "
+                "convert them to safetensors (model.save_pretrained(dir, safe_serialization=True))"
+            )
+        raise ModelError(f"{path}: no weights; expected *.safetensors")
+    return str(path)
+
+
+def _import_torch() -> Any:
+    try:
+        import torch
+        import transformers  # noqa: F401 - the test is whether it can be imported
+    except ImportError as err:
+        raise ModelError(f"loading models needs torch and transformers: {INSTALL} ({err})") from err
+    return torch
+
+
+def _check_devices(device: str | Sequence[str] | None, count: int, torch: Any) -> list[str]:
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    places = [device] * count if not isinstance(device, list | tuple) else list(device)
+    if len(places) != count:
+        raise ArgumentError(f"{len(places)} devices for {count} models; expected one, or one for each")
+    for place in places:
+        try:
+            torch.empty(0, device=place)
+        except (RuntimeError, AssertionError, TypeError) as err:  # torch: unknown, not compiled in, not a device
+            reason = str(err).splitlines()[0]
+            raise ArgumentError(f"device {place!r} cannot be used: {reason}") from err
+    return [str(place) for place in places]
+
+
+def _check_dtype(dtype: Any, torch: Any) -> Any:
+    if dtype is None or dtype == "auto":
+        return "auto"
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ArgumentError(
+            f"dtype {dtype!r} is unknown; expected 'auto', 'float32', 'bfloat16', 'float16' or 'float64'"
+        )
+    return found
+
+
+def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    # transformers, safetensors and the hub have no common root; each of these means that the files do not load.
+    failures = (OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError, SafetensorError)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        module: Any = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+        return module.to(device).eval(), tokenizer
+    except failures as err:
+        raise ModelError(f"{name}: cannot be loaded: {type(err).__name__}: {err}") from err
+
+
+def _end_ids(module: Any, tokenizer: Any) -> set[int]:
+    own = getattr(tokenizer, "eos_token_id", None)
+    return configured_end_ids(module) | ({own} if isinstance(own, int) else set())
+
+
+def _prefix_ids(tokenizer: Any) -> tuple[int, ...]:
+    """What stands in front of a text that is encoded with special tokens; an EOS behind it does not belong there."""
+    with_special = list(tokenizer("a")["input_ids"])
+    text = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    starts = range(len(with_special) - len(text) + 1)
+    at = next((i for i in starts if with_special[i : i + len(text)] == text), 0)
+    return tuple(with_special[:at])
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Loading without transformers' progress bars and notes on stderr; what was set before is set again."""
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

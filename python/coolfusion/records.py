@@ -1,0 +1,208 @@
+"""What a fusion leaves behind: plain values, no behaviour that touches a model.
+
+Every decision of the loop is a pure function of these records, so a run can be explained, checked or decided again
+by another rule without a model. Probabilities are natural logarithms in float64; token counts are tokens of the member
+that is named; spans are half-open. Definitions: docs/design.md, "score", "candidate", "END".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, NamedTuple
+
+FinishReason = Literal["end", "length", "stop"]
+RejectionReason = Literal["lossy", "vocabulary", "budget", "limit", "invalid", "empty", "numbers"]
+Author = int | Literal["fusion"]
+
+
+class Score(NamedTuple):
+    """What one member says of one candidate, given the member's own context.
+
+    Only the candidate counts, never the context (arXiv 2407.19807, section 3.2: PPL_u(s) over the tokens of s).
+
+    Attributes:
+        logprob: sum of ln p over the candidate's tokens, in nats; for END the ln of the member's whole END set.
+        n_tokens: number of tokens of this member in the sum; END is one event and counts as one.
+        n_bytes: UTF-8 bytes of the candidate; 0 for END.
+        boundary_logprob: ln p that a word ends here; None while no schedule measures it.
+    """
+
+    logprob: float
+    n_tokens: int
+    n_bytes: int = 0
+    boundary_logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A text that may come next, or END.
+
+    Attributes:
+        text: the segment, "" for END.
+        end: True for END, the one candidate without text.
+        members: who proposed it, increasing member numbers.
+        token_ids: under each member, the ids that are scored and would be committed; () for END.
+        forced: under each member, whether the ids stop or start inside a canonical token (a *forced cut*).
+    """
+
+    text: str
+    end: bool
+    members: tuple[int, ...]
+    token_ids: tuple[tuple[int, ...], ...]
+    forced: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A proposal that was listed but neither scored nor selected.
+
+    Attributes:
+        text: what was proposed; holds U+FFFD where `reason` is "invalid", and is "" where it is "numbers".
+        members: who proposed it.
+        member: the member that cannot take it (or that could not propose).
+        reason: "lossy" (no tokens of `member` say the text), "vocabulary" (a token without a row in the model),
+            "budget" (more tokens than are left), "limit" (longer than the model's positions), "invalid" (bytes that
+            are no UTF-8), "empty" (tokens without any text), "numbers" (the model's logits are not numbers).
+        detail: one sentence with the values.
+    """
+
+    text: str
+    members: tuple[int, ...]
+    member: int
+    reason: RejectionReason
+    detail: str
+
+
+class Seconds(NamedTuple):
+    """Wall-clock seconds of one step, by phase."""
+
+    propose: float
+    evaluate: float
+    select: float
+    commit: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStep:
+    """What one step cost one member, and under which context its scores hold.
+
+    Attributes:
+        context: half-open range of positions in prompt_ids + token_ids that was the context of every score of this
+            step; scores can be computed again from it without any cache.
+        forward_passes: calls of the model.
+        tokens_processed: tokens that went through those calls.
+        forced_cut: whether the committed ids are a forced cut.
+    """
+
+    context: tuple[int, int]
+    forward_passes: int
+    tokens_processed: int
+    forced_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One round of the loop: who proposed what, how it was scored, what was committed.
+
+    Attributes:
+        index: number of the step, from 0.
+        text: the text that this step adds to the output. It is the winner's text unless stop strings are given:
+            then a tail that could begin a stop string is held back until a later step shows that it does not.
+        winner: index into `candidates`.
+        candidates: the admissible ones, in the order of their bytes (END first).
+        scores: scores[i][j] is candidate i under member j.
+        values: the selection rule's value of each candidate; the least wins.
+        excluded: members whose scores are not numbers; their column was left out of the selection.
+        rejected: proposals that could not be scored or committed.
+        members: costs and contexts, one per member.
+        seconds: wall-clock times by phase.
+    """
+
+    index: int
+    text: str
+    winner: int
+    candidates: tuple[Candidate, ...]
+    scores: tuple[tuple[Score, ...], ...]
+    values: tuple[float, ...]
+    excluded: tuple[int, ...]
+    rejected: tuple[Rejection, ...]
+    members: tuple[MemberStep, ...]
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class MemberOutput:
+    """What one member holds at the end.
+
+    Attributes:
+        name: the model's name, as it stands in messages.
+        prompt_ids: the prompt in the member's own ids, with what its tokenizer puts in front.
+        token_ids: the committed ids, never rewritten. END is an event and leaves no id.
+        dropped_context: tokens at the left of prompt_ids + token_ids that were no longer context at the end.
+        forced_cuts: number of segments whose ids are a forced cut.
+    """
+
+    name: str
+    prompt_ids: list[int]
+    token_ids: list[int]
+    dropped_context: int
+    forced_cuts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """One whole continuation in a rerank.
+
+    Attributes:
+        author: "fusion", or the number of the member that wrote it alone.
+        text: the continuation.
+        finish_reason: how its author stopped.
+        scores: one per member, over the whole continuation; () if it was rejected.
+        value: the selection rule's value; the least wins; inf if it was rejected.
+        rejected: why it was not scored, or None.
+        context_cuts: under each member, how often the context had to be cut at the left to score it.
+    """
+
+    author: Author
+    text: str
+    finish_reason: FinishReason
+    scores: tuple[Score, ...] = ()
+    value: float = float("inf")
+    rejected: Rejection | None = None
+    context_cuts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a generation wrote.
+
+    Attributes:
+        text: the text; equal to the step texts in a row, unless a rerank chose another continuation.
+        steps: the steps of the fused text.
+        finish_reason: "end" (END won), "length" (no candidate fits the budget), "stop" (a stop string); None while
+            the generation is unfinished, as in `error.partial`.
+        members: the members' ids for the fused text.
+        rejected: the proposals of a last round that could commit nothing, and why.
+        author: "fusion", or the member whose own continuation a rerank chose.
+        continuations: all k + 1 continuations of a rerank, the fused one first; () without one.
+    """
+
+    text: str
+    steps: tuple[Step, ...]
+    finish_reason: FinishReason | None
+    members: tuple[MemberOutput, ...]
+    rejected: tuple[Rejection, ...] = ()
+    author: Author = "fusion"
+    continuations: tuple[Continuation, ...] = field(default=())
+
+
+def to_jsonable(value: Any) -> Any:
+    """A record as dicts, lists, strings and numbers that strict JSON can hold; nan and infinities become null."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: to_jsonable(each) for name, each in value._asdict().items()}
+    if is_dataclass(value):
+        return {each.name: to_jsonable(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, list | tuple):
+        return [to_jsonable(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,164 @@
+//! Word boundaries: where they are, in four ways that must agree, and which several tokenizers share.
+//!
+//! Definitions in docs/design.md: a *word boundary* stands before white space, is a cut of the canonical encoding, and is
+//! settled. The four methods are the paper's three and our own; they differ in how they find the token cut, not in what
+//! a boundary is.
+
+use crate::engine::Certificate;
+use crate::error::{Error, Result};
+use crate::token::{Place, Token, TokenId};
+use crate::tokenizer::Tokenizer;
+use std::str::FromStr;
+
+/// How the cuts of the canonical encoding are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// What the load probe picked.
+    Auto,
+    /// By the bytes of the vocabulary and the pre-token rule.
+    Bytes,
+    /// Where the pre-token number changes (the paper's way for LLaMA-3).
+    WordIds,
+    /// By the offsets of the tokens (the paper's way for LLaMA-2).
+    Offsets,
+    /// By appending tokens until decoding and encoding again gives the same (the paper's way for others).
+    Decode,
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "auto" => Self::Auto,
+            "bytes" => Self::Bytes,
+            "word_ids" => Self::WordIds,
+            "offsets" => Self::Offsets,
+            "decode" => Self::Decode,
+            _ => {
+                return Err(Error::Argument {
+                    name: "method",
+                    value: format!("{name:?}"),
+                    expected: "\"auto\", \"bytes\", \"word_ids\", \"offsets\" or \"decode\"".into(),
+                })
+            }
+        })
+    }
+}
+
+/// Whether white space begins at byte `at` of `text`: Unicode `White_Space` on the right, something else on the left.
+pub(crate) fn stands_before_space(text: &str, at: usize) -> bool {
+    let right = text.get(at..).and_then(|t| t.chars().next());
+    let left = text.get(..at).and_then(|t| t.chars().next_back());
+    right.is_some_and(char::is_whitespace) && left.is_some_and(|c| !c.is_whitespace())
+}
+
+/// Positions where no token of `tokens` stands on both sides.
+pub(crate) struct TokenCuts(Vec<bool>);
+
+impl TokenCuts {
+    pub(crate) fn new(tokens: &[Token], length: usize) -> Self {
+        let mut free = vec![true; length + 1];
+        for token in tokens {
+            for inside in free.iter_mut().take(token.end.min(length + 1)).skip(token.start + 1) {
+                *inside = false;
+            }
+        }
+        Self(free)
+    }
+
+    pub(crate) fn contains(&self, at: usize) -> bool {
+        self.0.get(at).copied().unwrap_or(false)
+    }
+}
+
+/// The number of tokens before the cut at byte `at`.
+pub(crate) fn tokens_before(tokens: &[Token], at: usize) -> usize {
+    tokens.partition_point(|t| t.start < at)
+}
+
+/// The word boundaries of `text`: interior byte positions, ascending.
+///
+/// # Errors
+/// As [`Tokenizer::encode`]. Complexity: O(text); `Decode` encodes every prefix: O(text²), it is there to compare with.
+pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Result<Vec<usize>> {
+    let mut candidates: Vec<usize> =
+        text.char_indices().map(|(at, _)| at).filter(|&at| stands_before_space(text, at)).collect();
+    if candidates.is_empty() {
+        return Ok(candidates);
+    }
+    let tokens = tokenizer.encode(text, Place::Start)?;
+    let cuts = TokenCuts::new(&tokens, text.len());
+    candidates.retain(|&at| cuts.contains(at));
+    match method {
+        // `Auto` names the method for `describe()`; bytes and offsets find the same cuts from the same spans.
+        Method::Auto | Method::Bytes | Method::Offsets => {}
+        Method::WordIds => candidates.retain(|&at| {
+            let before = tokens_before(&tokens, at);
+            before > 0 && before < tokens.len() && tokens[before - 1].word != tokens[before].word
+        }),
+        Method::Decode => {
+            let reversible = reversible_prefixes(tokenizer, &tokens, text)?;
+            candidates.retain(|at| reversible.binary_search(at).is_ok());
+        }
+    }
+    retain_stable(tokenizer, text, &tokens, &mut candidates)?;
+    Ok(candidates)
+}
+
+/// Keeps the cuts that are settled; where there is no certificate, those whose prefix encodes to the same tokens.
+fn retain_stable(tokenizer: &Tokenizer, text: &str, tokens: &[Token], cuts: &mut Vec<usize>) -> Result<()> {
+    if tokenizer.certificate() == Certificate::None {
+        let mut kept = Vec::with_capacity(cuts.len());
+        for &at in cuts.iter() {
+            let prefix = tokenizer.encode(&text[..at], Place::Start)?;
+            let same = prefix.len() <= tokens.len() && prefix.iter().zip(tokens).all(|(a, b)| a.id == b.id);
+            if same && prefix.len() == tokens_before(tokens, at) {
+                kept.push(at);
+            }
+        }
+        *cuts = kept;
+        return Ok(());
+    }
+    let settled = tokenizer.settled(text, Place::Start)?;
+    cuts.retain(|at| settled.binary_search(at).is_ok());
+    Ok(())
+}
+
+/// Ends of the token prefixes that decode to a prefix of the text and encode to themselves again.
+fn reversible_prefixes(tokenizer: &Tokenizer, tokens: &[Token], text: &str) -> Result<Vec<usize>> {
+    let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
+    let mut ends = Vec::new();
+    for count in 1..ids.len() {
+        let bytes = tokenizer.decode_bytes(&ids[..count], Place::Start)?;
+        let Ok(prefix) = std::str::from_utf8(&bytes) else { continue };
+        if !text.starts_with(prefix) || !stands_before_space(text, prefix.len()) {
+            continue;
+        }
+        let again = tokenizer.encode(prefix, Place::Start)?;
+        if again.iter().map(|t| t.id).eq(ids[..count].iter().copied()) {
+            ends.push(prefix.len());
+        }
+    }
+    ends.dedup();
+    Ok(ends)
+}
+
+/// The word boundaries that all `tokenizers` have in `text`; the order of the tokenizers does not matter.
+///
+/// # Errors
+/// `Argument` without tokenizers; as [`word_boundaries`].
+pub fn common_boundaries<'a>(
+    tokenizers: impl IntoIterator<Item = &'a Tokenizer>,
+    text: &str,
+) -> Result<Vec<usize>> {
+    let mut common: Option<Vec<usize>> = None;
+    for tokenizer in tokenizers {
+        let own = word_boundaries(tokenizer, text, Method::Auto)?;
+        common = Some(match common {
+            None => own,
+            Some(all) => all.into_iter().filter(|at| own.binary_search(at).is_ok()).collect(),
+        });
+    }
+    common.ok_or_else(|| Error::Argument { name: "tokenizers", value: "[]".into(), expected: "at least one tokenizer".into() })
+}

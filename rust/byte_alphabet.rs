@@ -1,0 +1,54 @@
+//! GPT-2's printable stand-ins for the 256 bytes.
+//!
+//! Source: Radford et al. 2019 (`bytes_to_unicode`); the vocabularies of all byte-level tokenizers are written in it.
+
+/// The stand-in of each byte: itself where it is a visible Latin-1 character, else the next of U+0100, U+0101, ...
+#[must_use]
+pub fn characters() -> [char; 256] {
+    let mut table = ['\0'; 256];
+    let mut next = 0x100;
+    for byte in 0..=255u8 {
+        let visible = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+        table[usize::from(byte)] = if visible {
+            char::from(byte)
+        } else {
+            next += 1;
+            char::from_u32(next - 1).unwrap_or('\0')
+        };
+    }
+    table
+}
+
+/// The byte that `c` stands for.
+#[must_use]
+pub fn byte(c: char) -> Option<u8> {
+    let code = c as u32;
+    match code {
+        0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => u8::try_from(code).ok(),
+        0x100..=0x120 => u8::try_from(code - 0x100).ok(),
+        0x121..=0x142 => u8::try_from(code - 0x121 + 0x7F).ok(),
+        0x143 => Some(0xAD),
+        _ => None,
+    }
+}
+
+/// The bytes that a vocabulary entry stands for, if every character of it is of this alphabet.
+#[must_use]
+pub fn bytes(entry: &str) -> Option<Vec<u8>> {
+    entry.chars().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_bijection() {
+        let table = characters();
+        for b in 0..=255u8 {
+            assert_eq!(byte(table[usize::from(b)]), Some(b));
+        }
+        assert_eq!(table[usize::from(b' ')], 'Ġ');
+        assert_eq!(table[usize::from(b'\n')], 'Ċ');
+    }
+}

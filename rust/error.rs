@@ -1,0 +1,91 @@
+//! The one error type of the core: every variant says the value, the position and what was expected.
+
+use thiserror::Error;
+
+/// The result of every fallible call of the core.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong in the core; positions are bytes from the start of the text that was passed in.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// A file cannot be read, or is not of the format that its name or content promises.
+    #[error("{path}: {reason}")]
+    File {
+        /// The path as it was given.
+        path: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A tokenizer definition is broken or uses a stage that nobody here can run.
+    #[error("tokenizer definition, {stage}: {reason}")]
+    Definition {
+        /// The part of the definition: `model`, `pre_tokenizer`, ...
+        stage: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A token id that the vocabulary does not hold.
+    #[error("token id {id} at position {position} is not in the vocabulary: expected one of the ids below {vocab_size} that are in use")]
+    UnknownToken {
+        /// The id.
+        id: u32,
+        /// Its index in the list that was passed in.
+        position: usize,
+        /// One past the largest id.
+        vocab_size: usize,
+    },
+    /// A token whose bytes could not be found out (a wrapped tokenizer that shows it only inside others).
+    #[error("token id {id} has no bytes of its own that this tokenizer would tell: {reason}")]
+    NoTokenBytes {
+        /// The id.
+        id: u32,
+        /// What was tried.
+        reason: String,
+    },
+    /// A text that the tokenizer cannot say: decoding its encoding gives other bytes.
+    #[error("the tokenizer {tokenizer} cannot represent the text: at byte {position} {text:?} does not come back from its tokens ({reason})")]
+    Unrepresentable {
+        /// The name of the tokenizer.
+        tokenizer: String,
+        /// First byte that differs.
+        position: usize,
+        /// The text there, at most a few characters.
+        text: String,
+        /// What comes back instead.
+        reason: String,
+    },
+    /// Bytes that are not UTF-8.
+    #[error("byte {position} of the text is not valid UTF-8: {reason}")]
+    InvalidText {
+        /// First offending byte.
+        position: usize,
+        /// What is there.
+        reason: String,
+    },
+    /// An argument outside its range.
+    #[error("{name} is {value}: expected {expected}")]
+    Argument {
+        /// Its name.
+        name: &'static str,
+        /// The value as it was given.
+        value: String,
+        /// What would have been right.
+        expected: String,
+    },
+    /// A wrapped tokenizer failed inside one of its own calls.
+    #[error("the wrapped tokenizer failed in {call}: {reason}")]
+    Foreign {
+        /// The call.
+        call: &'static str,
+        /// Its own words.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// A definition error in a few words.
+    pub fn definition(stage: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Definition { stage: stage.into(), reason: reason.into() }
+    }
+}

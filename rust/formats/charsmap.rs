@@ -1,0 +1,139 @@
+//! SentencePiece's `precompiled_charsmap`: rewriting rules in a double array, and the longest rule at a position.
+//!
+//! The blob is `<u32 size of the trie in bytes><trie: u32 units><replacements, each ended by NUL>`, all little-endian;
+//! the trie is a Darts double array (<https://github.com/s-yata/darts-clone>) whose values are offsets into the
+//! replacements. SentencePiece takes the longest rule that matches at the current byte, writes its replacement, goes on
+//! behind the match, and copies one character where no rule matches. The `tokenizers` crate instead works grapheme by
+//! grapheme with the *shortest* rule, which gives other text for CRLF, stacked combining marks and joiners.
+
+use crate::error::{Error, Result};
+
+/// The rules of one model.
+#[derive(Clone, Debug)]
+pub struct Charsmap {
+    units: Vec<u32>,
+    replacements: Vec<u8>,
+}
+
+impl Charsmap {
+    /// Reads the blob. Costs its length; every unit is checked when it is used, so a broken trie only fails to match.
+    ///
+    /// # Errors
+    /// [`Error::Definition`] if the sizes do not fit, or the replacements are not UTF-8.
+    pub fn new(blob: &[u8]) -> Result<Self> {
+        let broken = |reason: String| Error::definition("normalizer", format!("precompiled_charsmap: {reason}"));
+        let Some((size, rest)) = blob.split_first_chunk::<4>() else {
+            return Err(broken(format!("{} bytes, expected at least 4", blob.len())));
+        };
+        let size = u32::from_le_bytes(*size) as usize;
+        if size > rest.len() || size % 4 != 0 {
+            return Err(broken(format!("a trie of {size} bytes, but {} bytes are there", rest.len())));
+        }
+        let (trie, replacements) = rest.split_at(size);
+        if let Err(error) = std::str::from_utf8(replacements) {
+            return Err(broken(format!("replacements are not UTF-8: {error}")));
+        }
+        let units = trie.chunks_exact(4).map(|unit| unit.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)));
+        Ok(Self { units: units.collect(), replacements: replacements.to_vec() })
+    }
+
+    /// The longest rule that matches at the start of `text`: (bytes that it replaces, replacement).
+    ///
+    /// None means that one character is copied as it is. Costs the length of the longest key that `text` begins like,
+    /// a few dozen bytes at most, whatever the length of `text`.
+    pub fn longest_prefix(&self, text: &str) -> Option<(usize, &str)> {
+        self.longest_match(text.as_bytes()).and_then(|(length, at)| {
+            // A rule that ends inside a character can only come from a broken file.
+            let replacement = self.replacements.get(at..)?.split(|byte| *byte == 0).next()?;
+            text.is_char_boundary(length).then_some((length, std::str::from_utf8(replacement).ok()?))
+        })
+    }
+
+    /// The whole text rewritten, from left to right. Costs O(length).
+    pub fn normalize(&self, text: &str) -> String {
+        let mut output = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let length = match self.longest_prefix(rest) {
+                Some((length, replacement)) => {
+                    output.push_str(replacement);
+                    length
+                }
+                None => {
+                    output.push(first);
+                    first.len_utf8()
+                }
+            };
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        output
+    }
+
+    /// (length of the key, its value) for the longest key that `bytes` begins with.
+    fn longest_match(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        let mut longest = None;
+        let mut node = offset(*self.units.first()?);
+        for (index, byte) in bytes.iter().enumerate() {
+            node ^= usize::from(*byte);
+            let unit = *self.units.get(node)?;
+            // A value's unit has bit 31 set, so it is never taken for the label 0.
+            if unit & 0x8000_00ff != u32::from(*byte) {
+                break;
+            }
+            node ^= offset(unit);
+            if unit >> 8 & 1 == 1 {
+                let value = *self.units.get(node)? & 0x7fff_ffff;
+                longest = Some((index + 1, value as usize));
+            }
+        }
+        longest
+    }
+}
+
+/// Where the children of a unit stand, relative to it (darts-clone, `DoubleArrayUnit::offset`).
+fn offset(unit: u32) -> usize {
+    ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A double array for the keys "a" -> "X" and "ab" -> "" built by hand: node n's child by byte b stands at n ^ b.
+    fn blob() -> Vec<u8> {
+        let mut units = vec![0_u32; 1024];
+        units[0] = 256 << 10;
+        units[256 ^ 0x61] = 0x61 | 1 << 8 | ((512 ^ 256 ^ 0x61) << 10);
+        units[512] = 0x8000_0000;
+        units[512 ^ 0x62] = 0x62 | 1 << 8 | ((768 ^ 512 ^ 0x62) << 10);
+        units[768] = 0x8000_0000 | 2;
+        let mut blob = 4096_u32.to_le_bytes().to_vec();
+        blob.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
+        blob.extend(b"X\0\0");
+        blob
+    }
+
+    #[test]
+    fn the_longest_rule_wins_and_other_characters_are_copied() {
+        let charsmap = Charsmap::new(&blob()).unwrap();
+        assert_eq!(charsmap.longest_prefix("aé"), Some((1, "X")));
+        assert_eq!(charsmap.longest_prefix("abc"), Some((2, "")));
+        assert_eq!(charsmap.longest_prefix("é"), None);
+        assert_eq!(charsmap.normalize("éa abba\0"), "éX bX\0");
+    }
+
+    #[test]
+    fn broken_blobs_are_errors_or_do_not_match() {
+        for (blob, words) in [
+            (&b"\x01"[..], "1 bytes, expected at least 4"),
+            (b"\x08\0\0\0abcd", "a trie of 8 bytes, but 4 bytes are there"),
+            (b"\0\0\0\0\xff\0", "not UTF-8"),
+        ] {
+            let error = Charsmap::new(blob).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        assert_eq!(Charsmap::new(b"\0\0\0\0").unwrap().normalize("ab"), "ab");
+        assert_eq!(Charsmap::new(b"\x04\0\0\0\xff\xff\xff\x7f").unwrap().normalize("ab"), "ab");
+    }
+}

@@ -1,0 +1,62 @@
+//! Tokenizer files that are not `tokenizer.json`, turned into a definition of that shape.
+//!
+//! Everything behind this module reads one form only, the JSON object of Hugging Face's `tokenizer.json` (`normalizer`,
+//! `pre_tokenizer`, `model`, `decoder`, `added_tokens`). What that form cannot say stands under the key `coolfusion`,
+//! which other readers ignore:
+//!
+//! * `source_format`: `sentencepiece` or `tiktoken`; `notes`: sentences for the user;
+//! * `merge_ranks`: one rank per entry of `model.merges`, equal where the original lets the leftmost pair win a tie
+//!   (the position in the list cannot say that two merges are equally good);
+//! * `whole_words`: ids that a pre-token gets when it is exactly that piece (frozen user-defined symbols);
+//! * `unmatchable`: ids that text never gives, even if it spells them (control, unknown and byte pieces);
+//! * `exact_charsmap`: the `Precompiled` normalizer replaces the longest matching prefix at each position
+//!   ([`charsmap::Charsmap`]), not grapheme by grapheme as the `tokenizers` crate does.
+
+pub mod charsmap;
+mod model_proto;
+mod protobuf;
+pub mod sentencepiece;
+pub mod tiktoken;
+
+use serde_json::{json, Value};
+
+use crate::error::{Error, Result};
+
+/// The definition in the bytes of any tokenizer file: `tokenizer.json`, SentencePiece `.model`, or tiktoken ranks.
+///
+/// The content decides, as a file called `tokenizer.model` may hold either of the last two. `source` is the path as the
+/// user gave it; `pattern` is the split pattern that a file of tiktoken ranks does not hold, and may be None for the
+/// files that [`tiktoken::known_pattern`] knows by name.
+///
+/// # Errors
+/// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for what nobody here can run.
+pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Value> {
+    let file_error = |reason: String| Error::File { path: source.to_owned(), reason };
+    if bytes.is_empty() {
+        return Err(file_error("the file is empty, expected a tokenizer.json, a SentencePiece model or tiktoken ranks".into()));
+    }
+    let json_text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    if json_text.starts_with(b"{") {
+        let value: Value = serde_json::from_slice(json_text).map_err(|error| file_error(format!("broken JSON: {error}")))?;
+        return match value.get("model") {
+            Some(Value::Object(_)) => Ok(value),
+            _ => Err(file_error("a JSON object without `model`, expected a tokenizer.json".into())),
+        };
+    }
+    if tiktoken::looks_like_ranks(bytes) {
+        let ranks = tiktoken::parse(bytes, source)?;
+        let pattern = pattern.or_else(|| tiktoken::known_pattern(source, &ranks)).ok_or_else(|| {
+            file_error("tiktoken ranks do not hold the split pattern: expected it in the argument `pattern`".into())
+        })?;
+        return tiktoken::definition(&ranks, pattern, &[], source);
+    }
+    sentencepiece::definition(bytes, source)
+}
+
+/// One entry of `added_tokens`.
+fn added_token(id: usize, content: &str, special: bool) -> Value {
+    json!({
+        "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        "special": special,
+    })
+}

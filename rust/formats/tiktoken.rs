@@ -1,0 +1,189 @@
+//! Files of tiktoken ranks (`*.tiktoken`, LLaMA-3's and GLM-4's `tokenizer.model`) as tokenizer definitions.
+//!
+//! A file holds one token per line, `base64 rank`, and nothing else: neither the split pattern nor the special tokens.
+//! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is, and
+//! otherwise merges the adjacent pair whose concatenation has the lowest rank, the leftmost of equals.
+
+use std::collections::{HashMap, HashSet};
+
+use base64::{engine::general_purpose::STANDARD, Engine};
+use serde_json::{json, Value};
+
+use super::added_token;
+use crate::error::{Error, Result};
+
+/// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
+const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// `cl100k_base` of `tiktoken_ext/openai_public.py`, in its first form without possessive quantifiers.
+const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// `o200k_base` of `tiktoken_ext/openai_public.py`.
+const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Whether the first lines are ranks. A file called `tokenizer.model` may be a SentencePiece model as well.
+pub fn looks_like_ranks(bytes: &[u8]) -> bool {
+    let first = bytes.split(|byte| *byte == b'\n').map(trim).find(|line| !line.is_empty());
+    // A SentencePiece model begins with 0x0A, the key of its first piece, which is an empty line here; what follows
+    // holds the length and type of that piece, bytes that no base64 has.
+    first.is_some_and(|line| line.len() < 1 << 16 && rank_line(line).is_ok())
+}
+
+/// The tokens and ranks of a file, in its order. Costs O(length).
+///
+/// # Errors
+/// [`Error::File`] with the number of the first line that is not `base64 rank`, or that repeats a token or a rank.
+pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<(Vec<u8>, u32)>> {
+    let mut ranks = Vec::new();
+    let (mut tokens, mut numbers) = (HashSet::new(), HashSet::new());
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = trim(line);
+        if line.is_empty() {
+            continue;
+        }
+        let entry = rank_line(line).and_then(|(token, rank)| {
+            if !numbers.insert(rank) {
+                return Err(format!("rank {rank} for the second time"));
+            }
+            match tokens.insert(token.clone()) {
+                true => Ok((token, rank)),
+                false => Err(format!("token {:?} for the second time", String::from_utf8_lossy(&token))),
+            }
+        });
+        let entry = entry.map_err(|reason| Error::File {
+            path: source.to_owned(),
+            reason: format!("line {}: {reason}, expected tiktoken ranks (`base64 rank`)", index + 1),
+        })?;
+        ranks.push(entry);
+    }
+    if ranks.is_empty() {
+        return Err(Error::File { path: source.to_owned(), reason: "no lines, expected tiktoken ranks".to_owned() });
+    }
+    Ok(ranks)
+}
+
+/// The split pattern of a file that OpenAI published, known by its name and by the number of its ranks.
+///
+/// `name` may be a path; any extension is ignored. For all other files the pattern must come from the caller, as the
+/// ranks say nothing about it.
+pub fn known_pattern(name: &str, ranks: &[(Vec<u8>, u32)]) -> Option<&'static str> {
+    let file = name.rsplit(['/', '\\']).next()?;
+    match (file.split('.').next()?, ranks.len()) {
+        ("r50k_base", 50_256) | ("p50k_base", 50_280) => Some(R50K),
+        ("cl100k_base", 100_256) => Some(CL100K),
+        ("o200k_base", 199_998) => Some(O200K),
+        _ => None,
+    }
+}
+
+/// The definition of the byte-level BPE tokenizer that `ranks` and `pattern` make.
+///
+/// Costs O(b) look-ups for b bytes in all tokens: each token is looked up at each split.
+///
+/// # Errors
+/// [`Error::Definition`] if a token or an id comes twice, or a token is empty.
+pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, u32)], source: &str) -> Result<Value> {
+    check(ranks, specials)?;
+    let alphabet = byte_alphabet();
+    let key = |token: &[u8]| -> String { token.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect() };
+    let known: HashMap<&[u8], u32> = ranks.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
+    let mut merges: Vec<(u32, &[u8], &[u8])> = Vec::new();
+    for (token, rank) in ranks {
+        for cut in 1..token.len() {
+            let (left, right) = token.split_at(cut);
+            if known.contains_key(left) && known.contains_key(right) {
+                merges.push((*rank, left, right));
+            }
+        }
+    }
+    merges.sort();
+    let mut notes = Vec::new();
+    let missing = (0..=u8::MAX).filter(|byte| !known.contains_key([*byte].as_slice())).count();
+    if missing > 0 {
+        notes.push(format!("{missing} of the 256 bytes are no tokens: texts that need them cannot be encoded"));
+    }
+    let vocab: serde_json::Map<String, Value> = ranks.iter().map(|(token, rank)| (key(token), json!(rank))).collect();
+    let pairs: Vec<Value> = merges.iter().map(|(_, left, right)| json!([key(left), key(right)])).collect();
+    // Both splits of a token have its rank, so that the leftmost wins: `   ` is ` ` + `  ` or `  ` + ` `.
+    let merge_ranks: Vec<u32> = merges.iter().map(|(rank, ..)| *rank).collect();
+    let added: Vec<Value> = specials.iter().map(|(content, id)| added_token(*id as usize, content, true)).collect();
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+    let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    Ok(json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": added,
+        "normalizer": null,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+        "post_processor": null,
+        "decoder": byte_level,
+        "model": {
+            "type": "BPE",
+            "dropout": null,
+            "unk_token": null,
+            "continuing_subword_prefix": null,
+            "end_of_word_suffix": null,
+            "fuse_unk": false,
+            "byte_fallback": false,
+            "ignore_merges": true,
+            "vocab": vocab,
+            "merges": pairs,
+        },
+        "coolfusion": {"source_format": "tiktoken", "source": source, "notes": notes, "merge_ranks": merge_ranks},
+    }))
+}
+
+/// Ranks and specials from a caller keep the rules that `parse` checks in a file.
+fn check(ranks: &[(Vec<u8>, u32)], specials: &[(String, u32)]) -> Result<()> {
+    let wrong = |reason: String| Err(Error::definition("model", reason));
+    if ranks.is_empty() {
+        return wrong("no ranks, expected at least one token".to_owned());
+    }
+    let (mut tokens, mut numbers) = (HashSet::new(), HashSet::new());
+    for (token, rank) in ranks {
+        if token.is_empty() || !tokens.insert(token) || !numbers.insert(*rank) {
+            let token = String::from_utf8_lossy(token);
+            return wrong(format!("token {token:?} with rank {rank} is empty, or token or rank are there twice"));
+        }
+    }
+    for (content, id) in specials {
+        if content.is_empty() || !numbers.insert(*id) {
+            return wrong(format!("special token {content:?} with id {id} is empty, or the id is there twice"));
+        }
+    }
+    Ok(())
+}
+
+/// `base64 rank`.
+fn rank_line(line: &[u8]) -> std::result::Result<(Vec<u8>, u32), String> {
+    let shown = || String::from_utf8_lossy(line).chars().take(40).collect::<String>();
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (Some(token), Some(rank), None) = (words.next(), words.next(), words.next()) else {
+        return Err(format!("{:?} is not two words", shown()));
+    };
+    let token = STANDARD.decode(token).map_err(|error| format!("{:?} is not base64 ({error})", shown()))?;
+    if token.is_empty() {
+        return Err("an empty token".to_owned());
+    }
+    let rank = std::str::from_utf8(rank).ok().and_then(|rank| rank.parse().ok());
+    rank.map(|rank| (token, rank)).ok_or_else(|| format!("{:?} has no rank below 2^32", shown()))
+}
+
+/// A line without the white space around it (`\r` of a file that went through Windows).
+fn trim(line: &[u8]) -> &[u8] {
+    line.trim_ascii()
+}
+
+/// GPT-2's printable character for each byte: itself where it is printable Latin-1, else the next from U+0100 on
+/// (<https://github.com/openai/gpt-2>, `bytes_to_unicode` in `src/encoder.py`).
+fn byte_alphabet() -> Vec<char> {
+    let mut next = 0x100_u32;
+    (0..=u8::MAX)
+        .filter_map(|byte| match byte {
+            b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => Some(char::from(byte)),
+            _ => {
+                next += 1;
+                char::from_u32(next - 1)
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,45 @@
+//! Byte-exact text segments, boundaries and streams across tokenizers.
+//!
+//! The core of coolfusion: pure Rust, without Python. Definitions and invariants are in `docs/design.md`; the types in the
+//! order in which they build on each other:
+//!
+//! - [`Tokenizer`]: any tokenizer file, with exact bytes per token, canonical tokens with spans, and *settled* cuts;
+//! - [`word_boundaries`], [`common_boundaries`]: cuts before white space that no later text can move;
+//! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
+//! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
+
+mod boundary;
+mod bpe;
+pub mod byte_alphabet;
+mod decoder;
+mod definition;
+mod encoder;
+mod engine;
+mod error;
+pub mod formats;
+mod library;
+mod normal;
+pub mod pattern;
+mod pieces;
+mod pipeline;
+mod probe;
+#[cfg(feature = "python")]
+mod python;
+mod segmenter;
+mod splitter;
+mod token;
+mod tokenizer;
+mod trie;
+mod utf8;
+mod vocabulary;
+
+pub use boundary::{common_boundaries, word_boundaries, Method};
+pub use decoder::StreamDecoder;
+pub use encoder::{Edit, StreamEncoder};
+pub use engine::{Certificate, Engine};
+pub use error::{Error, Result};
+pub use segmenter::{Level, Limits, Segment, Segmenter};
+pub use token::{Place, Token, TokenId};
+pub use tokenizer::Tokenizer;
+pub use utf8::Utf8Decoder;
+pub use vocabulary::{Kind, Vocabulary};

@@ -1,0 +1,198 @@
+//! The engine for definitions that are not ours to run: the `tokenizers` crate, kept as it is.
+//!
+//! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that text
+//! that looks like one is text; spans are the crate's offsets into the original text.
+
+use crate::engine::{Certificate, Engine};
+use crate::error::{Error, Result};
+use crate::formats::charsmap::Charsmap;
+use crate::normal::Normal;
+use crate::pieces::uncrossed;
+use crate::token::{Place, Token, TokenId};
+use crate::trie::PieceTrie;
+use serde_json::Value;
+use tokenizers::{NormalizedString, Normalizer, Tokenizer};
+
+/// The engine.
+pub(crate) struct Library {
+    start: Tokenizer,
+    /// The same without the dummy prefix, where there is one.
+    inside: Option<Tokenizer>,
+    /// Applied to the text first, where the library would read it differently.
+    charsmap: Option<Charsmap>,
+    /// Pieces in byte space.
+    pieces: PieceTrie,
+    /// The normalizer may change characters: certificates hold only for text that it leaves alone.
+    normalizes: bool,
+    spaces_begin_pieces: bool,
+    /// A character without a piece becomes the unknown token, and neighbours may fuse.
+    may_be_unknown: bool,
+    notes: String,
+}
+
+fn failed(call: &'static str) -> impl Fn(tokenizers::Error) -> Error {
+    move |e| Error::Foreign { call, reason: e.to_string() }
+}
+
+/// Sets what `change` says in every stage of a normalizer or pre-tokenizer; returns whether something changed.
+fn for_each_stage(stage: &mut Value, change: &dyn Fn(&mut Value) -> bool) -> bool {
+    let mut changed = change(stage);
+    for key in ["normalizers", "pretokenizers"] {
+        if let Some(stages) = stage.get_mut(key).and_then(Value::as_array_mut) {
+            for stage in stages {
+                changed |= for_each_stage(stage, change);
+            }
+        }
+    }
+    changed
+}
+
+fn is(stage: &Value, kind: &str) -> bool {
+    stage.get("type").and_then(Value::as_str) == Some(kind)
+}
+
+/// The definition of the same tokenizer for a text that stands after other text, if it differs.
+fn inside_definition(definition: &Value) -> Option<Value> {
+    let mut inside = definition.clone();
+    let normalizer = for_each_stage(&mut inside["normalizer"], &|stage| {
+        if is(stage, "Prepend") {
+            *stage = serde_json::json!({"type": "Replace", "pattern": {"String": "\u{0}\u{0}"}, "content": "\u{0}\u{0}"});
+            return true;
+        }
+        if is(stage, "Replace") && stage.pointer("/pattern/Regex").and_then(Value::as_str) == Some("\\A +") {
+            // SentencePiece's "remove extra whitespaces" at the start of a text.
+            *stage = serde_json::json!({"type": "Replace", "pattern": {"String": "\u{0}\u{0}"}, "content": "\u{0}\u{0}"});
+            return true;
+        }
+        if is(stage, "Strip") && stage["strip_left"] == Value::Bool(true) {
+            stage["strip_left"] = Value::Bool(false);
+            return true;
+        }
+        false
+    });
+    // Behind WhitespaceSplit the mark stands for the space itself, on every word: it is no dummy prefix there.
+    let splits_spaces = definition["pre_tokenizer"].to_string().contains("\"WhitespaceSplit\"");
+    let pre_tokenizer = !splits_spaces
+        && for_each_stage(&mut inside["pre_tokenizer"], &|stage| {
+            if is(stage, "Metaspace") {
+                stage["prepend_scheme"] = "never".into();
+                stage["add_prefix_space"] = Value::Bool(false);
+                return true;
+            }
+            if is(stage, "ByteLevel") && stage["add_prefix_space"] == Value::Bool(true) {
+                stage["add_prefix_space"] = Value::Bool(false);
+                return true;
+            }
+            false
+        });
+    (normalizer || pre_tokenizer).then_some(inside)
+}
+
+/// What the caller knows about the definition.
+pub(crate) struct Facts {
+    pub(crate) charsmap: Option<Charsmap>,
+    pub(crate) pieces: PieceTrie,
+    pub(crate) normalizes: bool,
+    pub(crate) spaces_begin_pieces: bool,
+    pub(crate) may_be_unknown: bool,
+    pub(crate) notes: String,
+}
+
+impl Library {
+    /// Loads a definition whose control tokens have been made unmatchable already.
+    pub(crate) fn new(definition: &Value, facts: Facts) -> Result<Self> {
+        let load = |definition: &Value| -> Result<Tokenizer> {
+            let mut tokenizer: Tokenizer = definition.to_string().parse().map_err(|e: tokenizers::Error| {
+                Error::definition("tokenizers crate", e.to_string())
+            })?;
+            tokenizer.set_encode_special_tokens(true);
+            Ok(tokenizer)
+        };
+        let inside = inside_definition(definition).map(|d| load(&d)).transpose()?;
+        Ok(Self {
+            start: load(definition)?,
+            inside,
+            charsmap: facts.charsmap,
+            pieces: facts.pieces,
+            normalizes: facts.normalizes,
+            spaces_begin_pieces: facts.spaces_begin_pieces,
+            may_be_unknown: facts.may_be_unknown,
+            notes: facts.notes,
+        })
+    }
+
+    fn at(&self, place: Place) -> &Tokenizer {
+        match (place, &self.inside) {
+            (Place::Inside, Some(inside)) => inside,
+            _ => &self.start,
+        }
+    }
+
+    /// Whether the normalizer leaves `text` alone, apart from spaces becoming U+2581.
+    fn leaves_alone(&self, text: &str) -> Result<bool> {
+        if self.charsmap.as_ref().is_some_and(|charsmap| charsmap.normalize(text) != text) {
+            return Ok(false);
+        }
+        let Some(normalizer) = self.at(Place::Inside).get_normalizer() else { return Ok(true) };
+        let mut normal = NormalizedString::from(text);
+        normalizer.normalize(&mut normal).map_err(failed("normalize"))?;
+        Ok(normal.get().replace('\u{2581}', " ") == text)
+    }
+}
+
+impl Engine for Library {
+    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        let normal = match &self.charsmap {
+            Some(charsmap) => Normal::charsmap(text, charsmap),
+            None => Normal::unchanged(text),
+        };
+        let encoding = self.at(place).encode(normal.text.as_ref(), false).map_err(failed("encode"))?;
+        let words = encoding.get_word_ids();
+        let spans = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(words);
+        let mut reached = 0;
+        Ok(spans
+            .map(|((&id, &(start, end)), word)| {
+                // Byte-fallback tokens of one character all report the whole character: keep the order of the text.
+                let start = normal.start(start).max(reached).min(text.len());
+                let end = normal.end(end).max(start).min(text.len());
+                reached = reached.max(start);
+                Token { id: TokenId(id), start, end, word: word.unwrap_or(0) }
+            })
+            .collect())
+    }
+
+    fn settled(&self, text: &str, _place: Place) -> Result<Vec<usize>> {
+        let bytes = text.as_bytes();
+        let before_space = |&at: &usize| matches!(bytes[at], b' ' | b'\n') && !bytes[at - 1].is_ascii_whitespace();
+        let mut cuts = Vec::new();
+        if !self.normalizes || self.leaves_alone(text)? {
+            let unknown = |c: char| {
+                let mut buffer = [0; 4];
+                self.may_be_unknown && self.pieces.longest(c.encode_utf8(&mut buffer).as_bytes()).0 < c.len_utf8()
+            };
+            cuts = uncrossed(&self.pieces, text, unknown);
+            if self.normalizes {
+                cuts.retain(before_space);
+            }
+        } else if self.spaces_begin_pieces {
+            cuts = (1..text.len()).filter(|&at| bytes[at] == b' ').filter(before_space).collect();
+        }
+        Ok(cuts)
+    }
+
+    fn certificate(&self) -> Certificate {
+        match (self.normalizes, self.spaces_begin_pieces) {
+            (false, _) => Certificate::Pieces,
+            (true, true) => Certificate::Spaces,
+            (true, false) => Certificate::Pieces,
+        }
+    }
+
+    fn exact_spans(&self) -> bool {
+        !self.normalizes
+    }
+
+    fn describe(&self) -> String {
+        self.notes.clone()
+    }
+}

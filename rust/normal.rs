@@ -1,0 +1,157 @@
+//! A stretch of text in the form that the pieces are written in, and the way back.
+
+use crate::formats::charsmap::Charsmap;
+use std::borrow::Cow;
+use unicode_normalization_alignments::char::canonical_combining_class;
+use unicode_normalization_alignments::{is_nfc, is_nfc_quick, IsNormalized, UnicodeNormalization};
+
+/// SentencePiece's stand-in for a space.
+pub(crate) const METASPACE: char = '\u{2581}';
+
+/// The normal form of a stretch.
+pub(crate) struct Normal<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// (normal, original) position at each end of a part that keeps its bytes or is replaced as a whole; ascending.
+    /// Empty where nothing was replaced.
+    ends: Vec<(usize, usize)>,
+    /// Bytes of dummy prefix at the start of `text`.
+    pub(crate) shift: usize,
+}
+
+impl<'a> Normal<'a> {
+    /// The stretch as it is.
+    pub(crate) fn unchanged(stretch: &'a str) -> Self {
+        Self { text: Cow::Borrowed(stretch), ends: Vec::new(), shift: 0 }
+    }
+
+    /// The stretch in NFC (Unicode Standard Annex 15).
+    pub(crate) fn nfc(stretch: &'a str) -> Self {
+        if stretch.is_ascii() || is_nfc(stretch) {
+            return Self::unchanged(stretch);
+        }
+        // Text between two stable characters is normalised on its own, so a change never reaches across one.
+        let starts = stretch.char_indices().filter(|&(at, c)| at > 0 && is_stable(c)).map(|(at, _)| at);
+        Self::replaced(stretch, starts, |part| part.nfc().map(|(c, _)| c).collect())
+    }
+
+    /// The stretch with plain spaces for the marks that the vocabulary cannot tell from them.
+    pub(crate) fn spaced(stretch: &'a str) -> Self {
+        if !stretch.contains(METASPACE) {
+            return Self::unchanged(stretch);
+        }
+        let starts = stretch.char_indices().filter(|&(at, _)| at > 0).map(|(at, _)| at);
+        Self::replaced(stretch, starts, |part| part.replace(METASPACE, " "))
+    }
+
+    /// The text as SentencePiece's rules rewrite it.
+    pub(crate) fn charsmap(text: &'a str, charsmap: &Charsmap) -> Self {
+        let mut normal = Self { text: Cow::Owned(String::with_capacity(text.len())), ends: vec![(0, 0)], shift: 0 };
+        let rewritten = normal.text.to_mut();
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            match charsmap.longest_prefix(&text[at..]) {
+                Some((length, replacement)) => {
+                    rewritten.push_str(replacement);
+                    at += length.max(1);
+                }
+                None => {
+                    rewritten.push(c);
+                    at += c.len_utf8();
+                }
+            }
+            normal.ends.push((rewritten.len(), at));
+        }
+        normal
+    }
+
+    fn replaced(stretch: &'a str, starts: impl Iterator<Item = usize>, change: impl Fn(&str) -> String) -> Self {
+        let mut text = String::with_capacity(stretch.len());
+        let mut ends = vec![(0, 0)];
+        let mut from = 0;
+        for to in starts.chain([stretch.len()]) {
+            text.push_str(&change(&stretch[from..to]));
+            ends.push((text.len(), to));
+            from = to;
+        }
+        Self { text: Cow::Owned(text), ends, shift: 0 }
+    }
+
+    /// The same behind a dummy space.
+    pub(crate) fn behind_space(mut self) -> Self {
+        self.text = Cow::Owned(format!(" {}", self.text));
+        self.shift = 1;
+        self
+    }
+
+    /// Whether positions differ from those of the stretch.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.shift > 0 || !self.ends.is_empty()
+    }
+
+    /// The part end at or before (`.0`) and at or behind (`.1`) the normal position `at`, as original positions.
+    fn around(&self, at: usize) -> (usize, usize) {
+        let at = at.saturating_sub(self.shift);
+        if self.ends.is_empty() {
+            return (at, at);
+        }
+        let next = self.ends.partition_point(|&(normal, _)| normal < at).min(self.ends.len() - 1);
+        let (normal, original) = self.ends[next];
+        if normal == at {
+            // Parts may shrink to nothing: the last one that ends here counts for a start, the first for an end.
+            let last = self.ends.partition_point(|&(normal, _)| normal <= at) - 1;
+            return (self.ends[last].1, original);
+        }
+        let (before_normal, before) = self.ends[next.saturating_sub(1)];
+        if normal - before_normal == original - before {
+            // Same length: taken for unchanged, byte by byte.
+            return (before + at - before_normal, before + at - before_normal);
+        }
+        (before, original)
+    }
+
+    /// Where something that begins at `at` begins in the stretch.
+    pub(crate) fn start(&self, at: usize) -> usize {
+        self.around(at).0
+    }
+
+    /// Where something that ends at `at` ends in the stretch.
+    pub(crate) fn end(&self, at: usize) -> usize {
+        self.around(at).1
+    }
+
+    /// The position of the cut `at` in the stretch, if it does not fall inside something that was replaced.
+    pub(crate) fn cut(&self, at: usize) -> Option<usize> {
+        let (start, end) = self.around(at);
+        (start == end && at > self.shift).then_some(start)
+    }
+}
+
+/// Whether nothing before `c` and nothing behind it can be composed with it from the left (NFC boundary before `c`).
+fn is_stable(c: char) -> bool {
+    c.is_ascii() || canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
+}
+
+/// The first position of `text` whose NFC may still change when text is appended: its last stable character.
+pub(crate) fn nfc_horizon(text: &str) -> usize {
+    text.char_indices().rev().find(|&(_, c)| is_stable(c)).map_or(0, |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nfc_maps_back_around_what_it_replaced() {
+        let normal = Normal::nfc("ae\u{301} b");
+        assert_eq!(normal.text, "a\u{e9} b");
+        assert_eq!([0, 1, 3, 4].map(|at| normal.cut(at)), [None, Some(1), Some(4), Some(5)]);
+        assert_eq!((normal.start(2), normal.end(2)), (1, 4), "inside the composed character");
+    }
+
+    #[test]
+    fn marks_become_spaces_in_place() {
+        let normal = Normal::spaced("a\u{2581} b").behind_space();
+        assert_eq!(normal.text, " a  b");
+        assert_eq!([1, 2, 3, 4].map(|at| normal.cut(at)), [None, Some(1), Some(4), Some(5)]);
+    }
+}

@@ -1,0 +1,99 @@
+//! The load probe: a few hundred short encodings that find out what a tokenizer loses, before it matters.
+
+use crate::boundary::{word_boundaries, Method};
+use crate::error::Result;
+use crate::token::Place;
+use crate::tokenizer::Tokenizer;
+
+/// What the probe found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Probe {
+    /// Kinds of text that do not come back, in words.
+    pub(crate) lost: Vec<String>,
+    /// The same without the space mark, which every SentencePiece vocabulary loses.
+    pub(crate) lost_text: Vec<String>,
+    /// Whether every one of the 256 bytes has a token.
+    pub(crate) every_byte: bool,
+    /// What stands before the first word.
+    pub(crate) dummy_prefix: String,
+    /// The methods that find word boundaries in plain English.
+    pub(crate) methods: Vec<&'static str>,
+}
+
+/// Texts whose loss has a name.
+const TEXTS: [(&str, &str); 17] = [
+    ("plain English", "The quick brown fox, 12 boxes."),
+    ("a leading space", " leading"),
+    ("two leading spaces", "  two"),
+    ("runs of spaces", "a  b   c"),
+    ("a trailing space", "trailing "),
+    ("newlines", "a\nb\n\nc"),
+    ("carriage returns", "a\r\nb"),
+    ("tabs", "a\tb"),
+    ("no-break and ideographic spaces", "a\u{a0}b\u{3000}c"),
+    ("capital letters", "ABC Def"),
+    ("punctuation and brackets", "{x} [y] <z> ~`^|\\"),
+    ("text that is not in NFC", "e\u{301} \u{1e9b}\u{323}"),
+    ("compatibility characters", "\u{ff46}\u{ff55}\u{ff4c}\u{ff4c} \u{fb01} \u{2460}"),
+    ("accents", "na\u{ef}ve caf\u{e9}"),
+    ("Chinese, Hindi and Thai", "\u{4f60}\u{597d} \u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947} \u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}"),
+    ("emoji and rare characters", "\u{1f600} \u{1f468}\u{200d}\u{1f469} \u{13000}\u{e000}"),
+    ("text that looks like a control token", "<s> </s> <unk> <|endoftext|> [CLS]"),
+];
+
+impl Probe {
+    pub(crate) fn run(tokenizer: &Tokenizer) -> Result<Self> {
+        let mut lost = Vec::new();
+        for (what, text) in TEXTS {
+            if tokenizer.first_loss(text, Place::Start)?.is_some() {
+                lost.push(what.to_string());
+            }
+        }
+        let mut controls = Vec::new();
+        for code in (0u8..0x20).chain([0x7f]).filter(|c| !matches!(c, b'\t' | b'\n' | b'\r')) {
+            let text = format!("a{}b", char::from(code));
+            if tokenizer.first_loss(&text, Place::Start)?.is_some() {
+                controls.push(format!("{code:02X}"));
+            }
+        }
+        if !controls.is_empty() {
+            lost.push(format!("control bytes {}", controls.join(" ")));
+        }
+        let lost_text = lost.clone();
+        if tokenizer.first_loss("a\u{2581}b", Place::Start)?.is_some() {
+            lost.push("U+2581, the vocabulary's own mark for a space".into());
+        }
+        let vocabulary = tokenizer.vocabulary();
+        let mut seen = [false; 256];
+        for id in vocabulary.ids(crate::vocabulary::Kind::Text) {
+            if let [byte] = vocabulary.bytes(id, 0)? {
+                seen[usize::from(*byte)] = true;
+            }
+        }
+        let english = "It was late and the dog slept";
+        let mut methods = Vec::new();
+        for (name, method) in [("bytes", Method::Bytes), ("word_ids", Method::WordIds), ("offsets", Method::Offsets), ("decode", Method::Decode)] {
+            if !word_boundaries(tokenizer, english, method)?.is_empty() {
+                methods.push(name);
+            }
+        }
+        Ok(Self { lost, lost_text, every_byte: seen.iter().all(|&s| s), dummy_prefix: dummy_prefix(tokenizer)?, methods })
+    }
+}
+
+/// What `word` at the start of a text differs in from `word` after other text.
+fn dummy_prefix(tokenizer: &Tokenizer) -> Result<String> {
+    let ids = |text: &str, place| -> Result<Vec<u32>> {
+        Ok(tokenizer.encode(text, place)?.iter().map(|t| t.id.0).collect())
+    };
+    let (start, inside) = (ids("word", Place::Start)?, ids("word", Place::Inside)?);
+    let (spaced_start, spaced_inside) = (ids(" word", Place::Start)?, ids(" word", Place::Inside)?);
+    Ok(if start == inside && spaced_start == spaced_inside {
+        "none"
+    } else if spaced_start == spaced_inside {
+        "a space, unless the text begins with one (a leading space is lost)"
+    } else {
+        "a space before every text"
+    }
+    .into())
+}

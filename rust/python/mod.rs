@@ -1,0 +1,28 @@
+//! The extension module `coolfusion._core`: arguments in, core call, result out. No logic lives here.
+
+mod errors;
+mod segmenter;
+mod streams;
+mod text;
+mod tokenizer;
+mod wrapped;
+
+use pyo3::prelude::*;
+
+/// Compiled core of coolfusion; import the names from `coolfusion` instead.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::segmenter::{PySegment, PySegmenter};
+    #[pymodule_export]
+    use super::streams::{PyEdit, PyStreamDecoder, PyStreamEncoder};
+    #[pymodule_export]
+    use super::tokenizer::{common_boundaries, PyTokenizer};
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,108 @@
+//! An engine around a Python object that offers only `encode`.
+
+use crate::{Certificate, Engine, Error, Kind, Place, Result, Token, TokenId, Vocabulary};
+use pyo3::prelude::*;
+
+/// Calls the object; spans come from the bytes of the tokens.
+pub(super) struct Callables {
+    encode: Py<PyAny>,
+    vocabulary: Vocabulary,
+    drops_first_space: bool,
+}
+
+/// Stands before a text so that the object does not take it for the start; its tokens are cut off again.
+const SENTINELS: [&str; 3] = ["\n", ".", "a\n"];
+
+impl Callables {
+    /// The engine, its vocabulary, and whether decoding drops the space that encoding puts before a text.
+    pub(super) fn new(
+        encode: Py<PyAny>,
+        table: Vec<Option<Vec<u8>>>,
+        control_ids: &[u32],
+    ) -> Result<(Self, Vocabulary, bool)> {
+        let entries = table.into_iter().enumerate().map(|(id, bytes)| {
+            if control_ids.contains(&(id as u32)) {
+                (Kind::Control, Vec::new())
+            } else {
+                bytes.map_or((Kind::Opaque, Vec::new()), |bytes| (Kind::Text, bytes))
+            }
+        });
+        let vocabulary = Vocabulary::new(entries);
+        let mut engine = Self { encode, vocabulary: vocabulary.clone(), drops_first_space: false };
+        let bytes = engine.bytes(&engine.call("word")?)?;
+        engine.drops_first_space = bytes.first() == Some(&b' ');
+        let drops = engine.drops_first_space;
+        Ok((engine, vocabulary, drops))
+    }
+
+    fn call(&self, text: &str) -> Result<Vec<TokenId>> {
+        Python::attach(|py| {
+            let ids = self.encode.call1(py, (text,)).and_then(|ids| ids.extract::<Vec<u32>>(py));
+            ids.map(|ids| ids.into_iter().map(TokenId).collect())
+                .map_err(|error| Error::Foreign { call: "encode", reason: error.to_string() })
+        })
+    }
+
+    fn bytes(&self, ids: &[TokenId]) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for (position, &id) in ids.iter().enumerate() {
+            bytes.extend_from_slice(self.vocabulary.bytes(id, position)?);
+        }
+        Ok(bytes)
+    }
+
+    /// The ids of `text` after other text: a sentinel is encoded before it and its tokens are taken away.
+    fn inside(&self, text: &str) -> Result<Vec<TokenId>> {
+        for sentinel in SENTINELS {
+            let alone = self.call(sentinel)?;
+            let both = self.call(&format!("{sentinel}{text}"))?;
+            if both.starts_with(&alone) {
+                return Ok(both[alone.len()..].to_vec());
+            }
+        }
+        self.call(text)
+    }
+
+    /// Tokens with spans: as long as bytes and text agree each token stands for its own bytes.
+    fn spans(&self, ids: &[TokenId], text: &str, start: bool) -> Result<Vec<Token>> {
+        let mut drops = start && self.drops_first_space;
+        let mut at = 0;
+        let mut agree = true;
+        let mut tokens = Vec::with_capacity(ids.len());
+        for (position, &id) in ids.iter().enumerate() {
+            let bytes = self.vocabulary.bytes(id, position)?;
+            let bytes = &bytes[usize::from(drops && bytes.first() == Some(&b' '))..];
+            drops = drops && bytes.is_empty() && tokens.is_empty();
+            agree = agree && text.as_bytes()[at..].starts_with(bytes);
+            // Behind the first disagreement no cut can be placed: the tokens share the rest of the text.
+            let end = if agree { at + bytes.len() } else { text.len() };
+            tokens.push(Token { id, start: at, end, word: 0 });
+            at = if agree { end } else { at };
+        }
+        Ok(tokens)
+    }
+}
+
+impl Engine for Callables {
+    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        let start = place == Place::Start;
+        let ids = if start { self.call(text)? } else { self.inside(text)? };
+        self.spans(&ids, text, start)
+    }
+
+    fn settled(&self, _text: &str, _place: Place) -> Result<Vec<usize>> {
+        Ok(Vec::new())
+    }
+
+    fn certificate(&self) -> Certificate {
+        Certificate::None
+    }
+
+    fn exact_spans(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "the wrapped object's own encode".into()
+    }
+}

@@ -1,0 +1,35 @@
+//! The small values that everything else passes around.
+
+use std::fmt;
+
+/// A number of a vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(pub u32);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A token and the half-open span of text bytes that it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Its number.
+    pub id: TokenId,
+    /// First byte in the text that was encoded.
+    pub start: usize,
+    /// One past its last byte; equal to `start` for a token that stands for no text (a dummy prefix).
+    pub end: usize,
+    /// Number of the pre-token that it belongs to.
+    pub word: u32,
+}
+
+/// Where a text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// At the very start: a dummy prefix is added where the tokenizer has one.
+    Start,
+    /// After other text.
+    Inside,
+}

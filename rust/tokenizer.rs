@@ -1,0 +1,257 @@
+//! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
+
+use crate::definition::{self, Loaded, Spelling};
+use crate::engine::{Certificate, Engine};
+use crate::error::{Error, Result};
+use crate::probe::Probe;
+use crate::token::{Place, Token, TokenId};
+use crate::vocabulary::{Kind, Vocabulary};
+use serde_json::{json, Value};
+
+/// A tokenizer.
+pub struct Tokenizer {
+    name: String,
+    vocabulary: Vocabulary,
+    engine: Box<dyn Engine>,
+    drops_first_space: bool,
+    origin: Origin,
+    probe: Probe,
+}
+
+/// What the definition said, for [`Tokenizer::describe`].
+struct Origin {
+    family: String,
+    model: String,
+    split_rule: String,
+    normalizer: String,
+    added_text: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Tokenizer {
+    /// A tokenizer from a definition in the shape of `tokenizer.json`.
+    ///
+    /// # Errors
+    /// `Definition` where a part is missing, broken or of a kind that cannot be run.
+    pub fn from_definition(definition: &Value, name: &str) -> Result<Self> {
+        let loaded = definition::load(definition)?;
+        let family = family(&loaded);
+        let origin = Origin {
+            family,
+            model: loaded.model,
+            split_rule: loaded.split_rule,
+            normalizer: loaded.normalizer,
+            added_text: loaded.added_text,
+            notes: loaded.source_notes,
+        };
+        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)
+    }
+
+    /// A tokenizer around an engine of the caller's own (wrapped objects).
+    ///
+    /// # Errors
+    /// What the engine raises on the load probe's texts.
+    pub fn from_engine(
+        name: &str,
+        vocabulary: Vocabulary,
+        engine: Box<dyn Engine>,
+        drops_first_space: bool,
+        notes: Vec<String>,
+    ) -> Result<Self> {
+        let origin = Origin {
+            family: "wrapped object".into(),
+            model: "unknown".into(),
+            split_rule: "unknown".into(),
+            normalizer: "unknown".into(),
+            added_text: Vec::new(),
+            notes,
+        };
+        Self::probed(name, vocabulary, engine, drops_first_space, origin)
+    }
+
+    fn probed(
+        name: &str,
+        vocabulary: Vocabulary,
+        engine: Box<dyn Engine>,
+        drops_first_space: bool,
+        origin: Origin,
+    ) -> Result<Self> {
+        if vocabulary.is_empty() {
+            return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
+        }
+        let mut tokenizer =
+            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default() };
+        tokenizer.probe = Probe::run(&tokenizer)?;
+        Ok(tokenizer)
+    }
+
+    /// The name it was given at load.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its vocabulary.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The canonical tokens of `text`: no BOS or END; text that looks like a control token is text.
+    ///
+    /// # Errors
+    /// `Foreign` where a library or wrapped object fails. Complexity: O(text) for all known rules.
+    pub fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        self.engine.encode(text, place)
+    }
+
+    /// The settled cuts of `text`; see [`Engine::settled`].
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        self.engine.settled(text, place)
+    }
+
+    /// How settled cuts are known.
+    #[must_use]
+    pub fn certificate(&self) -> Certificate {
+        self.engine.certificate()
+    }
+
+    /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
+    #[must_use]
+    pub fn drops_first_space(&self) -> bool {
+        self.drops_first_space
+    }
+
+    /// The bytes that `ids` stand for; control tokens stand for none.
+    ///
+    /// # Errors
+    /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
+    pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(ids.len() * 4);
+        let mut start = self.drops_first_space && place == Place::Start;
+        for (position, &id) in ids.iter().enumerate() {
+            let token = self.vocabulary.bytes(id, position)?;
+            let dropped = usize::from(start && token.first() == Some(&b' '));
+            bytes.extend_from_slice(&token[dropped..]);
+            start &= token.is_empty();
+        }
+        Ok(bytes)
+    }
+
+    /// The first byte of `text` that its tokens do not give back, if there is one.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
+        let tokens = self.encode(text, place)?;
+        self.first_loss_of(&tokens, text, place)
+    }
+
+    /// As [`Tokenizer::first_loss`], for tokens that are there already.
+    pub(crate) fn first_loss_of(&self, tokens: &[Token], text: &str, place: Place) -> Result<Option<usize>> {
+        let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
+        let bytes = self.decode_bytes(&ids, place)?;
+        if bytes == text.as_bytes() {
+            return Ok(None);
+        }
+        let same = bytes.iter().zip(text.as_bytes()).take_while(|(a, b)| a == b).count();
+        Ok(Some((0..=same.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)))
+    }
+
+    /// Refuses a text that the tokenizer cannot say.
+    ///
+    /// # Errors
+    /// `Unrepresentable` with the first position that does not come back.
+    pub fn require(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        let tokens = self.encode(text, place)?;
+        match self.first_loss_of(&tokens, text, place)? {
+            None => Ok(tokens),
+            Some(position) => Err(Error::Unrepresentable {
+                tokenizer: self.name.clone(),
+                position,
+                text: text[position..].chars().take(8).collect(),
+                reason: if self.probe.lost.is_empty() {
+                    "the load probe had found no loss".into()
+                } else {
+                    format!("the load probe found these lost: {}", self.probe.lost.join(", "))
+                },
+            }),
+        }
+    }
+
+    /// What the load probe found, and why boundaries and windows are found as they are.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        let count = |kind| self.vocabulary.ids(kind).count();
+        let (method, why) = self.method();
+        let opaque = count(Kind::Opaque);
+        json!({
+            "name": self.name,
+            "family": self.origin.family,
+            "model": self.origin.model,
+            "split_rule": self.origin.split_rule,
+            "normalizer": self.origin.normalizer,
+            "engine": self.engine.describe(),
+            "lossless": self.probe.lost.is_empty(),
+            "lossless_but_for_space_mark": self.probe.lost_text.is_empty(),
+            "lost": self.probe.lost,
+            "byte_map": {
+                "complete": opaque == 0,
+                "tokens_without_bytes": opaque,
+                "every_byte": self.probe.every_byte,
+            },
+            "dummy_prefix": self.probe.dummy_prefix,
+            "decode_drops_first_space": self.drops_first_space,
+            "method": method,
+            "why": why,
+            "methods": self.probe.methods,
+            "window": {
+                "certificate": self.certificate_text(),
+                "exact": true,
+                "default_words": 4,
+                "whole_text": self.certificate() == Certificate::None,
+            },
+            "vocab_size": self.vocabulary.len(),
+            "control_tokens": count(Kind::Control),
+            "unused_ids": count(Kind::Unused),
+            "added_text_tokens": self.origin.added_text,
+            "notes": self.origin.notes,
+        })
+    }
+
+    /// The method that `auto` stands for, and the reason.
+    #[must_use]
+    pub fn method(&self) -> (&'static str, String) {
+        let lost = self.probe.lost.join(", ");
+        match self.certificate() {
+            Certificate::None => ("decode", "a wrapped object shows neither its pieces nor its pre-token rule: cuts are checked by encoding the prefix again".into()),
+            _ if !self.engine.exact_spans() => {
+                ("offsets", format!("the normalizer changes text (lost: {lost}), so tokens are placed by the library's offsets into the original"))
+            }
+            Certificate::PreTokens => ("bytes", "the byte map is complete and the pre-token rule says how far it looked".into()),
+            _ => ("bytes", "the byte map is complete and no piece can stand across a settled cut".into()),
+        }
+    }
+
+    fn certificate_text(&self) -> &'static str {
+        match self.certificate() {
+            Certificate::PreTokens => "pre-token rule: the matcher knows how far it looked",
+            Certificate::Pieces => "vocabulary: no piece stands across the cut",
+            Certificate::Spaces => "vocabulary: no piece holds a space behind another character",
+            Certificate::None => "none: the whole text is encoded again at every push",
+        }
+    }
+}
+
+fn family(loaded: &Loaded) -> String {
+    match (loaded.model.as_str(), &loaded.spelling) {
+        ("BPE", Spelling::ByteLevel) => "byte-level BPE".into(),
+        ("BPE", Spelling::Metaspace { byte_fallback: true }) => "SentencePiece BPE with byte fallback".into(),
+        ("BPE", Spelling::Metaspace { byte_fallback: false }) => "SentencePiece BPE".into(),
+        ("Unigram", Spelling::Metaspace { byte_fallback: true }) => "Unigram with byte fallback".into(),
+        (model, _) => model.into(),
+    }
+}

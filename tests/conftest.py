@@ -1,0 +1,38 @@
+"""Hypothesis profiles, the folder of real data, and fixtures that the project makes itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci", max_examples=60, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("dev", parent=settings.get_profile("ci"), max_examples=25)
+settings.register_profile("nightly", parent=settings.get_profile("ci"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def data_folder() -> Path | None:
+    """The folder of real tokenizers, texts and models, or None where the variable is unset."""
+    value = os.environ.get("COOLFUSION_DATA")
+    if not value:
+        return None
+    folder = Path(value)
+    if not (folder / "tokenizers").is_dir():
+        raise pytest.UsageError(
+            f"COOLFUSION_DATA is {value!r}: expected a folder that holds tokenizers/, text/ and models/"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data; the test is skipped, with the reason, where it is absent."""
+    folder = data_folder()
+    if folder is None:
+        pytest.skip("COOLFUSION_DATA is not set: this test reads real tokenizers, texts or models")
+    return folder

@@ -1,0 +1,156 @@
+"""Parts for the tests of the loop: toy tokenizers, scripted members, and an independent greedy loop."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+import tokenizers
+
+import coolfusion as cf
+from coolfusion.member import Member
+from coolfusion.models import ScriptedModel
+
+BOS, END = 0, 1
+SPECIALS = ("<s>", "</s>")
+ASCII = " abcdefghijklmnopqrstuvwxyz.,\n"
+
+
+def toy(*words: str, specials: Sequence[str] = SPECIALS) -> cf.Tokenizer:
+    """`toy_inner` as the core sees it."""
+    return cf.Tokenizer.wrap(toy_inner(*words, specials=specials))
+
+
+def toy_inner(*words: str, specials: Sequence[str] = SPECIALS) -> tokenizers.Tokenizer:
+    """A byte-level BPE tokenizer: `<s>` is 0, `</s>` is 1, then the 256 bytes, then every prefix of `words`."""
+    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    vocab = {piece: number for number, piece in enumerate([*specials, *letters])}
+    merges = []
+    split = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    for word in words:
+        [(spelled, _)] = split.pre_tokenize_str(word)
+        for n in range(2, len(spelled) + 1):
+            if spelled[:n] not in vocab:
+                vocab[spelled[:n]] = len(vocab)
+                merges.append((spelled[: n - 1], spelled[n - 1]))
+    inner = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
+    inner.add_special_tokens(list(specials))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = tokenizers.decoders.ByteLevel()
+    return inner
+
+
+def byte_id(byte: int) -> int:
+    """The id of a single byte in every toy tokenizer."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    return len(SPECIALS) + alphabet.index(byte_letter(byte))
+
+
+def byte_letter(byte: int) -> str:
+    """The printable letter of a byte in GPT-2's alphabet."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    return chr(byte) if byte in printable else chr(256 + others.index(byte))
+
+
+def lean(n_rows: int, chances: dict[int, float]) -> list[float]:
+    """A row of logits: the given probabilities, and what is left over all other ids alike."""
+    rest = max(1.0 - sum(chances.values()), 1e-9) / max(n_rows - len(chances), 1)
+    return [math.log(chances.get(i, rest)) for i in range(n_rows)]
+
+
+def writer(
+    tokenizer: cf.Tokenizer,
+    wish: str | Callable[[str], str],
+    *,
+    chance: float = 0.9,
+    name: str = "writer",
+    end_ids: Sequence[int] = (END,),
+    limit: int | None = None,
+    extra_rows: int = 0,
+    prefix_ids: Sequence[int] = (BOS,),
+) -> Member:
+    """A member that wishes to write a text.
+
+    Args:
+        tokenizer: its tokenizer.
+        wish: the whole text, prompt included, or what should follow a given text; "" is END.
+        chance: probability of the first token of what it wishes.
+        name: its name.
+        end_ids: its END set.
+        limit: most tokens of context.
+        extra_rows: rows above the vocabulary.
+        prefix_ids: what stands before its prompts.
+    """
+    n_rows = tokenizer.vocab_size + extra_rows
+
+    def follow(text: str) -> str:
+        if callable(wish):
+            return wish(text)
+        return wish[len(text) :] if wish.startswith(text) else ""
+
+    def row(ids: tuple[int, ...]) -> list[float]:
+        written = tokenizer.decode_bytes(list(ids))
+        text = written.decode("utf-8", errors="ignore")
+        wanted = follow(text)
+        half = written[len(text.encode()) :]
+        if half and wanted.encode().startswith(half):  # inside a character
+            return lean(n_rows, {byte_id(wanted.encode()[len(half)]): chance})
+        if not wanted:
+            return lean(n_rows, {end_ids[0]: chance} if end_ids else {})
+        return lean(n_rows, {tokenizer.encode(wanted, continues=True)[0]: chance})
+
+    model = ScriptedModel(row, n_rows, end_ids=end_ids, limit=limit, name=name)
+    return Member(model, tokenizer, tuple(prefix_ids))
+
+
+def cycle(pattern: str) -> Callable[[str], str]:
+    """A wish for `pattern` again and again, told by the last character alone, as a short context needs it."""
+
+    def follow(text: str) -> str:
+        at = pattern.find(text[-1:]) + 1 if text[-1:] in pattern else 0
+        return pattern[at:] or pattern
+
+    return follow
+
+
+def gambler(tokenizer: cf.Tokenizer, seed: int, *, limit: int | None = None, name: str = "") -> Member:
+    """A member whose logits are random, fixed by the last ids; it prefers ASCII so that it writes text."""
+    n_rows = tokenizer.vocab_size
+    readable = [i for i in range(2, n_rows) if all(b in ASCII.encode() for b in tokenizer.token_bytes(i))]
+
+    def row(ids: tuple[int, ...]) -> list[float]:
+        dice = random.Random(f"{seed}/{ids[-3:]}")
+        logits = [-9.0] * n_rows
+        logits[END] = -1.0
+        for i in readable:
+            logits[i] = dice.gauss(0.0, 1.5)
+        return logits
+
+    model = ScriptedModel(row, n_rows, end_ids=(END,), limit=limit, name=name or f"gambler{seed}")
+    return Member(model, tokenizer, (BOS,))
+
+
+def again(member: Member) -> Member:
+    """The same member with a runner of its own."""
+    old = member.model
+    assert isinstance(old, ScriptedModel)
+    model = ScriptedModel(old._logits, old.n_rows, end_ids=old.end_ids, limit=old.limit, name=old.name)
+    return Member(model, member.tokenizer, member.prefix_ids)
+
+
+def greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
+    """Plain greedy decoding by full rows of logits, sharing nothing with the loop."""
+    ids = [*member.prefix_ids, *member.tokenizer.encode(prompt)]
+    start = len(ids)
+    while len(ids) < start + n_tokens:
+        member.model.prefill(ids)
+        row = list(member.model.next_logits())
+        for banned in member.banned:
+            row[banned] = -math.inf
+        best = row.index(max(row))
+        if best in member.model.end_ids:
+            break
+        ids.append(best)
+    return ids[start:]
