@@ -95,18 +95,20 @@ pub(crate) fn load(definition: &Value) -> Result<Loaded> {
     let normalizers = stages(&definition["normalizer"], "normalizers");
     let pre_tokenizers = stages(&definition["pre_tokenizer"], "pretokenizers");
     let reader = Reader { definition, model, pieces: &pieces, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
+    let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
     let engine: Box<dyn Engine> = match reader.pipeline() {
         Ok(pipeline) => Box::new(pipeline),
         Err(Refusal(reason)) => {
             let charsmap = reader.exact_charsmap()?;
             let definition = reader.guarded(charsmap.is_some());
-            Box::new(Library::new(&definition, reader.facts(&vocabulary, charsmap, &reason))?)
+            Box::new(Library::new(&definition, reader.facts(&vocabulary, drops_first_space, charsmap, &reason))?)
         }
     };
     let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
     Ok(Loaded {
         engine,
-        drops_first_space: drops_first_space(&decoders),
+        drops_first_space,
         model: model_name(model).into(),
         split_rule: rule_text(&pre_tokenizers),
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
@@ -197,13 +199,25 @@ fn spelling(definition: &Value, model: &Value, decoders: &[&Value]) -> Spelling 
 fn drops_first_space(decoders: &[&Value]) -> bool {
     decoders.iter().any(|decoder| match kind(decoder) {
         "Strip" => text(decoder, "content") == Some(" ") && decoder.get("start").and_then(Value::as_u64) >= Some(1),
-        "Metaspace" => match text(decoder, "prepend_scheme") {
-            Some(scheme) => scheme != "never",
-            None => flag(decoder, "add_prefix_space") != Some(false),
-        },
+        "Metaspace" => prepend_scheme(decoder) != "never",
         "WordPiece" => true,
         _ => false,
     })
+}
+
+fn adds_space(normalizers: &[&Value], pre_tokenizers: &[&Value]) -> bool {
+    let prepends = normalizers.iter().any(|n| kind(n) == "Prepend" && matches!(text(n, "prepend"), Some("\u{2581}" | " ")));
+    prepends
+        || pre_tokenizers.iter().any(|stage| match kind(stage) {
+            "ByteLevel" => flag(stage, "add_prefix_space") == Some(true),
+            "Metaspace" => prepend_scheme(stage) != "never",
+            _ => false,
+        })
+}
+
+/// When a `Metaspace` stage puts its mark before a text; old files only know whether.
+fn prepend_scheme(stage: &Value) -> &str {
+    text(stage, "prepend_scheme").unwrap_or(if flag(stage, "add_prefix_space") == Some(false) { "never" } else { "always" })
 }
 
 /// `<0xNN>` -> NN.
@@ -385,22 +399,27 @@ impl Reader<'_> {
                     let punctuation = |c: char| c.is_ascii_punctuation() || c.is_punctuation();
                     plan.add(Finder::Class(CodePoints::from_predicate(punctuation)), behaviour, false)?;
                 }
-                "Metaspace" => {
-                    if plan.metaspace || text(stage, "replacement").is_some_and(|r| r != "\u{2581}") {
-                        return refuse("Metaspace with another mark");
-                    }
-                    plan.metaspace = true;
-                    let scheme = text(stage, "prepend_scheme").unwrap_or(if flag(stage, "add_prefix_space") == Some(false) { "never" } else { "always" });
-                    if scheme != "never" {
-                        plan.dummy = DummyPrefix::UnlessSpace;
-                    }
-                    // `split` only makes the words shorter: merges never cross a space where no piece does.
-                    if flag(stage, "split") != Some(false) && self.piece_trie().any(holds_inner_space) {
-                        return refuse("Metaspace that splits words which pieces could join");
-                    }
-                }
+                "Metaspace" => self.metaspace(stage, plan)?,
                 other => return refuse(format!("pre-tokenizer {other}")),
             }
+        }
+        Ok(())
+    }
+
+    fn metaspace(&self, stage: &Value, plan: &mut Plan) -> Own<()> {
+        if text(stage, "replacement").is_some_and(|mark| mark != "\u{2581}") {
+            return refuse("Metaspace with another mark than U+2581");
+        }
+        match (prepend_scheme(stage), plan.metaspace, plan.dummy) {
+            // The normalizer has put the mark there already.
+            ("never", ..) | (_, true, DummyPrefix::Always) => {}
+            (_, false, _) => plan.dummy = DummyPrefix::UnlessSpace,
+            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
+        }
+        plan.metaspace = true;
+        // `split` only makes the words shorter: merges never cross a space where no piece does.
+        if flag(stage, "split") != Some(false) && self.piece_trie().any(holds_inner_space) {
+            return refuse("Metaspace that splits words which pieces could join");
         }
         Ok(())
     }
@@ -576,7 +595,7 @@ impl Reader<'_> {
         definition
     }
 
-    fn facts(&self, vocabulary: &Vocabulary, charsmap: Option<Charsmap>, reason: &str) -> Facts {
+    fn facts(&self, vocabulary: &Vocabulary, drops_first_space: bool, charsmap: Option<Charsmap>, reason: &str) -> Facts {
         let pieces = self.piece_trie();
         let keeps = |n: &&Value| match kind(n) {
             "Prepend" => true,
@@ -590,8 +609,26 @@ impl Reader<'_> {
             normalizes: !(self.normalizers.iter().all(keeps) && plain),
             spaces_begin_pieces: !pieces.any(holds_inner_space),
             may_be_unknown: !fallback,
+            opaque: self.pre_tokenizers.iter().any(|stage| self.is_opaque(stage)),
+            vocabulary: vocabulary.clone(),
+            drops_first_space,
             notes: format!("tokenizers crate ({reason})"),
             pieces,
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Whether a pre-tokenizer stage may look further than one can tell (a pattern that our matcher does not read).
+    fn is_opaque(&self, stage: &Value) -> bool {
+        match kind(stage) {
+            "Split" => {
+                let pattern = stage.pointer("/pattern/Regex").and_then(Value::as_str);
+                pattern.is_some_and(|pattern| Pattern::new(pattern, self.dialect()).is_err())
+            }
+            "Metaspace" | "WhitespaceSplit" | "Whitespace" | "BertPreTokenizer" | "ByteLevel" | "Punctuation" | "Digits"
+            | "CharDelimiterSplit" => false,
+            _ => true,
         }
     }
 }

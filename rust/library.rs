@@ -3,6 +3,7 @@
 //! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that text
 //! that looks like one is text; spans are the crate's offsets into the original text.
 
+use crate::boundary::stands_before_space;
 use crate::engine::{Certificate, Engine};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
@@ -10,6 +11,7 @@ use crate::normal::Normal;
 use crate::pieces::uncrossed;
 use crate::token::{Place, Token, TokenId};
 use crate::trie::PieceTrie;
+use crate::vocabulary::Vocabulary;
 use serde_json::Value;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
@@ -27,6 +29,10 @@ pub(crate) struct Library {
     spaces_begin_pieces: bool,
     /// A character without a piece becomes the unknown token, and neighbours may fuse.
     may_be_unknown: bool,
+    /// Nothing is known of how far a stage looks.
+    opaque: bool,
+    vocabulary: Vocabulary,
+    drops_first_space: bool,
     notes: String,
 }
 
@@ -95,6 +101,9 @@ pub(crate) struct Facts {
     pub(crate) normalizes: bool,
     pub(crate) spaces_begin_pieces: bool,
     pub(crate) may_be_unknown: bool,
+    pub(crate) opaque: bool,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) drops_first_space: bool,
     pub(crate) notes: String,
 }
 
@@ -117,6 +126,9 @@ impl Library {
             normalizes: facts.normalizes,
             spaces_begin_pieces: facts.spaces_begin_pieces,
             may_be_unknown: facts.may_be_unknown,
+            opaque: facts.opaque,
+            vocabulary: facts.vocabulary,
+            drops_first_space: facts.drops_first_space,
             notes: facts.notes,
         })
     }
@@ -149,6 +161,15 @@ impl Engine for Library {
         let encoding = self.at(place).encode(normal.text.as_ref(), false).map_err(failed("encode"))?;
         let words = encoding.get_word_ids();
         let spans = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(words);
+        if !self.normalizes {
+            // The library's offsets are characters, and those of fused byte tokens a whole run; the bytes say more.
+            let ids: Vec<TokenId> = encoding.get_ids().iter().map(|&id| TokenId(id)).collect();
+            let drops = place == Place::Start && self.drops_first_space;
+            if let Some(mut tokens) = self.vocabulary.spans(&ids, text, drops)? {
+                tokens.iter_mut().zip(words).for_each(|(token, word)| token.word = word.unwrap_or(0));
+                return Ok(tokens);
+            }
+        }
         let mut reached = 0;
         Ok(spans
             .map(|((&id, &(start, end)), word)| {
@@ -163,24 +184,32 @@ impl Engine for Library {
 
     fn settled(&self, text: &str, _place: Place) -> Result<Vec<usize>> {
         let bytes = text.as_bytes();
-        let before_space = |&at: &usize| matches!(bytes[at], b' ' | b'\n') && !bytes[at - 1].is_ascii_whitespace();
+        let before_space = |&at: &usize| matches!(bytes[at], b' ' | b'\n') && stands_before_space(text, at);
         let mut cuts = Vec::new();
+        if self.opaque {
+            return Ok(cuts);
+        }
         if !self.normalizes || self.leaves_alone(text)? {
             let unknown = |c: char| {
                 let mut buffer = [0; 4];
                 self.may_be_unknown && self.pieces.longest(c.encode_utf8(&mut buffer).as_bytes()).0 < c.len_utf8()
             };
-            cuts = uncrossed(&self.pieces, text, unknown);
+            let normal = Normal::spaced(text);
+            cuts = uncrossed(&self.pieces, &normal.text, unknown);
+            cuts = cuts.into_iter().filter_map(|at| normal.cut(at)).collect();
             if self.normalizes {
                 cuts.retain(before_space);
             }
         } else if self.spaces_begin_pieces {
-            cuts = (1..text.len()).filter(|&at| bytes[at] == b' ').filter(before_space).collect();
+            cuts = (1..text.len()).filter(before_space).filter(|&at| bytes[at] == b' ').collect();
         }
         Ok(cuts)
     }
 
     fn certificate(&self) -> Certificate {
+        if self.opaque {
+            return Certificate::None;
+        }
         match (self.normalizes, self.spaces_begin_pieces) {
             (false, _) => Certificate::Pieces,
             (true, true) => Certificate::Spaces,

@@ -92,7 +92,7 @@ def training_text(name):
         parts.append(document.text)
         size += len(document.text)
         # Every token holds at most 3.5 characters on average, so this is all of it.
-        if size > 3.5 * settings.TOKENS:
+        if size > 3.5 * sum(setting.cycles):
             return "\n\n".join(parts)
 
 

@@ -9,9 +9,6 @@ from transformers import (GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXFor
 VOCAB = 1024  # pieces
 CONTEXT = 512  # tokens
 WIDTH, LAYERS, HEADS = 128, 4, 4
-CYCLE_TOKENS = 7_000_000  # one warm-up and half a cosine
-CYCLES = 2  # the second one at a lower rate, on fresh text
-TOKENS = CYCLE_TOKENS * CYCLES  # budget of one model
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,7 @@ class Settings:
         bos, eos: special tokens that start and end a document.
         mix: share of the training characters per kind of text.
         seed: fixes text, first weights and order.
+        cycles: token budgets of the cycles; each is one warm-up and half a cosine.
         rate: highest learning rate of the first cycle.
     """
 
@@ -31,16 +29,17 @@ class Settings:
     eos: str
     mix: dict
     seed: int
+    cycles: tuple
     rate: float
 
 
 ZOO = {
     "ash": Settings("byte-level BPE", "<|end|>", "<|end|>",
-                    {"story": 0.70, "sums": 0.15, "puzzle": 0.15}, 101, 2e-3),
+                    {"story": 0.70, "sums": 0.15, "puzzle": 0.15}, 101, (7_000_000, 7_000_000), 2e-3),
     "birch": Settings("SentencePiece BPE", "<s>", "</s>",
-                      {"story": 0.15, "sums": 0.70, "puzzle": 0.15}, 102, 3e-3),
+                      {"story": 0.15, "sums": 0.70, "puzzle": 0.15}, 102, (7_000_000, 4_000_000), 3e-3),
     "cedar": Settings("Unigram", "</s>", "</s>",
-                      {"story": 0.15, "sums": 0.15, "puzzle": 0.70}, 103, 3e-3),
+                      {"story": 0.15, "sums": 0.15, "puzzle": 0.70}, 103, (7_000_000, 7_000_000), 3e-3),
 }
 
 

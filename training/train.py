@@ -32,8 +32,6 @@ WARMUP = 100  # steps
 LAST_RATE = 0.02  # share of the highest rate at the end of a cycle
 NEXT_RATE = 0.6  # highest rate of a cycle as a share of that of the cycle before
 STEP_TOKENS = BATCH * settings.CONTEXT
-CYCLE_STEPS = settings.CYCLE_TOKENS // STEP_TOKENS
-STEPS = CYCLE_STEPS * settings.CYCLES
 
 
 def packed_rows(setting, tokenizer, context, count):
@@ -69,11 +67,14 @@ def packed_rows(setting, tokenizer, context, count):
 
 def learning_rate(setting, step):
     """Return the rate at a step: per cycle a linear warm-up, then half a cosine."""
-    cycle, step = divmod(step, CYCLE_STEPS)
-    highest = setting.rate * NEXT_RATE ** cycle
+    highest = setting.rate
+    lengths = [tokens // STEP_TOKENS for tokens in setting.cycles]
+    while step >= lengths[0]:
+        step -= lengths.pop(0)
+        highest *= NEXT_RATE
     if step < WARMUP:
         return highest * (step + 1) / WARMUP
-    done = (step - WARMUP) / (CYCLE_STEPS - WARMUP)
+    done = (step - WARMUP) / (lengths[0] - WARMUP)
     return highest * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
@@ -152,7 +153,8 @@ def train(name, args):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
-    stop = min(STEPS, (args.stop_at or settings.TOKENS) // STEP_TOKENS)
+    steps = sum(tokens // STEP_TOKENS for tokens in setting.cycles)
+    stop = min(steps, args.stop_at // STEP_TOKENS) if args.stop_at else steps
     rows = packed_rows(setting, tokenizer, settings.CONTEXT, stop * BATCH)
 
     with open(log_path, "a" if step else "w", encoding="utf-8") as log:
@@ -160,8 +162,8 @@ def train(name, args):
             log.write(json.dumps(entry) + "\n")
             log.flush()
 
-        note(event="resume" if step else "start", model=name, step=step, steps=STEPS,
-             seed=setting.seed, tokens=settings.TOKENS, rate=setting.rate, mix=setting.mix,
+        note(event="resume" if step else "start", model=name, step=step, steps=steps,
+             seed=setting.seed, cycles=setting.cycles, rate=setting.rate, mix=setting.mix,
              parameters=sum(p.numel() for p in model.parameters()), torch=torch.__version__)
         began, losses = time.monotonic() - seconds, []
         while step < stop:
@@ -188,7 +190,7 @@ def train(name, args):
                 torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(),
                             "step": step, "seconds": seconds}, spare)
                 os.replace(spare, saved)
-        note(event="export", step=step, finished=step == STEPS,
+        note(event="export", step=step, finished=step == steps,
              logits_moved=round(export(model, folder), 5))
 
 

@@ -43,21 +43,24 @@ from coolfusion.errors import (
 )
 
 if TYPE_CHECKING:
-    from coolfusion.fusion import Fusion
-    from coolfusion.records import Candidate, Output, Score, Step
+    from coolfusion.fusion import Fusion, Member
+    from coolfusion.records import Candidate, Continuation, Output, Rejection, Score, Step
 
 __all__ = [
     "ArgumentError",
     "Candidate",
+    "Continuation",
     "CoolFusionError",
     "Edit",
     "EmptyPromptError",
     "Fusion",
     "FusionError",
+    "Member",
     "ModelError",
     "NoCandidateError",
     "NoModelsError",
     "Output",
+    "Rejection",
     "Score",
     "Segment",
     "Segmenter",
@@ -78,8 +81,11 @@ __all__ = [
 # Loaded on first use, so that the primitives stay as quick to import as they are.
 _LAZY = {
     "Candidate": "coolfusion.records",
+    "Continuation": "coolfusion.records",
     "Fusion": "coolfusion.fusion",
+    "Member": "coolfusion.fusion",
     "Output": "coolfusion.records",
+    "Rejection": "coolfusion.records",
     "Score": "coolfusion.records",
     "Step": "coolfusion.records",
 }

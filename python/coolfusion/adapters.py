@@ -19,7 +19,8 @@ from typing import Any
 
 from coolfusion._core import Tokenizer
 from coolfusion.errors import TokenizerFileError, UnsupportedTokenizerError
-from coolfusion.token_table import PROBES, control_ids, decoder, encoder, token_table, vocabulary_size
+from coolfusion.foreign import PROBES, control_ids, decoder, encoder, vocabulary_size
+from coolfusion.token_table import token_table
 
 __all__ = ["from_pretrained", "wrap"]
 
@@ -54,7 +55,7 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
     if isinstance(obj, Tokenizer):
         return obj
     name = name or _name_of(obj)
-    fast = getattr(obj, "backend_tokenizer", None)
+    fast: Any = getattr(obj, "backend_tokenizer", None)
     if callable(getattr(fast, "to_str", None)):
         specials = zip(obj.all_special_ids, obj.convert_ids_to_tokens(obj.all_special_ids), strict=True)
         return _from_definition(json.loads(fast.to_str()), specials, name)

@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from importlib.resources import as_file, files
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 import coolfusion
+from coolfusion.embedded import folders
 from coolfusion.errors import CoolFusionError, ModelError
 from coolfusion.fusion import Fusion
 from coolfusion.records import Candidate, Output, Score, Step, to_jsonable
@@ -93,16 +93,14 @@ def generate(
 
 
 @app.command()
-def demo(max_new_tokens: Annotated[int, typer.Option(help="Budget of each model, in its own tokens.")] = 48) -> None:
+def demo(max_new_tokens: Annotated[int, typer.Option(help="Budget of each model, in its own tokens.")] = 64) -> None:
     """Let the three models of this package write together, and show who wrote which word."""
     _one_thread()
     console = Console()
-    with ExitStack() as stack:
-        root = stack.enter_context(as_file(files("coolfusion") / "embedded"))
-        folders = sorted(path.parent for path in root.glob("*/config.json"))
-        if not folders:
-            raise ModelError(f"{root}: no embedded models; expected folders with a config.json")
-        fusion = Fusion.from_pretrained(folders, device="cpu", dtype="float32")
+    models = folders()
+    if not models:
+        raise ModelError("this installation holds no embedded models; expected folders below coolfusion/embedded")
+    fusion = Fusion.from_pretrained(models, device="cpu", dtype="float32")
     names = Text("models: ")
     for number, member in enumerate(fusion.members):
         about = member.model.describe()

@@ -1,168 +1,26 @@
 """The bytes of each token of an object that offers only ``encode`` and ``decode``.
 
 A decoder may strip the first space, put spaces between words, or turn bytes that are no character into U+FFFD. So a
-token is decoded between two neighbours, ``decode([left, token, right])``, and what these two give alone is taken away;
-where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the same. What
-cannot be found out this way stays None: it is never guessed.
-
-The exceptions caught here are those that decoders raise for ids that they do not have (``LookupError`` and kin); any
-other is the object's own and goes through.
+token is decoded between two neighbours, ``decode([left, token, right])``, and what these two give alone is taken away.
+Where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the same; else
+tokens of single bytes are put beside it until all of it reads as characters. What cannot be found out this way stays
+None: it is never guessed.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from coolfusion.errors import UnsupportedTokenizerError
+from coolfusion.foreign import Decode, Encode, attempt
 
-__all__ = ["Decode", "Encode", "control_ids", "decoder", "encoder", "token_table", "vocabulary_size"]
+__all__ = ["token_table"]
 
-Encode = Callable[[str], list[int]]
-Decode = Callable[[list[int]], str]
-
-# What decoders raise for an id that they do not have (a Rust extension: OverflowError above 2^32).
-_NO_SUCH_ID = (LookupError, ValueError, OverflowError, TypeError)
 _REPLACEMENT = "\ufffd"
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-# Texts on which the framing of an encoder is checked: words, digits, white space, other scripts.
-PROBES = ("Hello world", " two  spaces", "a\nb\n", "don't 3,456.78", "Grüße, 日本語 👩‍🚀", "\tx\r\n ", "x")
-# An object without any size: this many empty or failing ids in a row are taken for the end.
-_GAP = 1024
-_MOST_IDS = 1 << 21
-
-
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function, or none if it does not say (some built-in ones)."""
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
-def _options(function: Callable[..., Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the ``wanted`` keyword arguments that ``function`` takes.
-
-    With ``**kwargs`` beside at least one of them by name, as transformers' methods have it, that is all of them.
-    """
-    parameters = _parameters(function)
-    named = {name: value for name, value in wanted.items() if name in parameters}
-    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    return dict(wanted) if named and anything else named
-
-
-def _id_list(result: Any) -> list[int]:
-    """A list of ids out of what an ``encode`` may return: a list, an array, an ``Encoding``, a ``BatchEncoding``."""
-    if isinstance(result, Mapping):
-        result = result["input_ids"]
-    result = getattr(result, "ids", result)
-    if hasattr(result, "tolist"):
-        result = result.tolist()
-    ids = list(result)
-    if len(ids) == 1 and isinstance(ids[0], list | tuple):
-        ids = list(ids[0])
-    return [int(each) for each in ids]
-
-
-def encoder(obj: Any) -> tuple[Encode, list[str]]:
-    """``encode`` without special tokens, and what was done for that.
-
-    Where the object has no option that leaves BOS and EOS out, they are what ``encode("")`` gives, and are taken away
-    if every probe begins and ends with them.
-
-    Raises:
-        UnsupportedTokenizerError: if something is added that cannot be told from the text.
-    """
-    if callable(getattr(obj, "encode_ordinary", None)):
-        return lambda text: _id_list(obj.encode_ordinary(text)), ["encoded by its encode_ordinary"]
-    plain: dict[str, Any] = {"add_special_tokens": False}
-    if hasattr(obj, "split_special_tokens"):  # transformers: text that looks like a special token is text
-        plain["split_special_tokens"] = True
-    options = _options(obj.encode, plain) | _options(obj.encode, {"disallowed_special": ()})
-    options |= _options(obj.encode, {"out_type": int, "add_bos": False, "add_eos": False, "enable_sampling": False})
-
-    def encode(text: str) -> list[int]:
-        return _id_list(obj.encode(text, **options))
-
-    frame = encode("")
-    if not frame:
-        return encode, []
-    encodings = [encode(text) for text in PROBES]
-    for cut in range(len(frame) + 1):
-        head, tail = frame[:cut], frame[cut:]
-        if all(ids[:cut] == head and ids[len(ids) - len(tail) :] == tail for ids in encodings):
-            notes = [f"encode adds {head} before and {tail} after every text; they are taken away"]
-            return _trimmed(encode, len(head), len(tail)), notes
-    # A dummy prefix that even an empty text gets is part of the text's own tokens.
-    return encode, [f"encode gives {frame} for an empty text"]
-
-
-def _trimmed(encode: Encode, head: int, tail: int) -> Encode:
-    def trimmed(text: str) -> list[int]:
-        ids = encode(text)
-        return ids[head : len(ids) - tail]
-
-    return trimmed
-
-
-def decoder(obj: Any) -> Decode:
-    """``decode`` as literally as the object can do it."""
-    exact = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
-    options = _options(obj.decode, exact)
-
-    def decode(ids: list[int]) -> str:
-        text = obj.decode(ids, **options)
-        return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-
-    return decode
-
-
-def vocabulary_size(obj: Any, decode: Decode) -> int:
-    """One past the largest id: the largest size that the object names, or the end of what it decodes.
-
-    Complexity: one call per size that exists; without any, one decode per id.
-    """
-    sizes = [len(obj)] if callable(getattr(obj, "__len__", None)) else []
-    for name in ("vocab_size", "n_vocab", "get_piece_size", "get_vocab_size"):
-        size = getattr(obj, name, None)
-        size = size() if callable(size) else size
-        if isinstance(size, int) and not isinstance(size, bool):
-            sizes.append(size)
-    if callable(getattr(obj, "get_vocab", None)):
-        sizes.append(1 + max(obj.get_vocab().values(), default=-1))
-    if sizes:
-        return max(sizes)
-    used = 0
-    for token_id in range(_MOST_IDS):
-        if _attempt(decode, [token_id]):
-            used = token_id + 1
-        elif token_id - used >= _GAP:
-            break
-    return used
-
-
-def control_ids(obj: Any, size: int) -> set[int]:
-    """The ids that stand for no text: those that the object itself calls special, control or unknown."""
-    found: set[int] = set()
-    for name in ("all_special_ids", "special_ids", "_special_token_values"):
-        found.update(each for each in getattr(obj, name, None) or () if isinstance(each, int))
-    for name in ("_special_tokens", "special_tokens"):
-        tokens = getattr(obj, name, None)
-        if isinstance(tokens, Mapping):
-            found.update(each for each in tokens.values() if isinstance(each, int))
-    for kind in ("bos", "eos", "pad", "unk", "sep", "cls", "mask", "eot"):
-        for name in (f"{kind}_token_id", f"{kind}_id"):
-            value = getattr(obj, name, None)
-            value = value() if callable(value) else value
-            if isinstance(value, int) and not isinstance(value, bool):
-                found.add(value)
-    for name in ("IsControl", "IsUnknown", "IsUnused"):
-        test = getattr(obj, name, None)
-        if callable(test):
-            found.update(each for each in range(size) if test(each))
-    return {each for each in found if 0 <= each < size}
 
 
 def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[bytes | None]:
@@ -175,33 +33,78 @@ def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[byt
     """
     own = getattr(obj, "decode_single_token_bytes", None)
     if callable(own):
-        return [_attempt(own, token_id) for token_id in range(size)]
-    left, right, head, tail = _anchors(encode, decode)
+        return [attempt(own, token_id) for token_id in range(size)]
+    between = _Between(encode, decode)
     spellers = ("convert_ids_to_tokens", "id_to_token", "id_to_piece")
     spell = next((getattr(obj, each) for each in spellers if hasattr(obj, each)), None)
     whole = getattr(obj, "decode_bytes", None)
     table: list[bytes | None] = []
     for token_id in range(size):
-        text = _attempt(decode, [left, token_id, right])
-        if text is None or not (text.startswith(head) and text.endswith(tail) and len(text) >= len(head) + len(tail)):
-            table.append(None)
+        text = between.text([token_id])
+        if text is None or _REPLACEMENT not in text:
+            table.append(None if text is None else text.encode("utf-8", "surrogatepass"))
             continue
-        text = text[len(head) : len(text) - len(tail)]
-        if _REPLACEMENT not in text:
-            table.append(text.encode("utf-8", "surrogatepass"))
-            continue
-        spellings = _spellings(_attempt(spell, token_id) if spell else None)
-        spellings += [_attempt(whole, [token_id])] if callable(whole) else []
+        spellings = _spellings(attempt(spell, token_id) if spell else None)
+        spellings += [attempt(whole, [token_id])] if callable(whole) else []
         reads_same = (each for each in spellings if isinstance(each, bytes) and _readable(each) == _collapsed(text))
-        table.append(next(reads_same, None))
+        found = next(reads_same, None)
+        table.append(between.padded(token_id) if found is None else found)
     return table
 
 
-def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """The result of ``function(argument)``, or None if there is no such id."""
-    try:
-        return function(argument)
-    except _NO_SUCH_ID:
+class _Between:
+    """Decodes tokens between two neighbours and takes these away again."""
+
+    # What makes a character of a token's last bytes, and of its first: any continuation byte may follow these three.
+    _BEFORE = ((), (0xC3,), (0xE4,), (0xF1,))
+    _AFTER = ((), *((byte, *[0x80] * more) for more in range(3) for byte in (0x80, 0x90, 0xA0)))
+    # One character of two, three and four bytes after the other, with all first bytes and all last bytes.
+    _CHARACTERS = (
+        *range(0x80, 0x100),
+        *range(0x100, 0x800, 63),
+        *range(0x800, 0xD800, 191),
+        *range(0x40000, 0x48000, 97),
+    )
+
+    def __init__(self, encode: Encode, decode: Decode) -> None:
+        self._encode, self._decode = encode, decode
+        self._left, self._right, self._head, self._tail = _anchors(encode, decode)
+
+    def text(self, ids: Sequence[int]) -> str | None:
+        """What the ids give, or None if one of them does not exist or changes its neighbours."""
+        text = attempt(self._decode, [self._left, *ids, self._right])
+        if text is None or not (text.startswith(self._head) and text.endswith(self._tail)):
+            return None
+        inner = len(text) - len(self._head) - len(self._tail)
+        return None if inner < 0 else str(text[len(self._head) : len(self._head) + inner])
+
+    @cached_property
+    def _single_bytes(self) -> dict[int, int]:
+        """Byte -> its token, from characters that the object cuts into as many tokens as they have bytes."""
+        found: dict[int, int] = {}
+        start = self._encode("a")
+        for character in map(chr, self._CHARACTERS):
+            data = character.encode()
+            ids = self._encode("a" + character)
+            if ids[: len(start)] == start and len(ids) == len(start) + len(data):
+                own = ids[len(start) :]
+                if self.text(own) == character:
+                    found.update(zip(data, own, strict=True))
+        return found
+
+    def padded(self, token_id: int) -> bytes | None:
+        """The bytes of a token that is no whole character, read together with bytes that complete it."""
+        tokens = self._single_bytes
+        for before in self._BEFORE:
+            for after in self._AFTER:
+                if not all(byte in tokens for byte in (*before, *after)):
+                    continue
+                text = self.text([*(tokens[b] for b in before), token_id, *(tokens[b] for b in after)])
+                if text is None or _REPLACEMENT in text:
+                    continue
+                data = text.encode("utf-8", "surrogatepass")
+                if data.startswith(bytes(before)) and data.endswith(bytes(after)):
+                    return data[len(before) : len(data) - len(after)]
         return None
 
 

@@ -6,6 +6,8 @@
 //! behind the match, and copies one character where no rule matches. The `tokenizers` crate instead works grapheme by
 //! grapheme with the *shortest* rule, which gives other text for CRLF, stacked combining marks and joiners.
 
+use std::collections::HashMap;
+
 use crate::error::{Error, Result};
 
 /// The rules of one model.
@@ -13,6 +15,8 @@ use crate::error::{Error, Result};
 pub struct Charsmap {
     units: Vec<u32>,
     replacements: Vec<u8>,
+    /// By first character, the longest first.
+    kept: HashMap<char, Vec<String>>,
 }
 
 impl Charsmap {
@@ -34,7 +38,24 @@ impl Charsmap {
             return Err(broken(format!("replacements are not UTF-8: {error}")));
         }
         let units = trie.chunks_exact(4).map(|unit| unit.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)));
-        Ok(Self { units: units.collect(), replacements: replacements.to_vec() })
+        Ok(Self { units: units.collect(), replacements: replacements.to_vec(), kept: HashMap::new() })
+    }
+
+    /// The same rules, but `symbols` stay as they are and take no part in a rule.
+    ///
+    /// So it is with the user-defined symbols of a model: `Normalizer::NormalizePrefix` asks for the longest of them
+    /// first. (Under `nmt_nfkc` a line break would become a space, and a letter would be composed with its accent.)
+    #[must_use]
+    pub fn keeping(mut self, symbols: impl IntoIterator<Item = String>) -> Self {
+        for symbol in symbols {
+            if let Some(first) = symbol.chars().next() {
+                self.kept.entry(first).or_default().push(symbol);
+            }
+        }
+        for symbols in self.kept.values_mut() {
+            symbols.sort_by_key(|symbol| std::cmp::Reverse(symbol.len()));
+        }
+        self
     }
 
     /// The longest rule that matches at the start of `text`: (bytes that it replaces, replacement).
@@ -42,6 +63,10 @@ impl Charsmap {
     /// None means that one character is copied as it is. Costs the length of the longest key that `text` begins like,
     /// a few dozen bytes at most, whatever the length of `text`.
     pub fn longest_prefix(&self, text: &str) -> Option<(usize, &str)> {
+        let kept = text.chars().next().and_then(|first| self.kept.get(&first));
+        if let Some(symbol) = kept.into_iter().flatten().find(|symbol| text.starts_with(symbol.as_str())) {
+            return Some((symbol.len(), symbol));
+        }
         self.longest_match(text.as_bytes()).and_then(|(length, at)| {
             // A rule that ends inside a character can only come from a broken file.
             let replacement = self.replacements.get(at..)?.split(|byte| *byte == 0).next()?;
@@ -121,6 +146,14 @@ mod tests {
         assert_eq!(charsmap.longest_prefix("abc"), Some((2, "")));
         assert_eq!(charsmap.longest_prefix("é"), None);
         assert_eq!(charsmap.normalize("éa abba\0"), "éX bX\0");
+    }
+
+    #[test]
+    fn kept_symbols_come_before_every_rule() {
+        let charsmap = Charsmap::new(&blob()).unwrap().keeping(["ab", "abc", "", "é"].map(String::from));
+        assert_eq!(charsmap.longest_prefix("abcd"), Some((3, "abc")));
+        assert_eq!(charsmap.longest_prefix("abd"), Some((2, "ab")));
+        assert_eq!(charsmap.normalize("aabé"), "Xabé");
     }
 
     #[test]

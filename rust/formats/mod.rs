@@ -10,13 +10,15 @@
 //! * `whole_words`: ids that a pre-token gets when it is exactly that piece (frozen user-defined symbols);
 //! * `unmatchable`: ids that text never gives, even if it spells them (control, unknown and byte pieces);
 //! * `exact_charsmap`: the `Precompiled` normalizer replaces the longest matching prefix at each position
-//!   ([`charsmap::Charsmap`]), not grapheme by grapheme as the `tokenizers` crate does.
+//!   ([`charsmap::Charsmap`]), not grapheme by grapheme as the `tokenizers` crate does, and leaves the symbols in
+//!   `charsmap_keeps` alone.
 
 pub mod charsmap;
 mod model_proto;
 mod protobuf;
 pub mod sentencepiece;
 pub mod tiktoken;
+mod user_defined;
 
 use serde_json::{json, Value};
 
@@ -59,4 +61,39 @@ fn added_token(id: usize, content: &str, special: bool) -> Value {
         "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
         "special": special,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn error(bytes: &[u8], pattern: Option<&str>) -> String {
+        definition(bytes, "dir/tokenizer.model", pattern).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_content_decides_which_format_it_is() {
+        let json = definition(b"\xef\xbb\xbf {\"model\": {\"vocab\": {}}}", "x", None).unwrap();
+        assert_eq!(json, json!({"model": {"vocab": {}}}));
+        let ranks = definition(b"YQ== 0\nYg== 1\n", "x", Some(".")).unwrap();
+        assert_eq!(ranks["coolfusion"]["source_format"], "tiktoken");
+        let piece = b"\x0a\x09\x0a\x05<unk>\x18\x02";
+        assert_eq!(definition(piece, "x", None).unwrap()["coolfusion"]["source_format"], "sentencepiece");
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_an_error_with_the_path() {
+        for (bytes, words) in [
+            (&b""[..], "the file is empty"),
+            (b"{\"model\": ", "broken JSON"),
+            (b"{\"added_tokens_decoder\": {}}", "without `model`"),
+            (b"YQ== 0\n", "`pattern`"),
+            (b"hello world, this is no tokenizer", "byte "),
+            (b"\x80\x02}q\x00", "byte"),
+        ] {
+            let error = error(bytes, None);
+            assert!(error.starts_with("dir/tokenizer.model: ") && error.contains(words), "{error}");
+        }
+    }
 }

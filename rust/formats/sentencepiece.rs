@@ -13,13 +13,11 @@ use serde_json::{json, Value};
 use super::charsmap::Charsmap;
 use super::model_proto::{Kind, ModelProto, ModelType, Piece};
 use super::added_token;
+use super::user_defined::{symbols_in_raw_text, user_defined_split};
 use crate::error::Result;
 
 /// SentencePiece's mark for a space, U+2581.
-const SPACE_MARK: &str = "\u{2581}";
-
-/// Symbols longer than this are matched by a flat alternation: one group per character would nest too deep.
-const MAX_NESTED_SYMBOL: usize = 100;
+pub(super) const SPACE_MARK: &str = "\u{2581}";
 
 /// The definition of the tokenizer in a serialized `ModelProto`; `source` names it in errors and in `describe()`.
 ///
@@ -32,10 +30,12 @@ pub fn definition(model: &[u8], source: &str) -> Result<Value> {
     let proto = ModelProto::parse(model, source)?;
     let mut notes = Vec::new();
     let normalizer = normalizer(&proto, &mut notes)?;
+    let symbols = proto.pieces.iter().filter(|piece| piece.kind == Kind::UserDefined).map(|piece| piece.text.as_str());
     let mut extension = json!({
         "source_format": "sentencepiece",
         "source": source,
         "exact_charsmap": !proto.charsmap.is_empty(),
+        "charsmap_keeps": symbols.collect::<Vec<_>>(),
         "unmatchable": ids(&proto, |kind| matches!(kind, Kind::Unknown | Kind::Control | Kind::Byte)),
     });
     let (model, pre_tokenizer) = match proto.model_type {
@@ -73,31 +73,17 @@ pub fn definition(model: &[u8], source: &str) -> Result<Value> {
 fn normalizer(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
     let mut steps = Vec::new();
     let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
-    let protected = if proto.charsmap.is_empty() {
-        Vec::new()
-    } else {
-        notes.push(format!("the normalizer {:?} rewrites text before it is split", proto.normalizer_name));
-        protected_symbols(proto, &Charsmap::new(&proto.charsmap)?)
-    };
-    steps.extend(protected.iter().map(|(symbol, stand_in)| replace(json!({"String": symbol}), stand_in)));
     if !proto.charsmap.is_empty() {
+        // Only to refuse a broken one here; who honours `exact_charsmap` reads it again from the step.
+        Charsmap::new(&proto.charsmap)?;
         steps.push(json!({"type": "Precompiled", "precompiled_charsmap": STANDARD.encode(&proto.charsmap)}));
+        notes.push(format!("the normalizer {:?} rewrites text before it is split", proto.normalizer_name));
     }
     if proto.remove_extra_whitespaces {
         steps.push(replace(json!({"Regex": "\\A +"}), ""));
         steps.push(replace(json!({"Regex": " {2,}"}), " "));
         notes.push("spaces at both ends are dropped and runs of spaces become one".to_owned());
-    }
-    steps.extend(protected.iter().map(|(symbol, stand_in)| replace(json!({"String": stand_in}), symbol)));
-    if !protected.is_empty() {
-        notes.push(format!(
-            "{} user-defined symbols are hidden from the normalizer as code points from U+F0000 on, which a text \
-             should not hold",
-            protected.len()
-        ));
-    }
-    // A literal space mark at the end of the text goes as well, because SentencePiece strips after the replacement.
-    if proto.remove_extra_whitespaces {
+        // A literal mark at the end of the text goes as well, because SentencePiece strips after the replacement.
         let trailing = if proto.escape_whitespaces { format!("[ {SPACE_MARK}]+\\z") } else { " +\\z".to_owned() };
         steps.push(replace(json!({"Regex": trailing}), ""));
     }
@@ -113,19 +99,6 @@ fn normalizer(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
         notes.push("the model has a denormalizer, which SentencePiece applies on decoding and this definition does not".into());
     }
     Ok(json!({"type": "Sequence", "normalizers": steps}))
-}
-
-/// (symbol, stand-in) for each user-defined symbol, the longest first: SentencePiece leaves them alone
-/// (`NormalizePrefix` asks its matcher first), the charsmap would rewrite them (a line break under `nmt_nfkc`) or
-/// compose their last letter with an accent that follows.
-fn protected_symbols(proto: &ModelProto, charsmap: &Charsmap) -> Vec<(String, String)> {
-    let symbols = proto.pieces.iter().filter(|piece| piece.kind == Kind::UserDefined).map(|piece| piece.text.clone());
-    let mut symbols: Vec<String> = symbols.collect();
-    symbols.sort_by_key(|symbol| std::cmp::Reverse(symbol.len()));
-    let free = |stand_in: &String| {
-        charsmap.longest_prefix(stand_in).is_none() && !proto.pieces.iter().any(|piece| piece.text.contains(stand_in.as_str()))
-    };
-    symbols.into_iter().zip(('\u{f0000}'..='\u{ffffd}').map(String::from).filter(free)).collect()
 }
 
 /// `SentencePieceProcessor::Decode`: marks to spaces, byte pieces to bytes, and the dummy prefix taken away.
@@ -245,70 +218,149 @@ fn dense_ranks(scores: impl Iterator<Item = f32>) -> Vec<u32> {
         .collect()
 }
 
-/// Whether searching the raw text for the user-defined symbols of a BPE model finds what SentencePiece finds in the
-/// normalized text, so that they can be ordinary added tokens (Gemma's HTML tags).
-///
-/// Not so with a dummy prefix, which added tokens get one by one and SentencePiece only at the start of the text.
-fn symbols_in_raw_text(proto: &ModelProto) -> bool {
-    let rewrites = proto.add_dummy_prefix || proto.remove_extra_whitespaces || !proto.charsmap.is_empty();
-    let spaced = |piece: &Piece| piece.kind == Kind::UserDefined && piece.text.contains([' ', '\u{2581}']);
-    proto.model_type == ModelType::Bpe && !rewrites && !proto.pieces.iter().any(spaced)
-}
-
-/// `PrefixMatcher`: user-defined symbols are cut out of the normalized text, the longest first, and never merged.
-fn user_defined_split(proto: &ModelProto) -> Value {
-    let symbols = proto.pieces.iter().filter(|piece| piece.kind == Kind::UserDefined);
-    let mut symbols: Vec<Vec<char>> = symbols.map(|piece| piece.text.chars().collect()).collect();
-    if symbols.is_empty() {
-        return Value::Null;
-    }
-    symbols.sort();
-    let pattern = if symbols.iter().any(|symbol| symbol.len() > MAX_NESTED_SYMBOL) {
-        symbols.sort_by_key(|symbol| std::cmp::Reverse(symbol.len()));
-        let escaped: Vec<String> = symbols.iter().map(|symbol| symbol.iter().copied().map(escape).collect()).collect();
-        escaped.join("|")
-    } else {
-        prefix_tree_pattern(&symbols, 0)
-    };
-    json!({
-        "type": "Sequence",
-        "pretokenizers": [{"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false}],
-    })
-}
-
-/// A pattern for the longest of the sorted `symbols` (equal in their first `depth` characters): common beginnings are
-/// tried once, so that a matcher does not try each of a few hundred symbols at each position.
-fn prefix_tree_pattern(symbols: &[Vec<char>], depth: usize) -> String {
-    let mut branches = Vec::new();
-    let ends_here = symbols.iter().any(|symbol| symbol.len() == depth);
-    let longer: Vec<&[Vec<char>]> =
-        symbols.chunk_by(|a, b| a.get(depth) == b.get(depth)).filter(|group| group.iter().all(|s| s.len() > depth)).collect();
-    for group in longer {
-        let first = group.first().and_then(|symbol| symbol.get(depth)).copied();
-        let first = first.map(escape).unwrap_or_default();
-        branches.push(first + &prefix_tree_pattern(group, depth + 1));
-    }
-    match (branches.as_slice(), ends_here) {
-        ([], _) => String::new(),
-        ([branch], false) if depth > 0 => branch.clone(),
-        (_, false) if depth == 0 => branches.join("|"),
-        (_, ends_here) => format!("(?:{}){}", branches.join("|"), if ends_here { "?" } else { "" }),
-    }
-}
-
-/// A character as itself in a regular expression. (Only the operators: `\<` would be an operator in some engines.)
-fn escape(character: char) -> String {
-    if r"\.+*?()|[]{}^$".contains(character) {
-        format!("\\{character}")
-    } else {
-        character.to_string()
-    }
-}
-
 fn indexed(proto: &ModelProto) -> impl Iterator<Item = (usize, &Piece)> {
     proto.pieces.iter().enumerate()
 }
 
 fn ids(proto: &ModelProto, wanted: impl Fn(Kind) -> bool) -> Vec<usize> {
     indexed(proto).filter(|(_, piece)| wanted(piece.kind)).map(|(id, _)| id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        // All messages here are shorter than 128 bytes.
+        [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat()
+    }
+
+    /// A model of the pieces (text, score, type), with the fields `trainer` and `normalizer` as they are on the wire.
+    fn model(pieces: &[(&str, f32, u8)], trainer: &[u8], normalizer: &[u8]) -> Vec<u8> {
+        let piece = |(text, score, kind): &(&str, f32, u8)| {
+            let score = [&[0x15][..], &score.to_le_bytes()].concat();
+            field(1, &[field(1, text.as_bytes()), score, vec![0x18, *kind]].concat())
+        };
+        let pieces: Vec<u8> = pieces.iter().flat_map(piece).collect();
+        [pieces, field(2, trainer), field(3, normalizer)].concat()
+    }
+
+    const UNK: (&str, f32, u8) = ("<unk>", 0.0, 2);
+    const BPE: &[u8] = &[0x18, 2];
+    /// Neither dummy prefix nor removal of spaces.
+    const PLAIN: &[u8] = &[0x18, 0, 0x20, 0];
+
+    fn load(pieces: &[(&str, f32, u8)], trainer: &[u8], normalizer: &[u8]) -> Result<Value> {
+        definition(&model(pieces, trainer, normalizer), "x.model")
+    }
+
+    #[test]
+    fn merges_are_all_splits_by_score_and_equal_scores_share_a_rank() {
+        let pieces = [UNK, ("aa", -1.0, 1), ("aaa", -9.0, 1), ("ab", -9.0, 1), ("a", -10.0, 1), ("b", -11.0, 1)];
+        let definition = load(&pieces, BPE, PLAIN).unwrap();
+        let merges = json!([["a", "a"], ["aa", "a"], ["a", "aa"], ["a", "b"]]);
+        assert_eq!(definition["model"]["merges"], merges);
+        assert_eq!(definition["coolfusion"]["merge_ranks"], json!([0, 1, 1, 1]));
+        assert_eq!(definition["model"]["vocab"]["ab"], 3);
+        assert_eq!(definition["model"]["ignore_merges"], false);
+        assert_eq!(definition["pre_tokenizer"], Value::Null);
+        assert_eq!(definition["coolfusion"]["notes"], json!([]));
+    }
+
+    #[test]
+    fn unused_pieces_and_user_defined_symbols_are_not_merged() {
+        let pieces = [UNK, ("ab", -1.0, 5), ("ba", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 1), ("abc", -4.0, 1)];
+        let definition = load(&pieces, BPE, PLAIN).unwrap();
+        assert_eq!(definition["model"]["merges"], json!([]));
+        // Without a dummy prefix the raw text can be searched for the symbol.
+        assert_eq!(definition["added_tokens"][1]["content"], "ba");
+        assert_eq!(definition["added_tokens"][1]["special"], false);
+        let notes = definition["coolfusion"]["notes"].to_string();
+        assert!(notes.contains("1 pieces hold a character") && notes.contains("1 pieces are marked unused"), "{notes}");
+    }
+
+    #[test]
+    fn with_a_dummy_prefix_symbols_are_split_off_behind_the_normalizer() {
+        let pieces = [UNK, ("<s>", 0.0, 3), ("==", 0.0, 4), ("=", 0.0, 4), ("=x", 0.0, 4), ("(", 0.0, 4)];
+        let definition = load(&pieces, BPE, &[]).unwrap();
+        let split = &definition["pre_tokenizer"]["pretokenizers"][0];
+        assert_eq!(split["pattern"]["Regex"], "\\(|=(?:=|x)?");
+        assert_eq!(definition["coolfusion"]["whole_words"], json!([2, 3, 4, 5]));
+        assert_eq!(definition["coolfusion"]["unmatchable"], json!([0, 1]));
+        assert_eq!(definition["model"]["ignore_merges"], true);
+        assert_eq!(definition["added_tokens"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn normalizer_and_decoder_follow_the_flags() {
+        let types = |value: &Value, key: &str| -> Vec<String> {
+            value[key].as_array().unwrap().iter().map(|step| step["type"].as_str().unwrap().to_owned()).collect()
+        };
+        let plain = load(&[UNK], BPE, PLAIN).unwrap();
+        assert_eq!(types(&plain["normalizer"], "normalizers"), ["Replace"]);
+        assert_eq!(types(&plain["decoder"], "decoders"), ["Replace", "Fuse"]);
+        // The defaults: dummy prefix, and spaces removed at both ends and collapsed.
+        let default = load(&[UNK], BPE, &[]).unwrap();
+        assert_eq!(types(&default["normalizer"], "normalizers"), ["Replace", "Replace", "Replace", "Prepend", "Replace"]);
+        assert_eq!(types(&default["decoder"], "decoders"), ["Replace", "Fuse", "Strip"]);
+        let raw_spaces = load(&[UNK], BPE, &[0x20, 0, 0x28, 0]).unwrap();
+        assert_eq!(raw_spaces["normalizer"]["normalizers"], json!([{"type": "Prepend", "prepend": " "}]));
+    }
+
+    #[test]
+    fn a_charsmap_is_the_first_step_and_keeps_the_symbols() {
+        let charsmap = field(2, b"\x04\0\0\0\0\0\0\0\0");
+        let definition = load(&[UNK, ("\n", 0.0, 4)], &[], &[charsmap, PLAIN.to_vec()].concat()).unwrap();
+        let first = &definition["normalizer"]["normalizers"][0];
+        assert_eq!(*first, json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAA="}));
+        assert_eq!(definition["coolfusion"]["exact_charsmap"], true);
+        assert_eq!(definition["coolfusion"]["charsmap_keeps"], json!(["\n"]));
+        let broken = load(&[UNK], &[], &field(2, b"\x04\0\0\0")).unwrap_err().to_string();
+        assert!(broken.contains("precompiled_charsmap: a trie of 4 bytes"), "{broken}");
+    }
+
+    #[test]
+    fn unigram_user_defined_symbols_outscore_and_unused_pieces_cannot_be_spelled() {
+        let pieces = [UNK, ("abc", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 5)];
+        let definition = load(&pieces, &[], PLAIN).unwrap();
+        let vocab = &definition["model"]["vocab"];
+        assert!((vocab[1][1].as_f64().unwrap() - 0.2).abs() < 1e-9);
+        assert_eq!(vocab[2], json!(["a", -2.0]));
+        assert_eq!(vocab[3][0], "\u{10ffff}unused 3");
+        assert_eq!(definition["model"]["unk_id"], 0);
+    }
+
+    #[test]
+    fn what_sentencepiece_refuses_is_refused() {
+        for (pieces, trainer, words) in [
+            (&[UNK][..], &[0x18, 4][..], "type CHAR (4)"),
+            (&[UNK], &[0x18, 3], "type WORD (3)"),
+            (&[UNK], &[0xc0, 1, 1], "treat_whitespace_as_suffix"),
+            (&[("a", 0.0, 1)], BPE, "no piece of type UNKNOWN"),
+            (&[UNK, ("?", 0.0, 2)], BPE, "pieces 0 and 1 are of type UNKNOWN"),
+            (&[UNK, ("", 0.0, 1)], BPE, "piece 1 is empty"),
+            (&[UNK, ("a", 0.0, 1), ("a", 0.0, 4)], BPE, "piece 2 \"a\" is already defined"),
+            (&[UNK, ("a", f32::NAN, 1)], BPE, "the score NaN"),
+            (&[UNK, ("<0x00>", 0.0, 6)], BPE, "byte_fallback is false"),
+            (&[UNK, ("<0x00>", 0.0, 6)], &[0x98, 2, 1], "no piece <0x01>"),
+            (&[UNK, ("a", 0.0, 9)], BPE, "of type 9"),
+        ] {
+            let error = load(pieces, trainer, &[]).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let error = definition(b"\x7a\x00", "x.model").unwrap_err().to_string();
+        assert!(error.contains("no pieces found"), "{error}");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_no_panic() {
+        let bytes = model(&[UNK, ("a", -1.0, 1), ("aa", -2.0, 1)], BPE, PLAIN);
+        for cut in 0..bytes.len() {
+            let _ = definition(&bytes[..cut], "x.model");
+            let mut broken = bytes.clone();
+            broken[cut] ^= 0x55;
+            let _ = definition(&broken, "x.model");
+        }
+    }
 }

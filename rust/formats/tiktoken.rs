@@ -10,6 +10,7 @@ use base64::{engine::general_purpose::STANDARD, Engine};
 use serde_json::{json, Value};
 
 use super::added_token;
+use crate::byte_alphabet;
 use crate::error::{Error, Result};
 
 /// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
@@ -82,7 +83,7 @@ pub fn known_pattern(name: &str, ranks: &[(Vec<u8>, u32)]) -> Option<&'static st
 /// [`Error::Definition`] if a token or an id comes twice, or a token is empty.
 pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, u32)], source: &str) -> Result<Value> {
     check(ranks, specials)?;
-    let alphabet = byte_alphabet();
+    let alphabet: Vec<char> = byte_alphabet::characters().into_iter().collect();
     let key = |token: &[u8]| -> String { token.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect() };
     let known: HashMap<&[u8], u32> = ranks.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
     let mut merges: Vec<(u32, &[u8], &[u8])> = Vec::new();
@@ -173,17 +174,83 @@ fn trim(line: &[u8]) -> &[u8] {
     line.trim_ascii()
 }
 
-/// GPT-2's printable character for each byte: itself where it is printable Latin-1, else the next from U+0100 on
-/// (<https://github.com/openai/gpt-2>, `bytes_to_unicode` in `src/encoder.py`).
-fn byte_alphabet() -> Vec<char> {
-    let mut next = 0x100_u32;
-    (0..=u8::MAX)
-        .filter_map(|byte| match byte {
-            b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => Some(char::from(byte)),
-            _ => {
-                next += 1;
-                char::from_u32(next - 1)
-            }
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The 256 bytes in order, then three spaces in every way that two tokens make them.
+    fn ranks() -> Vec<(Vec<u8>, u32)> {
+        let bytes = (0..=u8::MAX).map(|byte| (vec![byte], u32::from(byte)));
+        bytes.chain([(b"  ".to_vec(), 256), (b"   ".to_vec(), 257), ("é".into(), 300)]).collect()
+    }
+
+    #[test]
+    fn a_file_is_parsed_line_by_line() {
+        let file = b"IQ== 0\r\nIg== 1\n\n4oC8 7\n";
+        assert!(looks_like_ranks(file));
+        let expected = vec![(b"!".to_vec(), 0), (b"\"".to_vec(), 1), ("\u{203c}".into(), 7)];
+        assert_eq!(parse(file, "x.tiktoken").unwrap(), expected);
+    }
+
+    #[test]
+    fn broken_files_name_the_line() {
+        for (file, words) in [
+            (&b"IQ== 0\nIQ=="[..], "line 2: \"IQ==\" is not two words"),
+            (b"IQ== 0\nI!== 1", "line 2: \"I!== 1\" is not base64"),
+            (b"IQ== -1", "line 1: \"IQ== -1\" has no rank"),
+            (b"IQ== 0\nIg== 0", "line 2: rank 0 for the second time"),
+            (b"IQ== 0\nIQ== 1", "line 2: token \"!\" for the second time"),
+            (b"\n\n", "no lines"),
+        ] {
+            let error = parse(file, "x.tiktoken").unwrap_err().to_string();
+            assert!(error.starts_with("x.tiktoken: ") && error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_sentencepiece_model_and_json_do_not_look_like_ranks() {
+        for bytes in [&b""[..], b"\x0a\x0e\x0a\x05<unk>\x15\0\0\0\0", b"{\"a\": 0}", b"hello world\n", b"\xff\xfe"] {
+            assert!(!looks_like_ranks(bytes), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn every_split_of_a_token_is_a_merge_of_its_rank() {
+        let definition = definition(&ranks(), "x", &[("<|end|>".to_owned(), 301)], "x.tiktoken").unwrap();
+        let merges = &definition["model"]["merges"];
+        let expected = json!([["Ġ", "Ġ"], ["Ġ", "ĠĠ"], ["ĠĠ", "Ġ"], ["Ã", "©"]]);
+        assert_eq!(*merges, expected);
+        assert_eq!(definition["coolfusion"]["merge_ranks"], json!([256, 257, 257, 300]));
+        assert_eq!(definition["model"]["vocab"]["ĠĠĠ"], 257);
+        assert_eq!(definition["model"]["vocab"]["Ċ"], 10);
+        assert_eq!(definition["added_tokens"][0]["id"], 301);
+        assert_eq!(definition["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"], "x");
+        assert_eq!(definition["coolfusion"]["notes"], json!([]));
+    }
+
+    #[test]
+    fn wrong_ranks_and_specials_are_refused_and_missing_bytes_are_told() {
+        let of = |ranks: &[(&str, u32)], special: u32| {
+            let ranks: Vec<(Vec<u8>, u32)> = ranks.iter().map(|(token, rank)| (token.as_bytes().to_vec(), *rank)).collect();
+            definition(&ranks, "x", &[("<s>".to_owned(), special)], "x")
+        };
+        for wrong in [of(&[], 0), of(&[("", 0)], 9), of(&[("a", 0), ("a", 1)], 9), of(&[("a", 0), ("b", 0)], 9), of(&[("a", 0)], 0)] {
+            assert!(matches!(wrong, Err(Error::Definition { .. })));
+        }
+        let notes = of(&[("a", 0)], 1).unwrap()["coolfusion"]["notes"].to_string();
+        assert!(notes.contains("255 of the 256 bytes"), "{notes}");
+    }
+
+    #[test]
+    fn patterns_are_known_by_name_and_size() {
+        let ranks = vec![(Vec::new(), 0); 100_256];
+        assert_eq!(known_pattern("/a/b/cl100k_base.tiktoken", &ranks), Some(CL100K));
+        assert_eq!(known_pattern("cl100k_base.tiktoken", &ranks[1..]), None);
+        assert_eq!(known_pattern("tokenizer.model", &ranks), None);
+        let patterns = [(50_256, "r50k_base", R50K), (50_280, "p50k_base", R50K), (199_998, "o200k_base", O200K)];
+        for (size, name, pattern) in patterns {
+            assert_eq!(known_pattern(name, &vec![(Vec::new(), 0); size]), Some(pattern));
+        }
+    }
 }

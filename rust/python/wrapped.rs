@@ -63,23 +63,11 @@ impl Callables {
         self.call(text)
     }
 
-    /// Tokens with spans: as long as bytes and text agree each token stands for its own bytes.
+    /// Tokens with spans; where the bytes are not those of the text no cut can be placed: all share the whole text.
     fn spans(&self, ids: &[TokenId], text: &str, start: bool) -> Result<Vec<Token>> {
-        let mut drops = start && self.drops_first_space;
-        let mut at = 0;
-        let mut agree = true;
-        let mut tokens = Vec::with_capacity(ids.len());
-        for (position, &id) in ids.iter().enumerate() {
-            let bytes = self.vocabulary.bytes(id, position)?;
-            let bytes = &bytes[usize::from(drops && bytes.first() == Some(&b' '))..];
-            drops = drops && bytes.is_empty() && tokens.is_empty();
-            agree = agree && text.as_bytes()[at..].starts_with(bytes);
-            // Behind the first disagreement no cut can be placed: the tokens share the rest of the text.
-            let end = if agree { at + bytes.len() } else { text.len() };
-            tokens.push(Token { id, start: at, end, word: 0 });
-            at = if agree { end } else { at };
-        }
-        Ok(tokens)
+        let exact = self.vocabulary.spans(ids, text, start && self.drops_first_space)?;
+        let shared = || ids.iter().map(|&id| Token { id, start: 0, end: text.len(), word: 0 }).collect();
+        Ok(exact.unwrap_or_else(shared))
     }
 }
 

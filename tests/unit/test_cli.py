@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -75,6 +76,18 @@ def test_generate_prints_all_that_is_known_as_json(models, capsys):
 def test_stop_strings_stop(models, capsys):
     call(["generate", "--models", models[0], "--prompt", "Once upon a time", "--max-new-tokens", "20", "--stop", " "])
     assert capsys.readouterr().out == "\n"
+
+
+def test_a_name_that_is_no_directory_and_not_on_the_hub_is_one_clear_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "coolfusion", "generate", "--models", "no-such-model", "--prompt", "a"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("error: no-such-model: no local directory")
 
 
 @pytest.mark.parametrize(

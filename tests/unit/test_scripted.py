@@ -87,3 +87,12 @@ def test_nothing_can_be_chosen_where_everything_likely_is_banned():
     model.prefill([1])
     assert model.greedy((0,)) is None
     assert model.greedy((0, 1)) is None
+
+
+def test_the_example_of_the_docstring_runs():
+    import doctest
+
+    from coolfusion.models import scripted
+
+    result = doctest.testmod(scripted)
+    assert (result.attempted, result.failed) == (4, 0)

@@ -154,7 +154,9 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool) -> tu
         )
         return module.to(device).eval(), tokenizer
     except failures as err:
-        raise ModelError(f"{name}: cannot be loaded: {type(err).__name__}: {err}") from err
+        what = "cannot be loaded" if Path(name).is_dir() else "no local directory, and as a hub name not to be loaded"
+        reason = (str(err).splitlines() or [""])[0]
+        raise ModelError(f"{name}: {what}: {type(err).__name__}: {reason}") from err
 
 
 def _end_ids(module: Any, tokenizer: Any) -> set[int]:
@@ -173,16 +175,20 @@ def _prefix_ids(tokenizer: Any) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Loading without transformers' progress bars and notes on stderr; what was set before is set again."""
+    """Loading without progress bars and notes on stderr; what was set before is set again."""
+    import huggingface_hub
     import transformers
 
     logging: Any = transformers.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub: Any = huggingface_hub.utils.logging
+    verbosity, hub_verbosity, bars = logging.get_verbosity(), hub.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    hub.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()

@@ -31,8 +31,8 @@ class ScriptedModel:
         >>> model.prefill([2])
         >>> model.greedy(banned=())
         1
-        >>> round(model.next_logprob([1, 2]), 6)
-        0.0
+        >>> model.next_logprob([1, 2]) > -1e-9
+        True
     """
 
     def __init__(

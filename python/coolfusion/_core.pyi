@@ -1,0 +1,818 @@
+"""Compiled core of coolfusion; import the names from `coolfusion` instead.
+
+This stub is the full reference. What ``help()`` shows is the first line of each docstring here, taken over by the Rust
+sources; ``tests/test_contracts.py`` compares the two. Definitions of canonical, settled, word boundary and segment stand
+in ``docs/design.md``, section 1.
+
+Positions index what was passed in: characters for ``str``, bytes for ``bytes``; spans are half-open. Token ids are
+``int`` from 0 to ``vocab_size - 1``. Examples run with ``import coolfusion as cf`` and ``from coolfusion import toy``.
+"""
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import Any, Literal, final
+
+__all__ = [
+    "Edit",
+    "Segment",
+    "Segmenter",
+    "StreamDecoder",
+    "StreamEncoder",
+    "Tokenizer",
+    "__version__",
+    "common_boundaries",
+]
+
+__version__: str
+
+@final
+class Tokenizer:
+    """One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
+
+    It cannot be changed and may be shared by threads. There is no constructor: use `from_file`, `from_pretrained` or
+    `wrap`.
+
+    Example:
+        >>> tok = toy.tokenizer()
+        >>> tok
+        Tokenizer("toy", vocab_size=269)
+        >>> [tok.token_bytes(token_id) for token_id in tok.encode("the cat")]
+        [b'the', b' cat']
+    """
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], *, pattern: str | None = None) -> Tokenizer:
+        """Loads a tokenizer.json, a SentencePiece .model or a .tiktoken file; the content decides which it is.
+
+        Args:
+            path: the file.
+            pattern: the split pattern of tiktoken ranks, which such a file does not hold; None takes the known one
+                where the ranks are those of a known file.
+
+        Returns:
+            The tokenizer, named after the path.
+
+        Raises:
+            TokenizerFileError: the file is missing, empty, broken or of none of these kinds, or needs a `pattern`.
+            UnsupportedTokenizerError: the file asks for a stage that cannot be run here.
+
+        Complexity:
+            O(vocabulary), and a few hundred short encodings for the load probe.
+
+        Example:
+            >>> cf.Tokenizer.from_file("no/such/tokenizer.json")
+            Traceback (most recent call last):
+            ...
+            coolfusion.errors.TokenizerFileError: no/such/tokenizer.json: cannot be read ...
+        """
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | PathLike[str], *, trust_remote_code: bool = False, revision: str | None = None
+    ) -> Tokenizer:
+        """Loads the tokenizer of a model directory, of a tokenizer file, or of a name on the Hugging Face hub.
+
+        Directories with a tokenizer.json, a SentencePiece model or tiktoken ranks are read without transformers.
+
+        Args:
+            name_or_path: a directory, a file, or a hub name such as "gpt2".
+            trust_remote_code: whether Python code that comes with a tokenizer may run.
+            revision: branch, tag or commit of a hub name.
+
+        Returns:
+            The tokenizer, named after `name_or_path`.
+
+        Raises:
+            TokenizerFileError: there is no such directory, or nothing in it that is a tokenizer.
+            UnsupportedTokenizerError: only transformers can read it, and that is not installed.
+
+        Complexity:
+            O(vocabulary).
+
+        Example:
+            >>> cf.Tokenizer.from_pretrained("./no-such-model")
+            Traceback (most recent call last):
+            ...
+            coolfusion.errors.TokenizerFileError: ./no-such-model: no such file or directory...
+        """
+
+    @classmethod
+    def wrap(cls, obj: Any, *, name: str | None = None) -> Tokenizer:
+        """Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
+
+        The object's own definition is used where it has one, because that gives exact boundaries and streams in
+        constant time; an object that offers only `encode` and `decode` works too, without a certificate
+        (``describe()["window"]``).
+
+        Args:
+            obj: a transformers tokenizer (fast, slow or of remote code), a `tokenizers.Tokenizer`, a
+                `tiktoken.Encoding`, a `SentencePieceProcessor`, a `Tokenizer` (returned as it is), or anything with
+                `encode(text)` and `decode(ids)`.
+            name: how errors and `describe` call it; None takes its own name, or that of its class.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            UnsupportedTokenizerError: `obj` is none of these.
+            TokenizerError: its definition is broken.
+
+        Complexity:
+            O(vocabulary).
+
+        Example:
+            >>> tok = toy.tokenizer()
+            >>> cf.Tokenizer.wrap(tok) is tok
+            True
+        """
+
+    def encode(
+        self, text: str | bytes, *, continues: bool = False, errors: Literal["replace", "strict"] = "replace"
+    ) -> list[int]:
+        """Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
+
+        Args:
+            text: what to encode; `bytes` must be UTF-8.
+            continues: whether `text` stands behind other text, so that no dummy prefix is put before it.
+            errors: "replace" lets the tokenizer put what it does in place of text that it cannot say (its unknown
+                token, a normalised spelling); "strict" refuses such a text.
+
+        Returns:
+            The canonical ids.
+
+        Raises:
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate; the message says where.
+            UnrepresentableTextError: `errors` is "strict" and decoding would give other bytes.
+            ArgumentError: `text` or `errors` is none of the above.
+
+        Complexity:
+            O(text).
+
+        Source:
+            docs/design.md section 1, canonical encoding.
+
+        Example:
+            >>> spaced = toy.spaced_tokenizer()
+            >>> spaced.encode("the cat"), spaced.encode(" cat", continues=True)
+            ([272, 274, 260], [274, 260])
+            >>> toy.tokenizer().encode("<end>")
+            [60, 101, 110, 100, 62]
+        """
+
+    def decode(self, token_ids: Iterable[int]) -> str:
+        """Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
+
+        Args:
+            token_ids: ids of this vocabulary, from the start of a text (a dummy prefix is dropped).
+
+        Returns:
+            The text.
+
+        Raises:
+            UnknownTokenError: an id is not in the vocabulary; the message says at which position.
+            ArgumentError: `token_ids` holds something else than integers.
+
+        Complexity:
+            O(bytes of the text).
+
+        Source:
+            Unicode 15, section 3.9, U+FFFD substitution of maximal subparts.
+
+        Example:
+            >>> toy.tokenizer().decode([257, 264, 268])
+            'the cat'
+            >>> toy.tokenizer().decode([195])
+            '\\ufffd'
+        """
+
+    def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
+        """Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.
+
+        Args:
+            token_ids: ids of this vocabulary, from the start of a text (a dummy prefix is dropped).
+
+        Returns:
+            The bytes; control tokens stand for none.
+
+        Raises:
+            UnknownTokenError: an id is not in the vocabulary, or its bytes could not be found out.
+            ArgumentError: `token_ids` holds something else than integers.
+
+        Complexity:
+            O(bytes of the text).
+
+        Example:
+            >>> toy.tokenizer().decode_bytes([257, 195])
+            b'the\\xc3'
+        """
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Returns the bytes of one token, as it stands inside a text.
+
+        Args:
+            token_id: an id of this vocabulary.
+
+        Returns:
+            Its bytes: a dummy prefix is not dropped, and a control token has none.
+
+        Raises:
+            UnknownTokenError: the id is not in the vocabulary, or its bytes could not be found out.
+            ArgumentError: `token_id` is no integer.
+
+        Complexity:
+            O(bytes of the token).
+
+        Example:
+            >>> toy.tokenizer().token_bytes(264), toy.tokenizer().token_bytes(195)
+            (b' cat', b'\\xc3')
+        """
+
+    def represents(self, text: str | bytes, *, continues: bool = False) -> bool:
+        """Tells whether the tokenizer can say the text: decoding its encoding gives the same bytes.
+
+        Args:
+            text: the text.
+            continues: whether it stands behind other text.
+
+        Returns:
+            True if not a byte is lost or changed.
+
+        Raises:
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate.
+
+        Complexity:
+            O(text).
+
+        Source:
+            docs/design.md section 1, lossless.
+
+        Example:
+            >>> toy.tokenizer().represents("a\\u2581b"), toy.spaced_tokenizer().represents("a\\u2581b")
+            (True, False)
+        """
+
+    def word_boundaries(
+        self, text: str | bytes, method: Literal["auto", "bytes", "word_ids", "offsets", "decode"] = "auto"
+    ) -> list[int]:
+        """Finds the cuts before white space that no later text can move.
+
+        A split at white space is not the same: a token may stand across it, and a text that goes on may change the
+        tokens before it.
+
+        Args:
+            text: the text.
+            method: how the cuts of the canonical encoding are found: "bytes" by the byte spans of the vocabulary,
+                "word_ids" where the pre-token number changes, "offsets" by token offsets, "decode" by appending tokens
+                until decoding and encoding again give the same, "auto" as ``describe()["method"]`` says. A method that
+                has no information for this tokenizer finds nothing; none finds a cut that another denies.
+
+        Returns:
+            Interior positions, ascending, in the unit of `text`.
+
+        Raises:
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate.
+            ArgumentError: `text` or `method` is none of the above.
+
+        Complexity:
+            O(text); "decode" encodes every prefix, O(text^2), and is there to compare with. So does "auto" for a
+            wrapped object without a certificate.
+
+        Source:
+            arXiv 2407.19807 (the ways of LLaMA-3, LLaMA-2 and others); docs/design.md section 1, word boundary.
+
+        Example:
+            >>> tok = toy.tokenizer()
+            >>> tok.word_boundaries("the cat sat")
+            [3, 7]
+            >>> tok.word_boundaries("caf\\u00e9 au lait"), tok.word_boundaries("caf\\u00e9 au lait".encode())
+            ([4, 7], [5, 8])
+            >>> toy.spaced_tokenizer().word_boundaries("sat on the mat")
+            [3, 10]
+        """
+
+    def settled_cuts(self, text: str | bytes) -> list[int]:
+        """Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
+
+        Args:
+            text: the text.
+
+        Returns:
+            Interior positions, ascending, in the unit of `text`; empty for a tokenizer without a certificate.
+
+        Raises:
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate.
+
+        Complexity:
+            O(text).
+
+        Source:
+            docs/design.md section 1, settled cut.
+
+        Example:
+            >>> toy.tokenizer().settled_cuts("the cat sat!")
+            [3, 7, 11]
+            >>> toy.spaced_tokenizer().settled_cuts("the cat")
+            [3, 6]
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Says what the load probe found, and how boundaries and windows are found and why.
+
+        Returns:
+            A dictionary that can be written as JSON: `name`, `family`, `model`, `split_rule`, `normalizer`, `engine`,
+            `lossless`, `lossless_but_for_space_mark`, `lost` (kinds of text that do not come back), `byte_map`,
+            `dummy_prefix`, `decode_drops_first_space`, `method` and `why`, `methods`, `window`, `vocab_size`,
+            `control_tokens`, `unused_ids`, `added_text_tokens`, `notes`.
+
+        Complexity:
+            O(vocabulary).
+
+        Example:
+            >>> found = toy.tokenizer().describe()
+            >>> found["family"], found["lossless"], found["method"]
+            ('byte-level BPE', True, 'bytes')
+        """
+
+    @property
+    def vocab_size(self) -> int:
+        """One past the largest id.
+
+        Example:
+            >>> toy.tokenizer().vocab_size
+            269
+        """
+
+    @property
+    def name(self) -> str:
+        """The name that errors and `describe` use: the path, or what was given to `wrap`.
+
+        Example:
+            >>> toy.tokenizer().name
+            'toy'
+        """
+
+    @property
+    def control_ids(self) -> list[int]:
+        """The ids that stand for no text, such as BOS and END, ascending.
+
+        Example:
+            >>> toy.spaced_tokenizer().control_ids
+            [0, 1, 2]
+        """
+
+    @property
+    def unused_ids(self) -> list[int]:
+        """The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
+
+        Example:
+            >>> toy.tokenizer().unused_ids
+            []
+        """
+
+@final
+class StreamDecoder:
+    """Turns ids into text one at a time; what it returned is never withdrawn.
+
+    Decoding the growing list again at each id is slow and takes text back: a character whose bytes come in two tokens
+    is first shown as U+FFFD. Here bytes that may still become a character wait.
+
+    Args:
+        tokenizer: whose ids will be pushed.
+        prompt_ids: ids that came before. The stream starts behind them, even inside a character, and owes only what
+            follows; None is the start of a text.
+
+    Raises:
+        UnknownTokenError: a prompt id is not in the vocabulary.
+        ArgumentError: `prompt_ids` holds something else than integers.
+
+    Complexity:
+        O(prompt) once; a call is O(bytes of the token), whatever came before.
+
+    Source:
+        docs/design.md I6.
+
+    Example:
+        >>> decoder = cf.StreamDecoder(toy.tokenizer(), prompt_ids=[257, 195])
+        >>> [decoder.push(token_id) for token_id in (169, 264)]
+        ['\\u00e9', ' cat']
+    """
+
+    def __new__(cls, tokenizer: Tokenizer, prompt_ids: Iterable[int] | None = None) -> StreamDecoder: ...
+    def push(self, token_id: int) -> str:
+        """Adds one id and returns the text that is now certain, which may be empty.
+
+        Args:
+            token_id: an id of the vocabulary; a control token stands for nothing.
+
+        Returns:
+            Text that follows what was returned before; each ill-formed part is one U+FFFD.
+
+        Raises:
+            UnknownTokenError: the id is not in the vocabulary; the stream is then as it was.
+            ArgumentError: `token_id` is no integer.
+
+        Complexity:
+            O(bytes of the token).
+
+        Example:
+            >>> decoder = cf.StreamDecoder(toy.tokenizer())
+            >>> [decoder.push(token_id) for token_id in (195, 169, 264)]
+            ['', '\\u00e9', ' cat']
+        """
+
+    def flush(self) -> str:
+        """Ends the text: bytes of an unfinished character become one U+FFFD.
+
+        Returns:
+            The rest of the text, mostly empty.
+
+        Complexity:
+            O(1).
+
+        Example:
+            >>> decoder = cf.StreamDecoder(toy.tokenizer())
+            >>> decoder.push(195), decoder.flush()
+            ('', '\\ufffd')
+        """
+
+    def fork(self) -> StreamDecoder:
+        """Returns an independent copy, for trying a continuation.
+
+        Complexity:
+            O(1).
+
+        Example:
+            >>> decoder = cf.StreamDecoder(toy.tokenizer(), prompt_ids=[195])
+            >>> decoder.fork().push(169), decoder.push(168)
+            ('\\u00e9', '\\u00e8')
+        """
+
+@final
+class Edit:
+    """What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
+
+    Example:
+        >>> encoder = cf.StreamEncoder(toy.tokenizer())
+        >>> encoder.push("the c")
+        Edit(drop=0, ids=[257, 32, 99], lossless=True)
+        >>> encoder.push("at")
+        Edit(drop=2, ids=[264], lossless=True)
+    """
+
+    @property
+    def drop(self) -> int:
+        """How many ids at the end are no longer right.
+
+        Example:
+            >>> cf.StreamEncoder(toy.tokenizer()).push("the c").drop
+            0
+        """
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids that follow what is left.
+
+        Example:
+            >>> cf.StreamEncoder(toy.tokenizer()).push("the cat").ids
+            [257, 264]
+        """
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the ids of the window give back its text byte for byte.
+
+        Example:
+            >>> cf.StreamEncoder(toy.spaced_tokenizer()).push("a\\u2581b").lossless
+            False
+        """
+
+@final
+class StreamEncoder:
+    """Turns text into ids piece by piece; after every push `ids` is the canonical encoding of all text so far.
+
+    Appending text can change the last ids, so each push answers with an `Edit`. A window that begins at a settled cut
+    is encoded again and compared with what is stored; if it proved too small, everything is encoded again and `widened`
+    counts it.
+
+    Args:
+        tokenizer: whose ids are wanted.
+        context_words: how many settled stretches (words, or less where cuts are closer) the window holds at least.
+
+    Raises:
+        ArgumentError: `context_words` is below 0.
+
+    Complexity:
+        A push is O(window + text), whatever came before; O(all text) for a tokenizer without a certificate
+        (``describe()["window"]["whole_text"]``).
+
+    Source:
+        arXiv 2407.19807 (k = 4 words); docs/design.md section 1, window, and I7.
+
+    Example:
+        >>> encoder = cf.StreamEncoder(toy.tokenizer())
+        >>> for piece in ("the c", "at sa", "t"):
+        ...     edit = encoder.push(piece)
+        >>> encoder.ids == toy.tokenizer().encode("the cat sat")
+        True
+    """
+
+    def __new__(cls, tokenizer: Tokenizer, context_words: int = 4) -> StreamEncoder: ...
+    def push(self, text: str | bytes) -> Edit:
+        """Appends text and says how `ids` changed.
+
+        Args:
+            text: what follows; `bytes` may end inside a character, whose bytes then wait for the next call.
+
+        Returns:
+            The ids to drop and to append.
+
+        Raises:
+            TextError: `text` is not valid UTF-8 behind what waits, or holds a lone surrogate; the encoder is then as it
+                was.
+            ArgumentError: `text` is neither `str` nor `bytes`.
+
+        Complexity:
+            O(window + text).
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer())
+            >>> encoder.push(b"caf\\xc3").ids, encoder.push(b"\\xa9").ids
+            ([99, 97, 102], [195, 169])
+        """
+
+    def peek(self, text: str | bytes) -> Edit:
+        """Says what `push` would answer, and changes nothing.
+
+        Args:
+            text: what might follow.
+
+        Returns:
+            The ids to drop and to append.
+
+        Raises:
+            TextError: as `push`.
+            ArgumentError: as `push`.
+
+        Complexity:
+            O(window + text).
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer())
+            >>> encoder.peek("the cat").ids, encoder.ids
+            ([257, 264], [])
+        """
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of all text so far; a new list each time, O(ids).
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer())
+            >>> edit = encoder.push("the cat")
+            >>> encoder.ids
+            [257, 264]
+        """
+
+    @property
+    def text(self) -> str:
+        """All text so far, without the bytes of an unfinished character.
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer())
+            >>> edit = encoder.push(b"caf\\xc3")
+            >>> encoder.text
+            'caf'
+        """
+
+    @property
+    def widened(self) -> int:
+        """How often the window proved too small and all text was encoded again; 0 while the certificate holds.
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer(), context_words=0)
+            >>> edits = [encoder.push(piece) for piece in ("the c", "at sa", "t")]
+            >>> encoder.widened
+            0
+        """
+
+    def __len__(self) -> int:
+        """Returns the number of ids, in O(1).
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer())
+            >>> edit = encoder.push("the cat")
+            >>> len(encoder)
+            2
+        """
+
+    def fork(self) -> StreamEncoder:
+        """Returns an independent copy, for trying a continuation.
+
+        Complexity:
+            O(text so far).
+
+        Example:
+            >>> encoder = cf.StreamEncoder(toy.tokenizer())
+            >>> edit = encoder.push("the c")
+            >>> edit = encoder.fork().push("at")
+            >>> encoder.text
+            'the c'
+        """
+
+@final
+class Segment:
+    """A text segment and the tokens that said it.
+
+    Example:
+        >>> segmenter = cf.Segmenter(toy.tokenizer())
+        >>> [segmenter.push(token_id) for token_id in (257, 264)]
+        [None, Segment("the", token_ids=[257], end=False, level="word")]
+    """
+
+    @property
+    def text(self) -> str:
+        """The text; empty for END.
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> [segment.text for segment in map(segmenter.push, (257, 264)) if segment]
+            ['the']
+        """
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The ids as they were pushed, which need not be canonical; the control token for END.
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> [segment.token_ids for segment in map(segmenter.push, (256, 101, 264)) if segment]
+            [[256, 101]]
+        """
+
+    @property
+    def end(self) -> bool:
+        """Whether this is END itself.
+
+        Example:
+            >>> cf.Segmenter(toy.tokenizer()).push(268).end
+            True
+        """
+
+    @property
+    def valid(self) -> bool:
+        """Whether the generated bytes were UTF-8; if not, `text` holds a U+FFFD for each ill-formed part.
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> [segment.valid for segment in map(segmenter.push, (257, 195, 264, 265)) if segment]
+            [True, False]
+        """
+
+    @property
+    def level(self) -> Literal["word", "pre_token", "token", "code_point", "rest", "end"]:
+        """Why the segment ends where it does: a rung of the ladder of docs/design.md, section 2.
+
+        Example:
+            >>> cf.Segmenter(toy.tokenizer()).push(268).level
+            'end'
+        """
+
+@final
+class Segmenter:
+    """Cuts generated tokens into text segments that end where all tokenizers can follow.
+
+    A segment leaves as soon as it is known, with one token of look-ahead, which begins the next one. Scripts without
+    spaces and very long words end at weaker cuts (`Segment.level`), at the hard cap at the latest; every segment has at
+    least one byte, END apart.
+
+    Args:
+        tokenizer: whose ids will be pushed.
+        align_with: other tokenizers that must have a cut there too; with none these are the shortest segments, with
+            some the aligned ones. The order does not matter.
+        prompt_ids: ids that came before; None is the start of a text.
+        max_bytes: the hard cap of a segment in bytes, at least 16. Only one single token can be longer.
+
+    Raises:
+        UnknownTokenError: a prompt id is not in the vocabulary.
+        ArgumentError: `max_bytes` is below 16, or `prompt_ids` holds something else than integers.
+
+    Complexity:
+        O(prompt) once; a push is O(window) where a boundary is possible, O(bytes of the token) elsewhere, times the
+        number of tokenizers.
+
+    Source:
+        arXiv 2407.19807 (shortest and aligned text segments); docs/design.md sections 1 and 2.
+
+    Example:
+        >>> tok = toy.tokenizer()
+        >>> segmenter = cf.Segmenter(tok, align_with=[toy.spaced_tokenizer()])
+        >>> [segment.text for segment in map(segmenter.push, tok.encode("the cat sat on the mat")) if segment]
+        ['the', ' cat', ' sat', ' on the']
+        >>> segmenter.finish().text
+        ' mat'
+    """
+
+    def __new__(
+        cls,
+        tokenizer: Tokenizer,
+        align_with: Sequence[Tokenizer] = ...,
+        prompt_ids: Iterable[int] | None = None,
+        *,
+        max_bytes: int = 128,
+    ) -> Segmenter: ...
+    def push(self, token_id: int) -> Segment | None:
+        """Adds one generated id and returns a segment if one is known now.
+
+        A control token ends the text: what is pending leaves first, and `finish` returns the rest up to END.
+
+        Args:
+            token_id: an id of the vocabulary.
+
+        Returns:
+            The next segment, or None.
+
+        Raises:
+            UnknownTokenError: the id is not in the vocabulary; the segmenter is then as it was.
+            ArgumentError: `token_id` is no integer, or the text has ended (`restart` first).
+
+        Complexity:
+            O(window) where a boundary is possible, O(bytes of the token) elsewhere.
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> [segmenter.push(token_id) for token_id in (257, 264, 268)]
+            [None, Segment("the", token_ids=[257], end=False, level="word"), Segment(" cat", token_ids=[264], \
+end=False, level="rest")]
+            >>> segmenter.finish().end
+            True
+        """
+
+    def finish(self) -> Segment | None:
+        """Ends the text and returns what is left, one segment a call, then None.
+
+        Returns:
+            The next segment, or None when there is nothing left.
+
+        Complexity:
+            O(window + pending text).
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> segmenter.push(257), segmenter.finish().text, segmenter.finish()
+            (None, 'the', None)
+        """
+
+    def restart(self, text: str) -> None:
+        """Forgets all ids since the last restart and appends `text`, what was committed instead, to the text before.
+
+        Args:
+            text: the text that was chosen.
+
+        Complexity:
+            O(window + text).
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer(), prompt_ids=[257])
+            >>> [segmenter.push(token_id) for token_id in (264, 267)]
+            [None, Segment(" cat", token_ids=[264], end=False, level="word")]
+            >>> segmenter.restart(" sat")
+            >>> [segment.text for segment in map(segmenter.push, (267, 263)) if segment]
+            [' on']
+        """
+
+    def fork(self) -> Segmenter:
+        """Returns an independent copy, for trying a continuation.
+
+        Complexity:
+            O(text so far).
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> segmenter.push(257), segmenter.fork().finish().text, segmenter.push(264).text
+            (None, 'the', 'the')
+        """
+
+def common_boundaries(tokenizers: Sequence[Tokenizer], text: str | bytes) -> list[int]:
+    """Finds the word boundaries that all tokenizers have; their order does not matter.
+
+    Args:
+        tokenizers: at least one.
+        text: the text.
+
+    Returns:
+        Interior positions, ascending, in the unit of `text`.
+
+    Raises:
+        ArgumentError: there is no tokenizer, or `text` is neither `str` nor `bytes`.
+        TextError: `text` is not valid UTF-8, or holds a lone surrogate.
+
+    Complexity:
+        O(text) for each tokenizer.
+
+    Source:
+        arXiv 2407.19807 (boundaries common to all source models); docs/design.md section 1, common boundary.
+
+    Example:
+        >>> cf.common_boundaries([toy.tokenizer(), toy.spaced_tokenizer()], "sat on the mat")
+        [3, 10]
+    """

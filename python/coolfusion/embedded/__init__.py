@@ -1,0 +1,16 @@
+"""The three small models that the package brings along; see README.md beside this file for what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["folders"]
+
+
+def folders() -> list[Path]:
+    """The folders of the embedded models, by name.
+
+    Returns:
+        one folder a model, each with config.json, weights and tokenizer; for `Fusion.from_pretrained`.
+    """
+    return sorted(path.parent for path in Path(__file__).parent.glob("*/config.json"))

@@ -1,0 +1,164 @@
+"""What an object with ``encode`` and ``decode`` alone can be asked: plain ids, literal text, its size, its specials.
+
+Options are passed only to a function that names them, so that no object is called in a way that it does not know. The
+exceptions caught here are those that decoders raise for ids that they do not have (``LookupError`` and kin); any other
+is the object's own and goes through.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["PROBES", "Decode", "Encode", "attempt", "control_ids", "decoder", "encoder", "vocabulary_size"]
+
+Encode = Callable[[str], list[int]]
+Decode = Callable[[list[int]], str]
+
+# Texts on which the framing of an encoder is checked: words, digits, white space, other scripts.
+PROBES = ("Hello world", " two  spaces", "a\nb\n", "don't 3,456.78", "Grüße, 日本語 👩‍🚀", "\tx\r\n ", "x")
+# What decoders raise for an id that they do not have (a Rust extension: OverflowError above 2^32).
+_NO_SUCH_ID = (LookupError, ValueError, OverflowError, TypeError)
+# An object without any size: this many empty or failing ids in a row are taken for the end.
+_GAP = 1024
+_MOST_IDS = 1 << 21
+
+
+def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
+    """The result of ``function(argument)``, or None if there is no such id."""
+    try:
+        return function(argument)
+    except _NO_SUCH_ID:
+        return None
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, or none if it does not say (some built-in ones)."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _options(function: Callable[..., Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the ``wanted`` keyword arguments that ``function`` takes.
+
+    With ``**kwargs`` beside at least one of them by name, as transformers' methods have it, that is all of them.
+    """
+    parameters = _parameters(function)
+    named = {name: value for name, value in wanted.items() if name in parameters}
+    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return dict(wanted) if named and anything else named
+
+
+def _id_list(result: Any) -> list[int]:
+    """A list of ids out of what an ``encode`` may return: a list, an array, an ``Encoding``, a ``BatchEncoding``."""
+    if isinstance(result, Mapping):
+        result = result["input_ids"]
+    result = getattr(result, "ids", result)
+    if hasattr(result, "tolist"):
+        result = result.tolist()
+    ids = list(result)
+    if len(ids) == 1 and isinstance(ids[0], list | tuple):
+        ids = list(ids[0])
+    return [int(each) for each in ids]
+
+
+def encoder(obj: Any) -> tuple[Encode, list[str]]:
+    """``encode`` without special tokens, and what was done for that.
+
+    Where the object has no option that leaves BOS and EOS out, they are what ``encode("")`` gives, and are taken away
+    if every probe begins and ends with them.
+
+    Raises:
+        UnsupportedTokenizerError: if something is added that cannot be told from the text.
+    """
+    if callable(getattr(obj, "encode_ordinary", None)):
+        return lambda text: _id_list(obj.encode_ordinary(text)), ["encoded by its encode_ordinary"]
+    plain: dict[str, Any] = {"add_special_tokens": False}
+    if hasattr(obj, "split_special_tokens"):  # transformers: text that looks like a special token is text
+        plain["split_special_tokens"] = True
+    options = _options(obj.encode, plain) | _options(obj.encode, {"disallowed_special": ()})
+    options |= _options(obj.encode, {"out_type": int, "add_bos": False, "add_eos": False, "enable_sampling": False})
+
+    def encode(text: str) -> list[int]:
+        return _id_list(obj.encode(text, **options))
+
+    frame = encode("")
+    if not frame:
+        return encode, []
+    encodings = [encode(text) for text in PROBES]
+    for cut in range(len(frame) + 1):
+        head, tail = frame[:cut], frame[cut:]
+        if all(ids[:cut] == head and ids[len(ids) - len(tail) :] == tail for ids in encodings):
+            notes = [f"encode adds {head} before and {tail} after every text; they are taken away"]
+            return _trimmed(encode, len(head), len(tail)), notes
+    # A dummy prefix that even an empty text gets is part of the text's own tokens.
+    return encode, [f"encode gives {frame} for an empty text"]
+
+
+def _trimmed(encode: Encode, head: int, tail: int) -> Encode:
+    def trimmed(text: str) -> list[int]:
+        ids = encode(text)
+        return ids[head : len(ids) - tail]
+
+    return trimmed
+
+
+def decoder(obj: Any) -> Decode:
+    """``decode`` as literally as the object can do it."""
+    exact = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    options = _options(obj.decode, exact)
+
+    def decode(ids: list[int]) -> str:
+        text = obj.decode(ids, **options)
+        return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+    return decode
+
+
+def vocabulary_size(obj: Any, decode: Decode) -> int:
+    """One past the largest id: the largest size that the object names, or the end of what it decodes.
+
+    Complexity: one call per size that exists; without any, one decode per id.
+    """
+    sizes = [len(obj)] if callable(getattr(obj, "__len__", None)) else []
+    for name in ("vocab_size", "n_vocab", "get_piece_size", "get_vocab_size"):
+        size = getattr(obj, name, None)
+        size = size() if callable(size) else size
+        if isinstance(size, int) and not isinstance(size, bool):
+            sizes.append(size)
+    if callable(getattr(obj, "get_vocab", None)):
+        sizes.append(1 + max(obj.get_vocab().values(), default=-1))
+    if sizes:
+        return max(sizes)
+    used = 0
+    for token_id in range(_MOST_IDS):
+        if attempt(decode, [token_id]):
+            used = token_id + 1
+        elif token_id - used >= _GAP:
+            break
+    return used
+
+
+def control_ids(obj: Any, size: int) -> set[int]:
+    """The ids that stand for no text: those that the object itself calls special, control or unknown."""
+    found: set[int] = set()
+    for name in ("all_special_ids", "special_ids", "_special_token_values"):
+        found.update(each for each in getattr(obj, name, None) or () if isinstance(each, int))
+    for name in ("_special_tokens", "special_tokens"):
+        tokens = getattr(obj, name, None)
+        if isinstance(tokens, Mapping):
+            found.update(each for each in tokens.values() if isinstance(each, int))
+    for kind in ("bos", "eos", "pad", "unk", "sep", "cls", "mask", "eot"):
+        for name in (f"{kind}_token_id", f"{kind}_id"):
+            value = getattr(obj, name, None)
+            value = value() if callable(value) else value
+            if isinstance(value, int) and not isinstance(value, bool):
+                found.add(value)
+    for name in ("IsControl", "IsUnknown", "IsUnused"):
+        test = getattr(obj, name, None)
+        if callable(test):
+            found.update(each for each in range(size) if test(each))
+    return {each for each in found if 0 <= each < size}

@@ -1,0 +1,597 @@
+"""Tokenizers of every family for the tests of the primitives: small self-made ones, and those of COOLFUSION_DATA.
+
+The self-made ones are trained here, with the `tokenizers` package, on a page of text in many scripts; they are always
+there. The real ones are added where the variable COOLFUSION_DATA is set. Each is loaded once per session.
+
+A :class:`Family` holds the tokenizer under test and, beside it, what the tests compare it with: the definition (the
+parsed ``tokenizer.json``) and the same definition in the `tokenizers` library, with control tokens made unmatchable.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+from conftest import data_folder
+from hypothesis import settings
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+import coolfusion as cf
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+CORPUS = [
+    "It was late and the dog slept. The cat sat on the mat, and the dog didn't mind.",
+    "I don't know; they're late, we've gone, I'm sure she'll say he'd go. O'Reilly's IT'S I'LL",
+    "It costs $1,234.50 and 12 boxes; 3.14159265 is pi, 2024-10-31, 1234567890, 1000000",
+    "def main(args):\n    return x == y\n\n    if not foo_bar(self.args[0]):\n\t\tprint('ok')\r\n",
+    "https://example.org/a_b?c=1&d=2 user@example.com C:\\path\\file.txt \\frac{1}{2}$ so \\alpha",
+    "The quick brown fox jumps over the lazy dog. THE QUICK BROWN FOX. HTTPParser camelCase",
+    "of the in the to the on the and the in order to the United States of America",
+    "日本語の文章には空白がない。私は学生です。東京に行きました。これは何ですか。",
+    "我们认为这些真理是不言而喻的，人人生而平等。你好，世界。中华人民共和国万岁",
+    "สวัสดีครับผมชื่อสมชาย สวัสดีครับ ผมชื่อสมชาย",
+    "नमस्ते दुनिया नमस्ते भारत यह हिन्दी है",
+    "Привет, мир! Это русский текст. Она не знает, кто он.",
+    "안녕하세요 세계 안녕하세요 한국어 문장입니다",
+    "مرحبا بالعالم كيف حالك שלום עולם",
+    "naïve café déjà vu über straße señor ångström",
+    "😀 👨‍👩‍👧‍👦 🇯🇵🇨🇳 ❤️ 👍🏽 😀😀",
+    "a  b   c    d        e\n\n\n\nf\t\tg",
+    "--- === ... !!! ??? *** ### // /* */ => -> != <= >= && || ;; {} [] ()",
+    "abababababababab 12121212121212 aaaaaaaaaaaaaaa hahahaha",
+    "“Quoted” ‘text’ — with dashes – and … dots",
+]
+
+GPT2_RULE = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+CL100K_RULE = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN_RULE = CL100K_RULE.replace(r"\p{N}{1,3}", r"\p{N}")
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+O200K_RULE = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_SHORT}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+DEEPSEEK_RULES = (
+    r"\p{N}{1,3}",
+    r"[一-龥぀-ゟ゠-ヿ]+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+)
+
+BYTE_PIECES = [f"<0x{byte:02X}>" for byte in range(256)]
+CONTROLS = ["<unk>", "<s>", "</s>"]
+
+
+def _added(token_id: int, content: str, **flags: bool) -> dict[str, Any]:
+    """One entry of ``added_tokens``."""
+    defaults = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    return {"id": token_id, "content": content, **defaults, **flags}
+
+
+def _trained(tokenizer: tokenizers.Tokenizer, trainer: Any, corpus: Sequence[str]) -> dict[str, Any]:
+    """The definition of ``tokenizer`` trained on ``corpus``."""
+    tokenizer.train_from_iterator(corpus, trainer)
+    return json.loads(tokenizer.to_str())
+
+
+# Byte-level BPE ------------------------------------------------------------------------------------------------------
+
+
+def _byte_level(*rules: str, size: int = 700, prefix: bool = False) -> dict[str, Any]:
+    """Byte-level BPE behind ``rules``; with none, behind GPT-2's own rule."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    splits = [pre_tokenizers.Split(tokenizers.Regex(rule), "isolated") for rule in rules]
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=not rules)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*splits, byte_level]) if splits else byte_level
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def _next_id(definition: dict[str, Any]) -> int:
+    vocab = definition["model"]["vocab"]
+    ids = range(len(vocab)) if isinstance(vocab, list) else vocab.values()
+    return 1 + max([*ids, *(token["id"] for token in definition["added_tokens"])])
+
+
+def _with_added(definition: dict[str, Any], *contents: str, **flags: bool) -> dict[str, Any]:
+    for content in contents:
+        definition["added_tokens"].append(_added(_next_id(definition), content, **flags))
+    return definition
+
+
+def gpt2() -> dict[str, Any]:
+    """GPT-2's rule inside ``ByteLevel``."""
+    return _byte_level()
+
+
+def roberta() -> dict[str, Any]:
+    """The same with a space put before a text that does not begin with one."""
+    return _byte_level(prefix=True)
+
+
+def llama3() -> dict[str, Any]:
+    """The cl100k rule, digits in threes, and ``ignore_merges``: whole words that merges never reach are one token."""
+    definition = _byte_level(CL100K_RULE)
+    definition["model"]["ignore_merges"] = True
+    # Every letter-by-letter merge is missing for these, so only the whole-word look-up finds them.
+    for word in ("Ġunreachable", "anglicky", "Ġzqxj"):
+        definition["model"]["vocab"][word] = _next_id(definition)
+    return _with_added(definition, "<|eot_id|>", special=True)
+
+
+def o200k() -> dict[str, Any]:
+    """The o200k rule: contractions belong to the word before, upper and lower case part."""
+    return _byte_level(O200K_RULE)
+
+
+def qwen() -> dict[str, Any]:
+    """NFC, single digits, and added tokens that are text."""
+    definition = _byte_level(QWEN_RULE)
+    definition["normalizer"] = {"type": "NFC"}
+    _with_added(definition, "<|im_start|>", "<|im_end|>", special=True)
+    return _with_added(definition, "<tool_call>", "</tool_call>")
+
+
+def neox() -> dict[str, Any]:
+    """NFC, GPT-2's rule, and runs of spaces as added tokens that are matched behind the normalizer."""
+    definition = _byte_level()
+    definition["normalizer"] = {"type": "NFC"}
+    return _with_added(definition, *(" " * count for count in range(8, 1, -1)), normalized=True)
+
+
+def deepseek() -> dict[str, Any]:
+    """Three splits one behind the other, with classes of their own for digits and CJK."""
+    return _with_added(_byte_level(*DEEPSEEK_RULES), "<｜User｜>", normalized=True)
+
+
+def falcon() -> dict[str, Any]:
+    """Punctuation before ``ByteLevel``, digits and threes behind it (on single bytes); some control bytes missing."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Punctuation("contiguous"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Digits(individual_digits=False),
+            pre_tokenizers.Split(tokenizers.Regex("[0-9][0-9][0-9]"), "isolated"),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    kept = sorted(set(alphabet) - {chr(0x100 + byte) for byte in (0x03, 0x04, 0x05, 0x0B)})
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=["<|endoftext|>"], initial_alphabet=kept, show_progress=False
+    )
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def bytes_without_rule() -> dict[str, Any]:
+    """Byte-level BPE without a pre-token rule: merges cross spaces and lines."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+# SentencePiece-like BPE ----------------------------------------------------------------------------------------------
+
+
+@cache
+def _metaspace_merges(crossing: bool) -> str:
+    """A BPE model over text with U+2581 for spaces, as JSON; ``crossing``: merges may join words."""
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
+    if crossing:
+        tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=["<unk>"], show_progress=False)
+    # Line ends, tabs and rare characters are left to the bytes.
+    corpus = [line for text in CORPUS for line in text.replace("\t", " ").splitlines() if "😀" not in line]
+    return json.dumps(_trained(tokenizer, trainer, corpus)["model"])
+
+
+_SENTENCEPIECE_DECODER = {
+    "type": "Sequence",
+    "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ],
+}
+
+
+def _metaspace(crossing: bool = False, byte_fallback: bool = True) -> dict[str, Any]:
+    """BPE with U+2581 for spaces, the bytes of rare characters, and no dummy prefix yet."""
+    trained = json.loads(_metaspace_merges(crossing))
+    learned = sorted((piece for piece in trained["vocab"] if piece != "<unk>"), key=trained["vocab"].__getitem__)
+    # SentencePiece has all runs of spaces that fit into a piece.
+    spaces = ["▁" * count for count in (2, 4, 8)]
+    merges = [["▁" * half, "▁" * half] for half in (1, 2, 4)]
+    pieces = CONTROLS + (BYTE_PIECES if byte_fallback else []) + learned
+    pieces += [run for run in spaces if run not in pieces]
+    model = {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": "<unk>",
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": True,
+        "byte_fallback": byte_fallback,
+        "vocab": {piece: token_id for token_id, piece in enumerate(pieces)},
+        "merges": [merge for merge in trained["merges"] if merge not in merges] + merges,
+    }
+    added = [_added(token_id, content, special=True) for token_id, content in enumerate(CONTROLS)]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "pre_tokenizer": None,
+        "post_processor": None,
+        "decoder": copy.deepcopy(_SENTENCEPIECE_DECODER),
+        "model": model,
+    }
+
+
+def _prepended(definition: dict[str, Any]) -> dict[str, Any]:
+    definition["normalizer"] = {
+        "type": "Sequence",
+        "normalizers": [{"type": "Prepend", "prepend": "▁"}, definition["normalizer"]],
+    }
+    return definition
+
+
+def llama2() -> dict[str, Any]:
+    """A dummy prefix before every text, byte fallback, no pre-token rule."""
+    return _prepended(_metaspace())
+
+
+def phi3() -> dict[str, Any]:
+    """The same with chat marks that eat the white space behind them."""
+    definition = _with_added(_prepended(_metaspace()), "<|end|>", "<|user|>", rstrip=True, special=True)
+    definition["added_tokens"][2] = _added(2, "</s>", rstrip=True)
+    return definition
+
+
+def mistral() -> dict[str, Any]:
+    """The dummy prefix made by the pre-tokenizer: a leading space of the text is lost."""
+    definition = _metaspace()
+    definition["normalizer"] = None
+    definition["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    return definition
+
+
+def gemma() -> dict[str, Any]:
+    """No dummy prefix; runs of line ends and of spaces are added tokens that are text."""
+    definition = _metaspace()
+    definition["decoder"]["decoders"].pop()
+    # As in the file: a split at spaces that are gone by then.
+    definition["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"String": " "},
+        "behavior": "MergedWithPrevious",
+        "invert": False,
+    }
+    return _with_added(definition, "\n", "\n\n", "\n\n\n", "▁▁▁", "<table>", "[@BOS@]")
+
+
+def multi_word() -> dict[str, Any]:
+    """BPE whose pieces hold several words."""
+    return _prepended(_metaspace(crossing=True))
+
+
+def characters() -> dict[str, Any]:
+    """Characters without byte fallback: what is not in the alphabet is the unknown token."""
+    definition = _prepended(_metaspace(byte_fallback=False))
+    alphabet = [*CONTROLS, "▁", *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?'"]
+    definition["model"]["vocab"] = {piece: token_id for token_id, piece in enumerate(alphabet)}
+    definition["model"]["merges"] = []
+    return definition
+
+
+# Unigram, WordPiece, WordLevel ---------------------------------------------------------------------------------------
+
+
+@cache
+def _unigram_pieces(crossing: bool) -> str:
+    tokenizer = tokenizers.Tokenizer(models.Unigram())
+    if crossing:
+        tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=500, special_tokens=CONTROLS, unk_token="<unk>", show_progress=False, max_piece_length=12
+    )
+    return json.dumps(_trained(tokenizer, trainer, [line for text in CORPUS for line in text.splitlines()])["model"])
+
+
+def _unigram(crossing: bool, byte_fallback: bool) -> dict[str, Any]:
+    definition = _metaspace()
+    model = json.loads(_unigram_pieces(crossing))
+    if byte_fallback:
+        lowest = min(score for _, score in model["vocab"])
+        model["vocab"][3:3] = [[piece, lowest - 10] for piece in BYTE_PIECES]
+    model["byte_fallback"] = byte_fallback
+    definition["model"] = model
+    return definition
+
+
+def t5() -> dict[str, Any]:
+    """Unigram with NFKC, folded white space and an unknown token: lossy by design."""
+    definition = _unigram(crossing=False, byte_fallback=False)
+    definition["normalizer"] = {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "NFKC"},
+            {"type": "Strip", "strip_left": True, "strip_right": True},
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+        ],
+    }
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    definition["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]}
+    definition["decoder"] = metaspace
+    return definition
+
+
+def unigram() -> dict[str, Any]:
+    """Unigram with a dummy prefix and byte fallback, without normalisation: lossless."""
+    return _prepended(_unigram(crossing=False, byte_fallback=True))
+
+
+def ai21() -> dict[str, Any]:
+    """Unigram whose pieces hold several words, with byte fallback and no dummy prefix."""
+    definition = _unigram(crossing=True, byte_fallback=True)
+    definition["decoder"]["decoders"].pop()
+    return _with_added(definition, "(", ")", ",")
+
+
+def bert() -> dict[str, Any]:
+    """WordPiece behind BERT's normalizer and pre-tokenizer: lossy by design."""
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=500, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"], show_progress=False
+    )
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def nfkc_words() -> dict[str, Any]:
+    """BPE behind NFKC and a white-space split (tlm6000's kind): lossy."""
+    definition = _prepended(_metaspace(byte_fallback=False))
+    definition["normalizer"]["normalizers"].insert(0, {"type": "NFKC"})
+    return definition
+
+
+# What a test sees ----------------------------------------------------------------------------------------------------
+
+SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
+    f"made_{make.__name__}": make
+    for make in (
+        gpt2,
+        roberta,
+        llama3,
+        o200k,
+        qwen,
+        neox,
+        deepseek,
+        falcon,
+        bytes_without_rule,
+        llama2,
+        phi3,
+        mistral,
+        gemma,
+        multi_word,
+        characters,
+        t5,
+        unigram,
+        ai21,
+        bert,
+        nfkc_words,
+    )
+}
+
+# Every text that holds no U+2581 comes back byte for byte from the tokens of these.
+LOSSLESS = {
+    *(f"made_{name}" for name in ("gpt2", "llama3", "o200k", "deepseek", "bytes_without_rule")),
+    *(f"made_{name}" for name in ("llama2", "phi3", "gemma", "multi_word", "unigram", "ai21")),
+    *("cl100k", "deepseek_v3", "glm4", "gpt2", "llama3", "o200k", "chatglm3", "gemma2", "llama2", "phi3_mini"),
+    *("stories260K", "babyllama361-yarn3", "aidreams260K", "rwkv4-660k", "embedded_ash", "embedded_birch"),
+}
+
+REAL = [
+    *("ai21_j2", "bert_base_cased", "chatglm3", "cl100k", "deepseek_v3", "falcon", "gemma2", "glm4", "gpt2"),
+    *("gpt_neox", "llama2", "llama3", "mistral_v3", "o200k", "phi3_mini", "qwen2_5", "t5_small"),
+    "xlnet_base_cased",
+]
+MODELS = ["stories260K", "babyllama361-yarn3", "babyllama105-yarn3", "tlm6000", "aidreams260K", "rwkv4-660k"]
+
+# The tokenizers of the models that the package brings along.
+EMBEDDED = sorted(Path(cf.__file__).parent.joinpath("embedded").glob("*/tokenizer.json"))
+
+
+@cache
+def _folder() -> Path:
+    """Where the self-made definitions are written for this session."""
+    folder = Path(tempfile.mkdtemp(prefix="coolfusion-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+class Family:
+    """One tokenizer under test, with what it is compared with; everything is loaded when it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.made = name in SELF_MADE
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @cached_property
+    def path(self) -> Path:
+        """Its ``tokenizer.json``."""
+        if self.made:
+            path = _folder() / f"{self.name}.json"
+            path.write_text(json.dumps(SELF_MADE[self.name](), ensure_ascii=False), encoding="utf-8")
+            return path
+        if self.name.startswith("embedded_"):
+            return next(path for path in EMBEDDED if path.parent.name == self.name.removeprefix("embedded_"))
+        data = data_folder()
+        if data is None:
+            pytest.skip(f"COOLFUSION_DATA is not set: {self.name} is a real tokenizer")
+        folder = "models" if self.name in MODELS else "tokenizers"
+        return data / folder / self.name / "tokenizer.json"
+
+    @cached_property
+    def tok(self) -> cf.Tokenizer:
+        """The tokenizer under test."""
+        return cf.Tokenizer.from_file(self.path)
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The parsed file; not to be changed."""
+        return _definition(self.path)
+
+    @property
+    def oracle(self) -> tokenizers.Tokenizer:
+        """The same tokenizer in the `tokenizers` library."""
+        return _oracle(self.path)
+
+    @property
+    def is_bpe(self) -> bool:
+        """Whether its model is byte-pair encoding."""
+        return "merges" in self.definition["model"]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every text without U+2581 comes back; said here by hand, not by the tokenizer."""
+        return self.name in LOSSLESS
+
+    def ids(self, text: str) -> list[int]:
+        """The ids that the library gives."""
+        return self.oracle.encode(text, add_special_tokens=False).ids
+
+    def inside_ids(self, text: str) -> list[int]:
+        """The ids that the library gives for a text behind other text, by the definition without its dummy prefix."""
+        return _inside_oracle(self.path).encode(text, add_special_tokens=False).ids
+
+
+@lru_cache(maxsize=4)
+def _definition(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_bytes())
+
+
+# Begins the names that control tokens get in the library, so long and odd that no test writes it.
+_UNSPEAKABLE = "\U000f4241\U000f1c9e\U000f7d07" * 3
+
+
+def is_control(token: dict[str, Any]) -> bool:
+    """Whether an added token directs the model: marked special, or eating the white space around it."""
+    return any(token.get(flag) for flag in ("special", "lstrip", "rstrip", "single_word"))
+
+
+def unmatchable(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition with control tokens that no text can hold: text that looks like one is text.
+
+    The library's ``encode_special_tokens`` does it for tokens marked special, but not for those that only strip the
+    white space around them (Phi-3's ``</s>``), nor for pieces of a Unigram model.
+    """
+    changed = dict(definition)
+    changed["added_tokens"] = [dict(token) for token in definition["added_tokens"]]
+    controls = [token for token in changed["added_tokens"] if is_control(token)]
+    for token in controls:
+        token.update(special=True, lstrip=False, rstrip=False, single_word=False)
+    vocab = definition["model"]["vocab"]
+    if isinstance(vocab, list):
+        vocab = list(vocab)
+        for token in controls:
+            if token["id"] < len(vocab) and vocab[token["id"]][0] == token["content"]:
+                hidden = _UNSPEAKABLE + token["content"]
+                vocab[token["id"]] = [hidden, vocab[token["id"]][1]]
+                token["content"] = hidden
+        changed["model"] = definition["model"] | {"vocab": vocab}
+    return changed | {"truncation": None, "padding": None, "post_processor": None}
+
+
+@lru_cache(maxsize=6)
+def _oracle(path: Path) -> tokenizers.Tokenizer:
+    oracle = tokenizers.Tokenizer.from_str(json.dumps(unmatchable(_definition(path)), ensure_ascii=False))
+    oracle.encode_special_tokens = True
+    return oracle
+
+
+@lru_cache(maxsize=2)
+def _inside_oracle(path: Path) -> tokenizers.Tokenizer:
+    definition = json.loads(json.dumps(unmatchable(_definition(path))))
+    normalizer = definition["normalizer"] or {}
+    if "normalizers" in normalizer:
+        kept = [stage for stage in normalizer["normalizers"] if stage["type"] != "Prepend"]
+        definition["normalizer"]["normalizers"] = [
+            stage | {"strip_left": False} if stage["type"] == "Strip" else stage for stage in kept
+        ]
+    stage = definition["pre_tokenizer"] or {}
+    if stage.get("type") == "Metaspace":
+        stage["prepend_scheme"] = "never"
+    if stage.get("type") == "ByteLevel":
+        stage["add_prefix_space"] = False
+    oracle = tokenizers.Tokenizer.from_str(json.dumps(definition))
+    oracle.encode_special_tokens = True
+    return oracle
+
+
+@cache
+def family(name: str) -> Family:
+    """The family called ``name``, the same object for the whole session."""
+    known = [*SELF_MADE, *(f"embedded_{path.parent.name}" for path in EMBEDDED), *REAL, *MODELS]
+    if name not in known:
+        raise KeyError(f"{name!r}: expected one of {known}")
+    return Family(name)
+
+
+def _names() -> list[str]:
+    always = [*SELF_MADE, *(f"embedded_{path.parent.name}" for path in EMBEDDED)]
+    return always + ([*REAL, *MODELS] if data_folder() else [])
+
+
+FAMILIES = [family(name) for name in _names()]
+
+# One parameter list for all tests, in the scope of the session: pytest then runs all tests of a family together.
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr, scope="session")
+
+
+def some_families(keep: Callable[[Family], bool]) -> pytest.MarkDecorator:
+    """As ``every_family``, for those that ``keep``; there must be some."""
+    kept = [family for family in FAMILIES if keep(family)]
+    assert kept, "no family to test"
+    return pytest.mark.parametrize("family", kept, ids=repr, scope="session")
+
+
+def examples(share: float = 1.0) -> settings:
+    """Hypothesis settings: this share of the profile's number of examples, at least five."""
+    return settings(max_examples=max(5, round(settings().max_examples * share)))

@@ -1,0 +1,74 @@
+"""The canonical encoding: the ids of the `tokenizers` library, of byte-pair encoding as it is defined, of bytes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+from fixtures import FAMILIES, Family, every_family, examples, is_control, some_families
+from hypothesis import example, given
+from hypothesis import strategies as st
+from reference import NaiveBPE
+from strategies import texts
+
+
+@every_family
+@examples()
+@given(text=texts())
+@example(text="")
+@example(text=" ")
+@example(text="a <|end|>\n b</s> c")
+@example(text="\U0010fffe control <s>")
+@example(text="<0x0A>")
+def test_ids_equal_those_of_the_library(family: Family, text: str) -> None:
+    """Encode equality: `encode` gives the ids of `tokenizers`, with control tokens that no text can match."""
+    assert family.tok.encode(text) == family.ids(text)
+
+
+@lru_cache(maxsize=2)
+def _naive(family: Family) -> NaiveBPE:
+    return NaiveBPE(family.definition, family.oracle, is_control)
+
+
+@some_families(lambda family: family.is_bpe)
+@examples(0.5)
+@given(text=texts(max_pieces=4))
+def test_ids_equal_merging_by_hand(family: Family, text: str) -> None:
+    """Encode equality: merging the pair of the lowest rank, leftmost first, gives the same ids."""
+    assert family.tok.encode(text) == _naive(family).encode(text)
+
+
+@every_family
+@examples(0.2)
+@given(text=texts())
+def test_bytes_encode_as_their_text(family: Family, text: str) -> None:
+    """Texts given as `bytes` and as `str` are the same text."""
+    assert family.tok.encode(text.encode()) == family.tok.encode(text)
+
+
+@every_family
+@examples(0.5)
+@given(text=texts(), data=st.data())
+def test_no_text_is_a_control_token(family: Family, text: str, data: st.DataObject) -> None:
+    """Text that looks like a control token is text: only the unknown token can stand for it."""
+    controls = [token["content"] for token in family.definition["added_tokens"] if is_control(token)]
+    if controls:
+        text = data.draw(texts(2)) + data.draw(st.sampled_from(controls[:40])) + text
+    model = family.definition["model"]
+    unknown = model["unk_id"] if model.get("unk_id") is not None else model["vocab"].get(model.get("unk_token"))
+    assert set(family.tok.encode(text)) & set(family.tok.control_ids) <= {unknown}
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.made], ids=repr, scope="session")
+@examples()
+@given(text=texts())
+def test_continuing_text_has_no_dummy_prefix(family: Family, text: str) -> None:
+    """`continues=True` is the encoding of the definition from which only the dummy prefix is taken away."""
+    assert family.tok.encode(text, continues=True) == family.inside_ids(text)
+
+
+def test_all_kinds_of_model_are_here() -> None:
+    """Guard: the families cover every model and both spellings of white space."""
+    kinds = {(family.definition["model"].get("type"), family.is_bpe) for family in FAMILIES}
+    assert {kind for kind, _ in kinds} >= {"BPE", "Unigram", "WordPiece"}
+    assert len(FAMILIES) >= 20

@@ -1,0 +1,401 @@
+"""Slow, obvious twins of the primitives, written from the definitions in docs/design.md and nothing else.
+
+Nothing here calls an algorithm of coolfusion. Encoders come in as functions: ``encode(text)`` is the canonical encoding
+T of a text, ``inside(text)`` that of a text which stands after other text. Positions are characters.
+"""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import regex
+import tokenizers
+
+Encode = Callable[[str], list[int]]
+
+# Unicode 15, PropList.txt, White_Space. Not str.isspace(): that has U+001C to U+001F besides.
+WHITE_SPACE = frozenset(
+    [*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
+)
+
+# What may be written next and has changed the tokens before it in some tokenizer.
+SUFFIXES = (
+    *("", " ", "  ", "   x", "\n", "\n\n", "\r\n", " \n", "\t", "\u00a0", "\u3000", "\u2009a"),
+    *("a", "s", "t know", "'s", "'t", "'ll be", "’s", "ed", "ing of the world", "A", "HTTP", "x y"),
+    *("1", "12", "345 ", "½", ".", "...", ",", "!", "=", "===", "--", "- ", "_", "/", "://", "\\", "(", '")', "}$"),
+    *("\u0301", "\u0323\u0301", "\u200d", "\u200d👩", "\ufe0f", "🏽", "😀", "🇵", "\u093e", "\u0e31", "\u1160", "ᄀ"),
+    *("的", "。你", "の", "ส", "कि", "세계", "ш", "ﬁ", "\ufffd", "\u2581", "\x00", "\x03", "\U00013000"),
+    *("<|endoftext|>", "</s>", "<0x0A>", "<unk>", "rlosag", "twhen", "abababab"),
+)
+
+
+# Decoding ------------------------------------------------------------------------------------------------------------
+
+
+def byte_alphabet() -> dict[str, int]:
+    """GPT-2's stand-in characters -> bytes (Radford et al. 2019, ``bytes_to_unicode``)."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(0x100 + n): byte for n, byte in enumerate(hidden)}
+
+
+def kinds_of_decoder(definition: dict[str, Any]) -> list[str]:
+    """The names of the decoder's stages."""
+    decoder = definition["decoder"] or {}
+    return [stage["type"] for stage in decoder.get("decoders", [decoder] if decoder else [])]
+
+
+def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]], bool]) -> dict[int, bytes]:
+    """The bytes of every id, read from the definition: none for control tokens and for the unknown token."""
+    vocab = definition["model"]["vocab"]
+    listed = isinstance(vocab, list)
+    pieces = {n: entry[0] for n, entry in enumerate(vocab)} if listed else {n: piece for piece, n in vocab.items()}
+    kinds = kinds_of_decoder(definition)
+    alphabet = byte_alphabet()
+    wordpiece = kinds == ["WordPiece"]
+    table = {}
+    for token_id, piece in pieces.items():
+        if kinds == ["ByteLevel"]:
+            table[token_id] = bytes(alphabet[c] for c in piece) if set(piece) <= set(alphabet) else piece.encode()
+        elif wordpiece:
+            table[token_id] = piece[2:].encode() if piece.startswith("##") else b" " + piece.encode()
+        elif "ByteFallback" in kinds and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
+            table[token_id] = bytes([int(piece[3:5], 16)])
+        else:
+            table[token_id] = piece.replace("\u2581", " ").encode()
+    for token in definition["added_tokens"]:
+        spaced = kinds != ["ByteLevel"] and not wordpiece
+        content = token["content"].replace("\u2581", " ") if spaced else token["content"]
+        table[token["id"]] = b"" if is_control(token) else content.encode()
+    model = definition["model"]
+    unknown = model.get("unk_id")
+    if unknown is None and model.get("unk_token") is not None:
+        unknown = vocab.get(model["unk_token"])
+    if unknown is not None:
+        table[unknown] = b""
+    return table
+
+
+def drops_first_space(definition: dict[str, Any]) -> bool:
+    """Whether decoding takes one space away from the start of a text."""
+    decoder = definition["decoder"] or {}
+    for stage in decoder.get("decoders", [decoder]):
+        if stage.get("type") == "Strip" and stage["content"] == " " and stage["start"] > 0:
+            return True
+        if stage.get("type") == "Metaspace":
+            return stage.get("prepend_scheme", "always") != "never"
+        if stage.get("type") == "WordPiece":
+            return True
+    return False
+
+
+def decode(table: dict[int, bytes], ids: Iterable[int], drops: bool) -> bytes:
+    """The bytes of ``ids`` one behind the other, without the dummy space at the start."""
+    data = b"".join(table[token_id] for token_id in ids)
+    return data[1:] if drops and data.startswith(b" ") else data
+
+
+def stream_text(prompt: bytes, data: bytes) -> str:
+    """What a stream owes behind ``prompt``: the text of all bytes, less the whole characters of the prompt."""
+    shown = codecs.getincrementaldecoder("utf-8")("replace").decode(prompt)
+    whole = (prompt + data).decode("utf-8", "replace")
+    assert whole.startswith(shown)
+    return whole[len(shown) :]
+
+
+# Encoding ------------------------------------------------------------------------------------------------------------
+
+
+class NaiveBPE:
+    """Byte-pair encoding as it is defined: of all neighbours merge the pair of the lowest rank, the leftmost first.
+
+    Normalizer and pre-tokenizer are the library's own objects; added tokens are found first, the longest at each place.
+    """
+
+    def __init__(
+        self, definition: dict[str, Any], oracle: tokenizers.Tokenizer, is_control: Callable[[dict[str, Any]], bool]
+    ) -> None:
+        model = definition["model"]
+        self.vocab: dict[str, int] = model["vocab"]
+        pairs = (tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"])
+        self.ranks: dict[tuple[str, str], int] = {pair: rank for rank, pair in enumerate(pairs)}
+        self.ignore_merges = bool(model.get("ignore_merges"))
+        self.byte_fallback = bool(model.get("byte_fallback"))
+        self.unknown = model.get("unk_token")
+        self.fuse_unknown = bool(model.get("fuse_unk"))
+        self.normalizer, self.pre_tokenizer = oracle.normalizer, oracle.pre_tokenizer
+        self.byte_level = "ByteLevel" in str(definition["pre_tokenizer"])
+        added = [token for token in definition["added_tokens"] if not is_control(token) and token["content"]]
+        self.behind_normalizer = any(token["normalized"] for token in added)
+        self.added = {token["content"]: token["id"] for token in added}
+        if self.behind_normalizer and self.normalizer is not None:
+            self.added = {self.normalizer.normalize_str(text): token_id for text, token_id in self.added.items()}
+        self.longest_added = max(map(len, self.added), default=0)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of ``text``."""
+        if self.behind_normalizer and self.normalizer is not None:
+            text = self.normalizer.normalize_str(text)
+        ids = []
+        gap, at = 0, 0
+        while at < len(text):
+            sizes = range(min(self.longest_added, len(text) - at), 0, -1)
+            size = next((size for size in sizes if text[at : at + size] in self.added), 0)
+            if size:
+                ids += self._stretch(text[gap:at], gap == 0)
+                ids.append(self.added[text[at : at + size]])
+                gap = at + size
+            at += size or 1
+        return ids + self._stretch(text[gap:], gap == 0)
+
+    def _stretch(self, text: str, first: bool) -> list[int]:
+        if not text:
+            return []
+        if self.normalizer is not None and not self.behind_normalizer:
+            text = self.normalizer.normalize_str(text)
+        if self.pre_tokenizer is None:
+            words = [text]
+        elif not first and "Metaspace" in str(self.pre_tokenizer):  # its prefix is for the first stretch only
+            words = [text.replace(" ", "\u2581")]
+        else:
+            words = [word for word, _ in self.pre_tokenizer.pre_tokenize_str(text)]
+        return [token_id for word in words for token_id in self.word(word)]
+
+    def word(self, word: str) -> list[int]:
+        """The ids of one pre-token, spelled as in the vocabulary."""
+        if self.ignore_merges and word in self.vocab:
+            return [self.vocab[word]]
+        symbols: list[str] = []
+        for character in word:
+            data = [f"<0x{byte:02X}>" for byte in character.encode()]
+            if character in self.vocab:
+                symbols.append(character)
+            elif self.byte_fallback and all(piece in self.vocab for piece in data):
+                symbols += data
+            elif self.unknown is not None and not (self.fuse_unknown and symbols and symbols[-1] == ""):
+                symbols.append("")  # stands for the unknown token
+        while True:
+            ranked = [(self.ranks[pair], at) for at, pair in enumerate(pairwise(symbols)) if pair in self.ranks]
+            if not ranked:
+                break
+            _, at = min(ranked)
+            symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+        return [self.vocab[symbol or self.unknown] for symbol in symbols]
+
+
+@dataclass
+class NaiveStreamEncoder:
+    """Encodes everything again at every push; ``edit`` is how the ids of before and after differ."""
+
+    encode: Encode
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+
+    def push(self, text: str) -> tuple[int, list[int]]:
+        """(how many ids to drop, which to append)."""
+        self.text += text
+        before, self.ids = self.ids, self.encode(self.text)
+        same = 0
+        while same < min(len(before), len(self.ids)) and before[same] == self.ids[same]:
+            same += 1
+        return len(before) - same, self.ids[same:]
+
+
+# Cuts and boundaries -------------------------------------------------------------------------------------------------
+
+
+def head_before(encode: Encode, inside: Encode, text: str, cut: int) -> list[int] | None:
+    """The tokens of T(text) before ``cut``, or None where T(text) does not go on with T(text[cut:]) from there."""
+    whole, rest = encode(text), inside(text[cut:])
+    count = len(whole) - len(rest)
+    return whole[:count] if count >= 0 and whole[count:] == rest else None
+
+
+def unsettling_suffix(
+    encode: Encode, inside: Encode, text: str, cut: int, suffixes: Iterable[str] = SUFFIXES
+) -> str | None:
+    """A text that, appended, shows that ``cut`` is not settled; None where none of ``suffixes`` does."""
+    head = head_before(encode, inside, text, cut)
+    if head is None:
+        return ""
+    for suffix in suffixes:
+        if encode(text + suffix) != head + inside(text[cut:] + suffix):
+            return suffix
+    return None
+
+
+def space_starts(text: str) -> list[int]:
+    """Interior positions with White_Space on the right and something else on the left."""
+    return [
+        at
+        for at in range(1, len(text))
+        if ord(text[at]) in WHITE_SPACE and ord(text[at - 1]) not in WHITE_SPACE
+    ]
+
+
+def word_boundaries(encode: Encode, inside: Encode, text: str, suffixes: Sequence[str] = SUFFIXES) -> list[int]:
+    """The positions of ``text`` that nothing here shows to be no word boundary, found by encoding it again and again.
+
+    That a cut is settled is a statement about all texts: with finitely many suffixes these are all the word boundaries
+    and perhaps a few more.
+    """
+    return [at for at in space_starts(text) if unsettling_suffix(encode, inside, text, at, suffixes) is None]
+
+
+def common(boundaries: Sequence[Sequence[int]]) -> list[int]:
+    """What all lists hold."""
+    return sorted(set.intersection(*map(set, boundaries)))
+
+
+# Segments ------------------------------------------------------------------------------------------------------------
+
+# Scripts of line-breaking classes ID and SA (UAX #14), CJK punctuation, full-width forms.
+_SPACELESS = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Javanese}"
+    r"\p{Balinese}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}\p{Tangut}\p{Nushu}\u3001-\u303f\uff01-\uffef]"
+)
+
+
+def is_spaceless(text: str, cut: int) -> bool:
+    """Whether a character beside ``cut`` belongs to a script that is written without spaces."""
+    return bool(_SPACELESS.search(text[max(0, cut - 1) : cut + 1]))
+
+
+def splits_cleanly(text: str, cut: int) -> bool:
+    """Whether ``cut`` divides neither a number nor a grapheme cluster of ``text``."""
+    numeric = all(unicodedata.category(c) in ("Nd", "Nl", "No") for c in (text[cut - 1], text[cut]))
+    clusters = {0}
+    for cluster in regex.findall(r"\X", text):
+        clusters.add(max(clusters) + len(cluster))
+    return not numeric and cut in clusters
+
+
+@dataclass
+class SharedCuts:
+    """The cuts of a text that all tokenizers share: the settled ones, and those of the canonical encodings."""
+
+    settled: set[int]
+    tokens: set[int]
+
+
+@dataclass(frozen=True)
+class NaiveSegment:
+    """A segment as the twin sees it."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    end: bool
+    level: str
+
+
+class NaiveSegmenter:
+    """The ladder of docs/design.md over the whole text, computed anew from the first byte at every token.
+
+    ``bytes_of(id)`` gives the bytes of a token or None for a control token, ``shared(text)`` the cuts of a text
+    that all tokenizers have in common.
+    """
+
+    def __init__(
+        self,
+        bytes_of: Callable[[int], bytes | None],
+        shared: Callable[[str], SharedCuts],
+        prompt: Sequence[int],
+        drops: bool,
+        max_bytes: int,
+    ) -> None:
+        self.bytes_of, self.shared, self.max_bytes, self.drops = bytes_of, shared, max_bytes, drops
+        self.ids = list(prompt)
+        self.first = len(self.ids)  # index of the first pending token
+        self.start = self._ends(final=False)[-1][0]  # length of the text before it
+        self.ready: list[NaiveSegment] = []
+        self.over = False
+
+    def _ends(self, final: bool) -> list[tuple[int, bool]]:
+        """(length of the text, whether it ends with a whole character) before each token and at the end."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        ends, length, at_start = [(0, True)], 0, True
+        for token_id in self.ids:
+            data = self.bytes_of(token_id) or b""
+            drop = at_start and self.drops and data.startswith(b" ")
+            at_start = at_start and not data
+            length += len(decoder.decode(data[drop:]))
+            ends.append((length, decoder.getstate()[0] == b""))
+        if final:
+            ends[-1] = (length + len(decoder.decode(b"", final=True)), True)
+        return ends
+
+    def _text(self, final: bool) -> str:
+        data = b"".join(self.bytes_of(token_id) or b"" for token_id in self.ids)
+        data = data[self.drops and data.startswith(b" ") :]
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=final)
+
+    def push(self, token_id: int) -> NaiveSegment | None:
+        """One token more."""
+        if self.bytes_of(token_id) is None:
+            self._close()
+            self.ready.append(NaiveSegment("", (token_id,), True, "end"))
+        else:
+            self.ids.append(token_id)
+            self._collect(final=False)
+        return self.ready.pop(0) if self.ready else None
+
+    def finish(self) -> NaiveSegment | None:
+        """What is left."""
+        if not self.over:
+            self._close()
+        return self.ready.pop(0) if self.ready else None
+
+    def _close(self) -> None:
+        self._collect(final=True)
+        if self.first < len(self.ids):
+            self._emit(len(self.ids), "rest", final=True)
+        self.over = True
+
+    def _collect(self, final: bool) -> None:
+        while (found := self._next(final)) is not None:
+            self._emit(*found, final=final)
+
+    def _emit(self, until: int, level: str, final: bool) -> None:
+        end = self._ends(final)[until][0]
+        text = self._text(final)[self.start : end]
+        self.ready.append(NaiveSegment(text, tuple(self.ids[self.first : until]), False, level))
+        self.first, self.start = until, end
+
+    def _next(self, final: bool) -> tuple[int, str] | None:
+        """(one past the last token, level) of the next segment, if it is known."""
+        whole = self._text(final)
+        pending = whole[self.start :]
+        ends = list(enumerate(self._ends(final)))[self.first + 1 :]
+        cuts = [(until, end - self.start) for until, (end, is_whole) in ends if is_whole]
+        cuts = [(until, cut) for until, cut in cuts if 0 < cut < len(pending)]
+        if not cuts:
+            return None
+        shared = self.shared(whole)
+        settled = {at - self.start for at in shared.settled}
+        tokens = {at - self.start for at in shared.tokens}
+        for until, cut in cuts:  # 1: the first word boundary of all; at the end of the text any cut before white space
+            if cut in space_starts(pending) and (cut in settled or (final and cut in tokens)):
+                return until, "word"
+        size = len(pending.encode())
+        short = [(until, cut) for until, cut in cuts if len(pending[:cut].encode()) <= self.max_bytes]
+        found = None
+        for until, cut in short:  # 2: pre-token cuts: the first in a script without spaces, the last in a long word
+            dense = is_spaceless(pending, cut)
+            if (dense or size >= self.max_bytes * 3 // 8) and cut in settled and splits_cleanly(pending, cut):
+                found = until, "pre_token"
+                if dense:
+                    break
+        if found is not None:
+            return found
+        for until, cut in short:  # 3: the last token cut of all
+            enough = 12 if is_spaceless(pending, cut) else self.max_bytes * 3 // 4
+            if size >= enough and cut in tokens and splits_cleanly(pending, cut):
+                found = until, "token"
+        if found is not None or size < self.max_bytes:
+            return found
+        return (short[-1] if short else cuts[0])[0], "code_point"  # 4: the hard cap
