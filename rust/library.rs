@@ -140,6 +140,19 @@ impl Library {
         }
     }
 
+    /// The tokens placed by their bytes, where these are the text's (with plain spaces for U+2581).
+    fn exact_spans_of(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<Vec<Token>>> {
+        let normal = Normal::spaced(text);
+        let drops = place == Place::Start && self.drops_first_space;
+        let mut tokens = self.vocabulary.spans(ids, &normal.text, drops)?;
+        if tokens.is_none() && drops {
+            // The text's own first space stood in for the dummy prefix.
+            tokens = self.vocabulary.spans(ids, &normal.text, false)?;
+        }
+        let map = |t: Token| Token { start: normal.start(t.start), end: normal.end(t.end).max(normal.start(t.start)), ..t };
+        Ok(tokens.map(|tokens| tokens.into_iter().map(map).collect()))
+    }
+
     /// Whether the normalizer leaves `text` alone, apart from spaces becoming U+2581.
     fn leaves_alone(&self, text: &str) -> Result<bool> {
         if self.charsmap.as_ref().is_some_and(|charsmap| charsmap.normalize(text) != text) {
@@ -164,8 +177,7 @@ impl Engine for Library {
         if !self.normalizes {
             // The library's offsets are characters, and those of fused byte tokens a whole run; the bytes say more.
             let ids: Vec<TokenId> = encoding.get_ids().iter().map(|&id| TokenId(id)).collect();
-            let drops = place == Place::Start && self.drops_first_space;
-            if let Some(mut tokens) = self.vocabulary.spans(&ids, text, drops)? {
+            if let Some(mut tokens) = self.exact_spans_of(&ids, text, place)? {
                 tokens.iter_mut().zip(words).for_each(|(token, word)| token.word = word.unwrap_or(0));
                 return Ok(tokens);
             }
@@ -182,7 +194,7 @@ impl Engine for Library {
             .collect())
     }
 
-    fn settled(&self, text: &str, _place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
         let bytes = text.as_bytes();
         let before_space = |&at: &usize| matches!(bytes[at], b' ' | b'\n') && stands_before_space(text, at);
         let mut cuts = Vec::new();
@@ -194,7 +206,10 @@ impl Engine for Library {
                 let mut buffer = [0; 4];
                 self.may_be_unknown && self.pieces.longest(c.encode_utf8(&mut buffer).as_bytes()).0 < c.len_utf8()
             };
+            // A piece may begin in the dummy prefix; assuming one where there is none only blocks more cuts.
             let normal = Normal::spaced(text);
+            let dummy = place == Place::Start && self.drops_first_space;
+            let normal = if dummy { normal.behind_space() } else { normal };
             cuts = uncrossed(&self.pieces, &normal.text, unknown);
             cuts = cuts.into_iter().filter_map(|at| normal.cut(at)).collect();
             if self.normalizes {

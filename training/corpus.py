@@ -84,7 +84,8 @@ PLOTS = [
         ["{He} looked under the {thing} and behind the {thing2}, but it was not there.",
          "{n} looked behind the {thing}, but there was only {a_trait2} {animal}.",
          "{He} asked {a_trait2} {animal}, but the {animal} hadn't seen it."],
-        ["{n} felt {sad} and sat down by the {thing}.", "\"Oh no!\" said {n}. {He} was very {sad}."],
+        ["{n} felt {sad} and sat down by the {thing}.",
+         "\"Oh no!\" said {n}. {He} was very {sad}."],
         ["Then {a_trait3} {being2} named {f} came by. \"Why are you so {sad}?\" asked {f}.",
          "{f} the {being2} heard {him} and said, \"Don't be {sad}. I'll help you!\""],
         ["\"I lost my {adj} {o},\" said {n}. They looked together, and {f} found it near the {thing2}.",
@@ -112,8 +113,9 @@ PLOTS = [
          "But the wind took the {adj} {o}, and it landed on top of the {thing}."],
         ["{n} jumped and jumped, but {he} couldn't reach it.",
          "{He} tried with a long stick, but it did not move."],
-        ["\"I am too small,\" said {n}, and {he} felt {sad}.", "{n} was {sad} and didn't know what to do."],
-        ["{a_trait2_cap} {animal} said, \"Stand on my back!\"",
+        ["\"I am too small,\" said {n}, and {he} felt {sad}.",
+         "{n} was {sad} and didn't know what to do."],
+        ["{A_trait2} {animal} said, \"Stand on my back!\"",
          "Then {f} the {being2} came and said, \"Let's try together!\""],
         ["They pushed and pulled, and at last it came down.",
          "One, two, three! They reached up, and it was free."],
@@ -124,18 +126,22 @@ PLOTS = [
         OWNING,
         ["But one {weather} {time}, {he} fell over the {thing}, and the {adj} {o} broke.",
          "One day {n} and {f} ran too fast {at}, and the {adj} {o} broke in two."],
-        ["\"I'm sorry,\" said {f}. \"I didn't want that to happen.\"", "{n} was {sad} all day long."],
+        ["\"I'm sorry,\" said {f}. \"I didn't want that to happen.\"",
+         "{n} was {sad} all day long."],
         ["{f} the {being2} had an idea. \"We can mend it,\" said {f}.",
          "So {n} went to see {f}, {a_trait3} {being2} who could mend anything."],
-        ["They worked {at} all {time} and ate {food}.", "They used some string, a little glue and a lot of care."],
+        ["They worked {at} all {time} and ate {food}.",
+         "They used some string, a little glue and a lot of care."],
         ["When the sun went down, the {adj} {o} was as good as before. {n} felt {glad}.",
          "In the end it didn't look perfect, but {n} was {glad} and loved the {adj} {o} even more."],
     ],
     [  # sharing
         ["{He} wanted {a_adj} {o} more than anything, but {he} had no money.",
          "{n} saw {a_adj} {o} at the market, but it cost too much."],
-        ["So {he} made {food} every {time} and sold everything {at}.", "So {he} helped {a_trait2} {animal} {at} every {time}."],
-        ["At last {n} could buy the {adj} {o}.", "After many days, {he} had enough, and {he} got the {adj} {o}."],
+        ["So {he} made {food} every {time} and sold everything {at}.",
+         "So {he} helped {a_trait2} {animal} {at} every {time}."],
+        ["At last {n} could buy the {adj} {o}.",
+         "After many days, {he} had enough, and {he} got the {adj} {o}."],
         ["On the way home {he} met {f}, {a_trait3} {being2} who looked {sad}.",
          "Then {he} saw {f} the {being2}, who sat alone under the {thing}."],
         ["\"What is wrong?\" asked {n}. \"I have nobody to play with,\" said {f}.",
@@ -147,9 +153,11 @@ PLOTS = [
         ["{n} had a friend, {a_trait3} {being2} named {f}, who was {sad}.",
          "{His} best friend was {f}, {a_trait3} {being2}. But {f} had to stay in bed and felt {sad}."],
         ["\"I'll make {f} {a_adj} {o},\" said {n}.", "{He} wanted to give {f} {a_adj} {o}."],
-        ["All {time} {he} worked {at}, next to the {thing}.", "{A_trait2_plain} {animal} brought what {he} needed from {place2}."],
+        ["All {time} {he} worked {at}, next to the {thing}.",
+         "{A_trait2} {animal} brought what {he} needed from {place2}."],
         ["It was a {weather} {time} when the {adj} {o} was ready.", "Soon the {adj} {o} was done."],
-        ["\"This is for you,\" said {n}. \"For me?\" asked {f}.", "{n} knocked on the door and said, \"Surprise!\""],
+        ["\"This is for you,\" said {n}. \"For me?\" asked {f}.",
+         "{n} knocked on the door and said, \"Surprise!\""],
         ["{f} was so {glad}! They ate {food} and looked at the {adj} {o}.",
          "{f} smiled for the first time that day and put the {adj} {o} next to the bed."],
     ],
@@ -183,8 +191,7 @@ def _story(rng):
         "n": name, "being": being, "he": he, "him": him, "his": his,
         "He": he.capitalize(), "His": his.capitalize(), "f": friend, "being2": being2,
         "a_trait": _an(traits[0]), "a_trait2": _an(traits[1]), "a_trait3": _an(traits[2]),
-        "a_trait2_cap": _an(traits[1]).capitalize(),
-        "A_trait2_plain": _an(traits[1]).capitalize(),
+        "A_trait2": _an(traits[1]).capitalize(),
         "animal": rng.choice([a for a in w.ANIMALS if a not in (being, being2)]),
         "adj": adjective, "a_adj": _an(adjective), "o": item,
         "near": rng.choice(["near ", "not far from "]) + rng.choice(w.PLACES)[1],
@@ -302,7 +309,8 @@ def _puzzle_opposite(rng):
     word, answer = pair
     note = f"The opposite of {word} is {answer}."
     if rng.random() < 0.4:
-        return (rng.choice([f"What is the opposite of {word}?", f"Which word means the opposite of {word}?",
+        return (rng.choice([f"What is the opposite of {word}?",
+                            f"Which word means the opposite of {word}?",
                             f"It is not {word}. What is it?"]), answer, note)
     others = rng.sample([x for p in w.OPPOSITES if word not in p for x in p], 2)
     options = [answer] + others
@@ -314,7 +322,8 @@ def _puzzle_rhyme(rng):
     """Which of three words rhymes."""
     group = rng.choice(w.RHYMES)
     word, answer = rng.sample(group, 2)
-    options = [answer] + [rng.choice(g) for g in rng.sample([g for g in w.RHYMES if g is not group], 2)]
+    others = rng.sample([g for g in w.RHYMES if g is not group], 2)
+    options = [answer] + [rng.choice(g) for g in others]
     rng.shuffle(options)
     return (f"Which word rhymes with {word}: {_listing(options)}?", answer,
             f"The words {word} and {answer} sound alike at the end.")
@@ -366,7 +375,8 @@ def _puzzle_scramble(rng):
     letters = list(word)
     while "".join(letters) == word:
         rng.shuffle(letters)
-    return f"Which word has the letters {'-'.join(letters)}?", word, f"The word {word} is spelled {'-'.join(word)}."
+    return (f"Which word has the letters {'-'.join(letters)}?", word,
+            f"The word {word} is spelled {'-'.join(word)}.")
 
 
 def _puzzle_next(rng):

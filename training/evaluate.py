@@ -40,7 +40,8 @@ def bits_per_byte(model, encode, bos_id, documents):
     for document in documents:
         ids = torch.tensor([[bos_id] + encode(document.text)])
         logits = model(ids).logits.float()
-        nats += torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:], reduction="sum").item()
+        nats += torch.nn.functional.cross_entropy(
+            logits[0, :-1], ids[0, 1:], reduction="sum").item()
         length += len(document.text.encode())
     return nats / math.log(2) / length
 

@@ -34,12 +34,18 @@ class Settings:
 
 
 ZOO = {
-    "ash": Settings("byte-level BPE", "<|end|>", "<|end|>",
-                    {"story": 0.70, "sums": 0.15, "puzzle": 0.15}, 101, (7_000_000, 7_000_000), 2e-3),
-    "birch": Settings("SentencePiece BPE", "<s>", "</s>",
-                      {"story": 0.15, "sums": 0.70, "puzzle": 0.15}, 102, (7_000_000, 4_000_000), 3e-3),
-    "cedar": Settings("Unigram", "</s>", "</s>",
-                      {"story": 0.15, "sums": 0.15, "puzzle": 0.70}, 103, (7_000_000, 7_000_000), 3e-3),
+    "ash": Settings(
+        "byte-level BPE", "<|end|>", "<|end|>",
+        {"story": 0.70, "sums": 0.15, "puzzle": 0.15}, 101,
+        (7_000_000, 7_000_000), 2e-3),
+    "birch": Settings(
+        "SentencePiece BPE", "<s>", "</s>",
+        {"story": 0.15, "sums": 0.70, "puzzle": 0.15}, 102,
+        (7_000_000, 4_000_000), 3e-3),
+    "cedar": Settings(
+        "Unigram", "</s>", "</s>",
+        {"story": 0.15, "sums": 0.15, "puzzle": 0.70}, 103,
+        (7_000_000, 7_000_000), 3e-3),
 }
 
 

@@ -82,7 +82,8 @@ def unigram(texts, size):
     state["model"]["vocab"] = head + [[piece, -200.0] for piece in BYTES] + learnt
     state["model"]["byte_fallback"] = True
     specials = {t["content"]: i for i, t in enumerate(state["added_tokens"])}
-    assert specials == {"<unk>": 0, "</s>": 1}
+    if specials != {"<unk>": 0, "</s>": 1}:
+        raise ValueError(f"unexpected ids of the special tokens: {specials}")
     tokenizer = Tokenizer.from_str(json.dumps(state))
     tokenizer.decoder = _spaces_decoder()
     return tokenizer
@@ -92,7 +93,8 @@ FAMILIES = {"byte-level BPE": byte_level_bpe, "SentencePiece BPE": sentencepiece
             "Unigram": unigram}
 
 PROBES = ["Once upon a time there was a fox.", "It's 12 + 7 = 19.\nYes!\r\n\tNo?", "a  b   c ",
-          "naïve café, Straße, 東京, Привет", "🙂👩‍👩‍👧 end", "", "x\n\n\ny", "<0x41> literal <0x0A>",
+          "naïve café, Straße, 東京, Привет", "🙂👩‍👩‍👧 end", "", "x\n\n\ny",
+          "<0x41> literal <0x0A>",
           "\x00\x7f~^`|{}", "ﬁ ① ＡＢ e\u0301", "".join(map(chr, range(33, 127)))]
 
 
@@ -123,9 +125,8 @@ def build(folder, family, size, seed, mix, bos, eos, context):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # ensure_ascii=False and no indent keep the published file small.
-    (folder / "tokenizer.json").write_text(
-        json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":")) + "\n",
-        encoding="utf-8")
+    compact = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
+    (folder / "tokenizer.json").write_text(compact + "\n", encoding="utf-8")
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": bos, "eos_token": eos,
               "model_max_length": context, "clean_up_tokenization_spaces": False}
     if tokenizer.token_to_id("<unk>") is not None:

@@ -59,7 +59,8 @@ def packed_rows(setting, tokenizer, context, count):
         while len(ids) < context:
             if not pending:
                 texts = [next(stream).text for _ in range(1000)]
-                pending = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)][::-1]
+                encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+                pending = [e.ids for e in reversed(encoded)]
             ids += pending.pop() + between
         row[:] = ids[:context]
     return rows

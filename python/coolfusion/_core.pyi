@@ -1,14 +1,14 @@
 """Compiled core of coolfusion; import the names from `coolfusion` instead.
 
-This stub is the full reference. What ``help()`` shows is the first line of each docstring here, taken over by the Rust
-sources; ``tests/test_contracts.py`` compares the two. Definitions of canonical, settled, word boundary and segment stand
-in ``docs/design.md``, section 1.
+This stub is the full reference. What ``help()`` shows is the first line of each docstring here, repeated in the Rust
+sources; ``tests/test_contracts.py`` compares the two. Canonical, settled, word boundary and segment are defined in
+``docs/design.md``, section 1.
 
 Positions index what was passed in: characters for ``str``, bytes for ``bytes``; spans are half-open. Token ids are
 ``int`` from 0 to ``vocab_size - 1``. Examples run with ``import coolfusion as cf`` and ``from coolfusion import toy``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
@@ -125,6 +125,31 @@ class Tokenizer:
             >>> cf.Tokenizer.wrap(tok) is tok
             True
         """
+
+    # For the adapters and the toys; anyone else wants from_file or wrap.
+    @staticmethod
+    def _from_json(json_text: str, name: str) -> Tokenizer:
+        """Loads the text of a tokenizer.json."""
+
+    @staticmethod
+    def _from_sentencepiece(model: bytes, name: str) -> Tokenizer:
+        """Loads the bytes of a SentencePiece model."""
+
+    @staticmethod
+    def _from_ranks(
+        ranks: Sequence[tuple[bytes, int]], pattern: str, specials: Sequence[tuple[str, int]], name: str
+    ) -> Tokenizer:
+        """Loads tiktoken ranks, (bytes, id) each, with their split pattern and special tokens."""
+
+    @staticmethod
+    def _from_callables(
+        encode: Callable[[str], list[int]],
+        token_table: Sequence[bytes | None],
+        control_ids: Sequence[int],
+        name: str,
+        notes: Sequence[str],
+    ) -> Tokenizer:
+        """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown."""
 
     def encode(
         self, text: str | bytes, *, continues: bool = False, errors: Literal["replace", "strict"] = "replace"

@@ -24,9 +24,6 @@ from coolfusion.token_table import token_table
 
 __all__ = ["from_pretrained", "wrap"]
 
-# The private constructors, which the stub of the extension does not show.
-_core: Any = Tokenizer
-
 _EXPECTED = (
     "expected a transformers tokenizer, a tokenizers.Tokenizer, a tiktoken.Encoding, a SentencePieceProcessor, "
     "or an object with encode(text) and decode(ids)"
@@ -60,7 +57,7 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
         specials = zip(obj.all_special_ids, obj.convert_ids_to_tokens(obj.all_special_ids), strict=True)
         return _from_definition(json.loads(fast.to_str()), specials, name)
     if callable(getattr(obj, "to_str", None)) and callable(getattr(obj, "get_vocab", None)):
-        return _core._from_json(obj.to_str(), name)
+        return Tokenizer._from_json(obj.to_str(), name)
     notes = []
     for what, inner in _definitions(obj):
         try:
@@ -97,9 +94,9 @@ def _definitions(obj: Any) -> Iterator[tuple[str, Any]]:
 
 def _from_inner(inner: Any, name: str) -> Tokenizer:
     if callable(getattr(inner, "serialized_model_proto", None)):
-        return _core._from_sentencepiece(inner.serialized_model_proto(), name)
+        return Tokenizer._from_sentencepiece(inner.serialized_model_proto(), name)
     specials = getattr(inner, "_special_tokens", {})
-    return _core._from_ranks(list(inner._mergeable_ranks.items()), inner._pat_str, list(specials.items()), name)
+    return Tokenizer._from_ranks(list(inner._mergeable_ranks.items()), inner._pat_str, list(specials.items()), name)
 
 
 def _difference(tokenizer: Tokenizer, obj: Any) -> str | None:
@@ -126,7 +123,7 @@ def _from_callables(obj: Any, name: str, notes: list[str]) -> Tokenizer:
     notes = [*notes, *framing, f"used through encode and decode of {_type_name(obj)}"]
     if opaque:
         notes.append(f"the bytes of {opaque} of {size} ids could not be found out by decoding")
-    return _core._from_callables(encode, table, sorted(controls), name, notes)
+    return Tokenizer._from_callables(encode, table, sorted(controls), name, notes)
 
 
 def from_pretrained(
@@ -247,7 +244,7 @@ def _from_definition(
         for key in ("single_word", "lstrip", "rstrip", "normalized", "special"):
             token.setdefault(key, False)
     definition["added_tokens"] = [added[token_id] for token_id in sorted(added)]
-    return _core._from_json(json.dumps(definition, ensure_ascii=False), name)
+    return Tokenizer._from_json(json.dumps(definition, ensure_ascii=False), name)
 
 
 def _name_of(obj: Any) -> str:

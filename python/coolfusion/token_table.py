@@ -42,7 +42,7 @@ def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[byt
     for token_id in range(size):
         text = between.text([token_id])
         if text is None or _REPLACEMENT not in text:
-            table.append(None if text is None else text.encode("utf-8", "surrogatepass"))
+            table.append(None if text is None else between.undropped(token_id, text))
             continue
         spellings = _spellings(attempt(spell, token_id) if spell else None)
         spellings += [attempt(whole, [token_id])] if callable(whole) else []
@@ -85,27 +85,42 @@ class _Between:
         start = self._encode("a")
         for character in map(chr, self._CHARACTERS):
             data = character.encode()
-            ids = self._encode("a" + character)
-            if ids[: len(start)] == start and len(ids) == len(start) + len(data):
+            ids = attempt(self._encode, "a" + character)
+            if ids and ids[: len(start)] == start and len(ids) == len(start) + len(data):
                 own = ids[len(start) :]
                 if self.text(own) == character:
                     found.update(zip(data, own, strict=True))
         return found
 
+    @cached_property
+    def _drops(self) -> bool:
+        """Whether bytes that are no character vanish (ByT5), instead of becoming U+FFFD."""
+        first = self._single_bytes.get(0xC3)
+        return first is not None and self.text([first]) == ""
+
     def padded(self, token_id: int) -> bytes | None:
         """The bytes of a token that is no whole character, read together with bytes that complete it."""
+        return next((data for text, data in self._completions(token_id) if _REPLACEMENT not in text), None)
+
+    def undropped(self, token_id: int, alone: str) -> bytes:
+        """The bytes of a token that reads as ``alone``, with those that a decoder may have dropped around them."""
+        plain = alone.encode("utf-8", "surrogatepass")
+        # A text that the neighbours do not change says nothing; of the others the longest dropped the least.
+        found = [data for text, data in self._completions(token_id) if text != alone] if self._drops else []
+        return max(found, key=len, default=plain)
+
+    def _completions(self, token_id: int) -> Iterator[tuple[str, bytes]]:
+        """(text, bytes of the token in it) for each way to put tokens of single bytes around a token."""
         tokens = self._single_bytes
         for before in self._BEFORE:
             for after in self._AFTER:
                 if not all(byte in tokens for byte in (*before, *after)):
                     continue
                 text = self.text([*(tokens[b] for b in before), token_id, *(tokens[b] for b in after)])
-                if text is None or _REPLACEMENT in text:
-                    continue
-                data = text.encode("utf-8", "surrogatepass")
-                if data.startswith(bytes(before)) and data.endswith(bytes(after)):
-                    return data[len(before) : len(data) - len(after)]
-        return None
+                data = b"" if text is None else text.encode("utf-8", "surrogatepass")
+                around = len(before) + len(after)
+                if text and len(data) >= around and data.startswith(bytes(before)) and data.endswith(bytes(after)):
+                    yield text, data[len(before) : len(data) - len(after)]
 
 
 def _anchors(encode: Encode, decode: Decode) -> tuple[int, int, str, str]:

@@ -1,8 +1,7 @@
 """Two tokenizers small enough to draw by hand: for documentation, tests and first steps.
 
-Both say every text byte for byte (:func:`spaced_tokenizer` cannot tell U+2581 from a space, as no vocabulary of its kind
-can), and they disagree about where tokens end. Ids below the merges are the bytes in order, so the ids of a short text
-can be read:
+Both say every text byte for byte, U+2581 apart, which no vocabulary like that of :func:`spaced_tokenizer` can tell from
+a space. They disagree about where tokens end, and about one word boundary:
 
 >>> import coolfusion as cf
 >>> from coolfusion import toy
@@ -25,16 +24,12 @@ from typing import Any
 
 from coolfusion._core import Tokenizer
 
-__all__ = ["spaced_tokenizer", "tokenizer"]
+__all__ = ["definition", "spaced_definition", "spaced_tokenizer", "tokenizer"]
 
-# The private constructors, which the stub of the extension does not show.
-_core: Any = Tokenizer
-
-# Space as GPT-2's byte alphabet writes it, and as SentencePiece does.
-_GPT2_SPACE = "\u0120"
+# SentencePiece's space.
 _MARK = "\u2581"
 
-# In the order in which they are applied; " " stands for a space, the gap between the two halves is a comma.
+# Pairs in the order in which they are joined.
 _MERGES = (
     ("t", "h"), ("th", "e"), ("a", "t"), ("c", "at"), ("s", "at"), ("m", "at"), ("o", "n"),
     (" ", "the"), (" ", "cat"), (" ", "sat"), (" ", "mat"), (" ", "on"),
@@ -69,20 +64,7 @@ def tokenizer() -> Tokenizer:
         >>> tok.encode("é"), tok.control_ids, tok.describe()["lossless"]
         ([195, 169], [268], True)
     """
-    alphabet = _gpt2_alphabet()
-    spelled = {chr(byte): letter for byte, letter in enumerate(alphabet)}
-    merges = [[_spell(half, spelled) for half in pair] for pair in _MERGES]
-    entries = [*alphabet, *("".join(pair) for pair in merges)]
-    definition = {
-        "version": "1.0",
-        "added_tokens": [_control(len(entries), "<end>")],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True},
-        "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True},
-        "model": {"type": "BPE", "vocab": _numbered(entries), "merges": merges},
-    }
-    return _load(definition, "toy")
+    return Tokenizer._from_json(definition(), "toy")
 
 
 def spaced_tokenizer() -> Tokenizer:
@@ -114,53 +96,90 @@ def spaced_tokenizer() -> Tokenizer:
         >>> tok.describe()["lost"]
         ["U+2581, the vocabulary's own mark for a space"]
     """
+    return Tokenizer._from_json(spaced_definition(), "spaced toy")
+
+
+def definition() -> str:
+    """The tokenizer.json of :func:`tokenizer`, to be written to a file or given to another library.
+
+    Returns:
+        JSON text.
+
+    Example:
+        >>> json.loads(definition())["model"]["merges"][:2]
+        [['t', 'h'], ['th', 'e']]
+    """
+    alphabet = _gpt2_alphabet()
+    spelled = {chr(byte): letter for byte, letter in enumerate(alphabet)}
+    merges = [[_spell(half, spelled) for half in pair] for pair in _MERGES]
+    entries = [*alphabet, *("".join(pair) for pair in merges)]
+    return json.dumps(
+        {
+            "version": "1.0",
+            "added_tokens": [_control(len(entries), "<end>")],
+            "normalizer": None,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True},
+            "post_processor": None,
+            "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True},
+            "model": {"type": "BPE", "vocab": _numbered(entries), "merges": merges},
+        }
+    )
+
+
+def spaced_definition() -> str:
+    """The tokenizer.json of :func:`spaced_tokenizer`, to be written to a file or given to another library.
+
+    Returns:
+        JSON text.
+
+    Example:
+        >>> json.loads(spaced_definition())["model"]["byte_fallback"]
+        True
+    """
     spelled = {" ": _MARK}
     merges = [[_spell(half, spelled) for half in pair] for pair in _SPACED_MERGES]
     controls = ["<unk>", "<s>", "<end>"]
     byte_pieces = [f"<0x{byte:02X}>" for byte in range(256)]
     letters = [_MARK, *"thecasonm."]
     entries = [*controls, *byte_pieces, *letters, *("".join(pair) for pair in merges)]
-    definition = {
-        "version": "1.0",
-        "added_tokens": [_control(token_id, name) for token_id, name in enumerate(controls)],
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [
-                {"type": "Prepend", "prepend": _MARK},
-                {"type": "Replace", "pattern": {"String": " "}, "content": _MARK},
-            ],
-        },
-        "pre_tokenizer": None,
-        "post_processor": None,
-        "decoder": {
-            "type": "Sequence",
-            "decoders": [
-                {"type": "Replace", "pattern": {"String": _MARK}, "content": " "},
-                {"type": "ByteFallback"},
-                {"type": "Fuse"},
-                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-            ],
-        },
-        "model": {
-            "type": "BPE",
-            "unk_token": "<unk>",
-            "fuse_unk": True,
-            "byte_fallback": True,
-            "vocab": _numbered(entries),
-            "merges": merges,
-        },
-    }
-    return _load(definition, "spaced toy")
-
-
-def _load(definition: dict[str, Any], name: str) -> Tokenizer:
-    loaded: Tokenizer = _core._from_json(json.dumps(definition), name)
-    return loaded
+    return json.dumps(
+        {
+            "version": "1.0",
+            "added_tokens": [_control(token_id, name) for token_id, name in enumerate(controls)],
+            "normalizer": {
+                "type": "Sequence",
+                "normalizers": [
+                    {"type": "Prepend", "prepend": _MARK},
+                    {"type": "Replace", "pattern": {"String": " "}, "content": _MARK},
+                ],
+            },
+            "pre_tokenizer": None,
+            "post_processor": None,
+            "decoder": {
+                "type": "Sequence",
+                "decoders": [
+                    {"type": "Replace", "pattern": {"String": _MARK}, "content": " "},
+                    {"type": "ByteFallback"},
+                    {"type": "Fuse"},
+                    {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+                ],
+            },
+            "model": {
+                "type": "BPE",
+                "unk_token": "<unk>",
+                "fuse_unk": True,
+                "byte_fallback": True,
+                "vocab": _numbered(entries),
+                "merges": merges,
+            },
+        }
+    )
 
 
 def _gpt2_alphabet() -> list[str]:
-    """The character that GPT-2's byte alphabet writes for each byte: itself if it is visible Latin-1, else the next free
-    one from U+0100 (Radford et al. 2019, ``bytes_to_unicode``).
+    """The character that stands for each byte (Radford et al. 2019, ``bytes_to_unicode``).
+
+    A byte that is visible in Latin-1 is itself, the others take the code points from U+0100 on.
     """
     visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     free = iter(range(0x100, 0x200))

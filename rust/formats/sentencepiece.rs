@@ -119,16 +119,15 @@ fn decoder(proto: &ModelProto) -> Value {
 
 /// The Unigram model; user-defined symbols are pieces with the score that makes SentencePiece always choose them.
 fn unigram(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
-    // `Model::PopulateNodes`: characters * max_score - 0.1. That the maximum is at least 0.1 is what the scores of
-    // sentencepiece 0.2.3 show (`<eop>` of XLNet: 0.4); versions before began at 0, with the same choices but for
-    // rounding.
+    // `Model::EncodeOptimized`: bytes * max_score - 0.1. That the maximum is at least 0.1 is what the scores of
+    // sentencepiece 0.2.3 show (`<eop>` of XLNet: 0.4); versions before began at 0, with the same choices but for ties.
     let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| f64::from(piece.score));
     let max_score = normal.fold(0.1, f64::max);
     let vocab: Vec<Value> = indexed(proto)
         .map(|(id, piece)| match piece.kind {
             Kind::UserDefined => {
                 #[allow(clippy::cast_precision_loss)]
-                let length = piece.text.chars().count() as f64;
+                let length = piece.text.len() as f64;
                 json!([piece.text, length * max_score - 0.1])
             }
             // The lattice of the crate knows no types: an entry that no text can spell keeps the id out of it.
@@ -313,7 +312,7 @@ mod tests {
         let charsmap = field(2, b"\x04\0\0\0\0\0\0\0\0");
         let definition = load(&[UNK, ("\n", 0.0, 4)], &[], &[charsmap, PLAIN.to_vec()].concat()).unwrap();
         let first = &definition["normalizer"]["normalizers"][0];
-        assert_eq!(*first, json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAA="}));
+        assert_eq!(*first, json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAAA"}));
         assert_eq!(definition["coolfusion"]["exact_charsmap"], true);
         assert_eq!(definition["coolfusion"]["charsmap_keeps"], json!(["\n"]));
         let broken = load(&[UNK], &[], &field(2, b"\x04\0\0\0")).unwrap_err().to_string();

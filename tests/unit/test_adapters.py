@@ -225,6 +225,22 @@ def test_bytes_are_found_out_by_what_completes_them_to_characters() -> None:
         tokenizer.token_bytes(0xC0)
 
 
+def test_bytes_that_a_decoder_drops_are_found_out() -> None:
+    class Dropping(Pieces):
+        """As ByT5: bytes that are no character vanish."""
+
+        def decode(self, ids: list[int]) -> str:
+            return b"".join(self.pieces[each] for each in ids).decode("utf-8", "ignore")
+
+    obj = Dropping()
+    table = token_table(obj, obj.encode, obj.decode, obj.vocab_size)
+    never = {0xC0, 0xC1, *range(0xF5, 0x100)}
+    assert [data for index, data in enumerate(table) if index not in never] == [
+        piece for index, piece in enumerate(obj.pieces) if index not in never
+    ]
+    assert_alike(adapters.wrap(obj), obj.encode)
+
+
 def test_bytes_that_cannot_be_found_out_are_not_guessed() -> None:
     class NoBytes(Bytes):
         """Encodes only ASCII, so that no text shows what the other ids are."""

@@ -1,0 +1,106 @@
+"""StreamDecoder: text that is never withdrawn, equal to the whole decoding, wherever it begins."""
+
+from __future__ import annotations
+
+from fixtures import Family, every_family, examples
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import stream_text
+from strategies import broken_bytes, texts
+
+import coolfusion as cf
+
+
+def _known_ids(family: Family) -> list[int]:
+    return sorted(set(range(family.tok.vocab_size)) - set(family.tok.unused_ids))
+
+
+_KNOWN: dict[str, list[int]] = {}
+_BYTES: dict[str, dict[int, int]] = {}
+
+
+def _any_ids(draw: st.DataObject, family: Family) -> list[int]:
+    """Ids that a model may write: canonical text, any tokens, and tokens of single bytes that are no UTF-8."""
+    known = _KNOWN.setdefault(family.name, _known_ids(family))
+    if family.name not in _BYTES:
+        single = ((family.tok.token_bytes(n), n) for n in known)
+        _BYTES[family.name] = {data[0]: n for data, n in single if len(data) == 1}
+    single_bytes = _BYTES[family.name]
+    part = st.one_of(
+        texts(3).map(family.tok.encode),
+        broken_bytes.map(lambda data: [single_bytes[byte] for byte in data if byte in single_bytes]),
+        st.lists(st.integers(0, len(known) - 1), max_size=4).map(lambda found: [known[n] for n in found]),
+    )
+    return [n for ids in draw.draw(st.lists(part, max_size=3)) for n in ids]
+
+
+def _stream(family: Family, ids: list[int], prompt: list[int] | None = None) -> list[str]:
+    decoder = cf.StreamDecoder(family.tok, prompt_ids=prompt or [])
+    return [*(decoder.push(n) for n in ids), decoder.flush()]
+
+
+@every_family
+@examples(0.5)
+@given(data=st.data())
+def test_stream_equals_the_whole_decoding(family: Family, data: st.DataObject) -> None:
+    """Stream = whole: all that is pushed out, with the flush, is the decoding of all ids."""
+    ids = _any_ids(data, family)
+    assert "".join(_stream(family, ids)) == family.tok.decode_bytes(ids).decode("utf-8", "replace")
+
+
+@every_family
+@examples(0.5)
+@given(text=texts())
+def test_stream_of_an_encoding_is_the_text(family: Family, text: str) -> None:
+    """Stream = whole for canonical ids: a text that comes back comes back from the stream."""
+    if family.tok.represents(text):
+        assert "".join(_stream(family, family.tok.encode(text))) == text
+
+
+@every_family
+@examples(0.5)
+@given(data=st.data())
+def test_nothing_is_ever_withdrawn(family: Family, data: st.DataObject) -> None:
+    """Whatever follows, what was shown stays: it is a prefix of the decoding of every continuation."""
+    ids = _any_ids(data, family)
+    shown = ""
+    decoder = cf.StreamDecoder(family.tok)
+    for count, token_id in enumerate(ids, start=1):
+        shown += decoder.push(token_id)
+        for more in ([], ids[count : count + 1], ids[count:], family.tok.encode("a"), family.tok.encode("😀")):
+            whole = family.tok.decode_bytes(ids[:count] + more).decode("utf-8", "replace")
+            assert whole.startswith(shown)
+        # Nothing final is held back: only bytes that may become a character, three at most, are missing.
+        missing = family.tok.decode_bytes(ids[:count]).decode("utf-8", "replace").removeprefix(shown)
+        assert missing in ("", "\ufffd")
+
+
+@every_family
+@examples(0.5)
+@given(data=st.data())
+def test_stream_behind_a_prompt_owes_only_what_follows(family: Family, data: st.DataObject) -> None:
+    """Behind a prompt that ends anywhere, inside a character too: the whole decoding less the prompt's characters."""
+    ids = _any_ids(data, family)
+    cut = data.draw(st.integers(0, len(ids)))
+    prompt, rest = ids[:cut], ids[cut:]
+    start = family.tok.decode_bytes(prompt)
+    whole = family.tok.decode_bytes(ids)
+    assert whole.startswith(start)
+    assert "".join(_stream(family, rest, prompt)) == stream_text(start, whole[len(start) :])
+
+
+@every_family
+@examples(0.2)
+@given(data=st.data())
+def test_a_fork_goes_its_own_way(family: Family, data: st.DataObject) -> None:
+    """`fork` copies: pushing to the copy leaves the stream as it was."""
+    ids = _any_ids(data, family)
+    cut = data.draw(st.integers(0, len(ids)))
+    decoder = cf.StreamDecoder(family.tok)
+    head = [decoder.push(n) for n in ids[:cut]]
+    copy = decoder.fork()
+    for token_id in family.tok.encode("other 😀"):
+        copy.push(token_id)
+    copy.flush()
+    tail = [*(decoder.push(n) for n in ids[cut:]), decoder.flush()]
+    assert head + tail == _stream(family, ids)

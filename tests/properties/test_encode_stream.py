@@ -1,0 +1,141 @@
+"""StreamEncoder: after every push the ids are the canonical encoding of all text so far."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures import Family, every_family, examples
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import NaiveStreamEncoder
+from strategies import broken_bytes, cut_bytes, cut_texts, texts
+
+import coolfusion as cf
+
+
+@every_family
+@examples()
+@given(parts=cut_texts(max_pieces=10), words=st.integers(0, 6))
+def test_ids_equal_the_whole_encoding_in_random_cuts(family: Family, parts: list[str], words: int) -> None:
+    """The ids of a stream equal the full encoding after every push, for every window; the certificate never fails."""
+    encoder, naive = cf.StreamEncoder(family.tok, context_words=words), NaiveStreamEncoder(family.tok.encode)
+    for part in parts:
+        edit = encoder.push(part)
+        naive.push(part)
+        assert encoder.ids == naive.ids
+        assert encoder.text == naive.text
+        assert isinstance(edit.drop, int)
+    assert encoder.widened == 0
+
+
+@every_family
+@examples(0.5)
+@given(text=texts(max_pieces=6))
+def test_ids_equal_the_whole_encoding_one_character_at_a_time(family: Family, text: str) -> None:
+    """The same, one character at a time; the edits alone rebuild the ids."""
+    encoder = cf.StreamEncoder(family.tok)
+    rebuilt: list[int] = []
+    for count, character in enumerate(text, start=1):
+        edit = encoder.push(character)
+        assert 0 <= edit.drop <= len(rebuilt)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + edit.ids
+        assert rebuilt == encoder.ids == family.tok.encode(text[:count])
+        assert len(encoder) == len(rebuilt)
+    assert encoder.widened == 0
+
+
+@every_family
+@examples(0.3)
+@given(parts=cut_bytes())
+def test_bytes_may_be_cut_inside_characters(family: Family, parts: list[bytes]) -> None:
+    """Bytes are held until a character is whole; then the ids are those of the text so far."""
+    encoder = cf.StreamEncoder(family.tok)
+    data = b""
+    for part in parts:
+        encoder.push(part)
+        data += part
+        whole = data.decode("utf-8", "ignore")
+        assert encoder.text == whole
+        assert encoder.ids == family.tok.encode(whole)
+
+
+@every_family
+@examples(0.3)
+@given(parts=cut_texts())
+def test_peek_tells_what_push_will_do(family: Family, parts: list[str]) -> None:
+    """`peek` gives the edit of `push` and changes nothing."""
+    encoder = cf.StreamEncoder(family.tok, context_words=2)
+    for part in parts:
+        before = encoder.ids
+        seen = encoder.peek(part)
+        assert encoder.ids == before
+        done = encoder.push(part)
+        assert (seen.drop, seen.ids, seen.lossless) == (done.drop, done.ids, done.lossless)
+
+
+@every_family
+@examples(0.3)
+@given(parts=cut_texts())
+def test_an_edit_keeps_as_much_as_it_can(family: Family, parts: list[str]) -> None:
+    """`drop` is the smallest number: the edit is exactly how the ids of before and after differ."""
+    encoder, naive = cf.StreamEncoder(family.tok), NaiveStreamEncoder(family.tok.encode)
+    for part in parts:
+        edit = encoder.push(part)
+        assert (edit.drop, edit.ids) == naive.push(part)
+
+
+@every_family
+@examples(0.3)
+@given(parts=cut_texts())
+def test_an_edit_says_whether_the_text_comes_back(family: Family, parts: list[str]) -> None:
+    """`lossless` is false as soon as the window does not come back, and true while all of the text does."""
+    encoder = cf.StreamEncoder(family.tok)
+    for part in parts:
+        edit = encoder.push(part)
+        if family.tok.represents(encoder.text):
+            assert edit.lossless
+        if not edit.lossless:
+            assert not family.tok.represents(encoder.text)
+
+
+@every_family
+@examples(0.3)
+@given(head=cut_texts(4, 2), one=texts(3), two=texts(3))
+def test_a_fork_goes_its_own_way(family: Family, head: list[str], one: str, two: str) -> None:
+    """`fork` copies: two ways to go on do not see each other."""
+    encoder = cf.StreamEncoder(family.tok, context_words=1)
+    for part in head:
+        encoder.push(part)
+    copy = encoder.fork()
+    encoder.push(one)
+    copy.push(two)
+    assert encoder.ids == family.tok.encode("".join(head) + one)
+    assert copy.ids == family.tok.encode("".join(head) + two)
+
+
+@every_family
+@examples(0.3)
+@given(head=cut_bytes(3, 2), bad=broken_bytes, tail=texts(3))
+def test_ill_formed_bytes_leave_the_stream_as_it_was(
+    family: Family, head: list[bytes], bad: bytes, tail: str
+) -> None:
+    """Bytes that cannot become text are refused; the stream goes on as if they had never come."""
+    encoder = cf.StreamEncoder(family.tok)
+    for part in head:
+        encoder.push(part)
+    text = b"".join(head).decode()
+    try:
+        bad.decode()
+        cut_off = False
+    except UnicodeDecodeError as error:
+        cut_off = error.reason == "unexpected end of data" and error.end == len(bad)
+        if not cut_off:
+            with pytest.raises(cf.TextError, match="UTF-8"):
+                encoder.push(bad)
+            with pytest.raises(cf.TextError, match="UTF-8"):
+                encoder.peek(bad)
+            assert encoder.text == text
+            encoder.push(tail)
+            assert encoder.ids == family.tok.encode(text + tail)
+            return
+    encoder.push(bad)
+    assert encoder.text == text + bad.decode("utf-8", "ignore")

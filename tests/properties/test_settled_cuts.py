@@ -1,0 +1,64 @@
+"""Settled cuts: whatever is appended, the tokens before them stay, and what follows is encoded on its own."""
+
+from __future__ import annotations
+
+from fixtures import Family, every_family, examples
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import SUFFIXES, head_before, unsettling_suffix
+from strategies import texts
+
+
+def _inside(family: Family):
+    return lambda text: family.tok.encode(text, continues=True)
+
+
+@every_family
+@examples(0.5)
+@given(text=texts(), suffix=texts())
+def test_no_text_moves_a_settled_cut(family: Family, text: str, suffix: str) -> None:
+    """T(P + s) begins with the tokens of T(P) before the cut, and the rest is T((P + s)[cut:]) as a continuing text."""
+    for cut in family.tok.settled_cuts(text):
+        assert 0 < cut < len(text)
+        assert unsettling_suffix(family.tok.encode, _inside(family), text, cut, ["", suffix]) is None
+
+
+@every_family
+@examples(0.2)
+@given(text=texts(max_pieces=4), data=st.data())
+def test_no_nasty_suffix_moves_a_settled_cut(family: Family, text: str, data: st.DataObject) -> None:
+    """The same for every suffix that is known to have moved cuts of some tokenizer."""
+    cuts = family.tok.settled_cuts(text)
+    if cuts:
+        cut = data.draw(st.sampled_from(cuts))
+        assert unsettling_suffix(family.tok.encode, _inside(family), text, cut, SUFFIXES) is None
+
+
+@every_family
+@examples(0.3)
+@given(text=texts())
+def test_tokens_before_a_settled_cut_say_the_text_before_it(family: Family, text: str) -> None:
+    """Where the text comes back, the tokens before the cut are exactly the bytes before it."""
+    if not family.tok.represents(text):
+        return
+    for cut in family.tok.settled_cuts(text):
+        head = head_before(family.tok.encode, _inside(family), text, cut)
+        assert head is not None
+        assert family.tok.decode_bytes(head) == text[:cut].encode()
+
+
+@every_family
+@examples(0.2)
+@given(text=texts())
+def test_positions_are_those_of_what_was_passed(family: Family, text: str) -> None:
+    """Cuts are characters for `str` and bytes for `bytes`, ascending, the same places."""
+    cuts = family.tok.settled_cuts(text)
+    assert cuts == sorted(set(cuts))
+    assert family.tok.settled_cuts(text.encode()) == [len(text[:cut].encode()) for cut in cuts]
+
+
+@every_family
+def test_there_is_something_to_settle(family: Family) -> None:
+    """Guard: plain text has settled cuts in every family that has a certificate, so the tests above see some."""
+    text = "It was late. " + "The dog; (slept) \"on\" the mat!\n" * 2 + "zq 你好 zq"
+    assert family.tok.settled_cuts(text)
