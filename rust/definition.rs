@@ -609,6 +609,12 @@ impl Reader<'_> {
             normalizes: !(self.normalizers.iter().all(keeps) && plain),
             spaces_begin_pieces: !pieces.any(holds_inner_space),
             may_be_unknown: !fallback,
+            unigram: model_name(self.model) == "Unigram",
+            splits_at_spaces: self.pre_tokenizers.iter().any(|stage| match kind(stage) {
+                "WhitespaceSplit" => true,
+                "Metaspace" => flag(stage, "split") != Some(false),
+                _ => false,
+            }),
             opaque: self.pre_tokenizers.iter().any(|stage| self.is_opaque(stage)),
             vocabulary: vocabulary.clone(),
             drops_first_space,

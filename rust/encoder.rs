@@ -159,7 +159,7 @@ impl StreamEncoder {
         if let Some(&last) = cuts.last() {
             self.settled = anchor(last);
         }
-        if cuts.len() > self.context_words {
+        if cuts.len() > self.context_words && self.tokenizer.restarts() {
             self.window = anchor(cuts[cuts.len() - 1 - self.context_words]);
         }
         Ok(edit)

@@ -32,6 +32,14 @@ pub trait Engine: Send + Sync {
     /// As [`Engine::encode`].
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>>;
 
+    /// Whether encoding may start again at a settled cut and give the very same tokens.
+    ///
+    /// Not for a Unigram model that reads the whole text as one word: its sums of scores run from the left, so rounding
+    /// decides between equally good segmentations, and rounding depends on what stands before.
+    fn restarts(&self) -> bool {
+        self.certificate() != Certificate::None
+    }
+
     /// How [`Engine::settled`] knows.
     fn certificate(&self) -> Certificate;
 

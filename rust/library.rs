@@ -29,6 +29,10 @@ pub(crate) struct Library {
     spaces_begin_pieces: bool,
     /// A character without a piece becomes the unknown token, and neighbours may fuse.
     may_be_unknown: bool,
+    /// A Unigram model: sums of scores, whose rounding depends on where they began.
+    unigram: bool,
+    /// Every space begins a pre-token.
+    splits_at_spaces: bool,
     /// Nothing is known of how far a stage looks.
     opaque: bool,
     vocabulary: Vocabulary,
@@ -101,6 +105,8 @@ pub(crate) struct Facts {
     pub(crate) normalizes: bool,
     pub(crate) spaces_begin_pieces: bool,
     pub(crate) may_be_unknown: bool,
+    pub(crate) unigram: bool,
+    pub(crate) splits_at_spaces: bool,
     pub(crate) opaque: bool,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) drops_first_space: bool,
@@ -126,6 +132,8 @@ impl Library {
             normalizes: facts.normalizes,
             spaces_begin_pieces: facts.spaces_begin_pieces,
             may_be_unknown: facts.may_be_unknown,
+            unigram: facts.unigram,
+            splits_at_spaces: facts.splits_at_spaces,
             opaque: facts.opaque,
             vocabulary: facts.vocabulary,
             drops_first_space: facts.drops_first_space,
@@ -201,6 +209,10 @@ impl Engine for Library {
         if self.opaque {
             return Ok(cuts);
         }
+        if self.unigram && self.splits_at_spaces && !self.normalizes {
+            // Each word is summed up by itself; inside a word only its own start is safe from rounding.
+            return Ok((1..text.len()).filter(|&at| bytes[at] == b' ').collect());
+        }
         if !self.normalizes || self.leaves_alone(text)? {
             let unknown = |c: char| {
                 let mut buffer = [0; 4];
@@ -221,11 +233,16 @@ impl Engine for Library {
         Ok(cuts)
     }
 
+    fn restarts(&self) -> bool {
+        !self.opaque && (!self.unigram || self.splits_at_spaces)
+    }
+
     fn certificate(&self) -> Certificate {
         if self.opaque {
             return Certificate::None;
         }
         match (self.normalizes, self.spaces_begin_pieces) {
+            (false, _) if self.unigram && self.splits_at_spaces => Certificate::Spaces,
             (false, _) => Certificate::Pieces,
             (true, true) => Certificate::Spaces,
             (true, false) => Certificate::Pieces,

@@ -21,7 +21,7 @@ pub(crate) struct Probe {
 }
 
 /// Texts whose loss has a name.
-const TEXTS: [(&str, &str); 17] = [
+const TEXTS: [(&str, &str); 18] = [
     ("plain English", "The quick brown fox, 12 boxes."),
     ("a leading space", " leading"),
     ("two leading spaces", "  two"),
@@ -39,6 +39,7 @@ const TEXTS: [(&str, &str); 17] = [
     ("Chinese, Hindi and Thai", "\u{4f60}\u{597d} \u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947} \u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}"),
     ("emoji and rare characters", "\u{1f600} \u{1f468}\u{200d}\u{1f469} \u{13000}\u{e000}"),
     ("text that looks like a control token", "<s> </s> <unk> <|endoftext|> [CLS]"),
+    ("text that spells a byte piece", "<0x41>"),
 ];
 
 impl Probe {

@@ -373,7 +373,7 @@ impl Segmenter {
 
     /// Moves each tokenizer's window to its last settled cut in the committed text.
     fn advance_windows(&mut self) -> Result<()> {
-        for (tokenizer, window) in self.tokenizers.iter().zip(&mut self.windows) {
+        for (tokenizer, window) in self.tokenizers.iter().zip(&mut self.windows).filter(|(t, _)| t.restarts()) {
             let place = if window.start == 0 { Place::Start } else { Place::Inside };
             let cuts = tokenizer.settled(&self.context[window.start..], place)?;
             window.start += cuts.last().copied().unwrap_or(0);

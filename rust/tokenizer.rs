@@ -119,6 +119,12 @@ impl Tokenizer {
         self.engine.certificate()
     }
 
+    /// Whether encoding may start again at a settled cut; see [`Engine::restarts`].
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        self.engine.restarts()
+    }
+
     /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
     #[must_use]
     pub fn drops_first_space(&self) -> bool {
@@ -212,7 +218,7 @@ impl Tokenizer {
                 "certificate": self.certificate_text(),
                 "exact": true,
                 "default_words": 4,
-                "whole_text": self.certificate() == Certificate::None,
+                "whole_text": !self.restarts(),
             },
             "vocab_size": self.vocabulary.len(),
             "control_tokens": count(Kind::Control),
@@ -232,7 +238,8 @@ impl Tokenizer {
                 ("offsets", format!("the normalizer changes text (lost: {lost}), so tokens are placed by the library's offsets into the original"))
             }
             Certificate::PreTokens => ("bytes", "the byte map is complete and the pre-token rule says how far it looked".into()),
-            _ => ("bytes", "the byte map is complete and no piece can stand across a settled cut".into()),
+            Certificate::Spaces => ("bytes", "the byte map is complete and every space begins a new word".into()),
+            Certificate::Pieces => ("bytes", "the byte map is complete and no piece can stand across a settled cut".into()),
         }
     }
 
@@ -240,7 +247,7 @@ impl Tokenizer {
         match self.certificate() {
             Certificate::PreTokens => "pre-token rule: the matcher knows how far it looked",
             Certificate::Pieces => "vocabulary: no piece stands across the cut",
-            Certificate::Spaces => "vocabulary: no piece holds a space behind another character",
+            Certificate::Spaces => "a space begins a new word: by the pre-token rule, or because no piece holds one inside",
             Certificate::None => "none: the whole text is encoded again at every push",
         }
     }

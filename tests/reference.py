@@ -82,16 +82,25 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
 
 
 def drops_first_space(definition: dict[str, Any]) -> bool:
-    """Whether decoding takes one space away from the start of a text."""
+    """Whether decoding takes one space away from the start of a text: where the decoder does, or the encoder adds one."""
     decoder = definition["decoder"] or {}
     for stage in decoder.get("decoders", [decoder]):
         if stage.get("type") == "Strip" and stage["content"] == " " and stage["start"] > 0:
             return True
-        if stage.get("type") == "Metaspace":
-            return stage.get("prepend_scheme", "always") != "never"
-        if stage.get("type") == "WordPiece":
+        if stage.get("type") == "WordPiece" or (stage.get("type") == "Metaspace" and _marks_the_start(stage)):
             return True
-    return False
+    normalizer, pre_tokenizer = definition["normalizer"] or {}, definition["pre_tokenizer"] or {}
+    stages = [*normalizer.get("normalizers", [normalizer]), *pre_tokenizer.get("pretokenizers", [pre_tokenizer])]
+    return any(
+        (stage.get("type") == "Prepend" and stage["prepend"] == "\u2581")
+        or (stage.get("type") == "ByteLevel" and stage["add_prefix_space"])
+        or (stage.get("type") == "Metaspace" and _marks_the_start(stage))
+        for stage in stages
+    )
+
+
+def _marks_the_start(metaspace: dict[str, Any]) -> bool:
+    return metaspace.get("prepend_scheme", "always") != "never" and metaspace.get("add_prefix_space") is not False
 
 
 def decode(table: dict[int, bytes], ids: Iterable[int], drops: bool) -> bytes:

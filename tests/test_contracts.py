@@ -1,9 +1,8 @@
-"""What holds for the tree as a whole: names, imports, layers, stub, errors, sizes. Every guard asserts that it looked."""
+"""What holds for the tree as a whole: names, imports, layers, stub, errors, sizes; every guard asserts that it looked."""
 
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
 import re
@@ -12,7 +11,6 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -21,19 +19,17 @@ from coolfusion import _core, errors
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "coolfusion"
-STUB = ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8"))
 
-# Layers of python/coolfusion, the lowest first: a module imports only from lines above its own. `fusion` and `rerank`
-# share a line because `Fusion.generate` imports `rerank` when it is asked for; an import inside a function counts too,
-# unless LAZY names it.
+# Layers of python/coolfusion, the lowest first: what runs at import comes only from lines above.
 LAYERS = (
     {"errors"},
     {"_core"},
-    {"token_table", "toy", "records", "stops", "embedded"},
-    {"adapters", "scoring"},
-    {"__init__", "models.base", "selection"},
-    {"models.scripted", "models.huggingface"},
-    {"models.__init__", "models.loading", "models.probe", "member"},
+    {"__init__"},
+    {"embedded", "models.base", "records", "stops", "token_table", "toy"},
+    {"foreign", "scoring"},
+    {"adapters", "models.huggingface", "models.scripted", "selection"},
+    {"models", "models.loading", "models.probe"},
+    {"member"},
     {"schedule"},
     {"generation"},
     {"fusion"},
@@ -41,122 +37,300 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-# (importer, imported): imports upwards, inside a function or for type checkers only, with what each is for.
-LAZY = {
+# (importer, imported): imports from above, inside a function or for type checkers only, and what each is for.
+UPWARDS = {
     ("__init__", "fusion"): "names of the loop, loaded when they are first asked for",
     ("__init__", "records"): "names of the loop, loaded when they are first asked for",
-    ("fusion", "rerank"): "generate(rerank=True) is a method of Fusion, and works on one",
+    ("fusion", "rerank"): "Fusion.generate(rerank=True) works on a Fusion",
     ("generation", "fusion"): "the type of an argument",
-    ("models.huggingface", "models.probe"): "the probe runs the runner that asks for it",
-    ("models.probe", "models.huggingface"): "the probe runs the runner that asks for it",
+    ("models.huggingface", "models.probe"): "a runner asks the probe for its tier, and the probe runs it",
 }
 HEAVY = {"torch", "transformers", "typer", "rich", "numpy", "tokenizers", "safetensors", "huggingface_hub"}
+# What coolfusion/__init__.py needs to be written; nobody is meant to use it from there.
+MACHINERY = {"Any", "TYPE_CHECKING", "annotations", "import_module"}
 
 
-def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs this Python with `command`; its output is UTF-8."""
+    return subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUTF8": "1", **environment},
+    )
 
 
-def sources() -> dict[str, ast.Module]:
-    """Every module of python/coolfusion by its name below the package."""
-    found = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
-    assert len(found) >= 15, f"found only {sorted(found)}"
+def modules() -> dict[str, ast.Module]:
+    """Every module of python/coolfusion, by its name below the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
+    assert len(found) >= 15, sorted(found)
     return found
 
 
-def imports(tree: ast.AST, known: set[str]) -> Iterator[str]:
-    """The modules of this package that `tree` imports, at any depth of it."""
+class AtImport(ast.NodeTransformer):
+    """Leaves only what runs at import: no bodies of functions, nothing under TYPE_CHECKING."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        return None
+
+    def visit_If(self, node: ast.If) -> ast.If | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+
+def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
+    """The modules out of `known` that `tree` imports, at any depth; the package itself is `__init__`."""
     for node in ast.walk(tree):
+        names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute here"
-            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
+            inside = f"{node.module}.".removeprefix("coolfusion.")
+            names = [
+                f"{node.module}.{alias.name}" if f"{inside}{alias.name}" in known else str(node.module)
+                for alias in node.names
+            ]
         for name in names:
-            if name == "coolfusion":
-                if isinstance(node, ast.Import) or any(
-                    f"coolfusion.{alias.name}".partition(".")[2] not in known for alias in node.names
-                ):
-                    yield "__init__"
-            elif name.startswith("coolfusion."):
-                inner = name.removeprefix("coolfusion.")
-                if inner in known:
-                    yield inner
-                elif f"{inner}.__init__" in known:
-                    yield f"{inner}.__init__"
-
-
-def run_python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=False)
-
-
-def test_all_is_sorted_and_equals_the_visible_names():
-    assert coolfusion.__all__ == sorted(coolfusion.__all__)
-    assert len(coolfusion.__all__) == len(set(coolfusion.__all__)) >= 20
-    # In a process of its own: here other tests have already imported submodules, which are then attributes too.
-    code = "import coolfusion, json; print(json.dumps([n for n in dir(coolfusion)]))"
-    visible = json.loads(run_python(code).stdout)
-    own = {name for name in visible if not name.startswith("_")} | {"__version__"}
-    # What the module itself needs to be written: not names that anyone is meant to use from here.
-    machinery = {"annotations", "import_module", "TYPE_CHECKING", "Any"}
-    modules = {path.stem for path in PACKAGE.glob("*.py")} | {"_core", "models"}
-    assert own - machinery - modules == set(coolfusion.__all__)
-    for name in coolfusion.__all__:
-        assert getattr(coolfusion, name) is not None
-
-
-def test_every_error_of_the_tree_is_public():
-    assert set(errors.__all__) <= set(coolfusion.__all__)
-    assert errors.__all__ == sorted(errors.__all__)
-
-
-@pytest.mark.parametrize("use", ["", "coolfusion.toy.tokenizer().word_boundaries('the cat sat')"])
-def test_import_loads_nothing_heavy(use):
-    code = f"import coolfusion, coolfusion.toy, json, sys\n{use}\nprint(json.dumps(sorted(sys.modules)))"
-    done = run_python(code)
-    assert done.returncode == 0, done.stderr
-    loaded = set(json.loads(done.stdout))
-    assert {"coolfusion", "coolfusion._core", "sys"} <= loaded
-    assert not HEAVY & {name.partition(".")[0] for name in loaded}
+            package, _, inner = name.partition(".")
+            if package == "coolfusion":
+                assert not inner or inner in known, f"{name} is imported, but stands in no layer"
+                yield inner or "__init__"
 
 
 def test_modules_import_only_from_below():
-    trees = sources()
-    placed = {name: level for level, names in enumerate(LAYERS) for name in names}
-    # A package with an __init__ only to find its data (`embedded`) stands in the table under its own name.
-    here = {name.removesuffix(".__init__") if name == "embedded.__init__" else name: tree for name, tree in trees.items()}
-    assert set(here) | {"_core"} == set(placed), "the table of layers and the tree differ"
-    count, wrong, used = 0, [], set()
-    for name, tree in here.items():
-        for imported in imports(tree, set(placed)):
-            count += 1
-            if (name, imported) in LAZY:
-                used.add((name, imported))
-            elif placed[imported] >= placed[name]:
-                wrong.append(f"{name} imports {imported}")
-    assert count > 30
-    assert not wrong
-    top = {(name, imported) for name, tree in here.items() for imported in imports(only_top(tree), set(placed))}
-    assert not {pair for pair in top & set(LAZY) if placed[pair[1]] >= placed[pair[0]]} - TWO_WAY
+    trees = modules()
+    level = {name: number for number, names in enumerate(LAYERS) for name in names}
+    assert set(trees) | {"_core"} == set(level), "the table of layers and the tree differ"
+    pairs = {(name, other) for name, tree in trees.items() for other in imported(tree, set(level))}
+    at_import = {
+        (name, other) for name, tree in trees.items() for other in imported(AtImport().visit(tree), set(level))
+    }
+    assert len(at_import) > 30
+    assert sorted(pair for pair in at_import if level[pair[1]] >= level[pair[0]]) == []
+    assert {pair for pair in pairs if level[pair[1]] >= level[pair[0]]} == set(UPWARDS)
 
 
-# A pair that is one thing in two files: `probe` names `huggingface`, which imports `probe` inside a function only.
-TWO_WAY = {("models.probe", "models.huggingface")}
+def test_all_is_sorted_and_equals_the_visible_names():
+    assert coolfusion.__all__ == sorted(set(coolfusion.__all__))
+    assert len(coolfusion.__all__) >= 20
+    # In a process of its own: here other tests have imported submodules and set names.
+    code = (
+        "import coolfusion as cf, json\n"
+        "for name in cf.__all__: getattr(cf, name)\n"
+        "print(json.dumps([n for n, v in vars(cf).items() if n[0] != '_' and type(v).__name__ != 'module']))"
+    )
+    done = run("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert {*json.loads(done.stdout), "__version__"} - MACHINERY == set(coolfusion.__all__)
+    assert set(coolfusion.__all__) <= set(dir(coolfusion))
 
 
-def only_top(tree: ast.Module) -> ast.Module:
-    """The statements that run at import: neither inside a function nor under TYPE_CHECKING."""
+def test_the_version_is_that_of_both_manifests():
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert coolfusion.__version__ == cargo["package"]["version"] == project["project"]["version"]
 
-    class Strip(ast.NodeTransformer):
-        def visit_FunctionDef(self, node):
-            return None
 
-        def visit_AsyncFunctionDef(self, node):
-            return None
+@pytest.mark.parametrize("use", ["pass", "import coolfusion.toy as t; t.tokenizer().word_boundaries('the cat sat')"])
+def test_import_loads_nothing_heavy(use):
+    done = run("-c", f"import coolfusion, json, sys\n{use}\nprint(json.dumps(sorted(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert {"coolfusion", "coolfusion._core", "sys"} <= loaded
+    assert HEAVY & {name.partition(".")[0] for name in loaded} == set()
 
-        def visit_If(self, node):
-            return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
 
-    return Strip().visit(ast.parse(ast.unparse(tree)))
+def test_only_the_binding_names_pyo3():
+    found = sorted((ROOT / "rust").rglob("*.rs"))
+    naming = {path.relative_to(ROOT).as_posix() for path in found if "pyo3" in path.read_text("utf-8").lower()}
+    assert len(found) > 20
+    assert "rust/python/mod.rs" in naming
+    assert sorted(name for name in naming if not name.startswith("rust/python/")) == []
+
+
+def test_default_features_have_no_pyo3():
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    assert manifest["dependencies"]["pyo3"]["optional"] is True
+    assert manifest["features"]["default"] == []
+    assert manifest["features"]["python"] == ["dep:pyo3"]
+    others = [table for key, table in manifest.items() if key.endswith("dependencies") and key != "dependencies"]
+    assert not any("pyo3" in table for table in others)
+
+
+def broad(node: ast.AST) -> bool:
+    """Whether `node` catches everything: a bare `except`, `except Exception`, `suppress(BaseException)`."""
+    if isinstance(node, ast.ExceptHandler):
+        caught = [node.type] if node.type else []
+        if not caught:
+            return True
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+        caught = list(node.args)
+    else:
+        return False
+    flat = [each for item in caught for each in (item.elts if isinstance(item, ast.Tuple) else [item])]
+    return any(isinstance(each, ast.Name) and each.id in {"Exception", "BaseException"} for each in flat)
+
+
+@pytest.mark.parametrize(
+    "code", ["try: f()\nexcept: g()", "try: f()\nexcept (OSError, Exception): g()", "with suppress(BaseException): f()"]
+)
+def test_broad_handlers_are_recognised(code):
+    assert any(broad(node) for node in ast.walk(ast.parse(code)))
+
+
+def test_no_broad_exception_handlers():
+    handlers = [(name, node) for name, tree in modules().items() for node in ast.walk(tree) if is_handler(node)]
+    assert len(handlers) > 5
+    assert [f"{name}, line {node.lineno}" for name, node in handlers if broad(node)] == []
+
+
+def is_handler(node: ast.AST) -> bool:
+    return isinstance(node, ast.ExceptHandler | ast.Call)
+
+
+def test_no_absolute_home_paths():
+    kinds = {".py", ".pyi", ".rs", ".toml", ".md", ".json", ".jsonl", ".yml", ""}
+    skipped = {"target", "dist", "node_modules", "__pycache__"}
+    checked, found = 0, []
+    for folder, inner, names in os.walk(ROOT):
+        inner[:] = [name for name in inner if name not in skipped and (name == ".ci" or name[0] != ".")]
+        for path in (Path(folder, name) for name in names):
+            if path.suffix not in kinds or path.name.startswith(".git"):
+                continue
+            checked += 1
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found += [
+                f"{path.relative_to(ROOT)}: {hit}" for hit in re.findall(r"/(?:root|home|Users|work)/[\w.]+", text)
+            ]
+    assert checked > 60
+    assert found == []
+
+
+def test_embedded_models_are_small():
+    files = [path for path in (PACKAGE / "embedded").rglob("*") if path.is_file()]
+    assert sum(path.suffix == ".safetensors" for path in files) == 3
+    assert sum(path.stat().st_size for path in files if "__pycache__" not in path.parts) < 6_000_000
+
+
+def drawn_tree() -> dict[str, tuple[str | None, str | None]]:
+    """Class -> (parent, further base) as drawn on top of errors.py."""
+    path: list[str] = []
+    tree = {}
+    for line in str(errors.__doc__).splitlines():
+        hit = re.match(r"    ((?:[│├└─ ]{4})*)(\w+(?:Error))\b(?:\s+\(also (\w+)\))?", line)
+        if hit:
+            depth = len(hit[1]) // 4
+            del path[depth:]
+            tree[hit[2]] = (path[-1] if path else None, hit[3])
+            path.append(hit[2])
+    return tree
+
+
+def test_exception_tree_is_as_drawn():
+    tree = drawn_tree()
+    classes = {
+        name: value for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert len(tree) >= 10
+    assert set(tree) == set(classes) == set(errors.__all__)
+    for name, (parent, further) in tree.items():
+        expected = [parent or "Exception", *([further] if further else [])]
+        assert [base.__name__ for base in classes[name].__bases__] == expected, name
+        assert classes[name].__module__ == "coolfusion.errors"
+
+
+def test_every_error_is_public():
+    assert errors.__all__ == sorted(errors.__all__)
+    assert set(errors.__all__) <= set(coolfusion.__all__)
+
+
+# The stub.
+
+
+def documented() -> dict[str, ast.ClassDef | ast.FunctionDef]:
+    """Public classes, methods and functions of the stub; special methods have the data model's own documentation."""
+    found: dict[str, ast.ClassDef | ast.FunctionDef] = {}
+    for node in ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = node
+            found |= {
+                f"{node.name}.{item.name}": item
+                for item in node.body
+                if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")
+            }
+        elif isinstance(node, ast.FunctionDef):
+            found[node.name] = node
+    assert len(found) > 40
+    return found
+
+
+STUBBED = documented()
+
+
+def at_run_time(name: str) -> object:
+    """The object behind `Class.method`, without calling properties."""
+    first, _, rest = name.partition(".")
+    return vars(getattr(_core, first))[rest] if rest else getattr(_core, first)
+
+
+def test_stub_agrees_with_the_binary():
+    pytest.importorskip("mypy", reason="stubtest is part of mypy")
+    done = run("-m", "mypy.stubtest", "coolfusion._core", "--mypy-config-file", "pyproject.toml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no issues found in 1 module" in done.stdout
+
+
+def test_the_stub_has_every_public_name_of_the_binary():
+    names = {name for name in _core.__all__ if not name.startswith("_")}
+    for name in list(names):
+        if isinstance(getattr(_core, name), type):
+            names |= {f"{name}.{inner}" for inner in vars(getattr(_core, name)) if not inner.startswith("_")}
+    assert names == set(STUBBED)
+
+
+def test_help_shows_the_first_lines_of_the_stub():
+    """Each is a /// line over the pyclass, method or function in rust/python/."""
+    shown = {name: (str(at_run_time(name).__doc__ or "").splitlines() or [None])[0] for name in STUBBED}
+    assert shown == {name: str(ast.get_docstring(node)).splitlines()[0] for name, node in STUBBED.items()}
+
+
+@pytest.mark.parametrize("name", sorted(STUBBED))
+def test_stub_docstrings_are_complete(name):
+    node = STUBBED[name]
+    text = str(ast.get_docstring(node))
+    sections = re.findall(r"^(Args|Returns|Raises|Complexity|Source|Example):$", text, re.MULTILINE)
+    order = ["Args", "Returns", "Raises", "Complexity", "Source", "Example"]
+    assert sections == [section for section in order if section in sections], "each once, in this order"
+    assert "Example" in sections
+    assert text.splitlines()[0].endswith("."), "one sentence on the first line"
+    function = node if isinstance(node, ast.FunctionDef) else constructor(node)
+    if function is None:
+        return
+    every = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    given = [argument.arg for argument in every if argument.arg not in {"self", "cls"}]
+    listed = re.search(r"^Args:\n((?:    .*\n|\n)+)", text + "\n", re.MULTILINE)
+    assert re.findall(r"^    (\w+): ", listed[1] if listed else "", re.MULTILINE) == given
+    if any(isinstance(each, ast.Name) and each.id == "property" for each in function.decorator_list):
+        return
+    assert "Complexity" in sections
+
+
+def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__new__"), None)
+
+
+def test_the_benchmark_runs(tmp_path):
+    pytest.importorskip("tokenizers", reason="the benchmark compares with the tokenizers library")
+    out = tmp_path / "rows.jsonl"
+    done = run("benches/bench_tokenizers.py", "--quick", "--json", str(out), COOLFUSION_DATA="")
+    assert done.returncode == 0, done.stdout + done.stderr
+    machine, *rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert {"cores", "python", "tokenizers", "coolfusion"} <= set(machine["machine"])
+    assert {row["tokenizer"] for row in rows} == {"ash", "birch", "cedar"}
+    assert len({row["operation"] for row in rows}) >= 8
+    assert all(row["checked"] > 0 for row in rows), "equality was asserted on some documents of every row"

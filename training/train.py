@@ -1,6 +1,7 @@
 """Trains the embedded models from their seeds and exports them.
 
     python training/train.py                  # all three, from scratch
+    python training/train.py --keep-tokenizers                # the same batches as published
     python training/train.py --model ash --stop-at 2000000    # the first part only
     python training/train.py --model ash --resume             # the rest of it
 
@@ -140,7 +141,7 @@ def train(name, args):
     log_path = args.logs / f"{name}.jsonl"
     for path in (folder, args.checkpoints, args.logs):
         path.mkdir(parents=True, exist_ok=True)
-    if args.resume and (folder / "tokenizer.json").exists():
+    if (args.resume or args.keep_tokenizers) and (folder / "tokenizer.json").exists():
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     else:
         tokenizer = tokenizers_zoo.build(folder, setting.family, settings.VOCAB, setting.seed,
@@ -205,6 +206,8 @@ def main():
     parser.add_argument("--checkpoints", type=Path, default=HERE / "checkpoints")
     parser.add_argument("--logs", type=Path, default=HERE / "logs")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--keep-tokenizers", action="store_true",
+                        help="use the tokenizers in the output folder instead of new ones")
     parser.add_argument("--stop-at", type=int, help="stop (and export) at this many tokens")
     parser.add_argument("--every", type=int, default=250, help="steps between checks")
     parser.add_argument("--threads", type=int, default=1)

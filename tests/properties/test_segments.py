@@ -1,0 +1,256 @@
+"""Segmenter: segments end where every tokenizer can follow, in the order of the ladder, and lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from fixtures import FAMILIES, Family, every_family, examples
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from reference import NaiveSegment, NaiveSegmenter, SharedCuts, head_before, unsettling_suffix
+from strategies import broken_bytes, texts
+
+import coolfusion as cf
+
+LEVELS = ("word", "pre_token", "token", "code_point", "rest", "end")
+
+# Families whose encoder keeps every text: for these a segment means the same to everybody.
+KEEPING = [family for family in FAMILIES if family.lossless]
+others = st.lists(st.sampled_from(KEEPING), max_size=3)
+
+
+def run(segmenter: cf.Segmenter, ids: Sequence[int]) -> list[cf.Segment]:
+    """All segments of ``ids``, with what `finish` gives at the end."""
+    segments = [segment for token_id in ids if (segment := segmenter.push(token_id)) is not None]
+    while (segment := segmenter.finish()) is not None:
+        segments.append(segment)
+    assert segmenter.finish() is None
+    return segments
+
+
+def summary(segments: Sequence[cf.Segment]) -> list[NaiveSegment]:
+    """Segments as plain values."""
+    return [NaiveSegment(s.text, tuple(s.token_ids), s.end, s.level) for s in segments]
+
+
+@cache
+def _single_bytes(family: Family) -> dict[int, int]:
+    known = sorted(set(range(family.tok.vocab_size)) - set(family.tok.unused_ids))
+    return {data[0]: n for n in known if len(data := family.tok.token_bytes(n)) == 1}
+
+
+@cache
+def _written(family: Family) -> list[int]:
+    silent = {*family.tok.unused_ids, *family.tok.control_ids}
+    return [n for n in range(family.tok.vocab_size) if n not in silent and family.tok.token_bytes(n)]
+
+
+def generated(family: Family) -> st.SearchStrategy[list[int]]:
+    """Ids that a model may write: canonical text, the same text in other tokens, ill-formed bytes; no control token."""
+    known, single = _written(family), _single_bytes(family)
+    canonical = texts(4).map(lambda text: [n for n in family.tok.encode(text) if n not in family.tok.control_ids])
+    in_bytes = texts(1).map(lambda text: [single[byte] for byte in text.encode() if byte in single])
+    ill_formed = broken_bytes.map(lambda data: [single[byte] for byte in data if byte in single])
+    any_ids = st.lists(st.integers(0, len(known) - 1), max_size=3).map(lambda found: [known[n] for n in found])
+    parts = st.lists(st.one_of(canonical, canonical, in_bytes, ill_formed, any_ids), max_size=3)
+    return parts.map(lambda lists: [n for ids in lists for n in ids])
+
+
+@every_family
+@examples(0.5)
+@given(data=st.data(), group=others, max_bytes=st.sampled_from((16, 32, 128)))
+def test_segments_lose_nothing(family: Family, data: st.DataObject, group: list[Family], max_bytes: int) -> None:
+    """Segments concatenate to the decoded text, their ids to the pushed ids, and each is at least one byte."""
+    prompt = data.draw(generated(family))
+    ids = data.draw(generated(family))
+    end = data.draw(st.lists(st.sampled_from(family.tok.control_ids), max_size=1)) if family.tok.control_ids else []
+    segments = run(cf.Segmenter(family.tok, [f.tok for f in group], prompt, max_bytes=max_bytes), [*ids, *end])
+    decoder = cf.StreamDecoder(family.tok, prompt)
+    text = "".join(decoder.push(n) for n in ids) + decoder.flush()
+    assert "".join(segment.text for segment in segments) == text
+    assert [n for segment in segments for n in segment.token_ids] == [*ids, *end]
+    for segment in segments:
+        assert segment.level in LEVELS
+        assert segment.end == (segment.level == "end")
+        if segment.end:
+            assert (segment.text, segment.token_ids, segment) == ("", end, segments[-1])
+        elif text:
+            assert segment.text
+    assert any(segment.end for segment in segments) == bool(end)
+
+
+@every_family
+@examples(0.5)
+@given(data=st.data(), group=others, max_bytes=st.sampled_from((16, 17, 64)))
+def test_segments_are_short(family: Family, data: st.DataObject, group: list[Family], max_bytes: int) -> None:
+    """At most `max_bytes` bytes, unless no shorter stretch of whole characters and generated tokens exists."""
+    ids = data.draw(generated(family)) + data.draw(generated(family))
+    for segment in run(cf.Segmenter(family.tok, [f.tok for f in group], max_bytes=max_bytes), ids):
+        if len(segment.text.encode()) > max_bytes:
+            decoder = cf.StreamDecoder(family.tok, family.tok.encode("a"))
+            lengths = [len(decoder.push(n).encode()) for n in segment.token_ids]
+            # Every cut of its tokens that ends with a whole character lies at its start or beyond the cap.
+            reached = 0
+            for count, length in enumerate(lengths[:-1], start=1):
+                reached += length
+                whole = not decoder_holds(family, segment.token_ids[:count])
+                assert not whole or reached == 0 or reached > max_bytes
+
+
+def decoder_holds(family: Family, ids: Sequence[int]) -> bool:
+    """Whether `ids` end inside a character."""
+    decoder = cf.StreamDecoder(family.tok, family.tok.encode("a"))
+    for token_id in ids:
+        decoder.push(token_id)
+    return decoder.flush() != ""
+
+
+def _shared(group: Sequence[Family]):
+    """The cuts that all tokenizers of `group` have in a text, computed over the whole text."""
+
+    def cuts(text: str) -> SharedCuts:
+        settled = [set(family.tok.settled_cuts(text)) for family in group]
+        tokens = []
+        for family in group:
+            ends, decoder = set(), cf.StreamDecoder(family.tok)
+            reached = ""
+            for token_id in family.tok.encode(text):
+                reached += decoder.push(token_id)
+                if decoder.fork().flush() == "":
+                    ends.add(len(reached))
+            assert reached == text
+            tokens.append(ends)
+        return SharedCuts(set.intersection(*settled), set.intersection(*tokens))
+
+    return cuts
+
+
+@examples(5)
+@given(
+    data=st.data(),
+    family=st.sampled_from(KEEPING),
+    group=others,
+    max_bytes=st.sampled_from((16, 24, 64)),
+    with_prompt=st.booleans(),
+)
+def test_segments_are_those_of_the_ladder(
+    data: st.DataObject, family: Family, group: list[Family], max_bytes: int, with_prompt: bool
+) -> None:
+    """The ladder word > pre-token > token > code point over the whole text gives the same segments, at the same push."""
+    everyone = [family, *group]
+    prompt = family.tok.encode(data.draw(texts(3)).replace("\u2581", "")) if with_prompt else []
+    ids = data.draw(generated(family))
+    assume("\u2581" not in family.tok.decode(prompt + ids))
+    controls = set(family.tok.control_ids)
+    naive = NaiveSegmenter(
+        bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
+        shared=_shared(everyone),
+        prompt=prompt,
+        drops=family.tok.describe()["decode_drops_first_space"],
+        max_bytes=max_bytes,
+    )
+    segmenter = cf.Segmenter(family.tok, [f.tok for f in group], prompt, max_bytes=max_bytes)
+    for token_id in ids:
+        found, expected = segmenter.push(token_id), naive.push(token_id)
+        assert summary([found] if found else []) == ([expected] if expected else [])
+    while (expected := naive.finish()) is not None:
+        found = segmenter.finish()
+        assert found is not None
+        assert summary([found]) == [expected]
+    assert segmenter.finish() is None
+
+
+@every_family
+@examples(0.3)
+@given(data=st.data(), group=others)
+def test_segments_do_not_depend_on_the_order(family: Family, data: st.DataObject, group: list[Family]) -> None:
+    """The order of `align_with`, repetitions in it and the writer's own tokenizer in it change nothing."""
+    ids = data.draw(generated(family))
+    aligned = [f.tok for f in group]
+    expected = summary(run(cf.Segmenter(family.tok, aligned, max_bytes=32), ids))
+    shuffled = data.draw(st.permutations([*aligned, *aligned, family.tok]))
+    assert summary(run(cf.Segmenter(family.tok, shuffled, max_bytes=32), ids)) == expected
+
+
+@every_family
+@examples(0.3)
+@given(data=st.data(), group=others)
+def test_words_end_at_word_boundaries_of_everybody(family: Family, data: st.DataObject, group: list[Family]) -> None:
+    """A segment of level "word" ends at a word boundary of every tokenizer in the text as it was known by then."""
+    ids = data.draw(generated(family))
+    segmenter = cf.Segmenter(family.tok, [f.tok for f in group])
+    decoder = cf.StreamDecoder(family.tok)
+    known, done = "", 0
+    for token_id in ids:
+        known += decoder.push(token_id)
+        segment = segmenter.push(token_id)
+        if segment is None:
+            continue
+        done += len(segment.text)
+        if segment.level == "word":
+            assert known[done].isspace()
+            for other in (family, *group):
+                if other.lossless and "\u2581" not in known:
+                    inside = lambda text, tok=other.tok: tok.encode(text, continues=True)  # noqa: E731
+                    assert head_before(other.tok.encode, inside, known, done) is not None
+                    assert unsettling_suffix(other.tok.encode, inside, known, done, ("", "x", " ", "\n")) is None
+
+
+@examples(3)
+@given(text=texts(5), writer=st.sampled_from(KEEPING), group=st.lists(st.sampled_from(KEEPING), min_size=1, max_size=3))
+def test_every_member_can_say_every_segment(text: str, writer: Family, group: list[Family]) -> None:
+    """Committed one by one, the segments are the same text in the tokens of every tokenizer."""
+    text = text.replace("\u2581", "")
+    segments = run(cf.Segmenter(writer.tok, [f.tok for f in group], max_bytes=32), writer.tok.encode(text))
+    for family in (writer, *group):
+        encoder = cf.StreamEncoder(family.tok)
+        said = ""
+        for segment in segments:
+            edit = encoder.push(segment.text)
+            said += segment.text
+            assert edit.lossless
+            assert family.tok.decode_bytes(encoder.ids) == said.encode()
+
+
+@every_family
+@examples(0.3)
+@given(data=st.data(), group=others)
+def test_restart_goes_on_behind_what_was_committed(family: Family, data: st.DataObject, group: list[Family]) -> None:
+    """`restart(text)` forgets what was pending; behind it, segments are those of a segmenter that begins there."""
+    aligned = [f.tok for f in group]
+    committed = data.draw(texts(3, min_pieces=1)).replace("\u2581", " ")
+    lost, ids = data.draw(generated(family)), data.draw(generated(family))
+    restarted = cf.Segmenter(family.tok, aligned, max_bytes=32)
+    for token_id in lost:
+        restarted.push(token_id)
+    restarted.restart(committed)
+    # Tokens behind text that other members wrote: no dummy space is dropped any more.
+    segments = run(restarted, ids)
+    decoder = cf.StreamDecoder(family.tok, _written(family)[:1])
+    decoder.flush()
+    data_bytes = b"".join(family.tok.token_bytes(n) for n in ids)
+    assert "".join(segment.text for segment in segments) == data_bytes.decode("utf-8", "replace")
+    assert [n for segment in segments for n in segment.token_ids] == ids
+    fresh = cf.Segmenter(family.tok, aligned, max_bytes=32)
+    fresh.restart(committed)
+    assert summary(run(fresh, ids)) == summary(segments)
+    if family.lossless and family.tok.decode(family.tok.encode(committed)) == committed:
+        behind = cf.Segmenter(family.tok, aligned, family.tok.encode(committed), max_bytes=32)
+        assert summary(run(behind, ids)) == summary(segments)
+
+
+@every_family
+@examples(0.2)
+@given(data=st.data(), group=others)
+def test_a_fork_goes_its_own_way(family: Family, data: st.DataObject, group: list[Family]) -> None:
+    """`fork` copies: the copy may end and restart, the original goes on as if it were alone."""
+    ids = data.draw(generated(family))
+    cut = data.draw(st.integers(0, len(ids)))
+    aligned = [f.tok for f in group]
+    segmenter = cf.Segmenter(family.tok, aligned)
+    head = [segment for n in ids[:cut] if (segment := segmenter.push(n)) is not None]
+    copy = segmenter.fork()
+    run(copy, family.tok.encode(" another word or two"))
+    copy.restart("something else ")
+    assert summary([*head, *run(segmenter, ids[cut:])]) == summary(run(cf.Segmenter(family.tok, aligned), ids))
