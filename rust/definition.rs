@@ -551,7 +551,10 @@ impl Reader<'_> {
         let blob = stage.and_then(|stage| text(stage, "precompiled_charsmap"));
         let decoded = blob.map(|blob| base64::engine::general_purpose::STANDARD.decode(blob)).transpose();
         let blob = decoded.map_err(|error| Error::definition("normalizer", format!("precompiled_charsmap: {error}")))?;
-        blob.map(|blob| Charsmap::new(&blob)).transpose()
+        // User-defined symbols of SentencePiece are not rewritten.
+        let keeps = self.definition.pointer("/coolfusion/charsmap_keeps").and_then(Value::as_array);
+        let keeps: Vec<String> = keeps.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect();
+        blob.map(|blob| Ok(Charsmap::new(&blob)?.keeping(keeps))).transpose()
     }
 
     /// The definition for the library: no control token can be found in a text.

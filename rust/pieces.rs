@@ -14,14 +14,17 @@ pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, is_unknown: impl Fn(char) 
     let bytes = text.as_bytes();
     // blocked[i] counts, as a difference array, the pieces that cover both sides of byte boundary i
     let mut blocked = vec![0i32; bytes.len() + 2];
-    let mut previous_unknown = false;
-    for (start, c) in text.char_indices() {
+    // From every byte: pieces of byte-level vocabularies may begin inside a character.
+    for start in 0..bytes.len() {
         let (longest, open) = trie.longest(&bytes[start..]);
         let end = if open { bytes.len() + 1 } else { start + longest };
         if end > start + 1 {
             blocked[start + 1] += 1;
             blocked[end] -= 1;
         }
+    }
+    let mut previous_unknown = false;
+    for (start, c) in text.char_indices() {
         let unknown = is_unknown(c);
         if unknown && previous_unknown {
             blocked[start] += 1;

@@ -416,7 +416,7 @@ SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
     )
 }
 
-# Every text that holds no U+2581 comes back byte for byte from the tokens of these.
+# Every text comes back byte for byte from the tokens of these, but for what :func:`sayable` takes out.
 LOSSLESS = {
     *(f"made_{name}" for name in ("gpt2", "llama3", "o200k", "deepseek", "bytes_without_rule")),
     *(f"made_{name}" for name in ("llama2", "phi3", "gemma", "multi_word", "unigram", "ai21")),
@@ -490,7 +490,7 @@ class Family:
 
     @property
     def lossless(self) -> bool:
-        """Whether every text without U+2581 comes back; said here by hand, not by the tokenizer."""
+        """Whether every :func:`sayable` text comes back; said here by hand, not by the tokenizer."""
         return self.name in LOSSLESS
 
     def ids(self, text: str) -> list[int]:
@@ -500,6 +500,14 @@ class Family:
     def inside_ids(self, text: str) -> list[int]:
         """The ids that the library gives for a text behind other text, by the definition without its dummy prefix."""
         return _inside_oracle(self.path).encode(text, add_special_tokens=False).ids
+
+
+def sayable(text: str) -> str:
+    """``text`` without what even the lossless families may lose by their format.
+
+    U+2581 is SentencePiece's own mark for a space, and Unigram models of the library find byte pieces by their names.
+    """
+    return text.replace("\u2581", "").replace("<0x", "<0_")
 
 
 @lru_cache(maxsize=4)

@@ -6,7 +6,6 @@ T of a text, ``inside(text)`` that of a text which stands after other text. Posi
 
 from __future__ import annotations
 
-import codecs
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -109,9 +108,40 @@ def decode(table: dict[int, bytes], ids: Iterable[int], drops: bool) -> bytes:
     return data[1:] if drops and data.startswith(b" ") else data
 
 
+# Lead bytes and what may follow them (The Unicode Standard 15, table 3-7).
+_CONTINUATION = (0x80, 0xBF)
+_WELL_FORMED = (
+    ((0xC2, 0xDF), _CONTINUATION),
+    ((0xE0, 0xE0), (0xA0, 0xBF), _CONTINUATION),
+    ((0xE1, 0xEC), _CONTINUATION, _CONTINUATION),
+    ((0xED, 0xED), (0x80, 0x9F), _CONTINUATION),
+    ((0xEE, 0xEF), _CONTINUATION, _CONTINUATION),
+    ((0xF0, 0xF0), (0x90, 0xBF), _CONTINUATION, _CONTINUATION),
+    ((0xF1, 0xF3), _CONTINUATION, _CONTINUATION, _CONTINUATION),
+    ((0xF4, 0xF4), (0x80, 0x8F), _CONTINUATION, _CONTINUATION),
+)
+
+
+def held(data: bytes) -> bytes:
+    """The bytes at the end that may still become a character: the beginning of a well-formed sequence, not all of it."""
+    for size in (3, 2, 1):
+        tail = data[-size:] if len(data) >= size else b""
+        for ranges in _WELL_FORMED:
+            fits = all(low <= byte <= high for byte, (low, high) in zip(tail, ranges, strict=False))
+            if tail and len(tail) < len(ranges) and fits:
+                return tail
+    return b""
+
+
+def certain_text(data: bytes) -> str:
+    """The text of ``data`` that nothing appended can change."""
+    # Not Python's incremental decoder: that one waits behind ED A0, for the sake of its surrogatepass handler.
+    return data[: len(data) - len(held(data))].decode("utf-8", "replace")
+
+
 def stream_text(prompt: bytes, data: bytes) -> str:
     """What a stream owes behind ``prompt``: the text of all bytes, less the whole characters of the prompt."""
-    shown = codecs.getincrementaldecoder("utf-8")("replace").decode(prompt)
+    shown = certain_text(prompt)
     whole = (prompt + data).decode("utf-8", "replace")
     assert whole.startswith(shown)
     return whole[len(shown) :]
@@ -324,24 +354,23 @@ class NaiveSegmenter:
         self.ready: list[NaiveSegment] = []
         self.over = False
 
-    def _ends(self, final: bool) -> list[tuple[int, bool]]:
-        """(length of the text, whether it ends with a whole character) before each token and at the end."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        ends, length, at_start = [(0, True)], 0, True
-        for token_id in self.ids:
-            data = self.bytes_of(token_id) or b""
-            drop = at_start and self.drops and data.startswith(b" ")
-            at_start = at_start and not data
-            length += len(decoder.decode(data[drop:]))
-            ends.append((length, decoder.getstate()[0] == b""))
-        if final:
-            ends[-1] = (length + len(decoder.decode(b"", final=True)), True)
-        return ends
+    def _data(self, count: int) -> bytes:
+        data = b"".join(self.bytes_of(token_id) or b"" for token_id in self.ids[:count])
+        return data[self.drops and data.startswith(b" ") :]
 
     def _text(self, final: bool) -> str:
-        data = b"".join(self.bytes_of(token_id) or b"" for token_id in self.ids)
-        data = data[self.drops and data.startswith(b" ") :]
-        return codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=final)
+        data = self._data(len(self.ids))
+        return data.decode("utf-8", "replace") if final else certain_text(data)
+
+    def _ends(self, final: bool) -> list[tuple[int, bool]]:
+        """(length of the text, whether it ends with a whole character) before each token and at the end."""
+        ends = []
+        for count in range(len(self.ids) + 1):
+            data = self._data(count)
+            ends.append((len(certain_text(data)), not held(data)))
+        if final:
+            ends[-1] = (len(self._text(final)), True)
+        return ends
 
     def push(self, token_id: int) -> NaiveSegment | None:
         """One token more."""

@@ -1,4 +1,4 @@
-"""What holds for the tree as a whole: names, imports, layers, stub, errors, sizes; every guard asserts that it looked."""
+"""What holds for the tree as a whole: names, imports, layers, stub, errors, sizes. Guards assert that they looked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ LAYERS = (
     {"errors"},
     {"_core"},
     {"__init__"},
-    {"embedded", "models.base", "records", "stops", "token_table", "toy"},
-    {"foreign", "scoring"},
+    {"embedded", "foreign", "models.base", "records", "stops", "toy"},
+    {"scoring", "token_table"},
     {"adapters", "models.huggingface", "models.scripted", "selection"},
     {"models", "models.loading", "models.probe"},
     {"member"},

@@ -59,6 +59,5 @@ def test_positions_are_those_of_what_was_passed(family: Family, text: str) -> No
 
 @every_family
 def test_there_is_something_to_settle(family: Family) -> None:
-    """Guard: plain text has settled cuts in every family that has a certificate, so the tests above see some."""
-    text = "It was late. " + "The dog; (slept) \"on\" the mat!\n" * 2 + "zq 你好 zq"
-    assert family.tok.settled_cuts(text)
+    """Guard: plain text has settled cuts in every family, so the tests above see some."""
+    assert family.tok.settled_cuts("It was late. The dog; (slept) \"on\" the mat! zq 42 zq")
