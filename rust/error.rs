@@ -44,12 +44,14 @@ pub enum Error {
         reason: String,
     },
     /// A text that the tokenizer cannot say: decoding its encoding gives other bytes.
-    #[error("the tokenizer {tokenizer} cannot represent the text: at byte {position} {text:?} does not come back from its tokens ({reason})")]
+    #[error("the tokenizer {tokenizer} cannot represent the text: at {unit} {position} {text:?} does not come back from its tokens ({reason})")]
     Unrepresentable {
         /// The name of the tokenizer.
         tokenizer: String,
-        /// First byte that differs.
+        /// First position that differs.
         position: usize,
+        /// What positions count: bytes in the core, characters where a `str` was passed in.
+        unit: &'static str,
         /// The text there, at most a few characters.
         text: String,
         /// What comes back instead.

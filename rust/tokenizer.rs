@@ -178,6 +178,7 @@ impl Tokenizer {
             Some(position) => Err(Error::Unrepresentable {
                 tokenizer: self.name.clone(),
                 position,
+                unit: "byte",
                 text: text[position..].chars().take(8).collect(),
                 reason: if self.probe.lost.is_empty() {
                     "the load probe had found no loss".into()

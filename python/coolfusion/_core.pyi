@@ -309,7 +309,7 @@ class Tokenizer:
             >>> tok = toy.tokenizer()
             >>> tok.word_boundaries("the cat sat")
             [3, 7]
-            >>> tok.word_boundaries("caf\\u00e9 au lait"), tok.word_boundaries("caf\\u00e9 au lait".encode())
+            >>> tok.word_boundaries("café au lait"), tok.word_boundaries("café au lait".encode())
             ([4, 7], [5, 8])
             >>> toy.spaced_tokenizer().word_boundaries("sat on the mat")
             [3, 10]
@@ -419,7 +419,7 @@ class StreamDecoder:
     Example:
         >>> decoder = cf.StreamDecoder(toy.tokenizer(), prompt_ids=[257, 195])
         >>> [decoder.push(token_id) for token_id in (169, 264)]
-        ['\\u00e9', ' cat']
+        ['é', ' cat']
     """
 
     def __new__(cls, tokenizer: Tokenizer, prompt_ids: Iterable[int] | None = None) -> StreamDecoder: ...
@@ -442,7 +442,7 @@ class StreamDecoder:
         Example:
             >>> decoder = cf.StreamDecoder(toy.tokenizer())
             >>> [decoder.push(token_id) for token_id in (195, 169, 264)]
-            ['', '\\u00e9', ' cat']
+            ['', 'é', ' cat']
         """
 
     def flush(self) -> str:
@@ -469,7 +469,7 @@ class StreamDecoder:
         Example:
             >>> decoder = cf.StreamDecoder(toy.tokenizer(), prompt_ids=[195])
             >>> decoder.fork().push(169), decoder.push(168)
-            ('\\u00e9', '\\u00e8')
+            ('é', 'è')
         """
 
 @final
@@ -690,7 +690,7 @@ class Segment:
         Example:
             >>> segmenter = cf.Segmenter(toy.tokenizer())
             >>> [segment.valid for segment in map(segmenter.push, (257, 195, 264, 265)) if segment]
-            [True, False]
+            [False]
         """
 
     @property

@@ -39,6 +39,17 @@ impl Text<'_> {
         }
     }
 
+    /// The exception for `error`, its position in the unit of what was passed in.
+    pub(super) fn raise(&self, error: Error) -> PyErr {
+        match (self, error) {
+            (Self::Str(_), Error::Unrepresentable { tokenizer, position, text, reason, .. }) => {
+                let characters = self.utf8().map_or(position, |utf8| utf8[..position].chars().count());
+                raise(Error::Unrepresentable { tokenizer, position: characters, unit: "character", text, reason })
+            }
+            (_, error) => raise(error),
+        }
+    }
+
     /// Byte positions of `text`, ascending, in the unit of what was passed in.
     pub(super) fn positions(&self, text: &str, at: Vec<usize>) -> Vec<usize> {
         match self {

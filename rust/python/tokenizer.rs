@@ -101,7 +101,7 @@ impl PyTokenizer {
         };
         let place = place(continues);
         let tokens = py.detach(|| if strict { self.0.require(utf8, place) } else { self.0.encode(utf8, place) });
-        Ok(tokens.map_err(raise)?.iter().map(|t| t.id.0).collect())
+        Ok(tokens.map_err(|error| text.raise(error))?.iter().map(|t| t.id.0).collect())
     }
 
     fn decode_bytes<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
