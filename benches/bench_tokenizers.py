@@ -298,7 +298,9 @@ def boundaries(check: Pair, timed: Pair, batches: list[list[str]]) -> Work:
     for document in documents:
         found, library = check.ours.word_boundaries(document), their_boundaries(check, document)
         settled = set(check.ours.settled_cuts(document))
-        same(found, [cut for cut in library if cut in settled], "boundaries", check, document)
+        # Beside text that the tokenizer loses (T5: spaces at the end, U+200C) their offsets end too early to find a cut.
+        compared = found if check.ours.represents(document) else [cut for cut in found if cut in library]
+        same(compared, [cut for cut in library if cut in settled], "boundaries", check, document)
         differing += found != library
 
     def turn(batch: list[str]) -> Turn:

@@ -1,0 +1,96 @@
+//! The definition as the library gets it, and what is known of it.
+
+use super::entries::Spelling;
+use super::{flag, holds_inner_space, kind, model_name, text, Reader};
+use crate::error::{Error, Result};
+use crate::formats::charsmap::Charsmap;
+use crate::library::Facts;
+use crate::vocabulary::Vocabulary;
+use base64::Engine as _;
+use serde_json::Value;
+
+impl Reader<'_> {
+    /// The charsmap that we apply ourselves, because the library's reading of it is not SentencePiece's.
+    pub(super) fn exact_charsmap(&self) -> Result<Option<Charsmap>> {
+        if self.definition.pointer("/coolfusion/exact_charsmap").and_then(Value::as_bool) != Some(true) {
+            return Ok(None);
+        }
+        let stage = self.normalizers.iter().find(|n| kind(n) == "Precompiled");
+        let blob = stage.and_then(|stage| text(stage, "precompiled_charsmap"));
+        let decoded = blob.map(|blob| base64::engine::general_purpose::STANDARD.decode(blob)).transpose();
+        let blob = decoded.map_err(|error| Error::definition("normalizer", format!("precompiled_charsmap: {error}")))?;
+        // User-defined symbols of SentencePiece are not rewritten.
+        let keeps = self.definition.pointer("/coolfusion/charsmap_keeps").and_then(Value::as_array);
+        let keeps: Vec<String> = keeps.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect();
+        blob.map(|blob| Ok(Charsmap::new(&blob)?.keeping(keeps))).transpose()
+    }
+
+    /// The definition for the library: no control token can be found in a text.
+    pub(super) fn guarded(&self, without_charsmap: bool) -> Value {
+        let mut definition = self.definition.clone();
+        if without_charsmap {
+            if let Some(steps) = definition.pointer_mut("/normalizer/normalizers").and_then(Value::as_array_mut) {
+                steps.retain(|step| kind(step) != "Precompiled");
+            }
+        }
+        let controls: Vec<(u32, &str)> = self.added.iter().filter(|a| a.control).map(|a| (a.id, a.content.as_str())).collect();
+        // A Unigram model finds its control pieces in any text; no text holds this name.
+        let unigram = model_name(self.model) == "Unigram";
+        let hidden = |content: &str| format!("\u{10FFFE} control {content}");
+        if let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) {
+            for token in list {
+                let content = text(token, "content").unwrap_or_default().to_string();
+                if controls.iter().any(|c| c.1 == content) {
+                    for (key, value) in [("special", true), ("lstrip", false), ("rstrip", false), ("single_word", false)] {
+                        token[key] = value.into();
+                    }
+                    if unigram {
+                        token["content"] = hidden(&content).into();
+                    }
+                }
+            }
+        }
+        if unigram {
+            for (id, content) in &controls {
+                if let Some(entry) = definition.pointer_mut(&format!("/model/vocab/{id}/0")).filter(|e| e.as_str() == Some(content)) {
+                    *entry = hidden(content).into();
+                }
+            }
+        }
+        for key in ["truncation", "padding", "post_processor"] {
+            definition[key] = Value::Null;
+        }
+        if let Some(map) = definition.as_object_mut() {
+            map.remove("coolfusion");
+        }
+        definition
+    }
+
+    pub(super) fn facts(&self, vocabulary: &Vocabulary, drops_first_space: bool, charsmap: Option<Charsmap>, reason: &str) -> Facts {
+        let pieces = self.piece_trie();
+        let keeps = |n: &&Value| match kind(n) {
+            "Prepend" => true,
+            "Replace" => n.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(n, "content") == Some("\u{2581}"),
+            _ => false,
+        };
+        let plain = self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && matches!(self.spelling, Spelling::Metaspace { .. });
+        let fallback = flag(self.model, "byte_fallback") == Some(true) && !vocabulary.is_empty();
+        Facts {
+            charsmap,
+            normalizes: !(self.normalizers.iter().all(keeps) && plain),
+            spaces_begin_pieces: !pieces.any(holds_inner_space),
+            may_be_unknown: !fallback,
+            unigram: model_name(self.model) == "Unigram",
+            splits_at_spaces: self.pre_tokenizers.iter().any(|stage| match kind(stage) {
+                "WhitespaceSplit" => true,
+                "Metaspace" => flag(stage, "split") != Some(false),
+                _ => false,
+            }),
+            opaque: self.pre_tokenizers.iter().any(|stage| self.is_opaque(stage)),
+            vocabulary: vocabulary.clone(),
+            drops_first_space,
+            notes: format!("tokenizers crate ({reason})"),
+            pieces,
+        }
+    }
+}

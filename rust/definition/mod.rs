@@ -1,0 +1,167 @@
+//! A definition in the shape of `tokenizer.json` -> vocabulary and engine.
+//!
+//! Source: the file format of the `tokenizers` library, version "1.0". Formats that are not JSON are brought into this
+//! shape first (rust/formats/), so that there is one way in. [`stages`] builds our own engine or says why it cannot;
+//! [`guarded`] prepares the definition for the library then; [`merges`] reads byte-pair tables; [`entries`] the bytes of
+//! the vocabulary.
+
+mod entries;
+mod guarded;
+mod merges;
+mod stages;
+
+pub(crate) use entries::Spelling;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::library::Library;
+use crate::trie::PieceTrie;
+use crate::vocabulary::Vocabulary;
+use entries::{adds_space, added_tokens, drops_first_space, spelling, unknown_id, vocabulary, vocabulary_entries, Added};
+use serde_json::Value;
+
+/// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+/// What a definition turns into.
+pub(crate) struct Loaded {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) spelling: Spelling,
+    /// Decoding drops one space at the start of a text.
+    pub(crate) drops_first_space: bool,
+    pub(crate) model: String,
+    pub(crate) split_rule: String,
+    pub(crate) normalizer: String,
+    pub(crate) added_text: Vec<String>,
+    pub(crate) source_notes: Vec<String>,
+}
+
+/// All stages of a possibly nested `Sequence`.
+fn stages<'a>(stage: &'a Value, key: &str) -> Vec<&'a Value> {
+    if stage.is_null() {
+        return Vec::new();
+    }
+    match stage.get(key).and_then(Value::as_array) {
+        Some(list) => list.iter().flat_map(|s| stages(s, key)).collect(),
+        None => vec![stage],
+    }
+}
+
+fn kind(stage: &Value) -> &str {
+    stage.get("type").and_then(Value::as_str).unwrap_or("")
+}
+
+fn flag(stage: &Value, key: &str) -> Option<bool> {
+    stage.get(key).and_then(Value::as_bool)
+}
+
+fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
+    stage.get(key).and_then(Value::as_str)
+}
+
+/// Loads `definition`.
+pub(crate) fn load(definition: &Value) -> Result<Loaded> {
+    let model = definition.get("model").filter(|m| m.is_object());
+    let model = model.ok_or_else(|| Error::definition("model", "missing: expected an object with a vocab"))?;
+    let pieces = vocabulary_entries(model)?;
+    let added = added_tokens(definition)?;
+    let decoders = stages(&definition["decoder"], "decoders");
+    let spelling = spelling(definition, model, &decoders);
+    let unknown = unknown_id(model, &pieces);
+    let vocabulary = vocabulary(&pieces, &added, unknown, &spelling);
+    let normalizers = stages(&definition["normalizer"], "normalizers");
+    let pre_tokenizers = stages(&definition["pre_tokenizer"], "pretokenizers");
+    let reader = Reader { definition, model, pieces: &pieces, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
+    let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
+    let engine: Box<dyn Engine> = match reader.pipeline() {
+        Ok(pipeline) => Box::new(pipeline),
+        Err(Refusal(reason)) => {
+            let charsmap = reader.exact_charsmap()?;
+            let definition = reader.guarded(charsmap.is_some());
+            Box::new(Library::new(&definition, reader.facts(&vocabulary, drops_first_space, charsmap, &reason))?)
+        }
+    };
+    let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
+    Ok(Loaded {
+        engine,
+        drops_first_space,
+        model: model_name(model).into(),
+        split_rule: rule_text(&pre_tokenizers),
+        normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
+        added_text: added.iter().filter(|a| !a.control).map(|a| a.content.clone()).collect(),
+        source_notes: notes.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect(),
+        vocabulary,
+        spelling,
+    })
+}
+
+fn model_name(model: &Value) -> &'static str {
+    match kind(model) {
+        "BPE" => "BPE",
+        "Unigram" => "Unigram",
+        "WordPiece" => "WordPiece",
+        "WordLevel" => "WordLevel",
+        // Old files carry no type: tell them by what they hold.
+        _ if model.get("merges").is_some() => "BPE",
+        _ if model.get("unk_id").is_some() => "Unigram",
+        _ if model.get("continuing_subword_prefix").is_some() => "WordPiece",
+        _ => "WordLevel",
+    }
+}
+
+/// The pre-token rule in words that a person can compare with the file.
+fn rule_text(pre_tokenizers: &[&Value]) -> String {
+    let rules = pre_tokenizers.iter().map(|stage| {
+        let pattern = stage.pointer("/pattern/Regex").or_else(|| stage.pointer("/pattern/String")).and_then(Value::as_str);
+        match (kind(stage), pattern) {
+            ("ByteLevel", _) if flag(stage, "use_regex") != Some(false) => format!("ByteLevel({GPT2})"),
+            (name, Some(pattern)) => format!("{name}({pattern})"),
+            (name, None) => name.to_string(),
+        }
+    });
+    let rules: Vec<String> = rules.collect();
+    if rules.is_empty() { "none: the whole text is one word".into() } else { rules.join(" | ") }
+}
+
+/// Why the definition is run by the library instead of our own engine.
+struct Refusal(String);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Own<T> = std::result::Result<T, Refusal>;
+
+fn refuse<T>(reason: impl Into<String>) -> Own<T> {
+    Err(Refusal(reason.into()))
+}
+
+/// The parts of a definition, for building either engine.
+struct Reader<'a> {
+    definition: &'a Value,
+    model: &'a Value,
+    pieces: &'a [(u32, String)],
+    added: &'a [Added],
+    spelling: &'a Spelling,
+    normalizers: &'a [&'a Value],
+    pre_tokenizers: &'a [&'a Value],
+    unknown: Option<u32>,
+}
+
+impl Reader<'_> {
+    /// All pieces in byte space.
+    fn piece_trie(&self) -> PieceTrie {
+        let added = self.added.iter().filter(|a| !a.control).map(|a| a.content.clone().into_bytes().into());
+        PieceTrie::new(self.pieces.iter().map(|(_, piece)| self.spelling.bytes(piece).into()).chain(added).collect())
+    }
+
+}
+
+/// Whether a piece holds a space behind another character.
+fn holds_inner_space(piece: &[u8]) -> bool {
+    piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
+}

@@ -1,0 +1,227 @@
+//! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
+
+use super::entries::{prepend_scheme, Spelling};
+use super::{flag, holds_inner_space, kind, model_name, refuse, text, Own, Reader, GPT2};
+use crate::normal::METASPACE;
+use crate::pattern::{CodePoints, Dialect, Pattern};
+use crate::pipeline::{AddedText, DummyPrefix, Pipeline};
+use crate::splitter::{Behaviour, Finder, Splitter, Stage};
+use crate::token::TokenId;
+use crate::trie::PieceTrie;
+use super::entries::Added;
+use serde_json::Value;
+use unicode_categories::UnicodeCategories;
+
+impl Reader<'_> {
+    pub(super) fn dialect(&self) -> Dialect {
+        let source = self.definition.pointer("/coolfusion/source_format").and_then(Value::as_str);
+        if source == Some("tiktoken") { Dialect::Tiktoken } else { Dialect::Oniguruma }
+    }
+
+    /// Our own engine, or why not.
+    pub(super) fn pipeline(&self) -> Own<Pipeline> {
+        if model_name(self.model) != "BPE" {
+            return refuse(format!("{} model", model_name(self.model)));
+        }
+        for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
+            if text(self.model, key).is_some_and(|t| !t.is_empty()) {
+                return refuse(format!("{key} in the model"));
+            }
+        }
+        if self.model.get("dropout").and_then(Value::as_f64).is_some_and(|d| d > 0.0) {
+            return refuse("dropout in the model");
+        }
+        let mut plan = Plan::default();
+        self.normalizer(&mut plan)?;
+        self.pre_tokenizer(&mut plan)?;
+        let byte_level = plan.byte_level;
+        if !byte_level && !plan.metaspace || byte_level != (*self.spelling == Spelling::ByteLevel) {
+            return refuse("neither byte-level nor with U+2581 for spaces throughout");
+        }
+        let added = self.added_text(&plan)?;
+        let bpe = self.bpe(byte_level)?;
+        let (pieces, spaces_begin_pieces) = if plan.stages.is_empty() {
+            let trie = self.piece_trie();
+            let glued = trie.any(holds_inner_space);
+            (Some(trie), !glued && !byte_level)
+        } else {
+            (None, false)
+        };
+        let how = if pieces.is_some() { "no pre-token rule" } else { "pre-token rule matched by coolfusion" };
+        Ok(Pipeline {
+            added,
+            nfc: plan.nfc,
+            metaspace: plan.metaspace,
+            dummy: plan.dummy,
+            dummy_everywhere: plan.dummy == DummyPrefix::Always && plan.dummy_by_normalizer,
+            splitter: Splitter { stages: plan.stages },
+            bpe,
+            pieces,
+            spaces_begin_pieces,
+            notes: format!("coolfusion's own byte-pair encoder, {how}"),
+        })
+    }
+
+    fn normalizer(&self, plan: &mut Plan) -> Own<()> {
+        for stage in self.normalizers {
+            let replaces = stage.pointer("/pattern/String").and_then(Value::as_str);
+            match kind(stage) {
+                "NFC" if !plan.metaspace => plan.nfc = true,
+                "Prepend" if text(stage, "prepend") == Some("\u{2581}") => {
+                    plan.dummy = DummyPrefix::Always;
+                    plan.dummy_by_normalizer = true;
+                }
+                "Replace" if replaces == Some(" ") && text(stage, "content") == Some("\u{2581}") => plan.metaspace = true,
+                other => return refuse(format!("normalizer {other}")),
+            }
+        }
+        if plan.dummy == DummyPrefix::Always && !plan.metaspace {
+            return refuse("a dummy prefix without U+2581 for spaces");
+        }
+        if plan.nfc && plan.metaspace {
+            return refuse("NFC together with U+2581 for spaces");
+        }
+        Ok(())
+    }
+
+    fn pre_tokenizer(&self, plan: &mut Plan) -> Own<()> {
+        for (index, stage) in self.pre_tokenizers.iter().enumerate() {
+            match kind(stage) {
+                "Split" => self.split(stage, plan)?,
+                "ByteLevel" => self.byte_level(stage, index, plan)?,
+                "Digits" => {
+                    let behaviour = if flag(stage, "individual_digits") == Some(true) { Behaviour::Isolated } else { Behaviour::Contiguous };
+                    plan.add(Finder::Class(CodePoints::from_predicate(char::is_numeric)), behaviour, false)?;
+                }
+                "Punctuation" => {
+                    let behaviour = behaviour(text(stage, "behavior").unwrap_or("Isolated"))?;
+                    let punctuation = |c: char| c.is_ascii_punctuation() || c.is_punctuation();
+                    plan.add(Finder::Class(CodePoints::from_predicate(punctuation)), behaviour, false)?;
+                }
+                "Metaspace" => self.metaspace(stage, plan)?,
+                other => return refuse(format!("pre-tokenizer {other}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn metaspace(&self, stage: &Value, plan: &mut Plan) -> Own<()> {
+        if text(stage, "replacement").is_some_and(|mark| mark != "\u{2581}") {
+            return refuse("Metaspace with another mark than U+2581");
+        }
+        match (prepend_scheme(stage), plan.metaspace, plan.dummy) {
+            // The normalizer has put the mark there already.
+            ("never", ..) | (_, true, DummyPrefix::Always) => {}
+            (_, false, _) => plan.dummy = DummyPrefix::UnlessSpace,
+            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
+        }
+        plan.metaspace = true;
+        // `split` only makes the words shorter: merges never cross a space where no piece does.
+        if flag(stage, "split") != Some(false) && self.piece_trie().any(holds_inner_space) {
+            return refuse("Metaspace that splits words which pieces could join");
+        }
+        Ok(())
+    }
+
+    fn split(&self, stage: &Value, plan: &mut Plan) -> Own<()> {
+        let invert = flag(stage, "invert") == Some(true);
+        let behaviour = behaviour(text(stage, "behavior").unwrap_or("Isolated"))?;
+        let literal = stage.pointer("/pattern/String").and_then(Value::as_str);
+        let regex = stage.pointer("/pattern/Regex").and_then(Value::as_str);
+        if plan.metaspace {
+            // Spaces are gone by now, so this stage (Gemma's) never finds one.
+            return if literal == Some(" ") && !invert { Ok(()) } else { refuse("Split behind U+2581 for spaces") };
+        }
+        let pattern = match (literal, regex) {
+            (Some(literal), _) => Pattern::new(&escape(literal), self.dialect())?,
+            (None, Some(regex)) => Pattern::new(regex, self.dialect())?,
+            (None, None) => return refuse("Split without a pattern"),
+        };
+        plan.add(Finder::Pattern(pattern), behaviour, invert)
+    }
+
+    fn byte_level(&self, stage: &Value, index: usize, plan: &mut Plan) -> Own<()> {
+        if plan.byte_level || plan.metaspace {
+            return refuse("ByteLevel twice, or behind U+2581 for spaces");
+        }
+        if flag(stage, "add_prefix_space") == Some(true) {
+            if index > 0 {
+                return refuse("ByteLevel with add_prefix_space behind other stages");
+            }
+            plan.dummy = DummyPrefix::UnlessSpace;
+        }
+        if flag(stage, "use_regex") != Some(false) {
+            plan.add(Finder::Pattern(Pattern::new(GPT2, Dialect::Oniguruma)?), Behaviour::Isolated, false)?;
+        }
+        plan.byte_level = true;
+        Ok(())
+    }
+
+    fn added_text(&self, plan: &Plan) -> Own<AddedText> {
+        let tokens: Vec<&Added> = self.added.iter().filter(|a| !a.control).collect();
+        if tokens.iter().any(|a| a.normalized) && tokens.iter().any(|a| !a.normalized) {
+            return refuse("added text tokens both before and behind the normalizer");
+        }
+        // Gemma's runs of U+2581 are matched before spaces become that mark, so only a text that holds the mark has them.
+        let spaced = |a: &&Added| plan.metaspace && a.normalized && a.content.contains([' ', METASPACE]);
+        if tokens.iter().any(spaced) || plan.dummy_by_normalizer && tokens.iter().any(|a| a.normalized) {
+            return refuse("added text tokens that hold spaces behind the normalizer");
+        }
+        let ids = tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect();
+        Ok(AddedText { trie: PieceTrie::new(tokens.iter().map(|a| a.content.as_bytes().into()).collect()), ids })
+    }
+
+    /// Whether a pre-tokenizer stage may look further than one can tell (a pattern that our matcher does not read).
+    pub(super) fn is_opaque(&self, stage: &Value) -> bool {
+        match kind(stage) {
+            "Split" => {
+                let pattern = stage.pointer("/pattern/Regex").and_then(Value::as_str);
+                pattern.is_some_and(|pattern| Pattern::new(pattern, self.dialect()).is_err())
+            }
+            "Metaspace" | "WhitespaceSplit" | "Whitespace" | "BertPreTokenizer" | "ByteLevel" | "Punctuation" | "Digits"
+            | "CharDelimiterSplit" => false,
+            _ => true,
+        }
+    }
+}
+
+fn behaviour(name: &str) -> Own<Behaviour> {
+    match name {
+        "Isolated" => Ok(Behaviour::Isolated),
+        "Contiguous" => Ok(Behaviour::Contiguous),
+        "MergedWithPrevious" => Ok(Behaviour::MergedWithPrevious),
+        "MergedWithNext" => Ok(Behaviour::MergedWithNext),
+        other => refuse(format!("behaviour {other}")),
+    }
+}
+
+/// `literal` as a pattern that matches just it.
+fn escape(literal: &str) -> String {
+    regex_syntax::escape(literal)
+}
+
+/// What the stages amount to.
+struct Plan {
+    nfc: bool,
+    metaspace: bool,
+    byte_level: bool,
+    dummy: DummyPrefix,
+    dummy_by_normalizer: bool,
+    stages: Vec<Stage>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { nfc: false, metaspace: false, byte_level: false, dummy: DummyPrefix::None, dummy_by_normalizer: false, stages: Vec::new() }
+    }
+}
+
+impl Plan {
+    fn add(&mut self, finder: Finder, behaviour: Behaviour, invert: bool) -> Own<()> {
+        if self.metaspace {
+            return refuse("a pre-token rule behind U+2581 for spaces");
+        }
+        self.stages.push(Stage { finder, behaviour, invert, on_bytes: self.byte_level });
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+"""StreamDecoder, by examples: what is held, what is shown, what is refused."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from fixtures import family
+
+import coolfusion as cf
+
+LLAMA2 = family("made_llama2").tok
+GPT2 = family("made_gpt2").tok
+
+
+def _byte_ids(tok: cf.Tokenizer) -> dict[int, int]:
+    found = {tok.token_bytes(n)[0]: n for n in reversed(range(tok.vocab_size)) if len(tok.token_bytes(n)) == 1}
+    assert len(found) == 256
+    return found
+
+
+def _push_bytes(tok: cf.Tokenizer, data: bytes, prompt: bytes = b"x") -> list[str]:
+    ids = _byte_ids(tok)
+    decoder = cf.StreamDecoder(tok, [ids[byte] for byte in prompt])
+    return [*(decoder.push(ids[byte]) for byte in data), decoder.flush()]
+
+
+@pytest.mark.parametrize("tok", [LLAMA2, GPT2], ids=["llama2", "gpt2"])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("岁".encode(), ["", "", "岁", ""]),
+        ("a😀b".encode(), ["a", "", "", "", "😀", "b", ""]),
+        # A whole character stays when a stray byte follows: ByteFallback would turn all four into U+FFFD.
+        (b"\xe5\xb2\x81\xe5", ["", "", "岁", "", "\ufffd"]),
+        # One ill-formed byte is one U+FFFD, and the stream goes on.
+        (b"\x81\xe5\xb2\x81", ["\ufffd", "", "", "岁", ""]),
+        (b"\xff\xff", ["\ufffd", "\ufffd", ""]),
+        # A literal U+FFFD is text and is not held back.
+        ("a\ufffd b".encode(), ["a", "", "", "\ufffd", " ", "b", ""]),
+        # The maximal subpart F0 9F is one U+FFFD; a surrogate is three.
+        (b"\xf0\x9fA", ["", "", "\ufffdA", ""]),
+        (b"\xed\xa0\x80", ["", "\ufffd\ufffd", "\ufffd", ""]),
+        (b"\xe5\xb2", ["", "", "\ufffd"]),
+    ],
+    ids=repr,
+)
+def test_bytes_one_by_one(tok: cf.Tokenizer, data: bytes, expected: list[str]) -> None:
+    """Nothing leaves before it is certain, nothing certain is held, one U+FFFD for each maximal ill-formed part."""
+    assert _push_bytes(tok, data) == expected
+    assert "".join(expected) == data.decode("utf-8", "replace")
+
+
+def test_the_dummy_space_is_dropped_once_and_only_at_the_start() -> None:
+    """Token by token the text of a SentencePiece tokenizer is the text, without a space before it."""
+    ids = LLAMA2.encode("Hello world foo")
+    decoder = cf.StreamDecoder(LLAMA2)
+    assert "".join(decoder.push(n) for n in ids) + decoder.flush() == "Hello world foo"
+    behind = cf.StreamDecoder(LLAMA2, prompt_ids=LLAMA2.encode("Hello"))
+    assert "".join(behind.push(n) for n in LLAMA2.encode(" world", continues=True)) == " world"
+
+
+def test_control_tokens_at_the_start_keep_the_start() -> None:
+    """BOS is no text: the first text token behind it still begins with the dummy space."""
+    bos = LLAMA2.control_ids[1]
+    decoder = cf.StreamDecoder(LLAMA2, prompt_ids=[bos])
+    assert "".join(decoder.push(n) for n in LLAMA2.encode("word")) == "word"
+
+
+def test_a_prompt_that_ends_inside_a_character() -> None:
+    """The whole character is owed when it is complete, because nobody could show it before."""
+    ids = _byte_ids(GPT2)
+    for cut in (1, 2, 3):
+        data = "😀".encode()
+        decoder = cf.StreamDecoder(GPT2, prompt_ids=[ids[byte] for byte in b"ab" + data[:cut]])
+        shown = [decoder.push(ids[byte]) for byte in data[cut:]]
+        assert shown == [""] * (3 - cut) + ["😀"]
+        assert decoder.flush() == ""
+
+
+def test_flush_ends_the_text_and_may_come_again() -> None:
+    """What is held becomes one U+FFFD, once."""
+    ids = _byte_ids(GPT2)
+    decoder = cf.StreamDecoder(GPT2)
+    assert decoder.push(ids[0xE5]) == ""
+    assert decoder.flush() == "\ufffd"
+    assert decoder.flush() == ""
+    assert decoder.push(ids[0x41]) == "A"
+
+
+@pytest.mark.parametrize("token_id", [GPT2.vocab_size, 2**32, -1])
+def test_an_unknown_id_leaves_the_stream_as_it_was(token_id: int) -> None:
+    """Also in the middle of a character."""
+    ids = _byte_ids(GPT2)
+    decoder = cf.StreamDecoder(GPT2)
+    data = "岁".encode()
+    decoder.push(ids[data[0]])
+    with pytest.raises(cf.UnknownTokenError, match=rf"token id {token_id} .*expected"):
+        decoder.push(token_id)
+    assert decoder.push(ids[data[1]]) + decoder.push(ids[data[2]]) == "岁"
+
+
+def test_an_id_that_is_no_number() -> None:
+    decoder = cf.StreamDecoder(GPT2)
+    with pytest.raises(cf.ArgumentError, match="token id 'a' .*expected an integer"):
+        decoder.push("a")  # type: ignore[arg-type]
+    assert decoder.push(GPT2.encode("a")[0]) == "a"
+
+
+def test_an_unknown_id_in_the_prompt_is_named_with_its_position() -> None:
+    with pytest.raises(cf.UnknownTokenError, match=r"token id 999999 at position 1 "):
+        cf.StreamDecoder(GPT2, prompt_ids=[5, 999_999])
+    with pytest.raises(cf.ArgumentError, match="token ids are of type int"):
+        cf.StreamDecoder(GPT2, prompt_ids=7)  # type: ignore[arg-type]
+
+
+def _seconds(prompt: list[int], ids: list[int]) -> float:
+    best = float("inf")
+    for _ in range(5):
+        decoder = cf.StreamDecoder(GPT2, prompt_ids=prompt)
+        start = time.perf_counter()
+        for token_id in ids:
+            decoder.push(token_id)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def test_time_does_not_depend_on_the_prompt() -> None:
+    """A push behind 200,000 tokens takes what it takes behind one (ten times as long would still pass)."""
+    ids = GPT2.encode("It was late and the dog slept. " * 100)
+    assert _seconds(ids * 200, ids) < 10 * _seconds(ids[:1], ids)

@@ -1,0 +1,175 @@
+"""StreamEncoder, by examples: which tokens an appended text changes, what is refused, and how long it takes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from fixtures import family
+
+import coolfusion as cf
+
+LLAMA3, LLAMA2, GEMMA, QWEN, UNIGRAM = (
+    family(f"made_{name}").tok for name in ("llama3", "llama2", "gemma", "qwen", "unigram")
+)
+
+
+def test_an_edit_says_what_changed() -> None:
+    """Digits are cut in threes from the left: one digit more changes the last token only."""
+    encoder = cf.StreamEncoder(LLAMA3)
+    first = encoder.push("It costs 12")
+    assert (first.drop, first.ids, first.lossless) == (0, LLAMA3.encode("It costs 12"), True)
+    before = len(encoder)
+    second = encoder.push("34 dollars")
+    assert second.drop >= 1
+    assert encoder.ids == LLAMA3.encode("It costs 1234 dollars")
+    assert len(encoder) == before - second.drop + len(second.ids)
+    assert repr(second) == f"Edit(drop={second.drop}, ids={second.ids}, lossless=True)"
+
+
+def test_a_clean_boundary_drops_nothing() -> None:
+    """Behind a whole word a text that begins with a space only appends."""
+    for tok in (LLAMA3, LLAMA2, GEMMA):
+        encoder = cf.StreamEncoder(tok)
+        encoder.push("It was late")
+        edit = encoder.push(" and the dog slept")
+        assert edit.drop == 0
+        assert tok.decode(encoder.ids) == "It was late and the dog slept"
+
+
+def test_an_empty_push_changes_nothing() -> None:
+    encoder = cf.StreamEncoder(LLAMA3)
+    for _ in range(2):
+        edit = encoder.push("")
+        assert (edit.drop, edit.ids) == (0, [])
+    encoder.push("word")
+    assert (encoder.push("").drop, encoder.push(b"").ids) == (0, [])
+    assert encoder.text == "word"
+
+
+def test_combining_marks_reach_back() -> None:
+    """NFC composes across pushes: the base letter is written again."""
+    encoder = cf.StreamEncoder(QWEN)
+    encoder.push("cafe")
+    edit = encoder.push("\u0301 x")
+    assert edit.drop >= 1
+    assert encoder.ids == QWEN.encode("cafe\u0301 x") == QWEN.encode("café x")
+    assert not edit.lossless, "decoding gives the composed letter, which is another text"
+
+
+def test_unigram_may_rewrite_a_whole_word() -> None:
+    """No fixed window is enough for Unigram: one letter can change all tokens of a word; the ids stay exact."""
+    encoder = cf.StreamEncoder(UNIGRAM, context_words=1)
+    text = ""
+    for part in ["ab" * 40, "h", " ab", "ab" * 20, "1212" * 10, "1"]:
+        encoder.push(part)
+        text += part
+        assert encoder.ids == UNIGRAM.encode(text)
+
+
+def test_added_tokens_grow_across_pushes() -> None:
+    """Line ends that come one by one become the longer added token, as in the whole text."""
+    encoder = cf.StreamEncoder(GEMMA)
+    for count in range(1, 6):
+        encoder.push("\n")
+        assert encoder.ids == GEMMA.encode("\n" * count)
+    encoder.push("<tab")
+    encoder.push("le>")
+    assert encoder.ids == GEMMA.encode("\n" * 5 + "<table>")
+
+
+def test_bytes_wait_for_their_character() -> None:
+    """Half a character is no text yet."""
+    encoder = cf.StreamEncoder(LLAMA2)
+    data = "a😀".encode()
+    for count, byte in enumerate(data, start=1):
+        encoder.push(bytes([byte]))
+        assert encoder.text == data[:count].decode("utf-8", "ignore")
+    assert encoder.ids == LLAMA2.encode("a😀")
+
+
+@pytest.mark.parametrize("text", ["a", " ", "é"])
+def test_text_cannot_follow_half_a_character(text: str) -> None:
+    """A `str` behind half a character is refused, and so is a byte that does not continue it; both leave it waiting."""
+    encoder = cf.StreamEncoder(LLAMA2)
+    encoder.push(b"x\xf0\x9f")
+    with pytest.raises(cf.TextError, match="UTF-8"):
+        encoder.push(text)
+    with pytest.raises(cf.TextError, match="UTF-8"):
+        encoder.push(b"A")
+    encoder.push(b"\x98\x80")
+    assert encoder.text == "x😀"
+    assert encoder.ids == LLAMA2.encode("x😀")
+
+
+def test_ill_formed_bytes_are_refused_with_their_position() -> None:
+    """The position counts from the start of all text, in bytes."""
+    encoder = cf.StreamEncoder(LLAMA2)
+    encoder.push("né ")
+    with pytest.raises(cf.TextError, match=r"byte 6 of the text is not valid UTF-8.*expected UTF-8"):
+        encoder.push(b"ab\xffc")
+    assert encoder.text == "né "
+    assert encoder.ids == LLAMA2.encode("né ")
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "ab\udc00"], ids=ascii)
+def test_lone_surrogates_are_refused(text: str) -> None:
+    encoder = cf.StreamEncoder(LLAMA2)
+    encoder.push("so far")
+    for call in (encoder.push, encoder.peek):
+        with pytest.raises(cf.TextError, match="lone surrogate"):
+            call(text)
+    assert encoder.ids == LLAMA2.encode("so far")
+
+
+@pytest.mark.parametrize("text", [None, 3, ["a"]], ids=repr)
+def test_a_text_of_another_type(text: object) -> None:
+    encoder = cf.StreamEncoder(LLAMA2)
+    with pytest.raises(cf.ArgumentError, match="expected str or bytes"):
+        encoder.push(text)  # type: ignore[arg-type]
+    assert encoder.ids == []
+
+
+@pytest.mark.parametrize("words", [-1, -(2**40)])
+def test_a_negative_window(words: int) -> None:
+    with pytest.raises(cf.ArgumentError, match=rf"context_words is {words}: expected 0 or more"):
+        cf.StreamEncoder(LLAMA2, context_words=words)
+
+
+def test_an_enormous_window_is_the_whole_text() -> None:
+    """A window larger than any text is no mistake."""
+    encoder = cf.StreamEncoder(LLAMA2, context_words=2**40)
+    for part in ("It was", " late", " and the dog", " slept"):
+        encoder.push(part)
+    assert encoder.ids == LLAMA2.encode("It was late and the dog slept")
+    with pytest.raises(cf.ArgumentError, match="context_words is"):
+        cf.StreamEncoder(LLAMA2, context_words=2**70)
+
+
+def test_peek_changes_nothing() -> None:
+    encoder = cf.StreamEncoder(LLAMA3)
+    encoder.push("It costs 12")
+    ids = encoder.ids
+    seen = encoder.peek("34")
+    assert (encoder.ids, encoder.text) == (ids, "It costs 12")
+    done = encoder.push("34")
+    assert (seen.drop, seen.ids) == (done.drop, done.ids)
+
+
+def test_time_does_not_depend_on_the_length_of_the_text() -> None:
+    """A push behind 400,000 characters takes what it takes behind forty (ten times as long would still pass)."""
+    words = [" the", " dog", " slept", ",", " and"] * 40
+    for tok in (LLAMA3, LLAMA2, GEMMA, UNIGRAM):
+        seconds = []
+        for length in (40, 400_000):
+            best = float("inf")
+            encoder = cf.StreamEncoder(tok)
+            encoder.push("It was late and the dog slept. " * (length // 31 + 1))
+            encoder.push(" so")
+            for _ in range(3):
+                start = time.perf_counter()
+                for word in words:
+                    encoder.push(word)
+                best = min(best, time.perf_counter() - start)
+            seconds.append(best)
+        assert seconds[1] < 10 * seconds[0], tok.name
