@@ -115,6 +115,8 @@ pub struct Segmenter {
     /// Length of `context` behind the last `restart`.
     committed: usize,
     windows: Vec<Window>,
+    /// The windows as they were behind the last `restart`.
+    restart_windows: Vec<Window>,
     text: String,
     pending: Vec<Pending>,
     replaced: usize,
@@ -158,6 +160,7 @@ impl Segmenter {
         }
         let mut segmenter = Self {
             windows: vec![Window { start: 0 }; tokenizers.len()],
+            restart_windows: Vec::new(),
             tokenizers,
             limits,
             restart_decoder: decoder.clone(),
@@ -171,6 +174,7 @@ impl Segmenter {
             over: false,
         };
         segmenter.advance_windows()?;
+        segmenter.restart_windows = segmenter.windows.clone();
         Ok(segmenter)
     }
 
@@ -191,10 +195,20 @@ impl Segmenter {
             self.ready.push_back(Segment { text: String::new(), token_ids: vec![id], end: true, valid: true, level: Level::End });
             return Ok(self.ready.pop_front());
         }
+        let before = (self.decoder.clone(), self.text.len(), self.replaced);
         self.replaced += self.decoder.push(id, &mut self.text)?;
         let end = self.decoder.is_whole().then_some(self.text.len());
         self.pending.push(Pending { id, end, replaced: self.replaced });
-        self.collect(false)?;
+        let waiting = self.ready.len();
+        if let Err(error) = self.collect(false) {
+            if self.ready.len() == waiting {
+                // Nothing left yet: as if the token had not come.
+                (self.decoder, self.replaced) = (before.0, before.2);
+                self.text.truncate(before.1);
+                self.pending.pop();
+                return Err(error);
+            }
+        }
         Ok(self.ready.pop_front())
     }
 
@@ -217,17 +231,17 @@ impl Segmenter {
         self.context.truncate(self.committed);
         self.context.push_str(text);
         self.committed = self.context.len();
+        self.windows.clone_from(&self.restart_windows);
         self.text.clear();
         self.pending.clear();
         self.ready.clear();
         self.replaced = 0;
         self.over = false;
-        for window in &mut self.windows {
-            window.start = window.start.min(self.committed);
-        }
         self.decoder = if text.is_empty() { self.restart_decoder.clone() } else { self.restart_decoder.behind_text() };
         self.restart_decoder = self.decoder.clone();
-        self.advance_windows()
+        self.advance_windows()?;
+        self.restart_windows.clone_from(&self.windows);
+        Ok(())
     }
 
     /// Ends the text: everything that is pending becomes segments.
@@ -250,6 +264,7 @@ impl Segmenter {
     fn collect(&mut self, last: bool) -> Result<()> {
         while let Some((count, level)) = self.boundary(last)? {
             self.emit(count, level);
+            self.advance_windows()?;
         }
         Ok(())
     }
@@ -371,7 +386,7 @@ impl Segmenter {
         Ok(common.unwrap_or_default())
     }
 
-    /// Moves each tokenizer's window to its last settled cut in the committed text.
+    /// Moves each tokenizer's window to its last settled cut before the pending text.
     fn advance_windows(&mut self) -> Result<()> {
         for (tokenizer, window) in self.tokenizers.iter().zip(&mut self.windows).filter(|(t, _)| t.restarts()) {
             let place = if window.start == 0 { Place::Start } else { Place::Inside };

@@ -24,6 +24,7 @@ import pytest
 import tokenizers
 from conftest import data_folder
 from hypothesis import settings
+from reference import Oracle
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 import coolfusion as cf
@@ -307,6 +308,7 @@ def multi_word() -> dict[str, Any]:
 def characters() -> dict[str, Any]:
     """Characters without byte fallback: what is not in the alphabet is the unknown token."""
     definition = _prepended(_metaspace(byte_fallback=False))
+    definition["decoder"]["decoders"].pop(1)
     alphabet = [*CONTROLS, "▁", *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?'"]
     definition["model"]["vocab"] = {piece: token_id for token_id, piece in enumerate(alphabet)}
     definition["model"]["merges"] = []
@@ -487,6 +489,17 @@ class Family:
     def is_bpe(self) -> bool:
         """Whether its model is byte-pair encoding."""
         return "merges" in self.definition["model"]
+
+    @cached_property
+    def restarts(self) -> bool:
+        """Whether encoding may start again at a settled cut; where not, `describe` says so."""
+        return not self.tok.describe()["window"]["whole_text"]
+
+    @property
+    def reference(self) -> Oracle:
+        """T, T' and bytes for the twins; T' only where encoding may start again."""
+        inside = (lambda text: self.tok.encode(text, continues=True)) if self.restarts else None
+        return Oracle(self.tok.encode, inside, self.tok.decode_bytes)
 
     @property
     def lossless(self) -> bool:

@@ -248,24 +248,48 @@ class NaiveStreamEncoder:
 # Cuts and boundaries -------------------------------------------------------------------------------------------------
 
 
-def head_before(encode: Encode, inside: Encode, text: str, cut: int) -> list[int] | None:
-    """The tokens of T(text) before ``cut``, or None where T(text) does not go on with T(text[cut:]) from there."""
-    whole, rest = encode(text), inside(text[cut:])
-    count = len(whole) - len(rest)
-    return whole[:count] if count >= 0 and whole[count:] == rest else None
+@dataclass(frozen=True)
+class Oracle:
+    """What the definition of a settled cut speaks of: T, T' and the bytes of tokens.
 
+    ``inside`` is None where encoding cannot start again at a cut because rounding decides between equally good
+    segmentations (Unigram models that read the whole text as one word); then only the left half of the definition holds.
+    """
 
-def unsettling_suffix(
-    encode: Encode, inside: Encode, text: str, cut: int, suffixes: Iterable[str] = SUFFIXES
-) -> str | None:
-    """A text that, appended, shows that ``cut`` is not settled; None where none of ``suffixes`` does."""
-    head = head_before(encode, inside, text, cut)
-    if head is None:
-        return ""
-    for suffix in suffixes:
-        if encode(text + suffix) != head + inside(text[cut:] + suffix):
-            return suffix
-    return None
+    encode: Encode
+    inside: Encode | None
+    decode_bytes: Callable[[list[int]], bytes]
+
+    def head(self, text: str, cut: int) -> list[int] | None:
+        """The tokens of T(text) before ``cut``, or None where a token stands across it or T' does not follow."""
+        whole = self.encode(text)
+        if self.inside is None:
+            counts = (n for n in range(1, len(whole)) if self.decode_bytes(whole[:n]) == text[:cut].encode())
+            return next((whole[:count] for count in counts), None)
+        rest = self.inside(text[cut:])
+        count = len(whole) - len(rest)
+        return whole[:count] if count >= 0 and whole[count:] == rest else None
+
+    def unsettling_suffix(self, text: str, cut: int, suffixes: Iterable[str] = SUFFIXES) -> str | None:
+        """A text that, appended, shows that ``cut`` is not settled; None where none of ``suffixes`` does."""
+        head = self.head(text, cut)
+        if head is None:
+            return ""
+        for suffix in suffixes:
+            whole = self.encode(text + suffix)
+            if whole[: len(head)] != head:
+                return suffix
+            if self.inside is not None and whole[len(head) :] != self.inside(text[cut:] + suffix):
+                return suffix
+        return None
+
+    def word_boundaries(self, text: str, suffixes: Sequence[str] = SUFFIXES) -> list[int]:
+        """The positions of ``text`` that nothing here shows to be no word boundary.
+
+        That a cut is settled is a statement about all texts: with finitely many suffixes these are all the word
+        boundaries and perhaps a few more.
+        """
+        return [at for at in space_starts(text) if self.unsettling_suffix(text, at, suffixes) is None]
 
 
 def space_starts(text: str) -> list[int]:
@@ -275,15 +299,6 @@ def space_starts(text: str) -> list[int]:
         for at in range(1, len(text))
         if ord(text[at]) in WHITE_SPACE and ord(text[at - 1]) not in WHITE_SPACE
     ]
-
-
-def word_boundaries(encode: Encode, inside: Encode, text: str, suffixes: Sequence[str] = SUFFIXES) -> list[int]:
-    """The positions of ``text`` that nothing here shows to be no word boundary, found by encoding it again and again.
-
-    That a cut is settled is a statement about all texts: with finitely many suffixes these are all the word boundaries
-    and perhaps a few more.
-    """
-    return [at for at in space_starts(text) if unsettling_suffix(encode, inside, text, at, suffixes) is None]
 
 
 def common(boundaries: Sequence[Sequence[int]]) -> list[int]:

@@ -69,6 +69,7 @@ pub(crate) fn load(definition: &Value) -> Result<Loaded> {
     let decoders = stages(&definition["decoder"], "decoders");
     let spelling = spelling(definition, model, &decoders);
     let unknown = unknown_id(model, &pieces);
+    check_largest_id(&pieces, &added)?;
     let vocabulary = vocabulary(&pieces, &added, unknown, &spelling);
     let normalizers = stages(&definition["normalizer"], "normalizers");
     let pre_tokenizers = stages(&definition["pre_tokenizer"], "pretokenizers");
@@ -95,6 +96,17 @@ pub(crate) fn load(definition: &Value) -> Result<Loaded> {
         vocabulary,
         spelling,
     })
+}
+
+/// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.
+fn check_largest_id(pieces: &[(u32, String)], added: &[Added]) -> Result<()> {
+    const HOLES: usize = 1 << 20;
+    let largest = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().unwrap_or(0) as usize;
+    let tokens = pieces.len() + added.len();
+    if largest > tokens + HOLES {
+        return Err(Error::definition("model.vocab", format!("id {largest} in a vocabulary of {tokens} tokens: expected ids without long gaps")));
+    }
+    Ok(())
 }
 
 fn model_name(model: &Value) -> &'static str {

@@ -52,6 +52,13 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<V
         })?;
         return tiktoken::definition(&ranks, pattern, &[], source);
     }
+    // A SentencePiece model begins with field 1, its first piece (wire type 2).
+    if bytes.first() != Some(&0x0a) {
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).into_owned();
+        return Err(file_error(format!(
+            "it begins with {start:?}, expected the JSON object of a tokenizer.json, a SentencePiece model or tiktoken ranks"
+        )));
+    }
     sentencepiece::definition(bytes, source)
 }
 

@@ -1,7 +1,7 @@
 //! `coolfusion.Segmenter` and `coolfusion.Segment`.
 
-use super::errors::{named, raise};
-use super::text::{id, ids, numbers};
+use super::errors::raise;
+use super::text::{count, id, ids, numbers, Text};
 use super::tokenizer::PyTokenizer;
 use crate::{Limits, Segment, Segmenter};
 use pyo3::prelude::*;
@@ -48,15 +48,14 @@ pub(super) struct PySegmenter(Segmenter);
 #[pymethods]
 impl PySegmenter {
     #[new]
-    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, max_bytes = 128))]
+    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, max_bytes = None), text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, max_bytes=128)")]
     fn new(
         tokenizer: &PyTokenizer,
         align_with: Vec<Bound<'_, PyTokenizer>>,
         prompt_ids: Option<&Bound<'_, PyAny>>,
-        max_bytes: i64,
+        max_bytes: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let max_bytes = usize::try_from(max_bytes)
-            .map_err(|_| named("ArgumentError", &format!("max_bytes is {max_bytes}: expected at least 16 bytes")))?;
+        let max_bytes = max_bytes.map_or(Ok(128), |given| count(given, "max_bytes", "at least 16 bytes"))?;
         let others = align_with.iter().map(|other| other.get().0.clone()).collect();
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
         Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, Limits { max_bytes }).map(Self).map_err(raise)
@@ -73,9 +72,10 @@ impl PySegmenter {
         Ok(py.detach(|| segmenter.finish()).map_err(raise)?.map(PySegment))
     }
 
-    fn restart(&mut self, py: Python<'_>, text: &str) -> PyResult<()> {
+    fn restart(&mut self, py: Python<'_>, text: Text<'_>) -> PyResult<()> {
         let segmenter = &mut self.0;
-        py.detach(|| segmenter.restart(text)).map_err(raise)
+        let utf8 = text.utf8()?;
+        py.detach(|| segmenter.restart(utf8)).map_err(raise)
     }
 
     fn fork(&self) -> Self {

@@ -1,7 +1,7 @@
 //! `coolfusion.StreamDecoder`, `coolfusion.StreamEncoder`, `coolfusion.Edit`.
 
-use super::errors::{named, raise};
-use super::text::{id, ids, numbers, Text};
+use super::errors::raise;
+use super::text::{count, id, ids, numbers, Text};
 use super::tokenizer::PyTokenizer;
 use crate::{Edit, Error, StreamDecoder, StreamEncoder, Utf8Decoder};
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ pub(super) struct PyStreamDecoder(StreamDecoder);
 #[pymethods]
 impl PyStreamDecoder {
     #[new]
-    #[pyo3(signature = (tokenizer, prompt_ids = None))]
+    #[pyo3(signature = (tokenizer, prompt_ids = None), text_signature = "(tokenizer, prompt_ids=())")]
     fn new(tokenizer: &PyTokenizer, prompt_ids: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
         StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map(Self).map_err(raise)
@@ -79,7 +79,7 @@ impl PyStreamEncoder {
         let before = held.held().len();
         if held.push(bytes, &mut whole) > 0 {
             let good = whole.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
-            let position = (self.encoder.text().len() + good).saturating_sub(0);
+            let position = self.encoder.text().len() + good;
             let reason = format!("an ill-formed sequence ({before} bytes were waiting): expected UTF-8");
             return Err(raise(Error::InvalidText { position, reason }));
         }
@@ -90,10 +90,9 @@ impl PyStreamEncoder {
 #[pymethods]
 impl PyStreamEncoder {
     #[new]
-    #[pyo3(signature = (tokenizer, context_words = 4))]
-    fn new(tokenizer: &PyTokenizer, context_words: i64) -> PyResult<Self> {
-        let words = usize::try_from(context_words)
-            .map_err(|_| named("ArgumentError", &format!("context_words is {context_words}: expected 0 or more")))?;
+    #[pyo3(signature = (tokenizer, context_words = None), text_signature = "(tokenizer, context_words=4)")]
+    fn new(tokenizer: &PyTokenizer, context_words: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let words = context_words.map_or(Ok(4), |given| count(given, "context_words", "0 or more"))?;
         Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default() })
     }
 

@@ -3,7 +3,7 @@
 use super::errors::{named, raise};
 use crate::{Error, TokenId};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyInt, PyString};
 
 /// A text given as `str` or `bytes`; positions that go back are in its own unit.
 pub(super) enum Text<'py> {
@@ -99,7 +99,15 @@ pub(super) fn id(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> 
     }
     let shown = item.repr()?.to_string();
     let message = format!("token id {shown} at position {position}: expected an integer from 0 to the end of the vocabulary");
-    Err(named(if item.extract::<i64>().is_ok() { "UnknownTokenError" } else { "ArgumentError" }, &message))
+    Err(named(if item.is_instance_of::<PyInt>() { "UnknownTokenError" } else { "ArgumentError" }, &message))
+}
+
+/// A number of things, zero or more.
+pub(super) fn count(item: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<usize> {
+    item.extract::<usize>().or_else(|_| {
+        let shown = item.repr()?.to_string();
+        Err(named("ArgumentError", &format!("{name} is {shown}: expected {expected}")))
+    })
 }
 
 /// Plain numbers for Python.

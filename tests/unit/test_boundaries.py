@@ -59,9 +59,11 @@ def test_punctuation_may_take_the_line_ends() -> None:
 
 
 def test_the_end_of_the_text_is_open() -> None:
-    """White space at the end may still change sides: ``\\s+(?!\\S)`` gives the last space to the word that follows."""
-    assert LLAMA3.word_boundaries("one two ") == [3]
-    assert LLAMA3.word_boundaries("one two t") == [3, 7]
+    """White space at the very end has its boundary as soon as nothing that may follow can take it away."""
+    assert LLAMA3.word_boundaries("one two ") == [3, 7]
+    assert LLAMA3.word_boundaries("Done. ") == [5], "a space ends the punctuation"
+    assert LLAMA3.word_boundaries("Done.\n") == [], "a line end belongs to it"
+    assert O200K.word_boundaries("one don't stop") == [3, 9]
 
 
 @pytest.mark.parametrize("method", ["bytes", "offsets", "decode"])

@@ -16,6 +16,13 @@ LLAMA3, LLAMA2, GPT2, GEMMA, O200K, QWEN, UNIGRAM = (
 END = family("made_llama3").definition["added_tokens"][0]["id"]
 
 
+def one(tok: cf.Tokenizer, text: str) -> int:
+    """The id of the token that says ``text`` behind other text."""
+    ids = tok.encode(text, continues=True)
+    assert len(ids) == 1
+    return ids[0]
+
+
 def segments(
     tok: cf.Tokenizer, text: str, align_with: Sequence[cf.Tokenizer] = (), max_bytes: int = 128
 ) -> list[tuple[str, str]]:
@@ -38,8 +45,7 @@ def test_words(tok: cf.Tokenizer) -> None:
 def test_a_segment_is_known_with_one_token_of_look_ahead() -> None:
     """The token behind the word makes it known, and starts the next segment."""
     segmenter = cf.Segmenter(GPT2)
-    ids = [GPT2.encode(text)[0] for text in (" the", " dog", " the")]
-    assert [GPT2.decode([n]) for n in ids] == [" the", " dog", " the"]
+    ids = [one(GPT2, text) for text in (" the", " dog", " the")]
     assert segmenter.push(ids[0]) is None
     first = segmenter.push(ids[1])
     assert first is not None
@@ -60,7 +66,7 @@ def test_half_a_word_is_not_released() -> None:
     parts = [" ", "c", "a", "t", "e", "g", "o", "r", "y"]
     ids = [n for part in parts for n in GPT2.encode(part)]
     assert [segmenter.push(n) for n in ids] == [None] * len(ids)
-    found = segmenter.push(GPT2.encode(" the")[0])
+    found = segmenter.push(one(GPT2, " the"))
     assert found is not None
     assert (found.text, found.token_ids) == (" category", ids)
 
@@ -105,7 +111,7 @@ def test_nothing_pushed_is_no_segment() -> None:
 
 def test_scripts_without_spaces_end_before_white_space_comes() -> None:
     """Chinese, Japanese, Thai: pre-token or token cuts that all share, a few characters long, inside no character."""
-    for text in ("我们认为这些真理是不言而喻的，人人生而平等。你好", "日本語の文章には空白がない。私は学生です。", "สวัสดีครับผมชื่อสมชาย"):
+    for text in ("我们认为这些真理是不言而喻的，人人生而平等。你好", "日本語の文章には空白がない。私は学生です。", "ภาษาไทยไม่มีช่องว่างระหว่างคำ"):
         for tok in (LLAMA3, LLAMA2, QWEN):
             found = segments(tok, text, [LLAMA3, LLAMA2, QWEN, GEMMA])
             assert "".join(part for part, _ in found) == text
@@ -174,10 +180,10 @@ def test_restart_forgets_what_was_pending() -> None:
 
 def test_fork_copies() -> None:
     segmenter = cf.Segmenter(LLAMA3)
-    segmenter.push(LLAMA3.encode("the")[0])
+    segmenter.push(one(LLAMA3, " the"))
     copy = segmenter.fork()
     copy.push(END)
-    assert segmenter.push(LLAMA3.encode(" dog")[0]) is not None
+    assert segmenter.push(one(LLAMA3, " dog")) is not None
 
 
 @pytest.mark.parametrize("max_bytes", [15, 0, -1, -(2**40)])
@@ -189,14 +195,14 @@ def test_a_cap_that_is_too_small(max_bytes: int) -> None:
 @pytest.mark.parametrize("token_id", [LLAMA3.vocab_size, 2**32, -1])
 def test_an_unknown_id_leaves_the_segmenter_as_it_was(token_id: int) -> None:
     segmenter = cf.Segmenter(LLAMA3)
-    segmenter.push(LLAMA3.encode("the")[0])
+    segmenter.push(one(LLAMA3, " the"))
     with pytest.raises(cf.UnknownTokenError, match=rf"token id {token_id} .*expected"):
         segmenter.push(token_id)
     with pytest.raises(cf.ArgumentError, match="expected an integer"):
         segmenter.push("a")  # type: ignore[arg-type]
-    found = segmenter.push(LLAMA3.encode(" dog")[0])
+    found = segmenter.push(one(LLAMA3, " dog"))
     assert found is not None
-    assert found.text == "the"
+    assert found.text == " the"
 
 
 def test_an_unknown_id_in_the_prompt() -> None:
@@ -216,19 +222,19 @@ def test_arguments_of_another_type() -> None:
 def test_restart_refuses_a_lone_surrogate() -> None:
     """As everywhere: `TextError`, and the segmenter is as it was."""
     segmenter = cf.Segmenter(LLAMA3)
-    segmenter.push(LLAMA3.encode("the")[0])
+    segmenter.push(one(LLAMA3, " the"))
     with pytest.raises(cf.TextError, match="lone surrogate"):
         segmenter.restart("a\ud800")
-    found = segmenter.push(LLAMA3.encode(" dog")[0])
+    found = segmenter.push(one(LLAMA3, " dog"))
     assert found is not None
-    assert found.text == "the"
+    assert found.text == " the"
 
 
 def test_restart_takes_bytes_as_well() -> None:
     """Texts are `str` or `bytes` everywhere."""
     segmenter = cf.Segmenter(LLAMA3)
     segmenter.restart(b"It was")
-    assert segmenter.push(LLAMA3.encode(" late")[0]) is None
+    assert segmenter.push(one(LLAMA3, " late")) is None
 
 
 def _seconds(tok: cf.Tokenizer, count: int) -> float:

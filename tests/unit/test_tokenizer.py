@@ -105,7 +105,7 @@ def test_ids_between_the_tokens_are_unused(tmp_path: Path) -> None:
         (b'{"version": "1.0", "model": null}', "without `model`"),
         (b"[1, 2]", "expected"),
         (b"3", "expected"),
-        (b"\x00\x01\x02 something \xff" * 9, "byte 0"),
+        (b"\x00\x01\x02 something \xff" * 9, "expected"),
         (b"hello world, this is a text\n" * 3, "expected"),
         (b'"a string"', "expected"),
         (b'{"model": {"type": "BPE", "vocab": {"\xff": 0}}}', "JSON"),
@@ -118,7 +118,6 @@ def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes, expected: s
     with pytest.raises(cf.TokenizerFileError, match=expected) as caught:
         cf.Tokenizer.from_file(path)
     assert str(path) in str(caught.value)
-    assert "expected" in str(caught.value) or "JSON" in str(caught.value) or "protobuf" in str(caught.value)
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
@@ -136,11 +135,11 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         ({"model": BPE | {"vocab": {"a": -1}}}, r"model\.vocab: a: expected"),
         ({"model": BPE | {"vocab": {"a": "x"}}}, r"model\.vocab: a: expected"),
         ({"model": BPE | {"merges": [["a", "c"]]}}, "out of vocabulary"),
-        ({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a"]]}}, "vocab"),
+        ({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a"]]}}, "expected"),
         ({"model": {"type": "Unigram", "unk_id": 9, "vocab": [["a", -1.0]]}}, "[Uu]nk"),
-        ({"model": {"type": "Magic", "vocab": {"a": 0}}}, "model"),
-        ({"model": BPE, "normalizer": {"type": "Magic"}}, "[Nn]ormalizer"),
-        ({"model": BPE, "pre_tokenizer": {"type": "Magic"}}, "[Pp]re"),
+        ({"model": {"type": "Magic", "vocab": {"a": 0}}}, "Magic.*expected"),
+        ({"model": BPE, "normalizer": {"type": "Magic"}}, "Magic.*expected"),
+        ({"model": BPE, "pre_tokenizer": {"type": "Magic"}}, "Magic.*expected"),
         ({"model": BPE, "added_tokens": [{"id": "x"}]}, "added_tokens: .*expected an id and a content"),
     ],
     ids=str,
