@@ -22,12 +22,12 @@ from typing import Any
 
 import pytest
 import tokenizers
-from conftest import data_folder
 from hypothesis import settings
-from reference import Oracle
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 import coolfusion as cf
+from conftest import data_folder
+from reference import Oracle
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

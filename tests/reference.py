@@ -29,7 +29,7 @@ SUFFIXES = (
     *("1", "12", "345 ", "½", ".", "...", ",", "!", "=", "===", "--", "- ", "_", "/", "://", "\\", "(", '")', "}$"),
     *("\u0301", "\u0323\u0301", "\u200d", "\u200d👩", "\ufe0f", "🏽", "😀", "🇵", "\u093e", "\u0e31", "\u1160", "ᄀ"),
     *("的", "。你", "の", "ส", "कि", "세계", "ш", "ﬁ", "\ufffd", "\u2581", "\x00", "\x03", "\U00013000"),
-    *("<|endoftext|>", "</s>", "<0x0A>", "<unk>", "rlosag", "twhen", "abababab"),
+    *("<|endoftext|>", "</s>", "<0x0A>", ">", "<unk>", "rlosag", "twhen", "abababab"),
 )
 
 
@@ -81,7 +81,7 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
 
 
 def drops_first_space(definition: dict[str, Any]) -> bool:
-    """Whether decoding takes one space away from the start of a text: where the decoder does, or the encoder adds one."""
+    """Whether decoding takes one space from the start of a text: where the decoder does, or the encoder adds one."""
     decoder = definition["decoder"] or {}
     for stage in decoder.get("decoders", [decoder]):
         if stage.get("type") == "Strip" and stage["content"] == " " and stage["start"] > 0:
@@ -123,7 +123,7 @@ _WELL_FORMED = (
 
 
 def held(data: bytes) -> bytes:
-    """The bytes at the end that may still become a character: the beginning of a well-formed sequence, not all of it."""
+    """The bytes at the end that may still become a character: a well-formed sequence that is not yet complete."""
     for size in (3, 2, 1):
         tail = data[-size:] if len(data) >= size else b""
         for ranges in _WELL_FORMED:
@@ -253,7 +253,7 @@ class Oracle:
     """What the definition of a settled cut speaks of: T, T' and the bytes of tokens.
 
     ``inside`` is None where encoding cannot start again at a cut because rounding decides between equally good
-    segmentations (Unigram models that read the whole text as one word); then only the left half of the definition holds.
+    segmentations (Unigram models that read the whole text as one word); then only the definition's left half holds.
     """
 
     encode: Encode

@@ -38,7 +38,7 @@ MARKERS = (
     *("\ufffd", "\ufffd\ufffd", "▁", "▁▁", "▁the", "\x00", "\x01", "\x03", "\x1f", "\x7f", "\x80"),
     *("\ue000", "\uffff", "\U0010ffff"),
     *("\U0010fffe control <s>", "<s>", "</s>", " </s> "),
-    *( "<unk>", "<|endoftext|>", "<|end|>\n ", "<|eot_id|>", "[CLS]", "[UNK]", "<pad>", "<0x0A>"),
+    *( "<unk>", "<|endoftext|>", "<|end|>\n ", "<|eot_id|>", "[CLS]", "[UNK]", "<pad>", "<0x0A>", "<0x0A"),
     *("<tool_call>", "</tool_call", "<table>", "[@BOS@]", "<｜User｜>", "Ġ", "Ċ", "##ing", "<mask>", "\U0010fffd"),
 )
 FRAGMENTS = (*WORDS, *CONTRACTIONS, *NUMBERS, *SPACES, *CODE, *SCRIPTS, *MARKS, *MARKERS)

@@ -5,6 +5,8 @@ use super::{flag, holds_inner_space, kind, model_name, text, Reader};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
+use crate::normal::METASPACE;
+use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use base64::Engine as _;
 use serde_json::Value;
@@ -66,8 +68,16 @@ impl Reader<'_> {
         definition
     }
 
+    /// The pieces as the library finds them: byte pieces by their names too, which it also finds in plain text.
+    fn library_pieces(&self) -> PieceTrie {
+        let named = self.pieces.iter().map(|(_, piece)| piece.replace(METASPACE, " ").into_bytes().into());
+        let spelled = self.pieces.iter().map(|(_, piece)| self.spelling.bytes(piece).into());
+        let added = self.added.iter().filter(|a| !a.control).map(|a| a.content.clone().into_bytes().into());
+        PieceTrie::new(named.chain(spelled).chain(added).collect())
+    }
+
     pub(super) fn facts(&self, vocabulary: &Vocabulary, drops_first_space: bool, charsmap: Option<Charsmap>, reason: &str) -> Facts {
-        let pieces = self.piece_trie();
+        let pieces = self.library_pieces();
         let keeps = |n: &&Value| match kind(n) {
             "Prepend" => true,
             "Replace" => n.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(n, "content") == Some("\u{2581}"),

@@ -64,6 +64,7 @@ fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
 pub(crate) fn load(definition: &Value) -> Result<Loaded> {
     let model = definition.get("model").filter(|m| m.is_object());
     let model = model.ok_or_else(|| Error::definition("model", "missing: expected an object with a vocab"))?;
+    check_kinds(definition, model)?;
     let pieces = vocabulary_entries(model)?;
     let added = added_tokens(definition)?;
     let decoders = stages(&definition["decoder"], "decoders");
@@ -96,6 +97,36 @@ pub(crate) fn load(definition: &Value) -> Result<Loaded> {
         vocabulary,
         spelling,
     })
+}
+
+/// Refuses stages that neither we nor the library know, by name (tokenizers 0.23).
+fn check_kinds(definition: &Value, model: &Value) -> Result<()> {
+    const MODELS: &[&str] = &["BPE", "Unigram", "WordPiece", "WordLevel"];
+    const NORMALIZERS: &[&str] = &[
+        "BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Prepend", "Replace", "Strip",
+        "StripAccents",
+    ];
+    const PRE_TOKENIZERS: &[&str] = &[
+        "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "FixedLength", "Metaspace", "Punctuation", "Split",
+        "UnicodeScripts", "Whitespace", "WhitespaceSplit",
+    ];
+    const DECODERS: &[&str] = &[
+        "BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece",
+    ];
+    let lists = [
+        ("model", vec![model], MODELS),
+        ("normalizer", stages(&definition["normalizer"], "normalizers"), NORMALIZERS),
+        ("pre_tokenizer", stages(&definition["pre_tokenizer"], "pretokenizers"), PRE_TOKENIZERS),
+        ("decoder", stages(&definition["decoder"], "decoders"), DECODERS),
+    ];
+    for (part, found, known) in lists {
+        // Old files have a model without a type.
+        let wrong = found.into_iter().map(kind).find(|name| !known.contains(name) && !(part == "model" && name.is_empty()));
+        if let Some(name) = wrong {
+            return Err(Error::definition(part, format!("type {name:?} is unknown: expected one of {}", known.join(", "))));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import pytest
-from fixtures import Family, every_family, examples, is_control, sayable, some_families
 from hypothesis import example, given
 from hypothesis import strategies as st
-from reference import decode, drops_first_space, token_bytes
-from strategies import texts
 
 import coolfusion as cf
+from fixtures import Family, every_family, examples, is_control, sayable, some_families
+from reference import decode, drops_first_space, token_bytes
+from strategies import texts
 
 
 @lru_cache(maxsize=2)
@@ -75,21 +75,23 @@ def test_lossless_families_represent_every_text(family: Family, text: str) -> No
 @examples(0.5)
 @given(text=texts())
 def test_what_cannot_be_said_is_refused_with_its_position(family: Family, text: str) -> None:
-    """`errors="strict"` gives the ids of a text that comes back, and names the first byte of one that does not."""
+    """`errors="strict"` gives the ids of a text that comes back, and names the first place of one that does not.
+
+    The place is the whole character that the first wrong byte belongs to, counted in the unit of what was passed.
+    """
     ids = family.tok.encode(text)
-    data = family.tok.decode_bytes(ids)
-    if data == text.encode():
+    data, wanted = family.tok.decode_bytes(ids), text.encode()
+    if data == wanted:
         assert family.tok.encode(text, errors="strict") == ids
         return
-    same = next((n for n, pair in enumerate(zip(data, text.encode(), strict=False)) if pair[0] != pair[1]), None)
-    first = min(len(data), len(text.encode())) if same is None else same
-    # The position is that of the whole character which the first wrong byte belongs to.
-    position = max(
-        (at for n in range(len(text) + 1) if (at := len(text[:n].encode())) <= first),
-        default=0,
-    )
-    with pytest.raises(cf.UnrepresentableTextError) as caught:
-        family.tok.encode(text, errors="strict")
-    assert f"at byte {position} " in str(caught.value)
-    assert family.tok.name in str(caught.value)
+    first = next((n for n, pair in enumerate(zip(data, wanted, strict=False)) if pair[0] != pair[1]), None)
+    first = min(len(data), len(wanted)) if first is None else first
+    characters = max(n for n in range(len(text) + 1) if len(text[:n].encode()) <= first)
+    for given_text, unit, position in (
+        (text, "character", characters),
+        (wanted, "byte", len(text[:characters].encode())),
+    ):
+        with pytest.raises(cf.UnrepresentableTextError, match=f"at {unit} {position} ") as caught:
+            family.tok.encode(given_text, errors="strict")
+        assert family.tok.name in str(caught.value)
     assert family.tok.encode(text) == ids, "the tokenizer is as it was"

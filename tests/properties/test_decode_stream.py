@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fixtures import Family, every_family, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import stream_text
-from strategies import broken_bytes, texts
 
 import coolfusion as cf
+from fixtures import Family, every_family, examples
+from reference import stream_text
+from strategies import broken_bytes, texts
 
 
 def _known_ids(family: Family) -> list[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import pytest
-from fixtures import FAMILIES, Family, every_family, examples, is_control, some_families
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from fixtures import FAMILIES, Family, every_family, examples, is_control, some_families
 from reference import NaiveBPE
 from strategies import texts
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from fixtures import Family, every_family, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import NaiveStreamEncoder
-from strategies import broken_bytes, cut_bytes, cut_texts, texts
 
 import coolfusion as cf
+from fixtures import Family, every_family, examples
+from reference import NaiveStreamEncoder
+from strategies import broken_bytes, cut_bytes, cut_texts, texts
 
 
 @every_family

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from fixtures import FAMILIES, Family, every_family, examples, sayable
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import NaiveSegment, NaiveSegmenter, SharedCuts
-from strategies import broken_bytes, texts
 
 import coolfusion as cf
+from fixtures import FAMILIES, Family, every_family, examples, sayable
+from reference import NaiveSegment, NaiveSegmenter, SharedCuts
+from strategies import broken_bytes, texts
 
 LEVELS = ("word", "pre_token", "token", "code_point", "rest", "end")
 
@@ -140,7 +140,7 @@ def _shared(group: Sequence[Family]):
 def test_segments_are_those_of_the_ladder(
     data: st.DataObject, family: Family, group: list[Family], max_bytes: int, with_prompt: bool
 ) -> None:
-    """The ladder word > pre-token > token > code point over the whole text gives the same segments, at the same push."""
+    """The ladder word > pre-token > token > code point over the whole text: the same segments at the same pushes."""
     everyone = [family, *group]
     prompt = family.tok.encode(sayable(data.draw(texts(3)))) if with_prompt else []
     ids = data.draw(generated(family))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fixtures import FAMILIES, Family, every_family, examples
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fixtures import FAMILIES, Family, every_family, examples
 from reference import SUFFIXES
 from strategies import texts
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fixtures import family
 
 import coolfusion as cf
+from fixtures import family
 
 LLAMA3, LLAMA2, GPT2, GEMMA, O200K = (family(f"made_{n}").tok for n in ("llama3", "llama2", "gpt2", "gemma", "o200k"))
 ALL = (LLAMA3, LLAMA2, GPT2, GEMMA, O200K)

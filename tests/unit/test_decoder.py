@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from fixtures import family
 
 import coolfusion as cf
+from fixtures import family
 
 LLAMA2 = family("made_llama2").tok
 GPT2 = family("made_gpt2").tok
@@ -102,7 +102,7 @@ def test_an_unknown_id_leaves_the_stream_as_it_was(token_id: int) -> None:
 
 def test_an_id_that_is_no_number() -> None:
     decoder = cf.StreamDecoder(GPT2)
-    with pytest.raises(cf.ArgumentError, match="token id 'a' .*expected an integer"):
+    with pytest.raises(cf.ArgumentError, match=r"token id 'a' .*expected an integer"):
         decoder.push("a")  # type: ignore[arg-type]
     assert decoder.push(GPT2.encode("a")[0]) == "a"
 

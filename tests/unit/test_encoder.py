@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from fixtures import family
 
 import coolfusion as cf
+from fixtures import family
 
 LLAMA3, LLAMA2, GEMMA, QWEN, UNIGRAM = (
     family(f"made_{name}").tok for name in ("llama3", "llama2", "gemma", "qwen", "unigram")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures import SELF_MADE, family, llama2
 
 import coolfusion as cf
+from fixtures import SELF_MADE, family, llama2
 
 TOK = family("made_llama2").tok
 BPE: dict[str, Any] = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
@@ -110,7 +110,10 @@ def test_ids_between_the_tokens_are_unused(tmp_path: Path) -> None:
         (b'"a string"', "expected"),
         (b'{"model": {"type": "BPE", "vocab": {"\xff": 0}}}', "JSON"),
     ],
-    ids=["empty", "half", "no-model", "model-string", "model-null", "list", "number", "junk", "text", "string", "latin1"],
+    ids=[
+        *("empty", "half", "no-model", "model-string", "model-null", "list"),
+        *("number", "junk", "text", "string", "latin1"),
+    ],
 )
 def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes, expected: str) -> None:
     """The file is named, with what was found and which formats were expected."""
@@ -158,7 +161,8 @@ def test_an_enormous_id_does_not_eat_the_memory(tmp_path: Path) -> None:
         "try: cf.Tokenizer.from_file(sys.argv[1])\n"
         "except cf.TokenizerError as error: print('refused:', error)"
     )
-    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False, timeout=60)
+    command = [sys.executable, "-c", program, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr[-500:]
     assert "refused" in done.stdout
     assert "4000000000" in done.stdout
@@ -263,11 +267,14 @@ def test_errors_is_replace_or_strict() -> None:
 
 
 def test_refusals_name_tokenizer_position_and_text() -> None:
-    """What a lossy tokenizer cannot say is refused with the position in bytes, the text there and the reason."""
+    """What a lossy tokenizer cannot say is refused with the position, the text there and the reason."""
     tok = family("made_characters").tok
-    with pytest.raises(cf.UnrepresentableTextError, match=r'made_characters.*at byte 2 "\\nb" does not come back') as caught:
-        tok.encode("ab\nb", errors="strict")
-    assert "newlines" in str(caught.value), "the load probe knew"
+    for text, place in (("ab\nb", "character 2"), (b"ab\nb", "byte 2")):
+        with pytest.raises(cf.UnrepresentableTextError) as caught:
+            tok.encode(text, errors="strict")
+        assert f'at {place} "\\nb" does not come back' in str(caught.value)
+        assert "made_characters" in str(caught.value)
+        assert "newlines" in str(caught.value), "the load probe knew"
     assert tok.encode("ab\nb", errors="replace")
     assert tok.encode("ab", errors="strict") == tok.encode("ab")
 
