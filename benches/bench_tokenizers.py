@@ -26,6 +26,7 @@ import statistics
 import sys
 import tarfile as stdlib_3
 import typing as stdlib_4
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter_ns
@@ -315,11 +316,13 @@ def boundaries(check: Pair, timed: Pair, batches: list[list[str]]) -> Work:
 
 def encode_stream(check: Pair, timed: Pair, text: str, context: int, size: Size) -> Work:
     """`pieces` pushes behind a context of `context` tokens, beside encoding all text so far each time."""
-    encoder = cf.StreamEncoder(timed.ours)
-    pieces = (hit.group() for hit in PIECE.finditer(text))
-    while len(encoder) < context:
-        encoder.push(next(pieces))
-    start, checker = encoder.text, cf.StreamEncoder(check.ours)
+    edge = prefix_of(check.ours, text, context)
+    if edge is None:
+        return Work([], 0)
+    start = text[:edge]
+    pieces = (hit.group() for hit in PIECE.finditer(text, edge))
+    encoder, checker = cf.StreamEncoder(timed.ours), cf.StreamEncoder(check.ours)
+    encoder.push(start)
     checker.push(start)
     turns, checked = [], 0
     for _ in range(size.turns):
@@ -332,6 +335,13 @@ def encode_stream(check: Pair, timed: Pair, text: str, context: int, size: Size)
             checked += 1
         turns.append(push_turn(timed, encoder.fork(), pushed, wholes))
     return Work(turns, checked)
+
+
+def prefix_of(ours: cf.Tokenizer, text: str, tokens: int) -> int | None:
+    """Length of the shortest prefix of whole pieces with so many tokens; None where there are far fewer (T5: unknown)."""
+    ends = [hit.end() for hit in PIECE.finditer(text[: 8 * tokens])]
+    number = bisect_left(ends, tokens, key=lambda end: len(ours.encode(text[:end])))
+    return ends[number] if number < len(ends) else None
 
 
 def push_turn(timed: Pair, encoder: cf.StreamEncoder, pushed: list[str], wholes: list[str]) -> Turn:

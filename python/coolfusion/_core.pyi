@@ -422,7 +422,7 @@ class StreamDecoder:
         ['é', ' cat']
     """
 
-    def __new__(cls, tokenizer: Tokenizer, prompt_ids: Iterable[int] | None = None) -> StreamDecoder: ...
+    def __new__(cls, tokenizer: Tokenizer, prompt_ids: Iterable[int] = ()) -> StreamDecoder: ...
     def push(self, token_id: int) -> str:
         """Adds one id and returns the text that is now certain, which may be empty.
 
@@ -741,7 +741,7 @@ class Segmenter:
         cls,
         tokenizer: Tokenizer,
         align_with: Sequence[Tokenizer] = ...,
-        prompt_ids: Iterable[int] | None = None,
+        prompt_ids: Iterable[int] = (),
         *,
         max_bytes: int = 128,
     ) -> Segmenter: ...

@@ -6,6 +6,7 @@ use super::tokenizer::PyTokenizer;
 use crate::{Edit, Error, StreamDecoder, StreamEncoder, Utf8Decoder};
 use pyo3::prelude::*;
 
+/// Turns ids into text one at a time; what it returned is never withdrawn.
 #[pyclass(name = "StreamDecoder", module = "coolfusion")]
 pub(super) struct PyStreamDecoder(StreamDecoder);
 
@@ -18,38 +19,45 @@ impl PyStreamDecoder {
         StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map(Self).map_err(raise)
     }
 
+    /// Adds one id and returns the text that is now certain, which may be empty.
     fn push(&mut self, token_id: &Bound<'_, PyAny>) -> PyResult<String> {
         let mut text = String::new();
         self.0.push(id(token_id, 0)?, &mut text).map_err(raise)?;
         Ok(text)
     }
 
+    /// Ends the text: bytes of an unfinished character become one U+FFFD.
     fn flush(&mut self) -> String {
         let mut text = String::new();
         self.0.flush(&mut text);
         text
     }
 
+    /// Returns an independent copy, for trying a continuation.
     fn fork(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
+/// What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
 #[pyclass(name = "Edit", module = "coolfusion", frozen)]
 pub(super) struct PyEdit(Edit);
 
 #[pymethods]
 impl PyEdit {
+    /// How many ids at the end are no longer right.
     #[getter]
     fn drop(&self) -> usize {
         self.0.drop
     }
 
+    /// The ids that follow what is left.
     #[getter]
     fn ids(&self) -> Vec<u32> {
         numbers(&self.0.ids)
     }
 
+    /// Whether the ids of the window give back its text byte for byte.
     #[getter]
     fn lossless(&self) -> bool {
         self.0.lossless
@@ -60,6 +68,7 @@ impl PyEdit {
     }
 }
 
+/// Turns text into ids piece by piece; after every push `ids` is the canonical encoding of all text so far.
 #[pyclass(name = "StreamEncoder", module = "coolfusion")]
 pub(super) struct PyStreamEncoder {
     encoder: StreamEncoder,
@@ -96,6 +105,7 @@ impl PyStreamEncoder {
         Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default() })
     }
 
+    /// Appends text and says how `ids` changed.
     fn push(&mut self, py: Python<'_>, text: Text<'_>) -> PyResult<PyEdit> {
         let (whole, held) = self.whole(&text)?;
         let encoder = &mut self.encoder;
@@ -104,22 +114,26 @@ impl PyStreamEncoder {
         Ok(PyEdit(edit))
     }
 
+    /// Says what `push` would answer, and changes nothing.
     fn peek(&self, py: Python<'_>, text: Text<'_>) -> PyResult<PyEdit> {
         let (whole, _) = self.whole(&text)?;
         let encoder = &self.encoder;
         py.detach(|| encoder.peek(&whole)).map(PyEdit).map_err(raise)
     }
 
+    /// The ids of all text so far; a new list each time, O(ids).
     #[getter]
     fn ids(&self) -> Vec<u32> {
         numbers(self.encoder.ids())
     }
 
+    /// All text so far, without the bytes of an unfinished character.
     #[getter]
     fn text(&self) -> &str {
         self.encoder.text()
     }
 
+    /// How often the window proved too small and all text was encoded again; 0 while the certificate holds.
     #[getter]
     fn widened(&self) -> usize {
         self.encoder.widened()
@@ -129,6 +143,7 @@ impl PyStreamEncoder {
         self.encoder.ids().len()
     }
 
+    /// Returns an independent copy, for trying a continuation.
     fn fork(&self) -> Self {
         Self { encoder: self.encoder.clone(), held: self.held.clone() }
     }
