@@ -3,6 +3,8 @@
 //! Byte-level, GPT-2's rule, merges th, the, at, cat, "Ġthe", "Ġcat"; ids 0..=255 are the bytes, 256.. the merges, 262 is
 //! the control token `<end>`.
 
+#![allow(clippy::unwrap_used)]
+
 use coolfusion::{common_boundaries, word_boundaries, Error, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer};
 use serde_json::{json, Value};
 use std::sync::Arc;

@@ -200,7 +200,7 @@ def _story(rng):
         "sad": rng.choice(w.SAD), "glad": rng.choice(w.GLAD), "hobby": rng.choice(w.HOBBIES),
         "weather": rng.choice(w.WEATHER), "time": rng.choice(w.TIMES),
     }
-    beats = [OPENINGS] + rng.choice(PLOTS)
+    beats = [OPENINGS, *rng.choice(PLOTS)]
     gap = "\n" if rng.random() < 0.2 else " "
     text = gap.join(rng.choice(beat).format(**slots) for beat in beats)
     # The last mention of the object: the adjective tells which word must follow.
@@ -313,7 +313,7 @@ def _puzzle_opposite(rng):
                             f"Which word means the opposite of {word}?",
                             f"It is not {word}. What is it?"]), answer, note)
     others = rng.sample([x for p in w.OPPOSITES if word not in p for x in p], 2)
-    options = [answer] + others
+    options = [answer, *others]
     rng.shuffle(options)
     return f"Which word is the opposite of {word}: {_listing(options)}?", answer, note
 
@@ -333,7 +333,7 @@ def _puzzle_odd(rng):
     """The word of four that is not of the same category."""
     kind, other = rng.sample(sorted(w.CATEGORIES), 2)
     answer = rng.choice(w.CATEGORIES[other])
-    options = rng.sample(w.CATEGORIES[kind], 3) + [answer]
+    options = [*rng.sample(w.CATEGORIES[kind], 3), answer]
     rng.shuffle(options)
     return (f"Which word does not belong: {_listing(options)}?", answer,
             f"The word {answer} is not {_an(kind)}.")

@@ -9,11 +9,10 @@ import math
 from itertools import islice
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 import corpus
 import settings
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "python" / "coolfusion" / "embedded"
 WINDOWS = (40, 100)  # characters
@@ -38,7 +37,7 @@ def bits_per_byte(model, encode, bos_id, documents):
     """
     nats = length = 0.0
     for document in documents:
-        ids = torch.tensor([[bos_id] + encode(document.text)])
+        ids = torch.tensor([[bos_id, *encode(document.text)]])
         logits = model(ids).logits.float()
         nats += torch.nn.functional.cross_entropy(
             logits[0, :-1], ids[0, 1:], reduction="sum").item()
@@ -58,7 +57,7 @@ def greedy(model, encode, decode, bos_id, eos_id, prompt, limit):
     Returns:
         The new text (up to the end token or the limit).
     """
-    start = [bos_id] + encode(prompt)
+    start = [bos_id, *encode(prompt)]
     ids, new, past = torch.tensor([start]), [], None
     while len(new) < limit and len(start) + len(new) < settings.CONTEXT:
         out = model(ids, past_key_values=past, use_cache=True)
@@ -122,7 +121,7 @@ def novelty(continue_text, documents, seen):
     texts = [prompt + continue_text(prompt, 250) for prompt in prompts]
     return {"generated": new_windows(texts, seen),
             "yardstick": new_windows([d.text for d in documents], seen),
-            "samples": [f"[{p}]{t[len(p):]}" for p, t in zip(prompts, texts)][:3]}
+            "samples": [f"[{p}]{t[len(p):]}" for p, t in zip(prompts, texts, strict=False)][:3]}
 
 
 def measure(folder, name, documents, samples):

@@ -4,10 +4,8 @@ import json
 from itertools import islice
 from pathlib import Path
 
-from tokenizers import (Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
-                        processors, trainers)
-
 import corpus
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 # The split of cl100k and LLaMA 3: words with one leading mark, numbers of up to
 # three digits, runs of punctuation, line ends, other white space.
@@ -51,10 +49,10 @@ def sentencepiece_bpe(texts, size):
         pre_tokenizers.Punctuation("isolated"), pre_tokenizers.Digits(individual_digits=True)])
     tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
         vocab_size=size - len(BYTES), special_tokens=["<unk>", "<s>", "</s>"],
-        show_progress=False, initial_alphabet=ASCII + ["▁"]))
+        show_progress=False, initial_alphabet=[*ASCII, "▁"]))
     state = json.loads(tokenizer.to_str())
     vocab = state["model"]["vocab"]
-    first = ["<unk>", "<s>", "</s>"] + BYTES
+    first = ["<unk>", "<s>", "</s>", *BYTES]
     learnt = [piece for piece in sorted(vocab, key=vocab.get) if piece not in first]
     state["model"]["vocab"] = {piece: i for i, piece in enumerate(first + learnt)}
     state["pre_tokenizer"] = None
@@ -78,7 +76,7 @@ def unigram(texts, size):
     lines = [line for text in texts for line in text.split("\n")]  # no line end in any piece
     tokenizer.train_from_iterator(lines, trainers.UnigramTrainer(
         vocab_size=size - len(BYTES), special_tokens=["<unk>", "</s>"], unk_token="<unk>",
-        show_progress=False, initial_alphabet=ASCII + ["▁"]))
+        show_progress=False, initial_alphabet=[*ASCII, "▁"]))
     state = json.loads(tokenizer.to_str())
     head, learnt = state["model"]["vocab"][:2], state["model"]["vocab"][2:]
     # Far below every other score, so that the literal text "<0x41>" is never read as

@@ -17,15 +17,14 @@ import random
 import time
 from pathlib import Path
 
+import corpus
+import evaluate
 import numpy as np
+import settings
+import tokenizers_zoo
 import torch
 from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
-
-import corpus
-import evaluate
-import settings
-import tokenizers_zoo
 
 HERE = Path(__file__).resolve().parent
 BATCH = 4  # rows of CONTEXT tokens

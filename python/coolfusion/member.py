@@ -78,11 +78,12 @@ class Member:
         Text starts anew behind a control token, so of a prompt given as ids only what follows the last one counts.
         """
         encoder = StreamEncoder(self.tokenizer)
-        if not isinstance(prompt, str):
-            control = set(self.tokenizer.control_ids)
-            last = max((at for at, token_id in enumerate(prompt) if token_id in control), default=-1)
-            prompt = self.tokenizer.decode(list(prompt[last + 1 :]))
-        encoder.push(prompt)
+        if isinstance(prompt, str):
+            encoder.push(prompt)
+            return encoder
+        control = set(self.tokenizer.control_ids)
+        last = max((at for at, token_id in enumerate(prompt) if token_id in control), default=-1)
+        encoder.push(self.tokenizer.decode(list(prompt[last + 1 :])))
         return encoder
 
 

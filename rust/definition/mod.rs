@@ -121,7 +121,7 @@ fn check_kinds(definition: &Value, model: &Value) -> Result<()> {
     ];
     for (part, found, known) in lists {
         // Old files have a model without a type.
-        let wrong = found.into_iter().map(kind).find(|name| !known.contains(name) && !(part == "model" && name.is_empty()));
+        let wrong = found.into_iter().map(kind).find(|name| !known.contains(name) && (part != "model" || !name.is_empty()));
         if let Some(name) = wrong {
             return Err(Error::definition(part, format!("type {name:?} is unknown: expected one of {}", known.join(", "))));
         }
