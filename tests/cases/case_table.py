@@ -1,7 +1,7 @@
 """Where each of the 91 cases of tokenizer-cases.jsonl is answered.
 
-An answer is the file (from ``tests/``) that holds a test whose name begins with ``test_case_`` and names the case, or the
-reason why there is nothing to test here. ``test_tokenizer_cases.py`` checks that the table and the tests agree.
+An answer is the file (from ``tests/``) with a test whose name begins with ``test_case_`` and names the case, or the
+reason why there is nothing to test. ``test_tokenizer_cases.py`` checks that the table and the tests agree.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ DIFFERS: dict[str, str] = {
     "G06": "models run in the caller's process: there is no worker that could die or hang",
 }
 
-# Names of the cases -> names of the test data. "gpt2(phi-2 json)" is GPT-2's vocabulary with runs of spaces added; the
-# data hold GPT-2 itself, which has the same tokens where the text has no such run.
+# Names of the cases -> names of the test data.
 TOKENIZERS = {
     "glm4-regex(cl100k ranks)": "cl100k",
     "gpt2(phi-2 json)": "gpt2",
@@ -60,5 +59,11 @@ TOKENIZERS = {
     "xlnet": "xlnet_base_cased",
 }
 
+# The data hold GPT-2 itself; Phi-2's file, which the cases saw, has runs of spaces as tokens besides.
+OTHER_FILES = {"gpt2(phi-2 json)"}
+
+# The file that the cases saw has no dummy prefix, that of the data has one: their tokens are those behind other text.
+WITHOUT_PREFIX = {"chatglm3"}
+
 # Tokenizers of the cases that the data do not hold, with what stands in for them.
-ABSENT = {"sp_ja_unigram": "SentencePiece's own Japanese test model; C13 and B17 are answered with ai21_j2, t5 and xlnet"}
+ABSENT = {"sp_ja_unigram": "SentencePiece's Japanese test model; C13 and B17 are answered with ai21_j2, t5 and xlnet"}

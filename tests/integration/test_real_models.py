@@ -13,8 +13,9 @@ transformers = pytest.importorskip("transformers", reason="the loop on real mode
 
 import coolfusion as cf  # noqa: E402 - behind the skip
 from coolfusion.errors import EmptyPromptError, UnrepresentableTextError  # noqa: E402
-from coolfusion.fusion import Fusion, Member  # noqa: E402
-from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
+from coolfusion.fusion import Fusion  # noqa: E402
+
+from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
 
 pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("default")]
 
@@ -49,42 +50,6 @@ def folder(data: Path) -> Path:
 @pytest.fixture(scope="module")
 def trio(folder) -> Fusion:
     return Fusion.from_pretrained([folder / name for name in TRIO], device="cpu", dtype="float32")
-
-
-def twin(member: Member) -> Member:
-    """The same member with a runner of its own over the same weights."""
-    runner = member.model
-    return Member(
-        HuggingFaceModel(runner._model, name=runner.name, end_ids=runner.end_ids, tier=runner.tier),
-        member.tokenizer,
-        member.prefix_ids,
-    )
-
-
-def full_rows(member: Member, ids: list[int]):
-    """(T, V) float64 log-probabilities of one pass without any cache."""
-    with torch.inference_mode():
-        return member.model._model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
-
-
-def plain_greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
-    """Greedy decoding by full passes over the whole context, within the model's limit."""
-    ids = member.prompt_ids(prompt)
-    start = len(ids)
-    while len(ids) < start + n_tokens:
-        row = full_rows(member, ids)[-1].clone()
-        row[list(member.banned)] = -math.inf
-        best = int(row.argmax())
-        if best in member.model.end_ids:
-            break
-        ids.append(best)
-    return ids[start:]
-
-
-def behind(member: Member, prompt: str, ids: list[int]) -> str:
-    """The text of ids that stand behind a prompt: alone, their first space could be a text's beginning."""
-    decoder = cf.StreamDecoder(member.tokenizer, member.prompt_ids(prompt))
-    return "".join(decoder.push(token_id) for token_id in ids) + decoder.flush()
 
 
 @pytest.mark.parametrize("number", range(3), ids=TRIO)

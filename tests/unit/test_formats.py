@@ -129,7 +129,7 @@ def test_a_tiktoken_file_gives_the_ids_of_tiktoken(tmp_path: Path, pattern: str)
         (b"YQ== 0\nYg==\n", "line 2"),
         (b"YQ== 0\nYg== 1\n", "`pattern`"),
         (b"\x0a\xff\xff\x01abc", "a field of 32767 bytes"),
-        (b"\x80\x02}q\x00.", "byte "),
+        (b"\x80\x02}q\x00.", "expected the JSON object of a tokenizer.json"),
     ],
 )
 def test_a_broken_file_is_an_error_with_its_path(tmp_path: Path, content: bytes, words: str) -> None:
