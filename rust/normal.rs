@@ -132,7 +132,12 @@ fn is_stable(c: char) -> bool {
 }
 
 /// The first position of `text` whose NFC may still change when text is appended: its last stable character.
+///
+/// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
 pub(crate) fn nfc_horizon(text: &str) -> usize {
+    if text.ends_with(char::is_whitespace) {
+        return text.len();
+    }
     text.char_indices().rev().find(|&(_, c)| is_stable(c)).map_or(0, |(at, _)| at)
 }
 
@@ -146,6 +151,19 @@ mod tests {
         assert_eq!(normal.text, "a\u{e9} b");
         assert_eq!([0, 1, 3, 4].map(|at| normal.cut(at)), [None, Some(1), Some(4), Some(5)]);
         assert_eq!((normal.start(2), normal.end(2)), (1, 4), "inside the composed character");
+    }
+
+    #[test]
+    fn no_composition_begins_with_white_space() {
+        let marks = ('\u{300}'..='\u{36f}').chain(['\u{3099}', '\u{309a}', '\u{1161}', '\u{11a8}']);
+        let spaces: Vec<char> = ('\0'..=char::MAX).filter(|c| c.is_whitespace()).collect();
+        for mark in marks {
+            for &space in &spaces {
+                let composed: Vec<char> = [space, mark].into_iter().nfc().map(|(c, _)| c).collect();
+                assert_eq!(composed.len(), 2, "{space:?} {mark:?}");
+            }
+        }
+        assert_eq!((nfc_horizon("a "), nfc_horizon("ab"), nfc_horizon("e\u{301}")), (2, 1, 0));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(crate) struct PieceTrie {
     pieces: Vec<Box<[u8]>>,
     /// Range of the pieces that begin with each byte.
     heads: Vec<(u32, u32)>,
+    /// Range of the pieces that begin with each pair of bytes: the first two steps of nearly every walk.
+    pairs: Vec<(u32, u32)>,
 }
 
 /// The pieces that agree with the bytes walked so far.
@@ -31,7 +33,15 @@ impl PieceTrie {
                 (low as u32, high as u32)
             })
             .collect();
-        Self { pieces, heads }
+        let mut pairs = vec![(0, 0); 1 << 16];
+        for (index, piece) in pieces.iter().enumerate().filter(|(_, p)| p.len() > 1) {
+            let (low, high) = &mut pairs[pair(piece[0], piece[1])];
+            if *high == 0 {
+                *low = index as u32;
+            }
+            *high = index as u32 + 1;
+        }
+        Self { pieces, heads, pairs }
     }
 
     /// The walk after its first byte.
@@ -44,6 +54,10 @@ impl PieceTrie {
     pub(crate) fn step(&self, walk: Walk, byte: u8) -> Option<Walk> {
         let range = &self.pieces[walk.low..walk.high];
         let depth = walk.depth;
+        if depth == 1 {
+            let (low, high) = self.pairs[pair(range[0][0], byte)];
+            return (low < high).then_some(Walk { low: low as usize, high: high as usize, depth: 2 });
+        }
         // Pieces that end here sort before all longer ones.
         let low = range.partition_point(|p| p.len() <= depth || p[depth] < byte);
         let high = low + range[low..].partition_point(|p| p[depth] <= byte);
@@ -89,6 +103,10 @@ impl PieceTrie {
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
+}
+
+fn pair(first: u8, second: u8) -> usize {
+    usize::from(first) << 8 | usize::from(second)
 }
 
 #[cfg(test)]

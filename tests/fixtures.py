@@ -10,6 +10,7 @@ parsed ``tokenizer.json``) and the same definition in the `tokenizers` library, 
 from __future__ import annotations
 
 import atexit
+import base64
 import copy
 import json
 import os
@@ -27,7 +28,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 import coolfusion as cf
 from conftest import data_folder
-from reference import Oracle
+from reference import Oracle, byte_alphabet
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -448,6 +449,9 @@ def _folder() -> Path:
 class Family:
     """One tokenizer under test, with what it is compared with; everything is loaded when it is first asked for."""
 
+    # Whether settled cuts are proved; without a proof boundaries are only checked on the text that is there.
+    certified = True
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.made = name in SELF_MADE
@@ -513,6 +517,93 @@ class Family:
     def inside_ids(self, text: str) -> list[int]:
         """The ids that the library gives for a text behind other text, by the definition without its dummy prefix."""
         return _inside_oracle(self.path).encode(text, add_special_tokens=False).ids
+
+
+class Source(Family):
+    """A tokenizer that comes from another kind of file or object than a ``tokenizer.json``."""
+
+    def __init__(
+        self, name: str, make: Callable[[], tuple[cf.Tokenizer, Callable[[str], list[int]]]], lossless: bool, **flags: bool
+    ) -> None:
+        super().__init__(name)
+        self._make = make
+        self._lossless = lossless
+        self.certified = flags.get("certified", True)
+
+    @cached_property
+    def _pair(self) -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+        return self._make()
+
+    @property
+    def tok(self) -> cf.Tokenizer:
+        """The tokenizer under test."""
+        return self._pair[0]
+
+    @property
+    def lossless(self) -> bool:
+        """As said by hand."""
+        return self._lossless
+
+    def ids(self, text: str) -> list[int]:
+        """The ids that the tokenizer's own library gives."""
+        return self._pair[1](text)
+
+
+class EncodeAndDecode:
+    """An object of which nothing is known but ``encode`` and ``decode``."""
+
+    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+        self.encode = lambda text: inner.encode(text, add_special_tokens=False).ids
+        self.decode = lambda ids: inner.decode(ids, skip_special_tokens=False)
+        self.vocab_size = inner.get_vocab_size()
+
+
+def _wrapped(name: str) -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+    obj = EncodeAndDecode(family(name).oracle)
+    return cf.Tokenizer.wrap(obj, name=f"wrapped {name}"), obj.encode
+
+
+def _tiktoken() -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+    import tiktoken
+
+    alphabet = byte_alphabet()
+    vocab = family("made_llama3").definition["model"]["vocab"]
+    spelled = sorted((token_id, piece) for piece, token_id in vocab.items() if set(piece) <= set(alphabet))
+    # Pieces by rank; the three whole words that merges never reach would make another tokenizer.
+    pieces = [bytes(alphabet[c] for c in piece) for _, piece in spelled if piece not in ("Ġunreachable", "anglicky", "Ġzqxj")]
+    ranks = {data: rank for rank, data in enumerate(pieces)}
+    encoding = tiktoken.Encoding("made", pat_str=CL100K_RULE, mergeable_ranks=ranks, special_tokens={"<|end|>": 900})
+    path = _folder() / "made.tiktoken"
+    lines = (f"{base64.b64encode(data).decode()} {rank}" for data, rank in ranks.items())
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    return cf.Tokenizer.from_file(path, pattern=CL100K_RULE), encoding.encode_ordinary
+
+
+def _sentencepiece(model_type: str, **options: Any) -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+    import sentencepiece
+
+    path = _folder() / f"{model_type}{len(options)}.model"
+    with path.open("wb") as model:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(line for text in CORPUS * 3 for line in text.splitlines()),
+            model_writer=model,
+            model_type=model_type,
+            vocab_size=options.pop("vocab_size", 600),
+            minloglevel=2,
+            **options,
+        )
+    return cf.Tokenizer.from_file(path), sentencepiece.SentencePieceProcessor(model_file=str(path)).encode
+
+
+_EXACT = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False, "byte_fallback": True}
+
+SOURCES = [
+    Source("wrapped_gpt2", lambda: _wrapped("made_gpt2"), lossless=True, certified=False),
+    Source("wrapped_llama2", lambda: _wrapped("made_llama2"), lossless=True, certified=False),
+    Source("made_tiktoken", _tiktoken, lossless=True),
+    Source("made_sentencepiece_bpe", lambda: _sentencepiece("bpe", vocab_size=700, **_EXACT), lossless=True),
+    Source("made_sentencepiece_unigram", lambda: _sentencepiece("unigram"), lossless=False),
+]
 
 
 def sayable(text: str) -> str:
@@ -600,15 +691,18 @@ def _names() -> list[str]:
     return always + ([*REAL, *MODELS] if data_folder() else [])
 
 
-FAMILIES = [family(name) for name in _names()]
+DEFINED = [family(name) for name in _names()]
+FAMILIES = [*DEFINED, *SOURCES]
 
-# One parameter list for all tests, in the scope of the session: pytest then runs all tests of a family together.
+# The parameters have the scope of the session, so that pytest runs all tests of a family together.
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr, scope="session")
+# Those with a ``tokenizer.json`` that the test reads.
+every_defined_family = pytest.mark.parametrize("family", DEFINED, ids=repr, scope="session")
 
 
 def some_families(keep: Callable[[Family], bool]) -> pytest.MarkDecorator:
-    """As ``every_family``, for those that ``keep``; there must be some."""
-    kept = [family for family in FAMILIES if keep(family)]
+    """As ``every_defined_family``, for those that ``keep``; there must be some."""
+    kept = [family for family in DEFINED if keep(family)]
     assert kept, "no family to test"
     return pytest.mark.parametrize("family", kept, ids=repr, scope="session")
 

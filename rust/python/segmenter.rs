@@ -7,7 +7,8 @@ use crate::{Limits, Segment, Segmenter};
 use pyo3::prelude::*;
 
 /// A text segment and the tokens that said it.
-#[pyclass(name = "Segment", module = "coolfusion", frozen)]
+#[pyclass(name = "Segment", module = "coolfusion", frozen, eq)]
+#[derive(PartialEq)]
 pub(super) struct PySegment(Segment);
 
 #[pymethods]

@@ -40,7 +40,8 @@ impl PyStreamDecoder {
 }
 
 /// What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
-#[pyclass(name = "Edit", module = "coolfusion", frozen)]
+#[pyclass(name = "Edit", module = "coolfusion", frozen, eq)]
+#[derive(PartialEq)]
 pub(super) struct PyEdit(Edit);
 
 #[pymethods]

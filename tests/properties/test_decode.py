@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from fixtures import Family, every_family, examples, is_control, sayable, some_families
+from fixtures import FAMILIES, Family, every_defined_family, every_family, examples, is_control, sayable
 from reference import decode, drops_first_space, token_bytes
 from strategies import texts
 
@@ -19,7 +19,7 @@ def _table(family: Family) -> dict[int, bytes]:
     return token_bytes(family.definition, is_control)
 
 
-@every_family
+@every_defined_family
 def test_token_bytes_are_those_of_the_definition(family: Family) -> None:
     """Every id of the file stands for the bytes that its spelling says; ids between them stand for nothing at all."""
     table = _table(family)
@@ -30,7 +30,7 @@ def test_token_bytes_are_those_of_the_definition(family: Family) -> None:
     assert not dict(list(wrong.items())[:5])
 
 
-@every_family
+@every_defined_family
 @examples(0.5)
 @given(data=st.data())
 def test_any_ids_decode_to_the_bytes_of_the_definition(family: Family, data: st.DataObject) -> None:
@@ -56,7 +56,7 @@ def test_represents_says_whether_the_bytes_come_back(family: Family, text: str) 
         assert family.tok.decode(ids) == text
 
 
-@some_families(lambda family: family.lossless)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.lossless], ids=repr, scope="session")
 @examples()
 @given(text=texts())
 @example(text=" ")

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures import FAMILIES, Family, every_family, examples, is_control, some_families
+from fixtures import (
+    DEFINED,
+    SELF_MADE,
+    SOURCES,
+    Family,
+    every_defined_family,
+    every_family,
+    examples,
+    is_control,
+    some_families,
+)
 from reference import NaiveBPE
 from strategies import texts
 
@@ -47,7 +57,7 @@ def test_bytes_encode_as_their_text(family: Family, text: str) -> None:
     assert family.tok.encode(text.encode()) == family.tok.encode(text)
 
 
-@every_family
+@every_defined_family
 @examples(0.5)
 @given(text=texts(), data=st.data())
 def test_no_text_is_a_control_token(family: Family, text: str, data: st.DataObject) -> None:
@@ -60,7 +70,7 @@ def test_no_text_is_a_control_token(family: Family, text: str, data: st.DataObje
     assert set(family.tok.encode(text)) & set(family.tok.control_ids) <= {unknown}
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family.made], ids=repr, scope="session")
+@pytest.mark.parametrize("family", [family for family in DEFINED if family.made], ids=repr, scope="session")
 @examples()
 @given(text=texts())
 def test_continuing_text_has_no_dummy_prefix(family: Family, text: str) -> None:
@@ -70,6 +80,7 @@ def test_continuing_text_has_no_dummy_prefix(family: Family, text: str) -> None:
 
 def test_all_kinds_of_model_are_here() -> None:
     """Guard: the families cover every model and both spellings of white space."""
-    kinds = {(family.definition["model"].get("type"), family.is_bpe) for family in FAMILIES}
-    assert {kind for kind, _ in kinds} >= {"BPE", "Unigram", "WordPiece"}
-    assert len(FAMILIES) >= 20
+    kinds = {SELF_MADE[family.name]()["model"]["type"] for family in DEFINED if family.made}
+    assert kinds == {"BPE", "Unigram", "WordPiece"}
+    assert len(DEFINED) >= 20
+    assert {source.certified for source in SOURCES} == {True, False}

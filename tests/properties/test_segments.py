@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
@@ -113,7 +114,10 @@ def _shared(group: Sequence[Family]):
     """The cuts that all tokenizers of `group` have in a text, computed over the whole text."""
 
     def cuts(text: str) -> SharedCuts:
-        settled = [set(family.tok.settled_cuts(text)) for family in group]
+        settled = [
+            set(family.tok.settled_cuts(text) if family.certified else family.tok.word_boundaries(text))
+            for family in group
+        ]
         tokens = []
         for family in group:
             ends, decoder = set(), cf.StreamDecoder(family.tok)
@@ -145,7 +149,8 @@ def test_segments_are_those_of_the_ladder(
     prompt = family.tok.encode(sayable(data.draw(texts(3)))) if with_prompt else []
     ids = data.draw(generated(family))
     written = family.tok.decode(prompt + ids)
-    assume(written == sayable(written))
+    # Characters that Unicode has given out since have other properties in the twin's tables than in the core's.
+    assume(written == sayable(written) and all(unicodedata.category(c) != "Cn" for c in written))
     controls = set(family.tok.control_ids)
     naive = NaiveSegmenter(
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
@@ -195,7 +200,7 @@ def test_words_end_at_word_boundaries_of_everybody(family: Family, data: st.Data
         if segment.level == "word":
             assert known[done].isspace()
             for other in (family, *group):
-                if other.lossless and known == sayable(known):
+                if other.lossless and other.certified and known == sayable(known):
                     assert other.reference.unsettling_suffix(known, done, ("", "x", " ", "\n", "'s")) is None
 
 

@@ -64,7 +64,10 @@ def test_positions_are_those_of_what_was_passed(family: Family, text: str) -> No
 
 @every_family
 def test_there_is_something_to_settle(family: Family) -> None:
-    """Guard: plain text has settled cuts in every family, so the tests above see some."""
+    """Guard: plain text has settled cuts in every family that can prove one, so the tests above see some."""
+    if not family.certified:
+        assert family.tok.settled_cuts("It was late.") == []
+        return
     text = "It was late. The dog; (slept) \"on\" the mat! zq 42 zq"
     assert family.tok.settled_cuts(text)
     assert _cuts(family, "It was late the dog slept zq 42 zq")
@@ -72,4 +75,7 @@ def test_there_is_something_to_settle(family: Family) -> None:
 
 def test_encoding_can_start_again_in_nearly_every_family() -> None:
     """Guard: only Unigram models that read the whole text as one word have the left half of the definition alone."""
-    assert {family.name for family in FAMILIES if not family.restarts} <= {"made_unigram", "made_ai21", "ai21_j2"}
+    assert {family.name for family in FAMILIES if not family.restarts} <= {
+        *("made_unigram", "made_ai21", "ai21_j2"),
+        *("made_sentencepiece_unigram", "wrapped_gpt2", "wrapped_llama2"),
+    }

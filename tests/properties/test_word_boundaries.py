@@ -29,6 +29,12 @@ def test_boundaries_stand_before_white_space(family: Family, text: str, method: 
 @given(text=texts(), suffix=texts(), method=st.sampled_from(METHODS))
 def test_no_text_moves_a_word_boundary(family: Family, text: str, suffix: str, method: str) -> None:
     """T(P[:b]) is a prefix of T(P + s), and the rest is the encoding of what stands behind the boundary."""
+    if not family.certified:
+        whole = family.tok.encode(text)
+        for at in family.tok.word_boundaries(text, method):
+            head = family.tok.encode(text[:at])
+            assert whole[: len(head)] == head, "without a proof the prefix is checked on the text that is there"
+        return
     whole = family.tok.encode(text + suffix)
     placed = family.restarts or family.tok.represents(text)
     for at in family.tok.word_boundaries(text, method):
@@ -45,7 +51,7 @@ def test_no_text_moves_a_word_boundary(family: Family, text: str, suffix: str, m
 def test_boundaries_are_among_those_that_nothing_refutes(family: Family, text: str) -> None:
     """Every boundary survives encoding the text again with every nasty suffix."""
     found = family.tok.word_boundaries(text)
-    if found and (family.restarts or family.tok.represents(text)):
+    if found and family.certified and (family.restarts or family.tok.represents(text)):
         assert set(found) <= set(family.reference.word_boundaries(text, SUFFIXES))
 
 
@@ -75,7 +81,7 @@ def test_positions_are_those_of_what_was_passed(family: Family, text: str, metho
 def test_boundaries_stay_when_text_follows(family: Family, text: str, suffix: str) -> None:
     """A boundary of P is one of P + s, for families that lose nothing."""
     text, suffix = sayable(text), sayable(suffix)
-    if family.lossless:
+    if family.lossless and family.certified:
         assert set(family.tok.word_boundaries(text)) <= set(family.tok.word_boundaries(text + suffix))
 
 
