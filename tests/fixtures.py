@@ -74,6 +74,9 @@ DEEPSEEK_RULES = (
     r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 )
 
+# Merges are missing for these words, so only the look-up of whole words finds them.
+UNREACHABLE = ("Ġunreachable", "anglicky", "Ġzqxj")
+
 BYTE_PIECES = [f"<0x{byte:02X}>" for byte in range(256)]
 CONTROLS = ["<unk>", "<s>", "</s>"]
 
@@ -135,8 +138,7 @@ def llama3() -> dict[str, Any]:
     """The cl100k rule, digits in threes, and ``ignore_merges``: whole words that merges never reach are one token."""
     definition = _byte_level(CL100K_RULE)
     definition["model"]["ignore_merges"] = True
-    # Every letter-by-letter merge is missing for these, so only the whole-word look-up finds them.
-    for word in ("Ġunreachable", "anglicky", "Ġzqxj"):
+    for word in UNREACHABLE:
         definition["model"]["vocab"][word] = _next_id(definition)
     return _with_added(definition, "<|eot_id|>", special=True)
 
@@ -391,6 +393,100 @@ def nfkc_words() -> dict[str, Any]:
     return definition
 
 
+# Kinds that the test data do not hold --------------------------------------------------------------------------------
+
+
+def starcoder() -> dict[str, Any]:
+    """Single digits before ``ByteLevel`` with its own rule."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def bloom() -> dict[str, Any]:
+    """BLOOM's rule, which keeps sentence punctuation of many scripts apart."""
+    return _byte_level(r" ?[^(\s|[.,!?…。，、।۔،])]+")
+
+
+def tekken() -> dict[str, Any]:
+    """Mistral Nemo's rule: single digits, case parts, no contractions."""
+    return _byte_level(
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*"
+        r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+def look_behind() -> dict[str, Any]:
+    """A rule with look-behind, which no known tokenizer has: the library runs it, and no cut is proved."""
+    return _byte_level(r"(?<=[a-z])'\p{L}+|'(?=\p{L})| ?\p{L}+| ?\p{N}{1,2}|\s+(?!\S)|\s+|[^\s\p{L}\p{N}']+|'")
+
+
+def clip() -> dict[str, Any]:
+    """Lower case, an end-of-word mark in the pieces, words without their spaces: lossy."""
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<|unk|>", end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.BPEDecoder("</w>")
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=["<|unk|>"], end_of_word_suffix="</w>", show_progress=False
+    )
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def quick_tour() -> dict[str, Any]:
+    """BPE on words without their spaces and without a decoder, as in the library's first example: lossy."""
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=["[UNK]", "[CLS]", "[SEP]"], show_progress=False)
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def bert_uncased() -> dict[str, Any]:
+    """WordPiece in lower case without accents."""
+    definition = bert()
+    definition["normalizer"]["lowercase"] = True
+    return definition
+
+
+def old_llama() -> dict[str, Any]:
+    """``Metaspace`` as pre-tokenizer, before every word, with a dummy prefix before every text."""
+    definition = _metaspace()
+    definition["normalizer"] = None
+    definition["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    return definition
+
+
+def xlm_roberta() -> dict[str, Any]:
+    """Unigram behind NFKC and a split at white space, with the mark before every word."""
+    definition = t5()
+    definition["normalizer"] = {"type": "NFKC"}
+    return definition
+
+
+def word_level() -> dict[str, Any]:
+    """Whole words or unknown."""
+    tokenizer = tokenizers.Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.WordLevelTrainer(special_tokens=["[UNK]"], show_progress=False)
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def command_r() -> dict[str, Any]:
+    """NFC, single digits, and added tokens of every kind: text, normalized text, stripping, whole words."""
+    definition = starcoder()
+    definition["normalizer"] = {"type": "NFC"}
+    _with_added(definition, "<|START|>", special=True)
+    _with_added(definition, "<lstrip>", lstrip=True)
+    _with_added(definition, "<word>", single_word=True)
+    return _with_added(definition, "<plain>", "<plain>>", "naïve", "e\u0301")
+
+
 # What a test sees ----------------------------------------------------------------------------------------------------
 
 SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
@@ -416,12 +512,24 @@ SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
         ai21,
         bert,
         nfkc_words,
+        starcoder,
+        bloom,
+        tekken,
+        look_behind,
+        clip,
+        quick_tour,
+        bert_uncased,
+        old_llama,
+        xlm_roberta,
+        word_level,
+        command_r,
     )
 }
 
 # Every text comes back byte for byte from the tokens of these, but for what :func:`sayable` takes out.
 LOSSLESS = {
     *(f"made_{name}" for name in ("gpt2", "llama3", "o200k", "deepseek", "bytes_without_rule")),
+    *(f"made_{name}" for name in ("starcoder", "bloom", "tekken", "look_behind")),
     *(f"made_{name}" for name in ("llama2", "phi3", "gemma", "multi_word", "unigram", "ai21")),
     *("cl100k", "deepseek_v3", "glm4", "gpt2", "llama3", "o200k", "chatglm3", "gemma2", "llama2", "phi3_mini"),
     *("stories260K", "babyllama361-yarn3", "aidreams260K", "rwkv4-660k", "embedded_ash", "embedded_birch"),
@@ -449,9 +557,6 @@ def _folder() -> Path:
 class Family:
     """One tokenizer under test, with what it is compared with; everything is loaded when it is first asked for."""
 
-    # Whether settled cuts are proved; without a proof boundaries are only checked on the text that is there.
-    certified = True
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.made = name in SELF_MADE
@@ -468,11 +573,8 @@ class Family:
             return path
         if self.name.startswith("embedded_"):
             return next(path for path in EMBEDDED if path.parent.name == self.name.removeprefix("embedded_"))
-        data = data_folder()
-        if data is None:
-            pytest.skip(f"COOLFUSION_DATA is not set: {self.name} is a real tokenizer")
         folder = "models" if self.name in MODELS else "tokenizers"
-        return data / folder / self.name / "tokenizer.json"
+        return _data() / folder / self.name / "tokenizer.json"
 
     @cached_property
     def tok(self) -> cf.Tokenizer:
@@ -499,6 +601,11 @@ class Family:
         """Whether encoding may start again at a settled cut; where not, `describe` says so."""
         return not self.tok.describe()["window"]["whole_text"]
 
+    @cached_property
+    def certified(self) -> bool:
+        """Whether settled cuts are proved; else boundaries are only checked on the text that is there."""
+        return not self.tok.describe()["window"]["certificate"].startswith("none")
+
     @property
     def reference(self) -> Oracle:
         """T, T' and bytes for the twins; T' only where encoding may start again."""
@@ -519,19 +626,20 @@ class Family:
         return _inside_oracle(self.path).encode(text, add_special_tokens=False).ids
 
 
+# A tokenizer, and what its own library encodes a text to.
+Pair = tuple[cf.Tokenizer, Callable[[str], list[int]]]
+
+
 class Source(Family):
     """A tokenizer that comes from another kind of file or object than a ``tokenizer.json``."""
 
-    def __init__(
-        self, name: str, make: Callable[[], tuple[cf.Tokenizer, Callable[[str], list[int]]]], lossless: bool, **flags: bool
-    ) -> None:
+    def __init__(self, name: str, make: Callable[[], Pair], *, lossless: bool) -> None:
         super().__init__(name)
         self._make = make
         self._lossless = lossless
-        self.certified = flags.get("certified", True)
 
     @cached_property
-    def _pair(self) -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+    def _pair(self) -> Pair:
         return self._make()
 
     @property
@@ -558,19 +666,19 @@ class EncodeAndDecode:
         self.vocab_size = inner.get_vocab_size()
 
 
-def _wrapped(name: str) -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+def _wrapped(name: str) -> Pair:
     obj = EncodeAndDecode(family(name).oracle)
     return cf.Tokenizer.wrap(obj, name=f"wrapped {name}"), obj.encode
 
 
-def _tiktoken() -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+def _tiktoken() -> Pair:
     import tiktoken
 
     alphabet = byte_alphabet()
     vocab = family("made_llama3").definition["model"]["vocab"]
     spelled = sorted((token_id, piece) for piece, token_id in vocab.items() if set(piece) <= set(alphabet))
-    # Pieces by rank; the three whole words that merges never reach would make another tokenizer.
-    pieces = [bytes(alphabet[c] for c in piece) for _, piece in spelled if piece not in ("Ġunreachable", "anglicky", "Ġzqxj")]
+    # Pieces by rank; the whole words that no merge reaches would make another tokenizer.
+    pieces = [bytes(alphabet[c] for c in piece) for _, piece in spelled if piece not in UNREACHABLE]
     ranks = {data: rank for rank, data in enumerate(pieces)}
     encoding = tiktoken.Encoding("made", pat_str=CL100K_RULE, mergeable_ranks=ranks, special_tokens={"<|end|>": 900})
     path = _folder() / "made.tiktoken"
@@ -579,7 +687,7 @@ def _tiktoken() -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
     return cf.Tokenizer.from_file(path, pattern=CL100K_RULE), encoding.encode_ordinary
 
 
-def _sentencepiece(model_type: str, **options: Any) -> tuple[cf.Tokenizer, Callable[[str], list[int]]]:
+def _sentencepiece(model_type: str, **options: Any) -> Pair:
     import sentencepiece
 
     path = _folder() / f"{model_type}{len(options)}.model"
@@ -588,21 +696,50 @@ def _sentencepiece(model_type: str, **options: Any) -> tuple[cf.Tokenizer, Calla
             sentence_iterator=iter(line for text in CORPUS * 3 for line in text.splitlines()),
             model_writer=model,
             model_type=model_type,
-            vocab_size=options.pop("vocab_size", 600),
             minloglevel=2,
             **options,
         )
     return cf.Tokenizer.from_file(path), sentencepiece.SentencePieceProcessor(model_file=str(path)).encode
 
 
+def _real_sentencepiece(folder: str, file: str) -> Pair:
+    import sentencepiece
+
+    path = _data() / "tokenizers" / folder / file
+    return cf.Tokenizer.from_file(path), sentencepiece.SentencePieceProcessor(model_file=str(path)).encode
+
+
+def _real_tiktoken() -> Pair:
+    import tiktoken
+
+    path = _data() / "tokenizers" / "cl100k" / "cl100k_base.tiktoken"
+    lines = (line.split() for line in path.read_text(encoding="ascii").splitlines() if line)
+    ranks = {base64.b64decode(data): int(rank) for data, rank in lines}
+    encoding = tiktoken.Encoding("cl100k", pat_str=CL100K_RULE, mergeable_ranks=ranks, special_tokens={})
+    return cf.Tokenizer.from_file(path), encoding.encode_ordinary
+
+
+def _data() -> Path:
+    data = data_folder()
+    if data is None:
+        pytest.skip("COOLFUSION_DATA is not set: this is a real tokenizer")
+    return data
+
+
 _EXACT = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False, "byte_fallback": True}
 
 SOURCES = [
-    Source("wrapped_gpt2", lambda: _wrapped("made_gpt2"), lossless=True, certified=False),
-    Source("wrapped_llama2", lambda: _wrapped("made_llama2"), lossless=True, certified=False),
+    Source("wrapped_gpt2", lambda: _wrapped("made_gpt2"), lossless=True),
+    Source("wrapped_llama2", lambda: _wrapped("made_llama2"), lossless=True),
     Source("made_tiktoken", _tiktoken, lossless=True),
     Source("made_sentencepiece_bpe", lambda: _sentencepiece("bpe", vocab_size=700, **_EXACT), lossless=True),
-    Source("made_sentencepiece_unigram", lambda: _sentencepiece("unigram"), lossless=False),
+    Source("made_sentencepiece_unigram", lambda: _sentencepiece("unigram", vocab_size=320), lossless=False),
+]
+REAL_SOURCES = [
+    Source("llama2.model", lambda: _real_sentencepiece("llama2", "tokenizer.model"), lossless=True),
+    Source("mistral_v3.model", lambda: _real_sentencepiece("mistral_v3", "tokenizer.model"), lossless=True),
+    Source("xlnet.model", lambda: _real_sentencepiece("xlnet_base_cased", "spiece.model"), lossless=False),
+    Source("cl100k_base.tiktoken", _real_tiktoken, lossless=True),
 ]
 
 
@@ -692,7 +829,7 @@ def _names() -> list[str]:
 
 
 DEFINED = [family(name) for name in _names()]
-FAMILIES = [*DEFINED, *SOURCES]
+FAMILIES = [*DEFINED, *SOURCES, *(REAL_SOURCES if data_folder() else [])]
 
 # The parameters have the scope of the session, so that pytest runs all tests of a family together.
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr, scope="session")

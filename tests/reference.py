@@ -65,10 +65,12 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
             table[token_id] = piece[2:].encode() if piece.startswith("##") else b" " + piece.encode()
         elif "ByteFallback" in kinds and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
             table[token_id] = bytes([int(piece[3:5], 16)])
+        elif kinds == ["BPEDecoder"]:
+            table[token_id] = piece.replace(definition["decoder"]["suffix"], " ").encode()
         else:
-            table[token_id] = piece.replace("\u2581", " ").encode()
+            table[token_id] = (piece.replace("\u2581", " ") if kinds else piece).encode()
     for token in definition["added_tokens"]:
-        spaced = kinds != ["ByteLevel"] and not wordpiece
+        spaced = "Replace" in kinds or "Metaspace" in kinds
         content = token["content"].replace("\u2581", " ") if spaced else token["content"]
         table[token["id"]] = b"" if is_control(token) else content.encode()
     model = definition["model"]
@@ -166,6 +168,7 @@ class NaiveBPE:
         self.ignore_merges = bool(model.get("ignore_merges"))
         self.byte_fallback = bool(model.get("byte_fallback"))
         self.unknown = model.get("unk_token")
+        self.suffix = model.get("end_of_word_suffix") or ""
         self.fuse_unknown = bool(model.get("fuse_unk"))
         self.normalizer, self.pre_tokenizer = oracle.normalizer, oracle.pre_tokenizer
         self.byte_level = "ByteLevel" in str(definition["pre_tokenizer"])
@@ -210,7 +213,7 @@ class NaiveBPE:
         if self.ignore_merges and word in self.vocab:
             return [self.vocab[word]]
         symbols: list[str] = []
-        for character in word:
+        for character in [*word[:-1], word[-1:] + self.suffix]:
             data = [f"<0x{byte:02X}>" for byte in character.encode()]
             if character in self.vocab:
                 symbols.append(character)

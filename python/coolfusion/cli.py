@@ -25,10 +25,11 @@ from coolfusion.records import Candidate, Output, Score, Step, to_jsonable
 from coolfusion.scoring import perplexity
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+# A text for each trade: ash tells stories, birch has learnt sums, cedar puzzles.
 DEMO_PROMPTS = (
     "Once upon a time",
-    "Question: Tom has 3 apples. He buys 4 more. How many apples does Tom have? Answer:",
-    "Puzzle: How do you spell fox? Answer:",
+    "Question: Tom has 23 apples. He gives away 9. How many apples are left? Answer:",
+    "Puzzle: What is tiger spelled backwards? Answer:",
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -106,6 +107,9 @@ def demo(max_new_tokens: Annotated[int, typer.Option(help="Budget of each model,
         about = member.model.describe()
         names.append(f"{member.name} ({about['kind']}, {member.tokenizer.vocab_size} tokens)  ", _colour(number))
     console.print(names)
+    order = " ".join(member.name for member in fusion.members)
+    legend = f"each line: the segment, who proposed it, its perplexity under {order} | what it won over"
+    console.print(legend, style="dim")
     for prompt in DEMO_PROMPTS:
         begun = perf_counter()
         console.print(Text(f"\n{prompt}", "bold"))
@@ -161,16 +165,16 @@ def _summary(output: Output, seconds: float) -> str:
 
 
 def _explain(step: Step, fusion: Fusion) -> Text:
-    """One line: the winner, then every candidate with its proposers and its perplexity under each member."""
+    """The winner with its proposers and its perplexity under each member; then, best first, what it won over."""
     line = Text("  ")
-    winner = step.candidates[step.winner]
-    line.append(f"{_shown(winner):<16}", f"bold {_colour(*winner.members)}")
-    order = sorted(range(len(step.candidates)), key=lambda i: step.values[i])
+    order = sorted(range(len(step.candidates)), key=lambda i: (i != step.winner, step.values[i]))
     for i in order:
         candidate, scores = step.candidates[i], step.scores[i]
-        by = "+".join(fusion.members[j].name for j in candidate.members)
-        line.append(f" {_shown(candidate)}", _colour(*candidate.members))
-        line.append(f" by {by} [{' '.join(_priced(score) for score in scores)}]", "dim")
+        everybody = len(candidate.members) == len(fusion.members)
+        by = "all agree" if everybody else "+".join(fusion.members[j].name for j in candidate.members)
+        shown = f"{_shown(candidate):<14} " if i == step.winner else f"  | {_shown(candidate)} "
+        line.append(shown, f"{'bold ' if i == step.winner else ''}{_colour(*candidate.members)}")
+        line.append(f"{by} {' '.join(_priced(score) for score in scores)}", "dim")
     return line
 
 
@@ -180,7 +184,7 @@ def _shown(candidate: Candidate) -> str:
 
 def _priced(score: Score) -> str:
     value = perplexity(score)
-    return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
+    return f"{value:.1f}" if value < 1000 else f"{value:.0e}"
 
 
 def _colour(*members: int) -> str:

@@ -65,17 +65,18 @@ def test_positions_are_those_of_what_was_passed(family: Family, text: str) -> No
 @every_family
 def test_there_is_something_to_settle(family: Family) -> None:
     """Guard: plain text has settled cuts in every family that can prove one, so the tests above see some."""
-    if not family.certified:
-        assert family.tok.settled_cuts("It was late.") == []
-        return
-    text = "It was late. The dog; (slept) \"on\" the mat! zq 42 zq"
-    assert family.tok.settled_cuts(text)
-    assert _cuts(family, "It was late the dog slept zq 42 zq")
+    text = "It was late and the dog slept zq 42 zq"
+    if family.certified and family.name != "made_clip":  # no piece of CLIP's kind holds a space, and many end in one
+        assert family.tok.settled_cuts(text)
+        assert _cuts(family, text) or not family.restarts
+    else:
+        assert family.tok.settled_cuts(text) == []
 
 
-def test_encoding_can_start_again_in_nearly_every_family() -> None:
-    """Guard: only Unigram models that read the whole text as one word have the left half of the definition alone."""
-    assert {family.name for family in FAMILIES if not family.restarts} <= {
-        *("made_unigram", "made_ai21", "ai21_j2"),
-        *("made_sentencepiece_unigram", "wrapped_gpt2", "wrapped_llama2"),
-    }
+def test_nearly_every_family_has_proofs() -> None:
+    """Guard: without proof are objects with encode and decode only, and patterns that nobody can follow; only the left
+    half of the definition holds for them and for Unigram models that read the whole text as one word."""
+    without = {"wrapped_gpt2", "wrapped_llama2", "made_look_behind"}
+    assert {family.name for family in FAMILIES if not family.certified} == without
+    one_word = {"made_unigram", "made_ai21", "ai21_j2", "made_sentencepiece_unigram"}
+    assert {family.name for family in FAMILIES if not family.restarts} <= without | one_word
