@@ -234,7 +234,7 @@ impl Tokenizer {
     pub fn method(&self) -> (&'static str, String) {
         let lost = self.probe.lost.join(", ");
         match self.certificate() {
-            Certificate::None => ("decode", "a wrapped object shows neither its pieces nor its pre-token rule: cuts are checked by encoding the prefix again".into()),
+            Certificate::None => ("decode", "nothing tells how far the rule looks (a wrapped object, or a pattern that coolfusion does not read): cuts are checked by encoding the prefix again".into()),
             _ if !self.engine.exact_spans() => {
                 ("offsets", format!("the normalizer changes text (lost: {lost}), so tokens are placed by the library's offsets into the original"))
             }

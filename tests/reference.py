@@ -323,13 +323,37 @@ def is_spaceless(text: str, cut: int) -> bool:
     return bool(_SPACELESS.search(text[max(0, cut - 1) : cut + 1]))
 
 
+_CONSONANT, _LINKER = regex.compile(r"\p{InCB=Consonant}"), regex.compile(r"\p{InCB=Linker}")
+_EXTEND, _PREPEND = regex.compile(r"[\p{InCB=Extend}\p{InCB=Linker}]"), regex.compile(r"\p{GCB=Prepend}")
+
+
+def _joins_consonants(text: str, at: int) -> bool:
+    """Rule GB9c of UAX 29: a linker between two consonants, with extenders around it, holds them together."""
+    start = at
+    while start > 0 and _EXTEND.match(text[start - 1]):
+        start -= 1
+    return bool(start > 0 and _CONSONANT.match(text[start - 1]) and _LINKER.search(text[start:at]))
+
+
+def cluster_starts(text: str) -> set[int]:
+    """Where grapheme clusters begin (UAX 29)."""
+    starts = set()
+    at = 0
+    for cluster in regex.findall(r"\X", text):
+        starts.add(at)
+        for inside in range(at + 1, at + len(cluster)):
+            # The regex package joins a consonant to a linker also where no consonant stands before that.
+            joined = _PREPEND.match(text[inside - 1]) or _joins_consonants(text, inside)
+            if _CONSONANT.match(text[inside]) and not joined:
+                starts.add(inside)
+        at += len(cluster)
+    return starts
+
+
 def splits_cleanly(text: str, cut: int) -> bool:
     """Whether ``cut`` divides neither a number nor a grapheme cluster of ``text``."""
     numeric = all(unicodedata.category(c) in ("Nd", "Nl", "No") for c in (text[cut - 1], text[cut]))
-    clusters = {0}
-    for cluster in regex.findall(r"\X", text):
-        clusters.add(max(clusters) + len(cluster))
-    return not numeric and cut in clusters
+    return not numeric and cut in cluster_starts(text)
 
 
 @dataclass

@@ -116,9 +116,11 @@ impl Reader<'_> {
             _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
         }
         plan.metaspace = true;
-        // `split` only makes the words shorter: merges never cross a space where no piece does.
-        if flag(stage, "split") != Some(false) && self.piece_trie().any(holds_inner_space) {
-            return refuse("Metaspace that splits words which pieces could join");
+        // Where no piece holds a space behind its first byte, splitting at spaces changes nothing but the speed.
+        let split = flag(stage, "split") != Some(false);
+        if split && self.piece_trie().any(|piece| piece.iter().skip(1).any(|&byte| byte == b' ')) {
+            let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
+            plan.stages.push(Stage { finder: space, behaviour: Behaviour::MergedWithNext, invert: false, on_bytes: false });
         }
         Ok(())
     }

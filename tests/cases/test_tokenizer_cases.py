@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import regex
 from case_table import ABSENT, ANSWERED, DIFFERS, HERE, OTHER_FILES, TOKENIZERS, WITHOUT_PREFIX
 
 import coolfusion as cf
 from fixtures import Family, family
-from reference import byte_alphabet
+from reference import byte_alphabet, cluster_starts
 
 TESTS = Path(__file__).parents[1]
 
@@ -564,11 +563,7 @@ def test_case_e04_clusters_stay_whole(cases: dict[str, dict[str, Any]]) -> None:
     text = cases["E04"]["input"]
     group = ["llama3", "phi3", "gpt2", "gemma2", "qwen2_5"]
     for whole in (text, "我们" + text.replace(" ", "你好") * 3, text.replace(" ", "") * 4):
-        clusters = set()
-        reached = 0
-        for cluster in regex.findall(r"\X", whole):
-            reached += len(cluster)
-            clusters.add(reached)
+        clusters = cluster_starts(whole) | {len(whole)}
         for writer in group:
             found = segments(writer, tok(writer).encode(whole), group)
             assert "".join(segment.text for segment in found) == whole

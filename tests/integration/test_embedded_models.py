@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
+from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
+
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.fusion import Fusion  # noqa: E402
-
-from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -11,11 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-import coolfusion as cf  # noqa: E402 - behind the skip
+from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
+
 from coolfusion.errors import EmptyPromptError, UnrepresentableTextError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
-
-from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
 
 pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("default")]
 

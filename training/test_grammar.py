@@ -1,4 +1,4 @@
-"""Checks of the text generator: `python -m pytest training/test_corpus.py`."""
+"""Checks of the text generator: `python -m pytest training/test_grammar.py`."""
 
 import re
 import sys
