@@ -7,7 +7,7 @@ use crate::boundary::stands_before_space;
 use crate::engine::{Certificate, Engine};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
-use crate::normal::Normal;
+use crate::normal::{Normal, METASPACE};
 use crate::pieces::uncrossed;
 use crate::token::{Place, Token, TokenId};
 use crate::trie::PieceTrie;
@@ -204,7 +204,10 @@ impl Engine for Library {
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
         let bytes = text.as_bytes();
-        let before_space = |&at: &usize| matches!(bytes[at], b' ' | b'\n') && stands_before_space(text, at);
+        // Behind a U+2581 a space is one of several for the library.
+        let before_space = |&at: &usize| {
+            matches!(bytes[at], b' ' | b'\n') && stands_before_space(text, at) && !text[..at].ends_with(METASPACE)
+        };
         let mut cuts = Vec::new();
         if self.opaque {
             return Ok(cuts);

@@ -213,7 +213,7 @@ class NaiveBPE:
         if self.ignore_merges and word in self.vocab:
             return [self.vocab[word]]
         symbols: list[str] = []
-        for character in [*word[:-1], word[-1:] + self.suffix]:
+        for character in [*word[:-1], *(last + self.suffix for last in word[-1:])]:
             data = [f"<0x{byte:02X}>" for byte in character.encode()]
             if character in self.vocab:
                 symbols.append(character)

@@ -245,7 +245,7 @@ def _seconds(tok: cf.Tokenizer, count: int) -> float:
     ids = tok.encode("It was late and the dog slept. The cat sat on the mat. " * (count // 8))[:count]
     assert len(ids) == count
     best = float("inf")
-    for _ in range(2):
+    for _ in range(4):
         segmenter = cf.Segmenter(tok)
         for token_id in ids[:-200]:
             segmenter.push(token_id)
