@@ -33,6 +33,10 @@ pub(crate) struct Library {
     unigram: bool,
     /// Every space begins a pre-token.
     splits_at_spaces: bool,
+    /// There are added tokens that are text.
+    has_added_text: bool,
+    /// The library's offsets do not count characters that this normalizer drops at the very start.
+    lags: bool,
     /// Nothing is known of how far a stage looks.
     opaque: bool,
     vocabulary: Vocabulary,
@@ -107,6 +111,7 @@ pub(crate) struct Facts {
     pub(crate) may_be_unknown: bool,
     pub(crate) unigram: bool,
     pub(crate) splits_at_spaces: bool,
+    pub(crate) has_added_text: bool,
     pub(crate) opaque: bool,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) drops_first_space: bool,
@@ -124,8 +129,11 @@ impl Library {
             Ok(tokenizer)
         };
         let inside = inside_definition(definition).map(|d| load(&d)).transpose()?;
+        let start = load(definition)?;
+        let probe = start.encode("\u{1}ab", false).map_err(failed("encode"))?;
         Ok(Self {
-            start: load(definition)?,
+            lags: facts.normalizes && probe.get_offsets().last().is_some_and(|&(_, end)| end == 2),
+            start,
             inside,
             charsmap: facts.charsmap,
             pieces: facts.pieces,
@@ -134,6 +142,7 @@ impl Library {
             may_be_unknown: facts.may_be_unknown,
             unigram: facts.unigram,
             splits_at_spaces: facts.splits_at_spaces,
+            has_added_text: facts.has_added_text,
             opaque: facts.opaque,
             vocabulary: facts.vocabulary,
             drops_first_space: facts.drops_first_space,
@@ -146,6 +155,24 @@ impl Library {
             (Place::Inside, Some(inside)) => inside,
             _ => &self.start,
         }
+    }
+
+    /// How many bytes the library's offsets lag behind: it does not count characters that a `Precompiled` normalizer drops
+    /// at the very start (tokenizers 0.23; in other places it does).
+    fn dropped_at_start(&self, text: &str) -> Result<usize> {
+        let Some(normalizer) = self.at(Place::Inside).get_normalizer() else { return Ok(0) };
+        for (at, c) in text.char_indices() {
+            // White space may be dropped too, but that the library counts; letters never are.
+            if c.is_alphanumeric() || c.is_whitespace() {
+                return Ok(at);
+            }
+            let mut normal = NormalizedString::from(c.to_string());
+            normalizer.normalize(&mut normal).map_err(failed("normalize"))?;
+            if !normal.is_empty() {
+                return Ok(at);
+            }
+        }
+        Ok(0)
     }
 
     /// The tokens placed by their bytes, where these are the text's (with plain spaces for U+2581).
@@ -173,8 +200,35 @@ impl Library {
     }
 }
 
-impl Engine for Library {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+impl Library {
+    /// Where words begin in a text that the normalizer changes: before a space behind a letter or digit.
+    ///
+    /// Normalizers drop control characters and accents, but no letter or digit: that one stays before the cut.
+    fn word_cuts(&self, text: &str) -> Vec<usize> {
+        let is_cut = |&at: &usize| {
+            text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric)
+        };
+        if self.spaces_begin_pieces { (1..text.len()).filter(is_cut).collect() } else { Vec::new() }
+    }
+
+    /// The tokens of `whole` with the spans that they have when each word is encoded by itself, if that gives the same
+    /// ids: the library's offsets go astray behind characters that the normalizer drops.
+    fn by_words(&self, text: &str, place: Place, whole: &[Token]) -> Result<Option<Vec<Token>>> {
+        let mut tokens = Vec::with_capacity(whole.len());
+        let mut start = 0;
+        for end in self.word_cuts(text).into_iter().chain([text.len()]) {
+            let place = if start == 0 { place } else { Place::Inside };
+            let word = self.encode_whole(&text[start..end], place)?;
+            tokens.extend(word.into_iter().map(|t| Token { start: t.start + start, end: t.end + start, ..t }));
+            start = end;
+        }
+        let same = tokens.len() == whole.len() && tokens.iter().zip(whole).all(|(a, b)| a.id == b.id);
+        tokens.iter_mut().zip(whole).for_each(|(token, other)| token.word = other.word);
+        Ok(same.then_some(tokens))
+    }
+
+    /// The tokens of `text` with the library's own offsets, mended where the bytes say more.
+    fn encode_whole(&self, text: &str, place: Place) -> Result<Vec<Token>> {
         let normal = match &self.charsmap {
             Some(charsmap) => Normal::charsmap(text, charsmap),
             None => Normal::unchanged(text),
@@ -190,16 +244,27 @@ impl Engine for Library {
                 return Ok(tokens);
             }
         }
+        let dropped = if self.lags { self.dropped_at_start(&normal.text)? } else { 0 };
         let mut reached = 0;
         Ok(spans
             .map(|((&id, &(start, end)), word)| {
                 // Byte-fallback tokens of one character all report the whole character: keep the order of the text.
-                let start = normal.start(start).max(reached).min(text.len());
-                let end = normal.end(end).max(start).min(text.len());
+                let start = normal.start(start + dropped).max(reached).min(text.len());
+                let end = normal.end(end + dropped).max(start).min(text.len());
                 reached = reached.max(start);
                 Token { id: TokenId(id), start, end, word: word.unwrap_or(0) }
             })
             .collect())
+    }
+}
+
+impl Engine for Library {
+    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        let whole = self.encode_whole(text, place)?;
+        if !self.normalizes || self.leaves_alone(text)? {
+            return Ok(whole);
+        }
+        Ok(self.by_words(text, place, &whole)?.unwrap_or(whole))
     }
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
@@ -230,14 +295,16 @@ impl Engine for Library {
             if self.normalizes {
                 cuts.retain(before_space);
             }
-        } else if self.spaces_begin_pieces {
-            cuts = (1..text.len()).filter(before_space).filter(|&at| bytes[at] == b' ').collect();
+        } else if self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some() {
+            cuts = self.word_cuts(text);
         }
         Ok(cuts)
     }
 
     fn restarts(&self) -> bool {
-        !self.opaque && (!self.unigram || self.splits_at_spaces)
+        // Without its dummy prefix the library also leaves it out behind added tokens.
+        let prefixed = self.inside.is_some() && self.has_added_text;
+        !self.opaque && !prefixed && (!self.unigram || self.splits_at_spaces)
     }
 
     fn certificate(&self) -> Certificate {

@@ -109,6 +109,18 @@ impl<'a> Normal<'a> {
         (before, original)
     }
 
+    /// The last position of the normal form that is not behind the position `at` of the stretch.
+    pub(crate) fn position(&self, at: usize) -> usize {
+        if self.ends.is_empty() {
+            return at + self.shift;
+        }
+        let (normal, original) = self.ends[self.ends.partition_point(|&(_, original)| original <= at).saturating_sub(1)];
+        // Inside a part that keeps its length positions run on, inside another they stay at its start.
+        let next = self.ends.get(self.ends.partition_point(|&(_, original)| original <= at));
+        let kept = next.is_some_and(|&(n, o)| n - normal == o - original);
+        self.shift + if kept { normal + at - original } else { normal }
+    }
+
     /// Where something that begins at `at` begins in the stretch.
     pub(crate) fn start(&self, at: usize) -> usize {
         self.around(at).0

@@ -37,7 +37,7 @@ pub(crate) struct Pipeline {
     /// Spaces are U+2581 in the vocabulary.
     pub(crate) metaspace: bool,
     pub(crate) dummy: DummyPrefix,
-    /// The dummy prefix stands before every stretch behind an added token too (`Prepend` normalizers).
+    /// The dummy prefix stands before every stretch behind an added token too, not only at the start.
     pub(crate) dummy_everywhere: bool,
     pub(crate) splitter: Splitter,
     pub(crate) bpe: Bpe,
@@ -133,15 +133,17 @@ impl Pipeline {
         }
     }
 
-    fn settled_in_stretch(&self, normal: &Normal<'_>, open: bool) -> Vec<usize> {
+    /// The settled cuts of a stretch in its normal form; `open` is its first byte that is not final, if there is one.
+    fn settled_in_stretch(&self, normal: &Normal<'_>, open: Option<usize>) -> Vec<usize> {
         let text: &str = &normal.text;
-        let horizon = if open && self.nfc { nfc_horizon(text) } else { text.len() };
+        let composed = if open.is_some() && self.nfc { nfc_horizon(text) } else { text.len() };
+        let horizon = open.map_or(text.len(), |at| normal.position(at)).min(composed);
         match &self.pieces {
             Some(trie) => {
                 uncrossed(trie, &text[..horizon], |c| self.bpe.alphabet.is_unknown(c))
             }
             None => {
-                let limit = if open { horizon } else { usize::MAX };
+                let limit = if open.is_some() { horizon } else { usize::MAX };
                 let cuts = self.splitter.cuts(text, limit);
                 cuts.into_iter().filter(|c| c.settled && text.is_char_boundary(c.at)).map(|c| c.at).collect()
             }
@@ -176,7 +178,9 @@ impl Engine for Pipeline {
         let (stretches, unsure) = self.added.stretches(text);
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
-            if part.start > 0 && part.start <= unsure {
+            // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.
+            let prefixed = self.dummy_everywhere && part.added.is_none();
+            if part.start > 0 && part.start <= unsure && !prefixed {
                 cuts.push(part.start);
             }
             if part.added.is_some() {
@@ -185,7 +189,7 @@ impl Engine for Pipeline {
             let stretch = &text[part.start..part.end];
             let normal = self.normal(stretch, index == 0, place);
             let open = index + 1 == stretches.len() || part.end > unsure;
-            let found = self.settled_in_stretch(&normal, open);
+            let found = self.settled_in_stretch(&normal, open.then(|| unsure.saturating_sub(part.start).min(stretch.len())));
             let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
             cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
         }

@@ -62,6 +62,13 @@ impl Probe {
         if !controls.is_empty() {
             lost.push(format!("control bytes {}", controls.join(" ")));
         }
+        let around = |token: &&String| tokenizer.first_loss(&format!("a{token}b"), Place::Start);
+        for token in tokenizer.added_text().iter().filter(|token| !token.contains('\u{2581}')).take(4) {
+            if around(&token)?.is_some() {
+                lost.push(format!("text around added tokens such as {token}"));
+                break;
+            }
+        }
         let lost_text = lost.clone();
         if tokenizer.first_loss("a\u{2581}b", Place::Start)?.is_some() {
             lost.push("U+2581, the vocabulary's own mark for a space".into());

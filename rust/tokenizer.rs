@@ -119,6 +119,11 @@ impl Tokenizer {
         self.engine.certificate()
     }
 
+    /// Added tokens that are text.
+    pub(crate) fn added_text(&self) -> &[String] {
+        &self.origin.added_text
+    }
+
     /// Whether encoding may start again at a settled cut; see [`Engine::restarts`].
     #[must_use]
     pub fn restarts(&self) -> bool {

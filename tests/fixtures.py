@@ -463,9 +463,10 @@ def old_llama() -> dict[str, Any]:
 
 
 def xlm_roberta() -> dict[str, Any]:
-    """Unigram behind NFKC and a split at white space, with the mark before every word."""
+    """Unigram behind NFKC without control characters, split at white space, with the mark before every word."""
     definition = t5()
-    definition["normalizer"] = {"type": "NFKC"}
+    removed = {"type": "Replace", "pattern": {"Regex": r"[\x01-\x08\x7f\u200b\u200d]"}, "content": ""}
+    definition["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, removed]}
     return definition
 
 
@@ -474,6 +475,90 @@ def word_level() -> dict[str, Any]:
     tokenizer = tokenizers.Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordLevelTrainer(special_tokens=["[UNK]"], show_progress=False)
+    return _trained(tokenizer, trainer, CORPUS)
+
+
+def vicuna() -> dict[str, Any]:
+    """LLaMA-2's kind with added tokens that are text: the dummy prefix stands behind each of them too."""
+    return _with_added(_prepended(_metaspace()), "<table>", "<tool_call>")
+
+
+def mistral_tools() -> dict[str, Any]:
+    """Mistral's kind with added tokens that are text: the dummy prefix is for the start of the whole text."""
+    return _with_added(mistral(), "<table>", "<tool_call>")
+
+
+def metaspace_tools() -> dict[str, Any]:
+    """``Metaspace`` before every stretch, with added tokens that are text."""
+    definition = _with_added(mistral(), "<table>", "<tool_call>")
+    definition["pre_tokenizer"]["prepend_scheme"] = "always"
+    return definition
+
+
+def roberta_tools() -> dict[str, Any]:
+    """``ByteLevel`` with a space before every stretch, and added tokens that are text."""
+    return _with_added(roberta(), "<table>", "<tool_call>")
+
+
+def unigram_tools() -> dict[str, Any]:
+    """Unigram with a dummy prefix and added tokens that are text."""
+    return _with_added(unigram(), "<table>", "<tool_call>")
+
+
+def xlm_tools() -> dict[str, Any]:
+    """Unigram behind a normalizer and a split at white space, with added tokens that are text."""
+    return _with_added(xlm_roberta(), "<table>", "<tool_call>")
+
+
+def llama3_tools() -> dict[str, Any]:
+    """cl100k's rule with added tokens that are text, hold spaces and begin alike."""
+    return _with_added(llama3(), "<table>", "<table> x", "the cat", "\n\n\n")
+
+
+def _behaving(rule: str, behaviour: str, invert: bool) -> dict[str, Any]:
+    definition = _byte_level(rule)
+    definition["pre_tokenizer"]["pretokenizers"][0] |= {"behavior": behaviour, "invert": invert}
+    return definition
+
+
+def xenova() -> dict[str, Any]:
+    """cl100k's rule as transformers.js writes it: what is not matched is removed, and everything is matched."""
+    return _behaving(CL100K_RULE, "Removed", True)
+
+
+def inverted() -> dict[str, Any]:
+    """White space is looked for, and what is between is isolated."""
+    return _behaving(r"\s+", "Isolated", True)
+
+
+def with_next() -> dict[str, Any]:
+    """A space belongs to what follows it."""
+    return _behaving(r"[ ,.]", "MergedWithNext", False)
+
+
+def with_previous() -> dict[str, Any]:
+    """A space or a line end belongs to what stands before it."""
+    return _behaving(r"[ \n]+", "MergedWithPrevious", False)
+
+
+def contiguous() -> dict[str, Any]:
+    """Runs of punctuation are one word, what is between them another."""
+    return _behaving(r"[!-/:-@]", "Contiguous", False)
+
+
+def removed() -> dict[str, Any]:
+    """White space is removed: lossy."""
+    return _behaving(r"\s+", "Removed", False)
+
+
+def sub_words() -> dict[str, Any]:
+    """BPE that marks continuing pieces with ``##``."""
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="[UNK]", continuing_subword_prefix="##"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=["[UNK]"], continuing_subword_prefix="##", show_progress=False
+    )
     return _trained(tokenizer, trainer, CORPUS)
 
 
@@ -523,13 +608,28 @@ SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
         xlm_roberta,
         word_level,
         command_r,
+        vicuna,
+        mistral_tools,
+        metaspace_tools,
+        roberta_tools,
+        unigram_tools,
+        xlm_tools,
+        llama3_tools,
+        xenova,
+        inverted,
+        with_next,
+        with_previous,
+        contiguous,
+        removed,
+        sub_words,
     )
 }
 
 # Every text comes back byte for byte from the tokens of these, but for what :func:`sayable` takes out.
 LOSSLESS = {
     *(f"made_{name}" for name in ("gpt2", "llama3", "o200k", "deepseek", "bytes_without_rule")),
-    *(f"made_{name}" for name in ("starcoder", "bloom", "tekken", "look_behind")),
+    *(f"made_{name}" for name in ("starcoder", "bloom", "tekken", "look_behind", "llama3_tools")),
+    *(f"made_{name}" for name in ("xenova", "inverted", "with_next", "with_previous", "contiguous")),
     *(f"made_{name}" for name in ("llama2", "phi3", "gemma", "multi_word", "unigram", "ai21")),
     *("cl100k", "deepseek_v3", "glm4", "gpt2", "llama3", "o200k", "chatglm3", "gemma2", "llama2", "phi3_mini"),
     *("stories260K", "babyllama361-yarn3", "aidreams260K", "rwkv4-660k", "embedded_ash", "embedded_birch"),

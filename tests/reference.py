@@ -29,7 +29,7 @@ SUFFIXES = (
     *("1", "12", "345 ", "½", ".", "...", ",", "!", "=", "===", "--", "- ", "_", "/", "://", "\\", "(", '")', "}$"),
     *("\u0301", "\u0323\u0301", "\u200d", "\u200d👩", "\ufe0f", "🏽", "😀", "🇵", "\u093e", "\u0e31", "\u1160", "ᄀ"),
     *("的", "。你", "の", "ส", "कि", "세계", "ш", "ﬁ", "\ufffd", "\u2581", "\x00", "\x03", "\U00013000"),
-    *("<|endoftext|>", "</s>", "<0x0A>", ">", "<unk>", "rlosag", "twhen", "abababab"),
+    *("<|endoftext|>", "</s>", "<0x0A>", ">", "<unk>", "<tool_call>", "<｜User｜>", "rlosag", "twhen", "abababab"),
 )
 
 
@@ -168,6 +168,7 @@ class NaiveBPE:
         self.ignore_merges = bool(model.get("ignore_merges"))
         self.byte_fallback = bool(model.get("byte_fallback"))
         self.unknown = model.get("unk_token")
+        self.prefix = model.get("continuing_subword_prefix") or ""
         self.suffix = model.get("end_of_word_suffix") or ""
         self.fuse_unknown = bool(model.get("fuse_unk"))
         self.normalizer, self.pre_tokenizer = oracle.normalizer, oracle.pre_tokenizer
@@ -213,7 +214,8 @@ class NaiveBPE:
         if self.ignore_merges and word in self.vocab:
             return [self.vocab[word]]
         symbols: list[str] = []
-        for character in [*word[:-1], *(last + self.suffix for last in word[-1:])]:
+        characters = [self.prefix * (at > 0) + c for at, c in enumerate(word)]
+        for character in [*characters[:-1], *(last + self.suffix for last in characters[-1:])]:
             data = [f"<0x{byte:02X}>" for byte in character.encode()]
             if character in self.vocab:
                 symbols.append(character)
@@ -226,7 +228,7 @@ class NaiveBPE:
             if not ranked:
                 break
             _, at = min(ranked)
-            symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+            symbols[at : at + 2] = [symbols[at] + symbols[at + 1].removeprefix(self.prefix)]
         return [self.vocab[symbol or self.unknown] for symbol in symbols]
 
 
@@ -297,11 +299,7 @@ class Oracle:
 
 def space_starts(text: str) -> list[int]:
     """Interior positions with White_Space on the right and something else on the left."""
-    return [
-        at
-        for at in range(1, len(text))
-        if ord(text[at]) in WHITE_SPACE and ord(text[at - 1]) not in WHITE_SPACE
-    ]
+    return [at for at in range(1, len(text)) if ord(text[at]) in WHITE_SPACE and ord(text[at - 1]) not in WHITE_SPACE]
 
 
 def common(boundaries: Sequence[Sequence[int]]) -> list[int]:

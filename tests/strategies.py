@@ -20,7 +20,7 @@ CODE = (
     *("def f(x):\n    return x", "foo_bar()", " => ", "!==", "}}", "};\n", ".append", "(self", "//", "/* */", "\\n"),
     *("http://x.org/a_b?c=1&d=%20", "https", "://", "user@mail.example", "C:\\dir", "a/b/c", "#include <x>\n"),
     *("\\frac{1}{2}$ so", "\\", "$", "{", "OL/zGGXifCn9qtU5KbRu/oNnVmsyW1EXuF0EVo11cLQEYlSEn0uD9RAc", "--------", "=="),
-    *(".", ",", "...", "?!", "\"", "“", "”", "—", "…", "(", ") ", "[1]", "*", "**bold**", "|", "`", "~"),
+    *(".", ",", "...", "?!", '"', "“", "”", "—", "…", "(", ") ", "[1]", "*", "**bold**", "|", "`", "~"),
 )
 SCRIPTS = (
     *("你好", "世界", "我们认为", "。", "，人人生而平等。", "中华人民共和国", "日本語", "の", "カタカナ", "ｶﾅ", "、"),
@@ -36,9 +36,11 @@ MARKS = (
 )
 MARKERS = (
     *("\ufffd", "\ufffd\ufffd", "▁", "▁▁", "▁the", "\x00", "\x01", "\x03", "\x1f", "\x7f", "\x80"),
+    *("\x03\x03 the", "\u200d\u200b the", " \x03", "\x7f\x01"),
     *("\ue000", "\uffff", "\U0010ffff"),
     *("\U0010fffe control <s>", "<s>", "</s>", " </s> "),
-    *( "<unk>", "<|endoftext|>", "<|end|>\n ", "<|eot_id|>", "[CLS]", "[UNK]", "<pad>", "<0x0A>", "<0x0A"),
+    *("<unk>", "<|endoftext|>", "<|end|>\n ", "<|eot_id|>", "[CLS]", "[UNK]", "<pad>", "<0x0A>", "<0x0A"),
+    *("    <tool_call>", "x\n    ", " \t<｜User｜>", "a<table>b", " <table> "),
     *("<tool_call>", "</tool_call", "<table>", "[@BOS@]", "<｜User｜>", "Ġ", "Ċ", "##ing", "<mask>", "\U0010fffd"),
 )
 FRAGMENTS = (*WORDS, *CONTRACTIONS, *NUMBERS, *SPACES, *CODE, *SCRIPTS, *MARKS, *MARKERS)

@@ -96,6 +96,7 @@ impl Reader<'_> {
                 "Metaspace" => flag(stage, "split") != Some(false),
                 _ => false,
             }),
+            has_added_text: self.added.iter().any(|a| !a.control),
             opaque: self.pre_tokenizers.iter().any(|stage| self.is_opaque(stage)),
             vocabulary: vocabulary.clone(),
             drops_first_space,

@@ -53,7 +53,7 @@ impl Reader<'_> {
             nfc: plan.nfc,
             metaspace: plan.metaspace,
             dummy: plan.dummy,
-            dummy_everywhere: plan.dummy == DummyPrefix::Always && plan.dummy_by_normalizer,
+            dummy_everywhere: plan.dummy_everywhere,
             splitter: Splitter { stages: plan.stages },
             bpe,
             pieces,
@@ -70,6 +70,7 @@ impl Reader<'_> {
                 "Prepend" if text(stage, "prepend") == Some("\u{2581}") => {
                     plan.dummy = DummyPrefix::Always;
                     plan.dummy_by_normalizer = true;
+                    plan.dummy_everywhere = true;
                 }
                 "Replace" if replaces == Some(" ") && text(stage, "content") == Some("\u{2581}") => plan.metaspace = true,
                 other => return refuse(format!("normalizer {other}")),
@@ -112,7 +113,10 @@ impl Reader<'_> {
         match (prepend_scheme(stage), plan.metaspace, plan.dummy) {
             // The normalizer has put the mark there already.
             ("never", ..) | (_, true, DummyPrefix::Always) => {}
-            (_, false, _) => plan.dummy = DummyPrefix::UnlessSpace,
+            (scheme, false, _) => {
+                plan.dummy = DummyPrefix::UnlessSpace;
+                plan.dummy_everywhere = scheme == "always";
+            }
             _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
         }
         plan.metaspace = true;
@@ -151,6 +155,7 @@ impl Reader<'_> {
                 return refuse("ByteLevel with add_prefix_space behind other stages");
             }
             plan.dummy = DummyPrefix::UnlessSpace;
+            plan.dummy_everywhere = true;
         }
         if flag(stage, "use_regex") != Some(false) {
             plan.add(Finder::Pattern(Pattern::new(GPT2, Dialect::Oniguruma)?), Behaviour::Isolated, false)?;
@@ -209,12 +214,13 @@ struct Plan {
     byte_level: bool,
     dummy: DummyPrefix,
     dummy_by_normalizer: bool,
+    dummy_everywhere: bool,
     stages: Vec<Stage>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { nfc: false, metaspace: false, byte_level: false, dummy: DummyPrefix::None, dummy_by_normalizer: false, stages: Vec::new() }
+        Self { nfc: false, metaspace: false, byte_level: false, dummy: DummyPrefix::None, dummy_by_normalizer: false, dummy_everywhere: false, stages: Vec::new() }
     }
 }
 

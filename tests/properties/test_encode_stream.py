@@ -115,9 +115,7 @@ def test_a_fork_goes_its_own_way(family: Family, head: list[str], one: str, two:
 @every_family
 @examples(0.3)
 @given(head=cut_bytes(3, 2), bad=broken_bytes, tail=texts(3))
-def test_ill_formed_bytes_leave_the_stream_as_it_was(
-    family: Family, head: list[bytes], bad: bytes, tail: str
-) -> None:
+def test_ill_formed_bytes_leave_the_stream_as_it_was(family: Family, head: list[bytes], bad: bytes, tail: str) -> None:
     """Bytes that cannot become text are refused; the stream goes on as if they had never come."""
     encoder = cf.StreamEncoder(family.tok)
     for part in head:

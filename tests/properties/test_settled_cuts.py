@@ -66,7 +66,8 @@ def test_positions_are_those_of_what_was_passed(family: Family, text: str) -> No
 def test_there_is_something_to_settle(family: Family) -> None:
     """Guard: plain text has settled cuts in every family that can prove one, so the tests above see some."""
     text = "It was late and the dog slept zq 42 zq"
-    if family.certified and family.name != "made_clip":  # no piece of CLIP's kind holds a space, and many end in one
+    # CLIP's pieces hold no space and many end in one; without a rule for spaces words are never apart.
+    if family.certified and family.name not in ("made_clip", "made_contiguous"):
         assert family.tok.settled_cuts(text)
         assert _cuts(family, text) or not family.restarts
     else:
@@ -78,5 +79,6 @@ def test_nearly_every_family_has_proofs() -> None:
     half of the definition holds for them and for Unigram models that read the whole text as one word."""
     without = {"wrapped_gpt2", "wrapped_llama2", "made_look_behind"}
     assert {family.name for family in FAMILIES if not family.certified} == without
-    one_word = {"made_unigram", "made_ai21", "ai21_j2", "made_sentencepiece_unigram", "xlnet.model"}
+    one_word = {"made_unigram", "made_unigram_tools", "made_ai21", "ai21_j2"}
+    one_word |= {"made_sentencepiece_unigram", "xlnet.model"}
     assert {family.name for family in FAMILIES if not family.restarts} <= without | one_word

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,28 @@ def test_unigram_may_rewrite_a_whole_word() -> None:
         assert encoder.ids == UNIGRAM.encode(text)
 
 
+@pytest.mark.parametrize("name", ["t5_small", "xlnet_base_cased", "bert_base_cased", "ai21_j2"])
+@pytest.mark.parametrize("words", [0, 1, 4])
+def test_removed_characters_do_not_move_the_window(data: Path, name: str, words: int) -> None:
+    """A normalizer that drops characters shifts the library's offsets; tokens are still counted right."""
+    assert data
+    tok = family(name).tok
+    for parts in (
+        ["\x7f", "\x03\x03 the", " \x03"],
+        ["\x03\x03 the", "\u3000", "x"],
+        [*"\x01\x01 the dog"],
+        ["a\x01\x01 ", "the", " dog", "\x03", " x y z", "\x02 s"],
+        ["\ufe0fｆｕｌｌ{", "👩🏽", "\t\t", "\u200d\u200b therest of it我们认为", "ß\u200d\u200b the"],
+    ):
+        encoder = cf.StreamEncoder(tok, context_words=words)
+        text = ""
+        for part in parts:
+            encoder.push(part)
+            text += part
+            assert encoder.ids == tok.encode(text)
+        assert encoder.widened == 0
+
+
 def test_added_tokens_grow_across_pushes() -> None:
     """Line ends that come one by one become the longer added token, as in the whole text."""
     encoder = cf.StreamEncoder(GEMMA)
@@ -77,6 +101,49 @@ def test_added_tokens_grow_across_pushes() -> None:
     encoder.push("<tab")
     encoder.push("le>")
     assert encoder.ids == GEMMA.encode("\n" * 5 + "<table>")
+
+
+@pytest.mark.parametrize(("name", "token"), [("qwen", "<tool_call>"), ("deepseek", "<｜User｜>"), ("neox", "  ")])
+@pytest.mark.parametrize("before", ["x\n    ", "x    ", "x \t\t", "'re    ", "x\u2028\n    ", "12 ", "x!\n\n  "])
+def test_added_tokens_change_the_spaces_before_them(name: str, token: str, before: str) -> None:
+    """An added token ends the text before it, and ``\\s+(?!\\S)`` then takes all spaces: no cut there was settled."""
+    tok = family(f"made_{name}").tok
+    reference = family(f"made_{name}").reference
+    for text in (before, before + token[:1], before + token[:-1]):
+        for cut in tok.settled_cuts(text):
+            assert reference.unsettling_suffix(text, cut, ["", token, token[1:], token[-1:], "x"]) is None
+    for parts in ([before, token, "y"], [*before, *token, "y"], [before + token[:-1], token[-1:] + "y"]):
+        encoder = cf.StreamEncoder(tok, context_words=0)
+        text = ""
+        for part in parts:
+            encoder.push(part)
+            text += part
+            assert encoder.ids == tok.encode(text)
+        assert encoder.widened == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["vicuna", *(f"{kind}_tools" for kind in ("mistral", "metaspace", "roberta", "unigram", "xlm", "llama3"))]
+)
+@pytest.mark.parametrize("words", [0, 1, 4])
+def test_streams_around_added_tokens(name: str, words: int) -> None:
+    """Behind an added token some tokenizers begin with a dummy prefix again: the window does not begin there."""
+    tok, reference = family(f"made_{name}").tok, family(f"made_{name}").reference
+    assert "<table>" in tok.describe()["added_text_tokens"]
+    short = ("<table>", "<table>x y", "the <table", "a<table>\n b")
+    for text in ("a b<table>b c d", "a <table> b<table><table>c d e f g", *short):
+        assert tok.encode(text) == family(f"made_{name}").ids(text)
+        for cut in tok.settled_cuts(text):
+            if reference.inside is not None or tok.represents(text):
+                assert reference.unsettling_suffix(text, cut) is None
+        for parts in (list(text), re.findall(r"<table>|\s*[^\s<]+|\s", text)):
+            encoder = cf.StreamEncoder(tok, context_words=words)
+            said = ""
+            for part in parts:
+                encoder.push(part)
+                said += part
+                assert encoder.ids == tok.encode(said)
+            assert encoder.widened == 0
 
 
 def test_bytes_wait_for_their_character() -> None:
