@@ -722,8 +722,21 @@ class Family:
         return self.oracle.encode(text, add_special_tokens=False).ids
 
     def inside_ids(self, text: str) -> list[int]:
-        """The ids that the library gives for a text behind other text, by the definition without its dummy prefix."""
-        return _inside_oracle(self.path).encode(text, add_special_tokens=False).ids
+        """The ids that the library gives for a text behind other text.
+
+        Up to the first added token by the definition without its dummy prefix; behind it everything is as always.
+        """
+        added = [token["content"] for token in self.definition["added_tokens"] if not is_control(token)]
+        found = [at for content in added if (at := text.find(content)) >= 0]
+        first = min(found, default=len(text)) if self.marks_every_stretch else len(text)
+        inside = _inside_oracle(self.path).encode(text[:first], add_special_tokens=False).ids
+        return inside + (self.ids(text[first:]) if first < len(text) else [])
+
+    @property
+    def marks_every_stretch(self) -> bool:
+        """Whether the dummy prefix stands behind added tokens too."""
+        stages = json.dumps([self.definition["normalizer"], self.definition["pre_tokenizer"]])
+        return any(mark in stages for mark in ('"Prepend"', '"always"', '"add_prefix_space": true'))
 
 
 # A tokenizer, and what its own library encodes a text to.

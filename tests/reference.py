@@ -172,7 +172,7 @@ class NaiveBPE:
         self.suffix = model.get("end_of_word_suffix") or ""
         self.fuse_unknown = bool(model.get("fuse_unk"))
         self.normalizer, self.pre_tokenizer = oracle.normalizer, oracle.pre_tokenizer
-        self.byte_level = "ByteLevel" in str(definition["pre_tokenizer"])
+        self.only_first = "first" in str(definition["pre_tokenizer"])  # Metaspace's prefix
         added = [token for token in definition["added_tokens"] if not is_control(token) and token["content"]]
         self.behind_normalizer = any(token["normalized"] for token in added)
         self.added = {token["content"]: token["id"] for token in added}
@@ -203,7 +203,7 @@ class NaiveBPE:
             text = self.normalizer.normalize_str(text)
         if self.pre_tokenizer is None:
             words = [text]
-        elif not first and "Metaspace" in str(self.pre_tokenizer):  # its prefix is for the first stretch only
+        elif not first and self.only_first:
             words = [text.replace(" ", "\u2581")]
         else:
             words = [word for word, _ in self.pre_tokenizer.pre_tokenize_str(text)]
