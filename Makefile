@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
-.PHONY: demo test lint bench wheel train clean
+.PHONY: demo test nightly lint bench wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -13,6 +13,10 @@ demo: $(VENV)/demo.ready
 test: $(VENV)/test.ready
 	cargo test --release --quiet
 	$(BIN)/python -m pytest
+
+# The properties on many more, and other, examples; an hour or two.
+nightly: $(VENV)/test.ready
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/properties
 
 lint: $(VENV)/test.ready
 	cargo clippy --release --all-targets --features python -- -D warnings

@@ -219,7 +219,9 @@ impl Library {
         for end in self.word_cuts(text).into_iter().chain([text.len()]) {
             let place = if start == 0 { place } else { Place::Inside };
             let word = self.encode_whole(&text[start..end], place)?;
-            tokens.extend(word.into_iter().map(|t| Token { start: t.start + start, end: t.end + start, ..t }));
+            // However far astray, every token of the word begins in it.
+            let place_in_word = |t: Token| Token { start: start + t.start.min(end - start - 1), end: start + t.end, ..t };
+            tokens.extend(word.into_iter().map(place_in_word));
             start = end;
         }
         let same = tokens.len() == whole.len() && tokens.iter().zip(whole).all(|(a, b)| a.id == b.id);
@@ -292,7 +294,8 @@ impl Engine for Library {
             let normal = if dummy { normal.behind_space() } else { normal };
             cuts = uncrossed(&self.pieces, &normal.text, unknown);
             cuts = cuts.into_iter().filter_map(|at| normal.cut(at)).collect();
-            if self.normalizes {
+            // Behind an added token a piece may begin in a dummy prefix that is not in the text.
+            if self.normalizes || self.inside.is_some() && self.has_added_text {
                 cuts.retain(before_space);
             }
         } else if self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some() {

@@ -172,7 +172,7 @@ mod tests {
         for mark in marks {
             for &space in &spaces {
                 let composed: Vec<char> = [space, mark].into_iter().nfc().map(|(c, _)| c).collect();
-                assert_eq!(composed.len(), 2, "{space:?} {mark:?}");
+                assert!(composed.len() > 1 && composed[0].is_whitespace(), "{space:?} {mark:?}");
             }
         }
         assert_eq!((nfc_horizon("a "), nfc_horizon("ab"), nfc_horizon("e\u{301}")), (2, 1, 0));

@@ -80,6 +80,8 @@ def test_removed_characters_do_not_move_the_window(data: Path, name: str, words:
         ["\x7f", "\x03\x03 the", " \x03"],
         ["\x03\x03 the", "\u3000", "x"],
         [*"\x01\x01 the dog"],
+        ["\u0301IT'S c", " x"],
+        ["\u09cdab'S ", "x", " y z"],
         ["a\x01\x01 ", "the", " dog", "\x03", " x y z", "\x02 s"],
         ["\ufe0fｆｕｌｌ{", "👩🏽", "\t\t", "\u200d\u200b therest of it我们认为", "ß\u200d\u200b the"],
     ):
@@ -130,7 +132,7 @@ def test_streams_around_added_tokens(name: str, words: int) -> None:
     """Behind an added token some tokenizers begin with a dummy prefix again: the window does not begin there."""
     tok, reference = family(f"made_{name}").tok, family(f"made_{name}").reference
     assert "<table>" in tok.describe()["added_text_tokens"]
-    short = ("<table>", "<table>x y", "the <table", "a<table>\n b")
+    short = ("<table>", "<table>x y", "the <table", "a<table>\n b", "<table>สวัสดีครับ")
     for text in ("a b<table>b c d", "a <table> b<table><table>c d e f g", *short):
         assert tok.encode(text) == family(f"made_{name}").ids(text)
         for cut in tok.settled_cuts(text):
