@@ -81,27 +81,20 @@ impl StreamEncoder {
         if window.byte == 0 { Place::Start } else { Place::Inside }
     }
 
-    fn attempt(&self, text: &str, window: Anchor) -> Result<Attempt> {
-        let tokens = self.tokenizer.encode(&text[window.byte..], Self::place(window))?;
-        let stored = &self.ids[window.tokens..];
-        let same = stored.iter().zip(&tokens).take_while(|(a, b)| **a == b.id).count();
-        if window.tokens + same < self.settled.tokens {
-            // The self-check: what was settled has changed, so the window was too small. Encode everything.
-            let whole = self.attempt_unchecked(text, ORIGIN)?;
-            return Ok(Attempt { widened: true, ..whole });
-        }
-        Ok(Attempt { window, tokens, same, widened: false })
-    }
-
-    fn attempt_unchecked(&self, text: &str, window: Anchor) -> Result<Attempt> {
-        let tokens = self.tokenizer.encode(&text[window.byte..], Self::place(window))?;
+    /// Encodes `tail`, the text from `window` on, and compares it with what is stored.
+    fn attempt(&self, tail: &str, window: Anchor) -> Result<Attempt> {
+        let tokens = self.tokenizer.encode(tail, Self::place(window))?;
         let stored = &self.ids[window.tokens..];
         let same = stored.iter().zip(&tokens).take_while(|(a, b)| **a == b.id).count();
         Ok(Attempt { window, tokens, same, widened: false })
     }
 
-    fn edit(&self, text: &str, attempt: &Attempt) -> Result<Edit> {
-        let tail = &text[attempt.window.byte..];
+    /// The self-check: whether what was settled is still there. If not, the window was too small.
+    fn is_sound(&self, attempt: &Attempt) -> bool {
+        attempt.window.tokens + attempt.same >= self.settled.tokens
+    }
+
+    fn edit(&self, tail: &str, attempt: &Attempt) -> Result<Edit> {
         let loss = self.tokenizer.first_loss_of(&attempt.tokens, tail, Self::place(attempt.window))?;
         Ok(Edit {
             drop: self.ids.len() - attempt.window.tokens - attempt.same,
@@ -116,16 +109,12 @@ impl StreamEncoder {
     /// As [`Tokenizer::encode`]. Complexity: O(window + text).
     pub fn peek(&self, text: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.window.byte..]);
-        let tokens = self.tokenizer.encode(&tail, Self::place(self.window))?;
-        let stored = &self.ids[self.window.tokens..];
-        let same = stored.iter().zip(&tokens).take_while(|(a, b)| **a == b.id).count();
-        if self.window.tokens + same < self.settled.tokens {
-            let whole = format!("{}{text}", self.text);
-            let attempt = self.attempt_unchecked(&whole, ORIGIN)?;
-            return self.edit(&whole, &attempt);
+        let attempt = self.attempt(&tail, self.window)?;
+        if self.is_sound(&attempt) {
+            return self.edit(&tail, &attempt);
         }
-        let loss = self.tokenizer.first_loss_of(&tokens, &tail, Self::place(self.window))?;
-        Ok(Edit { drop: stored.len() - same, ids: tokens[same..].iter().map(|t| t.id).collect(), lossless: loss.is_none() })
+        let whole = format!("{}{text}", self.text);
+        self.edit(&whole, &self.attempt(&whole, ORIGIN)?)
     }
 
     /// Appends `text`.
@@ -136,8 +125,11 @@ impl StreamEncoder {
     pub fn push(&mut self, text: &str) -> Result<Edit> {
         let length = self.text.len();
         self.text.push_str(text);
-        let done = self.attempt(&self.text, self.window).and_then(|attempt| {
-            let edit = self.edit(&self.text, &attempt)?;
+        let done = self.attempt(&self.text[self.window.byte..], self.window).and_then(|mut attempt| {
+            if !self.is_sound(&attempt) {
+                attempt = Attempt { widened: true, ..self.attempt(&self.text, ORIGIN)? };
+            }
+            let edit = self.edit(&self.text[attempt.window.byte..], &attempt)?;
             let cuts = self.tokenizer.settled(&self.text[attempt.window.byte..], Self::place(attempt.window))?;
             Ok((attempt, edit, cuts))
         });
