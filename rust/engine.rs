@@ -1,7 +1,7 @@
 //! What runs a tokenizer's definition: text -> tokens with spans, and which cuts of them are settled.
 
 use crate::error::Result;
-use crate::token::{Place, Token};
+use crate::token::{Place, Token, TokenId};
 
 /// How an engine can prove that a cut is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,15 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// `Foreign` where a library or a wrapped object fails.
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>>;
+
+    /// Appends the ids of the canonical tokens of `text` to `ids`: what [`Engine::encode`] tells, without the spans.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+        ids.extend(self.encode(text, place)?.iter().map(|t| t.id));
+        Ok(())
+    }
 
     /// The settled cuts of `text`: interior byte positions `b`, ascending, such that for every `s` the tokens of
     /// `text + s` begin with the tokens of `text` before `b`, and the rest is the encoding of `text[b..] + s` as a text

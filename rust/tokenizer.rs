@@ -105,6 +105,16 @@ impl Tokenizer {
         self.engine.encode(text, place)
     }
 
+    /// The ids of the canonical tokens of `text`, without their spans.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn ids(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        self.engine.ids(text, place, &mut ids)?;
+        Ok(ids)
+    }
+
     /// The settled cuts of `text`; see [`Engine::settled`].
     ///
     /// # Errors
