@@ -1,16 +1,21 @@
 //! Byte-pair encoding of one word: merges by rank, leftmost first among equals.
 //!
 //! Our own rather than the `tokenizers` crate's because its symbols keep their byte spans, which is what makes offsets
-//! exact inside characters; because ranks of `tiktoken` files fit in unchanged; and because it copies nothing. Equality
-//! with the crate is a test on every tokenizer (tests/properties/test_encode.py).
+//! exact inside characters; because ranks of `tiktoken` files fit in unchanged; and because it copies nothing. Short words
+//! are looked up in a cache, long ones are taken apart at seams first. Equality with the crate is a test on every
+//! tokenizer (tests/properties/test_encode.py).
 
+use crate::pair_table::{Merge, PairTable, NO_MERGE};
+use crate::piece_table::PieceTable;
+use crate::seams::{characters_around, Seams};
 use crate::token::{Token, TokenId};
+use crate::word_cache::{Key, Scope, WordCache, LONGEST};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// What a word is cut into before the first merge.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Alphabet {
     /// One symbol a byte; a byte without a token is dropped, as the `tokenizers` crate does (Falcon's control bytes).
     Bytes(Box<[Option<TokenId>; 256]>),
@@ -19,34 +24,135 @@ pub(crate) enum Alphabet {
 }
 
 /// A byte-pair encoder.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Bpe {
     pub(crate) alphabet: Alphabet,
-    /// (left, right) -> (rank, merged); the lowest rank merges first.
-    pub(crate) merges: FxHashMap<(TokenId, TokenId), (u32, TokenId)>,
+    pub(crate) merges: PairTable,
     /// Words that are one token whatever the merges say (`ignore_merges`).
-    pub(crate) whole_words: Option<FxHashMap<Box<[u8]>, TokenId>>,
+    pub(crate) whole_words: Option<PieceTable>,
+    pub(crate) seams: Seams,
+}
+
+/// Where tokens go: with spans, or ids alone.
+pub(crate) trait Sink {
+    /// Takes the next token.
+    fn token(&mut self, token: Token);
+}
+
+impl Sink for Vec<Token> {
+    #[inline]
+    fn token(&mut self, token: Token) {
+        self.push(token);
+    }
+}
+
+impl Sink for Vec<TokenId> {
+    #[inline]
+    fn token(&mut self, token: Token) {
+        self.push(token.id);
+    }
+}
+
+/// What encoding works with; kept between calls.
+#[derive(Debug, Default)]
+pub(crate) struct Bench {
+    cache: WordCache,
+    tokens: Vec<Token>,
+    long: Long,
+}
+
+/// The arrays of [`Bpe::merge_long`].
+#[derive(Debug, Default)]
+struct Long {
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    /// The merge of each symbol with the next one.
+    merges: Vec<Merge>,
+    /// (rank, position), packed: the lowest rank first, the leftmost among equals.
+    heap: BinaryHeap<Reverse<u64>>,
 }
 
 /// Above this many symbols the heap is faster than looking for the lowest rank again and again.
-const SHORT: usize = 24;
-const NONE: u32 = u32::MAX;
+const SHORT: usize = 32;
 
 impl Bpe {
-    /// Appends the tokens of `word`, whose first byte is byte `base` of the text, to `tokens`.
+    /// Passes the tokens of the word `text[start..end]` on to `sink`; `number` is the word's.
     ///
-    /// Complexity: O(n²) for up to 24 symbols, O(n log n) above.
-    pub(crate) fn encode(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>) {
-        if let Some(&id) = self.whole_words.as_ref().and_then(|words| words.get(word)) {
-            tokens.push(Token { id, start: base, end: base + word.len(), word: number });
+    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between seams.
+    #[inline]
+    pub(crate) fn word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+        if end - start <= LONGEST {
+            self.short_word(text, (start, end), number, Scope::Word, bench, sink);
+        } else {
+            self.long_word(text, (start, end), number, bench, sink);
+        }
+    }
+
+    #[inline]
+    fn short_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, scope: Scope, bench: &mut Bench, sink: &mut impl Sink) {
+        if start == end {
             return;
         }
+        // Where whole words have no rule of their own, a part is a word like any other.
+        let scope = if self.whole_words.is_none() { Scope::Word } else { scope };
+        let key = Key::new(text, start, end, scope);
+        if let Some(entry) = bench.cache.get(&key) {
+            let mut from = start;
+            for index in 0..entry.len() {
+                let to = start + entry.end(index);
+                sink.token(Token { id: entry.id(index), start: from, end: to, word: number });
+                from = to;
+            }
+            return;
+        }
+        self.unknown_word(text, (start, end), number, scope, &key, bench, sink);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[inline(never)]
+    fn unknown_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, scope: Scope, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
+        let word = &text[start..end];
+        bench.tokens.clear();
+        let whole = self.whole_words.as_ref().filter(|_| scope == Scope::Word).and_then(|words| words.get(word));
+        match whole {
+            Some(id) => bench.tokens.push(Token { id, start, end, word: number }),
+            None => self.merged(word, start, number, &mut bench.tokens, &mut bench.long),
+        }
+        bench.cache.put(key, start, &bench.tokens);
+        bench.tokens.iter().for_each(|&token| sink.token(token));
+    }
+
+    #[inline(never)]
+    fn long_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+        if let Some(id) = self.whole_words.as_ref().and_then(|words| words.get(&text[start..end])) {
+            return sink.token(Token { id, start, end, word: number });
+        }
+        let mut from = start;
+        let mut part = |from: usize, to: usize| {
+            if to - from <= LONGEST {
+                return self.short_word(text, (from, to), number, Scope::Part, bench, sink);
+            }
+            bench.tokens.clear();
+            self.merged(&text[from..to], from, number, &mut bench.tokens, &mut bench.long);
+            bench.tokens.iter().for_each(|&token| sink.token(token));
+        };
+        self.seams.for_each(text, start, end, |at| {
+            if !self.alphabet.may_fuse_at(text, at) {
+                part(from, at);
+                from = at;
+            }
+        });
+        part(from, end);
+    }
+
+    /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
+    fn merged(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>, long: &mut Long) {
         let first = tokens.len();
         self.symbols(word, base, number, tokens);
         if tokens.len() - first <= SHORT {
             self.merge_short(tokens, first);
         } else {
-            self.merge_long(tokens, first);
+            self.merge_long(tokens, first, long);
         }
     }
 
@@ -60,7 +166,8 @@ impl Bpe {
             }
             Alphabet::Characters { ids, fallback, unknown, fuse_unknown } => {
                 let mut after_unknown = false;
-                for (at, c) in String::from_utf8_lossy(word).char_indices() {
+                let Ok(word_text) = std::str::from_utf8(word) else { return };
+                for (at, c) in word_text.char_indices() {
                     let end = at + c.len_utf8();
                     let mut is_unknown = false;
                     if let Some(&id) = ids.get(&c) {
@@ -80,76 +187,108 @@ impl Bpe {
         }
     }
 
-    fn rank(&self, left: TokenId, right: TokenId) -> Option<(u32, TokenId)> {
-        self.merges.get(&(left, right)).copied()
-    }
-
     fn merge_short(&self, tokens: &mut Vec<Token>, first: usize) {
-        let count = tokens.len() - first;
+        let mut count = tokens.len() - first;
         if count < 2 {
             return;
         }
-        let mut ranks = [(NONE, TokenId(0)); SHORT];
-        for i in 0..count - 1 {
-            ranks[i] = self.rank(tokens[first + i].id, tokens[first + i + 1].id).unwrap_or((NONE, TokenId(0)));
+        let (mut ids, mut starts, mut ends) = ([TokenId(0); SHORT], [0usize; SHORT], [0usize; SHORT]);
+        let (mut ranks, mut merged) = ([u32::MAX; SHORT], [TokenId(0); SHORT]);
+        for (at, token) in tokens[first..].iter().enumerate() {
+            ids[at] = token.id;
+            (starts[at], ends[at]) = (token.start, token.end);
         }
-        let mut count = count;
+        for at in 0..count - 1 {
+            let merge = self.merges.get(ids[at], ids[at + 1]);
+            (ranks[at], merged[at]) = (merge.rank, merge.id);
+        }
         while count > 1 {
-            // `min_by_key` keeps the first of equals: leftmost.
-            let Some((at, &(rank, merged))) = ranks[..count - 1].iter().enumerate().min_by_key(|(_, r)| r.0) else { break };
-            if rank == NONE {
+            let (mut at, mut lowest) = (0, ranks[0]);
+            for (index, &rank) in ranks[..count - 1].iter().enumerate().skip(1) {
+                // Strictly lower: the leftmost of equals.
+                if rank < lowest {
+                    (at, lowest) = (index, rank);
+                }
+            }
+            if lowest == NO_MERGE.rank {
                 break;
             }
-            tokens[first + at].id = merged;
-            tokens[first + at].end = tokens[first + at + 1].end;
-            tokens.remove(first + at + 1);
+            ids[at] = merged[at];
+            ends[at] = ends[at + 1];
+            ids.copy_within(at + 2..count, at + 1);
+            starts.copy_within(at + 2..count, at + 1);
+            ends.copy_within(at + 2..count, at + 1);
             ranks.copy_within(at + 1..count - 1, at);
+            merged.copy_within(at + 1..count - 1, at);
             count -= 1;
             if at > 0 {
-                ranks[at - 1] = self.rank(tokens[first + at - 1].id, merged).unwrap_or((NONE, TokenId(0)));
+                let merge = self.merges.get(ids[at - 1], ids[at]);
+                (ranks[at - 1], merged[at - 1]) = (merge.rank, merge.id);
             }
             if at + 1 < count {
-                ranks[at] = self.rank(merged, tokens[first + at + 1].id).unwrap_or((NONE, TokenId(0)));
+                let merge = self.merges.get(ids[at], ids[at + 1]);
+                (ranks[at], merged[at]) = (merge.rank, merge.id);
             }
+        }
+        tokens.truncate(first + count);
+        for (at, token) in tokens[first..].iter_mut().enumerate() {
+            *token = Token { id: ids[at], start: starts[at], end: ends[at], ..*token };
         }
     }
 
-    fn merge_long(&self, tokens: &mut Vec<Token>, first: usize) {
-        let symbols = tokens.split_off(first);
+    fn merge_long(&self, tokens: &mut Vec<Token>, first: usize, long: &mut Long) {
+        let symbols = &mut tokens[first..];
         let count = symbols.len();
-        let mut symbols: Vec<Option<Token>> = symbols.into_iter().map(Some).collect();
-        let mut next: Vec<usize> = (1..=count).collect();
-        let mut previous: Vec<usize> = (0..count).map(|i| i.wrapping_sub(1)).collect();
-        let mut heap = BinaryHeap::new();
-        let id_at = |symbols: &[Option<Token>], at: usize| symbols.get(at).copied().flatten().map(|t| t.id);
-        let propose = |symbols: &[Option<Token>], heap: &mut BinaryHeap<_>, left: usize, right: usize| {
-            if let (Some(a), Some(b)) = (id_at(symbols, left), id_at(symbols, right)) {
-                if let Some((rank, merged)) = self.rank(a, b) {
-                    heap.push(Reverse((rank, left, right, a, b, merged)));
+        let Long { next, previous, merges, heap } = long;
+        next.clear();
+        next.extend(1..=count as u32);
+        previous.clear();
+        previous.extend((0..count as u32).map(|at| at.wrapping_sub(1)));
+        merges.clear();
+        merges.extend(symbols.windows(2).map(|pair| self.merges.get(pair[0].id, pair[1].id)));
+        merges.push(NO_MERGE);
+        let packed = |rank: u32, at: usize| Reverse(u64::from(rank) << 32 | at as u64);
+        let mut proposals = std::mem::take(heap).into_vec();
+        proposals.clear();
+        proposals.extend(merges.iter().enumerate().filter(|(_, m)| m.rank != NO_MERGE.rank).map(|(at, m)| packed(m.rank, at)));
+        *heap = BinaryHeap::from(proposals);
+        while let Some(Reverse(proposal)) = heap.pop() {
+            let (rank, left) = ((proposal >> 32) as u32, proposal as u32 as usize);
+            // Either side may have been merged since the proposal was made; an equal rank is the same pair again.
+            if merges[left].rank != rank {
+                continue;
+            }
+            let right = next[left] as usize;
+            symbols[left] = Token { id: merges[left].id, end: symbols[right].end, ..symbols[left] };
+            merges[right] = NO_MERGE;
+            let behind = next[right] as usize;
+            next[left] = behind as u32;
+            // Marks a symbol that is gone.
+            next[right] = u32::MAX;
+            merges[left] = NO_MERGE;
+            if behind < count {
+                previous[behind] = left as u32;
+                merges[left] = self.merges.get(symbols[left].id, symbols[behind].id);
+                if merges[left].rank != NO_MERGE.rank {
+                    heap.push(packed(merges[left].rank, left));
                 }
             }
-        };
-        for left in 0..count - 1 {
-            propose(&symbols, &mut heap, left, left + 1);
-        }
-        while let Some(Reverse((_, left, right, a, b, merged))) = heap.pop() {
-            // Either side may have been merged away since the proposal was made.
-            let current = id_at(&symbols, left) == Some(a) && id_at(&symbols, right) == Some(b) && next[left] == right;
-            let (Some(l), Some(r), true) = (symbols[left], symbols.get(right).copied().flatten(), current) else { continue };
-            symbols[left] = Some(Token { id: merged, end: r.end, ..l });
-            symbols[right] = None;
-            next[left] = next[right];
-            if next[left] < count {
-                previous[next[left]] = left;
-            }
-            if previous[left] < count {
-                propose(&symbols, &mut heap, previous[left], left);
-            }
-            if next[left] < count {
-                propose(&symbols, &mut heap, left, next[left]);
+            let before = previous[left] as usize;
+            if before < count {
+                merges[before] = self.merges.get(symbols[before].id, symbols[left].id);
+                if merges[before].rank != NO_MERGE.rank {
+                    heap.push(packed(merges[before].rank, before));
+                }
             }
         }
-        tokens.extend(symbols.into_iter().flatten());
+        let mut kept = 0;
+        for at in 0..count {
+            if next[at] != u32::MAX {
+                symbols[kept] = symbols[at];
+                kept += 1;
+            }
+        }
+        tokens.truncate(first + kept);
     }
 }
 
@@ -159,6 +298,13 @@ fn all_bytes(fallback: &[Option<TokenId>; 256], character: &[u8]) -> bool {
 }
 
 impl Alphabet {
+    /// Whether the characters on both sides of byte `at` may become one unknown token.
+    fn may_fuse_at(&self, text: &[u8], at: usize) -> bool {
+        let Self::Characters { unknown: Some(_), fuse_unknown: true, .. } = self else { return false };
+        let (before, behind) = characters_around(text, at);
+        self.is_unknown(before) && self.is_unknown(behind)
+    }
+
     /// Whether `c` becomes the unknown token.
     pub(crate) fn is_unknown(&self, c: char) -> bool {
         match self {
@@ -182,16 +328,20 @@ mod tests {
             ids[usize::from(byte)] = Some(TokenId(id));
         }
         let merges = [((0, 1), 3), ((3, 2), 4), ((0, 0), 5)];
-        Bpe {
-            alphabet: Alphabet::Bytes(Box::new(ids)),
-            merges: merges.iter().enumerate().map(|(rank, &((l, r), m))| ((TokenId(l), TokenId(r)), (rank as u32, TokenId(m)))).collect(),
-            whole_words: None,
+        let mut table = PairTable::with_capacity(merges.len());
+        for (rank, &((left, right), merged)) in merges.iter().enumerate() {
+            table.insert(TokenId(left), TokenId(right), rank as u32, TokenId(merged));
         }
+        let seams = Seams::new(["ab", "abc", "aa"].map(str::as_bytes));
+        Bpe { alphabet: Alphabet::Bytes(Box::new(ids)), merges: table, whole_words: None, seams }
     }
 
     fn ids(bpe: &Bpe, word: &str) -> Vec<u32> {
-        let mut tokens = Vec::new();
-        bpe.encode(word.as_bytes(), 0, 0, &mut tokens);
+        let (mut tokens, mut again): (Vec<Token>, Vec<Token>) = (Vec::new(), Vec::new());
+        let mut bench = Bench::default();
+        bpe.word(word.as_bytes(), (0, word.len()), 0, &mut bench, &mut tokens);
+        bpe.word(word.as_bytes(), (0, word.len()), 0, &mut bench, &mut again);
+        assert_eq!(tokens, again, "the second time from the cache");
         let spans: Vec<u8> = tokens.iter().flat_map(|t| word.as_bytes()[t.start..t.end].to_vec()).collect();
         assert_eq!(spans, word.as_bytes());
         tokens.iter().map(|t| t.id.0).collect()
@@ -213,8 +363,11 @@ mod tests {
             bpe.symbols(&word, 0, 0, &mut short);
             bpe.symbols(&word, 0, 0, &mut long);
             bpe.merge_short(&mut short, 0);
-            bpe.merge_long(&mut long, 0);
+            bpe.merge_long(&mut long, 0, &mut Long::default());
             assert_eq!(short, long);
+            let mut parts: Vec<Token> = Vec::new();
+            bpe.long_word(&word, (0, word.len()), 0, &mut Bench::default(), &mut parts);
+            assert_eq!(short, parts, "taken apart at seams");
         }
     }
 }

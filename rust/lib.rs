@@ -8,6 +8,7 @@
 //! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
+mod added;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
@@ -19,12 +20,15 @@ mod error;
 pub mod formats;
 mod library;
 mod normal;
+mod pair_table;
 pub mod pattern;
+mod piece_table;
 mod pieces;
 mod pipeline;
 mod probe;
 #[cfg(feature = "python")]
 mod python;
+mod seams;
 mod segmenter;
 mod splitter;
 mod token;
@@ -32,6 +36,7 @@ mod tokenizer;
 mod trie;
 mod utf8;
 mod vocabulary;
+mod word_cache;
 
 pub use boundary::{common_boundaries, word_boundaries, Method};
 pub use decoder::StreamDecoder;

@@ -3,7 +3,8 @@
 //! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here, so positions
 //! in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed in.
 
-use crate::bpe::Bpe;
+use crate::added::{AddedText, Stretch};
+use crate::bpe::{Bench, Bpe, Sink};
 use crate::engine::{Certificate, Engine};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
@@ -11,7 +12,7 @@ use crate::pieces::uncrossed;
 use crate::splitter::Splitter;
 use crate::token::{Place, Token, TokenId};
 use crate::trie::PieceTrie;
-use rustc_hash::FxHashMap;
+use crate::word_cache::Pool;
 
 /// The space that some tokenizers put before a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +22,6 @@ pub(crate) enum DummyPrefix {
     Always,
     /// Before a text that does not begin with a space: a leading space is then lost.
     UnlessSpace,
-}
-
-/// Added tokens that are text (`\n\n`, runs of spaces, `<tool_call>`): found first, longest first.
-#[derive(Debug, Default)]
-pub(crate) struct AddedText {
-    pub(crate) trie: PieceTrie,
-    pub(crate) ids: FxHashMap<Box<[u8]>, TokenId>,
 }
 
 /// The engine.
@@ -43,48 +37,8 @@ pub(crate) struct Pipeline {
     pub(crate) bpe: Bpe,
     /// All pieces, where they are the certificate (no pre-token rule).
     pub(crate) pieces: Option<PieceTrie>,
-    /// No piece holds a space behind another character: words can be encoded one by one.
-    pub(crate) spaces_begin_pieces: bool,
     pub(crate) notes: String,
-}
-
-/// A stretch of text between added tokens, or one of those.
-struct Stretch {
-    start: usize,
-    end: usize,
-    added: Option<TokenId>,
-}
-
-impl AddedText {
-    /// The stretches of `text`, and the first position from where a later text could change them.
-    fn stretches(&self, text: &str) -> (Vec<Stretch>, usize) {
-        let mut stretches = Vec::new();
-        let (mut at, mut gap, mut unsure) = (0, 0, text.len());
-        if self.trie.is_empty() {
-            at = text.len();
-        }
-        while at < text.len() {
-            let (length, open) = self.trie.longest(&text.as_bytes()[at..]);
-            if open {
-                unsure = unsure.min(at);
-            }
-            match self.ids.get(&text.as_bytes()[at..at + length]) {
-                Some(&id) if length > 0 => {
-                    if gap < at {
-                        stretches.push(Stretch { start: gap, end: at, added: None });
-                    }
-                    stretches.push(Stretch { start: at, end: at + length, added: Some(id) });
-                    at += length;
-                    gap = at;
-                }
-                _ => at += text[at..].chars().next().map_or(1, char::len_utf8),
-            }
-        }
-        if gap < text.len() {
-            stretches.push(Stretch { start: gap, end: text.len(), added: None });
-        }
-        (stretches, unsure)
-    }
+    pub(crate) benches: Pool<Bench>,
 }
 
 impl Pipeline {
@@ -105,31 +59,28 @@ impl Pipeline {
         if here && wanted && !stretch.is_empty() { normal.behind_space() } else { normal }
     }
 
-    fn encode_stretch(&self, normal: &Normal<'_>, base: usize, word: &mut u32, tokens: &mut Vec<Token>) {
-        let text: &str = &normal.text;
-        let first = tokens.len();
+    /// Passes on the tokens of a stretch in its normal form, positions being those of the normal form.
+    fn encode_stretch(&self, text: &str, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
+        let bytes = text.as_bytes();
         let mut start = 0;
-        let mut cut = |at: usize, number: u32| {
-            self.bpe.encode(&text.as_bytes()[start..at], start, number, tokens);
+        self.splitter.for_each_cut(text, |at| {
+            self.bpe.word(bytes, (start, at), *word, bench, sink);
             start = at;
-        };
-        if self.splitter.stages.is_empty() {
-            if self.spaces_begin_pieces {
-                space_starts(text).for_each(|at| cut(at, *word));
-            }
-        } else {
-            for at in self.splitter.cuts(text, text.len()) {
-                cut(at.at, *word);
-                *word += 1;
-            }
-        }
-        cut(text.len(), *word);
+            *word += 1;
+        });
+        self.bpe.word(bytes, (start, bytes.len()), *word, bench, sink);
         *word += 1;
-        if normal.is_moved() || base > 0 {
-            for token in &mut tokens[first..] {
-                token.start = base + normal.start(token.start);
-                token.end = (base + normal.end(token.end)).max(token.start);
+    }
+
+    /// Calls `own` with each stretch in its normal form and where it begins, `added` with each added token.
+    fn for_each_stretch(&self, text: &str, place: Place, mut visit: impl FnMut(Stretch, Option<&Normal<'_>>)) {
+        for part in self.added.stretches(text) {
+            if part.added.is_some() {
+                visit(part, None);
+                continue;
             }
+            let normal = self.normal(&text[part.start..part.end], part.start == 0, place);
+            visit(part, Some(&normal));
         }
     }
 
@@ -144,38 +95,56 @@ impl Pipeline {
             }
             None => {
                 let limit = if open.is_some() { horizon } else { usize::MAX };
-                let cuts = self.splitter.cuts(text, limit);
-                cuts.into_iter().filter(|c| c.settled && text.is_char_boundary(c.at)).map(|c| c.at).collect()
+                let mut cuts = self.splitter.cuts(text, limit);
+                cuts.at.truncate(cuts.settled);
+                cuts.at.retain(|&at| text.is_char_boundary(at));
+                cuts.at
             }
         }
     }
-}
-
-/// The starts of runs of spaces.
-fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
-    let bytes = text.as_bytes();
-    (1..bytes.len()).filter(move |&at| bytes[at] == b' ' && bytes[at - 1] != b' ')
 }
 
 impl Engine for Pipeline {
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
+        let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
         let mut word = 0;
-        for (index, part) in self.added.stretches(text).0.iter().enumerate() {
-            if let Some(id) = part.added {
-                tokens.push(Token { id, start: part.start, end: part.end, word });
-                word += 1;
-                continue;
-            }
-            let stretch = &text[part.start..part.end];
-            let normal = self.normal(stretch, index == 0, place);
-            self.encode_stretch(&normal, part.start, &mut word, &mut tokens);
-        }
+        self.benches.with(|bench| {
+            self.for_each_stretch(text, place, |part, normal| {
+                let first = tokens.len();
+                match (part.added, normal) {
+                    (None, Some(normal)) => {
+                        self.encode_stretch(&normal.text, &mut word, bench, &mut tokens);
+                        if normal.is_moved() || part.start > 0 {
+                            for token in &mut tokens[first..] {
+                                token.start = part.start + normal.start(token.start);
+                                token.end = (part.start + normal.end(token.end)).max(token.start);
+                            }
+                        }
+                    }
+                    (id, _) => {
+                        tokens.extend(id.map(|id| Token { id, start: part.start, end: part.end, word }));
+                        word += 1;
+                    }
+                }
+            });
+        });
         Ok(tokens)
     }
 
+    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.benches.with(|bench| {
+            self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
+                (None, Some(normal)) => self.encode_stretch(&normal.text, &mut 0, bench, ids),
+                (id, _) => ids.extend(id),
+            });
+        });
+        Ok(())
+    }
+
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
-        let (stretches, unsure) = self.added.stretches(text);
+        let mut walk = self.added.stretches(text);
+        let stretches: Vec<Stretch> = walk.by_ref().collect();
+        let unsure = walk.unsure();
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
             // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.

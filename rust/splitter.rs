@@ -5,7 +5,7 @@
 //! whose text is not final.
 
 use crate::byte_alphabet;
-use crate::pattern::{CodePoints, Pattern};
+use crate::pattern::{Automaton, CodePoints, Machine, Pattern};
 
 /// How the pieces between and of the matches are joined; the names are those of the `tokenizers` library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,15 @@ pub(crate) enum Finder {
 /// One stage.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
-    pub(crate) finder: Finder,
-    pub(crate) behaviour: Behaviour,
-    pub(crate) invert: bool,
+    finder: Finder,
+    behaviour: Behaviour,
+    invert: bool,
     /// The stage stands behind a byte-level stage and sees one stand-in character a byte (Falcon's digits).
-    pub(crate) on_bytes: bool,
+    on_bytes: Option<Box<StandIns>>,
 }
+
+/// What a stage sees of each byte: the symbol of its stand-in, or 1 where that is in the class.
+type StandIns = [u8; 256];
 
 /// All stages of a tokenizer; none means that the whole text is one word.
 #[derive(Debug, Clone, Default)]
@@ -39,127 +42,224 @@ pub(crate) struct Splitter {
     pub(crate) stages: Vec<Stage>,
 }
 
-/// A cut between two pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cut {
-    pub(crate) at: usize,
-    pub(crate) settled: bool,
+/// Interior cuts, ascending; the first `settled` of them no later text can move.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Cuts {
+    pub(crate) at: Vec<usize>,
+    pub(crate) settled: usize,
 }
 
-impl Finder {
-    fn match_at(&self, text: &str, at: usize, looked: &mut usize) -> Option<usize> {
-        match self {
-            Self::Pattern(pattern) => pattern.match_at(text, at, looked),
-            Self::Class(class) => {
-                *looked = (*looked).max(at);
-                text[at..].chars().next().filter(|&c| class.contains(c)).map(|c| at + c.len_utf8())
-            }
-        }
-    }
+/// The first position that a stage could not be sure of, and whether a cut at that very position is settled.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    at: usize,
+    cut_holds: bool,
 }
 
 impl Splitter {
     /// The interior cuts of `text`, whose bytes from `horizon` on are not final (`text.len()`: only the end is open).
     ///
     /// Complexity: O(text) per stage for all known rules.
-    pub(crate) fn cuts(&self, text: &str, horizon: usize) -> Vec<Cut> {
-        let mut cuts = Vec::new();
+    pub(crate) fn cuts(&self, text: &str, horizon: usize) -> Cuts {
+        let mut cuts = Cuts::default();
         let mut horizon = horizon;
         for stage in &self.stages {
             (cuts, horizon) = stage.refine(text, &cuts, horizon);
         }
         cuts
     }
+
+    /// Calls `cut` with every interior cut of `text`, ascending: [`Splitter::cuts`] without the proofs.
+    #[inline]
+    pub(crate) fn for_each_cut(&self, text: &str, mut cut: impl FnMut(usize)) {
+        match self.stages.as_slice() {
+            [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, invert: _, on_bytes: None }] => {
+                if let Machine::Automaton(automaton) = pattern.machine() {
+                    return isolated(automaton, text, cut);
+                }
+            }
+            [] => return,
+            _ => {}
+        }
+        self.cuts(text, text.len()).at.into_iter().for_each(&mut cut);
+    }
+
+    /// What matches each stage.
+    pub(crate) fn describe(&self) -> String {
+        let compiled = |stage: &Stage| match &stage.finder {
+            Finder::Pattern(pattern) => pattern.is_automaton(),
+            Finder::Class(_) => true,
+        };
+        match self.stages.iter().filter(|stage| compiled(stage)).count() {
+            0 if self.stages.is_empty() => "none".into(),
+            count if count == self.stages.len() => "compiled to an automaton: one table step a character".into(),
+            count => format!("{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back", self.stages.len() - count, self.stages.len()),
+        }
+    }
+}
+
+/// The cuts around all matches: the rule of nearly every byte-level tokenizer, without a list in between.
+#[inline]
+fn isolated(automaton: &Automaton, text: &str, mut cut: impl FnMut(usize)) {
+    let (mut at, mut gap) = (0, 0);
+    while at < text.len() {
+        match automaton.match_at(text, at).0 {
+            Some(end) if end > at => {
+                if gap < at {
+                    cut(at);
+                }
+                if end < text.len() {
+                    cut(end);
+                }
+                (at, gap) = (end, end);
+            }
+            _ => at += text[at..].chars().next().map_or(1, char::len_utf8),
+        }
+    }
 }
 
 impl Stage {
+    /// A stage; `on_bytes`: it stands behind a byte-level one.
+    pub(crate) fn new(finder: Finder, behaviour: Behaviour, invert: bool, on_bytes: bool) -> Self {
+        let seen = |c: char| match &finder {
+            Finder::Pattern(pattern) => match pattern.machine() {
+                Machine::Automaton(automaton) => automaton.symbol(c),
+                Machine::Program(_) => 0,
+            },
+            Finder::Class(class) => u8::from(class.contains(c)),
+        };
+        let on_bytes = on_bytes.then(|| Box::new(byte_alphabet::characters().map(seen)));
+        Self { finder, behaviour, invert, on_bytes }
+    }
+
     /// The cuts of this stage and all before it, and the first position that this stage could not be sure of.
-    fn refine(&self, text: &str, before: &[Cut], horizon: usize) -> (Vec<Cut>, usize) {
-        let mut cuts = Vec::with_capacity(before.len() * 2);
+    fn refine(&self, text: &str, before: &Cuts, horizon: usize) -> (Cuts, usize) {
+        let mut cuts = Vec::with_capacity(before.at.len() + text.len() / 4);
+        let mut settled = None;
         let mut unsure = horizon;
         let mut start = 0;
-        let ends = before.iter().copied().chain([Cut { at: text.len(), settled: false }]);
-        for end in ends {
+        for (index, end) in before.at.iter().copied().chain([text.len()]).enumerate() {
             // A piece whose end is settled is all there is; one whose end may move is known up to the horizon.
-            let limit = if end.settled { usize::MAX } else { horizon };
-            let sure = if self.on_bytes {
-                self.split_bytes(&text.as_bytes()[start..end.at], start, limit, &mut cuts)
-            } else {
-                self.split(&text[start..end.at], start, limit, &mut cuts)
-            };
-            unsure = unsure.min(sure.unwrap_or(usize::MAX));
-            if end.at < text.len() {
+            let limit = if index < before.settled { usize::MAX } else { horizon };
+            let first = cuts.len();
+            if let Some(doubt) = self.split(text, (start, end), limit, &mut cuts) {
+                unsure = unsure.min(doubt.at);
+                settled.get_or_insert_with(|| {
+                    first + cuts[first..].partition_point(|&at| at < doubt.at + usize::from(doubt.cut_holds))
+                });
+            }
+            if end < text.len() {
+                if index >= before.settled {
+                    settled.get_or_insert(cuts.len());
+                }
                 cuts.push(end);
             }
-            start = end.at;
+            start = end;
         }
-        (cuts, unsure)
+        let settled = settled.unwrap_or(cuts.len());
+        (Cuts { at: cuts, settled }, unsure)
     }
 
-    /// Splits bytes by way of their stand-in characters, as the stages behind `ByteLevel` do.
-    fn split_bytes(&self, bytes: &[u8], base: usize, limit: usize, cuts: &mut Vec<Cut>) -> Option<usize> {
+    /// Appends the cuts inside the piece `(start, end)`, whose bytes from `limit` on are not final.
+    fn split(&self, text: &str, piece: (usize, usize), limit: usize, cuts: &mut Vec<usize>) -> Option<Doubt> {
+        // Only stages behind a byte-level one see pieces that end inside a character, and those look at bytes.
+        let whole = text.get(..piece.1).unwrap_or(text);
+        let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
+        match (&self.finder, &self.on_bytes) {
+            (Finder::Pattern(pattern), None) => match pattern.machine() {
+                Machine::Automaton(automaton) => {
+                    self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts)
+                }
+                Machine::Program(program) => {
+                    let find = |at| {
+                        let mut looked = at;
+                        (program.match_at(whole, at, &mut looked), looked)
+                    };
+                    self.parts(piece, limit, find, width, cuts)
+                }
+            },
+            (Finder::Class(class), None) => {
+                let find = |at: usize| (text[at..].chars().next().filter(|&c| class.contains(c)).map(|c| at + c.len_utf8()), at);
+                self.parts(piece, limit, find, width, cuts)
+            }
+            (Finder::Pattern(pattern), Some(seen)) => match pattern.machine() {
+                Machine::Automaton(automaton) => {
+                    let bytes = &text.as_bytes()[..piece.1];
+                    self.parts(piece, limit, |at| automaton.match_bytes_at(bytes, seen, at), |_| 1, cuts)
+                }
+                Machine::Program(_) => self.split_stand_ins(pattern, &text.as_bytes()[piece.0..piece.1], piece.0, limit, cuts),
+            },
+            (Finder::Class(_), Some(seen)) => {
+                let find = |at: usize| ((seen[usize::from(text.as_bytes()[at])] != 0).then_some(at + 1), at);
+                self.parts(piece, limit, find, |_| 1, cuts)
+            }
+        }
+    }
+
+    /// Splits bytes by way of a text of their stand-in characters, for the backtracking machine.
+    fn split_stand_ins(&self, pattern: &Pattern, bytes: &[u8], base: usize, limit: usize, cuts: &mut Vec<usize>) -> Option<Doubt> {
         let table = byte_alphabet::characters();
         let stand_ins: String = bytes.iter().map(|&b| table[usize::from(b)]).collect();
-        let mut at_byte: Vec<usize> = vec![0; stand_ins.len() + 1];
-        for (index, (at, _)) in stand_ins.char_indices().enumerate() {
-            at_byte[at] = index;
-        }
-        at_byte[stand_ins.len()] = bytes.len();
-        let seen = if limit == usize::MAX {
-            limit
-        } else {
-            stand_ins.char_indices().nth(limit.saturating_sub(base)).map_or(stand_ins.len(), |(at, _)| at)
+        let starts: Vec<usize> = stand_ins.char_indices().map(|(at, _)| at).chain([stand_ins.len()]).collect();
+        let byte_at = |at: usize| base + starts.partition_point(|&start| start < at);
+        let find = |at: usize| {
+            let start = starts[at - base];
+            let mut looked = start;
+            let end = pattern.match_at(&stand_ins, start, &mut looked);
+            (end.map(byte_at), byte_at(looked))
         };
-        let mut found = Vec::new();
-        let unsure = self.split(&stand_ins, 0, seen, &mut found);
-        cuts.extend(found.iter().map(|cut| Cut { at: base + at_byte[cut.at], settled: cut.settled }));
-        unsure.map(|at| base + at_byte[at.min(stand_ins.len())])
+        self.parts((base, base + bytes.len()), limit, find, |_| 1, cuts)
     }
 
-    /// Appends the cuts inside `piece`, which begins at byte `base`; returns the first position it was not sure of.
-    fn split(&self, piece: &str, base: usize, limit: usize, cuts: &mut Vec<Cut>) -> Option<usize> {
-        // (end, is a match) of each part, in piece coordinates
-        let mut parts: Vec<(usize, bool)> = Vec::new();
-        let mut unsure: Option<(usize, bool)> = None;
-        let (mut at, mut gap) = (0, 0);
-        while at < piece.len() {
-            let mut looked = at;
-            let found = self.finder.match_at(piece, at, &mut looked).filter(|&end| end > at);
-            if unsure.is_none() && base + looked >= limit {
-                unsure = Some((at, gap == at));
-            }
-            match found {
-                Some(end) => {
-                    if gap < at {
-                        parts.push((at, self.invert));
-                    }
-                    parts.push((end, !self.invert));
-                    (at, gap) = (end, end);
+    /// Appends the cuts between the parts that `find` and the behaviour make of a piece.
+    ///
+    /// `find` tells the end of the match at a position and how far it looked; `width` the length of the character there.
+    #[inline]
+    fn parts(
+        &self,
+        (start, end): (usize, usize),
+        limit: usize,
+        find: impl Fn(usize) -> (Option<usize>, usize),
+        width: impl Fn(usize) -> usize,
+        cuts: &mut Vec<usize>,
+    ) -> Option<Doubt> {
+        let mut doubt: Option<Doubt> = None;
+        // Whether the part that ended last was a match; none has ended at the start of the piece.
+        let mut last: Option<bool> = None;
+        let mut part = |begins: usize, is_match: bool, cuts: &mut Vec<usize>| {
+            if let Some(last) = last.replace(is_match) {
+                let joined = match self.behaviour {
+                    Behaviour::Isolated => false,
+                    Behaviour::Contiguous => last == is_match,
+                    Behaviour::MergedWithPrevious => is_match && !last,
+                    Behaviour::MergedWithNext => last && !is_match,
+                };
+                if !joined {
+                    cuts.push(begins);
                 }
-                None => at += piece[at..].chars().next().map_or(1, char::len_utf8),
             }
-        }
-        if gap < piece.len() {
-            parts.push((piece.len(), self.invert));
-        }
-        // A cut at the unsure position itself is settled only where a match has just ended and nothing joins parts.
-        let settled = |end: usize| match unsure {
-            None => true,
-            Some((at, true)) if self.behaviour == Behaviour::Isolated => end <= at,
-            Some((at, _)) => end < at,
         };
-        for (index, &(end, is_match)) in parts.iter().enumerate() {
-            let Some(&(_, next_is_match)) = parts.get(index + 1) else { break };
-            let joined = match self.behaviour {
-                Behaviour::Isolated => false,
-                Behaviour::Contiguous => is_match == next_is_match,
-                Behaviour::MergedWithPrevious => next_is_match && !is_match,
-                Behaviour::MergedWithNext => is_match && !next_is_match,
-            };
-            if !joined {
-                cuts.push(Cut { at: base + end, settled: settled(end) });
+        let (mut at, mut gap) = (start, start);
+        while at < end {
+            let (found, looked) = find(at);
+            if looked >= limit && doubt.is_none() {
+                // A cut at the doubtful position itself is settled only where a match has just ended and nothing joins.
+                doubt = Some(Doubt { at, cut_holds: gap == at && self.behaviour == Behaviour::Isolated });
+            }
+            match found.filter(|&end| end > at) {
+                Some(found) => {
+                    if gap < at {
+                        part(gap, self.invert, cuts);
+                    }
+                    part(at, !self.invert, cuts);
+                    (at, gap) = (found, found);
+                }
+                None => at += width(at),
             }
         }
-        unsure.map(|(at, _)| base + at)
+        if gap < end {
+            part(gap, self.invert, cuts);
+        }
+        doubt
     }
 }

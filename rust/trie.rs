@@ -99,10 +99,6 @@ impl PieceTrie {
     pub(crate) fn any(&self, predicate: impl Fn(&[u8]) -> bool) -> bool {
         self.pieces.iter().any(|p| predicate(p))
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
 }
 
 fn pair(first: u8, second: u8) -> usize {

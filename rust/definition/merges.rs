@@ -4,6 +4,9 @@ use super::{flag, refuse, Own, Reader, Refusal};
 use crate::bpe::{Alphabet, Bpe};
 use crate::byte_alphabet;
 use crate::normal::METASPACE;
+use crate::pair_table::PairTable;
+use crate::piece_table::PieceTable;
+use crate::seams::Seams;
 use crate::token::TokenId;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -17,9 +20,11 @@ impl Reader<'_> {
             let control = |id: u32| self.added.iter().any(|a| a.control && a.id == id) || self.unknown == Some(id);
             let controls: Vec<u32> = self.pieces.iter().map(|p| p.0).filter(|&id| control(id)).collect();
             let words = self.pieces.iter().filter(|(id, _)| !controls.contains(id));
-            words.map(|(id, piece)| (self.spelling.bytes(piece).into(), TokenId(*id))).collect()
+            PieceTable::new(words.map(|(id, piece)| (self.spelling.bytes(piece), TokenId(*id))))
         });
-        Ok(Bpe { alphabet, merges, whole_words })
+        let pieces: Vec<Vec<u8>> = self.pieces.iter().map(|(_, piece)| self.spelling.bytes(piece)).collect();
+        let seams = Seams::new(pieces.iter().map(Vec::as_slice));
+        Ok(Bpe { alphabet, merges, whole_words, seams })
     }
 
     fn character_symbols(&self, by_piece: &FxHashMap<&str, TokenId>) -> Alphabet {
@@ -33,22 +38,19 @@ impl Reader<'_> {
         let byte = |b: usize| by_piece.get(format!("<0x{b:02X}>").as_str()).copied();
         let mut bytes = Box::new([None; 256]);
         (0..256).for_each(|b| bytes[b] = byte(b));
-        let wanted = flag(self.model, "byte_fallback") == Some(true);
-        Alphabet::Characters {
-            ids,
-            fallback: wanted.then_some(bytes),
-            unknown: self.unknown.map(TokenId),
-            fuse_unknown: flag(self.model, "fuse_unk") == Some(true),
-        }
+        let fallback = Some(bytes).filter(|_| flag(self.model, "byte_fallback") == Some(true));
+        // With a piece for every byte nothing is ever unknown.
+        let unknown = self.unknown.filter(|_| !fallback.as_ref().is_some_and(|bytes| bytes.iter().all(Option::is_some)));
+        Alphabet::Characters { ids, fallback, unknown: unknown.map(TokenId), fuse_unknown: flag(self.model, "fuse_unk") == Some(true) }
     }
 
     /// (left, right) -> (rank, merged). An entry is `["a", "b"]` or, in old files, `"a b"`.
-    fn merges(&self, by_piece: &FxHashMap<&str, TokenId>) -> Own<FxHashMap<(TokenId, TokenId), (u32, TokenId)>> {
+    fn merges(&self, by_piece: &FxHashMap<&str, TokenId>) -> Own<PairTable> {
         let list = self.model.get("merges").and_then(Value::as_array);
         let list = list.ok_or_else(|| Refusal("no merges".into()))?;
         // Ranks that tie (SentencePiece scores, tiktoken splits) cannot be told from the position in the list.
         let ranks = self.definition.pointer("/coolfusion/merge_ranks").and_then(Value::as_array);
-        let mut merges = FxHashMap::with_capacity_and_hasher(list.len(), rustc_hash::FxBuildHasher);
+        let mut merges = PairTable::with_capacity(list.len());
         let mut joined = String::new();
         for (rank, merge) in list.iter().enumerate() {
             let pair = match merge {
@@ -68,7 +70,7 @@ impl Reader<'_> {
                 Some(ranks) => ranks.get(rank).and_then(Value::as_u64).ok_or_else(|| Refusal(format!("merge {rank} has no rank")))?,
                 None => rank as u64,
             };
-            merges.insert((left, right), (rank as u32, merged));
+            merges.insert(left, right, rank as u32, merged);
         }
         Ok(merges)
     }

@@ -1,13 +1,14 @@
 //! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
 
 use super::entries::{prepend_scheme, Spelling};
-use super::{flag, holds_inner_space, kind, model_name, refuse, text, Own, Reader, GPT2};
+use super::{flag, kind, model_name, refuse, text, Own, Reader, GPT2};
 use crate::normal::METASPACE;
 use crate::pattern::{CodePoints, Dialect, Pattern};
-use crate::pipeline::{AddedText, DummyPrefix, Pipeline};
+use crate::added::AddedText;
+use crate::pipeline::{DummyPrefix, Pipeline};
 use crate::splitter::{Behaviour, Finder, Splitter, Stage};
 use crate::token::TokenId;
-use crate::trie::PieceTrie;
+use crate::word_cache::Pool;
 use super::entries::Added;
 use serde_json::Value;
 use unicode_categories::UnicodeCategories;
@@ -40,13 +41,7 @@ impl Reader<'_> {
         }
         let added = self.added_text(&plan)?;
         let bpe = self.bpe(byte_level)?;
-        let (pieces, spaces_begin_pieces) = if plan.stages.is_empty() {
-            let trie = self.piece_trie();
-            let glued = trie.any(holds_inner_space);
-            (Some(trie), !glued && !byte_level)
-        } else {
-            (None, false)
-        };
+        let pieces = plan.stages.is_empty().then(|| self.piece_trie());
         let how = if pieces.is_some() { "no pre-token rule" } else { "pre-token rule matched by coolfusion" };
         Ok(Pipeline {
             added,
@@ -57,7 +52,7 @@ impl Reader<'_> {
             splitter: Splitter { stages: plan.stages },
             bpe,
             pieces,
-            spaces_begin_pieces,
+            benches: Pool::default(),
             notes: format!("coolfusion's own byte-pair encoder, {how}"),
         })
     }
@@ -124,7 +119,7 @@ impl Reader<'_> {
         let split = flag(stage, "split") != Some(false);
         if split && self.piece_trie().any(|piece| piece.iter().skip(1).any(|&byte| byte == b' ')) {
             let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
-            plan.stages.push(Stage { finder: space, behaviour: Behaviour::MergedWithNext, invert: false, on_bytes: false });
+            plan.stages.push(Stage::new(space, Behaviour::MergedWithNext, false, false));
         }
         Ok(())
     }
@@ -174,8 +169,7 @@ impl Reader<'_> {
         if tokens.iter().any(spaced) || plan.dummy_by_normalizer && tokens.iter().any(|a| a.normalized) {
             return refuse("added text tokens that hold spaces behind the normalizer");
         }
-        let ids = tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect();
-        Ok(AddedText { trie: PieceTrie::new(tokens.iter().map(|a| a.content.as_bytes().into()).collect()), ids })
+        Ok(AddedText::new(tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect()))
     }
 
     /// Whether a pre-tokenizer stage may look further than one can tell (a pattern that our matcher does not read).
@@ -229,7 +223,7 @@ impl Plan {
         if self.metaspace {
             return refuse("a pre-token rule behind U+2581 for spaces");
         }
-        self.stages.push(Stage { finder, behaviour, invert, on_bytes: self.byte_level });
+        self.stages.push(Stage::new(finder, behaviour, invert, self.byte_level));
         Ok(())
     }
 }

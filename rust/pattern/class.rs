@@ -8,7 +8,7 @@ const PLANE_WORDS: usize = 0x10000 / 64;
 /// A set of code points: a bit table for the first plane, sorted ranges above it.
 ///
 /// Pre-token rules test one or two classes per character, so the common plane is one load and one mask.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CodePoints {
     plane: Box<[u64]>,
     above: Vec<(u32, u32)>,
@@ -69,6 +69,22 @@ impl CodePoints {
             }
             _ => Err(broken("expected a set of characters".into())),
         }
+    }
+
+    /// Membership of the 64 code points from `64 * word` on, the lowest in bit 0.
+    pub(crate) fn plane_word(&self, word: usize) -> u64 {
+        self.plane[word]
+    }
+
+    /// The code points above the first plane where membership changes.
+    pub(crate) fn edges_above(&self) -> impl Iterator<Item = u32> + '_ {
+        self.above.iter().flat_map(|&(first, last)| [first, last + 1]).filter(|&code| code <= char::MAX as u32)
+    }
+
+    /// Whether no code point is in both sets.
+    pub(crate) fn is_disjoint(&self, other: &Self) -> bool {
+        let apart = |&(first, last): &(u32, u32)| other.above.iter().all(|&(f, l)| last < f || l < first);
+        self.plane.iter().zip(&other.plane).all(|(a, b)| a & b == 0) && self.above.iter().all(apart)
     }
 
     /// Whether `c` is in the set; O(1) in the first plane, O(log ranges) above.

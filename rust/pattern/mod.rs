@@ -4,10 +4,12 @@
 //! appended one must also know whether the answer depended on where the text ended. [`Pattern::match_at`] tells both; it
 //! is what makes a boundary *settled* (docs/design.md, "Settled cut").
 
+mod automaton;
 mod class;
 mod parse;
 mod program;
 
+pub(crate) use automaton::{code_point, Automaton};
 pub(crate) use class::CodePoints;
 
 use crate::error::Result;
@@ -21,11 +23,20 @@ pub enum Dialect {
     Tiktoken,
 }
 
+/// What runs a pattern.
+#[derive(Debug, Clone)]
+pub(crate) enum Machine {
+    /// One table step a character.
+    Automaton(Automaton),
+    /// Backtracking, for what has no automaton.
+    Program(program::Program),
+}
+
 /// A compiled pattern.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     source: String,
-    program: program::Program,
+    machine: Machine,
 }
 
 impl Pattern {
@@ -36,7 +47,31 @@ impl Pattern {
     /// rule seen so far uses.
     pub fn new(source: &str, dialect: Dialect) -> Result<Self> {
         let tree = parse::parse(source, dialect)?;
-        Ok(Self { source: source.into(), program: program::Program::compile(&tree) })
+        let machine = match Automaton::compile(&tree) {
+            Some(automaton) => Machine::Automaton(automaton),
+            None => Machine::Program(program::Program::compile(&tree)),
+        };
+        Ok(Self { source: source.into(), machine })
+    }
+
+    /// Compiles `source` for the backtracking machine whatever it is: the slow twin of [`Pattern::new`].
+    ///
+    /// # Errors
+    /// As [`Pattern::new`].
+    pub fn backtracking(source: &str, dialect: Dialect) -> Result<Self> {
+        let tree = parse::parse(source, dialect)?;
+        Ok(Self { source: source.into(), machine: Machine::Program(program::Program::compile(&tree)) })
+    }
+
+    /// Whether the pattern runs as a deterministic automaton: linear time, whatever the text.
+    #[must_use]
+    pub fn is_automaton(&self) -> bool {
+        matches!(self.machine, Machine::Automaton(_))
+    }
+
+    /// What runs it.
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The pattern's text.
@@ -48,9 +83,16 @@ impl Pattern {
     /// The end of the match that begins exactly at byte `start` of `text`, if there is one.
     ///
     /// `looked` is raised to the largest byte position that had a part in the answer; `text.len()` stands for "the text
-    /// ended there". Complexity: that of backtracking; linear for all known pre-token rules.
+    /// ended there". Complexity: O(match and look-ahead) where [`Pattern::is_automaton`], else that of backtracking.
     pub fn match_at(&self, text: &str, start: usize, looked: &mut usize) -> Option<usize> {
-        self.program.match_at(text, start, looked)
+        match &self.machine {
+            Machine::Automaton(automaton) => {
+                let (end, last) = automaton.match_at(text, start);
+                *looked = (*looked).max(last);
+                end
+            }
+            Machine::Program(program) => program.match_at(text, start, looked),
+        }
     }
 }
 
@@ -92,6 +134,43 @@ mod tests {
         looked = 0;
         assert_eq!(pattern.match_at("a   ", 1, &mut looked), Some(4));
         assert_eq!(looked, 4);
+    }
+
+    /// Patterns of published tokenizers, and some that no automaton reads.
+    const RULES: [(&str, Dialect, bool); 9] = [
+        (LLAMA3, Dialect::Oniguruma, true),
+        (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
+        (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s", Dialect::Tiktoken, true),
+        (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
+        (r"(?:ab)+?c|a++|b+(?=c|d)|.", Dialect::Oniguruma, true),
+        (r"a++ab|a+?b|[ab]{2,3}?c|a(?!b|c)|\s", Dialect::Oniguruma, false),
+        (r"(?>a|ab)c|b", Dialect::Oniguruma, false),
+        (r"\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$))|\s|a", Dialect::Tiktoken, false),
+        (r"\s*|a|b", Dialect::Oniguruma, true),
+    ];
+
+    #[test]
+    fn the_automaton_answers_as_backtracking_does_and_looks_no_further() {
+        let alphabet = ["a", "b", "c", "ab", " ", "  ", "\n", "'", "s", "S", "\u{17f}", "1", "23", "456", ".", "/", "\u{e9}", "\u{6f22}", "\u{1f600}", "\u{301}", "\u{10400}"];
+        let mut seed = 7u64;
+        for (source, dialect, automaton) in RULES {
+            let pattern = Pattern::new(source, dialect).unwrap();
+            let twin = Pattern::backtracking(source, dialect).unwrap();
+            assert_eq!(pattern.is_automaton(), automaton, "{source}");
+            for _ in 0..2000 {
+                let mut text = String::new();
+                for _ in 0..12 {
+                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    text.push_str(alphabet[(seed >> 33) as usize % alphabet.len()]);
+                }
+                for (at, _) in text.char_indices() {
+                    let (mut looked, mut far) = (at, at);
+                    let (found, expected) = (pattern.match_at(&text, at, &mut looked), twin.match_at(&text, at, &mut far));
+                    assert_eq!(found, expected, "{source} at {at} of {text:?}");
+                    assert!(looked <= far, "{source} at {at} of {text:?}: {looked} > {far}");
+                }
+            }
+        }
     }
 
     #[test]

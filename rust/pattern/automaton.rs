@@ -1,0 +1,475 @@
+//! Syntax tree -> a deterministic automaton, for the patterns that allow one: one table step a character.
+//!
+//! A state is the ordered list of the places where a backtracking matcher could be; the first of them is the one that it
+//! would try first (leftmost-first, as in Perl, Oniguruma and fancy-regex). A match that an earlier place could still
+//! better is kept and the walk goes on; a match that nothing can better ends it. So the walk never looks further than the
+//! answer needs, and where it stopped is how far it looked. Look-ahead of one character is decided by the next symbol.
+//!
+//! What is not read here (longer look-ahead, atomic groups that change the language, patterns with many states) is left to
+//! the backtracking machine in `program.rs`, which answers the same (the tests of `mod.rs`).
+
+use super::class::CodePoints;
+use super::parse::{Greed, Node};
+use rustc_hash::FxHashMap;
+
+/// The match ends before the character of this step.
+const ENDS_BEFORE: u16 = 1 << 15;
+/// The match ends behind the character of this step, whatever follows.
+const ENDS_BEHIND: u16 = 1 << 14;
+const STATE: u16 = ENDS_BEHIND - 1;
+/// No place is left: the walk is over.
+const DEAD: u16 = 0;
+
+/// Beyond these the tables would cost more than they bring.
+const MOST_INSTRUCTIONS: usize = 4096;
+const MOST_STATES: usize = 2048;
+const MOST_SETS: usize = 64;
+
+/// A compiled pattern.
+#[derive(Debug, Clone)]
+pub(crate) struct Automaton {
+    /// Symbol of every code point below U+10000.
+    plane: Box<[u8]>,
+    /// First code point and symbol of each range above.
+    above: Box<[(u32, u8)]>,
+    /// `steps[state * symbols + symbol]`; the last symbol is the end of the text.
+    steps: Box<[u16]>,
+    symbols: usize,
+    start: usize,
+}
+
+impl Automaton {
+    /// The automaton of `node`, if it has one.
+    pub(crate) fn compile(node: &Node) -> Option<Self> {
+        let mut sets = Sets::default();
+        let mut places = Places { list: Vec::new() };
+        places.pattern(node, &mut sets)?;
+        let alphabet = sets.alphabet()?;
+        Determiniser::new(&places.list, alphabet).run()
+    }
+
+    /// The symbol of `c`.
+    #[inline]
+    pub(crate) fn symbol(&self, c: char) -> u8 {
+        let code = c as u32;
+        match self.plane.get(code as usize) {
+            Some(&symbol) => symbol,
+            None => self.above[self.above.partition_point(|&(first, _)| first <= code) - 1].1,
+        }
+    }
+
+    /// The end of the match that begins at `start`, and the last position that was looked at (`text.len()`: its end).
+    #[inline]
+    pub(crate) fn match_at(&self, text: &str, start: usize) -> (Option<usize>, usize) {
+        let bytes = text.as_bytes();
+        self.walk(start, bytes.len(), |at| {
+            let byte = bytes[at];
+            if byte < 0x80 {
+                (self.plane[usize::from(byte)], 1)
+            } else {
+                let c = code_point(bytes, at);
+                (self.symbol(c), c.len_utf8())
+            }
+        })
+    }
+
+    /// As [`Automaton::match_at`] over single bytes, `symbols` being the symbol of each.
+    pub(crate) fn match_bytes_at(&self, bytes: &[u8], symbols: &[u8; 256], start: usize) -> (Option<usize>, usize) {
+        self.walk(start, bytes.len(), |at| (symbols[usize::from(bytes[at])], 1))
+    }
+
+    #[inline(always)]
+    fn walk(&self, start: usize, length: usize, symbol_at: impl Fn(usize) -> (u8, usize)) -> (Option<usize>, usize) {
+        let mut row = self.start * self.symbols;
+        let mut at = start;
+        let mut end = None;
+        while at < length {
+            let (symbol, width) = symbol_at(at);
+            let step = self.steps[row + usize::from(symbol)];
+            if step & ENDS_BEFORE != 0 {
+                end = Some(at);
+            }
+            if step & ENDS_BEHIND != 0 {
+                return (Some(at + width), at);
+            }
+            let state = step & STATE;
+            if state == DEAD {
+                return (end, at);
+            }
+            row = usize::from(state) * self.symbols;
+            at += width;
+        }
+        if self.steps[row + self.symbols - 1] & ENDS_BEFORE != 0 {
+            end = Some(length);
+        }
+        (end, length)
+    }
+}
+
+/// The character at byte `at` of well-formed UTF-8 that is no ASCII.
+#[inline]
+pub(crate) fn code_point(bytes: &[u8], at: usize) -> char {
+    let tail = |i: usize| u32::from(bytes[at + i] & 0x3F);
+    let lead = u32::from(bytes[at]);
+    let code = if lead < 0xE0 {
+        (lead & 0x1F) << 6 | tail(1)
+    } else if lead < 0xF0 {
+        (lead & 0x0F) << 12 | tail(1) << 6 | tail(2)
+    } else {
+        (lead & 0x07) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3)
+    };
+    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// Where a matcher can be.
+#[derive(Debug, Clone)]
+enum Place {
+    /// One character of the set, then the next place.
+    Set(usize),
+    /// The first, or else the second.
+    Fork(usize, usize),
+    Jump(usize),
+    /// The next character is in the set (or not, if negated); the end of the text counts as `end`.
+    Look { sets: Vec<usize>, end: bool, negative: bool },
+    Accept,
+}
+
+struct Places {
+    list: Vec<Place>,
+}
+
+/// The character sets of a pattern, each once.
+#[derive(Default)]
+struct Sets {
+    list: Vec<CodePoints>,
+}
+
+impl Sets {
+    fn number(&mut self, set: &CodePoints) -> usize {
+        match self.list.iter().position(|known| known == set) {
+            Some(number) => number,
+            None => {
+                self.list.push(set.clone());
+                self.list.len() - 1
+            }
+        }
+    }
+
+    /// The classes of code points that no set tells apart.
+    fn alphabet(&self) -> Option<Alphabet> {
+        if self.list.len() > MOST_SETS {
+            return None;
+        }
+        let mut numbers: FxHashMap<u64, u8> = FxHashMap::default();
+        let mut members: Vec<u64> = Vec::new();
+        let mut symbol = |mask: u64| -> Option<u8> {
+            if let Some(&number) = numbers.get(&mask) {
+                return Some(number);
+            }
+            let number = u8::try_from(members.len()).ok().filter(|&n| n < 250)?;
+            numbers.insert(mask, number);
+            members.push(mask);
+            Some(number)
+        };
+        let mut plane = vec![0u8; 0x10000].into_boxed_slice();
+        for word in 0..0x10000 / 64 {
+            let words: Vec<u64> = self.list.iter().map(|set| set.plane_word(word)).collect();
+            // Most stretches of 64 code points are all in or all out of each set.
+            if words.iter().all(|&bits| bits == 0 || bits == u64::MAX) {
+                let mask = words.iter().enumerate().fold(0, |mask, (i, &bits)| mask | (bits & 1) << i);
+                plane[word * 64..word * 64 + 64].fill(symbol(mask)?);
+                continue;
+            }
+            for bit in 0..64 {
+                let mask = words.iter().enumerate().fold(0, |mask, (i, &bits)| mask | (bits >> bit & 1) << i);
+                plane[word * 64 + bit] = symbol(mask)?;
+            }
+        }
+        let mut starts: Vec<u32> = self.list.iter().flat_map(CodePoints::edges_above).chain([0x10000]).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut above = Vec::with_capacity(starts.len());
+        for first in starts {
+            let contains = |set: &CodePoints| char::from_u32(first).is_some_and(|c| set.contains(c));
+            let mask = self.list.iter().enumerate().fold(0, |mask, (i, set)| mask | u64::from(contains(set)) << i);
+            above.push((first, symbol(mask)?));
+        }
+        Some(Alphabet { plane, above: above.into_boxed_slice(), members })
+    }
+}
+
+struct Alphabet {
+    plane: Box<[u8]>,
+    above: Box<[(u32, u8)]>,
+    /// For each symbol the sets that hold it, as bits.
+    members: Vec<u64>,
+}
+
+/// What can begin a match of the rest of a sequence.
+struct First {
+    sets: Vec<CodePoints>,
+    /// The rest matches the empty text whatever follows.
+    empty: bool,
+    /// Nothing was met that makes the answer uncertain.
+    known: bool,
+}
+
+fn first_of(nodes: &[Node]) -> First {
+    let mut first = First { sets: Vec::new(), empty: true, known: true };
+    for node in nodes {
+        match node {
+            Node::Class(set) => {
+                first.sets.push(set.clone());
+                first.empty = false;
+            }
+            Node::Repeat { node, min, .. } => {
+                let inner = first_of(std::slice::from_ref(node));
+                first.sets.extend(inner.sets);
+                first.known &= inner.known;
+                first.empty = *min == 0 || inner.empty;
+            }
+            Node::Sequence(inner) => {
+                let inner = first_of(inner);
+                first.sets.extend(inner.sets);
+                first.known &= inner.known;
+                first.empty = inner.empty;
+            }
+            Node::Alternatives(branches) => {
+                first.empty = false;
+                for branch in branches {
+                    let inner = first_of(std::slice::from_ref(branch));
+                    first.sets.extend(inner.sets);
+                    first.known &= inner.known;
+                    first.empty |= inner.empty;
+                }
+            }
+            // Nothing stands behind the end of the text.
+            Node::EndOfText => first.empty = false,
+            Node::LookAhead { .. } | Node::Atomic(_) => {
+                first.known = false;
+                first.empty = false;
+            }
+        }
+        if !first.empty {
+            break;
+        }
+    }
+    first
+}
+
+impl Places {
+    fn pattern(&mut self, node: &Node, sets: &mut Sets) -> Option<()> {
+        self.emit(node, true, sets)?;
+        self.push(Place::Accept)
+    }
+
+    fn push(&mut self, place: Place) -> Option<()> {
+        self.list.push(place);
+        (self.list.len() <= MOST_INSTRUCTIONS).then_some(())
+    }
+
+    /// `last`: the match is complete when the node is.
+    fn emit(&mut self, node: &Node, last: bool, sets: &mut Sets) -> Option<()> {
+        match node {
+            Node::Class(set) => {
+                let number = sets.number(set);
+                self.push(Place::Set(number))
+            }
+            Node::Sequence(nodes) => {
+                for (index, node) in nodes.iter().enumerate() {
+                    let rest = &nodes[index + 1..];
+                    if let Node::Repeat { node: inner, min, max, greed: Greed::Possessive } = node {
+                        if !(last && never_gives_back(inner, rest)) {
+                            return None;
+                        }
+                        self.repeat(inner, *min, *max, Greed::Greedy, sets)?;
+                    } else {
+                        self.emit(node, last && rest.is_empty(), sets)?;
+                    }
+                }
+                Some(())
+            }
+            Node::Alternatives(nodes) => self.alternatives(nodes, last, sets),
+            Node::Repeat { node, min, max, greed: Greed::Possessive } => {
+                if !(last && never_gives_back(node, &[])) {
+                    return None;
+                }
+                self.repeat(node, *min, *max, Greed::Greedy, sets)
+            }
+            Node::Repeat { node, min, max, greed } => self.repeat(node, *min, *max, *greed, sets),
+            Node::LookAhead { node, negative } => {
+                let mut look = (Vec::new(), false);
+                one_character(node, &mut look, sets)?;
+                self.push(Place::Look { sets: look.0, end: look.1, negative: *negative })
+            }
+            Node::EndOfText => self.push(Place::Look { sets: Vec::new(), end: true, negative: false }),
+            Node::Atomic(_) => None,
+        }
+    }
+
+    fn alternatives(&mut self, nodes: &[Node], last: bool, sets: &mut Sets) -> Option<()> {
+        let mut exits = Vec::new();
+        for (index, node) in nodes.iter().enumerate() {
+            if index + 1 == nodes.len() {
+                self.emit(node, last, sets)?;
+                break;
+            }
+            let fork = self.list.len();
+            self.push(Place::Accept)?;
+            self.emit(node, last, sets)?;
+            exits.push(self.list.len());
+            self.push(Place::Accept)?;
+            self.list[fork] = Place::Fork(fork + 1, self.list.len());
+        }
+        let end = self.list.len();
+        for exit in exits {
+            self.list[exit] = Place::Jump(end);
+        }
+        Some(())
+    }
+
+    fn repeat(&mut self, node: &Node, min: u32, max: Option<u32>, greed: Greed, sets: &mut Sets) -> Option<()> {
+        for _ in 0..min {
+            self.emit(node, false, sets)?;
+        }
+        let fork_between = |body: usize, behind: usize| {
+            if greed == Greed::Lazy { Place::Fork(behind, body) } else { Place::Fork(body, behind) }
+        };
+        match max {
+            None => {
+                let fork = self.list.len();
+                self.push(Place::Accept)?;
+                self.emit(node, false, sets)?;
+                self.push(Place::Jump(fork))?;
+                self.list[fork] = fork_between(fork + 1, self.list.len());
+            }
+            Some(max) => {
+                let mut forks = Vec::new();
+                for _ in min..max {
+                    forks.push(self.list.len());
+                    self.push(Place::Accept)?;
+                    self.emit(node, false, sets)?;
+                }
+                let behind = self.list.len();
+                for fork in forks {
+                    self.list[fork] = fork_between(fork + 1, behind);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Whether a possessive repetition of `node` before `rest`, at the end of an alternative, matches what a greedy one does.
+///
+/// A greedy one would give characters back only where the rest fails; then the rest would have to begin with a character
+/// that was given back.
+fn never_gives_back(node: &Node, rest: &[Node]) -> bool {
+    let Node::Class(set) = node else { return false };
+    let first = first_of(rest);
+    if first.empty && first.known {
+        return true;
+    }
+    first.known && first.sets.iter().all(|other| set.is_disjoint(other))
+}
+
+/// The characters that satisfy a look-ahead of one character, and whether the end of the text does.
+fn one_character(node: &Node, look: &mut (Vec<usize>, bool), sets: &mut Sets) -> Option<()> {
+    match node {
+        Node::Class(set) => look.0.push(sets.number(set)),
+        Node::EndOfText => look.1 = true,
+        Node::Alternatives(nodes) => {
+            for node in nodes {
+                one_character(node, look, sets)?;
+            }
+        }
+        Node::Sequence(nodes) if nodes.len() == 1 => one_character(&nodes[0], look, sets)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+struct Determiniser<'a> {
+    places: &'a [Place],
+    alphabet: Alphabet,
+    numbers: FxHashMap<Vec<usize>, u16>,
+    states: Vec<Vec<usize>>,
+}
+
+impl<'a> Determiniser<'a> {
+    fn new(places: &'a [Place], alphabet: Alphabet) -> Self {
+        // State 0 is the dead one.
+        Self { places, alphabet, numbers: FxHashMap::from_iter([(Vec::new(), DEAD)]), states: vec![Vec::new()] }
+    }
+
+    fn run(mut self) -> Option<Automaton> {
+        let symbols = self.alphabet.members.len() + 1;
+        let start = usize::from(self.number(vec![0])?);
+        let mut steps: Vec<u16> = vec![DEAD; symbols];
+        let mut next = start;
+        while next < self.states.len() {
+            let state = self.states[next].clone();
+            for symbol in 0..symbols {
+                let (places, accepts) = self.step(&state, (symbol + 1 < symbols).then_some(symbol));
+                let flag = if accepts { ENDS_BEFORE } else { 0 };
+                steps.push(self.number(places)? | flag);
+            }
+            next += 1;
+        }
+        // A state that accepts whatever comes need not look at it.
+        let row = |state: usize| state * symbols..(state + 1) * symbols;
+        let over: Vec<bool> = (0..self.states.len()).map(|s| steps[row(s)].iter().all(|&step| step == DEAD | ENDS_BEFORE)).collect();
+        for step in &mut steps {
+            if over[usize::from(*step & STATE)] {
+                *step = (*step & ENDS_BEFORE) | ENDS_BEHIND;
+            }
+        }
+        if over[start] {
+            return None;
+        }
+        let Alphabet { plane, above, .. } = self.alphabet;
+        Some(Automaton { plane, above, steps: steps.into_boxed_slice(), symbols, start })
+    }
+
+    fn number(&mut self, state: Vec<usize>) -> Option<u16> {
+        if let Some(&number) = self.numbers.get(&state) {
+            return Some(number);
+        }
+        let number = u16::try_from(self.states.len()).ok().filter(|&n| usize::from(n) < MOST_STATES)?;
+        self.states.push(state.clone());
+        self.numbers.insert(state, number);
+        Some(number)
+    }
+
+    /// The places behind `symbol` (`None`: the end of the text), and whether a match ends before it.
+    fn step(&self, state: &[usize], symbol: Option<usize>) -> (Vec<usize>, bool) {
+        let mut seen = vec![false; self.places.len()];
+        let mut behind = Vec::new();
+        for &place in state {
+            let mut stack = vec![place];
+            while let Some(at) = stack.pop() {
+                if std::mem::replace(&mut seen[at], true) {
+                    continue;
+                }
+                let within = |sets: &[usize]| symbol.is_some_and(|s| sets.iter().any(|set| self.alphabet.members[s] >> set & 1 == 1));
+                match &self.places[at] {
+                    Place::Set(set) => {
+                        if within(&[*set]) && !behind.contains(&(at + 1)) {
+                            behind.push(at + 1);
+                        }
+                    }
+                    Place::Fork(first, second) => stack.extend([*second, *first]),
+                    Place::Jump(to) => stack.push(*to),
+                    Place::Look { sets, end, negative } => {
+                        if (within(sets) || symbol.is_none() && *end) != *negative {
+                            stack.push(at + 1);
+                        }
+                    }
+                    // What comes later would only be tried if this failed.
+                    Place::Accept => return (behind, true),
+                }
+            }
+        }
+        (behind, false)
+    }
+}

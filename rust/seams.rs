@@ -1,0 +1,181 @@
+//! Seams: places between two characters that no piece of the vocabulary can stand across, whatever the text around them.
+//!
+//! A byte-pair encoder only ever builds pieces, so the text before a seam and the text behind it are encoded
+//! independently (docs/design.md, "Seams"). It makes short words of long ones (a Japanese sentence is one pre-token), so
+//! that a cache of words helps, and no work is ever done over more than a few characters.
+
+use crate::pattern::code_point;
+
+/// Bits of the hashed set: 128 KiB, so that a vocabulary with 60,000 pairs has 6 % of false alarms; these only cost speed.
+const BITS: u32 = 20;
+
+/// The pairs of neighbouring characters that occur in pieces, in full or with a part of either.
+#[derive(Debug, Clone)]
+pub(crate) struct Seams {
+    /// Pairs of ASCII characters, exactly: `ascii[first]` has bit `second`.
+    ascii: Box<[u128; 128]>,
+    hashed: Box<[u64]>,
+    /// Some piece begins or ends inside a character.
+    partial: bool,
+}
+
+/// What is known of the two sides of a pair.
+#[derive(Clone, Copy)]
+enum Side {
+    Whole(char),
+    /// Only its byte next to the place is looked at.
+    Byte(u8),
+}
+
+impl Side {
+    fn code(self) -> u64 {
+        match self {
+            Self::Whole(c) => u64::from(u32::from(c)),
+            Self::Byte(byte) => 0x20_0000 | u64::from(byte),
+        }
+    }
+}
+
+fn slot(left: Side, right: Side) -> usize {
+    let key = left.code() << 24 | right.code();
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS)) as usize
+}
+
+/// Whether `byte` goes on with a character.
+fn is_tail(byte: u8) -> bool {
+    byte & 0xC0 == 0x80
+}
+
+impl Seams {
+    /// The seams of a vocabulary of `pieces`.
+    ///
+    /// Complexity: O(bytes of the pieces).
+    pub(crate) fn new<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut seams = Self { ascii: Box::new([0; 128]), hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(), partial: false };
+        for piece in pieces {
+            seams.add(piece);
+        }
+        seams
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        for at in 1..piece.len() {
+            if is_tail(piece[at]) {
+                continue;
+            }
+            let left = last_character(&piece[..at]).map_or(Side::Byte(piece[at - 1]), Side::Whole);
+            let right = first_character(&piece[at..]).map_or(Side::Byte(piece[at]), Side::Whole);
+            self.partial |= matches!(left, Side::Byte(_)) || matches!(right, Side::Byte(_));
+            match (left, right) {
+                (Side::Whole(a), Side::Whole(b)) if a.is_ascii() && b.is_ascii() => self.ascii[a as usize] |= 1 << (b as u32),
+                _ => {
+                    let slot = slot(left, right);
+                    self.hashed[slot / 64] |= 1 << (slot % 64);
+                }
+            }
+        }
+    }
+
+    fn holds(&self, left: Side, right: Side) -> bool {
+        let slot = slot(left, right);
+        self.hashed[slot / 64] >> (slot % 64) & 1 == 1
+    }
+
+    /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a seam.
+    #[inline]
+    fn is_between(&self, a: char, before: u8, b: char, behind: u8) -> bool {
+        let (a, b) = (Side::Whole(a), Side::Whole(b));
+        let whole = self.holds(a, b);
+        if !self.partial {
+            return !whole;
+        }
+        let (before, behind) = (Side::Byte(before), Side::Byte(behind));
+        !(whole || self.holds(a, behind) || self.holds(before, b) || self.holds(before, behind))
+    }
+
+    /// Whether byte `at` of `text`, the start of a character, is a seam.
+    ///
+    /// Complexity: O(1).
+    #[inline]
+    pub(crate) fn is_seam(&self, text: &[u8], at: usize) -> bool {
+        let (before, behind) = (text[at - 1], text[at]);
+        if before < 0x80 && behind < 0x80 {
+            return self.ascii[usize::from(before)] >> behind & 1 == 0;
+        }
+        let (a, b) = characters_around(text, at);
+        self.is_between(a, before, b, behind)
+    }
+
+    /// Calls `cut` with every seam inside `text[start..end]`, ascending.
+    #[inline]
+    pub(crate) fn for_each(&self, text: &[u8], start: usize, end: usize, mut cut: impl FnMut(usize)) {
+        let mut at = start + 1;
+        while at < end {
+            if !is_tail(text[at]) && self.is_seam(text, at) {
+                cut(at);
+            }
+            at += 1;
+        }
+    }
+}
+
+/// The characters before and behind byte `at` of well-formed UTF-8.
+#[inline]
+pub(crate) fn characters_around(text: &[u8], at: usize) -> (char, char) {
+    let (before, behind) = (text[at - 1], text[at]);
+    (
+        if before < 0x80 { char::from(before) } else { code_point(text, start_of_last(text, at)) },
+        if behind < 0x80 { char::from(behind) } else { code_point(text, at) },
+    )
+}
+
+/// Where the character that ends at `at` begins.
+fn start_of_last(text: &[u8], at: usize) -> usize {
+    let mut start = at - 1;
+    while start > 0 && is_tail(text[start]) {
+        start -= 1;
+    }
+    start
+}
+
+/// The last character of a piece, if it is whole.
+fn last_character(piece: &[u8]) -> Option<char> {
+    let start = (1..=piece.len().min(4)).map(|n| piece.len() - n).find(|&start| !is_tail(piece[start]))?;
+    std::str::from_utf8(&piece[start..]).ok()?.chars().next()
+}
+
+/// The first character of a piece, if it is whole.
+fn first_character(piece: &[u8]) -> Option<char> {
+    let end = (1..piece.len()).find(|&at| !is_tail(piece[at])).unwrap_or(piece.len());
+    std::str::from_utf8(&piece[..end]).ok()?.chars().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seams(pieces: &[&[u8]], text: &str) -> Vec<usize> {
+        let mut found = Vec::new();
+        Seams::new(pieces.iter().copied()).for_each(text.as_bytes(), 0, text.len(), |at| found.push(at));
+        found
+    }
+
+    #[test]
+    fn a_seam_is_where_no_piece_stands_across() {
+        assert_eq!(seams(&[b"ab", b"bc", b" a"], "abc a"), [3]);
+        assert_eq!(seams(&["\u{e9}a".as_bytes()], "\u{e9}a\u{e9}\u{e9}"), [3, 5]);
+    }
+
+    #[test]
+    fn pieces_that_hold_parts_of_characters_block_all_characters_with_that_part() {
+        let (a, b, c) = ("\u{4e00}", "\u{4e01}", "\u{6f22}");
+        let text = [a, b, c].concat();
+        assert_eq!(seams(&[], &text), [3, 6]);
+        // a and the first byte of b, which is not the first byte of c
+        assert_eq!(seams(&[&[a.as_bytes(), &b.as_bytes()[..1]].concat()], &text), [6]);
+        // the last byte of b and c
+        assert_eq!(seams(&[&[&b.as_bytes()[2..], c.as_bytes()].concat()], &text), [3]);
+        // the last byte of b and the first two of c
+        assert_eq!(seams(&[&[&b.as_bytes()[2..], &c.as_bytes()[..2]].concat()], &text), [3]);
+    }
+}

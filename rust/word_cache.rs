@@ -1,0 +1,199 @@
+//! Words that were encoded before, and the places where such memories are kept between calls.
+
+use crate::token::{Token, TokenId};
+use std::sync::{Mutex, PoisonError};
+
+/// Longest word that is kept, in bytes.
+pub(crate) const LONGEST: usize = 24;
+/// Most tokens of a word that is kept.
+const MOST_TOKENS: usize = 7;
+/// Entries of a cache line each: 1 MiB.
+const ENTRIES: usize = 1 << 14;
+
+/// Whether a word was looked at as a whole pre-token or as a part of one; `ignore_merges` treats them differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Word = 0,
+    Part = 0x80,
+}
+
+/// A direct-mapped table: a new word takes the place of the one that was there.
+///
+/// An entry is one cache line: the word's bytes (24, padded with zeros), its length, scope, number of tokens and their
+/// ends, and the ids. The bytes themselves are compared, so a hit is exact.
+#[derive(Debug)]
+pub(crate) struct WordCache {
+    entries: Vec<[u64; 8]>,
+}
+
+impl Default for WordCache {
+    fn default() -> Self {
+        Self { entries: vec![[0; 8]; ENTRIES] }
+    }
+}
+
+/// The bytes of a word, padded, with its length and scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    bytes: [u64; 3],
+    tag: u8,
+}
+
+impl Key {
+    /// The key of `text[start..end]`, of 1 to [`LONGEST`] bytes.
+    #[inline]
+    pub(crate) fn new(text: &[u8], start: usize, end: usize, scope: Scope) -> Self {
+        let length = end - start;
+        let mut bytes = [0; 3];
+        match text[start..].first_chunk::<LONGEST>() {
+            Some(chunk) => {
+                for (index, word) in bytes.iter_mut().enumerate() {
+                    let kept = length.saturating_sub(index * 8).min(8);
+                    let value = chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+                    *word = value & MASKS[kept];
+                }
+            }
+            None => {
+                for (at, &byte) in text[start..end].iter().enumerate() {
+                    bytes[at / 8] |= u64::from(byte) << (at % 8 * 8);
+                }
+            }
+        }
+        Self { bytes, tag: length as u8 | scope as u8 }
+    }
+
+    #[inline]
+    fn slot(&self) -> usize {
+        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let first = fold(self.bytes[0] ^ u64::from(self.tag), ODD);
+        let rest = fold(self.bytes[1] ^ 0xD6E8_FEB8_6659_FD93, self.bytes[2] ^ 0xA076_1D64_78BD_642F);
+        ((first ^ rest) as usize) & (ENTRIES - 1)
+    }
+}
+
+const MASKS: [u64; 9] = {
+    let mut masks = [0; 9];
+    let mut bytes = 1;
+    while bytes < 9 {
+        masks[bytes] = u64::MAX >> (64 - bytes * 8);
+        bytes += 1;
+    }
+    masks
+};
+
+/// What a word was encoded to.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a>(&'a [u64; 8]);
+
+impl Entry<'_> {
+    /// Number of tokens.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        (self.0[3] >> 8 & 0xFF) as usize
+    }
+
+    /// The id of one token.
+    #[inline]
+    pub(crate) fn id(self, index: usize) -> TokenId {
+        TokenId((self.0[4 + index / 2] >> (index % 2 * 32)) as u32)
+    }
+
+    /// Where one token ends, in bytes from the start of the word.
+    #[inline]
+    pub(crate) fn end(self, index: usize) -> usize {
+        if index + 1 == self.len() {
+            return (self.0[3] & 0x7F) as usize;
+        }
+        (self.0[3] >> (16 + index * 8) & 0xFF) as usize
+    }
+}
+
+impl WordCache {
+    /// The tokens of a word, if they are known.
+    #[inline]
+    pub(crate) fn get(&self, key: &Key) -> Option<Entry<'_>> {
+        let entry = self.entries.get(key.slot())?;
+        (entry[..3] == key.bytes && entry[3] as u8 == key.tag).then_some(Entry(entry))
+    }
+
+    /// Keeps the tokens of the word that begins at byte `start`, unless they are many or leave bytes out.
+    pub(crate) fn put(&mut self, key: &Key, start: usize, tokens: &[Token]) {
+        let length = usize::from(key.tag & 0x7F);
+        let mut reached = start;
+        let tiles = tokens.iter().all(|t| t.start == std::mem::replace(&mut reached, t.end) && t.end > t.start);
+        if tokens.is_empty() || tokens.len() > MOST_TOKENS || !tiles || reached != start + length {
+            return;
+        }
+        let mut entry = [0; 8];
+        entry[..3].copy_from_slice(&key.bytes);
+        entry[3] = u64::from(key.tag) | (tokens.len() as u64) << 8;
+        for (index, token) in tokens.iter().enumerate() {
+            if index + 1 < tokens.len() {
+                entry[3] |= ((token.end - start) as u64) << (16 + index * 8);
+            }
+            entry[4 + index / 2] |= u64::from(token.id.0) << (index % 2 * 32);
+        }
+        self.entries[key.slot()] = entry;
+    }
+}
+
+/// Things that one call at a time works with, kept for the next call; several threads get several.
+#[derive(Debug)]
+pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+impl<T: Default> Pool<T> {
+    /// Does `work` with one of the things, a new one if all are out.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut thing = kept.unwrap_or_default();
+        let result = work(&mut thing);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn token(id: u32, start: usize, end: usize) -> Token {
+        Token { id: TokenId(id), start, end, word: 0 }
+    }
+
+    #[test]
+    fn gives_back_what_was_put_in_for_the_same_bytes_only() {
+        let mut cache = WordCache::default();
+        let text = b"xxabcdefghij abcdefghik abcdefghij and more text behind it";
+        let key = Key::new(text, 2, 12, Scope::Word);
+        cache.put(&key, 2, &[token(7, 2, 5), token(1 << 31, 5, 6), token(9, 6, 12)]);
+        let again = Key::new(b"abcdefghij", 0, 10, Scope::Word);
+        assert_eq!(key, again, "near the end of a text and far from it");
+        let entry = cache.get(&again).unwrap();
+        let found: Vec<_> = (0..entry.len()).map(|i| (entry.id(i).0, entry.end(i))).collect();
+        assert_eq!(found, [(7, 3), (1 << 31, 4), (9, 10)]);
+        assert!(cache.get(&Key::new(text, 13, 23, Scope::Word)).is_none());
+        assert!(cache.get(&Key::new(text, 24, 34, Scope::Part)).is_none());
+        assert!(cache.get(&Key::new(text, 24, 33, Scope::Word)).is_none());
+    }
+
+    #[test]
+    fn does_not_keep_what_it_cannot_give_back() {
+        let mut cache = WordCache::default();
+        let key = Key::new(b"abcdefgh", 0, 8, Scope::Word);
+        cache.put(&key, 0, &[token(1, 0, 3), token(2, 4, 8)]);
+        cache.put(&key, 0, &[token(1, 0, 3)]);
+        cache.put(&key, 0, &(0..8).map(|at| token(1, at, at + 1)).collect::<Vec<_>>());
+        assert!(cache.get(&key).is_none());
+    }
+}
