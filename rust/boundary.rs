@@ -6,6 +6,7 @@
 
 use crate::engine::Certificate;
 use crate::error::{Error, Result};
+use crate::seams::characters_around;
 use crate::token::{Place, Token, TokenId};
 use crate::tokenizer::Tokenizer;
 use std::str::FromStr;
@@ -47,10 +48,29 @@ impl FromStr for Method {
 }
 
 /// Whether white space begins at byte `at` of `text`: Unicode `White_Space` on the right, something else on the left.
+#[inline]
 pub(crate) fn stands_before_space(text: &str, at: usize) -> bool {
-    let right = text.get(at..).and_then(|t| t.chars().next());
-    let left = text.get(..at).and_then(|t| t.chars().next_back());
-    right.is_some_and(char::is_whitespace) && left.is_some_and(|c| !c.is_whitespace())
+    let bytes = text.as_bytes();
+    if at == 0 || at >= bytes.len() || !may_be_space(bytes[at]) {
+        return false;
+    }
+    if !text.is_char_boundary(at) {
+        return false;
+    }
+    let (left, right) = characters_around(bytes, at);
+    right.is_whitespace() && !left.is_whitespace()
+}
+
+/// Whether a character of Unicode's `White_Space` may begin with this byte.
+#[inline]
+fn may_be_space(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ' | 0xC2 | 0xE1..=0xE3)
+}
+
+/// The places of `text` before white space, ascending.
+pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
+    let bytes = text.as_bytes();
+    (1..bytes.len()).filter(move |&at| may_be_space(bytes[at]) && stands_before_space(text, at))
 }
 
 /// Positions where no token of `tokens` stands on both sides.
@@ -82,8 +102,12 @@ pub(crate) fn tokens_before(tokens: &[Token], at: usize) -> usize {
 /// # Errors
 /// As [`Tokenizer::encode`]. Complexity: O(text); `Decode` encodes every prefix: O(text²), it is there to compare with.
 pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Result<Vec<usize>> {
-    let mut candidates: Vec<usize> =
-        text.char_indices().map(|(at, _)| at).filter(|&at| stands_before_space(text, at)).collect();
+    let certified = tokenizer.certificate() != Certificate::None;
+    // A settled cut is a token cut, so the ways that go by bytes need no tokens; `Auto` is `Bytes` or `Offsets`.
+    if certified && matches!(method, Method::Auto | Method::Bytes | Method::Offsets) {
+        return tokenizer.settled_before_space(text, Place::Start);
+    }
+    let mut candidates: Vec<usize> = space_starts(text).collect();
     if candidates.is_empty() {
         return Ok(candidates);
     }
@@ -91,7 +115,6 @@ pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Res
     let cuts = TokenCuts::new(&tokens, text.len());
     candidates.retain(|&at| cuts.contains(at));
     match method {
-        // `Auto` names the method for `describe()`; bytes and offsets find the same cuts from the same spans.
         Method::Auto | Method::Bytes | Method::Offsets => {}
         Method::WordIds => candidates.retain(|&at| {
             let before = tokens_before(&tokens, at);
@@ -144,6 +167,16 @@ fn reversible_prefixes(tokenizer: &Tokenizer, tokens: &[Token], text: &str) -> R
     Ok(ends)
 }
 
+/// The positions that are in both lists, which ascend.
+fn intersection(one: &[usize], other: &[usize]) -> Vec<usize> {
+    let mut rest = other.iter().copied().peekable();
+    let mut is_in_other = |at: usize| {
+        while rest.next_if(|&other| other < at).is_some() {}
+        rest.peek() == Some(&at)
+    };
+    one.iter().copied().filter(|&at| is_in_other(at)).collect()
+}
+
 /// The word boundaries that all `tokenizers` have in `text`; the order of the tokenizers does not matter.
 ///
 /// # Errors
@@ -157,7 +190,7 @@ pub fn common_boundaries<'a>(
         let own = word_boundaries(tokenizer, text, Method::Auto)?;
         common = Some(match common {
             None => own,
-            Some(all) => all.into_iter().filter(|at| own.binary_search(at).is_ok()).collect(),
+            Some(all) => intersection(&all, &own),
         });
     }
     common.ok_or_else(|| Error::Argument { name: "tokenizers", value: "[]".into(), expected: "at least one tokenizer".into() })

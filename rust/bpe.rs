@@ -8,7 +8,7 @@
 use crate::pair_table::{Merge, PairTable, NO_MERGE};
 use crate::piece_table::PieceTable;
 use crate::seams::{characters_around, Seams};
-use crate::token::{Token, TokenId};
+use crate::token::{Sink, Token, TokenId};
 use crate::word_cache::{Key, Scope, WordCache, LONGEST};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -18,10 +18,13 @@ use std::collections::BinaryHeap;
 #[derive(Debug)]
 pub(crate) enum Alphabet {
     /// One symbol a byte; a byte without a token is dropped, as the `tokenizers` crate does (Falcon's control bytes).
-    Bytes(Box<[Option<TokenId>; 256]>),
-    /// One symbol a character, then byte pieces, then the unknown token.
-    Characters { ids: FxHashMap<char, TokenId>, fallback: Option<Box<[Option<TokenId>; 256]>>, unknown: Option<TokenId>, fuse_unknown: bool },
+    Bytes { ids: Box<Symbols>, complete: bool },
+    /// One symbol a character, then byte pieces, then the unknown token; `complete`: every byte has a piece.
+    Characters { ids: FxHashMap<char, TokenId>, fallback: Option<Box<Symbols>>, unknown: Option<TokenId>, fuse_unknown: bool, complete: bool },
 }
+
+/// The symbol of each byte.
+pub(crate) type Symbols = [Option<TokenId>; 256];
 
 /// A byte-pair encoder.
 #[derive(Debug)]
@@ -33,31 +36,14 @@ pub(crate) struct Bpe {
     pub(crate) seams: Seams,
 }
 
-/// Where tokens go: with spans, or ids alone.
-pub(crate) trait Sink {
-    /// Takes the next token.
-    fn token(&mut self, token: Token);
-}
-
-impl Sink for Vec<Token> {
-    #[inline]
-    fn token(&mut self, token: Token) {
-        self.push(token);
-    }
-}
-
-impl Sink for Vec<TokenId> {
-    #[inline]
-    fn token(&mut self, token: Token) {
-        self.push(token.id);
-    }
-}
-
 /// What encoding works with; kept between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Bench {
     cache: WordCache,
+    /// The tokens of a word.
     tokens: Vec<Token>,
+    /// The tokens of a part of a word.
+    merged: Vec<Token>,
     long: Long,
 }
 
@@ -82,67 +68,77 @@ impl Bpe {
     #[inline]
     pub(crate) fn word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
         if end - start <= LONGEST {
-            self.short_word(text, (start, end), number, Scope::Word, bench, sink);
+            self.short_word(text, (start, end), number, bench, sink);
         } else {
             self.long_word(text, (start, end), number, bench, sink);
         }
     }
 
     #[inline]
-    fn short_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, scope: Scope, bench: &mut Bench, sink: &mut impl Sink) {
+    fn short_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
         if start == end {
             return;
         }
-        // Where whole words have no rule of their own, a part is a word like any other.
-        let scope = if self.whole_words.is_none() { Scope::Word } else { scope };
-        let key = Key::new(text, start, end, scope);
-        if let Some(entry) = bench.cache.get(&key) {
-            let mut from = start;
-            for index in 0..entry.len() {
-                let to = start + entry.end(index);
-                sink.token(Token { id: entry.id(index), start: from, end: to, word: number });
-                from = to;
-            }
-            return;
+        let key = Key::new(text, start, end, Scope::Word);
+        match bench.cache.get(&key) {
+            Some(entry) => entry.tokens(start, number, sink),
+            None => self.unknown_word(text, (start, end), number, &key, bench, sink),
         }
-        self.unknown_word(text, (start, end), number, scope, &key, bench, sink);
     }
 
-    #[allow(clippy::too_many_arguments)]
     #[inline(never)]
-    fn unknown_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, scope: Scope, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
-        let word = &text[start..end];
-        bench.tokens.clear();
-        let whole = self.whole_words.as_ref().filter(|_| scope == Scope::Word).and_then(|words| words.get(word));
+    fn unknown_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
+        let mut tokens = std::mem::take(&mut bench.tokens);
+        tokens.clear();
+        let whole = self.whole_words.as_ref().filter(|_| key.scope() == Scope::Word).and_then(|words| words.get(&text[start..end]));
         match whole {
-            Some(id) => bench.tokens.push(Token { id, start, end, word: number }),
-            None => self.merged(word, start, number, &mut bench.tokens, &mut bench.long),
+            Some(id) => tokens.push(Token { id, start, end, word: number }),
+            None => self.parts(text, (start, end), number, bench, &mut tokens),
         }
-        bench.cache.put(key, start, &bench.tokens);
-        bench.tokens.iter().for_each(|&token| sink.token(token));
+        bench.cache.put(key, start, &tokens);
+        tokens.iter().for_each(|&token| sink.token(token));
+        bench.tokens = tokens;
     }
 
     #[inline(never)]
     fn long_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
-        if let Some(id) = self.whole_words.as_ref().and_then(|words| words.get(&text[start..end])) {
-            return sink.token(Token { id, start, end, word: number });
+        match self.whole_words.as_ref().and_then(|words| words.get(&text[start..end])) {
+            Some(id) => sink.token(Token { id, start, end, word: number }),
+            None => self.parts(text, (start, end), number, bench, sink),
         }
+    }
+
+    /// Passes on the tokens of a word that is no token by itself, part by part where it has seams.
+    fn parts(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
         let mut from = start;
-        let mut part = |from: usize, to: usize| {
-            if to - from <= LONGEST {
-                return self.short_word(text, (from, to), number, Scope::Part, bench, sink);
-            }
-            bench.tokens.clear();
-            self.merged(&text[from..to], from, number, &mut bench.tokens, &mut bench.long);
-            bench.tokens.iter().for_each(|&token| sink.token(token));
-        };
         self.seams.for_each(text, start, end, |at| {
-            if !self.alphabet.may_fuse_at(text, at) {
-                part(from, at);
+            if !self.alphabet.fuses_at(text, at) {
+                self.part(text, (from, at), number, bench, sink);
                 from = at;
             }
         });
-        part(from, end);
+        if from > start && end - from <= LONGEST {
+            return self.part(text, (from, end), number, bench, sink);
+        }
+        bench.merged.clear();
+        self.merged(&text[from..end], from, number, &mut bench.merged, &mut bench.long);
+        bench.merged.iter().for_each(|&token| sink.token(token));
+    }
+
+    /// Passes on the tokens of a stretch without seams.
+    #[inline]
+    fn part(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+        let known = end - start <= LONGEST;
+        let key = Key::new(text, start, if known { end } else { start }, Scope::Part);
+        if let Some(entry) = bench.cache.get(&key).filter(|_| known) {
+            return entry.tokens(start, number, sink);
+        }
+        bench.merged.clear();
+        self.merged(&text[start..end], start, number, &mut bench.merged, &mut bench.long);
+        if known {
+            bench.cache.put(&key, start, &bench.merged);
+        }
+        bench.merged.iter().for_each(|&token| sink.token(token));
     }
 
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
@@ -159,12 +155,12 @@ impl Bpe {
     fn symbols(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>) {
         let token = |id, start, end| Token { id, start: base + start, end: base + end, word: number };
         match &self.alphabet {
-            Alphabet::Bytes(ids) => {
+            Alphabet::Bytes { ids, .. } => {
                 tokens.extend(word.iter().enumerate().filter_map(|(at, &byte)| {
                     ids[usize::from(byte)].map(|id| token(id, at, at + 1))
                 }));
             }
-            Alphabet::Characters { ids, fallback, unknown, fuse_unknown } => {
+            Alphabet::Characters { ids, fallback, unknown, fuse_unknown, .. } => {
                 let mut after_unknown = false;
                 let Ok(word_text) = std::str::from_utf8(word) else { return };
                 for (at, c) in word_text.char_indices() {
@@ -293,24 +289,43 @@ impl Bpe {
 }
 
 /// Whether every byte of a character has a piece (Gemma lacks that of the tab, which is a piece of its own).
-fn all_bytes(fallback: &[Option<TokenId>; 256], character: &[u8]) -> bool {
+fn all_bytes(fallback: &Symbols, character: &[u8]) -> bool {
     character.iter().all(|&byte| fallback[usize::from(byte)].is_some())
 }
 
 impl Alphabet {
-    /// Whether the characters on both sides of byte `at` may become one unknown token.
-    fn may_fuse_at(&self, text: &[u8], at: usize) -> bool {
-        let Self::Characters { unknown: Some(_), fuse_unknown: true, .. } = self else { return false };
-        let (before, behind) = characters_around(text, at);
-        self.is_unknown(before) && self.is_unknown(behind)
+    /// Whether the characters on both sides of byte `at` may come to share a token that no piece tells of.
+    #[inline]
+    pub(crate) fn fuses_at(&self, text: &[u8], at: usize) -> bool {
+        match self {
+            Self::Bytes { complete: true, .. } | Self::Characters { complete: true, .. } => false,
+            _ => {
+                let (left, right) = characters_around(text, at);
+                self.fuses(left, right)
+            }
+        }
     }
 
-    /// Whether `c` becomes the unknown token.
-    pub(crate) fn is_unknown(&self, c: char) -> bool {
+    /// Whether two neighbours may come to share a token although no piece holds both.
+    pub(crate) fn fuses(&self, left: char, right: char) -> bool {
         match self {
-            Self::Bytes(_) => false,
+            Self::Bytes { complete: true, .. } | Self::Characters { complete: true, .. } => false,
+            // A dropped byte brings those around it together.
+            Self::Bytes { ids, .. } => {
+                let dropped = |c: char| c.encode_utf8(&mut [0; 4]).bytes().any(|byte| ids[usize::from(byte)].is_none());
+                dropped(left) || dropped(right)
+            }
+            Self::Characters { unknown: None, .. } => self.is_unknown(left) || self.is_unknown(right),
+            Self::Characters { fuse_unknown, .. } => *fuse_unknown && self.is_unknown(left) && self.is_unknown(right),
+        }
+    }
+
+    /// Whether `c` has no symbol: it becomes the unknown token, or is dropped.
+    fn is_unknown(&self, c: char) -> bool {
+        match self {
+            Self::Bytes { .. } => false,
             Self::Characters { ids, fallback, .. } => {
-                let bytes = |f: &[Option<TokenId>; 256]| all_bytes(f, c.encode_utf8(&mut [0; 4]).as_bytes());
+                let bytes = |f: &Symbols| all_bytes(f, c.encode_utf8(&mut [0; 4]).as_bytes());
                 !ids.contains_key(&c) && !fallback.as_deref().is_some_and(bytes)
             }
         }
@@ -333,7 +348,7 @@ mod tests {
             table.insert(TokenId(left), TokenId(right), rank as u32, TokenId(merged));
         }
         let seams = Seams::new(["ab", "abc", "aa"].map(str::as_bytes));
-        Bpe { alphabet: Alphabet::Bytes(Box::new(ids)), merges: table, whole_words: None, seams }
+        Bpe { alphabet: Alphabet::Bytes { ids: Box::new(ids), complete: false }, merges: table, whole_words: None, seams }
     }
 
     fn ids(bpe: &Bpe, word: &str) -> Vec<u32> {

@@ -5,8 +5,9 @@
 //! cannot change, and what is encoded again is compared with what is stored.
 
 use crate::boundary::tokens_before;
+use crate::engine::Window;
 use crate::error::Result;
-use crate::token::{Place, Token, TokenId};
+use crate::token::{Place, TokenId};
 use crate::tokenizer::Tokenizer;
 use std::sync::Arc;
 
@@ -38,25 +39,28 @@ pub struct StreamEncoder {
     text: String,
     ids: Vec<TokenId>,
     /// Where the window begins.
-    window: Anchor,
+    anchor: Anchor,
     /// Up to here the tokens can no longer change.
     settled: Anchor,
     widened: usize,
-}
-
-/// The result of encoding the window with new text behind it.
-struct Attempt {
-    window: Anchor,
-    tokens: Vec<Token>,
-    same: usize,
-    widened: bool,
+    /// What the last push worked with; only its memory is used again.
+    window: Window,
 }
 
 impl StreamEncoder {
     /// An encoder whose window holds at least `context_words` settled stretches (words, or less where cuts are closer).
     #[must_use]
     pub fn new(tokenizer: Arc<Tokenizer>, context_words: usize) -> Self {
-        Self { tokenizer, context_words, text: String::new(), ids: Vec::new(), window: ORIGIN, settled: ORIGIN, widened: 0 }
+        Self {
+            tokenizer,
+            context_words,
+            text: String::new(),
+            ids: Vec::new(),
+            anchor: ORIGIN,
+            settled: ORIGIN,
+            widened: 0,
+            window: Window::default(),
+        }
     }
 
     /// The ids of all text so far.
@@ -77,30 +81,34 @@ impl StreamEncoder {
         self.widened
     }
 
-    fn place(window: Anchor) -> Place {
-        if window.byte == 0 { Place::Start } else { Place::Inside }
+    fn place(anchor: Anchor) -> Place {
+        if anchor.byte == 0 { Place::Start } else { Place::Inside }
     }
 
-    /// Encodes `tail`, the text from `window` on, and compares it with what is stored.
-    fn attempt(&self, tail: &str, window: Anchor) -> Result<Attempt> {
-        let tokens = self.tokenizer.encode(tail, Self::place(window))?;
-        let stored = &self.ids[window.tokens..];
-        let same = stored.iter().zip(&tokens).take_while(|(a, b)| **a == b.id).count();
-        Ok(Attempt { window, tokens, same, widened: false })
+    /// How many tokens of `window`, which begins at `anchor`, are those that are stored.
+    fn same(&self, anchor: Anchor, window: &Window) -> usize {
+        self.ids[anchor.tokens..].iter().zip(&window.tokens).take_while(|(a, b)| **a == b.id).count()
     }
 
-    /// The self-check: whether what was settled is still there. If not, the window was too small.
-    fn is_sound(&self, attempt: &Attempt) -> bool {
-        attempt.window.tokens + attempt.same >= self.settled.tokens
-    }
-
-    fn edit(&self, tail: &str, attempt: &Attempt) -> Result<Edit> {
-        let loss = self.tokenizer.first_loss_of(&attempt.tokens, tail, Self::place(attempt.window))?;
-        Ok(Edit {
-            drop: self.ids.len() - attempt.window.tokens - attempt.same,
-            ids: attempt.tokens[attempt.same..].iter().map(|t| t.id).collect(),
-            lossless: loss.is_none(),
-        })
+    /// Encodes `tail`, the text from the window's start on; where that contradicts what was settled, all of `whole`.
+    ///
+    /// The self-check: if a settled token changed, the window was too small.
+    fn attempt(&self, tail: &str, whole: impl Fn() -> String, window: &mut Window) -> Result<(Anchor, Edit, bool)> {
+        let mut anchor = self.anchor;
+        self.tokenizer.window(tail, Self::place(anchor), window)?;
+        let mut same = self.same(anchor, window);
+        let widened = anchor.tokens + same < self.settled.tokens;
+        let lossless = if widened {
+            anchor = ORIGIN;
+            let whole = whole();
+            self.tokenizer.window(&whole, Place::Start, window)?;
+            same = self.same(anchor, window);
+            self.tokenizer.is_lossless(&window.tokens, &whole, Place::Start)?
+        } else {
+            self.tokenizer.is_lossless(&window.tokens, tail, Self::place(anchor))?
+        };
+        let drop = self.ids.len() - anchor.tokens - same;
+        Ok((anchor, Edit { drop, ids: window.tokens[same..].iter().map(|t| t.id).collect(), lossless }, widened))
     }
 
     /// What [`StreamEncoder::push`] would answer.
@@ -108,13 +116,9 @@ impl StreamEncoder {
     /// # Errors
     /// As [`Tokenizer::encode`]. Complexity: O(window + text).
     pub fn peek(&self, text: &str) -> Result<Edit> {
-        let tail = format!("{}{text}", &self.text[self.window.byte..]);
-        let attempt = self.attempt(&tail, self.window)?;
-        if self.is_sound(&attempt) {
-            return self.edit(&tail, &attempt);
-        }
-        let whole = format!("{}{text}", self.text);
-        self.edit(&whole, &self.attempt(&whole, ORIGIN)?)
+        let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
+        let whole = || format!("{}{text}", self.text);
+        Ok(self.attempt(&tail, whole, &mut Window::default())?.1)
     }
 
     /// Appends `text`.
@@ -125,35 +129,35 @@ impl StreamEncoder {
     pub fn push(&mut self, text: &str) -> Result<Edit> {
         let length = self.text.len();
         self.text.push_str(text);
-        let done = self.attempt(&self.text[self.window.byte..], self.window).and_then(|mut attempt| {
-            if !self.is_sound(&attempt) {
-                attempt = Attempt { widened: true, ..self.attempt(&self.text, ORIGIN)? };
+        let mut window = std::mem::take(&mut self.window);
+        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), &mut window);
+        match done {
+            Ok((anchor, edit, widened)) => {
+                self.ids.truncate(self.ids.len() - edit.drop);
+                self.ids.extend_from_slice(&edit.ids);
+                self.widened += usize::from(widened);
+                self.move_on(anchor, &window);
+                self.window = window;
+                Ok(edit)
             }
-            let edit = self.edit(&self.text[attempt.window.byte..], &attempt)?;
-            let cuts = self.tokenizer.settled(&self.text[attempt.window.byte..], Self::place(attempt.window))?;
-            Ok((attempt, edit, cuts))
-        });
-        let (attempt, edit, cuts) = match done {
-            Ok(done) => done,
             Err(error) => {
                 self.text.truncate(length);
-                return Err(error);
+                Err(error)
             }
-        };
-        self.widened += usize::from(attempt.widened);
-        self.ids.truncate(self.ids.len() - edit.drop);
-        self.ids.extend_from_slice(&edit.ids);
-        let anchor = |at: usize| Anchor {
-            byte: attempt.window.byte + at,
-            tokens: attempt.window.tokens + tokens_before(&attempt.tokens, at),
-        };
-        self.window = attempt.window;
-        if let Some(&last) = cuts.last() {
+        }
+    }
+
+    /// Takes up the cuts of `window`, which begins at `start`.
+    fn move_on(&mut self, start: Anchor, window: &Window) {
+        let anchor = |at: usize| Anchor { byte: start.byte + at, tokens: start.tokens + tokens_before(&window.tokens, at) };
+        self.anchor = start;
+        let cuts = &window.cuts;
+        // What was settled stays so, even where this window did not look for that cut.
+        if let Some(&last) = cuts.last().filter(|&&last| start.byte + last > self.settled.byte) {
             self.settled = anchor(last);
         }
         if cuts.len() > self.context_words && self.tokenizer.restarts() {
-            self.window = anchor(cuts[cuts.len() - 1 - self.context_words]);
+            self.anchor = anchor(cuts[cuts.len() - 1 - self.context_words]);
         }
-        Ok(edit)
     }
 }

@@ -1,5 +1,6 @@
 //! What runs a tokenizer's definition: text -> tokens with spans, and which cuts of them are settled.
 
+use crate::boundary::stands_before_space;
 use crate::error::Result;
 use crate::token::{Place, Token, TokenId};
 
@@ -14,6 +15,15 @@ pub enum Certificate {
     Spaces,
     /// None: boundaries are checked by encoding the prefix again, windows are the whole text.
     None,
+}
+
+/// The end of a growing text: its tokens, and cuts among all settled ones.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    /// The canonical tokens.
+    pub tokens: Vec<Token>,
+    /// Settled cuts, ascending.
+    pub cuts: Vec<usize>,
 }
 
 /// A tokenizer's encoder.
@@ -40,6 +50,26 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// As [`Engine::encode`].
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>>;
+
+    /// Replaces `window` by the canonical tokens of `text` and settled cuts of it, as many as cost no second look.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+        window.tokens = self.encode(text, place)?;
+        window.cuts = self.settled(text, place)?;
+        Ok(())
+    }
+
+    /// The settled cuts before white space: what [`Engine::settled`] tells, at these places alone.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        let mut cuts = self.settled(text, place)?;
+        cuts.retain(|&at| stands_before_space(text, at));
+        Ok(cuts)
+    }
 
     /// Whether encoding may start again at a settled cut and give the very same tokens.
     ///

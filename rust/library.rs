@@ -292,7 +292,7 @@ impl Engine for Library {
             let normal = Normal::spaced(text);
             let dummy = place == Place::Start && self.drops_first_space;
             let normal = if dummy { normal.behind_space() } else { normal };
-            cuts = uncrossed(&self.pieces, &normal.text, unknown);
+            cuts = uncrossed(&self.pieces, &normal.text, |a, b| unknown(a) && unknown(b));
             cuts = cuts.into_iter().filter_map(|at| normal.cut(at)).collect();
             // Behind an added token a piece may begin in a dummy prefix that is not in the text.
             if self.normalizes || self.inside.is_some() && self.has_added_text {

@@ -88,6 +88,11 @@ impl<'a> Normal<'a> {
         self.shift > 0 || !self.ends.is_empty()
     }
 
+    /// Whether something was replaced, not only put behind a dummy space.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
     /// The part end at or before (`.0`) and at or behind (`.1`) the normal position `at`, as original positions.
     fn around(&self, at: usize) -> (usize, usize) {
         let at = at.saturating_sub(self.shift);

@@ -10,16 +10,19 @@ pub(crate) struct PieceTable {
     bytes: Vec<u8>,
     /// End of each key in `bytes`, and its id.
     entries: Vec<(u32, TokenId)>,
-    /// Index of an entry plus one, 0 where free.
-    slots: Box<[u32]>,
+    /// Upper half of the key's hash and index of its entry plus one; 0 where free.
+    slots: Box<[u64]>,
     longest: usize,
 }
 
-fn hash(piece: &[u8]) -> usize {
+fn hash(piece: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(piece);
-    hasher.finish() as usize
+    hasher.finish()
 }
+
+/// The upper half of a hash: tells nearly all other keys from this one without looking at their bytes.
+const UPPER: u64 = !0 << 32;
 
 impl PieceTable {
     /// The table of `pieces`; the last one of equals counts.
@@ -31,14 +34,15 @@ impl PieceTable {
             table.longest = table.longest.max(piece.as_ref().len());
         }
         let mask = (table.entries.len() * 2).next_power_of_two().max(4) - 1;
-        let mut slots = vec![0u32; mask + 1].into_boxed_slice();
+        let mut slots = vec![0u64; mask + 1].into_boxed_slice();
         for index in 0..table.entries.len() {
             let piece = table.piece(index);
-            let mut at = hash(piece) & mask;
-            while slots[at] != 0 && table.piece(slots[at] as usize - 1) != piece {
+            let hash = hash(piece);
+            let mut at = hash as usize & mask;
+            while slots[at] != 0 && !table.is_at(slots[at], hash, piece) {
                 at = (at + 1) & mask;
             }
-            slots[at] = index as u32 + 1;
+            slots[at] = (hash & UPPER) | (index as u64 + 1);
         }
         table.slots = slots;
         table
@@ -49,6 +53,10 @@ impl PieceTable {
         &self.bytes[start..self.entries[index].0 as usize]
     }
 
+    fn is_at(&self, slot: u64, hash: u64, piece: &[u8]) -> bool {
+        (slot ^ hash) & UPPER == 0 && self.piece(slot as u32 as usize - 1) == piece
+    }
+
     /// The id of `piece`. Complexity: O(bytes).
     #[inline]
     pub(crate) fn get(&self, piece: &[u8]) -> Option<TokenId> {
@@ -56,11 +64,11 @@ impl PieceTable {
             return None;
         }
         let mask = self.slots.len() - 1;
-        let mut at = hash(piece) & mask;
+        let hash = hash(piece);
+        let mut at = hash as usize & mask;
         while self.slots[at] != 0 {
-            let index = self.slots[at] as usize - 1;
-            if self.piece(index) == piece {
-                return Some(self.entries[index].1);
+            if self.is_at(self.slots[at], hash, piece) {
+                return Some(self.entries[self.slots[at] as u32 as usize - 1].1);
             }
             at = (at + 1) & mask;
         }

@@ -1,5 +1,6 @@
 //! The certificate of tokenizers without a pre-token rule: no piece can stand across a settled cut.
 
+use crate::seams::characters_around;
 use crate::trie::PieceTrie;
 
 /// The interior character boundaries of `text` that no piece can cross, whatever is appended.
@@ -7,10 +8,11 @@ use crate::trie::PieceTrie;
 /// A piece that occurs in the text blocks every cut inside it; a piece that begins in the text and may reach beyond its
 /// end blocks all cuts behind its start. What is left separates the text for every segmentation into pieces: byte-pair
 /// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/design.md, "Settled cut").
-/// `is_unknown` tells characters without a piece: two of them side by side may be fused into one unknown token.
+/// `fuses` tells neighbours that may share a token although no piece holds both: two characters without a piece become
+/// one unknown token, and a character that is dropped brings those around it together.
 ///
 /// Complexity: O(text · longest piece) at worst, a few steps per byte in practice.
-pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, is_unknown: impl Fn(char) -> bool) -> Vec<usize> {
+pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
     let bytes = text.as_bytes();
     // blocked[i] counts, as a difference array, the pieces that cover both sides of byte boundary i
     let mut blocked = vec![0i32; bytes.len() + 2];
@@ -23,14 +25,12 @@ pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, is_unknown: impl Fn(char) 
             blocked[end] -= 1;
         }
     }
-    let mut previous_unknown = false;
+    let mut previous = None;
     for (start, c) in text.char_indices() {
-        let unknown = is_unknown(c);
-        if unknown && previous_unknown {
+        if previous.replace(c).is_some_and(|left| fuses(left, c)) {
             blocked[start] += 1;
             blocked[start + 1] -= 1;
         }
-        previous_unknown = unknown;
     }
     let mut depth = 0;
     let mut cuts = Vec::new();
@@ -43,6 +43,22 @@ pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, is_unknown: impl Fn(char) 
     cuts
 }
 
+/// Whether the cut at byte `at` of `text` is one of [`uncrossed`].
+///
+/// Complexity: O(longest piece), a few steps for each byte that it may begin at.
+pub(crate) fn is_uncrossed(trie: &PieceTrie, text: &str, at: usize, fuses: impl Fn(char, char) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    let crosses = |start: usize| {
+        let (longest, open) = trie.longest(&bytes[start..]);
+        open || start + longest > at
+    };
+    if (at.saturating_sub(trie.longest_piece() - 1)..at).any(crosses) {
+        return false;
+    }
+    let (left, right) = characters_around(bytes, at);
+    !fuses(left, right)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,9 +67,14 @@ mod tests {
     fn cuts_only_where_nothing_can_stand_across() {
         let trie = PieceTrie::new(["a", "b", "ab", "ba", " a", "c d"].iter().map(|p| p.as_bytes().into()).collect());
         // "abc" + ...: ab covers 1; nothing covers b|c; c may become "c d"
-        assert_eq!(uncrossed(&trie, "abc", |_| false), [2]);
-        assert_eq!(uncrossed(&trie, "c d", |_| false), Vec::<usize>::new());
-        assert_eq!(uncrossed(&trie, "c e", |_| false), [1, 2]);
-        assert_eq!(uncrossed(&trie, "xéy", |c| c == 'x' || c == 'é'), [3], "two unknown characters may fuse");
+        assert_eq!(uncrossed(&trie, "abc", |_, _| false), [2]);
+        assert_eq!(uncrossed(&trie, "c d", |_, _| false), Vec::<usize>::new());
+        assert_eq!(uncrossed(&trie, "c e", |_, _| false), [1, 2]);
+        for text in ["abc", "c d", "c e", "abab a", "ccdc c"] {
+            let all = uncrossed(&trie, text, |a, b| a == 'c' && b == 'c');
+            let each: Vec<usize> = (1..text.len()).filter(|&at| is_uncrossed(&trie, text, at, |a, b| a == 'c' && b == 'c')).collect();
+            assert_eq!(all, each, "{text}");
+        }
+        assert_eq!(uncrossed(&trie, "xéy", |a, b| [a, b] == ['x', 'é']), [3], "two unknown characters may fuse");
     }
 }

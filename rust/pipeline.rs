@@ -4,13 +4,14 @@
 //! in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed in.
 
 use crate::added::{AddedText, Stretch};
-use crate::bpe::{Bench, Bpe, Sink};
-use crate::engine::{Certificate, Engine};
+use crate::boundary::{space_starts, stands_before_space};
+use crate::bpe::{Bench, Bpe};
+use crate::engine::{Certificate, Engine, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
-use crate::pieces::uncrossed;
+use crate::pieces::{is_uncrossed, uncrossed};
 use crate::splitter::Splitter;
-use crate::token::{Place, Token, TokenId};
+use crate::token::{Place, Sink, Token, TokenId};
 use crate::trie::PieceTrie;
 use crate::word_cache::Pool;
 
@@ -85,13 +86,22 @@ impl Pipeline {
     }
 
     /// The settled cuts of a stretch in its normal form; `open` is its first byte that is not final, if there is one.
-    fn settled_in_stretch(&self, normal: &Normal<'_>, open: Option<usize>) -> Vec<usize> {
+    ///
+    /// `before_space`: those before white space are enough, if that is less work.
+    fn settled_in_stretch(&self, normal: &Normal<'_>, open: Option<usize>, before_space: bool) -> Vec<usize> {
         let text: &str = &normal.text;
         let composed = if open.is_some() && self.nfc { nfc_horizon(text) } else { text.len() };
         let horizon = open.map_or(text.len(), |at| normal.position(at)).min(composed);
         match &self.pieces {
             Some(trie) => {
-                uncrossed(trie, &text[..horizon], |c| self.bpe.alphabet.is_unknown(c))
+                let text = &text[..horizon];
+                let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
+                // Where marks have become spaces, other places stand before a space here than in the text.
+                if !before_space || normal.is_rewritten() {
+                    return uncrossed(trie, text, fuses);
+                }
+                let is_cut = |&at: &usize| self.is_seam(text, at) || is_uncrossed(trie, text, at, fuses);
+                space_starts(text).filter(is_cut).collect()
             }
             None => {
                 let limit = if open.is_some() { horizon } else { usize::MAX };
@@ -142,28 +152,21 @@ impl Engine for Pipeline {
     }
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
-        let mut walk = self.added.stretches(text);
-        let stretches: Vec<Stretch> = walk.by_ref().collect();
-        let unsure = walk.unsure();
-        let mut cuts = Vec::new();
-        for (index, part) in stretches.iter().enumerate() {
-            // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.
-            let prefixed = self.dummy_everywhere && part.added.is_none();
-            if part.start > 0 && part.start <= unsure && !prefixed {
-                cuts.push(part.start);
-            }
-            if part.added.is_some() {
-                continue;
-            }
-            let stretch = &text[part.start..part.end];
-            let normal = self.normal(stretch, index == 0, place);
-            let open = index + 1 == stretches.len() || part.end > unsure;
-            let found = self.settled_in_stretch(&normal, open.then(|| unsure.saturating_sub(part.start).min(stretch.len())));
-            let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
-            cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
+        Ok(self.settled_cuts(text, place, false))
+    }
+
+    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+        if self.plain_window(text, place, window) {
+            return Ok(());
         }
-        cuts.retain(|&at| at < text.len() && text.is_char_boundary(at));
-        cuts.dedup();
+        window.tokens = self.encode(text, place)?;
+        window.cuts = self.settled_cuts(text, place, false);
+        Ok(())
+    }
+
+    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        let mut cuts = self.settled_cuts(text, place, true);
+        cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)
     }
 
@@ -181,5 +184,75 @@ impl Engine for Pipeline {
 
     fn describe(&self) -> String {
         self.notes.clone()
+    }
+}
+
+impl Pipeline {
+    /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
+    fn is_seam(&self, text: &str, at: usize) -> bool {
+        self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
+    }
+
+    /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
+    ///
+    /// Answers false, and nothing else, where that is not so, or where seams alone find no cut in much text.
+    fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
+        const MUCH: usize = 128;
+        let mut walk = self.added.stretches(text);
+        let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
+        if !whole || self.normal(text, true, place).is_moved() {
+            return false;
+        }
+        let unsure = walk.unsure();
+        let Window { tokens, cuts } = window;
+        tokens.clear();
+        cuts.clear();
+        let bytes = text.as_bytes();
+        self.benches.with(|bench| {
+            if self.pieces.is_some() {
+                self.bpe.word(bytes, (0, bytes.len()), 0, bench, tokens);
+                self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
+                    if at < unsure && !self.bpe.alphabet.fuses_at(bytes, at) {
+                        cuts.push(at);
+                    }
+                });
+                return !cuts.is_empty() || bytes.len() < MUCH;
+            }
+            let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
+            let found = self.splitter.cuts(text, horizon);
+            let mut start = 0;
+            for (word, at) in found.at.iter().copied().chain([bytes.len()]).enumerate() {
+                self.bpe.word(bytes, (start, at), word as u32, bench, tokens);
+                start = at;
+            }
+            cuts.extend(found.at[..found.settled].iter().copied().filter(|&at| at < unsure && text.is_char_boundary(at)));
+            true
+        })
+    }
+
+    fn settled_cuts(&self, text: &str, place: Place, before_space: bool) -> Vec<usize> {
+        let mut walk = self.added.stretches(text);
+        let stretches: Vec<Stretch> = walk.by_ref().collect();
+        let unsure = walk.unsure();
+        let mut cuts = Vec::new();
+        for (index, part) in stretches.iter().enumerate() {
+            // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.
+            let prefixed = self.dummy_everywhere && part.added.is_none();
+            if part.start > 0 && part.start <= unsure && !prefixed {
+                cuts.push(part.start);
+            }
+            if part.added.is_some() {
+                continue;
+            }
+            let stretch = &text[part.start..part.end];
+            let normal = self.normal(stretch, index == 0, place);
+            let open = index + 1 == stretches.len() || part.end > unsure;
+            let found = self.settled_in_stretch(&normal, open.then(|| unsure.saturating_sub(part.start).min(stretch.len())), before_space);
+            let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
+            cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
+        }
+        cuts.retain(|&at| at < text.len() && text.is_char_boundary(at));
+        cuts.dedup();
+        cuts
     }
 }

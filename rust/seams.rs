@@ -15,8 +15,20 @@ pub(crate) struct Seams {
     /// Pairs of ASCII characters, exactly: `ascii[first]` has bit `second`.
     ascii: Box<[u128; 128]>,
     hashed: Box<[u64]>,
-    /// Some piece begins or ends inside a character.
-    partial: bool,
+    /// One bit a character (those above the first plane share bits): it stands before a part of another in some piece.
+    before_part: Box<[u64; PLANE]>,
+    /// The same: it stands behind a part of another in some piece.
+    behind_part: Box<[u64; PLANE]>,
+    /// Parts of two characters side by side: `parts[last byte of one]` has bit `first byte of the other`, modulo 64.
+    parts: Box<[u64; 64]>,
+}
+
+const PLANE: usize = 0x10000 / 64;
+
+/// The bit of a character in a table of one plane.
+fn bit(c: char) -> (usize, u32) {
+    let code = u32::from(c) & 0xFFFF;
+    (code as usize / 64, code % 64)
 }
 
 /// What is known of the two sides of a pair.
@@ -51,7 +63,7 @@ impl Seams {
     ///
     /// Complexity: O(bytes of the pieces).
     pub(crate) fn new<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut seams = Self { ascii: Box::new([0; 128]), hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(), partial: false };
+        let mut seams = Self { ascii: Box::new([0; 128]), hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(), before_part: Box::new([0; PLANE]), behind_part: Box::new([0; PLANE]), parts: Box::new([0; 64]) };
         for piece in pieces {
             seams.add(piece);
         }
@@ -65,14 +77,22 @@ impl Seams {
             }
             let left = last_character(&piece[..at]).map_or(Side::Byte(piece[at - 1]), Side::Whole);
             let right = first_character(&piece[at..]).map_or(Side::Byte(piece[at]), Side::Whole);
-            self.partial |= matches!(left, Side::Byte(_)) || matches!(right, Side::Byte(_));
+            let mark = |table: &mut [u64], c: char| table[bit(c).0] |= 1 << bit(c).1;
             match (left, right) {
-                (Side::Whole(a), Side::Whole(b)) if a.is_ascii() && b.is_ascii() => self.ascii[a as usize] |= 1 << (b as u32),
-                _ => {
-                    let slot = slot(left, right);
-                    self.hashed[slot / 64] |= 1 << (slot % 64);
+                (Side::Whole(a), Side::Whole(b)) if a.is_ascii() && b.is_ascii() => {
+                    self.ascii[a as usize] |= 1 << (b as u32);
+                    continue;
+                }
+                (Side::Whole(_), Side::Whole(_)) => {}
+                (Side::Whole(a), Side::Byte(_)) => mark(&mut self.before_part[..], a),
+                (Side::Byte(_), Side::Whole(b)) => mark(&mut self.behind_part[..], b),
+                (Side::Byte(a), Side::Byte(b)) => {
+                    self.parts[usize::from(a % 64)] |= 1 << (b % 64);
+                    continue;
                 }
             }
+            let slot = slot(left, right);
+            self.hashed[slot / 64] |= 1 << (slot % 64);
         }
     }
 
@@ -84,13 +104,12 @@ impl Seams {
     /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a seam.
     #[inline]
     fn is_between(&self, a: char, before: u8, b: char, behind: u8) -> bool {
-        let (a, b) = (Side::Whole(a), Side::Whole(b));
-        let whole = self.holds(a, b);
-        if !self.partial {
-            return !whole;
-        }
-        let (before, behind) = (Side::Byte(before), Side::Byte(behind));
-        !(whole || self.holds(a, behind) || self.holds(before, b) || self.holds(before, behind))
+        let marked = |table: &[u64; PLANE], c: char| table[bit(c).0] >> bit(c).1 & 1 == 1;
+        let (left, right) = (Side::Whole(a), Side::Whole(b));
+        !(self.holds(left, right)
+            || self.parts[usize::from(before % 64)] >> (behind % 64) & 1 == 1
+            || marked(&self.before_part, a) && self.holds(left, Side::Byte(behind))
+            || marked(&self.behind_part, b) && self.holds(Side::Byte(before), right))
     }
 
     /// Whether byte `at` of `text`, the start of a character, is a seam.
@@ -109,12 +128,28 @@ impl Seams {
     /// Calls `cut` with every seam inside `text[start..end]`, ascending.
     #[inline]
     pub(crate) fn for_each(&self, text: &[u8], start: usize, end: usize, mut cut: impl FnMut(usize)) {
-        let mut at = start + 1;
+        let mut at = start;
+        let mut last: Option<char> = None;
         while at < end {
-            if !is_tail(text[at]) && self.is_seam(text, at) {
-                cut(at);
+            let behind = text[at];
+            // Words of byte-level tokenizers may begin inside a character; nothing is known of such a place.
+            if is_tail(behind) {
+                at += 1;
+                continue;
             }
-            at += 1;
+            let b = if behind < 0x80 { char::from(behind) } else { code_point(text, at) };
+            if let Some(a) = last.replace(b) {
+                let before = text[at - 1];
+                let seam = if a.is_ascii() && behind < 0x80 {
+                    self.ascii[usize::from(before)] >> behind & 1 == 0
+                } else {
+                    self.is_between(a, before, b, behind)
+                };
+                if seam {
+                    cut(at);
+                }
+            }
+            at += b.len_utf8();
         }
     }
 }

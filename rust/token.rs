@@ -25,6 +25,26 @@ pub struct Token {
     pub word: u32,
 }
 
+/// Where tokens go: with spans, or ids alone.
+pub(crate) trait Sink {
+    /// Takes the next token.
+    fn token(&mut self, token: Token);
+}
+
+impl Sink for Vec<Token> {
+    #[inline]
+    fn token(&mut self, token: Token) {
+        self.push(token);
+    }
+}
+
+impl Sink for Vec<TokenId> {
+    #[inline]
+    fn token(&mut self, token: Token) {
+        self.push(token.id);
+    }
+}
+
 /// Where a text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {

@@ -1,7 +1,7 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
 use crate::definition::{self, Loaded, Spelling};
-use crate::engine::{Certificate, Engine};
+use crate::engine::{Certificate, Engine, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::token::{Place, Token, TokenId};
@@ -121,6 +121,39 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
         self.engine.settled(text, place)
+    }
+
+    /// The tokens and some settled cuts of `text`, the end of a growing text.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+        self.engine.window(text, place, window)
+    }
+
+    /// Whether the bytes of `tokens` are those of `text`.
+    ///
+    /// # Errors
+    /// `NoTokenBytes`. Complexity: O(text).
+    pub(crate) fn is_lossless(&self, tokens: &[Token], text: &str, place: Place) -> Result<bool> {
+        let mut rest = text.as_bytes();
+        let mut start = self.drops_first_space && place == Place::Start;
+        for (position, token) in tokens.iter().enumerate() {
+            let bytes = self.vocabulary.bytes(token.id, position)?;
+            let dropped = usize::from(start && bytes.first() == Some(&b' '));
+            start &= bytes.is_empty();
+            let Some(behind) = rest.strip_prefix(&bytes[dropped..]) else { return Ok(false) };
+            rest = behind;
+        }
+        Ok(rest.is_empty())
+    }
+
+    /// The settled cuts of `text` before white space.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        self.engine.settled_before_space(text, place)
     }
 
     /// How settled cuts are known.

@@ -11,6 +11,7 @@ pub(crate) struct PieceTrie {
     heads: Vec<(u32, u32)>,
     /// Range of the pieces that begin with each pair of bytes: the first two steps of nearly every walk.
     pairs: Vec<(u32, u32)>,
+    longest: usize,
 }
 
 /// The pieces that agree with the bytes walked so far.
@@ -41,7 +42,8 @@ impl PieceTrie {
             }
             *high = index as u32 + 1;
         }
-        Self { pieces, heads, pairs }
+        let longest = pieces.iter().map(|p| p.len()).max().unwrap_or(1);
+        Self { pieces, heads, pairs, longest }
     }
 
     /// The walk after its first byte.
@@ -93,6 +95,11 @@ impl PieceTrie {
                 },
             }
         }
+    }
+
+    /// Length of the longest piece, in bytes; 1 without pieces.
+    pub(crate) fn longest_piece(&self) -> usize {
+        self.longest
     }
 
     /// Whether some piece satisfies `predicate`.

@@ -1,14 +1,14 @@
 //! Words that were encoded before, and the places where such memories are kept between calls.
 
-use crate::token::{Token, TokenId};
+use crate::token::{Sink, Token, TokenId};
 use std::sync::{Mutex, PoisonError};
 
 /// Longest word that is kept, in bytes.
 pub(crate) const LONGEST: usize = 24;
 /// Most tokens of a word that is kept.
 const MOST_TOKENS: usize = 7;
-/// Entries of a cache line each: 1 MiB.
-const ENTRIES: usize = 1 << 14;
+/// Entries of a cache line each: 4 MiB of address space, of which only the pages that words fall on are ever touched.
+const ENTRIES: usize = 1 << 16;
 
 /// Whether a word was looked at as a whole pre-token or as a part of one; `ignore_merges` treats them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,11 @@ impl Key {
         Self { bytes, tag: length as u8 | scope as u8 }
     }
 
+    /// What the word was looked at as.
+    pub(crate) fn scope(&self) -> Scope {
+        if self.tag & Scope::Part as u8 == 0 { Scope::Word } else { Scope::Part }
+    }
+
     #[inline]
     fn slot(&self) -> usize {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -110,6 +115,17 @@ impl Entry<'_> {
         }
         (self.0[3] >> (16 + index * 8) & 0xFF) as usize
     }
+
+    /// Passes on the tokens of the word, which begins at byte `start`.
+    #[inline]
+    pub(crate) fn tokens(self, start: usize, number: u32, sink: &mut impl Sink) {
+        let mut from = start;
+        for index in 0..self.len() {
+            let to = start + self.end(index);
+            sink.token(Token { id: self.id(index), start: from, end: to, word: number });
+            from = to;
+        }
+    }
 }
 
 impl WordCache {
@@ -117,7 +133,9 @@ impl WordCache {
     #[inline]
     pub(crate) fn get(&self, key: &Key) -> Option<Entry<'_>> {
         let entry = self.entries.get(key.slot())?;
-        (entry[..3] == key.bytes && entry[3] as u8 == key.tag).then_some(Entry(entry))
+        // Word by word, because a slice comparison is a call.
+        let differs = (entry[0] ^ key.bytes[0]) | (entry[1] ^ key.bytes[1]) | (entry[2] ^ key.bytes[2]);
+        (differs == 0 && entry[3] as u8 == key.tag).then_some(Entry(entry))
     }
 
     /// Keeps the tokens of the word that begins at byte `start`, unless they are many or leave bytes out.

@@ -39,9 +39,9 @@ impl Reader<'_> {
         let mut bytes = Box::new([None; 256]);
         (0..256).for_each(|b| bytes[b] = byte(b));
         let fallback = Some(bytes).filter(|_| flag(self.model, "byte_fallback") == Some(true));
-        // With a piece for every byte nothing is ever unknown.
-        let unknown = self.unknown.filter(|_| !fallback.as_ref().is_some_and(|bytes| bytes.iter().all(Option::is_some)));
-        Alphabet::Characters { ids, fallback, unknown: unknown.map(TokenId), fuse_unknown: flag(self.model, "fuse_unk") == Some(true) }
+        let complete = fallback.as_ref().is_some_and(|bytes| bytes.iter().all(Option::is_some));
+        let fuse_unknown = flag(self.model, "fuse_unk") == Some(true);
+        Alphabet::Characters { ids, fallback, unknown: self.unknown.map(TokenId), fuse_unknown, complete }
     }
 
     /// (left, right) -> (rank, merged). An entry is `["a", "b"]` or, in old files, `"a b"`.
@@ -82,5 +82,8 @@ fn byte_symbols(by_piece: &FxHashMap<&str, TokenId>) -> Alphabet {
     for (byte, c) in byte_alphabet::characters().into_iter().enumerate() {
         ids[byte] = by_piece.get(c.to_string().as_str()).copied();
     }
-    Alphabet::Bytes(Box::new(ids))
+    // These bytes are in no text (RFC 3629).
+    let absent = |byte: usize| matches!(byte, 0xC0 | 0xC1 | 0xF5..);
+    let complete = ids.iter().enumerate().all(|(byte, id)| id.is_some() || absent(byte));
+    Alphabet::Bytes { ids: Box::new(ids), complete }
 }
