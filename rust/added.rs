@@ -51,6 +51,11 @@ impl AddedText {
         Stretches { tokens: self, text: text.as_bytes(), gap: 0, found: None, unsure: text.len() }
     }
 
+    /// Length of the longest token in bytes, if there is one.
+    pub(crate) fn longest(&self) -> Option<usize> {
+        self.ids.keys().map(|content| content.len()).max()
+    }
+
     /// Whether a token may begin at byte `at`.
     #[inline]
     fn may_begin(&self, text: &[u8], at: usize) -> bool {

@@ -26,6 +26,22 @@ pub struct Window {
     pub cuts: Vec<usize>,
 }
 
+/// What is proved of a tokenizer at load, in words and numbers; see docs/design.md, "Certificates".
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// What matches the split rule.
+    pub matcher: String,
+    /// What `open` counts.
+    pub unit: &'static str,
+    /// So many units at the end of a text can a later text still change: a window that begins before them is exact.
+    /// `None`: no number holds for all texts; the last settled cut of the text at hand does.
+    pub open: Option<u32>,
+    /// Why.
+    pub why: String,
+    /// What else reaches back from the end.
+    pub reach: Vec<String>,
+}
+
 /// A tokenizer's encoder.
 pub trait Engine: Send + Sync {
     /// The canonical tokens of `text`.
@@ -81,6 +97,17 @@ pub trait Engine: Send + Sync {
 
     /// How [`Engine::settled`] knows.
     fn certificate(&self) -> Certificate;
+
+    /// What is proved, and how; made when it is asked for.
+    fn proof(&self) -> Proof {
+        let (unit, open, why) = match self.certificate() {
+            Certificate::Spaces => ("words", Some(1), "every space begins a word, and words are encoded by themselves"),
+            Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
+            Certificate::PreTokens => ("pre-tokens", None, "the matcher tells how far it looked; how far back the last settled cut is depends on the text"),
+            Certificate::None => ("whole text", None, "nothing tells how far the rule looks"),
+        };
+        Proof { matcher: "none of coolfusion's own".into(), unit, open, why: why.into(), reach: Vec::new() }
+    }
 
     /// Whether token spans are exact by construction; else they are a library's offsets, in characters.
     fn exact_spans(&self) -> bool;

@@ -41,7 +41,7 @@ mod word_cache;
 pub use boundary::{common_boundaries, word_boundaries, Method};
 pub use decoder::StreamDecoder;
 pub use encoder::{Edit, StreamEncoder};
-pub use engine::{Certificate, Engine, Window};
+pub use engine::{Certificate, Engine, Proof, Window};
 pub use error::{Error, Result};
 pub use segmenter::{Level, Limits, Segment, Segmenter};
 pub use token::{Place, Token, TokenId};

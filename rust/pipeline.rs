@@ -6,7 +6,7 @@
 use crate::added::{AddedText, Stretch};
 use crate::boundary::{space_starts, stands_before_space};
 use crate::bpe::{Bench, Bpe};
-use crate::engine::{Certificate, Engine, Window};
+use crate::engine::{Certificate, Engine, Proof, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
 use crate::pieces::{is_uncrossed, uncrossed};
@@ -182,9 +182,41 @@ impl Engine for Pipeline {
         true
     }
 
+    fn proof(&self) -> Proof {
+        let (unit, open, why) = match &self.pieces {
+            Some(pieces) if pieces.any(holds_inner_space) => {
+                ("settled cuts", None, "no piece can stand across a settled cut; some pieces hold a space behind another character")
+            }
+            Some(_) => ("words", Some(1), "no piece holds a space behind another character, so none stands across the start of a word"),
+            None => match self.splitter.open_pre_tokens() {
+                Some(open) => ("pre-tokens", Some(open), "proved for all texts by going through the states of the compiled rule"),
+                None => ("pre-tokens", None, "the matcher tells how far it looked; no bound for all texts is proved for this rule"),
+            },
+        };
+        let mut reach = Vec::new();
+        if self.nfc {
+            reach.push("NFC: what stands behind the last character that no mark can change is not final; the window counts from there".into());
+        }
+        if self.bpe.whole_words.is_some() {
+            reach.push("ignore_merges: a pre-token that is a piece is one token, so a window begins with a pre-token, not inside one".into());
+        }
+        if self.dummy != DummyPrefix::None {
+            reach.push("a dummy prefix stands at the start of the text only: a window behind it is encoded without".into());
+        }
+        if let Some(length) = self.added.longest() {
+            reach.push(format!("added tokens that are text: an unfinished one at the end is not final, at most {length} bytes"));
+        }
+        Proof { matcher: self.splitter.describe(), unit, open, why: why.into(), reach }
+    }
+
     fn describe(&self) -> String {
         self.notes.clone()
     }
+}
+
+/// Whether a piece holds a space behind another character.
+fn holds_inner_space(piece: &[u8]) -> bool {
+    piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
 }
 
 impl Pipeline {

@@ -84,7 +84,16 @@ impl Splitter {
         self.cuts(text, text.len()).at.into_iter().for_each(&mut cut);
     }
 
-    /// What matches each stage.
+    /// The bound on open pre-tokens; see [`Pattern::open_pre_tokens`]. `None` where several stages or a joining behaviour
+    /// stand in the way of the proof.
+    pub(crate) fn open_pre_tokens(&self) -> Option<u32> {
+        match self.stages.as_slice() {
+            [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, on_bytes: None, .. }] => pattern.open_pre_tokens(),
+            _ => None,
+        }
+    }
+
+    /// What matches the stages.
     pub(crate) fn describe(&self) -> String {
         let compiled = |stage: &Stage| match &stage.finder {
             Finder::Pattern(pattern) => pattern.is_automaton(),
@@ -92,8 +101,8 @@ impl Splitter {
         };
         match self.stages.iter().filter(|stage| compiled(stage)).count() {
             0 if self.stages.is_empty() => "none".into(),
-            count if count == self.stages.len() => "compiled to an automaton: one table step a character".into(),
-            count => format!("{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back", self.stages.len() - count, self.stages.len()),
+            compiled if compiled == self.stages.len() => "compiled: one table step a character".into(),
+            compiled => format!("{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back", self.stages.len() - compiled, self.stages.len()),
         }
     }
 }

@@ -243,6 +243,7 @@ impl Tokenizer {
         let count = |kind| self.vocabulary.ids(kind).count();
         let (method, why) = self.method();
         let opaque = count(Kind::Opaque);
+        let proof = self.engine.proof();
         json!({
             "name": self.name,
             "family": self.origin.family,
@@ -268,6 +269,12 @@ impl Tokenizer {
                 "exact": true,
                 "default_words": 4,
                 "whole_text": !self.restarts(),
+                "factorises_at_word_boundaries": self.restarts(),
+                "matcher": proof.matcher,
+                "unit": proof.unit,
+                "open": proof.open,
+                "why": proof.why,
+                "reach": proof.reach,
             },
             "vocab_size": self.vocabulary.len(),
             "control_tokens": count(Kind::Control),

@@ -7,8 +7,10 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) const LONGEST: usize = 24;
 /// Most tokens of a word that is kept.
 const MOST_TOKENS: usize = 7;
-/// Entries of a cache line each: 4 MiB of address space, of which only the pages that words fall on are ever touched.
-const ENTRIES: usize = 1 << 16;
+/// Entries at first, and at most; the table doubles when it has taken in as many words as it has entries. Small tables
+/// stay in the processor's cache; the largest has 8 MiB.
+const FEWEST: usize = 1 << 11;
+const MOST: usize = 1 << 17;
 
 /// Whether a word was looked at as a whole pre-token or as a part of one; `ignore_merges` treats them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +26,13 @@ pub(crate) enum Scope {
 #[derive(Debug)]
 pub(crate) struct WordCache {
     entries: Vec<[u64; 8]>,
+    /// Words taken in since the table had this size.
+    taken: usize,
 }
 
 impl Default for WordCache {
     fn default() -> Self {
-        Self { entries: vec![[0; 8]; ENTRIES] }
+        Self { entries: vec![[0; 8]; FEWEST], taken: 0 }
     }
 }
 
@@ -67,17 +71,21 @@ impl Key {
         if self.tag & Scope::Part as u8 == 0 { Scope::Word } else { Scope::Part }
     }
 
+    /// A hash of the bytes, its upper bits the best.
     #[inline]
-    fn slot(&self) -> usize {
-        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-        let fold = |a: u64, b: u64| {
-            let product = u128::from(a) * u128::from(b);
-            product as u64 ^ (product >> 64) as u64
-        };
-        let first = fold(self.bytes[0] ^ u64::from(self.tag), ODD);
-        let rest = fold(self.bytes[1] ^ 0xD6E8_FEB8_6659_FD93, self.bytes[2] ^ 0xA076_1D64_78BD_642F);
-        ((first ^ rest) as usize) & (ENTRIES - 1)
+    fn hash(&self) -> u64 {
+        hash(self.bytes, self.tag)
     }
+}
+
+#[inline]
+fn hash(bytes: [u64; 3], tag: u8) -> u64 {
+    // Products with odd constants, folded (Knuth, TAOCP 3, 6.4): three multiplications that do not wait for each other.
+    let first = (bytes[0] ^ u64::from(tag)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let second = bytes[1].wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    let third = bytes[2].wrapping_mul(0xA076_1D64_78BD_642F);
+    let mixed = first ^ second.rotate_left(23) ^ third.rotate_left(41);
+    (mixed ^ mixed >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 const MASKS: [u64; 9] = {
@@ -129,10 +137,27 @@ impl Entry<'_> {
 }
 
 impl WordCache {
+    /// The entry for a hash: its upper bits, as many as the length of the table, a power of two, has.
+    #[inline]
+    fn slot(&self, hash: u64) -> usize {
+        (hash >> 40) as usize & (self.entries.len() - 1)
+    }
+
+    /// Twice the table, with what is in it.
+    fn widen(&mut self) {
+        let wider = vec![[0; 8]; self.entries.len() * 2];
+        let old = std::mem::replace(&mut self.entries, wider);
+        self.taken = 0;
+        for entry in old.into_iter().filter(|entry| entry[3] != 0) {
+            let slot = self.slot(hash([entry[0], entry[1], entry[2]], entry[3] as u8));
+            self.entries[slot] = entry;
+        }
+    }
+
     /// The tokens of a word, if they are known.
     #[inline]
     pub(crate) fn get(&self, key: &Key) -> Option<Entry<'_>> {
-        let entry = self.entries.get(key.slot())?;
+        let entry = &self.entries[self.slot(key.hash())];
         // Word by word, because a slice comparison is a call.
         let differs = (entry[0] ^ key.bytes[0]) | (entry[1] ^ key.bytes[1]) | (entry[2] ^ key.bytes[2]);
         (differs == 0 && entry[3] as u8 == key.tag).then_some(Entry(entry))
@@ -155,7 +180,12 @@ impl WordCache {
             }
             entry[4 + index / 2] |= u64::from(token.id.0) << (index % 2 * 32);
         }
-        self.entries[key.slot()] = entry;
+        if self.taken >= self.entries.len() && self.entries.len() < MOST {
+            self.widen();
+        }
+        self.taken += 1;
+        let slot = self.slot(key.hash());
+        self.entries[slot] = entry;
     }
 }
 

@@ -13,16 +13,16 @@ use super::parse::{Greed, Node};
 use rustc_hash::FxHashMap;
 
 /// The match ends before the character of this step.
-const ENDS_BEFORE: u16 = 1 << 15;
+pub(super) const ENDS_BEFORE: u32 = 1 << 31;
 /// The match ends behind the character of this step, whatever follows.
-const ENDS_BEHIND: u16 = 1 << 14;
-const STATE: u16 = ENDS_BEHIND - 1;
+pub(super) const ENDS_BEHIND: u32 = 1 << 30;
+pub(super) const ROW: u32 = ENDS_BEHIND - 1;
 /// No place is left: the walk is over.
-const DEAD: u16 = 0;
+pub(super) const DEAD: u32 = 0;
 
 /// Beyond these the tables would cost more than they bring.
 const MOST_INSTRUCTIONS: usize = 4096;
-const MOST_STATES: usize = 2048;
+const MOST_STATES: u32 = 2048;
 const MOST_SETS: usize = 64;
 
 /// A compiled pattern.
@@ -32,9 +32,10 @@ pub(crate) struct Automaton {
     plane: Box<[u8]>,
     /// First code point and symbol of each range above.
     above: Box<[(u32, u8)]>,
-    /// `steps[state * symbols + symbol]`; the last symbol is the end of the text.
-    steps: Box<[u16]>,
+    /// `steps[row + symbol]` holds the row of the next state, a multiple of `symbols`; the last symbol is the end of the text.
+    steps: Box<[u32]>,
     symbols: usize,
+    /// The row of the first state.
     start: usize,
 }
 
@@ -46,6 +47,21 @@ impl Automaton {
         places.pattern(node, &mut sets)?;
         let alphabet = sets.alphabet()?;
         Determiniser::new(&places.list, alphabet).run()
+    }
+
+    /// The row of the first state.
+    pub(super) fn first_row(&self) -> u32 {
+        self.start as u32
+    }
+
+    /// The number of symbols that are characters.
+    pub(super) fn letters(&self) -> usize {
+        self.symbols - 1
+    }
+
+    /// The step from the state at `row` over `symbol`.
+    pub(super) fn step(&self, row: u32, symbol: usize) -> u32 {
+        self.steps[row as usize + symbol]
     }
 
     /// The symbol of `c`.
@@ -80,7 +96,7 @@ impl Automaton {
 
     #[inline(always)]
     fn walk(&self, start: usize, length: usize, symbol_at: impl Fn(usize) -> (u8, usize)) -> (Option<usize>, usize) {
-        let mut row = self.start * self.symbols;
+        let mut row = self.start;
         let mut at = start;
         let mut end = None;
         while at < length {
@@ -92,11 +108,10 @@ impl Automaton {
             if step & ENDS_BEHIND != 0 {
                 return (Some(at + width), at);
             }
-            let state = step & STATE;
-            if state == DEAD {
+            if step & ROW == DEAD {
                 return (end, at);
             }
-            row = usize::from(state) * self.symbols;
+            row = (step & ROW) as usize;
             at += width;
         }
         if self.steps[row + self.symbols - 1] & ENDS_BEFORE != 0 {
@@ -392,7 +407,7 @@ fn one_character(node: &Node, look: &mut (Vec<usize>, bool), sets: &mut Sets) ->
 struct Determiniser<'a> {
     places: &'a [Place],
     alphabet: Alphabet,
-    numbers: FxHashMap<Vec<usize>, u16>,
+    numbers: FxHashMap<Vec<usize>, u32>,
     states: Vec<Vec<usize>>,
 }
 
@@ -404,8 +419,8 @@ impl<'a> Determiniser<'a> {
 
     fn run(mut self) -> Option<Automaton> {
         let symbols = self.alphabet.members.len() + 1;
-        let start = usize::from(self.number(vec![0])?);
-        let mut steps: Vec<u16> = vec![DEAD; symbols];
+        let start = self.number(vec![0])? as usize;
+        let mut steps: Vec<u32> = vec![DEAD; symbols];
         let mut next = start;
         while next < self.states.len() {
             let state = self.states[next].clone();
@@ -420,22 +435,21 @@ impl<'a> Determiniser<'a> {
         let row = |state: usize| state * symbols..(state + 1) * symbols;
         let over: Vec<bool> = (0..self.states.len()).map(|s| steps[row(s)].iter().all(|&step| step == DEAD | ENDS_BEFORE)).collect();
         for step in &mut steps {
-            if over[usize::from(*step & STATE)] {
-                *step = (*step & ENDS_BEFORE) | ENDS_BEHIND;
-            }
+            let (state, flag) = (*step & ROW, *step & ENDS_BEFORE);
+            *step = flag | if over[state as usize] { ENDS_BEHIND } else { state * symbols as u32 };
         }
         if over[start] {
             return None;
         }
         let Alphabet { plane, above, .. } = self.alphabet;
-        Some(Automaton { plane, above, steps: steps.into_boxed_slice(), symbols, start })
+        Some(Automaton { plane, above, steps: steps.into_boxed_slice(), symbols, start: start * symbols })
     }
 
-    fn number(&mut self, state: Vec<usize>) -> Option<u16> {
+    fn number(&mut self, state: Vec<usize>) -> Option<u32> {
         if let Some(&number) = self.numbers.get(&state) {
             return Some(number);
         }
-        let number = u16::try_from(self.states.len()).ok().filter(|&n| usize::from(n) < MOST_STATES)?;
+        let number = u32::try_from(self.states.len()).ok().filter(|&n| n < MOST_STATES)?;
         self.states.push(state.clone());
         self.numbers.insert(state, number);
         Some(number)

@@ -5,6 +5,7 @@
 //! is what makes a boundary *settled* (docs/design.md, "Settled cut").
 
 mod automaton;
+mod bound;
 mod class;
 mod parse;
 mod program;
@@ -67,6 +68,16 @@ impl Pattern {
     #[must_use]
     pub fn is_automaton(&self) -> bool {
         matches!(self.machine, Machine::Automaton(_))
+    }
+
+    /// The most pre-tokens at the end of a text, its last one included, that a later text can still change, if every
+    /// character belongs to a match; `None` where no bound is proved.
+    #[must_use]
+    pub fn open_pre_tokens(&self) -> Option<u32> {
+        match &self.machine {
+            Machine::Automaton(automaton) => automaton.open_pre_tokens(),
+            Machine::Program(_) => None,
+        }
     }
 
     /// What runs it.
@@ -141,7 +152,7 @@ mod tests {
         (LLAMA3, Dialect::Oniguruma, true),
         (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
         (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s", Dialect::Tiktoken, true),
-        (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
+        (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
         (r"(?:ab)+?c|a++|b+(?=c|d)|.", Dialect::Oniguruma, true),
         (r"a++ab|a+?b|[ab]{2,3}?c|a(?!b|c)|\s", Dialect::Oniguruma, false),
         (r"(?>a|ab)c|b", Dialect::Oniguruma, false),
@@ -171,6 +182,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// (all cuts, those that are settled) of a text whose end is open.
+    fn cuts(pattern: &Pattern, text: &str) -> (usize, usize) {
+        let (mut at, mut all, mut settled, mut sure) = (0, 0, 0, true);
+        while at < text.len() {
+            let mut looked = at;
+            at = pattern.match_at(text, at, &mut looked).unwrap();
+            sure &= looked < text.len();
+            all += usize::from(at < text.len());
+            settled += usize::from(at < text.len() && sure);
+        }
+        (all, settled)
+    }
+
+    #[test]
+    fn the_bound_on_open_pre_tokens_holds_and_is_reached() {
+        let rules = [(RULES[0], Some(2)), (RULES[1], Some(2)), (RULES[2], Some(1)), (RULES[3], Some(2))];
+        let alphabet = ["a", "b", " ", "  ", "\n", "\r", "'", "s", "r", "l", "L", "1", "23", ".", "/", "\u{e9}", "\u{6f22}", "\u{301}"];
+        let mut seed = 3u64;
+        for ((source, dialect, _), expected) in rules {
+            let pattern = Pattern::new(source, dialect).unwrap();
+            let bound = pattern.open_pre_tokens();
+            let mut most = 0;
+            for _ in 0..20_000 {
+                let mut text = String::new();
+                for _ in 0..7 {
+                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    text.push_str(alphabet[(seed >> 33) as usize % alphabet.len()]);
+                }
+                let (all, settled) = cuts(&pattern, &text);
+                most = most.max(all - settled + 1);
+            }
+            assert_eq!((bound, most as u32), (expected, expected.unwrap_or(0)), "{source}");
+        }
+        let endless = Pattern::new("a(?:bc)*d|a|b|c|d", Dialect::Oniguruma).unwrap();
+        assert_eq!(endless.open_pre_tokens(), None, "abcbcbc may all become one, or never");
     }
 
     #[test]
