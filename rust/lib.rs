@@ -8,6 +8,7 @@
 //! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
+mod arena;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
@@ -34,6 +35,7 @@ mod utf8;
 mod vocabulary;
 
 pub use boundary::{common_boundaries, word_boundaries, Method};
+pub use definition::Definition;
 pub use decoder::StreamDecoder;
 pub use encoder::{Edit, StreamEncoder};
 pub use engine::{Certificate, Engine};

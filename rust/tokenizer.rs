@@ -1,6 +1,6 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
-use crate::definition::{self, Loaded, Spelling};
+use crate::definition::{self, Definition, Loaded, Spelling};
 use crate::engine::{Certificate, Engine};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
@@ -33,7 +33,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Definition` where a part is missing, broken or of a kind that cannot be run.
-    pub fn from_definition(definition: &Value, name: &str) -> Result<Self> {
+    pub fn from_definition(definition: &Definition, name: &str) -> Result<Self> {
         let loaded = definition::load(definition)?;
         let family = family(&loaded);
         let origin = Origin {

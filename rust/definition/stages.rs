@@ -20,8 +20,8 @@ impl Reader<'_> {
 
     /// Our own engine, or why not.
     pub(super) fn pipeline(&self) -> Own<Pipeline> {
-        if model_name(self.model) != "BPE" {
-            return refuse(format!("{} model", model_name(self.model)));
+        if model_name(self.whole) != "BPE" {
+            return refuse(format!("{} model", model_name(self.whole)));
         }
         for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
             if text(self.model, key).is_some_and(|t| !t.is_empty()) {
@@ -122,7 +122,8 @@ impl Reader<'_> {
         plan.metaspace = true;
         // Where no piece holds a space behind its first byte, splitting at spaces changes nothing but the speed.
         let split = flag(stage, "split") != Some(false);
-        if split && self.piece_trie().any(|piece| piece.iter().skip(1).any(|&byte| byte == b' ')) {
+        let spaced = |piece: &[u8]| piece.iter().skip(1).any(|&byte| byte == b' ');
+        if split && self.spelled.iter().chain(self.added_text_bytes()).any(spaced) {
             let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
             plan.stages.push(Stage { finder: space, behaviour: Behaviour::MergedWithNext, invert: false, on_bytes: false });
         }
@@ -175,7 +176,7 @@ impl Reader<'_> {
             return refuse("added text tokens that hold spaces behind the normalizer");
         }
         let ids = tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect();
-        Ok(AddedText { trie: PieceTrie::new(tokens.iter().map(|a| a.content.as_bytes().into()).collect()), ids })
+        Ok(AddedText { trie: PieceTrie::new(tokens.iter().map(|a| a.content.as_bytes())), ids })
     }
 
     /// Whether a pre-tokenizer stage may look further than one can tell (a pattern that our matcher does not read).
