@@ -6,7 +6,6 @@ use crate::arena::Arena;
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
-use crate::normal::METASPACE;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use base64::Engine as _;

@@ -184,11 +184,6 @@ impl Definition {
         &self.frame["model"]
     }
 
-    /// A part of `frame` that stands under `/coolfusion`.
-    pub(crate) fn extension(&self, key: &str) -> Option<&Value> {
-        self.frame.get("coolfusion")?.get(key)
-    }
-
     /// This definition with other small parts, as JSON.
     pub(crate) fn json_with(&self, frame: &Value) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Whole { definition: self, frame })
