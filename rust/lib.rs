@@ -27,6 +27,7 @@ mod probe;
 #[cfg(feature = "python")]
 mod python;
 mod segmenter;
+mod shared;
 mod splitter;
 mod token;
 mod tokenizer;
