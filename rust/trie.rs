@@ -156,4 +156,32 @@ mod tests {
         assert_eq!(trie.longest(b"x"), (0, false));
         assert_eq!(trie.longest(b"a"), (1, true));
     }
+
+    #[test]
+    fn many_pieces_are_walked_as_few_are() {
+        // Most strings of up to five of five bytes, the empty one and repetitions included: with the table of pairs.
+        let bytes = [0, b'a', b'b', 0x80, 0xFF];
+        let mut pieces: Vec<Vec<u8>> = vec![Vec::new()];
+        for length in 1..6 {
+            let longer = pieces.iter().filter(|p| p.len() + 1 == length);
+            let longer: Vec<Vec<u8>> = longer.flat_map(|p| bytes.map(|b| [p.as_slice(), &[b]].concat())).collect();
+            pieces.extend(longer);
+        }
+        let kept = |p: &Vec<u8>| p.iter().map(|&b| usize::from(b)).sum::<usize>() % 7 != 3;
+        let mut some: Vec<Vec<u8>> = pieces.iter().filter(|p| kept(p)).cloned().collect();
+        some.extend(pieces.iter().map(|p| [b"long common head", p.as_slice()].concat()));
+        let many = PieceTrie::new(some.iter().rev().chain(&some));
+        assert!(!many.pairs.is_empty());
+        let walked: Vec<&[u8]> = many.pieces.iter().collect();
+        let mut expected: Vec<&[u8]> = some.iter().map(Vec::as_slice).filter(|p| !p.is_empty()).collect();
+        expected.sort_unstable();
+        assert_eq!(walked, expected);
+        for text in pieces.iter().map(|p| [p.as_slice(), b"\x80aab"].concat()) {
+            let is_piece = |length: &usize| expected.binary_search(&&text[..*length]).is_ok();
+            let longest = (1..=text.len()).rev().find(is_piece).unwrap_or(0);
+            let open = expected.iter().any(|piece| piece.len() > text.len() && piece.starts_with(&text));
+            assert_eq!(many.longest(&text), (longest, open), "{text:?}");
+        }
+        assert_eq!(many.longest(b"long common"), (0, true));
+    }
 }

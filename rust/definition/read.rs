@@ -442,3 +442,113 @@ impl<'de> Visitor<'de> for Pair<'_> {
         Ok(left && right)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn of(json: &str) -> Definition {
+        read(json.as_bytes()).unwrap().unwrap()
+    }
+
+    /// Reading and writing again gives what a plain JSON reader reads.
+    fn same(json: &str) -> Definition {
+        let definition = of(json);
+        let plain: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_value(&definition).unwrap(), plain);
+        assert_eq!(serde_json::to_value(Definition::from_json(plain.clone()).unwrap().unwrap()).unwrap(), plain);
+        definition
+    }
+
+    #[test]
+    fn what_was_read_is_what_was_written() {
+        let byte_pairs = r#"{"version": "1.0", "added_tokens": [{"id": 9}], "model": {"type": "BPE", "x": [1, {"vocab": 2}],
+            "vocab": {"a": 0, "": 7, "\u00e9\n\"": 1, "aa": 4294967295, "aaaaaaaaa": 3},
+            "merges": [["a", "a"], ["aa", ""], ["", "aaaaaaaaa"]]}, "coolfusion": {"merge_ranks": [3, 3, 4], "notes": []}}"#;
+        let definition = same(byte_pairs);
+        assert_eq!(definition.ranks.as_deref(), Some(&[3, 3, 4][..]));
+        assert_eq!(definition.merges.unwrap().pairs, [(0, 0), (3, 1), (1, 4)]);
+        assert_eq!(definition.pieces.find("aa"), Some(u32::MAX));
+        assert_eq!(definition.pieces.find("b"), None);
+        let unigram = same(r#"{"model": {"vocab": [["a", -1.5], ["b", 0.0], ["a", -2.0], ["c"]], "unk_id": 0}}"#);
+        assert_eq!(unigram.pieces.number("a"), Some(2), "the last of equal pieces");
+        assert!(unigram.pieces.score(1) == 0.0 && unigram.pieces.score(3).is_nan());
+        same(r#"{"model": {}}"#);
+        same(r#"{"model": {"vocab": {}, "merges": []}, "coolfusion": {}}"#);
+    }
+
+    #[test]
+    fn merges_may_be_lines_and_stand_before_the_vocabulary() {
+        let definition = of(r#"{"model": {"merges": ["a b", "ab  c"], "vocab": {" c": 3, "a": 0, "b": 1, "ab": 2}}}"#);
+        assert_eq!(definition.merges.unwrap().pairs, [(1, 2), (3, 0)]);
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts() {
+        let definition = of(r#"{"model": 3, "model": {"vocab": {"z": 1}, "vocab": {"a": 0, "b": 1, "a": 5}}, "x": 1, "x": 2}"#);
+        assert_eq!(definition.pieces.iter().collect::<Vec<_>>(), [(1, "b"), (5, "a")]);
+        assert_eq!(definition.frame, json!({"model": {}, "x": 2}));
+    }
+
+    #[test]
+    fn without_an_object_under_model_there_is_no_definition() {
+        for json in [r#"{}"#, r#"{"model": null}"#, r#"{"model": [1, {"a": 2}]}"#, r#"{"model": "x"}"#, r#"{"model": -1.5}"#, r#"{"model": true}"#] {
+            assert!(read(json.as_bytes()).unwrap().is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_first_wrong_entry_is_remembered() {
+        for (vocab, words) in [
+            (r#"{"a": 0, "b": -1, "c": "x"}"#, "b"),
+            (r#"{"a": 4294967296}"#, "a"),
+            (r#"{"a": 1.0}"#, "a"),
+            (r#"{"a": [1, [2]]}"#, "a"),
+            (r#"{"a": {"b": {}}}"#, "a"),
+            (r#"[["a", 1], "b", 3]"#, "entry 1"),
+            (r#"[["a", 1], []]"#, "entry 1"),
+            (r#"[[1, "a"]]"#, "entry 0"),
+        ] {
+            let definition = of(&format!(r#"{{"model": {{"vocab": {vocab}}}}}"#));
+            assert_eq!(definition.pieces.broken.as_deref(), Some(words), "{vocab}");
+        }
+        for vocab in ["3", "null", "\"a\"", "false", "-2"] {
+            assert!(of(&format!(r#"{{"model": {{"vocab": {vocab}}}}}"#)).pieces.is_missing(), "{vocab}");
+        }
+        for (merges, words, before) in [
+            (r#"[["a", "a"], ["a", "b"]]"#, "merge 1: \"b\" is out of vocabulary", 1),
+            (r#"["a a", "aa"]"#, "merge 1 is no pair", 1),
+            (r#"[["a", 1]]"#, "merge 0 is no pair", 0),
+            (r#"[["a"], 3]"#, "merge 0 is no pair", 0),
+            (r#"[{"a": "a"}]"#, "merge 0 is no pair", 0),
+            (r#"{"a": "a"}"#, "no list", 0),
+            (r#"null"#, "no list", 0),
+        ] {
+            let definition = of(&format!(r#"{{"model": {{"vocab": {{"a": 0, "aa": 1}}, "merges": {merges}}}}}"#));
+            let merges = definition.merges.unwrap();
+            assert_eq!((merges.broken.as_deref(), merges.pairs.len()), (Some(words), before));
+        }
+    }
+
+    #[test]
+    fn malformed_json_is_an_error_with_its_place() {
+        let whole = r#"{"model": {"vocab": {"a": 0, "\u00e9": 1}, "merges": [["a", "a"], "a a"]}, "b": [1, null, {"c": "d"}]}"#;
+        assert!(read(whole.as_bytes()).is_ok());
+        for length in 0..whole.len() {
+            let error = read(&whole.as_bytes()[..length]).unwrap_err().to_string();
+            assert!(error.contains("line 1 column"), "{error}");
+        }
+        for (json, words) in [
+            (&b"{\"model\":\n {\"vocab\": {\"a\": 0,}}}"[..], "line 2 column"),
+            (b"{\"model\": {\"vocab\": {\"\xff\": 0}}}", "line 1 column"),
+            (b"{\"model\": {\"vocab\": {\"\\ud800\": 0}}}", "line 1 column"),
+            (b"{\"model\": {\"merges\": [[\"a\", \"a\"], nul]}}", "line 1 column"),
+            (b"{\"model\": {}} x", "trailing characters at line 1 column 15"),
+        ] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
