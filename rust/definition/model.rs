@@ -127,10 +127,9 @@ impl Pieces {
         self.ids[number]
     }
 
-    /// The score of a piece of a list.
-    #[cfg(test)]
-    pub(crate) fn score(&self, number: usize) -> f64 {
-        self.scores.get(number).copied().unwrap_or(f64::NAN)
+    /// The score of a piece of a list, if it has one.
+    pub(crate) fn score(&self, number: usize) -> Option<f64> {
+        self.scores.get(number).copied().filter(|score| !score.is_nan())
     }
 
     /// The number of `piece`. Complexity: O(1).
@@ -261,11 +260,10 @@ impl Serialize for Pieces {
             return serializer.collect_map(self.iter().map(|(id, piece)| (piece, id)));
         }
         let mut list = serializer.serialize_seq(Some(self.len()))?;
-        for (piece, &score) in self.strings.iter().zip(&self.scores) {
-            if score.is_nan() {
-                list.serialize_element(&[piece])?;
-            } else {
-                list.serialize_element(&(piece, score))?;
+        for number in 0..self.len() {
+            match self.score(number) {
+                Some(score) => list.serialize_element(&(self.piece(number), score))?,
+                None => list.serialize_element(&[self.piece(number)])?,
             }
         }
         list.end()
