@@ -42,7 +42,7 @@ impl AddedText {
                 [first, second, ..] => pairs[usize::from(first)][usize::from(second / 64)] |= 1 << (second % 64),
             }
         }
-        let trie = PieceTrie::new(contents.iter().map(|(content, _)| content.clone()).collect());
+        let trie = PieceTrie::new(contents.iter().map(|(content, _)| content));
         Self { trie, ids: contents.into_iter().collect(), pairs }
     }
 

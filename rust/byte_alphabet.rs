@@ -38,6 +38,18 @@ pub fn bytes(entry: &str) -> Option<Vec<u8>> {
     entry.chars().map(byte).collect()
 }
 
+/// Appends the bytes that a vocabulary entry stands for: its own where a character of it is not of this alphabet.
+pub(crate) fn write(entry: &str, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    for c in entry.chars() {
+        let Some(byte) = byte(c) else {
+            bytes.truncate(start);
+            return bytes.extend_from_slice(entry.as_bytes());
+        };
+        bytes.push(byte);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
 mod added;
+mod arena;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
@@ -30,6 +31,7 @@ mod probe;
 mod python;
 mod seams;
 mod segmenter;
+mod shared;
 mod splitter;
 mod token;
 mod tokenizer;
@@ -39,6 +41,7 @@ mod vocabulary;
 mod word_cache;
 
 pub use boundary::{common_boundaries, word_boundaries, Method};
+pub use definition::Definition;
 pub use decoder::StreamDecoder;
 pub use encoder::{Edit, StreamEncoder};
 pub use engine::{Certificate, Engine, Proof, Window};

@@ -4,6 +4,7 @@
 //! that looks like one is text; spans are the crate's offsets into the original text.
 
 use crate::boundary::stands_before_space;
+use crate::definition::Definition;
 use crate::engine::{Certificate, Engine};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
@@ -65,8 +66,8 @@ fn is(stage: &Value, kind: &str) -> bool {
     stage.get("type").and_then(Value::as_str) == Some(kind)
 }
 
-/// The definition of the same tokenizer for a text that stands after other text, if it differs.
-fn inside_definition(definition: &Value) -> Option<Value> {
+/// The small parts of the definition of the same tokenizer for a text that stands after other text, if they differ.
+fn inside_frame(definition: &Value) -> Option<Value> {
     let mut inside = definition.clone();
     let normalizer = for_each_stage(&mut inside["normalizer"], &|stage| {
         if is(stage, "Prepend") {
@@ -120,16 +121,16 @@ pub(crate) struct Facts {
 
 impl Library {
     /// Loads a definition whose control tokens have been made unmatchable already.
-    pub(crate) fn new(definition: &Value, facts: Facts) -> Result<Self> {
-        let load = |definition: &Value| -> Result<Tokenizer> {
-            let mut tokenizer: Tokenizer = definition.to_string().parse().map_err(|e: tokenizers::Error| {
-                Error::definition("tokenizers crate", e.to_string())
-            })?;
+    pub(crate) fn new(definition: &Definition, facts: Facts) -> Result<Self> {
+        let load = |frame: &Value| -> Result<Tokenizer> {
+            let refused = |reason: String| Error::definition("tokenizers crate", reason);
+            let json = definition.json_with(frame).map_err(|error| refused(error.to_string()))?;
+            let mut tokenizer: Tokenizer = json.parse().map_err(|error: tokenizers::Error| refused(error.to_string()))?;
             tokenizer.set_encode_special_tokens(true);
             Ok(tokenizer)
         };
-        let inside = inside_definition(definition).map(|d| load(&d)).transpose()?;
-        let start = load(definition)?;
+        let inside = inside_frame(&definition.frame).map(|d| load(&d)).transpose()?;
+        let start = load(&definition.frame)?;
         let probe = start.encode("\u{1}ab", false).map_err(failed("encode"))?;
         Ok(Self {
             lags: facts.normalizes && probe.get_offsets().last().is_some_and(|&(_, end)| end == 2),

@@ -1,12 +1,15 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
-use crate::definition::{self, Loaded, Spelling};
+use crate::definition::{self, Definition, Loaded, Spelling};
 use crate::engine::{Certificate, Engine, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::{Kind, Vocabulary};
+use crate::{formats, shared::shared};
 use serde_json::{json, Value};
+use std::path::Path;
+use std::sync::Arc;
 
 /// A tokenizer.
 pub struct Tokenizer {
@@ -29,11 +32,49 @@ struct Origin {
 }
 
 impl Tokenizer {
+    /// The tokenizer in a file: tokenizer.json, a SentencePiece model or tiktoken ranks; the content decides which it is.
+    ///
+    /// As [`Tokenizer::from_bytes`], with the path as the name.
+    ///
+    /// # Errors
+    /// `File` where it cannot be read; else as [`Tokenizer::from_bytes`].
+    pub fn from_file(path: &Path, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let shown = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::File { path: shown.clone(), reason: format!("cannot be read ({error}): expected a tokenizer file") }
+        })?;
+        Self::from_bytes(&bytes, &shown, pattern)
+    }
+
+    /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
+    ///
+    /// While somebody has the tokenizer, loading the same bytes under the same name again gives that very tokenizer.
+    ///
+    /// # Errors
+    /// `File` where the bytes are malformed (with line and column of JSON), else as [`Tokenizer::from_definition`].
+    /// Complexity: O(bytes); the second time a BLAKE3 hash of them.
+    pub fn from_bytes(bytes: &[u8], name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
+        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || {
+            Self::from_definition(&formats::definition(bytes, name, pattern)?, name)
+        })
+    }
+
+    /// The tokenizer in a SentencePiece model, whatever it looks like; shared as by [`Tokenizer::from_bytes`].
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_bytes`].
+    pub fn from_sentencepiece(model: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[model, name.as_bytes(), b"SentencePiece"], || {
+            Self::from_definition(&formats::sentencepiece::definition(model, name)?, name)
+        })
+    }
+
     /// A tokenizer from a definition in the shape of `tokenizer.json`.
     ///
     /// # Errors
     /// `Definition` where a part is missing, broken or of a kind that cannot be run.
-    pub fn from_definition(definition: &Value, name: &str) -> Result<Self> {
+    pub fn from_definition(definition: &Definition, name: &str) -> Result<Self> {
         let loaded = definition::load(definition)?;
         let family = family(&loaded);
         let origin = Origin {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use coolfusion::{common_boundaries, word_boundaries, Error, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer};
+use coolfusion::{common_boundaries, word_boundaries, Definition, Error, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer};
 use serde_json::{json, Value};
 use std::sync::Arc;
 
@@ -29,8 +29,12 @@ fn definition() -> Value {
     })
 }
 
+fn read(definition: Value) -> Definition {
+    Definition::from_json(definition).unwrap().unwrap()
+}
+
 fn toy() -> Arc<Tokenizer> {
-    Arc::new(Tokenizer::from_definition(&definition(), "toy").unwrap())
+    Arc::new(Tokenizer::from_definition(&read(definition()), "toy").unwrap())
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
@@ -116,7 +120,35 @@ fn what_cannot_be_is_refused_with_its_position() {
     assert_eq!(unknown, Err(Error::UnknownToken { id: 999, position: 1, vocab_size: 263 }));
     let mut lossy = definition();
     lossy["model"]["vocab"].as_object_mut().unwrap().remove("Ċ");
-    let lossy = Tokenizer::from_definition(&lossy, "lossy").unwrap();
+    let lossy = Tokenizer::from_definition(&read(lossy), "lossy").unwrap();
     assert_eq!(lossy.describe()["lost"][0], "newlines");
     assert!(matches!(lossy.require("ab\nc", Place::Start), Err(Error::Unrepresentable { position: 2, .. })));
+}
+
+#[test]
+fn the_same_bytes_are_loaded_once_while_somebody_has_them() {
+    let bytes = serde_json::to_vec(&definition()).unwrap();
+    let first = Tokenizer::from_bytes(&bytes, "shared toy", None).unwrap();
+    let again = Tokenizer::from_bytes(&bytes, "shared toy", None).unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    let named = Tokenizer::from_bytes(&bytes, "other name", None).unwrap();
+    assert!(!Arc::ptr_eq(&first, &named));
+    assert_eq!(named.name(), "other name");
+    let patterned = Tokenizer::from_bytes(&bytes, "shared toy", Some("")).unwrap();
+    assert!(!Arc::ptr_eq(&first, &patterned), "the pattern is part of what is loaded");
+    let held = Arc::downgrade(&first);
+    drop((first, again));
+    assert!(held.upgrade().is_none(), "the table of what is loaded keeps nothing alive");
+    assert_eq!(ids(&Tokenizer::from_bytes(&bytes, "shared toy", None).unwrap(), "the cat"), [TokenId(257), TokenId(261)]);
+}
+
+#[test]
+fn threads_that_load_the_same_get_the_same() {
+    let bytes = serde_json::to_vec(&definition()).unwrap();
+    let loaded: Vec<Arc<Tokenizer>> = std::thread::scope(|scope| {
+        let load = || Tokenizer::from_bytes(&bytes, "threaded toy", None).unwrap();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(loaded.iter().all(|tokenizer| Arc::ptr_eq(tokenizer, &loaded[0])));
 }

@@ -1,6 +1,8 @@
 //! The vocabulary of a definition: which ids there are, and which bytes they stand for.
 
+use super::model::Pieces;
 use super::{flag, kind, stages, text};
+use crate::arena::Arena;
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
 use crate::normal::METASPACE;
@@ -28,26 +30,13 @@ pub(super) struct Added {
     pub(super) normalized: bool,
 }
 
-/// (id, entry) of the model's own vocabulary.
-pub(super) fn vocabulary_entries(model: &Value) -> Result<Vec<(u32, String)>> {
-    let broken = |what: &str| Error::definition("model.vocab", format!("{what}: expected entries with ids"));
-    match model.get("vocab") {
-        Some(Value::Object(map)) => map
-            .iter()
-            .map(|(piece, id)| {
-                let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| broken(piece))?;
-                Ok((id, piece.clone()))
-            })
-            .collect(),
-        Some(Value::Array(list)) => list
-            .iter()
-            .enumerate()
-            .map(|(id, entry)| {
-                let piece = entry.get(0).and_then(Value::as_str).ok_or_else(|| broken(&entry.to_string()))?;
-                Ok((id as u32, piece.to_string()))
-            })
-            .collect(),
-        _ => Err(broken("missing")),
+/// Refuses a vocabulary that is none.
+pub(super) fn check_pieces(pieces: &Pieces) -> Result<()> {
+    let broken = |what: &str| Err(Error::definition("model.vocab", format!("{what}: expected entries with ids")));
+    match &pieces.broken {
+        Some(what) => broken(what),
+        None if pieces.is_missing() => broken("missing"),
+        None => Ok(()),
     }
 }
 
@@ -68,12 +57,11 @@ pub(super) fn added_tokens(definition: &Value) -> Result<Vec<Added>> {
         .collect()
 }
 
-pub(super) fn unknown_id(model: &Value, pieces: &[(u32, String)]) -> Option<u32> {
+pub(super) fn unknown_id(model: &Value, pieces: &Pieces) -> Option<u32> {
     if let Some(id) = model.get("unk_id").and_then(Value::as_u64) {
         return u32::try_from(id).ok();
     }
-    let unknown = text(model, "unk_token")?;
-    pieces.iter().find(|(_, piece)| piece == unknown).map(|&(id, _)| id)
+    pieces.find(text(model, "unk_token")?)
 }
 
 pub(super) fn spelling(definition: &Value, model: &Value, decoders: &[&Value]) -> Spelling {
@@ -122,47 +110,68 @@ fn byte_piece(piece: &str) -> Option<u8> {
 }
 
 impl Spelling {
-    /// The bytes that the vocabulary entry `piece` stands for.
-    pub(super) fn bytes(&self, piece: &str) -> Vec<u8> {
+    /// Appends the bytes that the vocabulary entry `piece` stands for.
+    fn write(&self, piece: &str, bytes: &mut Vec<u8>) {
         match self {
-            Self::ByteLevel => byte_alphabet::bytes(piece).unwrap_or_else(|| piece.as_bytes().to_vec()),
+            Self::ByteLevel => byte_alphabet::write(piece, bytes),
             Self::Metaspace { byte_fallback } => match byte_piece(piece) {
-                Some(byte) if *byte_fallback => vec![byte],
-                _ => piece.replace(METASPACE, " ").into_bytes(),
+                Some(byte) if *byte_fallback => bytes.push(byte),
+                _ => write_spaced(piece, bytes),
             },
             Self::WordPiece { prefix } => match piece.strip_prefix(prefix.as_str()) {
-                Some(rest) => rest.as_bytes().to_vec(),
-                None => format!(" {piece}").into_bytes(),
+                Some(rest) => bytes.extend_from_slice(rest.as_bytes()),
+                None => {
+                    bytes.push(b' ');
+                    bytes.extend_from_slice(piece.as_bytes());
+                }
             },
-            Self::Plain { suffix: Some(suffix) } => match piece.strip_suffix(suffix.as_str()) {
-                Some(rest) => format!("{rest} ").into_bytes(),
-                None => piece.as_bytes().to_vec(),
+            Self::Plain { suffix } => match suffix.as_ref().and_then(|suffix| piece.strip_suffix(suffix.as_str())) {
+                Some(rest) => {
+                    bytes.extend_from_slice(rest.as_bytes());
+                    bytes.push(b' ');
+                }
+                None => bytes.extend_from_slice(piece.as_bytes()),
             },
-            Self::Plain { suffix: None } => piece.as_bytes().to_vec(),
         }
+    }
+
+    /// The bytes of all pieces, by their numbers.
+    pub(super) fn spelled(&self, pieces: &Pieces) -> Arena {
+        let mut spelled = Arena::with_capacity(pieces.len(), pieces.bytes());
+        pieces.iter().for_each(|(_, piece)| spelled.push_with(|bytes| self.write(piece, bytes)));
+        spelled
     }
 }
 
-pub(super) fn vocabulary(pieces: &[(u32, String)], added: &[Added], unknown: Option<u32>, spelling: &Spelling) -> Vocabulary {
-    let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
-    let mut entries = vec![(Kind::Unused, Vec::new()); size];
-    for (id, piece) in pieces {
-        entries[*id as usize] = (Kind::Text, spelling.bytes(piece));
+/// Appends `piece` with plain spaces for U+2581.
+pub(super) fn write_spaced(piece: &str, bytes: &mut Vec<u8>) {
+    for (index, part) in piece.split(METASPACE).enumerate() {
+        if index > 0 {
+            bytes.push(b' ');
+        }
+        bytes.extend_from_slice(part.as_bytes());
     }
+}
+
+pub(super) fn vocabulary(pieces: &Pieces, spelled: &Arena, added: &[Added], unknown: Option<u32>, spelling: &Spelling) -> Vocabulary {
+    let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
+    let mut contents = Arena::default();
     for token in added {
-        entries[token.id as usize] = if token.control {
-            (Kind::Control, Vec::new())
-        } else {
-            // Added tokens stand for what they say; only Metaspace decoders still replace the mark.
-            let content = match spelling {
-                Spelling::Metaspace { .. } => token.content.replace(METASPACE, " "),
-                _ => token.content.clone(),
-            };
-            (Kind::Text, content.into_bytes())
-        };
+        // Added tokens stand for what they say; only Metaspace decoders still replace the mark.
+        contents.push_with(|bytes| match spelling {
+            Spelling::Metaspace { .. } => write_spaced(&token.content, bytes),
+            _ => bytes.extend_from_slice(token.content.as_bytes()),
+        });
+    }
+    let mut entries: Vec<(Kind, &[u8])> = vec![(Kind::Unused, &[]); size];
+    for ((id, _), bytes) in pieces.iter().zip(spelled.iter()) {
+        entries[id as usize] = (Kind::Text, bytes);
+    }
+    for (token, content) in added.iter().zip(contents.iter()) {
+        entries[token.id as usize] = if token.control { (Kind::Control, &[]) } else { (Kind::Text, content) };
     }
     if let Some(entry) = unknown.and_then(|id| entries.get_mut(id as usize)) {
-        *entry = (Kind::Control, Vec::new());
+        *entry = (Kind::Control, &[]);
     }
     Vocabulary::new(entries)
 }

@@ -1,14 +1,15 @@
 //! The definition as the library gets it, and what is known of it.
 
-use super::entries::Spelling;
-use super::{flag, holds_inner_space, kind, model_name, text, Reader};
+use super::entries::{write_spaced, Spelling};
+use super::{flag, holds_inner_space, kind, model_name, text, Definition, Reader};
+use crate::arena::Arena;
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
-use crate::normal::METASPACE;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use base64::Engine as _;
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 impl Reader<'_> {
@@ -28,21 +29,21 @@ impl Reader<'_> {
     }
 
     /// The definition for the library: no control token can be found in a text.
-    pub(super) fn guarded(&self, without_charsmap: bool) -> Value {
+    pub(super) fn guarded(&self, without_charsmap: bool) -> Definition {
         let mut definition = self.definition.clone();
         if without_charsmap {
             if let Some(steps) = definition.pointer_mut("/normalizer/normalizers").and_then(Value::as_array_mut) {
                 steps.retain(|step| kind(step) != "Precompiled");
             }
         }
-        let controls: Vec<(u32, &str)> = self.added.iter().filter(|a| a.control).map(|a| (a.id, a.content.as_str())).collect();
+        let controls: FxHashMap<&str, u32> = self.added.iter().filter(|a| a.control).map(|a| (a.content.as_str(), a.id)).collect();
         // A Unigram model finds its control pieces in any text; no text holds this name.
-        let unigram = model_name(self.model) == "Unigram";
+        let unigram = model_name(self.whole) == "Unigram";
         let hidden = |content: &str| format!("\u{10FFFE} control {content}");
         if let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) {
             for token in list {
                 let content = text(token, "content").unwrap_or_default().to_string();
-                if controls.iter().any(|c| c.1 == content) {
+                if controls.contains_key(content.as_str()) {
                     for (key, value) in [("special", true), ("lstrip", false), ("rstrip", false), ("single_word", false)] {
                         token[key] = value.into();
                     }
@@ -52,28 +53,23 @@ impl Reader<'_> {
                 }
             }
         }
-        if unigram {
-            for (id, content) in &controls {
-                if let Some(entry) = definition.pointer_mut(&format!("/model/vocab/{id}/0")).filter(|e| e.as_str() == Some(content)) {
-                    *entry = hidden(content).into();
-                }
-            }
-        }
         for key in ["truncation", "padding", "post_processor"] {
             definition[key] = Value::Null;
         }
         if let Some(map) = definition.as_object_mut() {
             map.remove("coolfusion");
         }
-        definition
+        let is_control = |id: u32, piece: &str| self.added.iter().any(|a| a.control && a.id == id && a.content == piece);
+        let name = |id: u32, piece: &str| (controls.contains_key(piece) && is_control(id, piece)).then(|| hidden(piece));
+        let pieces = if unigram { self.pieces.renamed(name) } else { self.pieces.clone() };
+        Definition { frame: definition, pieces, merges: self.whole.merges.clone(), ranks: None }
     }
 
     /// The pieces as the library finds them: byte pieces by their names too, which it also finds in plain text.
     fn library_pieces(&self) -> PieceTrie {
-        let named = self.pieces.iter().map(|(_, piece)| piece.replace(METASPACE, " ").into_bytes().into());
-        let spelled = self.pieces.iter().map(|(_, piece)| self.spelling.bytes(piece).into());
-        let added = self.added.iter().filter(|a| !a.control).map(|a| a.content.clone().into_bytes().into());
-        PieceTrie::new(named.chain(spelled).chain(added).collect())
+        let mut named = Arena::with_capacity(self.pieces.len(), self.pieces.bytes());
+        self.pieces.iter().for_each(|(_, piece)| named.push_with(|bytes| write_spaced(piece, bytes)));
+        PieceTrie::new(named.iter().chain(self.spelled.iter()).chain(self.added_text_bytes()))
     }
 
     pub(super) fn facts(&self, vocabulary: &Vocabulary, drops_first_space: bool, charsmap: Option<Charsmap>, reason: &str) -> Facts {
@@ -90,7 +86,7 @@ impl Reader<'_> {
             normalizes: !(self.normalizers.iter().all(keeps) && plain),
             spaces_begin_pieces: !pieces.any(holds_inner_space),
             may_be_unknown: !fallback,
-            unigram: model_name(self.model) == "Unigram",
+            unigram: model_name(self.whole) == "Unigram",
             splits_at_spaces: self.pre_tokenizers.iter().any(|stage| match kind(stage) {
                 "WhitespaceSplit" => true,
                 "Metaspace" => flag(stage, "split") != Some(false),

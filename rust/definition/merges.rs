@@ -1,6 +1,6 @@
 //! The byte-pair tables of a definition.
 
-use super::{flag, refuse, Own, Reader, Refusal};
+use super::{flag, Own, Reader, Refusal};
 use crate::bpe::{Alphabet, Bpe};
 use crate::byte_alphabet;
 use crate::normal::METASPACE;
@@ -8,34 +8,32 @@ use crate::pair_table::PairTable;
 use crate::piece_table::PieceTable;
 use crate::seams::Seams;
 use crate::token::TokenId;
-use rustc_hash::FxHashMap;
-use serde_json::Value;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 impl Reader<'_> {
     pub(super) fn bpe(&self, byte_level: bool) -> Own<Bpe> {
-        let by_piece: FxHashMap<&str, TokenId> = self.pieces.iter().map(|(id, p)| (p.as_str(), TokenId(*id))).collect();
-        let merges = self.merges(&by_piece)?;
-        let alphabet = if byte_level { byte_symbols(&by_piece) } else { self.character_symbols(&by_piece) };
-        let whole_words = (flag(self.model, "ignore_merges") == Some(true)).then(|| {
-            let control = |id: u32| self.added.iter().any(|a| a.control && a.id == id) || self.unknown == Some(id);
-            let controls: Vec<u32> = self.pieces.iter().map(|p| p.0).filter(|&id| control(id)).collect();
-            let words = self.pieces.iter().filter(|(id, _)| !controls.contains(id));
-            PieceTable::new(words.map(|(id, piece)| (self.spelling.bytes(piece), TokenId(*id))))
-        });
-        let pieces: Vec<Vec<u8>> = self.pieces.iter().map(|(_, piece)| self.spelling.bytes(piece)).collect();
-        let seams = Seams::new(pieces.iter().map(Vec::as_slice));
-        Ok(Bpe { alphabet, merges, whole_words, seams })
+        let merges = self.merges()?;
+        let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols() };
+        let whole_words = (flag(self.model, "ignore_merges") == Some(true)).then(|| self.whole_words());
+        Ok(Bpe { alphabet, merges, whole_words, seams: Seams::new(self.spelled.iter()) })
     }
 
-    fn character_symbols(&self, by_piece: &FxHashMap<&str, TokenId>) -> Alphabet {
+    /// The words that are one token whatever the merges say: all of the vocabulary but its control tokens.
+    fn whole_words(&self) -> PieceTable {
+        let controls: FxHashSet<u32> = self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
+        let words = self.pieces.iter().zip(self.spelled.iter()).filter(|((id, _), _)| !controls.contains(id));
+        PieceTable::new(words.map(|((id, _), bytes)| (bytes, TokenId(id))))
+    }
+
+    fn character_symbols(&self) -> Alphabet {
         let mut ids: FxHashMap<char, TokenId> = FxHashMap::default();
-        for (id, piece) in self.pieces {
+        for (id, piece) in self.pieces.iter() {
             let mut chars = piece.chars();
             if let (Some(c), None) = (chars.next(), chars.next()) {
-                ids.insert(if c == METASPACE { ' ' } else { c }, TokenId(*id));
+                ids.insert(if c == METASPACE { ' ' } else { c }, TokenId(id));
             }
         }
-        let byte = |b: usize| by_piece.get(format!("<0x{b:02X}>").as_str()).copied();
+        let byte = |b: usize| self.pieces.find(&format!("<0x{b:02X}>")).map(TokenId);
         let mut bytes = Box::new([None; 256]);
         (0..256).for_each(|b| bytes[b] = byte(b));
         let fallback = Some(bytes).filter(|_| flag(self.model, "byte_fallback") == Some(true));
@@ -44,46 +42,37 @@ impl Reader<'_> {
         Alphabet::Characters { ids, fallback, unknown: self.unknown.map(TokenId), fuse_unknown, complete }
     }
 
-    /// (left, right) -> (rank, merged). An entry is `["a", "b"]` or, in old files, `"a b"`.
-    fn merges(&self, by_piece: &FxHashMap<&str, TokenId>) -> Own<PairTable> {
-        let list = self.model.get("merges").and_then(Value::as_array);
-        let list = list.ok_or_else(|| Refusal("no merges".into()))?;
+    /// (left, right) -> (rank, merged).
+    fn merges(&self) -> Own<PairTable> {
+        let pairs = self.whole.merges.as_ref().map(|merges| &merges.pairs).ok_or_else(|| Refusal("no merges".into()))?;
         // Ranks that tie (SentencePiece scores, tiktoken splits) cannot be told from the position in the list.
-        let ranks = self.definition.pointer("/coolfusion/merge_ranks").and_then(Value::as_array);
-        let mut merges = PairTable::with_capacity(list.len());
-        let mut joined = String::new();
-        for (rank, merge) in list.iter().enumerate() {
-            let pair = match merge {
-                Value::String(line) => line.split_once(' '),
-                Value::Array(pair) => pair.first().and_then(Value::as_str).zip(pair.get(1).and_then(Value::as_str)),
-                _ => None,
-            };
-            let Some((left, right)) = pair else { return refuse(format!("merge {rank}: {merge}")) };
-            joined.clear();
-            joined.push_str(left);
-            joined.push_str(right);
-            let ids = (by_piece.get(left), by_piece.get(right), by_piece.get(joined.as_str()));
-            let (Some(&left), Some(&right), Some(&merged)) = ids else {
-                return refuse(format!("merge {rank}: {merge} is not of the vocabulary"));
-            };
+        let ranks = self.whole.ranks.as_ref();
+        let mut merges = PairTable::with_capacity(pairs.len());
+        let (mut merged, mut buffer) = (0, String::new());
+        for (at, &(left, right)) in pairs.iter().enumerate() {
+            let (left, right) = (left as usize, right as usize);
+            merged = self.pieces.joined(left, right, merged, &mut buffer).ok_or_else(|| {
+                let (left, right) = (self.pieces.piece(left), self.pieces.piece(right));
+                Refusal(format!("merge {at}: {left:?} + {right:?} is not of the vocabulary"))
+            })?;
             let rank = match ranks {
-                Some(ranks) => ranks.get(rank).and_then(Value::as_u64).ok_or_else(|| Refusal(format!("merge {rank} has no rank")))?,
-                None => rank as u64,
+                Some(ranks) => *ranks.get(at).ok_or_else(|| Refusal(format!("merge {at} has no rank")))?,
+                None => at as u32,
             };
-            merges.insert(left, right, rank as u32, merged);
+            let id = |number| TokenId(self.pieces.id(number));
+            merges.insert(id(left), id(right), rank, id(merged));
         }
         Ok(merges)
     }
 
-}
-
-fn byte_symbols(by_piece: &FxHashMap<&str, TokenId>) -> Alphabet {
-    let mut ids = [None; 256];
-    for (byte, c) in byte_alphabet::characters().into_iter().enumerate() {
-        ids[byte] = by_piece.get(c.to_string().as_str()).copied();
+    fn byte_symbols(&self) -> Alphabet {
+        let mut ids = [None; 256];
+        for (byte, c) in byte_alphabet::characters().into_iter().enumerate() {
+            ids[byte] = self.pieces.find(c.encode_utf8(&mut [0; 4])).map(TokenId);
+        }
+        // These bytes are in no text (RFC 3629).
+        let absent = |byte: usize| matches!(byte, 0xC0 | 0xC1 | 0xF5..);
+        let complete = ids.iter().enumerate().all(|(byte, id)| id.is_some() || absent(byte));
+        Alphabet::Bytes { ids: Box::new(ids), complete }
     }
-    // These bytes are in no text (RFC 3629).
-    let absent = |byte: usize| matches!(byte, 0xC0 | 0xC1 | 0xF5..);
-    let complete = ids.iter().enumerate().all(|(byte, id)| id.is_some() || absent(byte));
-    Alphabet::Bytes { ids: Box::new(ids), complete }
 }

@@ -1,23 +1,30 @@
 //! A definition in the shape of `tokenizer.json` -> vocabulary and engine.
 //!
 //! Source: the file format of the `tokenizers` library, version "1.0". Formats that are not JSON are brought into this
-//! shape first (rust/formats/), so that there is one way in. [`stages`] builds our own engine or says why it cannot;
+//! shape first (rust/formats/), so that there is one way in. [`model`] holds what was read and [`read`] reads it from JSON;
+//! [`stages`] builds our own engine or says why it cannot;
 //! [`guarded`] prepares the definition for the library then; [`merges`] reads byte-pair tables; [`entries`] the bytes of
 //! the vocabulary.
 
 mod entries;
 mod guarded;
 mod merges;
+mod model;
+mod read;
 mod stages;
 
 pub(crate) use entries::Spelling;
+pub use model::Definition;
+pub(crate) use model::{Merges, Pieces};
+pub(crate) use read::read;
 
+use crate::arena::Arena;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::Library;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
-use entries::{adds_space, added_tokens, drops_first_space, spelling, unknown_id, vocabulary, vocabulary_entries, Added};
+use entries::{added_tokens, adds_space, check_pieces, drops_first_space, spelling, unknown_id, vocabulary, Added};
 use serde_json::Value;
 
 /// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
@@ -61,20 +68,23 @@ fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
 }
 
 /// Loads `definition`.
-pub(crate) fn load(definition: &Value) -> Result<Loaded> {
-    let model = definition.get("model").filter(|m| m.is_object());
-    let model = model.ok_or_else(|| Error::definition("model", "missing: expected an object with a vocab"))?;
+pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
+    let (definition, model, pieces) = (&whole.frame, whole.model(), &whole.pieces);
     check_kinds(definition, model)?;
-    let pieces = vocabulary_entries(model)?;
+    check_pieces(pieces)?;
     let added = added_tokens(definition)?;
     let decoders = stages(&definition["decoder"], "decoders");
     let spelling = spelling(definition, model, &decoders);
-    let unknown = unknown_id(model, &pieces);
-    check_largest_id(&pieces, &added)?;
-    let vocabulary = vocabulary(&pieces, &added, unknown, &spelling);
+    let unknown = unknown_id(model, pieces);
+    check_largest_id(pieces, &added)?;
+    if let Some(broken) = whole.merges.as_ref().and_then(|merges| merges.broken.as_ref()).filter(|_| model_name(whole) == "BPE") {
+        return Err(Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab")));
+    }
+    let spelled = spelling.spelled(pieces);
+    let vocabulary = vocabulary(pieces, &spelled, &added, unknown, &spelling);
     let normalizers = stages(&definition["normalizer"], "normalizers");
     let pre_tokenizers = stages(&definition["pre_tokenizer"], "pretokenizers");
-    let reader = Reader { definition, model, pieces: &pieces, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    let reader = Reader { whole, definition, model, pieces, spelled: &spelled, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
     // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
     let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
     let engine: Box<dyn Engine> = match reader.pipeline() {
@@ -89,7 +99,7 @@ pub(crate) fn load(definition: &Value) -> Result<Loaded> {
     Ok(Loaded {
         engine,
         drops_first_space,
-        model: model_name(model).into(),
+        model: model_name(whole).into(),
         split_rule: rule_text(&pre_tokenizers),
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
         added_text: added.iter().filter(|a| !a.control).map(|a| a.content.clone()).collect(),
@@ -130,7 +140,7 @@ fn check_kinds(definition: &Value, model: &Value) -> Result<()> {
 }
 
 /// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.
-fn check_largest_id(pieces: &[(u32, String)], added: &[Added]) -> Result<()> {
+fn check_largest_id(pieces: &Pieces, added: &[Added]) -> Result<()> {
     const HOLES: usize = 1 << 20;
     let largest = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().unwrap_or(0) as usize;
     let tokens = pieces.len() + added.len();
@@ -140,14 +150,15 @@ fn check_largest_id(pieces: &[(u32, String)], added: &[Added]) -> Result<()> {
     Ok(())
 }
 
-fn model_name(model: &Value) -> &'static str {
+fn model_name(whole: &Definition) -> &'static str {
+    let model = whole.model();
     match kind(model) {
         "BPE" => "BPE",
         "Unigram" => "Unigram",
         "WordPiece" => "WordPiece",
         "WordLevel" => "WordLevel",
         // Old files carry no type: tell them by what they hold.
-        _ if model.get("merges").is_some() => "BPE",
+        _ if whole.merges.is_some() => "BPE",
         _ if model.get("unk_id").is_some() => "Unigram",
         _ if model.get("continuing_subword_prefix").is_some() => "WordPiece",
         _ => "WordLevel",
@@ -185,9 +196,13 @@ fn refuse<T>(reason: impl Into<String>) -> Own<T> {
 
 /// The parts of a definition, for building either engine.
 struct Reader<'a> {
+    whole: &'a Definition,
+    /// All of it but the large lists.
     definition: &'a Value,
     model: &'a Value,
-    pieces: &'a [(u32, String)],
+    pieces: &'a Pieces,
+    /// The bytes of the pieces, by their numbers.
+    spelled: &'a Arena,
     added: &'a [Added],
     spelling: &'a Spelling,
     normalizers: &'a [&'a Value],
@@ -198,10 +213,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// All pieces in byte space.
     fn piece_trie(&self) -> PieceTrie {
-        let added = self.added.iter().filter(|a| !a.control).map(|a| a.content.clone().into_bytes().into());
-        PieceTrie::new(self.pieces.iter().map(|(_, piece)| self.spelling.bytes(piece).into()).chain(added).collect())
+        PieceTrie::new(self.spelled.iter().chain(self.added_text_bytes()))
     }
 
+    /// The added tokens that are text.
+    fn added_text_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.added.iter().filter(|a| !a.control).map(|a| a.content.as_bytes())
+    }
 }
 
 /// Whether a piece holds a space behind another character.

@@ -21,8 +21,8 @@ impl Reader<'_> {
 
     /// Our own engine, or why not.
     pub(super) fn pipeline(&self) -> Own<Pipeline> {
-        if model_name(self.model) != "BPE" {
-            return refuse(format!("{} model", model_name(self.model)));
+        if model_name(self.whole) != "BPE" {
+            return refuse(format!("{} model", model_name(self.whole)));
         }
         for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
             if text(self.model, key).is_some_and(|t| !t.is_empty()) {
@@ -117,7 +117,8 @@ impl Reader<'_> {
         plan.metaspace = true;
         // Where no piece holds a space behind its first byte, splitting at spaces changes nothing but the speed.
         let split = flag(stage, "split") != Some(false);
-        if split && self.piece_trie().any(|piece| piece.iter().skip(1).any(|&byte| byte == b' ')) {
+        let spaced = |piece: &[u8]| piece.iter().skip(1).any(|&byte| byte == b' ');
+        if split && self.spelled.iter().chain(self.added_text_bytes()).any(spaced) {
             let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
             plan.stages.push(Stage::new(space, Behaviour::MergedWithNext, false, false));
         }

@@ -1,7 +1,7 @@
 //! Tokenizer files that are not `tokenizer.json`, turned into a definition of that shape.
 //!
-//! Everything behind this module reads one form only, the JSON object of Hugging Face's `tokenizer.json` (`normalizer`,
-//! `pre_tokenizer`, `model`, `decoder`, `added_tokens`). What that form cannot say stands under the key `coolfusion`,
+//! Everything behind this module reads one form only, that of Hugging Face's `tokenizer.json` (`normalizer`,
+//! `pre_tokenizer`, `model`, `decoder`, `added_tokens`), as a [`Definition`]. What that form cannot say stands under the key `coolfusion`,
 //! which other readers ignore:
 //!
 //! * `source_format`: `sentencepiece` or `tiktoken`; `notes`: sentences for the user;
@@ -22,6 +22,7 @@ mod user_defined;
 
 use serde_json::{json, Value};
 
+use crate::definition::{self, Definition};
 use crate::error::{Error, Result};
 
 /// The definition in the bytes of any tokenizer file: `tokenizer.json`, SentencePiece `.model`, or tiktoken ranks.
@@ -32,18 +33,18 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for what nobody here can run.
-pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Value> {
+pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Definition> {
     let file_error = |reason: String| Error::File { path: source.to_owned(), reason };
     if bytes.is_empty() {
         return Err(file_error("the file is empty, expected a tokenizer.json, a SentencePiece model or tiktoken ranks".into()));
     }
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(file_error(format!("{} bytes, expected fewer than 2^32", bytes.len())));
+    }
     let json_text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if json_text.starts_with(b"{") {
-        let value: Value = serde_json::from_slice(json_text).map_err(|error| file_error(format!("broken JSON: {error}")))?;
-        return match value.get("model") {
-            Some(Value::Object(_)) => Ok(value),
-            _ => Err(file_error("a JSON object without `model`, expected a tokenizer.json".into())),
-        };
+        let read = definition::read(json_text).map_err(|error| file_error(format!("broken JSON: {error}")))?;
+        return read.ok_or_else(|| file_error("a JSON object without `model`, expected a tokenizer.json".into()));
     }
     if tiktoken::looks_like_ranks(bytes) {
         let ranks = tiktoken::parse(bytes, source)?;
@@ -82,11 +83,11 @@ mod tests {
     #[test]
     fn the_content_decides_which_format_it_is() {
         let json = definition(b"\xef\xbb\xbf {\"model\": {\"vocab\": {}}}", "x", None).unwrap();
-        assert_eq!(json, json!({"model": {"vocab": {}}}));
+        assert_eq!(serde_json::to_value(json).unwrap(), json!({"model": {"vocab": {}}}));
         let ranks = definition(b"YQ== 0\nYg== 1\n", "x", Some(".")).unwrap();
-        assert_eq!(ranks["coolfusion"]["source_format"], "tiktoken");
+        assert_eq!(ranks.frame["coolfusion"]["source_format"], "tiktoken");
         let piece = b"\x0a\x09\x0a\x05<unk>\x18\x02";
-        assert_eq!(definition(piece, "x", None).unwrap()["coolfusion"]["source_format"], "sentencepiece");
+        assert_eq!(definition(piece, "x", None).unwrap().frame["coolfusion"]["source_format"], "sentencepiece");
     }
 
     #[test]

@@ -5,15 +5,17 @@
 //! <https://github.com/google/sentencepiece>, format in `src/sentencepiece_model.proto`. Where the shape of
 //! `tokenizer.json` cannot say it, a key under `coolfusion` does (see the parent module).
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use base64::{engine::general_purpose::STANDARD, Engine};
+use rustc_hash::FxHashMap;
 use serde_json::{json, Value};
 
 use super::charsmap::Charsmap;
 use super::model_proto::{Kind, ModelProto, ModelType, Piece};
 use super::added_token;
 use super::user_defined::{symbols_in_raw_text, user_defined_split};
+use crate::definition::{Definition, Merges, Pieces};
 use crate::error::Result;
 
 /// SentencePiece's mark for a space, U+2581.
@@ -26,7 +28,7 @@ pub(super) const SPACE_MARK: &str = "\u{2581}";
 /// # Errors
 /// [`Error::File`] if the bytes are not a `ModelProto`; [`Error::Definition`] if the model is of type WORD or CHAR,
 /// marks spaces at the end of words, or breaks a rule that SentencePiece itself checks on loading.
-pub fn definition(model: &[u8], source: &str) -> Result<Value> {
+pub fn definition(model: &[u8], source: &str) -> Result<Definition> {
     let proto = ModelProto::parse(model, source)?;
     let mut notes = Vec::new();
     let normalizer = normalizer(&proto, &mut notes)?;
@@ -38,15 +40,22 @@ pub fn definition(model: &[u8], source: &str) -> Result<Value> {
         "charsmap_keeps": symbols.collect::<Vec<_>>(),
         "unmatchable": ids(&proto, |kind| matches!(kind, Kind::Unknown | Kind::Control | Kind::Byte)),
     });
-    let (model, pre_tokenizer) = match proto.model_type {
-        ModelType::Unigram => (unigram(&proto, &mut notes)?, Value::Null),
+    let (model, pieces, merges) = match proto.model_type {
+        ModelType::Unigram => {
+            let (model, pieces) = unigram(&proto, &mut notes)?;
+            (model, pieces, None)
+        }
         ModelType::Bpe => {
-            let (model, ranks) = bpe(&proto, &mut notes);
-            extension["merge_ranks"] = json!(ranks);
             extension["whole_words"] = json!(ids(&proto, |kind| kind == Kind::UserDefined));
-            (model, if symbols_in_raw_text(&proto) { Value::Null } else { user_defined_split(&proto) })
+            let merges = merges(&proto, &mut notes);
+            (bpe(&proto), Pieces::with_ids(proto.pieces.iter().map(|piece| piece.text.as_str()).zip(0..)), Some(merges))
         }
     };
+    let pre_tokenizer = match proto.model_type {
+        ModelType::Bpe if !symbols_in_raw_text(&proto) => user_defined_split(&proto),
+        _ => Value::Null,
+    };
+    let (merges, ranks) = merges.unzip();
     extension["notes"] = json!(notes);
     let added: Vec<Value> = indexed(&proto)
         .filter_map(|(id, piece)| match piece.kind {
@@ -55,7 +64,7 @@ pub fn definition(model: &[u8], source: &str) -> Result<Value> {
             _ => None,
         })
         .collect();
-    Ok(json!({
+    let frame = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
@@ -66,7 +75,8 @@ pub fn definition(model: &[u8], source: &str) -> Result<Value> {
         "decoder": decoder(&proto),
         "model": model,
         "coolfusion": extension,
-    }))
+    });
+    Ok(Definition { frame, pieces, merges, ranks })
 }
 
 /// `Normalizer::Normalize`: charsmap, then spaces stripped and collapsed, then the dummy prefix and the space mark.
@@ -118,55 +128,53 @@ fn decoder(proto: &ModelProto) -> Value {
 }
 
 /// The Unigram model; user-defined symbols are pieces with the score that makes SentencePiece always choose them.
-fn unigram(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
+fn unigram(proto: &ModelProto, notes: &mut Vec<String>) -> Result<(Value, Pieces)> {
     // `Model::EncodeOptimized`: bytes * max_score - 0.1. That the maximum is at least 0.1 is what the scores of
     // sentencepiece 0.2.3 show (`<eop>` of XLNet: 0.4); versions before began at 0, with the same choices but for ties.
     let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| f64::from(piece.score));
     let max_score = normal.fold(0.1, f64::max);
-    let vocab: Vec<Value> = indexed(proto)
-        .map(|(id, piece)| match piece.kind {
-            Kind::UserDefined => {
-                #[allow(clippy::cast_precision_loss)]
-                let length = piece.text.len() as f64;
-                json!([piece.text, length * max_score - 0.1])
-            }
-            // The lattice of the crate knows no types: an entry that no text can spell keeps the id out of it.
-            Kind::Unused => json!([format!("\u{10ffff}unused {id}"), piece.score]),
-            _ => json!([piece.text, piece.score]),
-        })
-        .collect();
+    let pieces = Pieces::with_scores(indexed(proto).map(|(id, piece)| match piece.kind {
+        Kind::UserDefined => {
+            #[allow(clippy::cast_precision_loss)]
+            let length = piece.text.len() as f64;
+            (Cow::Borrowed(piece.text.as_str()), length * max_score - 0.1)
+        }
+        // The lattice of the crate knows no types: an entry that no text can spell keeps the id out of it.
+        Kind::Unused => (Cow::Owned(format!("\u{10ffff}unused {id}")), f64::from(piece.score)),
+        _ => (Cow::Borrowed(piece.text.as_str()), f64::from(piece.score)),
+    }));
     let unused = ids(proto, |kind| kind == Kind::Unused);
     if !unused.is_empty() {
         notes.push(format!("{} pieces are marked unused and are never produced; their ids have no text", unused.len()));
     }
     let unk_id = proto.unknown_id()?;
-    Ok(json!({"type": "Unigram", "unk_id": unk_id, "vocab": vocab, "byte_fallback": proto.byte_fallback}))
+    Ok((json!({"type": "Unigram", "unk_id": unk_id, "byte_fallback": proto.byte_fallback}), pieces))
 }
 
-/// The BPE model and the rank of each of its merges.
+/// The merges of a BPE model and the rank of each.
 ///
 /// SentencePiece merges the adjacent pair whose concatenation is the piece of the best score, the leftmost if two are
 /// equally good. So every split of a piece into two symbols is a merge, ranks follow the scores, and pieces with one
 /// score share a rank. (LLaMA-2 has 15 runs of spaces with the score -1e9: which of two is merged depends on where
 /// they stand.) A symbol is a piece or any single character, as that is what the text is cut into at first.
-fn bpe(proto: &ModelProto, notes: &mut Vec<String>) -> (Value, Vec<u32>) {
-    let by_text: HashMap<&str, usize> = indexed(proto)
+fn merges(proto: &ModelProto, notes: &mut Vec<String>) -> (Merges, Vec<u32>) {
+    let by_text: FxHashMap<&str, u32> = indexed(proto)
         .filter(|(_, piece)| piece.kind == Kind::Normal || piece.text.chars().nth(1).is_none())
-        .map(|(id, piece)| (piece.text.as_str(), id))
+        .map(|(id, piece)| (piece.text.as_str(), id as u32))
         .collect();
-    let mut merges: Vec<(f32, usize, usize, usize)> = Vec::new();
+    let mut merges: Vec<(f32, u32, u32, u32)> = Vec::new();
     let mut unreachable = 0;
     for (id, piece) in indexed(proto).filter(|(_, piece)| piece.kind == Kind::Normal) {
         for (cut, _) in piece.text.char_indices().skip(1) {
             let (left, right) = piece.text.split_at(cut);
             if let (Some(left), Some(right)) = (by_text.get(left), by_text.get(right)) {
-                merges.push((piece.score, *left, *right, id));
+                merges.push((piece.score, *left, *right, id as u32));
             }
         }
         let known = |character: char| by_text.contains_key(character.encode_utf8(&mut [0; 4]) as &str);
         unreachable += usize::from(!piece.text.chars().all(known));
     }
-    merges.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.3, a.1, a.2).cmp(&(b.3, b.1, b.2))));
+    merges.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.3, a.1, a.2).cmp(&(b.3, b.1, b.2))));
     if unreachable > 0 {
         notes.push(format!(
             "{unreachable} pieces hold a character that is not a piece itself: SentencePiece can reach them, this \
@@ -179,12 +187,14 @@ fn bpe(proto: &ModelProto, notes: &mut Vec<String>) -> (Value, Vec<u32>) {
         notes.push(format!("{unused} pieces are marked unused; SentencePiece merges them and takes them apart again, \
                             this definition never merges them: ids can differ"));
     }
-    let text = |id: usize| proto.pieces.get(id).map_or("", |piece| piece.text.as_str());
-    let pairs: Vec<Value> = merges.iter().map(|(_, left, right, _)| json!([text(*left), text(*right)])).collect();
-    let vocab: serde_json::Map<String, Value> =
-        indexed(proto).map(|(id, piece)| (piece.text.clone(), json!(id))).collect();
+    let pairs = merges.iter().map(|(_, left, right, _)| (*left, *right)).collect();
+    (Merges::new(pairs), dense_ranks(merges.iter().map(|(score, ..)| *score)))
+}
+
+/// The BPE model without its vocabulary and merges.
+fn bpe(proto: &ModelProto) -> Value {
     let unknown = proto.pieces.iter().find(|piece| piece.kind == Kind::Unknown).map(|piece| piece.text.as_str());
-    let model = json!({
+    json!({
         "type": "BPE",
         "dropout": null,
         "unk_token": unknown,
@@ -195,10 +205,7 @@ fn bpe(proto: &ModelProto, notes: &mut Vec<String>) -> (Value, Vec<u32>) {
         // A frozen symbol is a pre-token of its own and must not be merged out of its characters; a reader that knows
         // `whole_words` applies this to those alone, for any other it is the nearest that the format can say.
         "ignore_merges": !symbols_in_raw_text(proto) && proto.pieces.iter().any(|piece| piece.kind == Kind::UserDefined && piece.text.chars().nth(1).is_some()),
-        "vocab": vocab,
-        "merges": pairs,
-    });
-    (model, dense_ranks(merges.iter().map(|(score, ..)| *score)))
+    })
 }
 
 /// The number of different scores before each one; `scores` are sorted.
@@ -251,7 +258,7 @@ mod tests {
     const PLAIN: &[u8] = &[0x18, 0, 0x20, 0];
 
     fn load(pieces: &[(&str, f32, u8)], trainer: &[u8], normalizer: &[u8]) -> Result<Value> {
-        definition(&model(pieces, trainer, normalizer), "x.model")
+        Ok(serde_json::to_value(definition(&model(pieces, trainer, normalizer), "x.model")?).unwrap())
     }
 
     #[test]

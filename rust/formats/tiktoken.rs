@@ -4,13 +4,13 @@
 //! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is, and
 //! otherwise merges the adjacent pair whose concatenation has the lowest rank, the leftmost of equals.
 
-use std::collections::{HashMap, HashSet};
-
 use base64::{engine::general_purpose::STANDARD, Engine};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{json, Value};
 
 use super::added_token;
 use crate::byte_alphabet;
+use crate::definition::{Definition, Merges, Pieces};
 use crate::error::{Error, Result};
 
 /// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
@@ -34,7 +34,7 @@ pub fn looks_like_ranks(bytes: &[u8]) -> bool {
 /// [`Error::File`] with the number of the first line that is not `base64 rank`, or that repeats a token or a rank.
 pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<(Vec<u8>, u32)>> {
     let mut ranks = Vec::new();
-    let (mut tokens, mut numbers) = (HashSet::new(), HashSet::new());
+    let (mut tokens, mut numbers) = (FxHashSet::default(), FxHashSet::default());
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = trim(line);
         if line.is_empty() {
@@ -81,34 +81,33 @@ pub fn known_pattern(name: &str, ranks: &[(Vec<u8>, u32)]) -> Option<&'static st
 ///
 /// # Errors
 /// [`Error::Definition`] if a token or an id comes twice, or a token is empty.
-pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, u32)], source: &str) -> Result<Value> {
+pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, u32)], source: &str) -> Result<Definition> {
     check(ranks, specials)?;
     let alphabet: Vec<char> = byte_alphabet::characters().into_iter().collect();
-    let key = |token: &[u8]| -> String { token.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect() };
-    let known: HashMap<&[u8], u32> = ranks.iter().map(|(token, rank)| (token.as_slice(), *rank)).collect();
-    let mut merges: Vec<(u32, &[u8], &[u8])> = Vec::new();
+    // Token -> its position in `ranks`.
+    let known: FxHashMap<&[u8], u32> = ranks.iter().zip(0..).map(|((token, _), number)| (token.as_slice(), number)).collect();
+    let mut merges: Vec<(u32, u32, u32, u32)> = Vec::new();
     for (token, rank) in ranks {
         for cut in 1..token.len() {
             let (left, right) = token.split_at(cut);
-            if known.contains_key(left) && known.contains_key(right) {
-                merges.push((*rank, left, right));
+            if let (Some(left_number), Some(right_number)) = (known.get(left), known.get(right)) {
+                merges.push((*rank, cut as u32, *left_number, *right_number));
             }
         }
     }
-    merges.sort();
+    // Both splits of a token have its rank, so that the leftmost wins: `   ` is ` ` + `  ` or `  ` + ` `.
+    merges.sort_unstable();
     let mut notes = Vec::new();
     let missing = (0..=u8::MAX).filter(|byte| !known.contains_key([*byte].as_slice())).count();
     if missing > 0 {
         notes.push(format!("{missing} of the 256 bytes are no tokens: texts that need them cannot be encoded"));
     }
-    let vocab: serde_json::Map<String, Value> = ranks.iter().map(|(token, rank)| (key(token), json!(rank))).collect();
-    let pairs: Vec<Value> = merges.iter().map(|(_, left, right)| json!([key(left), key(right)])).collect();
-    // Both splits of a token have its rank, so that the leftmost wins: `   ` is ` ` + `  ` or `  ` + ` `.
-    let merge_ranks: Vec<u32> = merges.iter().map(|(rank, ..)| *rank).collect();
+    let key = |token: &[u8]| -> String { token.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect() };
+    let pieces = Pieces::with_ids(ranks.iter().map(|(token, rank)| (key(token), *rank)));
     let added: Vec<Value> = specials.iter().map(|(content, id)| added_token(*id as usize, content, true)).collect();
     let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
     let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
-    Ok(json!({
+    let frame = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
@@ -126,11 +125,12 @@ pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, 
             "fuse_unk": false,
             "byte_fallback": false,
             "ignore_merges": true,
-            "vocab": vocab,
-            "merges": pairs,
         },
-        "coolfusion": {"source_format": "tiktoken", "source": source, "notes": notes, "merge_ranks": merge_ranks},
-    }))
+        "coolfusion": {"source_format": "tiktoken", "source": source, "notes": notes},
+    });
+    let merge_ranks = merges.iter().map(|(rank, ..)| *rank).collect();
+    let pairs = merges.iter().map(|(_, _, left, right)| (*left, *right)).collect();
+    Ok(Definition { frame, pieces, merges: Some(Merges::new(pairs)), ranks: Some(merge_ranks) })
 }
 
 /// Ranks and specials from a caller keep the rules that `parse` checks in a file.
@@ -139,7 +139,7 @@ fn check(ranks: &[(Vec<u8>, u32)], specials: &[(String, u32)]) -> Result<()> {
     if ranks.is_empty() {
         return wrong("no ranks, expected at least one token".to_owned());
     }
-    let (mut tokens, mut numbers) = (HashSet::new(), HashSet::new());
+    let (mut tokens, mut numbers) = (FxHashSet::default(), FxHashSet::default());
     for (token, rank) in ranks {
         if token.is_empty() || !tokens.insert(token) || !numbers.insert(*rank) {
             let token = String::from_utf8_lossy(token);
@@ -218,6 +218,7 @@ mod tests {
     #[test]
     fn every_split_of_a_token_is_a_merge_of_its_rank() {
         let definition = definition(&ranks(), "x", &[("<|end|>".to_owned(), 301)], "x.tiktoken").unwrap();
+        let definition = serde_json::to_value(definition).unwrap();
         let merges = &definition["model"]["merges"];
         let expected = json!([["Ġ", "Ġ"], ["Ġ", "ĠĠ"], ["ĠĠ", "Ġ"], ["Ã", "©"]]);
         assert_eq!(*merges, expected);
@@ -238,7 +239,7 @@ mod tests {
         for wrong in [of(&[], 0), of(&[("", 0)], 9), of(&[("a", 0), ("a", 1)], 9), of(&[("a", 0), ("b", 0)], 9), of(&[("a", 0)], 0)] {
             assert!(matches!(wrong, Err(Error::Definition { .. })));
         }
-        let notes = of(&[("a", 0)], 1).unwrap()["coolfusion"]["notes"].to_string();
+        let notes = of(&[("a", 0)], 1).unwrap().frame["coolfusion"]["notes"].to_string();
         assert!(notes.contains("255 of the 256 bytes"), "{notes}");
     }
 

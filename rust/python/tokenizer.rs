@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>);
 
 impl PyTokenizer {
-    fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Tokenizer> + Send) -> PyResult<Self> {
-        py.detach(load).map(|tokenizer| Self(Arc::new(tokenizer))).map_err(raise)
+    fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Arc<Tokenizer>> + Send) -> PyResult<Self> {
+        py.detach(load).map(Self).map_err(raise)
     }
 }
 
@@ -29,13 +29,7 @@ impl PyTokenizer {
     #[classmethod]
     #[pyo3(signature = (path, *, pattern = None))]
     fn from_file(_class: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<Self> {
-        Self::new(py, || {
-            let shown = path.display().to_string();
-            let bytes = std::fs::read(&path)
-                .map_err(|error| crate::Error::File { path: shown.clone(), reason: format!("cannot be read ({error}): expected a tokenizer file") })?;
-            let definition = formats::definition(&bytes, &shown, pattern.as_deref())?;
-            Tokenizer::from_definition(&definition, &shown)
-        })
+        Self::new(py, || Tokenizer::from_file(&path, pattern.as_deref()))
     }
 
     /// Loads the tokenizer of a model directory, of a tokenizer file, or of a name on the Hugging Face hub.
@@ -61,13 +55,13 @@ impl PyTokenizer {
     /// Loads the text of a tokenizer.json.
     #[staticmethod]
     fn _from_json(py: Python<'_>, json_text: &str, name: &str) -> PyResult<Self> {
-        Self::new(py, || Tokenizer::from_definition(&formats::definition(json_text.as_bytes(), name, None)?, name))
+        Self::new(py, || Tokenizer::from_bytes(json_text.as_bytes(), name, None))
     }
 
     /// Loads the bytes of a SentencePiece model.
     #[staticmethod]
     fn _from_sentencepiece(py: Python<'_>, model: Vec<u8>, name: &str) -> PyResult<Self> {
-        Self::new(py, || Tokenizer::from_definition(&formats::sentencepiece::definition(&model, name)?, name))
+        Self::new(py, || Tokenizer::from_sentencepiece(&model, name))
     }
 
     /// Loads tiktoken ranks, (bytes, id) each, with their split pattern and special tokens.
@@ -81,7 +75,7 @@ impl PyTokenizer {
     ) -> PyResult<Self> {
         Self::new(py, || {
             let definition = formats::tiktoken::definition(&ranks, pattern, &specials, name)?;
-            Tokenizer::from_definition(&definition, name)
+            Tokenizer::from_definition(&definition, name).map(Arc::new)
         })
     }
 

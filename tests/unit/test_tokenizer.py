@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -86,6 +88,71 @@ def test_loading_twice_gives_the_same(tmp_path: Path) -> None:
     assert repr(one) == f'Tokenizer("{path}", vocab_size={one.vocab_size})'
 
 
+def test_changed_content_is_another_tokenizer(tmp_path: Path) -> None:
+    """What is loaded again is known by its content: neither path nor size nor time of the file say enough."""
+    path = _write(tmp_path, {"model": BPE})
+    before = cf.Tokenizer.from_file(path)
+    status = path.stat()
+    changed = json.dumps({"model": BPE | {"vocab": {"a": 1, "b": 0, "ab": 2}}}).encode()
+    _write(tmp_path, changed)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    after = cf.Tokenizer.from_file(path)
+    assert [before.token_bytes(n) for n in range(3)] == [b"a", b"b", b"ab"]
+    assert [after.token_bytes(n) for n in range(3)] == [b"b", b"a", b"ab"]
+    del before
+    assert [cf.Tokenizer.from_file(path).token_bytes(n) for n in range(3)] == [b"b", b"a", b"ab"]
+
+
+def test_one_content_under_two_names_and_two_patterns(tmp_path: Path) -> None:
+    """Each path is named in its own errors, and the pattern is part of what is loaded."""
+    ranks = b"".join(base64.b64encode(bytes([n])) + b" %d\n" % n for n in range(256)) + b"YWI= 256\n"
+    paths = [_write(tmp_path, ranks, name) for name in ("one.tiktoken", "two.tiktoken")]
+    toks = [cf.Tokenizer.from_file(path, pattern=pattern) for path in paths for pattern in (r"[ab]+", r".")]
+    assert [tok.name for tok in toks] == [str(path) for path in paths for _ in range(2)]
+    assert [tok.encode("ab") for tok in toks] == [[256], [97, 98]] * 2
+
+
+def test_threads_that_load_one_file_get_equal_tokenizers() -> None:
+    """The first loads of one file may run side by side."""
+    path = family("made_gemma").path
+    content = Path(path).read_bytes()
+    text = "the cat  sat\n"
+    expected = family("made_gemma").tok.encode(text)
+    found: list[tuple[str, list[int]]] = []
+
+    def load() -> None:
+        for number in range(10):
+            tok = cf.Tokenizer._from_json(content.decode(), f"load {number}")
+            found.append((tok.name, tok.encode(text)))
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == sorted((f"load {number}", expected) for number in range(10) for _ in range(4))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        '{"type": "BPE", "merges": [["a", "b"]], "vocab": {"ab": 2, "b": 1, "a": 0}}',
+        '{"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"], "type": "BPE"}',
+        '{"type": "BPE", "merges": 3, "vocab": 1, "vocab": {"a": 7, "b": 1, "ab": 2, "a": 0}, "merges": [["a", "b"]]}',
+        r'{"type": "BPE", "vocab": {"\u0061": 0, "b": 1, "a\u0062": 2}, "merges": [["\u0061", "b"]]}',
+    ],
+    ids=["merges-first", "lines", "repeated-keys", "escapes"],
+)
+def test_the_order_and_the_spelling_of_json_do_not_matter(tmp_path: Path, model: str) -> None:
+    """Vocabulary and merges are read without a JSON value for each, in whatever way they are written."""
+    expected = cf.Tokenizer.from_file(_write(tmp_path, {"model": BPE}, "expected.json"))
+    tok = cf.Tokenizer.from_file(_write(tmp_path, f'{{"model": {model}}}'.encode()))
+    assert [tok.token_bytes(n) for n in range(tok.vocab_size)] == [b"a", b"b", b"ab"]
+    for text in ("ab", "abab ba", "b"):
+        assert tok.encode(text) == expected.encode(text)
+
+
 def test_ids_between_the_tokens_are_unused(tmp_path: Path) -> None:
     """Gaps in the ids (padded rows) are known, and refused when they are asked for."""
     definition = {"model": BPE | {"vocab": {"a": 0, "b": 1, "ab": 5}}}
@@ -109,10 +176,11 @@ def test_ids_between_the_tokens_are_unused(tmp_path: Path) -> None:
         (b"hello world, this is a text\n" * 3, "expected"),
         (b'"a string"', "expected"),
         (b'{"model": {"type": "BPE", "vocab": {"\xff": 0}}}', "JSON"),
+        (b'{"model": {"type": "BPE",\n "vocab": {"a": 0,}}}', r"broken JSON: .* at line 2 column 19"),
     ],
     ids=[
         *("empty", "half", "no-model", "model-string", "model-null", "list"),
-        *("number", "junk", "text", "string", "latin1"),
+        *("number", "junk", "text", "string", "latin1", "comma"),
     ],
 )
 def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -137,7 +205,9 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, r"model\.vocab: it is empty: expected at least one"),
         ({"model": BPE | {"vocab": {"a": -1}}}, r"model\.vocab: a: expected"),
         ({"model": BPE | {"vocab": {"a": "x"}}}, r"model\.vocab: a: expected"),
-        ({"model": BPE | {"merges": [["a", "c"]]}}, "out of vocabulary"),
+        ({"model": BPE | {"merges": [["a", "c"]]}}, r'model\.merges: merge 0: "c" is out of vocabulary: expected two'),
+        ({"model": BPE | {"merges": [["b", "a"]]}}, "out of vocabulary"),
+        ({"model": BPE | {"merges": [["a", "b"], ["a"]]}}, r"model\.merges: merge 1 is no pair: expected two pieces"),
         ({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a"]]}}, "expected"),
         ({"model": {"type": "Unigram", "unk_id": 9, "vocab": [["a", -1.0]]}}, "[Uu]nk"),
         ({"model": {"type": "Magic", "vocab": {"a": 0}}}, "Magic.*expected"),
