@@ -160,10 +160,8 @@ fn is_stable(c: char) -> bool {
 ///
 /// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
 pub(crate) fn nfc_horizon(text: &str) -> usize {
-    if text.ends_with(char::is_whitespace) {
-        return text.len();
-    }
-    text.char_indices().rev().find(|&(_, c)| is_stable(c)).map_or(0, |(at, _)| at)
+    let last = text.char_indices().rev().find(|&(_, c)| is_stable(c));
+    last.map_or(0, |(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
 }
 
 #[cfg(test)]
@@ -197,6 +195,7 @@ mod tests {
             }
         }
         assert_eq!((nfc_horizon("a "), nfc_horizon("ab"), nfc_horizon("e\u{301}")), (2, 1, 0));
+        assert_eq!((nfc_horizon("a\n\u{301}"), nfc_horizon("a\u{3000}")), (2, 4));
     }
 
     #[test]
