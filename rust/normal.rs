@@ -8,12 +8,22 @@ use unicode_normalization_alignments::{is_nfc, is_nfc_quick, IsNormalized, Unico
 /// SentencePiece's stand-in for a space.
 pub(crate) const METASPACE: char = '\u{2581}';
 
+/// The end of a part that keeps its bytes or is replaced as a whole.
+#[derive(Clone, Copy)]
+struct End {
+    normal: usize,
+    original: usize,
+    /// Whether the part keeps its bytes; another may have the same length all the same (o + cedilla + dot below).
+    kept: bool,
+}
+
+const START: End = End { normal: 0, original: 0, kept: true };
+
 /// The normal form of a stretch.
 pub(crate) struct Normal<'a> {
     pub(crate) text: Cow<'a, str>,
-    /// (normal, original) position at each end of a part that keeps its bytes or is replaced as a whole; ascending.
-    /// Empty where nothing was replaced.
-    ends: Vec<(usize, usize)>,
+    /// The end of each part, ascending. Empty where nothing was replaced.
+    ends: Vec<End>,
     /// Bytes of dummy prefix at the start of `text`.
     pub(crate) shift: usize,
 }
@@ -45,32 +55,35 @@ impl<'a> Normal<'a> {
 
     /// The text as SentencePiece's rules rewrite it.
     pub(crate) fn charsmap(text: &'a str, charsmap: &Charsmap) -> Self {
-        let mut normal = Self { text: Cow::Owned(String::with_capacity(text.len())), ends: vec![(0, 0)], shift: 0 };
+        let mut normal = Self { text: Cow::Owned(String::with_capacity(text.len())), ends: vec![START], shift: 0 };
         let rewritten = normal.text.to_mut();
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
-            match charsmap.longest_prefix(&text[at..]) {
+            let kept = match charsmap.longest_prefix(&text[at..]) {
                 Some((length, replacement)) => {
                     rewritten.push_str(replacement);
                     at += length.max(1);
+                    text[..at].ends_with(replacement) && replacement.len() == length
                 }
                 None => {
                     rewritten.push(c);
                     at += c.len_utf8();
+                    true
                 }
-            }
-            normal.ends.push((rewritten.len(), at));
+            };
+            normal.ends.push(End { normal: rewritten.len(), original: at, kept });
         }
         normal
     }
 
     fn replaced(stretch: &'a str, starts: impl Iterator<Item = usize>, change: impl Fn(&str) -> String) -> Self {
         let mut text = String::with_capacity(stretch.len());
-        let mut ends = vec![(0, 0)];
+        let mut ends = vec![START];
         let mut from = 0;
         for to in starts.chain([stretch.len()]) {
-            text.push_str(&change(&stretch[from..to]));
-            ends.push((text.len(), to));
+            let changed = change(&stretch[from..to]);
+            text.push_str(&changed);
+            ends.push(End { normal: text.len(), original: to, kept: changed == stretch[from..to] });
             from = to;
         }
         Self { text: Cow::Owned(text), ends, shift: 0 }
@@ -99,19 +112,19 @@ impl<'a> Normal<'a> {
         if self.ends.is_empty() {
             return (at, at);
         }
-        let next = self.ends.partition_point(|&(normal, _)| normal < at).min(self.ends.len() - 1);
-        let (normal, original) = self.ends[next];
+        let next = self.ends.partition_point(|end| end.normal < at).min(self.ends.len() - 1);
+        let End { normal, original, kept } = self.ends[next];
         if normal == at {
             // Parts may shrink to nothing: the last one that ends here counts for a start, the first for an end.
-            let last = self.ends.partition_point(|&(normal, _)| normal <= at) - 1;
-            return (self.ends[last].1, original);
+            let last = self.ends.partition_point(|end| end.normal <= at) - 1;
+            return (self.ends[last].original, original);
         }
-        let (before_normal, before) = self.ends[next.saturating_sub(1)];
-        if normal - before_normal == original - before {
-            // Same length: taken for unchanged, byte by byte.
-            return (before + at - before_normal, before + at - before_normal);
+        let before = self.ends[next.saturating_sub(1)];
+        if kept {
+            let same = before.original + at - before.normal;
+            return (same, same);
         }
-        (before, original)
+        (before.original, original)
     }
 
     /// The last position of the normal form that is not behind the position `at` of the stretch.
@@ -119,10 +132,10 @@ impl<'a> Normal<'a> {
         if self.ends.is_empty() {
             return at + self.shift;
         }
-        let (normal, original) = self.ends[self.ends.partition_point(|&(_, original)| original <= at).saturating_sub(1)];
-        // Inside a part that keeps its length positions run on, inside another they stay at its start.
-        let next = self.ends.get(self.ends.partition_point(|&(_, original)| original <= at));
-        let kept = next.is_some_and(|&(n, o)| n - normal == o - original);
+        let behind = self.ends.partition_point(|end| end.original <= at);
+        let End { normal, original, .. } = self.ends[behind.saturating_sub(1)];
+        // Inside a part that keeps its bytes positions run on, inside another they stay at its start.
+        let kept = self.ends.get(behind).is_some_and(|end| end.kept);
         self.shift + if kept { normal + at - original } else { normal }
     }
 
@@ -152,10 +165,8 @@ fn is_stable(c: char) -> bool {
 ///
 /// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
 pub(crate) fn nfc_horizon(text: &str) -> usize {
-    if text.ends_with(char::is_whitespace) {
-        return text.len();
-    }
-    text.char_indices().rev().find(|&(_, c)| is_stable(c)).map_or(0, |(at, _)| at)
+    let last = text.char_indices().rev().find(|&(_, c)| is_stable(c));
+    last.map_or(0, |(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
 }
 
 #[cfg(test)]
@@ -171,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_same_length_may_have_changed() {
+        let normal = Normal::nfc("o\u{327}\u{323}b");
+        assert_eq!(normal.text, "\u{1ecd}\u{327}b");
+        assert_eq!([3, 5].map(|at| normal.cut(at)), [None, Some(5)]);
+        assert_eq!((normal.start(3), normal.end(3), normal.position(1)), (0, 5, 0));
+    }
+
+    #[test]
     fn no_composition_begins_with_white_space() {
         let marks = ('\u{300}'..='\u{36f}').chain(['\u{3099}', '\u{309a}', '\u{1161}', '\u{11a8}']);
         let spaces: Vec<char> = ('\0'..=char::MAX).filter(|c| c.is_whitespace()).collect();
@@ -181,6 +200,7 @@ mod tests {
             }
         }
         assert_eq!((nfc_horizon("a "), nfc_horizon("ab"), nfc_horizon("e\u{301}")), (2, 1, 0));
+        assert_eq!((nfc_horizon("a\n\u{301}"), nfc_horizon("a\u{3000}")), (2, 4));
     }
 
     #[test]

@@ -71,6 +71,9 @@ fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
 pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let (definition, model, pieces) = (&whole.frame, whole.model(), &whole.pieces);
     check_kinds(definition, model)?;
+    if let Some(dropout) = model.get("dropout").and_then(Value::as_f64).filter(|&dropout| dropout > 0.0) {
+        return Err(Error::definition("model.dropout", format!("{dropout}: ids would be drawn by chance, expected null")));
+    }
     check_pieces(pieces)?;
     let added = added_tokens(definition)?;
     let decoders = stages(&definition["decoder"], "decoders");

@@ -1,0 +1,53 @@
+"""Certificates under attack: the fuzz driver of `make fuzz` with a fixed seed and a small budget for each tokenizer."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures import FAMILIES, Family, every_family
+from fuzz.certificates import Attack, attack, shrink, shrunk_parts, unordered
+
+CUTS = 600
+
+
+@every_family
+def test_no_random_text_breaks_the_certificate(family: Family) -> None:
+    """Settled cuts, restarts, streams and boundaries are what design.md says, on hard texts made for this tokenizer."""
+    report = attack(family, CUTS, seed=4, seconds=float("inf"))
+    assert not report.failures, "\n".join(report.failures)
+    if family.certified:
+        assert report.cuts >= CUTS
+        assert report.judged > 0
+        assert report.restarts > 0 or not family.restarts
+    else:
+        assert report.cuts == 0
+    assert report.pushes > 0
+
+
+def test_common_boundaries_stay_in_any_order() -> None:
+    """Three tokenizers in three orders have the same common boundaries, and a longer text has them too."""
+    proved = [family for family in FAMILIES if family.made and family.certified]
+    assert len(proved) > 30
+    assert unordered(proved, rounds=40, seed=4) == []
+
+
+class _Boastful(Attack):
+    """Claims that every position is settled."""
+
+    def cuts(self, text: str) -> list[int]:
+        return list(range(1, len(text)))
+
+
+def test_a_false_claim_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard: the driver finds a certificate that is wrong and leaves a small counterexample."""
+    monkeypatch.setattr("fuzz.certificates.Attack", _Boastful)
+    gpt2 = next(family for family in FAMILIES if family.name == "made_gpt2")
+    report = attack(gpt2, CUTS, seed=4, seconds=60)
+    assert len(report.failures) == 1
+    assert "settled cut" in report.failures[0]
+
+
+def test_shrinking_leaves_what_is_needed() -> None:
+    assert shrink("xxaxx", "yyby", lambda text, more: "bad" if "a" in text and "b" in more else None) == ("a", "b")
+    strays = lambda parts: "bad" if "".join(parts).count("a") > 1 else None  # noqa: E731
+    assert "".join(shrunk_parts(["xa", "", "bca", "d"], strays)) == "aa"
