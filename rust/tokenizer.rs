@@ -151,15 +151,42 @@ impl Tokenizer {
     /// # Errors
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
     pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(ids.len() * 4);
-        let mut start = self.drops_first_space && place == Place::Start;
-        for (position, &id) in ids.iter().enumerate() {
-            let token = self.vocabulary.bytes(id, position)?;
-            let dropped = usize::from(start && token.first() == Some(&b' '));
-            bytes.extend_from_slice(&token[dropped..]);
-            start &= token.is_empty();
-        }
+        let mut bytes = Vec::new();
+        let dropped = place == Place::Start && self.drops_first_space;
+        self.append_bytes(ids, dropped, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The text that `ids` stand for; each ill-formed part of the bytes becomes one U+FFFD.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode_bytes`]. Complexity: O(bytes).
+    pub fn decode(&self, ids: &[TokenId], place: Place) -> Result<String> {
+        let bytes = self.decode_bytes(ids, place)?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// Appends the bytes of `ids`, without a space at their start where `drops_space`; tells whether there were any.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode_bytes`]; `bytes` is then not to be used.
+    pub(crate) fn append_bytes(&self, ids: &[TokenId], drops_space: bool, bytes: &mut Vec<u8>) -> Result<bool> {
+        let before = bytes.len();
+        let mut head = 0;
+        if drops_space {
+            // Up to the first token with text.
+            for (position, &id) in ids.iter().enumerate() {
+                head = position + 1;
+                let token = self.vocabulary.bytes(id, position)?;
+                if !token.is_empty() {
+                    bytes.extend_from_slice(token.strip_prefix(b" ").unwrap_or(token));
+                    self.vocabulary.append(&ids[head..], head, bytes)?;
+                    return Ok(true);
+                }
+            }
+        }
+        self.vocabulary.append(&ids[head..], head, bytes)?;
+        Ok(bytes.len() > before)
     }
 
     /// The first byte of `text` that its tokens do not give back, if there is one.

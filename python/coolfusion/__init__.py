@@ -28,6 +28,7 @@ from coolfusion._core import (
 )
 from coolfusion.errors import (
     ArgumentError,
+    ConcurrentUseError,
     CoolFusionError,
     EmptyPromptError,
     FusionError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArgumentError",
     "Candidate",
+    "ConcurrentUseError",
     "Continuation",
     "CoolFusionError",
     "Edit",

@@ -5,6 +5,7 @@
     CoolFusionError
     ├── ArgumentError             (also ValueError)   an argument outside its range
     ├── TextError                 (also ValueError)   bytes that are not UTF-8, lone surrogates
+    ├── ConcurrentUseError        (also RuntimeError) a stream that is at work in another thread
     ├── TokenizerError
     │   ├── TokenizerFileError    a missing, broken or unknown tokenizer file
     │   ├── UnsupportedTokenizerError   an object or definition that cannot be run here
@@ -27,6 +28,7 @@ from typing import Any
 
 __all__ = [
     "ArgumentError",
+    "ConcurrentUseError",
     "CoolFusionError",
     "EmptyPromptError",
     "FusionError",
@@ -58,6 +60,10 @@ class ArgumentError(CoolFusionError, ValueError):
 
 class TextError(CoolFusionError, ValueError):
     """A text is not valid Unicode: bytes that are not UTF-8, or a lone surrogate in a ``str``."""
+
+
+class ConcurrentUseError(CoolFusionError, RuntimeError):
+    """A stream or segmenter is called while another call on it has not come back; it is as that call leaves it."""
 
 
 class TokenizerError(CoolFusionError):

@@ -4,6 +4,7 @@ mod errors;
 mod segmenter;
 mod streams;
 mod text;
+mod threads;
 mod tokenizer;
 mod wrapped;
 

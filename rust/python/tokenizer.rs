@@ -1,11 +1,12 @@
 //! `coolfusion.Tokenizer` and `coolfusion.common_boundaries`.
 
 use super::errors::{named, raise};
-use super::text::{id, ids, numbers, Text};
+use super::text::{id, ids, lossy, numbers, Text};
+use super::threads::{detached_if, MANY_IDS};
 use super::wrapped::Callables;
 use crate::{formats, Kind, Method, Place, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::{PyBytes, PyString, PyType};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -115,14 +116,16 @@ impl PyTokenizer {
 
     /// Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.
     fn decode_bytes<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.0.decode_bytes(&ids(token_ids)?, Place::Start).map_err(raise)?;
+        let ids = ids(token_ids)?;
+        let bytes = detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, Place::Start)).map_err(raise)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
-    fn decode(&self, token_ids: &Bound<'_, PyAny>) -> PyResult<String> {
-        let bytes = self.0.decode_bytes(&ids(token_ids)?, Place::Start).map_err(raise)?;
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    fn decode<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        let ids = ids(token_ids)?;
+        let bytes = detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, Place::Start)).map_err(raise)?;
+        Ok(lossy(py, &bytes))
     }
 
     /// Returns the bytes of one token, as it stands inside a text.
