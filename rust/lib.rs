@@ -8,6 +8,7 @@
 //! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
+mod batch;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
@@ -33,6 +34,7 @@ mod trie;
 mod utf8;
 mod vocabulary;
 
+pub use batch::for_each;
 pub use boundary::{common_boundaries, word_boundaries, Method};
 pub use decoder::StreamDecoder;
 pub use encoder::{Edit, StreamEncoder};

@@ -194,14 +194,17 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
-        let tokens = self.encode(text, place)?;
-        self.first_loss_of(&tokens, text, place)
+        self.loss_of_ids(&self.ids(text, place)?, text, place)
     }
 
     /// As [`Tokenizer::first_loss`], for tokens that are there already.
     pub(crate) fn first_loss_of(&self, tokens: &[Token], text: &str, place: Place) -> Result<Option<usize>> {
         let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
-        let bytes = self.decode_bytes(&ids, place)?;
+        self.loss_of_ids(&ids, text, place)
+    }
+
+    fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
+        let bytes = self.decode_bytes(ids, place)?;
         if bytes == text.as_bytes() {
             return Ok(None);
         }
@@ -213,10 +216,10 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
-    pub fn require(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let tokens = self.encode(text, place)?;
-        match self.first_loss_of(&tokens, text, place)? {
-            None => Ok(tokens),
+    pub fn require(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+        let ids = self.ids(text, place)?;
+        match self.loss_of_ids(&ids, text, place)? {
+            None => Ok(ids),
             Some(position) => Err(Error::Unrepresentable {
                 tokenizer: self.name.clone(),
                 position,
@@ -229,6 +232,12 @@ impl Tokenizer {
                 },
             }),
         }
+    }
+
+    /// Whether several threads at a time are faster than one.
+    #[must_use]
+    pub fn gains_from_threads(&self) -> bool {
+        self.engine.gains_from_threads()
     }
 
     /// What the load probe found, and why boundaries and windows are found as they are.

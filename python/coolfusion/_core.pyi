@@ -12,7 +12,7 @@ the buffer protocol without an object an id, which is several times faster than 
 
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final, overload
 
 from typing_extensions import Buffer
 
@@ -31,13 +31,15 @@ __version__: str
 
 # A list or any other iterable of int, or a one-dimensional array of integers (NumPy, array.array, memoryview).
 _TokenIds: TypeAlias = Iterable[int] | Buffer
+# What takes one text and many: a list or tuple of texts gives a list of answers.
+_Texts: TypeAlias = list[str] | list[bytes] | list[str | bytes] | tuple[str | bytes, ...]
 
 @final
 class Tokenizer:
     """One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
 
-    It cannot be changed and may be shared by threads. There is no constructor: use `from_file`, `from_pretrained` or
-    `wrap`.
+    It cannot be changed and may be shared by any number of threads, which run side by side. There is no constructor:
+    use `from_file`, `from_pretrained` or `wrap`.
 
     Example:
         >>> tok = toy.tokenizer()
@@ -191,6 +193,44 @@ class Tokenizer:
             [60, 101, 110, 100, 62]
         """
 
+    def encode_batch(
+        self,
+        texts: Iterable[str | bytes],
+        *,
+        continues: bool = False,
+        errors: Literal["replace", "strict"] = "replace",
+    ) -> list[list[int]]:
+        """Encodes many texts, each as `encode` does, on all cores.
+
+        Other Python threads run meanwhile. The environment variable RAYON_NUM_THREADS says how many threads work; a
+        batch of a few kilobytes, a wrapped object without a definition of its own, and a process that was forked after
+        its parent had used the threads work in the calling thread. One long text is not split.
+
+        Args:
+            texts: what to encode; `bytes` must be UTF-8.
+            continues: as in `encode`, for all.
+            errors: as in `encode`, for all.
+
+        Returns:
+            The canonical ids of each text.
+
+        Raises:
+            TextError: as `encode`; the message begins with the index of the text.
+            UnrepresentableTextError: as `encode`, for the first text that is refused.
+            ArgumentError: `texts` is a single text, or holds something else than texts.
+
+        Complexity:
+            O(texts), divided by the cores.
+
+        Example:
+            >>> toy.tokenizer().encode_batch(["the cat", "é"])
+            [[257, 264], [195, 169]]
+            >>> toy.tokenizer().encode_batch([b"the", b"caf\\xc3"])
+            Traceback (most recent call last):
+            ...
+            coolfusion.errors.TextError: text 1: byte 3 of the text is not valid UTF-8: ...
+        """
+
     def decode(self, token_ids: _TokenIds) -> str:
         """Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
 
@@ -215,6 +255,27 @@ class Tokenizer:
             'the cat'
             >>> toy.tokenizer().decode([195])
             '\\ufffd'
+        """
+
+    def decode_batch(self, list_of_ids: Iterable[_TokenIds]) -> list[str]:
+        """Decodes many lists of ids, each as `decode` does, on all cores.
+
+        Args:
+            list_of_ids: lists or arrays of ids; the rows of a two-dimensional array.
+
+        Returns:
+            The text of each.
+
+        Raises:
+            UnknownTokenError: an id is not in the vocabulary; the message says in which list and at which position.
+            ArgumentError: an item holds something else than integers.
+
+        Complexity:
+            O(bytes of the texts).
+
+        Example:
+            >>> toy.tokenizer().decode_batch([[257, 264], [195]])
+            ['the cat', '\\ufffd']
         """
 
     def decode_bytes(self, token_ids: _TokenIds) -> bytes:
@@ -259,15 +320,18 @@ class Tokenizer:
             (b' cat', b'\\xc3')
         """
 
-    def represents(self, text: str | bytes, *, continues: bool = False) -> bool:
+    @overload
+    def represents(self, text: str | bytes, *, continues: bool = False) -> bool: ...
+    @overload
+    def represents(self, text: _Texts, *, continues: bool = False) -> list[bool]:
         """Tells whether the tokenizer can say the text: decoding its encoding gives the same bytes.
 
         Args:
-            text: the text.
+            text: the text, or a list or tuple of texts.
             continues: whether it stands behind other text.
 
         Returns:
-            True if not a byte is lost or changed.
+            True if not a byte is lost or changed; of many texts a list.
 
         Raises:
             TextError: `text` is not valid UTF-8, or holds a lone surrogate.
@@ -283,26 +347,31 @@ class Tokenizer:
             (True, False)
         """
 
+    @overload
     def word_boundaries(
         self, text: str | bytes, method: Literal["auto", "bytes", "word_ids", "offsets", "decode"] = "auto"
-    ) -> list[int]:
+    ) -> list[int]: ...
+    @overload
+    def word_boundaries(
+        self, text: _Texts, method: Literal["auto", "bytes", "word_ids", "offsets", "decode"] = "auto"
+    ) -> list[list[int]]:
         """Finds the cuts before white space that no later text can move.
 
         A split at white space is not the same: a token may stand across it, and a text that goes on may change the
         tokens before it.
 
         Args:
-            text: the text.
+            text: the text, or a list or tuple of texts, which are spread over the cores (`encode_batch`).
             method: how the cuts of the canonical encoding are found: "bytes" by the byte spans of the vocabulary,
                 "word_ids" where the pre-token number changes, "offsets" by token offsets, "decode" by appending tokens
                 until decoding and encoding again give the same, "auto" as ``describe()["method"]`` says. A method that
                 has no information for this tokenizer finds nothing; none finds a cut that another denies.
 
         Returns:
-            Interior positions, ascending, in the unit of `text`.
+            Interior positions, ascending, in the unit of `text`; of many texts a list of such lists.
 
         Raises:
-            TextError: `text` is not valid UTF-8, or holds a lone surrogate.
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate; of many texts the message says which.
             ArgumentError: `text` or `method` is none of the above.
 
         Complexity:
@@ -314,22 +383,26 @@ class Tokenizer:
 
         Example:
             >>> tok = toy.tokenizer()
-            >>> tok.word_boundaries("the cat sat")
-            [3, 7]
+            >>> tok.word_boundaries("the cat sat"), tok.word_boundaries(["the cat sat", "on"])
+            ([3, 7], [[3, 7], []])
             >>> tok.word_boundaries("café au lait"), tok.word_boundaries("café au lait".encode())
             ([4, 7], [5, 8])
             >>> toy.spaced_tokenizer().word_boundaries("sat on the mat")
             [3, 10]
         """
 
-    def settled_cuts(self, text: str | bytes) -> list[int]:
+    @overload
+    def settled_cuts(self, text: str | bytes) -> list[int]: ...
+    @overload
+    def settled_cuts(self, text: _Texts) -> list[list[int]]:
         """Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
 
         Args:
-            text: the text.
+            text: the text, or a list or tuple of texts.
 
         Returns:
-            Interior positions, ascending, in the unit of `text`; empty for a tokenizer without a certificate.
+            Interior positions, ascending, in the unit of `text`; empty for a tokenizer without a certificate. Of many
+            texts a list of such lists.
 
         Raises:
             TextError: `text` is not valid UTF-8, or holds a lone surrogate.
@@ -476,7 +549,7 @@ class StreamDecoder:
             ('the', 'é cat')
             >>> from array import array
             >>> decoder.extend(array("I", [265, 266]))
-            ' sat on'
+            ' sat mat'
         """
 
     def flush(self) -> str:
@@ -551,7 +624,7 @@ class StreamEncoder:
 
     Appending text can change the last ids, so each push answers with an `Edit`. A window that begins at a settled cut
     is encoded again and compared with what is stored; if it proved too small, everything is encoded again and `widened`
-    counts it.
+    counts it. A stream has one owner (`ConcurrentUseError`).
 
     Args:
         tokenizer: whose ids are wanted.
@@ -851,15 +924,18 @@ end=False, level="rest")]
             (None, 'the', 'the')
         """
 
-def common_boundaries(tokenizers: Sequence[Tokenizer], text: str | bytes) -> list[int]:
+@overload
+def common_boundaries(tokenizers: Sequence[Tokenizer], text: str | bytes) -> list[int]: ...
+@overload
+def common_boundaries(tokenizers: Sequence[Tokenizer], text: _Texts) -> list[list[int]]:
     """Finds the word boundaries that all tokenizers have; their order does not matter.
 
     Args:
         tokenizers: at least one.
-        text: the text.
+        text: the text, or a list or tuple of texts, which are spread over the cores.
 
     Returns:
-        Interior positions, ascending, in the unit of `text`.
+        Interior positions, ascending, in the unit of `text`; of many texts a list of such lists.
 
     Raises:
         ArgumentError: there is no tokenizer, or `text` is neither `str` nor `bytes`.

@@ -1,7 +1,8 @@
 //! Texts and ids as Python passes them.
 
 use super::errors::{named, raise};
-use crate::{Error, TokenId};
+use super::threads::{detached_if, LONG_TEXT};
+use crate::{for_each, Error, TokenId};
 use pyo3::buffer::{Element, PyUntypedBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString, PyTuple};
@@ -52,12 +53,29 @@ impl Text<'_> {
         }
     }
 
-    /// Byte positions of `text`, ascending, in the unit of what was passed in.
-    pub(super) fn positions(&self, text: &str, at: Vec<usize>) -> Vec<usize> {
+    /// What its positions count.
+    pub(super) fn unit(&self) -> Unit {
         match self {
-            Self::Bytes(_) => at,
-            Self::Str(_) if text.is_ascii() => at,
-            Self::Str(_) => {
+            Self::Str(_) => Unit::Character,
+            Self::Bytes(_) => Unit::Byte,
+        }
+    }
+}
+
+/// What positions in a text count.
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Character,
+    Byte,
+}
+
+impl Unit {
+    /// Byte positions of `text`, ascending, in this unit.
+    pub(super) fn positions(self, text: &str, at: Vec<usize>) -> Vec<usize> {
+        match self {
+            Self::Byte => at,
+            Self::Character if text.is_ascii() => at,
+            Self::Character => {
                 let mut characters = 0;
                 let mut reached = 0;
                 at.into_iter()
@@ -69,6 +87,77 @@ impl Text<'_> {
                     .collect()
             }
         }
+    }
+}
+
+/// One text, or a list or tuple of texts.
+pub(super) struct Texts<'py> {
+    one: bool,
+    texts: Vec<Text<'py>>,
+}
+
+/// The answer for one text, or a list of answers.
+#[derive(IntoPyObject)]
+pub(super) enum Answers<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Texts<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
+            return Self::many(&object);
+        }
+        Ok(Self { one: true, texts: vec![object.extract()?] })
+    }
+}
+
+impl<'py> Texts<'py> {
+    /// The texts of any iterable.
+    pub(super) fn many(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let single = object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>();
+        let Some(items) = object.try_iter().ok().filter(|_| !single) else {
+            let kind = object.get_type().name()?.to_string();
+            return Err(named("ArgumentError", &format!("texts are of type {kind}: expected a list of str or bytes")));
+        };
+        let text = |(index, item): (usize, PyResult<Bound<'py, PyAny>>)| {
+            item?.extract().map_err(|error| numbered(object.py(), "text", index, error))
+        };
+        Ok(Self { one: false, texts: items.enumerate().map(text).collect::<PyResult<_>>()? })
+    }
+
+    /// `work` for each text, on all cores where `threads`, other Python threads running meanwhile.
+    pub(super) fn each<T: Send>(
+        &self,
+        py: Python<'py>,
+        threads: bool,
+        work: impl Fn(&str, Unit) -> crate::Result<T> + Send + Sync,
+    ) -> PyResult<Answers<T>> {
+        if let (true, [text]) = (self.one, self.texts.as_slice()) {
+            let (utf8, unit) = (text.utf8()?, text.unit());
+            let answer = detached_if(utf8.len() > LONG_TEXT, py, || work(utf8, unit));
+            return answer.map(Answers::One).map_err(|error| text.raise(error));
+        }
+        let mut texts = Vec::with_capacity(self.texts.len());
+        for (index, text) in self.texts.iter().enumerate() {
+            texts.push((text.utf8().map_err(|error| numbered(py, "text", index, error))?, text.unit()));
+        }
+        let answers = py.detach(|| for_each(&texts, |(text, _)| text.len(), threads, |(text, unit)| work(text, *unit)));
+        answers.map(Answers::Many).map_err(|(index, error)| numbered(py, "text", index, self.texts[index].raise(error)))
+    }
+}
+
+/// `error`, if it is one of ours, with the number of the item that it is about.
+pub(super) fn numbered(py: Python<'_>, what: &str, index: usize, error: PyErr) -> PyErr {
+    let class = error.get_type(py);
+    match class.module() {
+        Ok(module) if module == "coolfusion.errors" => match class.call1((format!("{what} {index}: {}", error.value(py)),)) {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(failure) => failure,
+        },
+        _ => error,
     }
 }
 
@@ -103,6 +192,18 @@ pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
         return Err(named("ArgumentError", &format!("token ids are of type {kind}: expected a sequence of integers")));
     };
     items.enumerate().map(|(position, item)| id(&item?, position)).collect()
+}
+
+/// Many lists of ids; errors say which.
+pub(super) fn lists(object: &Bound<'_, PyAny>) -> PyResult<Vec<Vec<TokenId>>> {
+    let Ok(items) = object.try_iter() else {
+        let kind = object.get_type().name()?.to_string();
+        return Err(named("ArgumentError", &format!("lists of token ids are of type {kind}: expected a list of lists")));
+    };
+    let list = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        ids(&item?).map_err(|error| numbered(object.py(), "list", index, error))
+    };
+    items.enumerate().map(list).collect()
 }
 
 /// The ids of a one-dimensional buffer of native integers; None for anything else.

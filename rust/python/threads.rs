@@ -8,6 +8,9 @@ use pyo3::{PyClass, PyRef, PyRefMut};
 /// From this many ids on, letting other Python threads run costs less than it gives: some 20 microseconds of work.
 pub(super) const MANY_IDS: usize = 4096;
 
+/// The same for bytes of text to encode.
+pub(super) const LONG_TEXT: usize = 512;
+
 /// Runs `work` with the interpreter free for other threads, if `many`.
 pub(super) fn detached_if<T: Ungil + Send>(many: bool, py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
     if many { py.detach(work) } else { work() }

@@ -124,7 +124,8 @@ def test_arrays_of_every_integer_type(dtype: str) -> None:
     frozen = plain.copy()
     frozen.flags.writeable = False
     spaced = numpy.repeat(plain, 2)[::2]
-    for given in (plain, frozen, spaced, memoryview(frozen)):
+    # A memoryview of the other byte order cannot be read by Python either.
+    for given in (plain, frozen, spaced, *([memoryview(frozen)] if plain.dtype.isnative else [])):
         assert cf.StreamDecoder(GPT2).extend(given) == GPT2.decode(given) == GPT2.decode(ids)
     assert GPT2.decode(plain[::-1]) == GPT2.decode(ids[::-1])
     assert cf.StreamDecoder(GPT2).extend(plain[:0]) == GPT2.decode(plain[:0]) == ""
