@@ -5,9 +5,11 @@
 //!
 //! - [`Tokenizer`]: any tokenizer file, with exact bytes per token, canonical tokens with spans, and *settled* cuts;
 //! - [`word_boundaries`], [`common_boundaries`]: cuts before white space that no later text can move;
+//! - [`align`]: several encodings of one text side by side;
 //! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
+mod alignment;
 mod batch;
 mod boundary;
 mod bpe;
@@ -34,6 +36,7 @@ mod trie;
 mod utf8;
 mod vocabulary;
 
+pub use alignment::{align, Alignment, Encoding, Rules};
 pub use batch::for_each;
 pub use boundary::{common_boundaries, word_boundaries, Method};
 pub use decoder::StreamDecoder;

@@ -234,6 +234,12 @@ impl Tokenizer {
         }
     }
 
+    /// Whether the load probe found no loss, or none but that of U+2581 where `marks_count` is false.
+    #[must_use]
+    pub fn is_lossless(&self, marks_count: bool) -> bool {
+        if marks_count { self.probe.lost.is_empty() } else { self.probe.lost_text.is_empty() }
+    }
+
     /// Whether several threads at a time are faster than one.
     #[must_use]
     pub fn gains_from_threads(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The extension module `coolfusion._core`: arguments in, core call, result out. No logic lives here.
 
+mod alignment;
 mod errors;
 mod segmenter;
 mod streams;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 /// Compiled core of coolfusion; import the names from `coolfusion` instead.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::alignment::{align, PyAlignment};
     #[pymodule_export]
     use super::segmenter::{PySegment, PySegmenter};
     #[pymodule_export]

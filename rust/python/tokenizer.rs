@@ -33,7 +33,7 @@ fn is_strict(errors: &str) -> PyResult<bool> {
     }
 }
 
-fn place(continues: bool) -> Place {
+pub(super) fn place(continues: bool) -> Place {
     if continues { Place::Inside } else { Place::Start }
 }
 

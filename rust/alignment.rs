@@ -1,0 +1,312 @@
+//! Encodings of one text side by side: the byte positions where all of them have a cut, and the tokens between.
+//!
+//! Definitions in docs/design.md, section 9. Each encoding is walked once; nothing is stored per token but its id.
+
+use crate::error::{Error, Result};
+use crate::token::{Place, Token, TokenId};
+use crate::tokenizer::Tokenizer;
+use crate::vocabulary::Kind;
+
+/// One encoding to align: a tokenizer and its ids, or none to encode the text with it.
+pub struct Encoding<'a> {
+    /// Whose ids these are.
+    pub tokenizer: &'a Tokenizer,
+    /// The ids, canonical or not; `None` stands for the canonical ones.
+    pub ids: Option<Vec<TokenId>>,
+}
+
+/// How encodings are aligned.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Where the text stands: at the start a dummy prefix is dropped.
+    pub place: Place,
+    /// Whether cuts inside a character are left out.
+    pub characters: bool,
+}
+
+/// Several encodings of one text, and where they meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alignment {
+    /// The text; UTF-8 unless the ids were not.
+    pub text: Vec<u8>,
+    /// The ids of each encoding.
+    pub ids: Vec<Vec<TokenId>>,
+    /// The common cuts, ascending, from 0 to the length of the text; at least these two.
+    pub byte_boundaries: Vec<i64>,
+    /// For each encoding: how many of its tokens lie before each cut.
+    pub token_boundaries: Vec<Vec<i64>>,
+}
+
+/// Aligns `encodings` of `text`, or of the text that they decode to.
+///
+/// # Errors
+/// `Argument` where there is nothing to align, or no text to encode; `UnknownToken`; `NotAligned` where an encoding is
+/// not one of the text. Complexity: O(text) for each encoding, however far it is from the canonical one.
+pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) -> Result<Alignment> {
+    if encodings.is_empty() {
+        return Err(Error::Argument { name: "encodings", value: "[]".into(), expected: "at least one".into() });
+    }
+    let tokenizers: Vec<&Tokenizer> = encodings.iter().map(|encoding| encoding.tokenizer).collect();
+    let utf8 = text.map(std::str::from_utf8);
+    let mut ids = Vec::with_capacity(encodings.len());
+    let mut canonical = Vec::with_capacity(encodings.len());
+    for encoding in encodings {
+        canonical.push(encoding.ids.is_none());
+        ids.push(match (encoding.ids, &utf8) {
+            (Some(ids), _) => ids,
+            (None, Some(Ok(text))) => encoding.tokenizer.ids(text, rules.place).map_err(|error| error.in_encoding(ids.len()))?,
+            (None, Some(Err(error))) => {
+                return Err(Error::InvalidText { position: error.valid_up_to(), reason: "a text to encode must be UTF-8".into() })
+            }
+            (None, None) => {
+                let expected = "a text, because a tokenizer was given without ids".into();
+                return Err(Error::Argument { name: "text", value: "None".into(), expected });
+            }
+        });
+    }
+    let bytes = tokenizers
+        .iter()
+        .zip(&ids)
+        .enumerate()
+        .map(|(number, (tokenizer, ids))| tokenizer.decode_bytes(ids, rules.place).map_err(|error| error.in_encoding(number)))
+        .collect::<Result<Vec<_>>>()?;
+    let text = match text {
+        Some(text) => text.to_vec(),
+        None => common_text(&tokenizers, &bytes)?,
+    };
+    let placed = (0..ids.len())
+        .map(|number| {
+            if bytes[number] == text {
+                return Ok(Placed::Bytes);
+            }
+            let encoding = Lossy { number, tokenizer: tokenizers[number], ids: &ids[number], bytes: &bytes[number] };
+            encoding.spans(&text, canonical[number], rules.place).map(Placed::Spans)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let cursors = (0..ids.len())
+        .map(|number| Cursor {
+            tokenizer: tokenizers[number],
+            ids: &ids[number],
+            placed: &placed[number],
+            drops_space: rules.place == Place::Start && tokenizers[number].drops_first_space(),
+            next: 0,
+            reached: 0,
+        })
+        .collect();
+    let (byte_boundaries, token_boundaries) = walk(cursors, &text, rules.characters)?;
+    Ok(Alignment { text, ids, byte_boundaries, token_boundaries })
+}
+
+/// What the ids say if all say the same; else what those of lossless tokenizers say.
+fn common_text(tokenizers: &[&Tokenizer], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let first = &bytes[0];
+    if bytes.iter().all(|other| other == first) {
+        return Ok(first.clone());
+    }
+    // Every SentencePiece vocabulary loses U+2581: it speaks for the text only where no other one can.
+    let any = tokenizers.iter().any(|tokenizer| tokenizer.is_lossless(true));
+    let mut lossless = (0..bytes.len()).filter(|&number| tokenizers[number].is_lossless(any));
+    let Some(chosen) = lossless.next() else {
+        return Err(Error::Argument {
+            name: "text",
+            value: "None".into(),
+            expected: "the text, because the encodings decode to different ones and no tokenizer among them is lossless".into(),
+        });
+    };
+    match lossless.find(|&number| bytes[number] != bytes[chosen]) {
+        None => Ok(bytes[chosen].clone()),
+        Some(number) => {
+            let why = format!("both tokenizers are lossless, and encoding {chosen} decodes to other bytes");
+            Err(not_aligned(number, tokenizers[number], &bytes[number], &bytes[chosen], why))
+        }
+    }
+}
+
+fn not_aligned(number: usize, tokenizer: &Tokenizer, found: &[u8], expected: &[u8], why: String) -> Error {
+    let position = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
+    let shown = |bytes: &[u8]| match bytes.get(position..) {
+        None | Some([]) => "the end of the text".to_owned(),
+        Some(rest) => format!("{:?}", String::from_utf8_lossy(&rest[..rest.len().min(16)])),
+    };
+    let (found, expected) = (shown(found), shown(expected));
+    Error::NotAligned { encoding: number, tokenizer: tokenizer.name().into(), position, found, expected, why }
+}
+
+/// Where the tokens of an encoding stand in the text.
+enum Placed {
+    /// One behind the other, each as long as its bytes.
+    Bytes,
+    /// As the canonical encoding tells.
+    Spans(Vec<Span>),
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// An encoding whose bytes are not those of the text.
+struct Lossy<'a> {
+    number: usize,
+    tokenizer: &'a Tokenizer,
+    ids: &'a [TokenId],
+    bytes: &'a [u8],
+}
+
+impl Lossy<'_> {
+    /// A span for each id, by the canonical encoding, which knows its places in the text.
+    fn spans(&self, text: &[u8], canonical: bool, place: Place) -> Result<Vec<Span>> {
+        let refused = |why: &str| Err(not_aligned(self.number, self.tokenizer, self.bytes, text, why.into()));
+        let Ok(utf8) = std::str::from_utf8(text) else {
+            return refused("the text is not UTF-8, so that it has no canonical encoding to compare with");
+        };
+        let tokens = self.tokenizer.encode(utf8, place)?;
+        if let Some(head) = if canonical { Some(0) } else { self.head(&tokens) } {
+            return Ok(ordered(self.framed(&tokens, head, text.len())));
+        }
+        match self.through_bytes(&tokens, text.len(), place)? {
+            Some(spans) => Ok(ordered(spans)),
+            None => refused("nor are these the bytes that the tokenizer makes of the text"),
+        }
+    }
+
+    /// How many control tokens stand before the canonical ids, where all other ids are control tokens behind them.
+    fn head(&self, tokens: &[Token]) -> Option<usize> {
+        let around = self.ids.len().checked_sub(tokens.len())?;
+        let control = |id: &TokenId| self.tokenizer.vocabulary().kind(*id) == Kind::Control;
+        let most = self.ids.iter().take_while(|id| control(id)).count().min(around);
+        (0..=most).find(|&head| {
+            let (inner, behind) = self.ids[head..].split_at(tokens.len());
+            behind.iter().all(control) && inner.iter().eq(tokens.iter().map(|token| &token.id))
+        })
+    }
+
+    fn framed(&self, tokens: &[Token], head: usize, length: usize) -> Vec<Span> {
+        let mut spans = vec![Span { start: 0, end: 0 }; head];
+        spans.extend(tokens.iter().map(|token| Span { start: token.start, end: token.end }));
+        spans.resize(self.ids.len(), Span { start: length, end: length });
+        spans
+    }
+
+    /// By way of the bytes, where they are those of the canonical ids: both cut one string of bytes, and where both have
+    /// a cut the canonical tokens tell where in the text it is. All tokens between two such cuts share one span.
+    fn through_bytes(&self, tokens: &[Token], length: usize, place: Place) -> Result<Option<Vec<Span>>> {
+        let canonical: Vec<TokenId> = tokens.iter().map(|token| token.id).collect();
+        if self.tokenizer.decode_bytes(&canonical, place)? != self.bytes {
+            return Ok(None);
+        }
+        let drops_space = place == Place::Start && self.tokenizer.drops_first_space();
+        let cursor = |ids| Cursor { tokenizer: self.tokenizer, ids, placed: &Placed::Bytes, drops_space, next: 0, reached: 0 };
+        let (_, counts) = walk(vec![cursor(self.ids), cursor(&canonical)], self.bytes, false)?;
+        let mut spans = Vec::with_capacity(self.ids.len());
+        let mut start = 0;
+        for (own, theirs) in counts[0].windows(2).zip(counts[1].windows(2)) {
+            let group = &tokens[theirs[0] as usize..theirs[1] as usize];
+            let from = group.iter().map(|token| token.start).min().unwrap_or(start);
+            let end = group.iter().map(|token| token.end).max().unwrap_or(from);
+            // The canonical tokens may overlap: then these do, and there is no cut between.
+            spans.resize(spans.len() + (own[1] - own[0]) as usize, Span { start: from, end });
+            start = end.min(length);
+        }
+        Ok(Some(spans))
+    }
+}
+
+/// The spans with no start behind a later one: offsets of a library need not be in order.
+fn ordered(mut spans: Vec<Span>) -> Vec<Span> {
+    let mut least = usize::MAX;
+    for span in spans.iter_mut().rev() {
+        least = least.min(span.start);
+        span.start = least;
+    }
+    spans
+}
+
+/// Walks over the cuts of one encoding.
+struct Cursor<'a> {
+    tokenizer: &'a Tokenizer,
+    ids: &'a [TokenId],
+    placed: &'a Placed,
+    drops_space: bool,
+    /// The first token that does not lie before `reached`.
+    next: usize,
+    /// Where the tokens before `next` end.
+    reached: usize,
+}
+
+impl Cursor<'_> {
+    /// Moves on to the first cut at `least` or behind it; tokens without bytes that stand there are left to what follows.
+    fn seek(&mut self, least: usize) -> Result<usize> {
+        match self.placed {
+            Placed::Bytes => {
+                while self.reached < least {
+                    let Some(&id) = self.ids.get(self.next) else { break };
+                    self.reached += self.tokenizer.vocabulary().length(id, self.next)?;
+                    if self.drops_space && self.reached > 0 {
+                        self.drops_space = false;
+                        let bytes = self.tokenizer.vocabulary().bytes(id, self.next)?;
+                        self.reached -= usize::from(bytes.first() == Some(&b' '));
+                    }
+                    self.next += 1;
+                }
+                Ok(self.reached)
+            }
+            Placed::Spans(spans) => {
+                let mut cut = least;
+                loop {
+                    while let Some(span) = spans.get(self.next).filter(|span| span.start < cut) {
+                        self.reached = self.reached.max(span.end);
+                        self.next += 1;
+                    }
+                    if self.reached <= cut {
+                        return Ok(cut);
+                    }
+                    cut = self.reached;
+                }
+            }
+        }
+    }
+}
+
+/// The common cuts of all cursors in `text`, and the tokens of each before them.
+fn walk(mut cursors: Vec<Cursor<'_>>, text: &[u8], characters: bool) -> Result<(Vec<i64>, Vec<Vec<i64>>)> {
+    let mut cuts = vec![0];
+    let mut counts = vec![vec![0]; cursors.len()];
+    let mut cut = 1;
+    'cuts: while cut < text.len() {
+        // Until one round of all cursors moves nobody.
+        let mut agreed = 0;
+        while agreed < cursors.len() {
+            for cursor in &mut cursors {
+                let own = cursor.seek(cut)?;
+                agreed = if own == cut { agreed + 1 } else { 1 };
+                cut = own;
+            }
+            if cut >= text.len() {
+                break 'cuts;
+            }
+        }
+        let empty = || cursors.iter().zip(&counts).all(|(cursor, counts)| counts.last() == Some(&(cursor.next as i64)));
+        // A gap between tokens has a cut at both ends: the first one counts, so that what no token says goes with the
+        // tokens behind it.
+        if !(characters && text[cut] & 0xC0 == 0x80) && !empty() {
+            cuts.push(cut as i64);
+            for (cursor, counts) in cursors.iter().zip(&mut counts) {
+                counts.push(cursor.next as i64);
+            }
+        }
+        cut += 1;
+    }
+    // At the end, with the tokens before it.
+    let rest = cursors.iter().zip(&counts).any(|(cursor, counts)| counts.last() != Some(&(cursor.ids.len() as i64)));
+    if !rest && cuts.len() > 1 {
+        cuts.pop();
+        counts.iter_mut().for_each(|counts| counts.truncate(cuts.len()));
+    }
+    cuts.push(text.len() as i64);
+    for (cursor, counts) in cursors.iter().zip(&mut counts) {
+        counts.push(cursor.ids.len() as i64);
+    }
+    Ok((cuts, counts))
+}
