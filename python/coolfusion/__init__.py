@@ -7,8 +7,9 @@
 [3, 7]
 
 The primitives (:class:`Tokenizer`, :class:`StreamDecoder`, :class:`StreamEncoder`, :class:`Segmenter`, :func:`align`)
-need nothing but this package (NumPy for the arrays of an alignment); the fusion loop on real models needs ``pip install coolfusion[hf]``. Definitions and invariants stand in
-``docs/design.md``. Importing this package imports neither torch nor transformers.
+need nothing but this package, and NumPy for the arrays of an alignment; the fusion loop on real models needs
+``pip install coolfusion[hf]``. Definitions and invariants stand in ``docs/design.md``. Importing this package imports
+neither torch nor transformers.
 """
 
 from __future__ import annotations

@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, Literal, TypeAlias, final, overload
 
+import numpy
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Buffer
 
 __all__ = [
+    "Alignment",
     "Edit",
     "Segment",
     "Segmenter",
@@ -24,6 +27,7 @@ __all__ = [
     "StreamEncoder",
     "Tokenizer",
     "__version__",
+    "align",
     "common_boundaries",
 ]
 
@@ -950,4 +954,165 @@ def common_boundaries(tokenizers: Sequence[Tokenizer], text: _Texts) -> list[lis
     Example:
         >>> cf.common_boundaries([toy.tokenizer(), toy.spaced_tokenizer()], "sat on the mat")
         [3, 10]
+    """
+
+@final
+class Alignment:
+    """Several encodings of one text, and the places where all of them have a cut.
+
+    Made by `align`. It cannot be changed; its arrays are NumPy's, read-only, and made when they are first asked for,
+    without an object a token. Group g is the text between cut g and cut g + 1, and its tokens in each encoding; a group
+    holds at least one token of some encoding, unless it is the only one.
+
+    Example:
+        >>> aligned = cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "the cat sat on the mat")
+        >>> aligned
+        Alignment(5 groups of 22 bytes, tokens=[6, 10])
+        >>> aligned.byte_boundaries.tolist()
+        [0, 3, 7, 11, 18, 22]
+        >>> [counts.tolist() for counts in aligned.token_boundaries]
+        [[0, 1, 2, 3, 5, 6], [0, 1, 3, 5, 6, 10]]
+    """
+
+    @property
+    def text(self) -> str:
+        """The text that is aligned, with U+FFFD for each ill-formed part of its bytes.
+
+        Example:
+            >>> cf.align([(toy.tokenizer(), [257, 264])]).text
+            'the cat'
+        """
+
+    @property
+    def text_bytes(self) -> bytes:
+        """The text that is aligned, as the bytes that all positions count.
+
+        Example:
+            >>> cf.align([(toy.tokenizer(), [257, 195])]).text_bytes
+            b'the\\xc3'
+        """
+
+    @property
+    def byte_boundaries(self) -> NDArray[numpy.int64]:
+        """The positions where every encoding has a cut, in bytes, ascending: 0, the end and all between.
+
+        Example:
+            >>> cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "on the mat").byte_boundaries.tolist()
+            [0, 6, 10]
+        """
+
+    @property
+    def token_boundaries(self) -> tuple[NDArray[numpy.int64], ...]:
+        """For each encoding, how many of its tokens lie before each of `byte_boundaries`: from 0 to all of them.
+
+        Example:
+            >>> aligned = cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "on the mat")
+            >>> [counts.tolist() for counts in aligned.token_boundaries]
+            [[0, 2, 3], [0, 1, 5]]
+        """
+
+    @property
+    def ids(self) -> tuple[NDArray[numpy.int64], ...]:
+        """The ids of each encoding, as they were given or as `text` was encoded.
+
+        Example:
+            >>> [ids.tolist() for ids in cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "the cat").ids]
+            [[257, 264], [272, 274, 260]]
+        """
+
+    def groups(self, encoding: int) -> NDArray[numpy.int64]:
+        """Returns the token range of each group in one encoding: row g is (first token, one past the last).
+
+        Args:
+            encoding: its index, from 0.
+
+        Returns:
+            An array of shape (groups, 2); a group without tokens in this encoding is an empty range.
+
+        Raises:
+            ArgumentError: there is no such encoding.
+
+        Complexity:
+            O(groups).
+
+        Example:
+            >>> cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "on the mat").groups(1).tolist()
+            [[0, 1], [1, 5]]
+        """
+
+    def sum(self, encoding: int, values: ArrayLike) -> NDArray[numpy.float64]:
+        """Sums a value per token of one encoding over each group; a group without tokens has the sum 0.
+
+        Unlike ``numpy.add.reduceat``, which gives an empty group the value of the token behind it.
+
+        Args:
+            encoding: its index, from 0.
+            values: one number per token, such as its log-probability.
+
+        Returns:
+            One sum per group, in float64; all of them together are the sum of `values`.
+
+        Raises:
+            ArgumentError: there is no such encoding, or `values` is not one number per token.
+
+        Complexity:
+            O(tokens).
+
+        Example:
+            >>> cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "on the mat").sum(1, [-1, -2, -3, -4, -5]).tolist()
+            [-1.0, -14.0]
+        """
+
+    def __len__(self) -> int:
+        """Returns the number of groups.
+
+        Example:
+            >>> len(cf.align([toy.tokenizer()], "the cat"))
+            2
+        """
+
+def align(
+    encodings: Iterable[Tokenizer | tuple[Tokenizer, _TokenIds]],
+    text: str | bytes | None = None,
+    *,
+    continues: bool = False,
+    characters: bool = False,
+) -> Alignment:
+    """Finds where encodings of one text meet: the cuts that all of them have, and the tokens between.
+
+    Ids need not be canonical: what a model wrote aligns too, byte tokens and control tokens included. A control token,
+    or any other without text, goes with the tokens behind it; at the end of the text with those before it. So the
+    groups of each encoding are all its tokens, none twice.
+
+    Where ids decode to `text`, tokens stand where their bytes do. Ids of a tokenizer that loses text (T5, BERT, NFC)
+    are placed by its canonical encoding of `text`, which knows where in the original each token comes from: exactly if
+    they are the canonical ids, else as far as both cut the same normalised bytes.
+
+    Args:
+        encodings: tokenizers, which encode `text`, or (tokenizer, ids).
+        text: the text; None takes what the ids decode to, and if that differs, what those of a lossless tokenizer do.
+        continues: whether the text stands behind other text, so that no dummy prefix is dropped.
+        characters: whether cuts inside a character, between byte tokens, are left out.
+
+    Returns:
+        The alignment.
+
+    Raises:
+        AlignmentError: an encoding is not one of the text; the message names it, the first byte that differs and what
+            was expected there.
+        UnknownTokenError: an id is not in the vocabulary; the message names the encoding and the position.
+        ArgumentError: nothing to align, no text where one is needed, or an item is neither of the two.
+        TextError: a text to encode is not valid UTF-8, or holds a lone surrogate.
+
+    Complexity:
+        O(text) for each encoding: two array look-ups and a comparison of bytes a token, if ids are given.
+
+    Source:
+        docs/design.md section 9.
+
+    Example:
+        >>> plain, spaced = toy.tokenizer(), toy.spaced_tokenizer()
+        >>> aligned = cf.align([(plain, [116, 104, 101, 264, 268]), (spaced, spaced.encode("the cat"))])
+        >>> aligned.byte_boundaries.tolist(), [counts.tolist() for counts in aligned.token_boundaries]
+        ([0, 3, 7], [[0, 3, 5], [0, 1, 3]])
     """
