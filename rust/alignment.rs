@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::token::{Place, Token, TokenId};
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::Kind;
+use unicode_categories::UnicodeCategories;
 
 /// One encoding to align: a tokenizer and its ids, or none to encode the text with it.
 pub struct Encoding<'a> {
@@ -161,7 +162,8 @@ impl Lossy<'_> {
         let Ok(utf8) = std::str::from_utf8(text) else {
             return refused("the text is not UTF-8, so that it has no canonical encoding to compare with");
         };
-        let tokens = self.tokenizer.encode(utf8, place)?;
+        let mut tokens = self.tokenizer.encode(utf8, place)?;
+        take_marks(&mut tokens, utf8);
         if let Some(head) = if canonical { Some(0) } else { self.head(&tokens) } {
             return Ok(ordered(self.framed(&tokens, head, text.len())));
         }
@@ -211,6 +213,25 @@ impl Lossy<'_> {
         }
         Ok(Some(spans))
     }
+}
+
+/// Gives marks that no token stands for to the token before: a normalizer that makes one character of a letter and its
+/// marks, or drops the marks, reports the place of the letter alone.
+fn take_marks(tokens: &mut [Token], text: &str) {
+    let mut reached = 0;
+    for index in 0..tokens.len() {
+        reached = reached.max(tokens[index].end);
+        let next = tokens.get(index + 1).map_or(text.len(), |token| token.start);
+        if let Some(gap) = text.get(reached..next).filter(|_| tokens[index].end > tokens[index].start) {
+            reached += gap.chars().take_while(|&c| c.is_mark() || is_jamo(c)).map(char::len_utf8).sum::<usize>();
+            tokens[index].end = tokens[index].end.max(reached);
+        }
+    }
+}
+
+/// Vowels and final consonants of Hangul, which join the syllable before them.
+fn is_jamo(c: char) -> bool {
+    matches!(c, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}')
 }
 
 /// The spans with no start behind a later one: offsets of a library need not be in order.

@@ -329,7 +329,7 @@ def aligned(text: bytes, encodings: Sequence[Sequence[Span]], characters: bool =
     """(cut, tokens before it in each encoding) of all common cuts, from the definition and position by position."""
 
     def before(spans: Sequence[Span], at: int) -> int | None:
-        """The least number of tokens before ``at`` such that the others stand behind it; None where one is on both sides."""
+        """The least number of tokens before ``at`` that leaves none on both sides of it; None where there is none."""
         for count in range(len(spans) + 1):
             if all(end <= at for _, end in spans[:count]) and all(start >= at for start, _ in spans[count:]):
                 return count
