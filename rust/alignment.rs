@@ -94,7 +94,7 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
             reached: 0,
         })
         .collect();
-    let (byte_boundaries, token_boundaries) = walk(cursors, &text, rules.characters)?;
+    let (byte_boundaries, token_boundaries) = walk(cursors, &text, rules.characters);
     Ok(Alignment { text, ids, byte_boundaries, token_boundaries })
 }
 
@@ -200,7 +200,7 @@ impl Lossy<'_> {
         }
         let drops_space = place == Place::Start && self.tokenizer.drops_first_space();
         let cursor = |ids| Cursor { tokenizer: self.tokenizer, ids, placed: &Placed::Bytes, drops_space, next: 0, reached: 0 };
-        let (_, counts) = walk(vec![cursor(self.ids), cursor(&canonical)], self.bytes, false)?;
+        let (_, counts) = walk(vec![cursor(self.ids), cursor(&canonical)], self.bytes, false);
         let mut spans = Vec::with_capacity(self.ids.len());
         let mut start = 0;
         for (own, theirs) in counts[0].windows(2).zip(counts[1].windows(2)) {
@@ -258,20 +258,22 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// Moves on to the first cut at `least` or behind it; tokens without bytes that stand there are left to what follows.
-    fn seek(&mut self, least: usize) -> Result<usize> {
+    #[inline]
+    fn seek(&mut self, least: usize) -> usize {
         match self.placed {
             Placed::Bytes => {
+                let vocabulary = self.tokenizer.vocabulary();
                 while self.reached < least {
                     let Some(&id) = self.ids.get(self.next) else { break };
-                    self.reached += self.tokenizer.vocabulary().length(id, self.next)?;
+                    self.reached += vocabulary.length(id);
+                    self.next += 1;
                     if self.drops_space && self.reached > 0 {
                         self.drops_space = false;
-                        let bytes = self.tokenizer.vocabulary().bytes(id, self.next)?;
-                        self.reached -= usize::from(bytes.first() == Some(&b' '));
+                        let spaced = vocabulary.bytes(id, 0).is_ok_and(|bytes| bytes.first() == Some(&b' '));
+                        self.reached -= usize::from(spaced);
                     }
-                    self.next += 1;
                 }
-                Ok(self.reached)
+                self.reached
             }
             Placed::Spans(spans) => {
                 let mut cut = least;
@@ -281,7 +283,7 @@ impl Cursor<'_> {
                         self.next += 1;
                     }
                     if self.reached <= cut {
-                        return Ok(cut);
+                        return cut;
                     }
                     cut = self.reached;
                 }
@@ -291,16 +293,23 @@ impl Cursor<'_> {
 }
 
 /// The common cuts of all cursors in `text`, and the tokens of each before them.
-fn walk(mut cursors: Vec<Cursor<'_>>, text: &[u8], characters: bool) -> Result<(Vec<i64>, Vec<Vec<i64>>)> {
-    let mut cuts = vec![0];
-    let mut counts = vec![vec![0]; cursors.len()];
+fn walk(mut cursors: Vec<Cursor<'_>>, text: &[u8], characters: bool) -> (Vec<i64>, Vec<Vec<i64>>) {
+    // There are hardly ever more cuts than the shortest encoding has tokens.
+    let room = 2 + cursors.iter().map(|cursor| cursor.ids.len()).min().unwrap_or(0);
+    let first = || {
+        let mut first = Vec::with_capacity(room);
+        first.push(0);
+        first
+    };
+    let mut cuts = first();
+    let mut counts: Vec<Vec<i64>> = cursors.iter().map(|_| first()).collect();
     let mut cut = 1;
     'cuts: while cut < text.len() {
         // Until one round of all cursors moves nobody.
         let mut agreed = 0;
         while agreed < cursors.len() {
             for cursor in &mut cursors {
-                let own = cursor.seek(cut)?;
+                let own = cursor.seek(cut);
                 agreed = if own == cut { agreed + 1 } else { 1 };
                 cut = own;
             }
@@ -329,5 +338,5 @@ fn walk(mut cursors: Vec<Cursor<'_>>, text: &[u8], characters: bool) -> Result<(
     for (cursor, counts) in cursors.iter().zip(&mut counts) {
         counts.push(cursor.ids.len() as i64);
     }
-    Ok((cuts, counts))
+    (cuts, counts)
 }
