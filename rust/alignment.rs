@@ -1,6 +1,7 @@
 //! Encodings of one text side by side: the byte positions where all of them have a cut, and the tokens between.
 //!
-//! Definitions in docs/design.md, section 9. Each encoding is walked once; nothing is stored per token but its id.
+//! Definitions in docs/design.md, section 9. Each encoding is walked twice, once to mark its cuts in the text and
+//! once to count the tokens before those that all have; nothing is stored per token but its id.
 
 use crate::error::{Error, Result};
 use crate::token::{Place, Token, TokenId};
@@ -47,6 +48,10 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
     if encodings.is_empty() {
         return Err(Error::Argument { name: "encodings", value: "[]".into(), expected: "at least one".into() });
     }
+    if encodings.len() > usize::from(u16::MAX) {
+        let value = format!("a list of {}", encodings.len());
+        return Err(Error::Argument { name: "encodings", value, expected: "at most 65,535".into() });
+    }
     let tokenizers: Vec<&Tokenizer> = encodings.iter().map(|encoding| encoding.tokenizer).collect();
     let utf8 = text.map(std::str::from_utf8);
     let mut ids = Vec::with_capacity(encodings.len());
@@ -84,17 +89,16 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
             encoding.spans(&text, canonical[number], rules.place).map(Placed::Spans)
         })
         .collect::<Result<Vec<_>>>()?;
-    let cursors = (0..ids.len())
-        .map(|number| Cursor {
+    let drops = |tokenizer: &Tokenizer| rules.place == Place::Start && tokenizer.drops_first_space();
+    let cuts: Vec<Cuts<'_>> = (0..ids.len())
+        .map(|number| Cuts {
             tokenizer: tokenizers[number],
             ids: &ids[number],
             placed: &placed[number],
-            drops_space: rules.place == Place::Start && tokenizers[number].drops_first_space(),
-            next: 0,
-            reached: 0,
+            drops_space: drops(tokenizers[number]),
         })
         .collect();
-    let (byte_boundaries, token_boundaries) = walk(cursors, &text, rules.characters);
+    let (byte_boundaries, token_boundaries) = common(&cuts, &text, rules.characters);
     Ok(Alignment { text, ids, byte_boundaries, token_boundaries })
 }
 
@@ -199,8 +203,8 @@ impl Lossy<'_> {
             return Ok(None);
         }
         let drops_space = place == Place::Start && self.tokenizer.drops_first_space();
-        let cursor = |ids| Cursor { tokenizer: self.tokenizer, ids, placed: &Placed::Bytes, drops_space, next: 0, reached: 0 };
-        let (_, counts) = walk(vec![cursor(self.ids), cursor(&canonical)], self.bytes, false);
+        let cuts = |ids| Cuts { tokenizer: self.tokenizer, ids, placed: &Placed::Bytes, drops_space };
+        let (_, counts) = common(&[cuts(self.ids), cuts(&canonical)], self.bytes, false);
         let mut spans = Vec::with_capacity(self.ids.len());
         let mut start = 0;
         for (own, theirs) in counts[0].windows(2).zip(counts[1].windows(2)) {
@@ -244,99 +248,143 @@ fn ordered(mut spans: Vec<Span>) -> Vec<Span> {
     spans
 }
 
-/// Walks over the cuts of one encoding.
-struct Cursor<'a> {
+/// The cuts of one encoding.
+struct Cuts<'a> {
     tokenizer: &'a Tokenizer,
     ids: &'a [TokenId],
     placed: &'a Placed,
     drops_space: bool,
-    /// The first token that does not lie before `reached`.
-    next: usize,
-    /// Where the tokens before `next` end.
-    reached: usize,
 }
 
-impl Cursor<'_> {
-    /// Moves on to the first cut at `least` or behind it; tokens without bytes that stand there are left to what follows.
-    #[inline]
-    fn seek(&mut self, least: usize) -> usize {
+/// At which position how many encodings, from the first one on, have a cut.
+type Marks = Vec<u16>;
+
+impl Cuts<'_> {
+    /// The length of the first tokens together, down to the first one with bytes: it may lose the dummy space.
+    fn head(&self) -> (usize, usize) {
+        let vocabulary = self.tokenizer.vocabulary();
+        let count = self.ids.iter().take_while(|&&id| vocabulary.length(id) == 0).count();
+        let first = self.ids.get(count).and_then(|&id| vocabulary.bytes(id, count).ok()).unwrap_or_default();
+        let dropped = usize::from(self.drops_space && first.first() == Some(&b' '));
+        (self.ids.len().min(count + 1), first.len() - dropped)
+    }
+
+    /// Marks the cuts where the `number` encodings before this one have one too.
+    fn mark(&self, number: u16, marks: &mut Marks) {
+        let length = marks.len();
+        // Twice at one position is once.
+        let mut mark = |at: usize| {
+            if let Some(mark) = marks.get_mut(at) {
+                *mark += u16::from(*mark == number);
+            }
+        };
         match self.placed {
             Placed::Bytes => {
+                let (head, mut reached) = self.head();
                 let vocabulary = self.tokenizer.vocabulary();
-                while self.reached < least {
-                    let Some(&id) = self.ids.get(self.next) else { break };
-                    self.reached += vocabulary.length(id);
-                    self.next += 1;
-                    if self.drops_space && self.reached > 0 {
-                        self.drops_space = false;
-                        let spaced = vocabulary.bytes(id, 0).is_ok_and(|bytes| bytes.first() == Some(&b' '));
-                        self.reached -= usize::from(spaced);
-                    }
+                mark(reached);
+                for &id in &self.ids[head..] {
+                    reached += vocabulary.length(id);
+                    mark(reached);
                 }
-                self.reached
             }
             Placed::Spans(spans) => {
-                let mut cut = least;
-                loop {
-                    while let Some(span) = spans.get(self.next).filter(|span| span.start < cut) {
-                        self.reached = self.reached.max(span.end);
-                        self.next += 1;
+                let mut reached = 0;
+                for span in spans {
+                    (reached..=span.start).for_each(&mut mark);
+                    reached = reached.max(span.end);
+                }
+                (reached..length).for_each(mark);
+            }
+        }
+    }
+
+    /// The number of tokens before each position that `all` encodings have marked; tokens without bytes that stand there
+    /// are left to what follows. Where `positions` is given, the positions are added there too.
+    fn counts(&self, all: u16, marks: &Marks, room: usize, mut positions: Option<&mut Vec<i64>>) -> Vec<i64> {
+        // The next number is always written, and stays if there is a cut: no branch to mispredict.
+        let mut counts = vec![0; room];
+        let mut found = 1;
+        match self.placed {
+            Placed::Bytes => {
+                let (head, mut reached) = self.head();
+                let vocabulary = self.tokenizer.vocabulary();
+                let mut length = reached;
+                for next in head..=self.ids.len() {
+                    let cut = length > 0 && marks.get(reached) == Some(&all);
+                    if let Some(count) = counts.get_mut(found) {
+                        *count = next as i64;
                     }
-                    if self.reached <= cut {
-                        return cut;
+                    if let Some(position) = positions.as_mut().and_then(|positions| positions.get_mut(found)) {
+                        *position = reached as i64;
                     }
-                    cut = self.reached;
+                    found += usize::from(cut);
+                    length = self.ids.get(next).map_or(0, |&id| vocabulary.length(id));
+                    reached += length;
+                }
+            }
+            Placed::Spans(spans) => {
+                let mut next = 0;
+                for (at, _) in marks.iter().enumerate().skip(1).filter(|(_, mark)| **mark == all) {
+                    while spans.get(next).is_some_and(|span| span.start < at) {
+                        next += 1;
+                    }
+                    counts[found] = next as i64;
+                    if let Some(positions) = &mut positions {
+                        positions[found] = at as i64;
+                    }
+                    found += 1;
                 }
             }
         }
+        counts
     }
 }
 
-/// The common cuts of all cursors in `text`, and the tokens of each before them.
-fn walk(mut cursors: Vec<Cursor<'_>>, text: &[u8], characters: bool) -> (Vec<i64>, Vec<Vec<i64>>) {
-    // There are hardly ever more cuts than the shortest encoding has tokens.
-    let room = 2 + cursors.iter().map(|cursor| cursor.ids.len()).min().unwrap_or(0);
-    let first = || {
-        let mut first = Vec::with_capacity(room);
-        first.push(0);
-        first
-    };
-    let mut cuts = first();
-    let mut counts: Vec<Vec<i64>> = cursors.iter().map(|_| first()).collect();
-    let mut cut = 1;
-    'cuts: while cut < text.len() {
-        // Until one round of all cursors moves nobody.
-        let mut agreed = 0;
-        while agreed < cursors.len() {
-            for cursor in &mut cursors {
-                let own = cursor.seek(cut);
-                agreed = if own == cut { agreed + 1 } else { 1 };
-                cut = own;
-            }
-            if cut >= text.len() {
-                break 'cuts;
-            }
+/// The common cuts of `encodings` in `text`, and the tokens of each before them.
+fn common(encodings: &[Cuts<'_>], text: &[u8], characters: bool) -> (Vec<i64>, Vec<Vec<i64>>) {
+    let all = encodings.len() as u16;
+    // The start and the end are cuts in any case and are added at the end.
+    let mut marks = vec![0; text.len()];
+    for (number, encoding) in encodings.iter().enumerate() {
+        encoding.mark(number as u16, &mut marks);
+    }
+    if let Some(start) = marks.first_mut() {
+        *start = 0;
+    }
+    if characters {
+        marks.iter_mut().zip(text).filter(|(_, byte)| **byte & 0xC0 == 0x80).for_each(|(mark, _)| *mark = 0);
+    }
+    let room = 2 + marks.iter().filter(|&&mark| mark == all).count();
+    let mut positions = vec![0; room];
+    let mut counts = Vec::with_capacity(encodings.len());
+    for (number, encoding) in encodings.iter().enumerate() {
+        counts.push(encoding.counts(all, &marks, room, (number == 0).then_some(&mut positions)));
+    }
+    positions[room - 1] = text.len() as i64;
+    for (counts, encoding) in counts.iter_mut().zip(encodings) {
+        counts[room - 1] = encoding.ids.len() as i64;
+    }
+    if encodings.iter().all(|encoding| matches!(encoding.placed, Placed::Spans(_))) {
+        drop_empty_groups(&mut positions, &mut counts);
+    }
+    (positions, counts)
+}
+
+/// Of the cuts with no token of any encoding between them the first one stays, at the end of the text the last one.
+///
+/// So that what no token says goes with the tokens behind it.
+fn drop_empty_groups(positions: &mut Vec<i64>, counts: &mut [Vec<i64>]) {
+    let last = positions.len() - 1;
+    let said = |from: usize, to: usize| counts.iter().any(|counts| counts[from] != counts[to]);
+    let mut kept = vec![0];
+    for index in 1..last {
+        if said(index - 1, index) && said(index, last) {
+            kept.push(index);
         }
-        let empty = || cursors.iter().zip(&counts).all(|(cursor, counts)| counts.last() == Some(&(cursor.next as i64)));
-        // A gap between tokens has a cut at both ends: the first one counts, so that what no token says goes with the
-        // tokens behind it.
-        if !(characters && text[cut] & 0xC0 == 0x80) && !empty() {
-            cuts.push(cut as i64);
-            for (cursor, counts) in cursors.iter().zip(&mut counts) {
-                counts.push(cursor.next as i64);
-            }
-        }
-        cut += 1;
     }
-    // At the end, with the tokens before it.
-    let rest = cursors.iter().zip(&counts).any(|(cursor, counts)| counts.last() != Some(&(cursor.ids.len() as i64)));
-    if !rest && cuts.len() > 1 {
-        cuts.pop();
-        counts.iter_mut().for_each(|counts| counts.truncate(cuts.len()));
+    kept.push(last);
+    for list in std::iter::once(positions).chain(counts) {
+        *list = kept.iter().map(|&index| list[index]).collect();
     }
-    cuts.push(text.len() as i64);
-    for (cursor, counts) in cursors.iter().zip(&mut counts) {
-        counts.push(cursor.ids.len() as i64);
-    }
-    (cuts, counts)
 }
