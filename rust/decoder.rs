@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::token::TokenId;
 use crate::tokenizer::Tokenizer;
-use crate::utf8::Utf8Decoder;
+use crate::utf8::{ends_whole, Utf8Decoder};
 use crate::vocabulary::Kind;
 use std::sync::Arc;
 
@@ -57,6 +57,49 @@ impl StreamDecoder {
         let drops = self.at_start && self.tokenizer.drops_first_space() && bytes.first() == Some(&b' ');
         self.at_start &= bytes.is_empty();
         Ok(self.utf8.push(&bytes[usize::from(drops)..], text))
+    }
+
+    /// As [`StreamDecoder::push`] where the stream and the token both end with a whole character: the token's bytes, whose
+    /// ill-formed parts are still to be replaced. Elsewhere nothing is changed and the answer is `None`.
+    ///
+    /// # Errors
+    /// As [`StreamDecoder::push`].
+    #[inline]
+    pub fn push_whole(&mut self, id: TokenId) -> Result<Option<&[u8]>> {
+        if self.at_start || !self.is_whole() {
+            return Ok(None);
+        }
+        let bytes = self.tokenizer.vocabulary().bytes(id, self.pushed)?;
+        if !ends_whole(bytes) {
+            return Ok(None);
+        }
+        self.pushed += 1;
+        Ok(Some(bytes))
+    }
+
+    /// Adds many ids: the text that [`StreamDecoder::push`] gives for each, joined.
+    ///
+    /// # Errors
+    /// `UnknownToken` with the index in `ids`; nothing of the call is applied then, the stream is as it was.
+    /// Complexity: O(bytes of the tokens).
+    pub fn extend(&mut self, ids: &[TokenId]) -> Result<String> {
+        let bytes = self.extend_bytes(ids)?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// As [`StreamDecoder::extend`], before ill-formed parts are replaced: no character begins here that is not whole,
+    /// but for the bytes that are none.
+    ///
+    /// # Errors
+    /// As [`StreamDecoder::extend`].
+    pub fn extend_bytes(&mut self, ids: &[TokenId]) -> Result<Vec<u8>> {
+        let mut bytes = self.utf8.held().to_vec();
+        let drops = self.at_start && self.tokenizer.drops_first_space();
+        let any = self.tokenizer.append_bytes(ids, drops, &mut bytes)?;
+        self.pushed += ids.len();
+        self.at_start &= !any;
+        self.utf8.hold_back(&mut bytes);
+        Ok(bytes)
     }
 
     /// A decoder that stands behind some text that ended with a whole character.

@@ -103,9 +103,9 @@ impl StreamEncoder {
             let whole = whole();
             self.tokenizer.window(&whole, Place::Start, window)?;
             same = self.same(anchor, window);
-            self.tokenizer.is_lossless(&window.tokens, &whole, Place::Start)?
+            self.tokenizer.gives_back(&window.tokens, &whole, Place::Start)?
         } else {
-            self.tokenizer.is_lossless(&window.tokens, tail, Self::place(anchor))?
+            self.tokenizer.gives_back(&window.tokens, tail, Self::place(anchor))?
         };
         let drop = self.ids.len() - anchor.tokens - same;
         Ok((anchor, Edit { drop, ids: window.tokens[same..].iter().map(|t| t.id).collect(), lossless }, widened))

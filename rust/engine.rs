@@ -112,6 +112,11 @@ pub trait Engine: Send + Sync {
     /// Whether token spans are exact by construction; else they are a library's offsets, in characters.
     fn exact_spans(&self) -> bool;
 
+    /// Whether several threads at a time are faster than one: not where every call waits for the same interpreter.
+    fn gains_from_threads(&self) -> bool {
+        true
+    }
+
     /// In a few words, what runs the definition and why.
     fn describe(&self) -> String;
 }

@@ -75,6 +75,30 @@ pub enum Error {
         /// What would have been right.
         expected: String,
     },
+    /// An encoding that is to be aligned and is not one of the text.
+    #[error("encoding {encoding} ({tokenizer}) is not one of the text: at byte {position} it says {found}, expected {expected} ({why})")]
+    NotAligned {
+        /// Its index in the list that was passed in.
+        encoding: usize,
+        /// The name of its tokenizer.
+        tokenizer: String,
+        /// First byte that differs.
+        position: usize,
+        /// What the ids say there.
+        found: String,
+        /// What the text says there.
+        expected: String,
+        /// Why no other way led to the text.
+        why: String,
+    },
+    /// An error about one of several encodings.
+    #[error("encoding {encoding}: {error}")]
+    InEncoding {
+        /// Its index in the list that was passed in.
+        encoding: usize,
+        /// The error.
+        error: Box<Error>,
+    },
     /// A wrapped tokenizer failed inside one of its own calls.
     #[error("the wrapped tokenizer failed in {call}: {reason}")]
     Foreign {
@@ -86,6 +110,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same about one of several encodings.
+    pub(crate) fn in_encoding(self, encoding: usize) -> Self {
+        Self::InEncoding { encoding, error: Box::new(self) }
+    }
+
     /// A definition error in a few words.
     pub fn definition(stage: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Definition { stage: stage.into(), reason: reason.into() }

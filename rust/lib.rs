@@ -5,11 +5,14 @@
 //!
 //! - [`Tokenizer`]: any tokenizer file, with exact bytes per token, canonical tokens with spans, and *settled* cuts;
 //! - [`word_boundaries`], [`common_boundaries`]: cuts before white space that no later text can move;
+//! - [`align`]: several encodings of one text side by side;
 //! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
 mod added;
 mod arena;
+mod alignment;
+mod batch;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
@@ -40,6 +43,8 @@ mod utf8;
 mod vocabulary;
 mod word_cache;
 
+pub use alignment::{align, Alignment, Encoding, Rules};
+pub use batch::for_each;
 pub use boundary::{common_boundaries, word_boundaries, Method};
 pub use definition::Definition;
 pub use decoder::StreamDecoder;

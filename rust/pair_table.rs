@@ -26,7 +26,7 @@ pub(crate) struct PairTable {
 impl PairTable {
     /// A table for `pairs` pairs.
     pub(crate) fn with_capacity(pairs: usize) -> Self {
-        let slots = (pairs * 5 / 3).next_power_of_two().max(16);
+        let slots = (pairs * 4 / 3).next_power_of_two().max(16);
         Self { slots: vec![(EMPTY, NO_MERGE); slots].into_boxed_slice(), shift: 64 - slots.trailing_zeros(), filled: 0 }
     }
 

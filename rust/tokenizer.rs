@@ -176,7 +176,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `NoTokenBytes`. Complexity: O(text).
-    pub(crate) fn is_lossless(&self, tokens: &[Token], text: &str, place: Place) -> Result<bool> {
+    pub(crate) fn gives_back(&self, tokens: &[Token], text: &str, place: Place) -> Result<bool> {
         let mut rest = text.as_bytes();
         let mut start = self.drops_first_space && place == Place::Start;
         for (position, token) in tokens.iter().enumerate() {
@@ -225,15 +225,42 @@ impl Tokenizer {
     /// # Errors
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
     pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(ids.len() * 4);
-        let mut start = self.drops_first_space && place == Place::Start;
-        for (position, &id) in ids.iter().enumerate() {
-            let token = self.vocabulary.bytes(id, position)?;
-            let dropped = usize::from(start && token.first() == Some(&b' '));
-            bytes.extend_from_slice(&token[dropped..]);
-            start &= token.is_empty();
-        }
+        let mut bytes = Vec::new();
+        let dropped = place == Place::Start && self.drops_first_space;
+        self.append_bytes(ids, dropped, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The text that `ids` stand for; each ill-formed part of the bytes becomes one U+FFFD.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode_bytes`]. Complexity: O(bytes).
+    pub fn decode(&self, ids: &[TokenId], place: Place) -> Result<String> {
+        let bytes = self.decode_bytes(ids, place)?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// Appends the bytes of `ids`, without a space at their start where `drops_space`; tells whether there were any.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode_bytes`]; `bytes` is then not to be used.
+    pub(crate) fn append_bytes(&self, ids: &[TokenId], drops_space: bool, bytes: &mut Vec<u8>) -> Result<bool> {
+        let before = bytes.len();
+        let mut head = 0;
+        if drops_space {
+            // Up to the first token with text.
+            for (position, &id) in ids.iter().enumerate() {
+                head = position + 1;
+                let token = self.vocabulary.bytes(id, position)?;
+                if !token.is_empty() {
+                    bytes.extend_from_slice(token.strip_prefix(b" ").unwrap_or(token));
+                    self.vocabulary.append(&ids[head..], head, bytes)?;
+                    return Ok(true);
+                }
+            }
+        }
+        self.vocabulary.append(&ids[head..], head, bytes)?;
+        Ok(bytes.len() > before)
     }
 
     /// The first byte of `text` that its tokens do not give back, if there is one.
@@ -241,14 +268,17 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
-        let tokens = self.encode(text, place)?;
-        self.first_loss_of(&tokens, text, place)
+        self.loss_of_ids(&self.ids(text, place)?, text, place)
     }
 
     /// As [`Tokenizer::first_loss`], for tokens that are there already.
     pub(crate) fn first_loss_of(&self, tokens: &[Token], text: &str, place: Place) -> Result<Option<usize>> {
         let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
-        let bytes = self.decode_bytes(&ids, place)?;
+        self.loss_of_ids(&ids, text, place)
+    }
+
+    fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
+        let bytes = self.decode_bytes(ids, place)?;
         if bytes == text.as_bytes() {
             return Ok(None);
         }
@@ -260,10 +290,10 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
-    pub fn require(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let tokens = self.encode(text, place)?;
-        match self.first_loss_of(&tokens, text, place)? {
-            None => Ok(tokens),
+    pub fn require(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+        let ids = self.ids(text, place)?;
+        match self.loss_of_ids(&ids, text, place)? {
+            None => Ok(ids),
             Some(position) => Err(Error::Unrepresentable {
                 tokenizer: self.name.clone(),
                 position,
@@ -276,6 +306,18 @@ impl Tokenizer {
                 },
             }),
         }
+    }
+
+    /// Whether the load probe found no loss, or none but that of U+2581 where `marks_count` is false.
+    #[must_use]
+    pub fn is_lossless(&self, marks_count: bool) -> bool {
+        if marks_count { self.probe.lost.is_empty() } else { self.probe.lost_text.is_empty() }
+    }
+
+    /// Whether several threads at a time are faster than one.
+    #[must_use]
+    pub fn gains_from_threads(&self) -> bool {
+        self.engine.gains_from_threads()
     }
 
     /// What the load probe found, and why boundaries and windows are found as they are.

@@ -4,9 +4,10 @@
 ///
 /// Ill-formed bytes become one U+FFFD for each maximal subpart (Unicode 15, section 3.9, "U+FFFD substitution of maximal
 /// subparts"), the practice of Rust's and Python's own decoders; bytes that may still become a character are held.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Utf8Decoder {
-    held: Vec<u8>,
+    held: [u8; 4],
+    count: u8,
 }
 
 impl Utf8Decoder {
@@ -14,46 +15,60 @@ impl Utf8Decoder {
     ///
     /// Complexity: O(bytes); at most 3 bytes are held between calls.
     pub fn push(&mut self, bytes: &[u8], text: &mut String) -> usize {
-        let joined: Vec<u8>;
-        let mut rest = if self.held.is_empty() {
-            bytes
-        } else {
-            self.held.extend_from_slice(bytes);
-            joined = std::mem::take(&mut self.held);
-            &joined
-        };
         let mut replaced = 0;
-        loop {
-            match std::str::from_utf8(rest) {
-                Ok(valid) => {
-                    text.push_str(valid);
-                    return replaced;
+        let mut rest = bytes;
+        // Byte by byte until the character that is held is whole, or cannot become one any more.
+        while self.count > 0 {
+            let Some((&byte, behind)) = rest.split_first() else { return replaced };
+            self.held[usize::from(self.count)] = byte;
+            match std::str::from_utf8(&self.held[..=usize::from(self.count)]) {
+                Ok(character) => {
+                    text.push_str(character);
+                    self.count = 0;
+                    rest = behind;
                 }
-                Err(error) => {
-                    let (valid, tail) = rest.split_at(error.valid_up_to());
-                    text.push_str(&String::from_utf8_lossy(valid));
-                    match error.error_len() {
-                        None => {
-                            self.held = tail.to_vec();
-                            return replaced;
-                        }
-                        Some(length) => {
-                            text.push(char::REPLACEMENT_CHARACTER);
-                            replaced += 1;
-                            rest = &tail[length..];
-                        }
-                    }
+                Err(error) if error.error_len().is_none() => {
+                    self.count += 1;
+                    rest = behind;
+                }
+                Err(_) => {
+                    // The held bytes are a maximal subpart; this one begins anew.
+                    text.push(char::REPLACEMENT_CHARACTER);
+                    replaced += 1;
+                    self.count = 0;
                 }
             }
         }
+        match std::str::from_utf8(rest) {
+            Ok(valid) => text.push_str(valid),
+            Err(_) => {
+                let whole = rest.len() - unfinished(rest);
+                self.hold(&rest[whole..]);
+                replaced += push_lossy(&rest[..whole], text);
+            }
+        }
+        replaced
+    }
+
+    /// As [`Utf8Decoder::push`], for bytes that begin with those that are held: leaves in `bytes` what is now certain,
+    /// whose ill-formed parts are still to be replaced.
+    pub(crate) fn hold_back(&mut self, bytes: &mut Vec<u8>) {
+        let whole = bytes.len() - unfinished(bytes);
+        self.hold(&bytes[whole..]);
+        bytes.truncate(whole);
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        self.count = bytes.len() as u8;
+        self.held[..bytes.len()].copy_from_slice(bytes);
     }
 
     /// Ends the text: held bytes become one U+FFFD. Returns how many were replaced (0 or 1).
     pub fn finish(&mut self, text: &mut String) -> usize {
-        if self.held.is_empty() {
+        if self.count == 0 {
             return 0;
         }
-        self.held.clear();
+        self.count = 0;
         text.push(char::REPLACEMENT_CHARACTER);
         1
     }
@@ -61,8 +76,39 @@ impl Utf8Decoder {
     /// The bytes that are held back because they may still become a character.
     #[must_use]
     pub fn held(&self) -> &[u8] {
-        &self.held
+        &self.held[..usize::from(self.count)]
     }
+}
+
+/// Whether no character begins in `bytes` that may still become whole.
+#[inline]
+pub(crate) fn ends_whole(bytes: &[u8]) -> bool {
+    bytes.last().is_none_or(u8::is_ascii) || unfinished(bytes) == 0
+}
+
+/// How many bytes at the end (at most 3) are the beginning of a character that may still become whole.
+///
+/// Whatever stands before: a lead byte is never part of another sequence.
+fn unfinished(bytes: &[u8]) -> usize {
+    let tail = &bytes[bytes.len().saturating_sub(3)..];
+    let Some(lead) = tail.iter().rposition(|byte| byte & 0xC0 != 0x80) else { return 0 };
+    match std::str::from_utf8(&tail[lead..]) {
+        Err(error) if error.error_len().is_none() => tail.len() - lead,
+        _ => 0,
+    }
+}
+
+/// Appends the text of `bytes`, U+FFFD for each ill-formed part, and counts these.
+fn push_lossy(bytes: &[u8], text: &mut String) -> usize {
+    let mut replaced = 0;
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+            replaced += 1;
+        }
+    }
+    replaced
 }
 
 #[cfg(test)]
@@ -80,6 +126,27 @@ mod tests {
                 decoder.push(&bytes[cut..], &mut text);
                 decoder.finish(&mut text);
                 assert_eq!(text, String::from_utf8_lossy(bytes), "{bytes:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn hold_back_equals_push() {
+        // All sequences of hard bytes, and where each is cut.
+        let hard = [b'a', 0x80, 0x9F, 0xA0, 0xBF, 0xC3, 0xE0, 0xE5, 0xED, 0xF0, 0xF4, 0xFF];
+        for number in 0..hard.len().pow(5) {
+            let bytes: Vec<u8> = (0..5).map(|place| hard[number / hard.len().pow(place) % hard.len()]).collect();
+            for cut in 0..bytes.len() {
+                let (mut one, mut text) = (Utf8Decoder::default(), String::new());
+                one.push(&bytes[..cut], &mut text);
+                let (mut other, mut joined) = (one.clone(), text.clone());
+                one.push(&bytes[cut..], &mut text);
+                let mut held = [other.held(), &bytes[cut..]].concat();
+                other.hold_back(&mut held);
+                joined += &String::from_utf8_lossy(&held);
+                assert_eq!((&text, one.held()), (&joined, other.held()), "{bytes:?} cut at {cut}");
+                one.finish(&mut text);
+                assert_eq!(text, String::from_utf8_lossy(&bytes), "{bytes:?} cut at {cut}");
             }
         }
     }

@@ -307,6 +307,47 @@ def common(boundaries: Sequence[Sequence[int]]) -> list[int]:
     return sorted(set.intersection(*map(set, boundaries)))
 
 
+# Alignment -----------------------------------------------------------------------------------------------------------
+
+Span = tuple[int, int]
+
+
+def byte_spans(table: Callable[[int], bytes], ids: Iterable[int], drops: bool) -> list[Span]:
+    """Where each token stands, in bytes: one behind the other, the dummy space at the start left out."""
+    spans, data = [], b""
+    for token_id in ids:
+        token = table(token_id)
+        size = len(token) - (drops and data == b"" and token.startswith(b" "))
+        # The dummy space is dropped once: an empty one has been it.
+        drops = drops and token == b""
+        data += token[len(token) - size :]
+        spans.append((len(data) - size, len(data)))
+    return spans
+
+
+def aligned(text: bytes, encodings: Sequence[Sequence[Span]], characters: bool = False) -> list[tuple[int, list[int]]]:
+    """(cut, tokens before it in each encoding) of all common cuts, from the definition and position by position."""
+
+    def before(spans: Sequence[Span], at: int) -> int | None:
+        """The least number of tokens before ``at`` that leaves none on both sides of it; None where there is none."""
+        for count in range(len(spans) + 1):
+            if all(end <= at for _, end in spans[:count]) and all(start >= at for start, _ in spans[count:]):
+                return count
+        return None
+
+    found = [(0, [0] * len(encodings))]
+    for at in range(1, len(text)):
+        counts = [before(spans, at) for spans in encodings]
+        if None in counts or (characters and text[at] in range(0x80, 0xC0)):
+            continue
+        if counts != found[-1][1]:  # or nobody has a token between
+            found.append((at, counts))
+    whole = [len(spans) for spans in encodings]
+    if len(found) > 1 and found[-1][1] == whole:
+        found.pop()
+    return [*found, (len(text), whole)]
+
+
 # Segments ------------------------------------------------------------------------------------------------------------
 
 # Scripts of line-breaking classes ID and SA (UAX #14), CJK punctuation, full-width forms.

@@ -6,9 +6,10 @@
 >>> tok.word_boundaries("the cat sat")
 [3, 7]
 
-The primitives (:class:`Tokenizer`, :class:`StreamDecoder`, :class:`StreamEncoder`, :class:`Segmenter`) need nothing but
-this package; the fusion loop on real models needs ``pip install coolfusion[hf]``. Definitions and invariants stand in
-``docs/design.md``. Importing this package imports neither torch nor transformers.
+The primitives (:class:`Tokenizer`, :class:`StreamDecoder`, :class:`StreamEncoder`, :class:`Segmenter`, :func:`align`)
+need nothing but this package, and NumPy for the arrays of an alignment; the fusion loop on real models needs
+``pip install coolfusion[hf]``. Definitions and invariants stand in ``docs/design.md``. Importing this package imports
+neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from coolfusion._core import (
+    Alignment,
     Edit,
     Segment,
     Segmenter,
@@ -24,13 +26,17 @@ from coolfusion._core import (
     StreamEncoder,
     Tokenizer,
     __version__,
+    align,
     common_boundaries,
 )
 from coolfusion.errors import (
+    AlignmentError,
     ArgumentError,
+    ConcurrentUseError,
     CoolFusionError,
     EmptyPromptError,
     FusionError,
+    MissingPackageError,
     ModelError,
     NoCandidateError,
     NoModelsError,
@@ -47,8 +53,11 @@ if TYPE_CHECKING:
     from coolfusion.records import Candidate, Continuation, Output, Rejection, Score, Step
 
 __all__ = [
+    "Alignment",
+    "AlignmentError",
     "ArgumentError",
     "Candidate",
+    "ConcurrentUseError",
     "Continuation",
     "CoolFusionError",
     "Edit",
@@ -56,6 +65,7 @@ __all__ = [
     "Fusion",
     "FusionError",
     "Member",
+    "MissingPackageError",
     "ModelError",
     "NoCandidateError",
     "NoModelsError",
@@ -75,6 +85,7 @@ __all__ = [
     "UnrepresentableTextError",
     "UnsupportedTokenizerError",
     "__version__",
+    "align",
     "common_boundaries",
 ]
 

@@ -5,11 +5,14 @@
     CoolFusionError
     ├── ArgumentError             (also ValueError)   an argument outside its range
     ├── TextError                 (also ValueError)   bytes that are not UTF-8, lone surrogates
+    ├── ConcurrentUseError        (also RuntimeError) a stream that is at work in another thread
+    ├── MissingPackageError       (also ImportError)  an optional package that is not installed
     ├── TokenizerError
     │   ├── TokenizerFileError    a missing, broken or unknown tokenizer file
     │   ├── UnsupportedTokenizerError   an object or definition that cannot be run here
     │   ├── UnknownTokenError     (also LookupError)  a token id that the vocabulary does not hold
-    │   └── UnrepresentableTextError    a text that a tokenizer cannot say
+    │   ├── UnrepresentableTextError    a text that a tokenizer cannot say
+    │   └── AlignmentError        encodings that are not of one text
     ├── ModelError                a model that cannot be loaded or run
     └── FusionError
         ├── NoModelsError         nothing to fuse
@@ -26,10 +29,13 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AlignmentError",
     "ArgumentError",
+    "ConcurrentUseError",
     "CoolFusionError",
     "EmptyPromptError",
     "FusionError",
+    "MissingPackageError",
     "ModelError",
     "NoCandidateError",
     "NoModelsError",
@@ -60,6 +66,14 @@ class TextError(CoolFusionError, ValueError):
     """A text is not valid Unicode: bytes that are not UTF-8, or a lone surrogate in a ``str``."""
 
 
+class ConcurrentUseError(CoolFusionError, RuntimeError):
+    """A stream or segmenter is called while another call on it has not come back; it is as that call leaves it."""
+
+
+class MissingPackageError(CoolFusionError, ImportError):
+    """Something needs an optional package that is not installed."""
+
+
 class TokenizerError(CoolFusionError):
     """A tokenizer cannot be loaded or cannot do what was asked."""
 
@@ -78,6 +92,10 @@ class UnknownTokenError(TokenizerError, LookupError):
 
 class UnrepresentableTextError(TokenizerError):
     """A tokenizer cannot say a text: decoding its encoding gives other bytes."""
+
+
+class AlignmentError(TokenizerError):
+    """An encoding that is to be aligned with others is not one of the same text."""
 
 
 class ModelError(CoolFusionError):

@@ -5,7 +5,11 @@ use pyo3::prelude::*;
 
 /// The exception for `error`; the classes live in Python, where the tree is drawn.
 pub(super) fn raise(error: Error) -> PyErr {
-    let name = match error {
+    named(class(&error), &error.to_string())
+}
+
+fn class(error: &Error) -> &'static str {
+    match error {
         Error::File { .. } => "TokenizerFileError",
         Error::Definition { .. } => "UnsupportedTokenizerError",
         Error::UnknownToken { .. } | Error::NoTokenBytes { .. } => "UnknownTokenError",
@@ -13,8 +17,9 @@ pub(super) fn raise(error: Error) -> PyErr {
         Error::InvalidText { .. } => "TextError",
         Error::Argument { .. } => "ArgumentError",
         Error::Foreign { .. } => "TokenizerError",
-    };
-    named(name, &error.to_string())
+        Error::NotAligned { .. } => "AlignmentError",
+        Error::InEncoding { error, .. } => class(error),
+    }
 }
 
 /// The exception class `name` of `coolfusion.errors` with `message`.

@@ -1,9 +1,11 @@
 //! The extension module `coolfusion._core`: arguments in, core call, result out. No logic lives here.
 
+mod alignment;
 mod errors;
 mod segmenter;
 mod streams;
 mod text;
+mod threads;
 mod tokenizer;
 mod wrapped;
 
@@ -12,6 +14,8 @@ use pyo3::prelude::*;
 /// Compiled core of coolfusion; import the names from `coolfusion` instead.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::alignment::{align, PyAlignment};
     #[pymodule_export]
     use super::segmenter::{PySegment, PySegmenter};
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 use super::errors::raise;
 use super::text::{count, id, ids, numbers, Text};
+use super::threads::{exclusive, shared};
 use super::tokenizer::PyTokenizer;
 use crate::{Limits, Segment, Segmenter};
 use pyo3::prelude::*;
@@ -70,27 +71,27 @@ impl PySegmenter {
     }
 
     /// Adds one generated id and returns a segment if one is known now.
-    fn push(&mut self, py: Python<'_>, token_id: &Bound<'_, PyAny>) -> PyResult<Option<PySegment>> {
+    fn push(slf: &Bound<'_, Self>, token_id: &Bound<'_, PyAny>) -> PyResult<Option<PySegment>> {
         let id = id(token_id, 0)?;
-        let segmenter = &mut self.0;
-        Ok(py.detach(|| segmenter.push(id)).map_err(raise)?.map(PySegment))
+        let segmenter = &mut exclusive(slf)?.0;
+        Ok(slf.py().detach(|| segmenter.push(id)).map_err(raise)?.map(PySegment))
     }
 
     /// Ends the text and returns what is left, one segment a call, then None.
-    fn finish(&mut self, py: Python<'_>) -> PyResult<Option<PySegment>> {
-        let segmenter = &mut self.0;
-        Ok(py.detach(|| segmenter.finish()).map_err(raise)?.map(PySegment))
+    fn finish(slf: &Bound<'_, Self>) -> PyResult<Option<PySegment>> {
+        let segmenter = &mut exclusive(slf)?.0;
+        Ok(slf.py().detach(|| segmenter.finish()).map_err(raise)?.map(PySegment))
     }
 
     /// Forgets all ids since the last restart and appends `text`, what was committed instead, to the text before.
-    fn restart(&mut self, py: Python<'_>, text: Text<'_>) -> PyResult<()> {
-        let segmenter = &mut self.0;
+    fn restart(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<()> {
+        let segmenter = &mut exclusive(slf)?.0;
         let utf8 = text.utf8()?;
-        py.detach(|| segmenter.restart(utf8)).map_err(raise)
+        slf.py().detach(|| segmenter.restart(utf8)).map_err(raise)
     }
 
     /// Returns an independent copy, for trying a continuation.
-    fn fork(&self) -> Self {
-        Self(self.0.clone())
+    fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
+        Ok(Self(shared(slf)?.0.clone()))
     }
 }

@@ -1,14 +1,26 @@
 //! `coolfusion.StreamDecoder`, `coolfusion.StreamEncoder`, `coolfusion.Edit`.
 
 use super::errors::raise;
-use super::text::{count, id, ids, numbers, Text};
+use super::text::{count, id, ids, lossy, numbers, Text};
+use super::threads::{detached_if, exclusive, shared, MANY_IDS};
 use super::tokenizer::PyTokenizer;
 use crate::{Edit, Error, StreamDecoder, StreamEncoder, Utf8Decoder};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// Turns ids into text one at a time; what it returned is never withdrawn.
 #[pyclass(name = "StreamDecoder", module = "coolfusion")]
-pub(super) struct PyStreamDecoder(StreamDecoder);
+pub(super) struct PyStreamDecoder {
+    decoder: StreamDecoder,
+    /// Kept between calls, so that a push allocates nothing.
+    text: String,
+}
+
+impl From<StreamDecoder> for PyStreamDecoder {
+    fn from(decoder: StreamDecoder) -> Self {
+        Self { decoder, text: String::new() }
+    }
+}
 
 #[pymethods]
 impl PyStreamDecoder {
@@ -16,26 +28,39 @@ impl PyStreamDecoder {
     #[pyo3(signature = (tokenizer, prompt_ids = None), text_signature = "(tokenizer, prompt_ids=())")]
     fn new(tokenizer: &PyTokenizer, prompt_ids: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
-        StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map(Self).map_err(raise)
+        StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map(Self::from).map_err(raise)
     }
 
     /// Adds one id and returns the text that is now certain, which may be empty.
-    fn push(&mut self, token_id: &Bound<'_, PyAny>) -> PyResult<String> {
-        let mut text = String::new();
-        self.0.push(id(token_id, 0)?, &mut text).map_err(raise)?;
-        Ok(text)
+    fn push<'py>(slf: &Bound<'py, Self>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        let id = id(token_id, 0)?;
+        let this = &mut *exclusive(slf)?;
+        if let Some(bytes) = this.decoder.push_whole(id).map_err(raise)? {
+            return Ok(lossy(slf.py(), bytes));
+        }
+        this.text.clear();
+        this.decoder.push(id, &mut this.text).map_err(raise)?;
+        Ok(PyString::new(slf.py(), &this.text))
+    }
+
+    /// Adds many ids and returns what `push` would return for each, joined.
+    fn extend<'py>(slf: &Bound<'py, Self>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        let (py, ids) = (slf.py(), ids(token_ids)?);
+        let decoder = &mut exclusive(slf)?.decoder;
+        let bytes = detached_if(ids.len() > MANY_IDS, py, || decoder.extend_bytes(&ids)).map_err(raise)?;
+        Ok(lossy(py, &bytes))
     }
 
     /// Ends the text: bytes of an unfinished character become one U+FFFD.
-    fn flush(&mut self) -> String {
+    fn flush(slf: &Bound<'_, Self>) -> PyResult<String> {
         let mut text = String::new();
-        self.0.flush(&mut text);
-        text
+        exclusive(slf)?.decoder.flush(&mut text);
+        Ok(text)
     }
 
     /// Returns an independent copy, for trying a continuation.
-    fn fork(&self) -> Self {
-        Self(self.0.clone())
+    fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
+        Ok(shared(slf)?.decoder.clone().into())
     }
 }
 
@@ -107,45 +132,48 @@ impl PyStreamEncoder {
     }
 
     /// Appends text and says how `ids` changed.
-    fn push(&mut self, py: Python<'_>, text: Text<'_>) -> PyResult<PyEdit> {
-        let (whole, held) = self.whole(&text)?;
-        let encoder = &mut self.encoder;
-        let edit = py.detach(|| encoder.push(&whole)).map_err(raise)?;
-        self.held = held;
+    fn push(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<PyEdit> {
+        let this = &mut *exclusive(slf)?;
+        let (whole, held) = this.whole(&text)?;
+        let encoder = &mut this.encoder;
+        let edit = slf.py().detach(|| encoder.push(&whole)).map_err(raise)?;
+        this.held = held;
         Ok(PyEdit(edit))
     }
 
     /// Says what `push` would answer, and changes nothing.
-    fn peek(&self, py: Python<'_>, text: Text<'_>) -> PyResult<PyEdit> {
-        let (whole, _) = self.whole(&text)?;
-        let encoder = &self.encoder;
-        py.detach(|| encoder.peek(&whole)).map(PyEdit).map_err(raise)
+    fn peek(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<PyEdit> {
+        let this = &*shared(slf)?;
+        let (whole, _) = this.whole(&text)?;
+        let encoder = &this.encoder;
+        slf.py().detach(|| encoder.peek(&whole)).map(PyEdit).map_err(raise)
     }
 
     /// The ids of all text so far; a new list each time, O(ids).
     #[getter]
-    fn ids(&self) -> Vec<u32> {
-        numbers(self.encoder.ids())
+    fn ids(slf: &Bound<'_, Self>) -> PyResult<Vec<u32>> {
+        Ok(numbers(shared(slf)?.encoder.ids()))
     }
 
     /// All text so far, without the bytes of an unfinished character.
     #[getter]
-    fn text(&self) -> &str {
-        self.encoder.text()
+    fn text<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
+        Ok(PyString::new(slf.py(), shared(slf)?.encoder.text()))
     }
 
     /// How often the window proved too small and all text was encoded again; 0 while the certificate holds.
     #[getter]
-    fn widened(&self) -> usize {
-        self.encoder.widened()
+    fn widened(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(shared(slf)?.encoder.widened())
     }
 
-    fn __len__(&self) -> usize {
-        self.encoder.ids().len()
+    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(shared(slf)?.encoder.ids().len())
     }
 
     /// Returns an independent copy, for trying a continuation.
-    fn fork(&self) -> Self {
-        Self { encoder: self.encoder.clone(), held: self.held.clone() }
+    fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
+        let this = shared(slf)?;
+        Ok(Self { encoder: this.encoder.clone(), held: this.held.clone() })
     }
 }

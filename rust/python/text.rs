@@ -1,9 +1,12 @@
 //! Texts and ids as Python passes them.
 
 use super::errors::{named, raise};
-use crate::{Error, TokenId};
+use super::threads::{detached_if, LONG_TEXT};
+use crate::{for_each, Error, TokenId};
+use pyo3::buffer::{Element, PyUntypedBuffer};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyString};
+use pyo3::types::{PyBytes, PyInt, PyList, PyString, PyTuple};
+use std::fmt::Display;
 
 /// A text given as `str` or `bytes`; positions that go back are in its own unit.
 pub(super) enum Text<'py> {
@@ -50,12 +53,29 @@ impl Text<'_> {
         }
     }
 
-    /// Byte positions of `text`, ascending, in the unit of what was passed in.
-    pub(super) fn positions(&self, text: &str, at: Vec<usize>) -> Vec<usize> {
+    /// What its positions count.
+    pub(super) fn unit(&self) -> Unit {
         match self {
-            Self::Bytes(_) => at,
-            Self::Str(_) if text.is_ascii() => at,
-            Self::Str(_) => {
+            Self::Str(_) => Unit::Character,
+            Self::Bytes(_) => Unit::Byte,
+        }
+    }
+}
+
+/// What positions in a text count.
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Character,
+    Byte,
+}
+
+impl Unit {
+    /// Byte positions of `text`, ascending, in this unit.
+    pub(super) fn positions(self, text: &str, at: Vec<usize>) -> Vec<usize> {
+        match self {
+            Self::Byte => at,
+            Self::Character if text.is_ascii() => at,
+            Self::Character => {
                 let mut characters = 0;
                 let mut reached = 0;
                 at.into_iter()
@@ -70,6 +90,77 @@ impl Text<'_> {
     }
 }
 
+/// One text, or a list or tuple of texts.
+pub(super) struct Texts<'py> {
+    one: bool,
+    texts: Vec<Text<'py>>,
+}
+
+/// The answer for one text, or a list of answers.
+#[derive(IntoPyObject)]
+pub(super) enum Answers<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Texts<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
+            return Self::many(&object);
+        }
+        Ok(Self { one: true, texts: vec![object.extract()?] })
+    }
+}
+
+impl<'py> Texts<'py> {
+    /// The texts of any iterable.
+    pub(super) fn many(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let single = object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>();
+        let Some(items) = object.try_iter().ok().filter(|_| !single) else {
+            let kind = object.get_type().name()?.to_string();
+            return Err(named("ArgumentError", &format!("texts are of type {kind}: expected a list of str or bytes")));
+        };
+        let text = |(index, item): (usize, PyResult<Bound<'py, PyAny>>)| {
+            item?.extract().map_err(|error| numbered(object.py(), "text", index, error))
+        };
+        Ok(Self { one: false, texts: items.enumerate().map(text).collect::<PyResult<_>>()? })
+    }
+
+    /// `work` for each text, on all cores where `threads`, other Python threads running meanwhile.
+    pub(super) fn each<T: Send>(
+        &self,
+        py: Python<'py>,
+        threads: bool,
+        work: impl Fn(&str, Unit) -> crate::Result<T> + Send + Sync,
+    ) -> PyResult<Answers<T>> {
+        if let (true, [text]) = (self.one, self.texts.as_slice()) {
+            let (utf8, unit) = (text.utf8()?, text.unit());
+            let answer = detached_if(utf8.len() > LONG_TEXT, py, || work(utf8, unit));
+            return answer.map(Answers::One).map_err(|error| text.raise(error));
+        }
+        let mut texts = Vec::with_capacity(self.texts.len());
+        for (index, text) in self.texts.iter().enumerate() {
+            texts.push((text.utf8().map_err(|error| numbered(py, "text", index, error))?, text.unit()));
+        }
+        let answers = py.detach(|| for_each(&texts, |(text, _)| text.len(), threads, |(text, unit)| work(text, *unit)));
+        answers.map(Answers::Many).map_err(|(index, error)| numbered(py, "text", index, self.texts[index].raise(error)))
+    }
+}
+
+/// `error`, if it is one of ours, with the number of the item that it is about.
+pub(super) fn numbered(py: Python<'_>, what: &str, index: usize, error: PyErr) -> PyErr {
+    let class = error.get_type(py);
+    match class.module() {
+        Ok(module) if module == "coolfusion.errors" => match class.call1((format!("{what} {index}: {}", error.value(py)),)) {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(failure) => failure,
+        },
+        _ => error,
+    }
+}
+
 /// The error for a lone surrogate, with its position.
 fn surrogate(text: &Bound<'_, PyString>) -> PyErr {
     let position = text
@@ -81,9 +172,20 @@ fn surrogate(text: &Bound<'_, PyString>) -> PyErr {
 }
 
 /// Token ids; anything that is no number of 32 bits is named with its position.
+///
+/// Arrays of integers are read through the buffer protocol, without an object an id.
 pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
-    if let Ok(ids) = list.extract::<Vec<u32>>() {
-        return Ok(ids.into_iter().map(TokenId).collect());
+    // A copy of the list cannot change under the loop, so that its items need not be counted: 6 ns an id, not 10.
+    let copy = list.cast::<PyList>().ok().map(|list| list.to_tuple());
+    if let Some(items) = copy.as_ref().or(list.cast::<PyTuple>().ok()) {
+        let mut ids = Vec::with_capacity(items.len());
+        for item in items.iter_borrowed() {
+            ids.push(id(&item, ids.len())?);
+        }
+        return Ok(ids);
+    }
+    if let Some(ids) = array(list)? {
+        return Ok(ids);
     }
     let Ok(items) = list.try_iter() else {
         let kind = list.get_type().name()?.to_string();
@@ -92,14 +194,61 @@ pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
     items.enumerate().map(|(position, item)| id(&item?, position)).collect()
 }
 
+/// Many lists of ids; errors say which.
+pub(super) fn lists(object: &Bound<'_, PyAny>) -> PyResult<Vec<Vec<TokenId>>> {
+    let Ok(items) = object.try_iter() else {
+        let kind = object.get_type().name()?.to_string();
+        return Err(named("ArgumentError", &format!("lists of token ids are of type {kind}: expected a list of lists")));
+    };
+    let list = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
+        ids(&item?).map_err(|error| numbered(object.py(), "list", index, error))
+    };
+    items.enumerate().map(list).collect()
+}
+
+/// The ids of a one-dimensional buffer of native integers; None for anything else.
+fn array(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<TokenId>>> {
+    let Ok(buffer) = PyUntypedBuffer::get(object) else { return Ok(None) };
+    let ([native] | [b'@', native]) = buffer.format().to_bytes() else { return Ok(None) };
+    if buffer.dimensions() != 1 {
+        let message = format!("token ids are an array of {} dimensions: expected one", buffer.dimensions());
+        return Err(named("ArgumentError", &message));
+    }
+    let (py, width) = (object.py(), buffer.item_size());
+    match (native, width) {
+        (b'b', 1) => narrow::<i8>(py, buffer),
+        (b'B', 1) => narrow::<u8>(py, buffer),
+        (b'h', 2) => narrow::<i16>(py, buffer),
+        (b'H', 2) => narrow::<u16>(py, buffer),
+        (b'i' | b'l', 4) => narrow::<i32>(py, buffer),
+        (b'I' | b'L', 4) => narrow::<u32>(py, buffer),
+        (b'l' | b'q' | b'n', 8) => narrow::<i64>(py, buffer),
+        (b'L' | b'Q' | b'N', 8) => narrow::<u64>(py, buffer),
+        _ => Ok(None),
+    }
+}
+
+fn narrow<T: Element + Display + TryInto<u32>>(py: Python<'_>, buffer: PyUntypedBuffer) -> PyResult<Option<Vec<TokenId>>> {
+    let values = buffer.into_typed::<T>()?.to_vec(py)?;
+    let mut ids = Vec::with_capacity(values.len());
+    for (position, &value) in values.iter().enumerate() {
+        let Ok(id) = value.try_into() else { return Err(no_id("UnknownTokenError", &value.to_string(), position)) };
+        ids.push(TokenId(id));
+    }
+    Ok(Some(ids))
+}
+
+fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
+    named(class, &format!("token id {shown} at position {position}: expected an integer from 0 to the end of the vocabulary"))
+}
+
 /// One token id.
 pub(super) fn id(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
     if let Ok(id) = item.extract::<u32>() {
         return Ok(TokenId(id));
     }
-    let shown = item.repr()?.to_string();
-    let message = format!("token id {shown} at position {position}: expected an integer from 0 to the end of the vocabulary");
-    Err(named(if item.is_instance_of::<PyInt>() { "UnknownTokenError" } else { "ArgumentError" }, &message))
+    let class = if item.is_instance_of::<PyInt>() { "UnknownTokenError" } else { "ArgumentError" };
+    Err(no_id(class, &item.repr()?.to_string(), position))
 }
 
 /// A number of things, zero or more.
@@ -113,4 +262,10 @@ pub(super) fn count(item: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyRe
 /// Plain numbers for Python.
 pub(super) fn numbers(ids: &[TokenId]) -> Vec<u32> {
     ids.iter().map(|id| id.0).collect()
+}
+
+/// The text of UTF-8, with U+FFFD for each part that is none.
+pub(super) fn lossy<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    // Python checks as it copies; checking here too would be a third of the time of decoding Japanese.
+    PyString::from_bytes(py, bytes).unwrap_or_else(|_| PyString::new(py, &String::from_utf8_lossy(bytes)))
 }

@@ -1,11 +1,12 @@
 //! `coolfusion.Tokenizer` and `coolfusion.common_boundaries`.
 
 use super::errors::{named, raise};
-use super::text::{id, ids, numbers, Text};
+use super::text::{id, ids, lists, lossy, numbered, numbers, Answers, Text, Texts};
+use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{formats, Kind, Method, Place, Tokenizer, Vocabulary};
+use crate::{for_each, formats, Kind, Method, Place, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::{PyBytes, PyString, PyType};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,9 +18,22 @@ impl PyTokenizer {
     fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Arc<Tokenizer>> + Send) -> PyResult<Self> {
         py.detach(load).map(Self).map_err(raise)
     }
+
+    fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Vec<u32>> {
+        let ids = if strict { self.0.require(text, place) } else { self.0.ids(text, place) };
+        Ok(ids?.into_iter().map(|id| id.0).collect())
+    }
 }
 
-fn place(continues: bool) -> Place {
+fn is_strict(errors: &str) -> PyResult<bool> {
+    match errors {
+        "replace" => Ok(false),
+        "strict" => Ok(true),
+        _ => Err(named("ArgumentError", &format!("errors is {errors:?}: expected \"replace\" or \"strict\""))),
+    }
+}
+
+pub(super) fn place(continues: bool) -> Place {
     if continues { Place::Inside } else { Place::Start }
 }
 
@@ -96,27 +110,39 @@ impl PyTokenizer {
     /// Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
     #[pyo3(signature = (text, *, continues = false, errors = "replace"))]
     fn encode(&self, py: Python<'_>, text: Text<'_>, continues: bool, errors: &str) -> PyResult<Vec<u32>> {
-        let utf8 = text.utf8()?;
-        let strict = match errors {
-            "replace" => false,
-            "strict" => true,
-            _ => return Err(named("ArgumentError", &format!("errors is {errors:?}: expected \"replace\" or \"strict\""))),
-        };
-        let place = place(continues);
-        let ids = py.detach(|| if strict { Ok(self.0.require(utf8, place)?.iter().map(|t| t.id).collect()) } else { self.0.ids(utf8, place) });
-        Ok(numbers(&ids.map_err(|error| text.raise(error))?))
+        let (utf8, strict, place) = (text.utf8()?, is_strict(errors)?, place(continues));
+        let encoded = detached_if(utf8.len() > LONG_TEXT, py, || self.plain_ids(utf8, place, strict));
+        encoded.map_err(|error| text.raise(error))
+    }
+
+    /// Encodes many texts, each as `encode` does, on all cores.
+    #[pyo3(signature = (texts, *, continues = false, errors = "replace"))]
+    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, continues: bool, errors: &str) -> PyResult<Answers<Vec<u32>>> {
+        let (strict, place) = (is_strict(errors)?, place(continues));
+        Texts::many(texts)?.each(py, self.0.gains_from_threads(), |text, _| self.plain_ids(text, place, strict))
+    }
+
+    /// Decodes many lists of ids, each as `decode` does, on all cores.
+    fn decode_batch<'py>(&self, py: Python<'py>, list_of_ids: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let lists = lists(list_of_ids)?;
+        // An id is four bytes of text or so, and decoding them is quicker than encoding by an order of magnitude.
+        let decoded = py.detach(|| for_each(&lists, |ids| ids.len() / 4, true, |ids| self.0.decode_bytes(ids, Place::Start)));
+        let decoded = decoded.map_err(|(index, error)| numbered(py, "list", index, raise(error)))?;
+        Ok(decoded.iter().map(|bytes| lossy(py, bytes)).collect())
     }
 
     /// Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.
     fn decode_bytes<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.0.decode_bytes(&ids(token_ids)?, Place::Start).map_err(raise)?;
+        let ids = ids(token_ids)?;
+        let bytes = detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, Place::Start)).map_err(raise)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
-    fn decode(&self, token_ids: &Bound<'_, PyAny>) -> PyResult<String> {
-        let bytes = self.0.decode_bytes(&ids(token_ids)?, Place::Start).map_err(raise)?;
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    fn decode<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        let ids = ids(token_ids)?;
+        let bytes = detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, Place::Start)).map_err(raise)?;
+        Ok(lossy(py, &bytes))
     }
 
     /// Returns the bytes of one token, as it stands inside a text.
@@ -126,25 +152,20 @@ impl PyTokenizer {
 
     /// Tells whether the tokenizer can say the text: decoding its encoding gives the same bytes.
     #[pyo3(signature = (text, *, continues = false))]
-    fn represents(&self, py: Python<'_>, text: Text<'_>, continues: bool) -> PyResult<bool> {
-        let utf8 = text.utf8()?;
-        Ok(py.detach(|| self.0.first_loss(utf8, place(continues))).map_err(raise)?.is_none())
+    fn represents<'py>(&self, py: Python<'py>, text: Texts<'py>, continues: bool) -> PyResult<Answers<bool>> {
+        text.each(py, self.0.gains_from_threads(), |text, _| Ok(self.0.first_loss(text, place(continues))?.is_none()))
     }
 
     /// Finds the cuts before white space that no later text can move.
     #[pyo3(signature = (text, method = "auto"))]
-    fn word_boundaries(&self, py: Python<'_>, text: Text<'_>, method: &str) -> PyResult<Vec<usize>> {
+    fn word_boundaries<'py>(&self, py: Python<'py>, text: Texts<'py>, method: &str) -> PyResult<Answers<Vec<usize>>> {
         let method: Method = method.parse().map_err(raise)?;
-        let utf8 = text.utf8()?;
-        let found = py.detach(|| crate::word_boundaries(&self.0, utf8, method)).map_err(raise)?;
-        Ok(text.positions(utf8, found))
+        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(unit.positions(text, crate::word_boundaries(&self.0, text, method)?)))
     }
 
     /// Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
-    fn settled_cuts(&self, py: Python<'_>, text: Text<'_>) -> PyResult<Vec<usize>> {
-        let utf8 = text.utf8()?;
-        let found = py.detach(|| self.0.settled(utf8, Place::Start)).map_err(raise)?;
-        Ok(text.positions(utf8, found))
+    fn settled_cuts<'py>(&self, py: Python<'py>, text: Texts<'py>) -> PyResult<Answers<Vec<usize>>> {
+        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(unit.positions(text, self.0.settled(text, Place::Start)?)))
     }
 
     /// Says what the load probe found, and how boundaries and windows are found and why.
@@ -186,9 +207,14 @@ impl PyTokenizer {
 
 /// Finds the word boundaries that all tokenizers have; their order does not matter.
 #[pyfunction]
-pub(super) fn common_boundaries(py: Python<'_>, tokenizers: Vec<Bound<'_, PyTokenizer>>, text: Text<'_>) -> PyResult<Vec<usize>> {
+pub(super) fn common_boundaries<'py>(
+    py: Python<'py>,
+    tokenizers: Vec<Bound<'py, PyTokenizer>>,
+    text: Texts<'py>,
+) -> PyResult<Answers<Vec<usize>>> {
     let tokenizers: Vec<Arc<Tokenizer>> = tokenizers.iter().map(|t| t.get().0.clone()).collect();
-    let utf8 = text.utf8()?;
-    let found = py.detach(|| crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), utf8)).map_err(raise)?;
-    Ok(text.positions(utf8, found))
+    let threads = tokenizers.iter().all(|tokenizer| tokenizer.gains_from_threads());
+    text.each(py, threads, |text, unit| {
+        Ok(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?))
+    })
 }

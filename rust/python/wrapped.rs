@@ -90,6 +90,10 @@ impl Engine for Callables {
         false
     }
 
+    fn gains_from_threads(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         "the wrapped object's own encode".into()
     }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
+from functools import partial
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +91,38 @@ def test_stream_behind_a_prompt_owes_only_what_follows(family: Family, data: st.
     whole = family.tok.decode_bytes(ids)
     assert whole.startswith(start)
     assert "".join(_stream(family, rest, prompt)) == stream_text(start, whole[len(start) :])
+
+
+@every_family
+@examples(0.5)
+@given(data=st.data())
+def test_extend_is_push_for_each(family: Family, data: st.DataObject) -> None:
+    """Lists, tuples, generators and arrays, cut anywhere, between pushes: always what `push` gives."""
+    ids = _any_ids(data, family)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(ids)), max_size=3)))
+    one, many = cf.StreamDecoder(family.tok), cf.StreamDecoder(family.tok)
+    for start, end in zip([0, *cuts], [*cuts, len(ids)], strict=True):
+        expected = "".join(one.push(n) for n in ids[start:end])
+        given_as = data.draw(st.sampled_from([list, tuple, iter, *(partial(array, code) for code in "Iq")]))
+        assert many.extend(given_as(ids[start:end])) == expected
+        assert one.fork().flush() == many.fork().flush()
+    assert family.tok.decode(array("I", ids)) == family.tok.decode_bytes(array("i", ids)).decode("utf-8", "replace")
+
+
+@every_family
+@examples(0.2)
+@given(data=st.data())
+def test_a_refused_extend_changes_nothing(family: Family, data: st.DataObject) -> None:
+    """An unknown id anywhere: its position in the argument is named, and the stream goes on as if nothing had come."""
+    ids = _any_ids(data, family)
+    cut = data.draw(st.integers(0, len(ids)))
+    rest = ids[cut:]
+    at = data.draw(st.integers(0, len(rest)))
+    decoder = cf.StreamDecoder(family.tok)
+    head = decoder.extend(ids[:cut])
+    with pytest.raises(cf.UnknownTokenError, match=rf"token id 4000000000 at position {at} "):
+        decoder.extend([*rest[:at], 4_000_000_000, *rest[at:]])
+    assert head + decoder.extend(rest) + decoder.flush() == "".join(_stream(family, ids))
 
 
 @every_family

@@ -114,6 +114,71 @@ def test_an_unknown_id_in_the_prompt_is_named_with_its_position() -> None:
         cf.StreamDecoder(GPT2, prompt_ids=7)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dtype", [*(f"{sign}{width}" for sign in "iu" for width in (1, 2, 4, 8)), ">u4", "<i8"])
+def test_arrays_of_every_integer_type(dtype: str) -> None:
+    """Also of the other byte order, strided, read-only, empty."""
+    numpy = pytest.importorskip("numpy", reason="the arrays are NumPy's")
+    ids = [_byte_ids(GPT2)[byte] for byte in b"ThecatsatOn"]
+    assert max(ids) < 128
+    plain = numpy.array(ids, dtype=dtype)
+    frozen = plain.copy()
+    frozen.flags.writeable = False
+    spaced = numpy.repeat(plain, 2)[::2]
+    # A memoryview of the other byte order cannot be read by Python either.
+    for given in (plain, frozen, spaced, *([memoryview(frozen)] if plain.dtype.isnative else [])):
+        assert cf.StreamDecoder(GPT2).extend(given) == GPT2.decode(given) == GPT2.decode(ids)
+    assert GPT2.decode(plain[::-1]) == GPT2.decode(ids[::-1])
+    assert cf.StreamDecoder(GPT2).extend(plain[:0]) == GPT2.decode(plain[:0]) == ""
+
+
+def test_arrays_that_are_no_ids() -> None:
+    numpy = pytest.importorskip("numpy", reason="the arrays are NumPy's")
+    decoder = cf.StreamDecoder(GPT2)
+    for dtype in ("int8", "int32", "int64"):
+        with pytest.raises(cf.UnknownTokenError, match=r"token id -1 at position 1: expected an integer from 0"):
+            decoder.extend(numpy.array([5, -1], dtype=dtype))
+    for dtype in ("int64", "uint64"):
+        with pytest.raises(cf.UnknownTokenError, match=r"token id 4294967296 at position 0: expected"):
+            decoder.extend(numpy.array([2**32], dtype=dtype))
+    with pytest.raises(cf.ArgumentError, match="array of 2 dimensions: expected one"):
+        decoder.extend(numpy.array([[5, 6]]))
+    with pytest.raises(cf.ArgumentError, match=r"token id .*1\.0.* at position 0: expected an integer"):
+        decoder.extend(numpy.array([1.0]))
+    assert decoder.extend(numpy.array([])) == ""
+
+
+def test_what_is_no_sequence_of_ids() -> None:
+    decoder = cf.StreamDecoder(GPT2)
+    with pytest.raises(cf.ArgumentError, match="token ids are of type int: expected a sequence"):
+        decoder.extend(7)  # type: ignore[arg-type]
+    with pytest.raises(cf.ArgumentError, match=r"token id None at position 1: expected an integer"):
+        decoder.extend([5, None])  # type: ignore[list-item]
+    with pytest.raises(ZeroDivisionError):
+        decoder.extend(1 // (n - 2) for n in (5, 2))
+
+
+class Meddler:
+    """An integer that works on the stream while it is read, and empties the list that it stands in."""
+
+    def __init__(self, decoder: cf.StreamDecoder, ids: list[object]) -> None:
+        self.decoder, self.ids, self.shown = decoder, ids, ""
+
+    def __index__(self) -> int:
+        self.shown = self.decoder.push(_byte_ids(GPT2)[0x41])
+        self.ids.clear()
+        return _byte_ids(GPT2)[0x42]
+
+
+def test_ids_that_meddle_with_the_stream() -> None:
+    """Ids are read before the stream is touched, and from a copy of the list."""
+    decoder = cf.StreamDecoder(GPT2)
+    ids: list[object] = []
+    meddler = Meddler(decoder, ids)
+    ids += [meddler, _byte_ids(GPT2)[0x43]]
+    assert decoder.extend(ids) == "BC"  # type: ignore[arg-type]
+    assert (meddler.shown, ids) == ("A", [])
+
+
 def _seconds(prompt: list[int], ids: list[int]) -> float:
     best = float("inf")
     for _ in range(5):

@@ -304,7 +304,8 @@ def test_ids_come_in_any_sequence() -> None:
 @pytest.mark.parametrize("text", [None, 3, ["a"], bytearray(b"a"), ("a",)], ids=repr)
 def test_a_text_of_another_type(text: Any) -> None:
     kind = type(text).__name__
-    for call in (TOK.encode, TOK.word_boundaries, TOK.settled_cuts, TOK.represents):
+    takes_many = (TOK.word_boundaries, TOK.settled_cuts, TOK.represents)
+    for call in (TOK.encode, *(takes_many if not isinstance(text, list | tuple) else ())):
         with pytest.raises(cf.ArgumentError, match=f"text is of type {kind}: expected str or bytes"):
             call(text)
 

@@ -1,0 +1,390 @@
+//! Encodings of one text side by side: the byte positions where all of them have a cut, and the tokens between.
+//!
+//! Definitions in docs/design.md, section 9. Each encoding is walked twice, once to mark its cuts in the text and
+//! once to count the tokens before those that all have; nothing is stored per token but its id.
+
+use crate::error::{Error, Result};
+use crate::token::{Place, Token, TokenId};
+use crate::tokenizer::Tokenizer;
+use crate::vocabulary::Kind;
+use unicode_categories::UnicodeCategories;
+
+/// One encoding to align: a tokenizer and its ids, or none to encode the text with it.
+pub struct Encoding<'a> {
+    /// Whose ids these are.
+    pub tokenizer: &'a Tokenizer,
+    /// The ids, canonical or not; `None` stands for the canonical ones.
+    pub ids: Option<Vec<TokenId>>,
+}
+
+/// How encodings are aligned.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Where the text stands: at the start a dummy prefix is dropped.
+    pub place: Place,
+    /// Whether cuts inside a character are left out.
+    pub characters: bool,
+}
+
+/// Several encodings of one text, and where they meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alignment {
+    /// The text; UTF-8 unless the ids were not.
+    pub text: Vec<u8>,
+    /// The ids of each encoding.
+    pub ids: Vec<Vec<TokenId>>,
+    /// The common cuts, ascending, from 0 to the length of the text; at least these two.
+    pub byte_boundaries: Vec<i64>,
+    /// For each encoding: how many of its tokens lie before each cut.
+    pub token_boundaries: Vec<Vec<i64>>,
+}
+
+/// Aligns `encodings` of `text`, or of the text that they decode to.
+///
+/// # Errors
+/// `Argument` where there is nothing to align, or no text to encode; `UnknownToken`; `NotAligned` where an encoding is
+/// not one of the text. Complexity: O(text) for each encoding, however far it is from the canonical one.
+pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) -> Result<Alignment> {
+    if encodings.is_empty() {
+        return Err(Error::Argument { name: "encodings", value: "[]".into(), expected: "at least one".into() });
+    }
+    if encodings.len() > usize::from(u16::MAX) {
+        let value = format!("a list of {}", encodings.len());
+        return Err(Error::Argument { name: "encodings", value, expected: "at most 65,535".into() });
+    }
+    let tokenizers: Vec<&Tokenizer> = encodings.iter().map(|encoding| encoding.tokenizer).collect();
+    let utf8 = text.map(std::str::from_utf8);
+    let mut ids = Vec::with_capacity(encodings.len());
+    let mut canonical = Vec::with_capacity(encodings.len());
+    for encoding in encodings {
+        canonical.push(encoding.ids.is_none());
+        ids.push(match (encoding.ids, &utf8) {
+            (Some(ids), _) => ids,
+            (None, Some(Ok(text))) => encoding.tokenizer.ids(text, rules.place).map_err(|error| error.in_encoding(ids.len()))?,
+            (None, Some(Err(error))) => {
+                return Err(Error::InvalidText { position: error.valid_up_to(), reason: "a text to encode must be UTF-8".into() })
+            }
+            (None, None) => {
+                let expected = "a text, because a tokenizer was given without ids".into();
+                return Err(Error::Argument { name: "text", value: "None".into(), expected });
+            }
+        });
+    }
+    let bytes = tokenizers
+        .iter()
+        .zip(&ids)
+        .enumerate()
+        .map(|(number, (tokenizer, ids))| tokenizer.decode_bytes(ids, rules.place).map_err(|error| error.in_encoding(number)))
+        .collect::<Result<Vec<_>>>()?;
+    let text = match text {
+        Some(text) => text.to_vec(),
+        None => common_text(&tokenizers, &bytes)?,
+    };
+    let placed = (0..ids.len())
+        .map(|number| {
+            if bytes[number] == text {
+                return Ok(Placed::Bytes);
+            }
+            let encoding = Lossy { number, tokenizer: tokenizers[number], ids: &ids[number], bytes: &bytes[number] };
+            encoding.spans(&text, canonical[number], rules.place).map(Placed::Spans)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let drops = |tokenizer: &Tokenizer| rules.place == Place::Start && tokenizer.drops_first_space();
+    let cuts: Vec<Cuts<'_>> = (0..ids.len())
+        .map(|number| Cuts {
+            tokenizer: tokenizers[number],
+            ids: &ids[number],
+            placed: &placed[number],
+            drops_space: drops(tokenizers[number]),
+        })
+        .collect();
+    let (byte_boundaries, token_boundaries) = common(&cuts, &text, rules.characters);
+    Ok(Alignment { text, ids, byte_boundaries, token_boundaries })
+}
+
+/// What the ids say if all say the same; else what those of lossless tokenizers say.
+fn common_text(tokenizers: &[&Tokenizer], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let first = &bytes[0];
+    if bytes.iter().all(|other| other == first) {
+        return Ok(first.clone());
+    }
+    // Every SentencePiece vocabulary loses U+2581: it speaks for the text only where no other one can.
+    let any = tokenizers.iter().any(|tokenizer| tokenizer.is_lossless(true));
+    let mut lossless = (0..bytes.len()).filter(|&number| tokenizers[number].is_lossless(any));
+    let Some(chosen) = lossless.next() else {
+        return Err(Error::Argument {
+            name: "text",
+            value: "None".into(),
+            expected: "the text, because the encodings decode to different ones and no tokenizer among them is lossless".into(),
+        });
+    };
+    match lossless.find(|&number| bytes[number] != bytes[chosen]) {
+        None => Ok(bytes[chosen].clone()),
+        Some(number) => {
+            let why = format!("both tokenizers are lossless, and encoding {chosen} decodes to other bytes");
+            Err(not_aligned(number, tokenizers[number], &bytes[number], &bytes[chosen], why))
+        }
+    }
+}
+
+fn not_aligned(number: usize, tokenizer: &Tokenizer, found: &[u8], expected: &[u8], why: String) -> Error {
+    let position = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
+    let shown = |bytes: &[u8]| match bytes.get(position..) {
+        None | Some([]) => "the end of the text".to_owned(),
+        Some(rest) => format!("{:?}", String::from_utf8_lossy(&rest[..rest.len().min(16)])),
+    };
+    let (found, expected) = (shown(found), shown(expected));
+    Error::NotAligned { encoding: number, tokenizer: tokenizer.name().into(), position, found, expected, why }
+}
+
+/// Where the tokens of an encoding stand in the text.
+enum Placed {
+    /// One behind the other, each as long as its bytes.
+    Bytes,
+    /// As the canonical encoding tells.
+    Spans(Vec<Span>),
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// An encoding whose bytes are not those of the text.
+struct Lossy<'a> {
+    number: usize,
+    tokenizer: &'a Tokenizer,
+    ids: &'a [TokenId],
+    bytes: &'a [u8],
+}
+
+impl Lossy<'_> {
+    /// A span for each id, by the canonical encoding, which knows its places in the text.
+    fn spans(&self, text: &[u8], canonical: bool, place: Place) -> Result<Vec<Span>> {
+        let refused = |why: &str| Err(not_aligned(self.number, self.tokenizer, self.bytes, text, why.into()));
+        let Ok(utf8) = std::str::from_utf8(text) else {
+            return refused("the text is not UTF-8, so that it has no canonical encoding to compare with");
+        };
+        let mut tokens = self.tokenizer.encode(utf8, place)?;
+        take_marks(&mut tokens, utf8);
+        if let Some(head) = if canonical { Some(0) } else { self.head(&tokens) } {
+            return Ok(ordered(self.framed(&tokens, head, text.len())));
+        }
+        match self.through_bytes(&tokens, text.len(), place)? {
+            Some(spans) => Ok(ordered(spans)),
+            None => refused("nor are these the bytes that the tokenizer makes of the text"),
+        }
+    }
+
+    /// How many control tokens stand before the canonical ids, where all other ids are control tokens behind them.
+    fn head(&self, tokens: &[Token]) -> Option<usize> {
+        let around = self.ids.len().checked_sub(tokens.len())?;
+        let control = |id: &TokenId| self.tokenizer.vocabulary().kind(*id) == Kind::Control;
+        let most = self.ids.iter().take_while(|id| control(id)).count().min(around);
+        (0..=most).find(|&head| {
+            let (inner, behind) = self.ids[head..].split_at(tokens.len());
+            behind.iter().all(control) && inner.iter().eq(tokens.iter().map(|token| &token.id))
+        })
+    }
+
+    fn framed(&self, tokens: &[Token], head: usize, length: usize) -> Vec<Span> {
+        let mut spans = vec![Span { start: 0, end: 0 }; head];
+        spans.extend(tokens.iter().map(|token| Span { start: token.start, end: token.end }));
+        spans.resize(self.ids.len(), Span { start: length, end: length });
+        spans
+    }
+
+    /// By way of the bytes, where they are those of the canonical ids: both cut one string of bytes, and where both have
+    /// a cut the canonical tokens tell where in the text it is. All tokens between two such cuts share one span.
+    fn through_bytes(&self, tokens: &[Token], length: usize, place: Place) -> Result<Option<Vec<Span>>> {
+        let canonical: Vec<TokenId> = tokens.iter().map(|token| token.id).collect();
+        if self.tokenizer.decode_bytes(&canonical, place)? != self.bytes {
+            return Ok(None);
+        }
+        let drops_space = place == Place::Start && self.tokenizer.drops_first_space();
+        let cuts = |ids| Cuts { tokenizer: self.tokenizer, ids, placed: &Placed::Bytes, drops_space };
+        let (_, counts) = common(&[cuts(self.ids), cuts(&canonical)], self.bytes, false);
+        let mut spans = Vec::with_capacity(self.ids.len());
+        let mut start = 0;
+        for (own, theirs) in counts[0].windows(2).zip(counts[1].windows(2)) {
+            let group = &tokens[theirs[0] as usize..theirs[1] as usize];
+            let from = group.iter().map(|token| token.start).min().unwrap_or(start);
+            let end = group.iter().map(|token| token.end).max().unwrap_or(from);
+            // The canonical tokens may overlap: then these do, and there is no cut between.
+            spans.resize(spans.len() + (own[1] - own[0]) as usize, Span { start: from, end });
+            start = end.min(length);
+        }
+        Ok(Some(spans))
+    }
+}
+
+/// Gives marks that no token stands for to the token before: a normalizer that makes one character of a letter and its
+/// marks, or drops the marks, reports the place of the letter alone.
+fn take_marks(tokens: &mut [Token], text: &str) {
+    let mut reached = 0;
+    for index in 0..tokens.len() {
+        reached = reached.max(tokens[index].end);
+        let next = tokens.get(index + 1).map_or(text.len(), |token| token.start);
+        if let Some(gap) = text.get(reached..next).filter(|_| tokens[index].end > tokens[index].start) {
+            reached += gap.chars().take_while(|&c| c.is_mark() || is_jamo(c)).map(char::len_utf8).sum::<usize>();
+            tokens[index].end = tokens[index].end.max(reached);
+        }
+    }
+}
+
+/// Vowels and final consonants of Hangul, which join the syllable before them.
+fn is_jamo(c: char) -> bool {
+    matches!(c, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}')
+}
+
+/// The spans with no start behind a later one: offsets of a library need not be in order.
+fn ordered(mut spans: Vec<Span>) -> Vec<Span> {
+    let mut least = usize::MAX;
+    for span in spans.iter_mut().rev() {
+        least = least.min(span.start);
+        span.start = least;
+    }
+    spans
+}
+
+/// The cuts of one encoding.
+struct Cuts<'a> {
+    tokenizer: &'a Tokenizer,
+    ids: &'a [TokenId],
+    placed: &'a Placed,
+    drops_space: bool,
+}
+
+/// At which position how many encodings, from the first one on, have a cut.
+type Marks = Vec<u16>;
+
+impl Cuts<'_> {
+    /// The length of the first tokens together, down to the first one with bytes: it may lose the dummy space.
+    fn head(&self) -> (usize, usize) {
+        let vocabulary = self.tokenizer.vocabulary();
+        let count = self.ids.iter().take_while(|&&id| vocabulary.length(id) == 0).count();
+        let first = self.ids.get(count).and_then(|&id| vocabulary.bytes(id, count).ok()).unwrap_or_default();
+        let dropped = usize::from(self.drops_space && first.first() == Some(&b' '));
+        (self.ids.len().min(count + 1), first.len() - dropped)
+    }
+
+    /// Marks the cuts where the `number` encodings before this one have one too.
+    fn mark(&self, number: u16, marks: &mut Marks) {
+        let length = marks.len();
+        // Twice at one position is once.
+        let mut mark = |at: usize| {
+            if let Some(mark) = marks.get_mut(at) {
+                *mark += u16::from(*mark == number);
+            }
+        };
+        match self.placed {
+            Placed::Bytes => {
+                let (head, mut reached) = self.head();
+                let vocabulary = self.tokenizer.vocabulary();
+                mark(reached);
+                for &id in &self.ids[head..] {
+                    reached += vocabulary.length(id);
+                    mark(reached);
+                }
+            }
+            Placed::Spans(spans) => {
+                let mut reached = 0;
+                for span in spans {
+                    (reached..=span.start).for_each(&mut mark);
+                    reached = reached.max(span.end);
+                }
+                (reached..length).for_each(mark);
+            }
+        }
+    }
+
+    /// The number of tokens before each position that `all` encodings have marked; tokens without bytes that stand there
+    /// are left to what follows. Where `positions` is given, the positions are added there too.
+    fn counts(&self, all: u16, marks: &Marks, room: usize, mut positions: Option<&mut Vec<i64>>) -> Vec<i64> {
+        // The next number is always written, and stays if there is a cut: no branch to mispredict.
+        let mut counts = vec![0; room];
+        let mut found = 1;
+        match self.placed {
+            Placed::Bytes => {
+                let (head, mut reached) = self.head();
+                let vocabulary = self.tokenizer.vocabulary();
+                let mut length = reached;
+                for next in head..=self.ids.len() {
+                    let cut = length > 0 && marks.get(reached) == Some(&all);
+                    if let Some(count) = counts.get_mut(found) {
+                        *count = next as i64;
+                    }
+                    if let Some(position) = positions.as_mut().and_then(|positions| positions.get_mut(found)) {
+                        *position = reached as i64;
+                    }
+                    found += usize::from(cut);
+                    length = self.ids.get(next).map_or(0, |&id| vocabulary.length(id));
+                    reached += length;
+                }
+            }
+            Placed::Spans(spans) => {
+                let mut next = 0;
+                for (at, _) in marks.iter().enumerate().skip(1).filter(|(_, mark)| **mark == all) {
+                    while spans.get(next).is_some_and(|span| span.start < at) {
+                        next += 1;
+                    }
+                    counts[found] = next as i64;
+                    if let Some(positions) = &mut positions {
+                        positions[found] = at as i64;
+                    }
+                    found += 1;
+                }
+            }
+        }
+        counts
+    }
+}
+
+/// The common cuts of `encodings` in `text`, and the tokens of each before them.
+fn common(encodings: &[Cuts<'_>], text: &[u8], characters: bool) -> (Vec<i64>, Vec<Vec<i64>>) {
+    let all = encodings.len() as u16;
+    // The start and the end are cuts in any case and are added at the end.
+    let mut marks = vec![0; text.len()];
+    for (number, encoding) in encodings.iter().enumerate() {
+        encoding.mark(number as u16, &mut marks);
+    }
+    if let Some(start) = marks.first_mut() {
+        *start = 0;
+    }
+    if characters {
+        marks.iter_mut().zip(text).filter(|(_, byte)| **byte & 0xC0 == 0x80).for_each(|(mark, _)| *mark = 0);
+    }
+    let room = 2 + marks.iter().filter(|&&mark| mark == all).count();
+    let mut positions = vec![0; room];
+    let mut counts = Vec::with_capacity(encodings.len());
+    for (number, encoding) in encodings.iter().enumerate() {
+        counts.push(encoding.counts(all, &marks, room, (number == 0).then_some(&mut positions)));
+    }
+    positions[room - 1] = text.len() as i64;
+    for (counts, encoding) in counts.iter_mut().zip(encodings) {
+        counts[room - 1] = encoding.ids.len() as i64;
+    }
+    if encodings.iter().all(|encoding| matches!(encoding.placed, Placed::Spans(_))) {
+        drop_empty_groups(&mut positions, &mut counts);
+    }
+    (positions, counts)
+}
+
+/// Of the cuts with no token of any encoding between them the first one stays, at the end of the text the last one.
+///
+/// So that what no token says goes with the tokens behind it.
+fn drop_empty_groups(positions: &mut Vec<i64>, counts: &mut [Vec<i64>]) {
+    let last = positions.len() - 1;
+    let said = |from: usize, to: usize| counts.iter().any(|counts| counts[from] != counts[to]);
+    let mut kept = vec![0];
+    for index in 1..last {
+        if said(index - 1, index) && said(index, last) {
+            kept.push(index);
+        }
+    }
+    kept.push(last);
+    for list in std::iter::once(positions).chain(counts) {
+        *list = kept.iter().map(|&index| list[index]).collect();
+    }
+}

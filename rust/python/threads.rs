@@ -1,0 +1,34 @@
+//! Who may work on an object at a time, and when the interpreter is let go.
+
+use super::errors::named;
+use pyo3::marker::Ungil;
+use pyo3::prelude::*;
+use pyo3::{PyClass, PyRef, PyRefMut};
+
+/// From this many ids on, letting other Python threads run costs less than it gives: some 20 microseconds of work.
+pub(super) const MANY_IDS: usize = 4096;
+
+/// The same for bytes of text to encode.
+pub(super) const LONG_TEXT: usize = 512;
+
+/// Runs `work` with the interpreter free for other threads, if `many`.
+pub(super) fn detached_if<T: Ungil + Send>(many: bool, py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
+    if many { py.detach(work) } else { work() }
+}
+
+/// The object for one call that changes it.
+pub(super) fn exclusive<'py, T: PyClass<Frozen = pyo3::pyclass::boolean_struct::False>>(object: &Bound<'py, T>) -> PyResult<PyRefMut<'py, T>> {
+    object.try_borrow_mut().map_err(|_| in_use(object))
+}
+
+/// The object for one call that reads it.
+pub(super) fn shared<'py, T: PyClass>(object: &Bound<'py, T>) -> PyResult<PyRef<'py, T>> {
+    object.try_borrow().map_err(|_| in_use(object))
+}
+
+#[cold]
+fn in_use<T: PyClass>(object: &Bound<'_, T>) -> PyErr {
+    let kind = object.as_any().get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+    let message = format!("this {kind} is at work in another call: expected one thread at a time (fork() gives each its own)");
+    named("ConcurrentUseError", &message)
+}
