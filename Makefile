@@ -32,6 +32,7 @@ lint: $(VENV)/test.ready
 
 bench: $(VENV)/test.ready
 	$(BIN)/python benches/bench_tokenizers.py
+	$(BIN)/python benches/bench_load.py
 
 wheel: $(VENV)/python.ready
 	$(BIN)/maturin build --release --locked --out dist

@@ -7,8 +7,8 @@ the disk. Memory is what the process has grown by after the load, as a multiple 
 "second" is a second load of the same file while the first is still there. The import is measured against a bare
 interpreter. Before anything is timed, both sides' ids of a text are compared.
 
-The tokenizers are those of COOLFUSION_DATA (NAME: its folders below `tokenizers`, or paths of files); Linux only, as
-the memory comes from /proc.
+The tokenizers are those of COOLFUSION_DATA (NAME: its folders below `tokenizers`, or paths of files), without it the
+small embedded ones; Linux only, as the memory comes from /proc.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("llama3", "gemma2", "o200k", "qwen2_5", "deepseek_v3", "llama2", "gpt2", "t5_small", "bert_base_cased")
+EMBEDDED = Path(__file__).parents[1] / "python" / "coolfusion" / "embedded"
 TEXT = "The quick brown fox, 12 boxes.\nGrüße, naïve café; 日本語のテスト ภาษาไทย हिन्दी <|x|> don't"
 
 # What a process does; it prints one line of JSON. argv: path.
@@ -83,13 +84,16 @@ def measure(path: str, runs: int) -> dict[str, Any]:
 
 
 def files(names: list[str]) -> list[str]:
-    """The files that the names stand for."""
+    """The files that the names stand for; without names and data, the embedded tokenizers."""
     data = os.environ.get("COOLFUSION_DATA")
-    paths = [name for name in names if Path(name).is_file()]
-    missing = [name for name in names if name not in paths]
-    if missing and not data:
-        raise SystemExit("COOLFUSION_DATA is not set: expected paths of tokenizer.json files")
-    return paths + [f"{data}/tokenizers/{name}/tokenizer.json" for name in missing]
+    if not names and not data:
+        found = sorted(str(path) for path in EMBEDDED.rglob("tokenizer.json"))
+        return found or sys.exit(f"no tokenizer.json below {EMBEDDED}")
+    paths = [name if Path(name).is_file() else f"{data}/tokenizers/{name}/tokenizer.json" for name in names or NAMES]
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        raise SystemExit(f"{missing[0]} is missing: expected a file or a folder of COOLFUSION_DATA")
+    return paths
 
 
 def main() -> None:
@@ -97,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="processes a figure (default 5)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help="folders of the data, or files")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="folders of the data, or files")
     arguments = parser.parse_args()
 
     def over_bare() -> float:
@@ -109,7 +113,7 @@ def main() -> None:
     columns = ("tokenizer", "MB", "ours", "theirs", "ratio", "second", "memory/file (peak)", "theirs (peak)")
     layout = "{:16} {:>6} {:>8} {:>8} {:>6} {:>9} {:>20} {:>20}"
     print(layout.format(*columns))
-    for path in files(list(arguments.names)):
+    for path in files(arguments.names):
         row = measure(path, arguments.runs)
         rows.append(row)
         ours, theirs, size = row["ours"], row["theirs"], row["bytes"]

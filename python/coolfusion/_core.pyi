@@ -63,14 +63,15 @@ class Tokenizer:
                 where the ranks are those of a known file.
 
         Returns:
-            The tokenizer, named after the path.
+            The tokenizer, named after the path. While it is in use, loading the same content from the same path again
+            takes what is there already.
 
         Raises:
             TokenizerFileError: the file is missing, empty, broken or of none of these kinds, or needs a `pattern`.
             UnsupportedTokenizerError: the file asks for a stage that cannot be run here.
 
         Complexity:
-            O(vocabulary), and a few hundred short encodings for the load probe.
+            O(file), and a few hundred short encodings for the load probe; the second time a hash of the file.
 
         Example:
             >>> cf.Tokenizer.from_file("no/such/tokenizer.json")
