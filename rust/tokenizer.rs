@@ -271,12 +271,6 @@ impl Tokenizer {
         self.loss_of_ids(&self.ids(text, place)?, text, place)
     }
 
-    /// As [`Tokenizer::first_loss`], for tokens that are there already.
-    pub(crate) fn first_loss_of(&self, tokens: &[Token], text: &str, place: Place) -> Result<Option<usize>> {
-        let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
-        self.loss_of_ids(&ids, text, place)
-    }
-
     fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
         let bytes = self.decode_bytes(ids, place)?;
         if bytes == text.as_bytes() {

@@ -2,7 +2,7 @@
 
 use super::errors::raise;
 use super::text::{count, id, ids, lossy, numbers, Text};
-use super::threads::{detached_if, exclusive, shared, MANY_IDS};
+use super::threads::{detached_if, exclusive, shared, LONG_TEXT, MANY_IDS};
 use super::tokenizer::PyTokenizer;
 use crate::{Edit, Error, StreamDecoder, StreamEncoder, Utf8Decoder};
 use pyo3::prelude::*;
@@ -100,26 +100,26 @@ pub(super) struct PyStreamEncoder {
     encoder: StreamEncoder,
     /// Bytes of a character that is not whole yet.
     held: Utf8Decoder,
+    /// Every push encodes all text again.
+    whole_text: bool,
 }
 
-impl PyStreamEncoder {
-    /// The text that `push(text)` adds, and the bytes it leaves for the next call.
-    fn whole(&self, text: &Text<'_>) -> PyResult<(String, Utf8Decoder)> {
-        let mut held = self.held.clone();
-        let mut whole = String::new();
-        let bytes = match text {
-            Text::Bytes(bytes) => bytes.as_bytes(),
-            Text::Str(_) => text.utf8()?.as_bytes(),
-        };
-        let before = held.held().len();
-        if held.push(bytes, &mut whole) > 0 {
-            let good = whole.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
-            let position = self.encoder.text().len() + good;
-            let reason = format!("an ill-formed sequence ({before} bytes were waiting): expected UTF-8");
-            return Err(raise(Error::InvalidText { position, reason }));
-        }
-        Ok((whole, held))
+/// The text that `push(text)` adds, and the bytes it leaves for the next call.
+fn whole(encoder: &StreamEncoder, held: &Utf8Decoder, text: &Text<'_>) -> PyResult<(String, Utf8Decoder)> {
+    let mut held = held.clone();
+    let mut whole = String::new();
+    let bytes = match text {
+        Text::Bytes(bytes) => bytes.as_bytes(),
+        Text::Str(_) => text.utf8()?.as_bytes(),
+    };
+    let before = held.held().len();
+    if held.push(bytes, &mut whole) > 0 {
+        let good = whole.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
+        let position = encoder.text().len() + good;
+        let reason = format!("an ill-formed sequence ({before} bytes were waiting): expected UTF-8");
+        return Err(raise(Error::InvalidText { position, reason }));
     }
+    Ok((whole, held))
 }
 
 #[pymethods]
@@ -128,15 +128,21 @@ impl PyStreamEncoder {
     #[pyo3(signature = (tokenizer, context_words = None), text_signature = "(tokenizer, context_words=4)")]
     fn new(tokenizer: &PyTokenizer, context_words: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let words = context_words.map_or(Ok(4), |given| count(given, "context_words", "0 or more"))?;
-        Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default() })
+        Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default(), whole_text: !tokenizer.0.restarts() })
     }
 
     /// Appends text and says how `ids` changed.
     fn push(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<PyEdit> {
         let this = &mut *exclusive(slf)?;
-        let (whole, held) = this.whole(&text)?;
-        let encoder = &mut this.encoder;
-        let edit = slf.py().detach(|| encoder.push(&whole)).map_err(raise)?;
+        let (encoder, py) = (&mut this.encoder, slf.py());
+        let long = |text: &str| text.len() > LONG_TEXT || this.whole_text;
+        // A word is encoded in less time than it takes to hand over the interpreter.
+        if let (true, Text::Str(_)) = (this.held.held().is_empty(), &text) {
+            let text = text.utf8()?;
+            return detached_if(long(text), py, || encoder.push(text)).map(PyEdit).map_err(raise);
+        }
+        let (whole, held) = whole(encoder, &this.held, &text)?;
+        let edit = detached_if(long(&whole), py, || encoder.push(&whole)).map_err(raise)?;
         this.held = held;
         Ok(PyEdit(edit))
     }
@@ -144,7 +150,7 @@ impl PyStreamEncoder {
     /// Says what `push` would answer, and changes nothing.
     fn peek(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<PyEdit> {
         let this = &*shared(slf)?;
-        let (whole, _) = this.whole(&text)?;
+        let (whole, _) = whole(&this.encoder, &this.held, &text)?;
         let encoder = &this.encoder;
         slf.py().detach(|| encoder.peek(&whole)).map(PyEdit).map_err(raise)
     }
@@ -174,6 +180,6 @@ impl PyStreamEncoder {
     /// Returns an independent copy, for trying a continuation.
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
         let this = shared(slf)?;
-        Ok(Self { encoder: this.encoder.clone(), held: this.held.clone() })
+        Ok(Self { encoder: this.encoder.clone(), held: this.held.clone(), whole_text: this.whole_text })
     }
 }
