@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod parsers;
 mod patterns;
+mod streams;
 
 use proptest::test_runner::{Config, RngSeed};
 

@@ -21,7 +21,7 @@ STAND_INS: tuple[Json, ...] = (
 
 def byte_level() -> dict[str, Json]:
     """Byte-level BPE with every kind of stage that our own engine runs and added tokens of every kind."""
-    vocab = {piece: byte for piece, byte in sorted(byte_alphabet().items(), key=lambda pair: pair[1])}
+    vocab = dict(sorted(byte_alphabet().items(), key=lambda pair: pair[1]))
     merges = [["t", "h"], ["th", "e"], ["Ġ", "the"]]
     vocab |= {"".join(merge): 256 + n for n, merge in enumerate(merges)}
     return {
@@ -79,7 +79,12 @@ def metaspace() -> dict[str, Json]:
             "vocab": {piece: n for n, piece in enumerate(dict.fromkeys(pieces))},
             "merges": ["t h", "th e", "▁ the"],
         },
-        "coolfusion": {"source_format": "sentencepiece", "merge_ranks": [0, 1, 1], "whole_words": [263], "unmatchable": [0]},
+        "coolfusion": {
+            "source_format": "sentencepiece",
+            "merge_ranks": [0, 1, 1],
+            "whole_words": [263],
+            "unmatchable": [0],
+        },
     }
 
 
@@ -90,7 +95,10 @@ def unigram() -> dict[str, Json]:
     return {
         "version": "1.0",
         "added_tokens": [_added(0, "<unk>", special=True)],
-        "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}]},
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [{"type": "NFKC"}, {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}],
+        },
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, mark]},
         "post_processor": None,
         "decoder": mark,
@@ -104,7 +112,13 @@ def wordpiece() -> dict[str, Json]:
     return {
         "version": "1.0",
         "added_tokens": [_added(0, "[UNK]", special=True)],
-        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": None,
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},

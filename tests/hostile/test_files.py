@@ -1,4 +1,4 @@
-"""Tokenizer files cut short, with flipped bits and absurd numbers: a clear error with the path, or a tokenizer that works."""
+"""Tokenizer files cut short, with flipped bits and absurd numbers: an error with the path, or they work."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def test_a_file_cut_short_anywhere_is_an_error_or_works(tmp_path: Path, content:
     """JSON without its end is never whole; ranks and fields of a model end at many places."""
     assert outcome(tmp_path / "whole", content) == "works"
     step = max(1, len(content) // 250)
-    places = sorted({*range(0, len(content), step), *range(min(60, len(content))), *range(len(content) - 60, len(content))})
+    places = sorted(
+        {*range(0, len(content), step), *range(min(60, len(content))), *range(len(content) - 60, len(content))}
+    )
     outcomes = Counter(outcome(tmp_path / "cut", content[:place]) for place in places)
     assert outcomes["TokenizerFileError"] > 20
     if content.startswith(b"{"):
@@ -96,7 +98,9 @@ def test_spliced_and_repeated_parts_are_an_error_or_another_tokenizer(tmp_path: 
     dice = random.Random(4)
     for _ in range(120):
         a, b, c = sorted(dice.randrange(len(content)) for _ in range(3))
-        outcome(tmp_path / "spliced", dice.choice((content[:a] + content[b:], content[:b] + content[a:c] + content[b:])))
+        outcome(
+            tmp_path / "spliced", dice.choice((content[:a] + content[b:], content[:b] + content[a:c] + content[b:]))
+        )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,9 @@ def test_a_field_longer_than_the_file_does_not_cost_its_length(tmp_path: Path) -
 def test_charsmaps_cut_short_are_an_error_or_do_not_match(tmp_path: Path) -> None:
     """The rewriting rules of a model, cut anywhere and with flipped bits, inside a definition that uses them."""
     model = sentencepiece_model(model_type="unigram", normalization_rule_name="nmt_nfkc")
-    start = next(at for at in range(len(model) - 12) if model[at : at + 1] == b"\x12" and b"nmt_nfkc" in model[at - 12 : at + 1])
+    start = next(
+        at for at in range(len(model) - 12) if model[at : at + 1] == b"\x12" and b"nmt_nfkc" in model[at - 12 : at + 1]
+    )
     blob = model[start + 4 :]
     definition = SMALL["unigram"]()
     dice = random.Random(4)

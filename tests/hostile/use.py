@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import coolfusion as cf
 
-TEXTS = ("", "the the  é\n12 <end><tool> <l> <s>\u0301 \u2581the<0x41>", "\u1100\u1161\u11a8 t", "\x00\U0010ffff \u200d")
+TEXTS = (
+    "",
+    "the the  é\n12 <end><tool> <l> <s>\u0301 \u2581the<0x41>",
+    "\u1100\u1161\u11a8 t",
+    "\x00\U0010ffff \u200d",
+)
 
 
 def use(tokenizer: cf.Tokenizer) -> None:
