@@ -51,7 +51,7 @@ def row(
     if checked is None or not timed:
         return Row(*place, unit, 0, {}, {}, {}, {}, {})
     figures = measure(lambda: prepare(checked.task), rounds, passes)
-    return Row(*place, unit, checked.checked, dict(checked.differing), **figures)
+    return Row(*place, unit, checked.checked, checked.differing or {}, **figures)
 
 
 def rows_of(pair: Pair, long_texts: dict[str, str], size: Size, chosen: Sequence[str]) -> Iterator[Row]:

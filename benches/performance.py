@@ -69,10 +69,8 @@ def rivals_table(found: Sequence[Rivalry]) -> str:
     rivals = list(dict.fromkeys(each.rival for each in found))
     rows = ["| tokenizer | " + " | ".join(rivals) + " |", "|---" * (len(rivals) + 1) + "|"]
     for name in dict.fromkeys(each.tokenizer for each in found):
-        of_name = [each for each in found if each.tokenizer == name]
-        rows.append(
-            f"| {name} | " + " | ".join(cell([e for e in of_name if e.rival == rival]) for rival in rivals) + " |"
-        )
+        cells = [cell([each for each in found if (each.tokenizer, each.rival) == (name, rival)]) for rival in rivals]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*rows, "", *(f"- {line.replace('|', '/')}" for line in refusals(found))])
 
 
@@ -81,8 +79,8 @@ def machine_text(head: dict[str, Any]) -> str:
     size = " A short run (`--quick`): few documents, one round." if head.get("quick") else ""
     return (
         f"Measured on {where['cpu']}, {where['cores']} cores, Python {where['python']}, `tokenizers` "
-        f"{where['tokenizers']}, at commit `{where['commit']}`. Figures move from machine to machine; ratios of one run "
-        f"move less.{size}"
+        f"{where['tokenizers']}, at commit `{where['commit']}`. Figures move from machine to machine; ratios of one "
+        f"run move less.{size}"
     )
 
 

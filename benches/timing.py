@@ -12,10 +12,9 @@ import os
 import pickle
 import statistics
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter_ns
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -37,7 +36,7 @@ class Checked(NamedTuple):
     # Documents whose answers were compared.
     checked: int
     # Contestant -> documents on which its answer is another one; they are not timed.
-    differing: Mapping[str, int] = MappingProxyType({})
+    differing: dict[str, int] | None = None
 
 
 class Row(NamedTuple):
