@@ -5,8 +5,8 @@
 Before anything is timed, answers are compared (ids, decoded text, streams with wholes, boundaries) and a difference
 ends the run; what the other ways get wrong is counted and not timed. Each row is timed in processes of its own, ours
 and theirs take turns to go first. A ratio is time of the other / our time, so below 1.0 means that we are slower; the
-first pass is over text that the tokenizer objects have not seen. One thread, but for the batches. Figures move from
-machine to machine; compare rows of one run.
+first pass is over text that the tokenizer objects have not seen. One thread and processor time, but for the batches.
+Figures move from machine to machine; compare rows of one run.
 
 The texts and tokenizers are those of COOLFUSION_DATA where it is set, else the embedded tokenizers, those that the
 tests make, and texts that are made here.

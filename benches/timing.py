@@ -14,7 +14,7 @@ import statistics
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter_ns
+from time import process_time_ns
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ class Contestant(NamedTuple):
     amount: float
     # Run before it, untimed.
     prepare: Callable[[], object] = lambda: None
+    # Processor time of all threads, which other work on the machine disturbs little; batches take the wall's clock.
+    clock: Callable[[], int] = process_time_ns
 
 
 class Checked(NamedTuple):
@@ -101,12 +103,6 @@ def in_child(call: Callable[[], T]) -> T:
     return result
 
 
-def elapsed(call: Callable[[], object]) -> int:
-    start = perf_counter_ns()
-    call()
-    return perf_counter_ns() - start
-
-
 def turns(contestants: dict[str, Contestant], passes: int, first: int) -> list[dict[str, float]]:
     """`passes` dictionaries of ns per unit; each pass another contestant begins, from number `first` on."""
     gc.disable()
@@ -121,7 +117,9 @@ def turns(contestants: dict[str, Contestant], passes: int, first: int) -> list[d
 
 def per_unit(contestant: Contestant) -> float:
     contestant.prepare()
-    return elapsed(contestant.call) / contestant.amount
+    start = contestant.clock()
+    contestant.call()
+    return (contestant.clock() - start) / contestant.amount
 
 
 def medians(passes: Sequence[dict[str, float]]) -> dict[str, float]:
