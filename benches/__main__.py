@@ -47,8 +47,7 @@ def row(
 ) -> Row:
     """`place` is operation, tokenizer, family, text."""
     checked = in_child(check)
-    timed = checked is not None and checked.task and in_child(lambda: bool(prepare(checked.task)))
-    if checked is None or not timed:
+    if checked is None or not checked.task:
         return Row(*place, unit, 0, {}, {}, {}, {}, {})
     figures = measure(lambda: prepare(checked.task), rounds, passes)
     return Row(*place, unit, checked.checked, checked.differing or {}, **figures)

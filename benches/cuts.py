@@ -8,7 +8,6 @@ import numpy as np
 import regex
 
 import coolfusion as cf
-from benches.decode import byte_table
 from benches.pairs import Pair, same, their_boundaries
 from benches.timing import Checked, Contestant, size_in_bytes
 
@@ -96,7 +95,7 @@ def arrays(trio: list[Pair], text: str) -> list[np.ndarray]:
 
 def lengths(trio: list[Pair]) -> list[np.ndarray]:
     """For each tokenizer the number of bytes of each id."""
-    return [np.array([len(data) for data in byte_table(pair.ours)], dtype=np.int64) for pair in trio]
+    return [np.array([len(data) for data in pair.table], dtype=np.int64) for pair in trio]
 
 
 def check_align(trio: list[Pair], text: str) -> Checked:

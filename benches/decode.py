@@ -56,12 +56,6 @@ def two_windows(theirs: tokenizers.Tokenizer, ids: Sequence[int]) -> str:
     return "".join(parts)
 
 
-def byte_table(ours: cf.Tokenizer) -> list[bytes]:
-    """The bytes of each id; none for ids that no token has."""
-    unused = set(ours.unused_ids)
-    return [b"" if token_id in unused else ours.token_bytes(token_id) for token_id in range(ours.vocab_size)]
-
-
 def by_table(table: list[bytes], ids: Sequence[int]) -> str:
     """What one writes in Python with exact bytes at hand; a dummy prefix stays."""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -94,7 +88,7 @@ def attempt(call: Callable[[], str]) -> str | None:
 def check(pair: Pair, documents: list[str]) -> Checked:
     """Keeps the documents that the library streams rightly, or all if there is none."""
     wrong = {"DecodeStream.step": 0, "two windows": 0, "byte table": 0}
-    table = byte_table(pair.ours)
+    table = pair.table
     every, kept = [], []
     for document in documents:
         ids = pair.ours.encode(document)
@@ -120,7 +114,7 @@ def contestants(pair: Pair, task: tuple[list[list[int]], bool]) -> dict[str, Con
     ours, theirs = pair.ours, pair.theirs
     amount = sum(map(len, lists))
     empty, call = empty_method()
-    table = byte_table(ours)
+    table = pair.table
     arrays = [np.array(ids, dtype=np.uint32) for ids in lists]
     ways: dict[str, Callable[[], object]] = {"StreamDecoder.push": lambda: [our_stream(ours, ids) for ids in lists]}
     if hasattr(cf.StreamDecoder, "extend"):

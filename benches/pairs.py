@@ -33,6 +33,8 @@ class Pair(NamedTuple):
     by_words: bool
     # The split patterns in their order, where the rule is made of regular expressions alone.
     patterns: list[str]
+    # The bytes of each id, made once for all processes.
+    table: list[bytes]
 
 
 def load(name: str, path: Path) -> Pair:
@@ -43,7 +45,13 @@ def load(name: str, path: Path) -> Pair:
     by_words = len(set(theirs.encode("a b", add_special_tokens=False).word_ids)) > 1
     ours = cf.Tokenizer.from_file(path)
     rule = json.loads(path.read_bytes())["pre_tokenizer"]
-    return Pair(name, ours.describe()["family"], ours, theirs, by_words, patterns(rule))
+    return Pair(name, ours.describe()["family"], ours, theirs, by_words, patterns(rule), byte_table(ours))
+
+
+def byte_table(ours: cf.Tokenizer) -> list[bytes]:
+    """The bytes of each id; none for ids that no token has."""
+    unused = set(ours.unused_ids)
+    return [b"" if token_id in unused else ours.token_bytes(token_id) for token_id in range(ours.vocab_size)]
 
 
 def patterns(rule: dict[str, Any] | None) -> list[str]:

@@ -108,7 +108,7 @@ def turns(contestants: dict[str, Contestant], passes: int, first: int) -> list[d
     gc.disable()
     names = list(contestants)
     found = []
-    for number in range(passes):
+    for number in range(passes if names else 0):
         at = (first + number) % len(names)
         times = {name: per_unit(contestants[name]) for name in names[at:] + names[:at]}
         found.append({name: times[name] for name in names})
@@ -137,7 +137,7 @@ def ratios(passes: Sequence[dict[str, float]]) -> dict[str, float]:
 def measure(prepare: Callable[[], dict[str, Contestant]], rounds: int, passes: int) -> dict[str, dict[str, float]]:
     """The figures of a row: `prepare` runs in each of the `rounds` processes before the clock starts."""
     found = [in_child(partial(round_of, prepare, passes, number)) for number in range(rounds)]
-    first, again = [each[0] for each in found], [one for each in found for one in each[1:]]
+    first, again = [each[0] for each in found if each], [one for each in found for one in each[1:]]
     return {
         "first": medians(first),
         "again": medians(again),
