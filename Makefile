@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
-.PHONY: demo test fuzz fuzz-definitions nightly lint bench wheel train clean
+EMPTY := benches/empty_method
+RESULTS := benches/results
+
+.PHONY: demo test fuzz fuzz-definitions nightly lint bench rivals performance wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -34,9 +37,22 @@ lint: $(VENV)/test.ready
 	$(BIN)/mypy python/coolfusion
 	$(BIN)/python -m mypy.stubtest coolfusion._core
 
-bench: $(VENV)/test.ready
-	$(BIN)/python benches/bench_tokenizers.py
+# Beside the `tokenizers` library in one run, then the calls from Python, then the core alone; BENCH=--quick for less.
+bench: $(VENV)/bench.ready
+	$(BIN)/python -m benches $(BENCH)
 	$(BIN)/python benches/bench_load.py
+	$(BIN)/python -m pytest benches/test_speed.py --benchmark-columns=min,median,ops --benchmark-max-time=0.1 -q
+	cargo bench --bench core -- --quick
+
+# Whole-text encode beside other libraries, each in a process of its own.
+rivals: $(VENV)/bench.ready
+	$(BIN)/python -m benches.rivals $(BENCH)
+
+# docs/performance.md and its plot from a new run; the prose of the page is in benches/performance.md.
+performance: $(VENV)/bench.ready
+	$(BIN)/python -m benches --json $(RESULTS)/bench.jsonl $(BENCH)
+	$(BIN)/python -m benches.rivals --json $(RESULTS)/rivals.jsonl $(BENCH)
+	$(BIN)/python -m benches.performance
 
 wheel: $(VENV)/python.ready
 	$(BIN)/maturin build --release --locked --out dist
@@ -60,5 +76,10 @@ $(VENV)/test.ready: $(VENV)/python.ready pyproject.toml $(RUST)
 	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf,test
 	touch $@ $(VENV)/demo.ready
 
+$(VENV)/bench.ready: $(VENV)/python.ready pyproject.toml $(RUST) $(EMPTY)/src/lib.rs
+	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf,test,bench
+	cargo build --release --locked --quiet --manifest-path $(EMPTY)/Cargo.toml
+	touch $@ $(VENV)/demo.ready $(VENV)/test.ready
+
 clean:
-	rm -rf $(VENV) dist target
+	rm -rf $(VENV) dist target $(EMPTY)/target

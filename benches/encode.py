@@ -1,0 +1,65 @@
+"""Whole-text encode: documents of 1,000 characters one by one, and all documents of all texts in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from benches.pairs import Pair, same, their_ids
+from benches.timing import Checked, Contestant, size_in_bytes
+
+
+def check(pair: Pair, documents: list[str]) -> Checked:
+    for document in documents:
+        same(pair.ours.encode(document), their_ids(pair.theirs, document), "ids", pair, document)
+    return Checked(documents, len(documents))
+
+
+def contestants(pair: Pair, documents: list[str]) -> dict[str, Contestant]:
+    ours, theirs, amount = pair.ours, pair.theirs, size_in_bytes(documents)
+    return {
+        "Tokenizer.encode": Contestant(lambda: [ours.encode(document) for document in documents], amount),
+        "tokenizers encode": Contestant(lambda: [their_ids(theirs, document) for document in documents], amount),
+    }
+
+
+def check_batch(pair: Pair, documents: list[str]) -> Checked:
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # this is a process of its own
+    if hasattr(pair.ours, "encode_batch"):
+        library = [each.ids for each in pair.theirs.encode_batch_fast(documents, add_special_tokens=False)]
+        same(pair.ours.encode_batch(documents), library, "ids of the batch", pair, "all documents")
+        texts = pair.ours.decode_batch(library)
+        same(texts, [pair.ours.decode(ids) for ids in library], "texts of the batch", pair, "all documents")
+    return Checked(documents, len(documents))
+
+
+def by_the_wall(call: Callable[[], object], amount: float) -> Contestant:
+    return Contestant(call, amount, clock=perf_counter_ns)
+
+
+def batches(pair: Pair, documents: list[str]) -> dict[str, Contestant]:
+    """On all cores of the machine, both sides."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    ours, theirs, amount = pair.ours, pair.theirs, size_in_bytes(documents)
+    if not hasattr(ours, "encode_batch"):
+        return {}
+    return {
+        "Tokenizer.encode_batch": by_the_wall(lambda: ours.encode_batch(documents), amount),
+        "tokenizers encode_batch": by_the_wall(
+            lambda: [each.ids for each in theirs.encode_batch_fast(documents, add_special_tokens=False)], amount
+        ),
+    }
+
+
+def decode_batches(pair: Pair, documents: list[str]) -> dict[str, Contestant]:
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    ours, theirs = pair.ours, pair.theirs
+    if not hasattr(ours, "decode_batch"):
+        return {}
+    ids = [ours.encode(document) for document in documents]
+    amount = sum(map(len, ids))
+    return {
+        "Tokenizer.decode_batch": by_the_wall(lambda: ours.decode_batch(ids), amount),
+        "tokenizers decode_batch": by_the_wall(lambda: theirs.decode_batch(ids, skip_special_tokens=True), amount),
+    }
