@@ -161,7 +161,7 @@ fn array<'py>(py: Python<'py>, count: usize, kind: &str, bytes_of: impl Fn(usize
 
 fn float64(py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
     let wrong = |error: PyErr| named("ArgumentError", &format!("values are no numbers: {}", error.value(py)));
-    let values = numpy(py)?.call_method1("asarray", (values, "float64")).map_err(wrong)?;
+    let values = numpy(py)?.call_method1("require", (values, "float64", "A")).map_err(wrong)?;
     let buffer = PyBuffer::<f64>::get(&values)?;
     if buffer.dimensions() != 1 {
         let message = format!("values are an array of {} dimensions: expected one", buffer.dimensions());

@@ -229,7 +229,9 @@ fn array(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<TokenId>>> {
 }
 
 fn narrow<T: Element + Display + TryInto<u32>>(py: Python<'_>, buffer: PyUntypedBuffer) -> PyResult<Option<Vec<TokenId>>> {
-    let values = buffer.into_typed::<T>()?.to_vec(py)?;
+    // One that is not aligned, as an empty one often is, is left to Python to read.
+    let Ok(buffer) = buffer.into_typed::<T>() else { return Ok(None) };
+    let values = buffer.to_vec(py)?;
     let mut ids = Vec::with_capacity(values.len());
     for (position, &value) in values.iter().enumerate() {
         let Ok(id) = value.try_into() else { return Err(no_id("UnknownTokenError", &value.to_string(), position)) };

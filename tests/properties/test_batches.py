@@ -144,6 +144,25 @@ def test_a_stream_has_one_owner(use: Callable[[cf.StreamEncoder], object]) -> No
     assert issubclass(cf.ConcurrentUseError, RuntimeError)
 
 
+def test_a_segmenter_has_one_owner() -> None:
+    slow = Slow()
+    segmenter = cf.Segmenter(cf.Tokenizer.wrap(slow))
+    with ThreadPoolExecutor(1) as pool:
+        pushes = pool.submit(lambda: [segmenter.push(byte) for byte in b"a wait wait"])
+        assert slow.waiting.wait(30)
+        try:
+            uses: list[Callable[[], object]] = [lambda: segmenter.push(97), segmenter.finish, segmenter.fork]
+            for use in [*uses, lambda: segmenter.restart("x")]:
+                with pytest.raises(cf.ConcurrentUseError, match=r"this Segmenter is at work"):
+                    use()
+        finally:
+            slow.go_on.set()
+        segments = [segment.text for segment in pushes.result() if segment]
+    while rest := segmenter.finish():
+        segments.append(rest.text)
+    assert "".join(segments) == "a wait wait"
+
+
 def test_a_decoder_under_free_use_from_threads() -> None:
     """Long extends let other threads run: each call is either whole or refused, so the text is one of whole calls."""
     tok = family("made_gpt2").tok

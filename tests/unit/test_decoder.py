@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 
 import pytest
 
@@ -128,7 +129,9 @@ def test_arrays_of_every_integer_type(dtype: str) -> None:
     for given in (plain, frozen, spaced, *([memoryview(frozen)] if plain.dtype.isnative else [])):
         assert cf.StreamDecoder(GPT2).extend(given) == GPT2.decode(given) == GPT2.decode(ids)
     assert GPT2.decode(plain[::-1]) == GPT2.decode(ids[::-1])
-    assert cf.StreamDecoder(GPT2).extend(plain[:0]) == GPT2.decode(plain[:0]) == ""
+    assert cf.StreamDecoder(GPT2).extend(plain[:0]) == GPT2.decode(plain[:0]) == GPT2.decode(array("I")) == ""
+    unaligned = numpy.frombuffer(b"x" + plain.tobytes(), dtype=plain.dtype, offset=1)
+    assert GPT2.decode(unaligned) == GPT2.decode(ids)
 
 
 def test_arrays_that_are_no_ids() -> None:

@@ -157,6 +157,8 @@ def test_arrays_are_int64_read_only_and_the_same_each_time() -> None:
     assert aligned.token_boundaries is aligned.token_boundaries
     assert aligned.groups(0).shape == (2, 2)
     assert aligned.sum(0, numpy.array([1, 2], dtype="float32")).dtype == numpy.float64
+    unaligned = numpy.frombuffer(b"x" + numpy.array([1.0, 2.0]).tobytes(), dtype="float64", offset=1)
+    assert aligned.sum(0, unaligned).tolist() == [1.0, 2.0]
 
 
 def test_without_numpy_the_error_says_what_to_install() -> None:
