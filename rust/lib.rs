@@ -13,6 +13,7 @@ mod bpe;
 pub mod byte_alphabet;
 mod decoder;
 mod definition;
+mod dictionary;
 mod encoder;
 mod engine;
 mod error;
@@ -25,13 +26,19 @@ mod pipeline;
 mod probe;
 #[cfg(feature = "python")]
 mod python;
+mod rewriter;
+mod rewriting;
 mod segmenter;
 mod splitter;
 mod token;
 mod tokenizer;
 mod trie;
+mod unigram;
 mod utf8;
 mod vocabulary;
+mod word_cache;
+mod word_rule;
+mod wordpiece;
 
 pub use boundary::{common_boundaries, word_boundaries, Method};
 pub use decoder::StreamDecoder;

@@ -39,7 +39,13 @@ pub fn definition(model: &[u8], source: &str) -> Result<Value> {
         "unmatchable": ids(&proto, |kind| matches!(kind, Kind::Unknown | Kind::Control | Kind::Byte)),
     });
     let (model, pre_tokenizer) = match proto.model_type {
-        ModelType::Unigram => (unigram(&proto, &mut notes)?, Value::Null),
+        ModelType::Unigram => {
+            // `Model::Model`: the least score of the normal pieces, from which that of unknown characters follows.
+            let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| piece.score);
+            extension["lowest_score"] = json!(normal.fold(f32::MAX, f32::min));
+            extension["unused"] = json!(ids(&proto, |kind| kind == Kind::Unused));
+            (unigram(&proto, &mut notes)?, Value::Null)
+        }
         ModelType::Bpe => {
             let (model, ranks) = bpe(&proto, &mut notes);
             extension["merge_ranks"] = json!(ranks);
