@@ -12,7 +12,7 @@ use crate::dictionary::Dictionary;
 pub(crate) enum Sums {
     /// `tokenizers`: everything in 64 bits.
     Double,
-    /// SentencePiece: sums are kept in 32 bits and compared with new ones before these are rounded.
+    /// SentencePiece: sums have 32 bits.
     Single,
 }
 
@@ -98,9 +98,7 @@ impl Unigram {
                 }
             }
             if !is_piece {
-                // One addition in 32 bits here, and in 64 above: as SentencePiece's types have it.
-                let sum = if SINGLE { f64::from(self.unknown_score as f32 + here as f32) } else { self.unknown_score + here };
-                reach::<SINGLE>(&mut lattice.best, at - origin, size, sum, self.unknown);
+                reach::<SINGLE>(&mut lattice.best, at - origin, size, self.unknown_score + here, self.unknown);
                 furthest = furthest.max(at + size);
             }
             at += size;
@@ -178,9 +176,11 @@ fn reach<const SINGLE: bool>(best: &mut Vec<Best>, at: usize, length: usize, sum
     if best.len() <= to {
         best.resize(to + 1, NOWHERE);
     }
+    // The sum of two numbers of 32 bits, rounded to 64 and then to 32 bits, is what an addition in 32 bits gives.
+    let sum = if SINGLE { f64::from(sum as f32) } else { sum };
     let target = &mut best[to];
     if target.length == 0 || sum > target.sum {
-        *target = Best { sum: if SINGLE { f64::from(sum as f32) } else { sum }, id, length: length as u32 };
+        *target = Best { sum, id, length: length as u32 };
     }
 }
 

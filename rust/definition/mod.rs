@@ -66,6 +66,9 @@ pub(crate) fn load(definition: &Value) -> Result<Loaded> {
     let model = definition.get("model").filter(|m| m.is_object());
     let model = model.ok_or_else(|| Error::definition("model", "missing: expected an object with a vocab"))?;
     check_kinds(definition, model)?;
+    if let Some(dropout) = model.get("dropout").and_then(Value::as_f64).filter(|&dropout| dropout > 0.0) {
+        return Err(Error::definition("model.dropout", format!("{dropout}: ids would be drawn by chance, expected null")));
+    }
     let pieces = vocabulary_entries(model)?;
     let added = added_tokens(definition)?;
     let decoders = stages(&definition["decoder"], "decoders");
