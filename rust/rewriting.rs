@@ -70,7 +70,7 @@ pub(crate) struct Rewriting {
     may_be_unknown: bool,
     exact_spans: bool,
     notes: String,
-    scratch: Mutex<Vec<Box<Scratch>>>,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 /// Buffers for one call; no lock is held while they are used.

@@ -358,6 +358,9 @@ fn simple_class(regex: &str) -> Option<CodePoints> {
                     _ => return None,
                 };
                 let code: String = rest.by_ref().take(digits).collect();
+                if code.len() != digits || !code.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                    return None;
+                }
                 let code = u32::from_str_radix(&code, 16).ok().filter(|&code| code <= largest)?;
                 Some(char::from_u32(code)?)
             }
