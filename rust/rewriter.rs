@@ -224,7 +224,7 @@ impl Rewriter {
             return (CLOSES | if c.is_whitespace() { 0 } else { SOLID }, None);
         }
         let clusters = self.steps.iter().any(|step| matches!(step, Step::ClusterRules(_)));
-        let closes = !clusters || c.is_ascii() || [c, ' '].iter().collect::<String>().graphemes(true).count() == 2;
+        let closes = !clusters || is_cluster(c) || [c, ' '].iter().collect::<String>().graphemes(true).count() == 2;
         let closes = if closes { CLOSES } else { 0 };
         let open = (Class::Open as u8 | closes, None);
         let alone = Item { c, start: 0, end: 1 };
@@ -238,7 +238,9 @@ impl Rewriter {
                     _ => return open,
                 }
             }
-            items = step.apply(items, Ends::default());
+            if items != [alone] || !step.leaves(c) {
+                items = step.apply(items, Ends::default());
+            }
             if items.is_empty() {
                 return open;
             }
@@ -406,6 +408,22 @@ impl Step {
         }
     }
 
+    /// Whether `c` by itself stays as it is; false where that takes long to tell.
+    fn leaves(&self, c: char) -> bool {
+        let mut buffer = [0; 4];
+        match self {
+            Self::Rules { rules, .. } => rules.longest_prefix(c.encode_utf8(&mut buffer)).is_none(),
+            Self::ClusterRules(rules) => rules.shortest_prefix(c.encode_utf8(&mut buffer)).is_none(),
+            Self::Literal { pattern, .. } => *pattern != [c],
+            Self::Each { set, .. } => !set.contains(c),
+            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } => true,
+            Self::Lowercase => c.to_lowercase().eq([c]),
+            Self::Form(form) => form.leaves(c),
+            Self::StripAccents => !is_combining_mark(c),
+            Self::Bert(_) | Self::Nmt => false,
+        }
+    }
+
     fn apply(&self, items: Vec<Item>, ends: Ends) -> Vec<Item> {
         match self {
             Self::Rules { rules, .. } => by_text(&items, |text, push| {
@@ -514,10 +532,14 @@ fn by_text<'r>(items: &[Item], change: impl FnOnce(&str, &mut dyn FnMut(usize, u
     output
 }
 
-/// Whether `c` is a grapheme cluster by itself between any others of which the same is true.
+/// Whether `c` is a grapheme cluster by itself between any others of which the same is true (UAX 29).
+///
+/// Code points that are not assigned are left out, so that it does no harm if they are in another Unicode version.
 fn is_cluster(c: char) -> bool {
-    let divides = |pair: [char; 2]| pair.iter().collect::<String>().graphemes(true).count() == 2;
-    c != '\r' && (c.is_ascii() || divides(['a', c]) && divides([c, 'a']) && divides([c, c]))
+    const JOINING: &str = r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}\p{GCB=Prepend}\p{GCB=RI}\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{GCB=CR}\p{Cn}]";
+    static SET: OnceLock<Option<CodePoints>> = OnceLock::new();
+    let set = SET.get_or_init(|| CodePoints::parse(JOINING, false).ok());
+    set.as_ref().is_some_and(|set| !set.contains(c))
 }
 
 impl Form {
@@ -539,6 +561,13 @@ impl Form {
             let composes = matches!(self, Self::Nfc | Self::Nfkc) && is_nfc_quick(std::iter::once(c)) != IsNormalized::Yes;
             canonical_combining_class(c) == 0 && !composes
         })
+    }
+
+    /// Whether `c` by itself is in this form already; false where that takes long to tell.
+    fn leaves(self, c: char) -> bool {
+        let mut parts = [None; 2];
+        self.decompose(c, |c| parts = [parts[1], Some(c)]);
+        parts == [None, Some(c)]
     }
 
     fn apply(self, items: &[Item]) -> Vec<Item> {
@@ -597,5 +626,59 @@ fn nmt(c: char, push: &mut dyn FnMut(char)) {
         0x01..=0x08 | 0x0B | 0x0E..=0x1F | 0x7F | 0x8F | 0x9F => {}
         0x09 | 0x0A | 0x0C | 0x0D | 0x1680 | 0x200B..=0x200F | 0x2028 | 0x2029 | 0x2581 | 0xFEFF | 0xFFFD => push(' '),
         _ => push(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_are_those_of_the_segmenter() {
+        let divides = |pair: [char; 2]| pair.iter().collect::<String>().graphemes(true).count() == 2;
+        let alone = ('\0'..=char::MAX).filter(|&c| is_cluster(c)).collect::<Vec<_>>();
+        assert!(alone.len() > 200_000);
+        for c in alone {
+            assert!(c != '\r' && divides(['a', c]) && divides([c, 'a']) && divides([c, c]), "{c:?}");
+        }
+    }
+
+    fn rewritten(rewriter: &Rewriter, text: &str) -> (String, Vec<(usize, usize)>) {
+        let (mut normal, mut trace) = (String::new(), Trace::default());
+        rewriter.rewrite(text, 0, Ends { start: true, end: true }, &mut normal, &mut trace);
+        let spans = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
+        (normal, spans)
+    }
+
+    #[test]
+    fn every_character_knows_where_it_came_from() {
+        let quotes = Step::Literal { pattern: vec!['`', '`'], content: vec!['"'] };
+        let rewriter = Rewriter::new(vec![quotes, Step::Form(Form::Nfkd), Step::StripAccents, Step::Lowercase]);
+        let (normal, spans) = rewritten(&rewriter, "aE\u{301}\u{fb01}``` \u{e9}");
+        assert_eq!(normal, "aefi\"` e");
+        assert_eq!(spans, [(0, 1), (1, 2), (4, 7), (4, 7), (7, 9), (9, 10), (10, 11), (11, 13)]);
+        assert!(rewriter.keeps("a`b", Ends::default()) && !rewriter.keeps("``", Ends::default()));
+        assert!(rewriter.divides('e', ' ') && !rewriter.divides('e', '\u{301}') && !rewriter.divides('`', '`'));
+    }
+
+    #[test]
+    fn runs_and_ends_of_spaces() {
+        let rewriter = Rewriter::new(vec![
+            Step::LeadingSpaces,
+            Step::SpaceRuns { content: vec![' '] },
+            Step::TrailingSpaces { marks: true },
+        ]);
+        assert_eq!(rewritten(&rewriter, "  a  b \u{2581}"), ("a b".into(), vec![(2, 3), (3, 5), (5, 6)]));
+        assert_eq!(rewritten(&rewriter, "   ").0, "");
+        let strip = Rewriter::new(vec![Step::Strip { left: true, right: true }]);
+        assert_eq!(rewritten(&strip, "\n a \u{3000}").0, "a");
+    }
+
+    #[test]
+    fn bert_cleans_text() {
+        let bert = |lowercase| Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents: lowercase, lowercase })]);
+        let spans = vec![(0, 2), (2, 3), (4, 5), (5, 8), (5, 8), (5, 8), (8, 9)];
+        assert_eq!(rewritten(&bert(true), "\u{c9}t\u{0}\t\u{4f60}B"), ("et  \u{4f60} b".into(), spans));
+        assert_eq!(rewritten(&bert(false), "\u{c9}\u{200d}").0, "\u{c9}");
     }
 }

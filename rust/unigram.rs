@@ -19,9 +19,10 @@ pub(crate) enum Sums {
 /// The model. Works in byte space where `marks`: the mark U+2581 is a plain space in the pieces and in the text.
 #[derive(Debug)]
 pub(crate) struct Unigram {
+    /// The numbers are indices into `entries`.
     pub(crate) pieces: Dictionary,
-    /// By id.
-    pub(crate) scores: Box<[f64]>,
+    /// Score and id, short pieces first: they are asked for most, and so stand close together.
+    pub(crate) entries: Box<[(f64, u32)]>,
     pub(crate) unknown: u32,
     /// Of a character that is no piece.
     pub(crate) unknown_score: f64,
@@ -90,10 +91,11 @@ impl Unigram {
                     None => break,
                 }
                 end += 1;
-                if let Some(id) = node.value() {
+                if let Some(index) = node.value() {
                     let length = end - at;
                     is_piece |= length == size;
-                    reach::<SINGLE>(&mut lattice.best, at - origin, length, self.scores[id as usize] + here, id);
+                    let (score, id) = self.entries[index as usize];
+                    reach::<SINGLE>(&mut lattice.best, at - origin, length, score + here, id);
                     furthest = furthest.max(end);
                 }
             }
@@ -147,7 +149,7 @@ impl Unigram {
         let text = &word.as_bytes()[start..end];
         // The crate asks for the whole run once more; it may be a piece after all if that scores worse than unknown.
         if self.sums == Sums::Double {
-            if let Some(id) = self.pieces.get(text) {
+            if let Some(&(_, id)) = self.pieces.get(text).and_then(|index| self.entries.get(index as usize)) {
                 return emit(id, start, end);
             }
         }

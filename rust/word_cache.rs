@@ -2,8 +2,8 @@
 
 /// Longer words are not kept: they hardly ever come again.
 pub(crate) const LONGEST_WORD: usize = 64;
-/// All words are forgotten when there are so many (some 500 KB).
-const WORDS: usize = 8192;
+/// All words are forgotten when there are so many (some 900 KB).
+const WORDS: usize = 16384;
 const SLOTS: usize = 2 * WORDS;
 
 /// A token, with its place in the word that it is part of.

@@ -281,14 +281,12 @@ impl Reader<'_> {
         unmatchable.extend(listed("unused"));
         let single = extension("lowest_score").and_then(Value::as_f64);
         let hidden = |id: u32, piece: &str| self.added.iter().any(|a| a.control && a.id == id && a.content == piece);
-        let mut scores = Vec::with_capacity(self.pieces.len());
-        let mut words: Vec<(Box<[u8]>, u32)> = Vec::with_capacity(self.pieces.len());
+        let mut found: Vec<(Box<[u8]>, f64, u32)> = Vec::with_capacity(self.pieces.len());
         let mut bytes = [None; 256];
         let mut lowest = f64::INFINITY;
         let mut inner_space = false;
         for (id, piece) in self.pieces {
             let Some(score) = self.score(*id) else { return refuse(format!("no score for piece {id}")) };
-            scores.push(score);
             lowest = lowest.min(score);
             if let Some(byte) = byte_named(piece) {
                 bytes[usize::from(byte)] = Some(*id);
@@ -299,8 +297,11 @@ impl Reader<'_> {
             }
             let word = if marks { piece.replace(METASPACE, " ") } else { piece.clone() };
             inner_space |= super::holds_inner_space(word.as_bytes());
-            words.push((word.into_bytes().into(), *id));
+            found.push((word.into_bytes().into(), score, *id));
         }
+        found.sort_by_key(|(word, ..)| word.len());
+        let entries = found.iter().map(|&(_, score, id)| (score, id)).collect();
+        let words = found.into_iter().zip(0..).map(|((word, ..), index)| (word, index)).collect();
         let Some(pieces) = Dictionary::new(words) else { return refuse("millions of pieces") };
         let fallback = flag(self.model, "byte_fallback") == Some(true);
         let fused = pieces.get(b" ").is_none() && !fallback;
@@ -310,7 +311,7 @@ impl Reader<'_> {
         };
         let sums = if single.is_some() { Sums::Single } else { Sums::Double };
         let bytes = fallback.then(|| Box::new(bytes));
-        let model = Unigram { pieces, scores: scores.into(), unknown, unknown_score, bytes, sums, marks };
+        let model = Unigram { pieces, entries, unknown, unknown_score, bytes, sums, marks };
         Ok((Model::Unigram(model), !inner_space && !fused))
     }
 
