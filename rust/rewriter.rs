@@ -7,6 +7,7 @@
 
 use crate::formats::charsmap::Charsmap;
 use crate::pattern::CodePoints;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use unicode_categories::UnicodeCategories;
@@ -85,7 +86,8 @@ pub(crate) enum Class {
 }
 
 const CLASS: u8 = 3;
-/// What it becomes ends with something else than white space.
+/// What it becomes, whatever stands beside it, ends with something else than white space. (Not so behind a character that
+/// forms a cluster with it.)
 const SOLID: u8 = 4;
 /// A grapheme cluster ends behind it if a space follows.
 const CLOSES: u8 = 8;
@@ -112,7 +114,11 @@ pub(crate) struct Rewriter {
 
 /// Where parts of a rewritten text came from.
 #[derive(Debug, Default)]
-pub(crate) struct Trace(Vec<Origin>);
+pub(crate) struct Trace {
+    origins: Vec<Origin>,
+    /// The one that was asked for last: tokens come in order.
+    last: Cell<usize>,
+}
 
 /// A part of the rewritten text up to the next one.
 #[derive(Debug, Clone, Copy)]
@@ -125,21 +131,31 @@ struct Origin {
 
 impl Trace {
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.origins.clear();
+        self.last.set(0);
     }
 
     /// `length` bytes from `normal` on stand for the bytes from `start` on, one for one.
     fn keep(&mut self, normal: usize, start: usize) {
-        self.0.push(Origin { normal: normal as u32, start: start as u32, end: 0, kept: true });
+        self.origins.push(Origin { normal: normal as u32, start: start as u32, end: 0, kept: true });
     }
 
     fn replace(&mut self, normal: usize, start: u32, end: u32) {
-        self.0.push(Origin { normal: normal as u32, start, end, kept: false });
+        self.origins.push(Origin { normal: normal as u32, start, end, kept: false });
     }
 
     fn at(&self, normal: usize) -> Option<Origin> {
-        let next = self.0.partition_point(|origin| origin.normal as usize <= normal);
-        self.0.get(next.checked_sub(1)?).copied()
+        let holds = |index: usize| {
+            let begins = |at: usize| self.origins.get(at).map(|origin| origin.normal as usize);
+            begins(index).is_some_and(|begin| begin <= normal) && begins(index + 1).is_none_or(|next| normal < next)
+        };
+        let last = self.last.get();
+        let index = match [last, last + 1].into_iter().find(|&index| holds(index)) {
+            Some(index) => index,
+            None => self.origins.partition_point(|origin| origin.normal as usize <= normal).checked_sub(1)?,
+        };
+        self.last.set(index);
+        self.origins.get(index).copied()
     }
 
     /// Where the rewritten bytes from `start` to `end` (more than none) came from.
@@ -151,9 +167,9 @@ impl Trace {
 
     /// The rewritten position at which what stands at `at` in the text begins; `at` must be a cut.
     pub(crate) fn position(&self, at: usize, length: usize) -> usize {
-        let next = self.0.partition_point(|o| (o.start as usize) < at);
-        let here = self.0.get(next).map_or(length, |o| o.normal as usize);
-        match next.checked_sub(1).and_then(|before| self.0.get(before)) {
+        let next = self.origins.partition_point(|o| (o.start as usize) < at);
+        let here = self.origins.get(next).map_or(length, |o| o.normal as usize);
+        match next.checked_sub(1).and_then(|before| self.origins.get(before)) {
             Some(o) if o.kept => (o.normal as usize + at - o.start as usize).min(here),
             _ => here,
         }
@@ -249,7 +265,7 @@ impl Rewriter {
         let kept = items.len() == 1 && items[0].c == c;
         match (kept, sticky) {
             (true, false) => (Class::Kept as u8 | solid | closes, None),
-            (true, true) => (Class::Sticky as u8 | solid | closes, None),
+            (true, true) => (Class::Sticky as u8 | closes, None),
             (false, true) => open,
             (false, false) => (Class::Mapped as u8 | solid | closes, Some(items.iter().map(|item| item.c).collect())),
         }

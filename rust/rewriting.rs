@@ -199,10 +199,18 @@ impl Rewriting {
         }
         let before = bytes[at - 1];
         if let Some(&closes) = self.closes.get(usize::from(before)) {
-            return closes || self.each_space && before == b' ' && bytes[at] == b' ';
+            let joined = !self.loose && closes && at > 1 && !bytes[at - 2].is_ascii() && {
+                let before = stretch[..at - 1].chars().next_back();
+                before.is_some_and(|before| !self.rewriter.is_closed(before))
+            };
+            return closes && !joined || self.each_space && before == b' ' && bytes[at] == b' ';
         }
-        let Some(before) = stretch[..at].chars().next_back() else { return false };
-        !before.is_whitespace() && (self.rewriter.is_solid(before) || self.loose && self.rewriter.is_closed(before))
+        let mut before = stretch[..at].chars().rev();
+        let Some(last) = before.next().filter(|c| !c.is_whitespace()) else { return false };
+        if self.loose {
+            return self.rewriter.is_closed(last);
+        }
+        self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
     /// The cuts of `stretch`: each side is encoded by itself, as far as words go.

@@ -479,7 +479,7 @@ def charsmap(rules: dict[str, str]) -> str:
     for key in sorted(rules):
         data = key.encode()
         for size in range(len(data)):
-            blocks.setdefault(data[:size + 1], 256 * (len(blocks) + 1))
+            blocks.setdefault(data[: size + 1], 256 * (len(blocks) + 1))
     units += [0] * (256 * len(blocks))
     units[0] = blocks[b""] << 10
     for data, block in blocks.items():
@@ -496,8 +496,8 @@ def charsmap(rules: dict[str, str]) -> str:
 # Line breaks and marks to spaces, composition, half-width kana with their marks, what vanishes, what grows.
 RULES = {
     **dict.fromkeys("\n\r\t\u3000\u00a0\u2581\u200b", " "),
-    **{"\r\n": "  ", "e\u0301": "é", "ﬁ": "fi", "ｶﾞ": "ガ", "ｶ": "カ", "！": "!", "…": "...", "\u200d": "", "\x03": "", "½": "1⁄2"},
-    **{"a\u0323\u0302": "ậ", "\u1112\u1161\u11ab": "한", "é": "é", "\u0345": ""},
+    **{"\r\n": "  ", "e\u0301": "é", "ﬁ": "fi", "ｶﾞ": "ガ", "ｶ": "カ", "！": "!", "…": "...", "½": "1⁄2"},
+    **{"\u200d": "", "\x03": "", "a\u0323\u0302": "ậ", "\u1112\u1161\u11ab": "한", "é": "é", "\u0345": ""},
 }
 
 
@@ -541,7 +541,7 @@ def split_unigram() -> dict[str, Any]:
 
 
 def nmt_words() -> dict[str, Any]:
-    """WordPiece behind NMT's rules, lower case, NFC, single digits and runs of punctuation; control tokens hide text."""
+    """WordPiece behind NMT's rules, lower case, NFC, single digits, runs of punctuation; control tokens hide text."""
     definition = _with_added(bert(), "LS] x", "UNK")
     stages = ("Nmt", "NFD", "StripAccents", "Lowercase", "NFC")
     definition["normalizer"] = {"type": "Sequence", "normalizers": [{"type": name} for name in stages]}

@@ -233,7 +233,7 @@ class NaiveBPE:
 
 
 class NaiveWords:
-    """Unigram and WordPiece as they are defined: of all segmentations of a word that with the best sum; the longest piece first.
+    """Unigram and WordPiece as they are defined: of all segmentations that with the best sum; the longest piece first.
 
     Normalizer and pre-tokenizer are the library's own objects. Added tokens are left out: the texts must not hold any.
     """
@@ -242,7 +242,7 @@ class NaiveWords:
         model = definition["model"]
         self.model = model
         if model["type"] == "Unigram":
-            self.scores = {piece: score for piece, score in model["vocab"]}
+            self.scores = dict(model["vocab"])
             self.vocab = {piece: token_id for token_id, (piece, _) in enumerate(model["vocab"])}
             self.unknown = model["unk_id"]
             self.unknown_score = min(self.scores.values()) - 10
@@ -257,7 +257,9 @@ class NaiveWords:
         """The ids of ``text``."""
         if self.normalizer is not None:
             text = self.normalizer.normalize_str(text)
-        words = [text] if self.pre_tokenizer is None else [word for word, _ in self.pre_tokenizer.pre_tokenize_str(text)]
+        words = [text]
+        if self.pre_tokenizer is not None:
+            words = [word for word, _ in self.pre_tokenizer.pre_tokenize_str(text)]
         by_model = self.unigram if self.model["type"] == "Unigram" else self.wordpiece
         return [token_id for word in words if word for token_id in by_model(word)]
 
