@@ -1,4 +1,4 @@
-"""Whole-text encode: coolfusion beside the `tokenizers` library, in documents of 1,000 characters, first and second pass.
+"""Whole-text encode: coolfusion beside the `tokenizers` library, documents of 1,000 characters, two passes.
 
     COOLFUSION_DATA=... python benches/bench_encode.py [tokenizer ...]
 
@@ -78,9 +78,8 @@ def main() -> None:
     data = os.environ.get("COOLFUSION_DATA")
     if not data:
         sys.exit("COOLFUSION_DATA is not set: expected a folder that holds tokenizers/ and text/")
-    print(
-        f"{'tokenizer':18}{'text':15}{'ours, 1st':>10}{'2nd':>8}{'theirs, 1st':>13}{'2nd':>8}{'ratio, 1st':>12}{'2nd':>8}"
-    )
+    head = ("ours, 1st", "2nd", "theirs, 1st", "2nd", "ratio, 1st", "2nd")
+    print(f"{'tokenizer':18}{'text':15}" + "".join(f"{column:>13}" for column in head))
     for name in arguments.names:
         path = Path(data) / "tokenizers" / name / "tokenizer.json"
         for text, batch in texts(Path(data) / "text").items():
@@ -96,8 +95,8 @@ def main() -> None:
                 for side, encode in order:
                     row[2 * side], row[2 * side + 1] = rate(encode, batch), rate(encode, batch)
                 rows.append((*row, row[0] / row[2], row[1] / row[3]))
-            one, two, three, four, five, six = (statistics.median(column) for column in zip(*rows, strict=True))
-            print(f"{name:18}{text:15}{one:10.1f}{two:8.1f}{three:13.2f}{four:8.2f}{five:12.1f}{six:8.1f}", flush=True)
+            medians = (statistics.median(column) for column in zip(*rows, strict=True))
+            print(f"{name:18}{text:15}" + "".join(f"{figure:13.1f}" for figure in medians), flush=True)
 
 
 if __name__ == "__main__":
