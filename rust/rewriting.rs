@@ -95,6 +95,9 @@ struct Work {
 /// So many are kept between calls: one for each thread that encodes at the same time.
 const KEPT_SCRATCHES: usize = 16;
 
+/// Buffers of texts that are longer (in bytes) are not kept.
+const LARGE: usize = 1 << 16;
+
 /// A stretch of text between added tokens, or one of those.
 struct Stretch {
     start: usize,
@@ -249,6 +252,10 @@ impl Rewriting {
                     self.stretch(&text[part.start..part.end], part.start, index, place, &mut scratch, &mut word, emit);
                 }
             }
+        }
+        // A huge text leaves no huge buffers behind.
+        if text.len() > LARGE {
+            scratch.work = Work::default();
         }
         let mut kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_SCRATCHES {
