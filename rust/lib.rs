@@ -18,6 +18,7 @@ mod encoder;
 mod engine;
 mod error;
 pub mod formats;
+mod known_words;
 mod library;
 mod normal;
 pub mod pattern;
@@ -36,7 +37,6 @@ mod trie;
 mod unigram;
 mod utf8;
 mod vocabulary;
-mod word_cache;
 mod word_rule;
 mod wordpiece;
 

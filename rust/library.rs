@@ -44,15 +44,8 @@ pub(crate) struct Library {
     notes: String,
 }
 
-/// Runs a call of the crate, which panics on some broken definitions and where Oniguruma gives up on a pattern.
-fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-    let failed = |reason: String| Error::Foreign { call, reason };
-    // What a panic leaves behind in the crate's objects is a cache at most.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|panic| {
-        let words = panic.downcast_ref::<String>().cloned();
-        failed(words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "it panicked".into()))
-    })?;
-    outcome.map_err(|error| failed(error.to_string()))
+fn failed(call: &'static str) -> impl Fn(tokenizers::Error) -> Error {
+    move |e| Error::Foreign { call, reason: e.to_string() }
 }
 
 /// Sets what `change` says in every stage of a normalizer or pre-tokenizer; returns whether something changed.
@@ -129,17 +122,15 @@ impl Library {
     /// Loads a definition whose control tokens have been made unmatchable already.
     pub(crate) fn new(definition: &Value, facts: Facts) -> Result<Self> {
         let load = |definition: &Value| -> Result<Tokenizer> {
-            let text = definition.to_string();
-            let mut tokenizer = caught("from_str", || text.parse::<Tokenizer>()).map_err(|error| match error {
-                Error::Foreign { reason, .. } => Error::definition("tokenizers crate", reason),
-                other => other,
+            let mut tokenizer: Tokenizer = definition.to_string().parse().map_err(|e: tokenizers::Error| {
+                Error::definition("tokenizers crate", e.to_string())
             })?;
             tokenizer.set_encode_special_tokens(true);
             Ok(tokenizer)
         };
         let inside = inside_definition(definition).map(|d| load(&d)).transpose()?;
         let start = load(definition)?;
-        let probe = caught("encode", || start.encode("\u{1}ab", false))?;
+        let probe = start.encode("\u{1}ab", false).map_err(failed("encode"))?;
         Ok(Self {
             lags: facts.normalizes && probe.get_offsets().last().is_some_and(|&(_, end)| end == 2),
             start,
@@ -176,7 +167,7 @@ impl Library {
                 return Ok(at);
             }
             let mut normal = NormalizedString::from(c.to_string());
-            caught("normalize", || normalizer.normalize(&mut normal))?;
+            normalizer.normalize(&mut normal).map_err(failed("normalize"))?;
             if !normal.is_empty() {
                 return Ok(at);
             }
@@ -204,7 +195,7 @@ impl Library {
         }
         let Some(normalizer) = self.at(Place::Inside).get_normalizer() else { return Ok(true) };
         let mut normal = NormalizedString::from(text);
-        caught("normalize", || normalizer.normalize(&mut normal))?;
+        normalizer.normalize(&mut normal).map_err(failed("normalize"))?;
         Ok(normal.get().replace('\u{2581}', " ") == text)
     }
 }
@@ -244,7 +235,7 @@ impl Library {
             Some(charsmap) => Normal::charsmap(text, charsmap),
             None => Normal::unchanged(text),
         };
-        let encoding = caught("encode", || self.at(place).encode(normal.text.as_ref(), false))?;
+        let encoding = self.at(place).encode(normal.text.as_ref(), false).map_err(failed("encode"))?;
         let words = encoding.get_word_ids();
         let spans = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(words);
         if !self.normalizes {

@@ -14,7 +14,7 @@ use crate::pipeline::DummyPrefix;
 use crate::rewriter::{Ends, Rewriter, Trace};
 use crate::token::{Place, Token, TokenId};
 use crate::unigram::{Lattice, Unigram};
-use crate::word_cache::{hash, Placed, WordCache, LONGEST_WORD};
+use crate::known_words::{hash, Placed, KnownWords, LONGEST_WORD};
 use crate::word_rule::WordRule;
 use crate::wordpiece::WordPiece;
 use std::sync::{Mutex, PoisonError};
@@ -76,7 +76,7 @@ pub(crate) struct Rewriting {
 /// Buffers for one call; no lock is held while they are used.
 #[derive(Default)]
 struct Scratch {
-    cache: WordCache,
+    cache: KnownWords,
     work: Work,
     tokens: Vec<Placed>,
 }

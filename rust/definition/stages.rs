@@ -28,6 +28,9 @@ impl Reader<'_> {
                 return refuse(format!("{key} in the model"));
             }
         }
+        if self.model.get("dropout").and_then(Value::as_f64).is_some_and(|d| d > 0.0) {
+            return refuse("dropout in the model");
+        }
         let mut plan = Plan::default();
         self.normalizer(&mut plan)?;
         self.pre_tokenizer(&mut plan)?;

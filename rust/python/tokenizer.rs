@@ -109,13 +109,8 @@ impl PyTokenizer {
             _ => return Err(named("ArgumentError", &format!("errors is {errors:?}: expected \"replace\" or \"strict\""))),
         };
         let place = place(continues);
-        let found = py.detach(|| {
-            if strict {
-                self.0.require(utf8, place)?;
-            }
-            self.0.ids(utf8, place)
-        });
-        Ok(found.map_err(|error| text.raise(error))?.iter().map(|id| id.0).collect())
+        let tokens = py.detach(|| if strict { self.0.require(utf8, place) } else { self.0.encode(utf8, place) });
+        Ok(tokens.map_err(|error| text.raise(error))?.iter().map(|t| t.id.0).collect())
     }
 
     /// Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.

@@ -29,7 +29,7 @@ struct Entry {
 
 /// Open addressing over one buffer of keys and one of tokens.
 #[derive(Debug, Default)]
-pub(crate) struct WordCache {
+pub(crate) struct KnownWords {
     /// Index into `entries`, plus one.
     slots: Vec<u16>,
     entries: Vec<Entry>,
@@ -37,7 +37,7 @@ pub(crate) struct WordCache {
     tokens: Vec<Placed>,
 }
 
-impl WordCache {
+impl KnownWords {
     /// The tokens of `word` and the number of pre-tokens that they are of.
     #[inline]
     pub(crate) fn get(&self, word: &[u8], variant: u8, hash: u32) -> Option<(&[Placed], u16)> {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn remembers_words_until_there_are_too_many() {
-        let mut cache = WordCache::default();
+        let mut cache = KnownWords::default();
         let tokens = |n: u32| [Placed { id: n, start: 0, end: 1, word: 0 }, Placed { id: n + 1, start: 1, end: 2, word: 1 }];
         for n in 0..3 * WORDS as u32 {
             let word = n.to_string();
