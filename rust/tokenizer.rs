@@ -368,7 +368,7 @@ impl Tokenizer {
         match self.certificate() {
             Certificate::None => ("decode", "nothing tells how far the rule looks (a wrapped object, or a pattern that coolfusion does not read): cuts are checked by encoding the prefix again".into()),
             _ if !self.engine.exact_spans() => {
-                ("offsets", format!("the normalizer changes text (lost: {lost}), so tokens are placed by the library's offsets into the original"))
+                ("offsets", format!("the normalizer changes text (lost: {lost}), so tokens are placed by the text that each part was rewritten from"))
             }
             Certificate::PreTokens => ("bytes", "the byte map is complete and the pre-token rule says how far it looked".into()),
             Certificate::Spaces => ("bytes", "the byte map is complete and every space begins a new word".into()),

@@ -337,6 +337,8 @@ def _unigram_pieces(crossing: bool) -> str:
 def _unigram(crossing: bool, byte_fallback: bool) -> dict[str, Any]:
     definition = _metaspace()
     model = json.loads(_unigram_pieces(crossing))
+    # Few digits: the library's JSON reader rounds a number of seventeen to a neighbour of the one that Python reads.
+    model["vocab"] = [[piece, round(score, 6)] for piece, score in model["vocab"]]
     if byte_fallback:
         lowest = min(score for _, score in model["vocab"])
         model["vocab"][3:3] = [[piece, lowest - 10] for piece in BYTE_PIECES]
@@ -467,6 +469,90 @@ def xlm_roberta() -> dict[str, Any]:
     definition = t5()
     removed = {"type": "Replace", "pattern": {"Regex": r"[\x01-\x08\x7f\u200b\u200d]"}, "content": ""}
     definition["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, removed]}
+    return definition
+
+
+def charsmap(rules: dict[str, str]) -> str:
+    """A ``precompiled_charsmap`` of ``rules``: a Darts double array with a block of 256 units for each node."""
+    units, texts = [0] * 256, b""
+    blocks = {b"": 256}  # the beginnings of keys, and where their children stand
+    for key in sorted(rules):
+        data = key.encode()
+        for size in range(len(data)):
+            blocks.setdefault(data[: size + 1], 256 * (len(blocks) + 1))
+    units += [0] * (256 * len(blocks))
+    units[0] = blocks[b""] << 10
+    for data, block in blocks.items():
+        if data:
+            at = blocks[data[:-1]] ^ data[-1]
+            units[at] = (at ^ block) << 10 | (data.decode(errors="replace") in rules) << 8 | data[-1]
+            if data.decode(errors="replace") in rules:
+                units[block] = 1 << 31 | len(texts)
+                texts += rules[data.decode()].encode() + b"\0"
+    trie = b"".join(unit.to_bytes(4, "little") for unit in units)
+    return base64.b64encode(len(trie).to_bytes(4, "little") + trie + texts).decode()
+
+
+# Line breaks and marks to spaces, composition, half-width kana with their marks, what vanishes, what grows.
+RULES = {
+    **dict.fromkeys("\n\r\t\u3000\u00a0\u2581\u200b", " "),
+    **{"\r\n": "  ", "e\u0301": "é", "ﬁ": "fi", "ｶﾞ": "ガ", "ｶ": "カ", "！": "!", "…": "...", "½": "1⁄2"},
+    **{"\u200d": "", "\x03": "", "a\u0323\u0302": "ậ", "\u1112\u1161\u11ab": "한", "é": "é", "\u0345": ""},
+}
+
+
+def xlnet() -> dict[str, Any]:
+    """Unigram behind pairs of quotes, NFKD, no accents and a charsmap: every kind of stage that acts on neighbours."""
+    definition = t5()
+    definition["normalizer"] = {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Replace", "pattern": {"String": "``"}, "content": '"'},
+            {"type": "Replace", "pattern": {"String": "aaa"}, "content": "ab"},
+            {"type": "NFKD"},
+            {"type": "StripAccents"},
+            {"type": "Precompiled", "precompiled_charsmap": charsmap(RULES)},
+        ],
+    }
+    return definition
+
+
+def mbart() -> dict[str, Any]:
+    """Unigram behind a charsmap and a Metaspace that splits, runs of spaces folded into one mark."""
+    definition = _unigram(crossing=False, byte_fallback=False)
+    definition["normalizer"] = {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Precompiled", "precompiled_charsmap": charsmap(RULES)},
+            {"type": "Strip", "strip_left": False, "strip_right": True},
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"},
+        ],
+    }
+    definition["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    return definition
+
+
+def split_unigram() -> dict[str, Any]:
+    """Unigram on words that begin with a space, with byte fallback and added text, without normalisation."""
+    definition = _with_added(_unigram(crossing=False, byte_fallback=True), "<table>", "the", "the cat")
+    definition["normalizer"] = None
+    definition["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
+    return definition
+
+
+def nmt_words() -> dict[str, Any]:
+    """WordPiece behind NMT's rules, lower case, NFC, single digits, runs of punctuation; control tokens hide text."""
+    definition = _with_added(bert(), "LS] x", "UNK")
+    stages = ("Nmt", "NFD", "StripAccents", "Lowercase", "NFC")
+    definition["normalizer"] = {"type": "Sequence", "normalizers": [{"type": name} for name in stages]}
+    definition["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Whitespace"},
+            {"type": "Digits", "individual_digits": True},
+            {"type": "Punctuation", "behavior": "Contiguous"},
+        ],
+    }
     return definition
 
 
@@ -606,6 +692,10 @@ SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
         bert_uncased,
         old_llama,
         xlm_roberta,
+        xlnet,
+        mbart,
+        split_unigram,
+        nmt_words,
         word_level,
         command_r,
         vicuna,
@@ -690,6 +780,16 @@ class Family:
     def oracle(self) -> tokenizers.Tokenizer:
         """The same tokenizer in the `tokenizers` library."""
         return _oracle(self.path)
+
+    @property
+    def unmatchable(self) -> dict[str, Any]:
+        """The definition with control tokens that no text can hold."""
+        return unmatchable(self.definition)
+
+    @property
+    def is_word_wise(self) -> bool:
+        """Whether its model is Unigram or WordPiece."""
+        return self.definition["model"].get("type") in ("Unigram", "WordPiece")
 
     @property
     def is_bpe(self) -> bool:

@@ -232,6 +232,85 @@ class NaiveBPE:
         return [self.vocab[symbol or self.unknown] for symbol in symbols]
 
 
+class NaiveWords:
+    """Unigram and WordPiece as they are defined: of all segmentations that with the best sum; the longest piece first.
+
+    Normalizer and pre-tokenizer are the library's own objects. Added tokens are left out: the texts must not hold any.
+    """
+
+    def __init__(self, definition: dict[str, Any], oracle: tokenizers.Tokenizer) -> None:
+        model = definition["model"]
+        self.model = model
+        if model["type"] == "Unigram":
+            self.scores = dict(model["vocab"])
+            self.vocab = {piece: token_id for token_id, (piece, _) in enumerate(model["vocab"])}
+            self.unknown = model["unk_id"]
+            self.unknown_score = min(self.scores.values()) - 10
+        else:
+            self.vocab = model["vocab"]
+            self.unknown = self.vocab[model["unk_token"]]
+        self.byte_fallback = bool(model.get("byte_fallback"))
+        self.normalizer, self.pre_tokenizer = oracle.normalizer, oracle.pre_tokenizer
+        self.longest = max(map(len, self.vocab))
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of ``text``."""
+        if self.normalizer is not None:
+            text = self.normalizer.normalize_str(text)
+        words = [text]
+        if self.pre_tokenizer is not None:
+            words = [word for word, _ in self.pre_tokenizer.pre_tokenize_str(text)]
+        by_model = self.unigram if self.model["type"] == "Unigram" else self.wordpiece
+        return [token_id for word in words if word for token_id in by_model(word)]
+
+    def unigram(self, word: str) -> list[int]:
+        """Of equal sums, added up from the left, that whose last piece begins first wins, at every position."""
+        best: list[tuple[float, int]] = [(0.0, 0)]  # the sum up to here, and where its last piece begins
+        for end in range(1, len(word) + 1):
+            ways = []
+            for start in range(max(0, end - self.longest), end):
+                piece = word[start:end]
+                score = self.scores.get(piece, self.unknown_score if end - start == 1 else None)
+                if score is not None:
+                    ways.append((score + best[start][0], start))
+            best.append(max(ways, key=lambda way: (way[0], -way[1])))
+        pieces: list[str] = []
+        end = len(word)
+        joins = False
+        while end > 0:
+            start = best[end][1]
+            piece = word[start:end]
+            unknown = piece not in self.vocab or self.vocab[piece] == self.unknown
+            if unknown and joins:
+                pieces[-1] = piece + pieces[-1]
+            else:
+                pieces.append(piece)
+            end, joins = start, unknown
+        return [token_id for piece in reversed(pieces) for token_id in self._spelled(piece)]
+
+    def _spelled(self, piece: str) -> list[int]:
+        if piece in self.vocab:
+            return [self.vocab[piece]]
+        data = [f"<0x{byte:02X}>" for byte in piece.encode()]
+        if self.byte_fallback and all(name in self.vocab for name in data):
+            return [self.vocab[name] for name in data]
+        return [self.unknown]
+
+    def wordpiece(self, word: str) -> list[int]:
+        """The longest piece at each position; a word that does not come out is unknown."""
+        ids = []
+        at = 0
+        while at < len(word) <= self.model["max_input_chars_per_word"]:
+            prefix = self.model["continuing_subword_prefix"] if at else ""
+            ends = (end for end in range(len(word), at, -1) if prefix + word[at:end] in self.vocab)
+            end = next(ends, None)
+            if end is None:
+                break
+            ids.append(self.vocab[prefix + word[at:end]])
+            at = end
+        return ids if at == len(word) else [self.unknown]
+
+
 @dataclass
 class NaiveStreamEncoder:
     """Encodes everything again at every push; ``edit`` is how the ids of before and after differ."""

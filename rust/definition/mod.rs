@@ -11,6 +11,7 @@ mod guarded;
 mod merges;
 mod model;
 mod read;
+mod rewriting;
 mod stages;
 
 pub(crate) use entries::Spelling;
@@ -92,11 +93,16 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
     let engine: Box<dyn Engine> = match reader.pipeline() {
         Ok(pipeline) => Box::new(pipeline),
-        Err(Refusal(reason)) => {
-            let charsmap = reader.exact_charsmap()?;
-            let definition = reader.guarded(charsmap.is_some());
-            Box::new(Library::new(&definition, reader.facts(&vocabulary, drops_first_space, charsmap, &reason))?)
-        }
+        Err(Refusal(reason)) => match reader.rewriting() {
+            Ok(rewriting) => Box::new(rewriting),
+            Err(Refusal(other)) => {
+                // The engine that would be the one for this model says what it misses.
+                let reason = if matches!(model_name(whole), "Unigram" | "WordPiece") { other } else { reason };
+                let charsmap = reader.exact_charsmap()?;
+                let definition = reader.guarded(charsmap.is_some());
+                Box::new(Library::new(&definition, reader.facts(&vocabulary, drops_first_space, charsmap, &reason))?)
+            }
+        },
     };
     let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
     Ok(Loaded {

@@ -6,7 +6,7 @@
 //! behind the match, and copies one character where no rule matches. The `tokenizers` crate instead works grapheme by
 //! grapheme with the *shortest* rule, which gives other text for CRLF, stacked combining marks and joiners.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 
@@ -92,6 +92,65 @@ impl Charsmap {
             rest = rest.get(length..).unwrap_or_default();
         }
         output
+    }
+
+    /// The replacement of the shortest rule that `text` begins with, as the `tokenizers` crate asks for it.
+    pub(crate) fn shortest_prefix(&self, text: &str) -> Option<&str> {
+        let mut node = offset(*self.units.first()?);
+        for byte in text.bytes().take_while(|&byte| byte != 0) {
+            node ^= usize::from(byte);
+            let unit = *self.units.get(node)?;
+            if unit & 0x8000_00ff != u32::from(byte) {
+                return None;
+            }
+            node ^= offset(unit);
+            if unit >> 8 & 1 == 1 {
+                let at = *self.units.get(node)? & 0x7fff_ffff;
+                let replacement = self.replacements.get(at as usize..)?.split(|byte| *byte == 0).next()?;
+                return std::str::from_utf8(replacement).ok();
+            }
+        }
+        None
+    }
+
+    /// Whether symbols of several characters are left alone.
+    pub(crate) fn keeps_several(&self) -> bool {
+        self.kept.values().flatten().any(|symbol| symbol.chars().nth(1).is_some())
+    }
+
+    /// Whether a symbol with a space in it is left alone.
+    pub(crate) fn keeps_spaces(&self) -> bool {
+        self.kept.values().flatten().any(|symbol| symbol.contains(' '))
+    }
+
+    /// The characters that stand behind the first of a rule; None if the trie is no list of rules in UTF-8.
+    pub(crate) fn later_characters(&self) -> Option<HashSet<char>> {
+        // Longer rules, or more of them, can only come from a broken trie whose nodes lead back to each other. (Nodes are
+        // shared between rules that end alike.)
+        const LONGEST: usize = 256;
+        let mut found = HashSet::new();
+        let mut steps = 1_usize << 21;
+        let mut pending = vec![(offset(*self.units.first()?), Vec::new())];
+        while let Some((node, key)) = pending.pop() {
+            for byte in 1..=255_u8 {
+                let at = node ^ usize::from(byte);
+                let Some(&unit) = self.units.get(at) else { continue };
+                if unit & 0x8000_00ff != u32::from(byte) {
+                    continue;
+                }
+                steps = steps.checked_sub(1)?;
+                let mut longer = key.clone();
+                longer.push(byte);
+                if longer.len() > LONGEST {
+                    return None;
+                }
+                if unit >> 8 & 1 == 1 {
+                    found.extend(std::str::from_utf8(&longer).ok()?.chars().skip(1));
+                }
+                pending.push((at ^ offset(unit), longer));
+            }
+        }
+        Some(found)
     }
 
     /// (length of the key, its value) for the longest key that `bytes` begins with.

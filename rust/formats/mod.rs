@@ -11,7 +11,9 @@
 //! * `unmatchable`: ids that text never gives, even if it spells them (control, unknown and byte pieces);
 //! * `exact_charsmap`: the `Precompiled` normalizer replaces the longest matching prefix at each position
 //!   ([`charsmap::Charsmap`]), not grapheme by grapheme as the `tokenizers` crate does, and leaves the symbols in
-//!   `charsmap_keeps` alone.
+//!   `charsmap_keeps` alone;
+//! * `lowest_score`: of the normal pieces of a Unigram model, whose sums are then those of SentencePiece, in 32 bits;
+//! * `unused`: ids of a Unigram model that text never gives.
 
 pub mod charsmap;
 mod model_proto;

@@ -42,6 +42,10 @@ pub fn definition(model: &[u8], source: &str) -> Result<Definition> {
     });
     let (model, pieces, merges) = match proto.model_type {
         ModelType::Unigram => {
+            // `Model::Model`: the least score of the normal pieces, from which that of unknown characters follows.
+            let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| piece.score);
+            extension["lowest_score"] = json!(normal.fold(f32::MAX, f32::min));
+            extension["unused"] = json!(ids(&proto, |kind| kind == Kind::Unused));
             let (model, pieces) = unigram(&proto, &mut notes)?;
             (model, pieces, None)
         }

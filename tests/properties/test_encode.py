@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fixtures import (
@@ -19,7 +19,7 @@ from fixtures import (
     is_control,
     some_families,
 )
-from reference import NaiveBPE
+from reference import NaiveBPE, NaiveWords
 from strategies import texts
 
 
@@ -47,6 +47,31 @@ def _naive(family: Family) -> NaiveBPE:
 def test_ids_equal_merging_by_hand(family: Family, text: str) -> None:
     """Encode equality: merging the pair of the lowest rank, leftmost first, gives the same ids."""
     assert family.tok.encode(text) == _naive(family).encode(text)
+
+
+@lru_cache(maxsize=2)
+def _naive_words(family: Family) -> NaiveWords:
+    return NaiveWords(family.unmatchable, family.oracle)
+
+
+@some_families(lambda family: family.made and family.is_word_wise)
+@examples(0.5)
+@given(text=texts(max_pieces=4))
+def test_ids_equal_the_best_segmentation_by_hand(family: Family, text: str) -> None:
+    """Encode equality: the best of all segmentations into pieces, word by word, gives the same ids."""
+    assume(not any(token["content"] in text for token in family.definition["added_tokens"]))
+    assert family.tok.encode(text) == _naive_words(family).encode(text)
+
+
+@some_families(lambda family: family.is_word_wise)
+@examples(0.5)
+@given(texts=st.lists(texts(max_pieces=3), max_size=6))
+def test_words_that_were_seen_before_have_the_same_ids(family: Family, texts: list[str]) -> None:
+    """A text after many others has the ids that it has alone: what was remembered of its words is right."""
+    once = [family.tok.encode(text) for text in texts]
+    assert [family.tok.encode(text) for text in texts] == once
+    joined = " ".join(texts) + " " + "".join(texts)
+    assert family.tok.encode(joined) == family.ids(joined)
 
 
 @every_family
