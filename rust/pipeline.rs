@@ -105,10 +105,7 @@ impl Pipeline {
             }
             None => {
                 let limit = if open.is_some() { horizon } else { usize::MAX };
-                let mut cuts = self.splitter.cuts(text, limit);
-                cuts.at.truncate(cuts.settled);
-                cuts.at.retain(|&at| text.is_char_boundary(at));
-                cuts.at
+                self.splitter.cuts(text, limit).settled().filter(|&at| text.is_char_boundary(at)).collect()
             }
         }
     }
@@ -257,7 +254,7 @@ impl Pipeline {
                 self.bpe.word(bytes, (start, at), word as u32, bench, tokens);
                 start = at;
             }
-            cuts.extend(found.at[..found.settled].iter().copied().filter(|&at| at < unsure && text.is_char_boundary(at)));
+            cuts.extend(found.settled().filter(|&at| at < unsure && text.is_char_boundary(at)));
             true
         })
     }

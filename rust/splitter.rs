@@ -46,7 +46,28 @@ pub(crate) struct Splitter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cuts {
     pub(crate) at: Vec<usize>,
-    pub(crate) settled: usize,
+    settled: usize,
+    pieces: Option<Pieces>,
+}
+
+/// What several stages must know of the pieces between the cuts.
+///
+/// A piece is *solid* if it holds a match of a pattern. A later stage may cut it, but the splitting cannot start again at
+/// such a cut: the earlier stage would find another match there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Pieces {
+    /// For each piece, one more than there are cuts.
+    solid: Vec<bool>,
+    /// For each cut: it lies inside what was a solid piece.
+    inside: Vec<bool>,
+}
+
+impl Cuts {
+    /// The cuts that no later text can move and where the splitting can start again.
+    pub(crate) fn settled(&self) -> impl Iterator<Item = usize> + '_ {
+        let inside = |index: usize| self.pieces.as_ref().is_some_and(|pieces| pieces.inside[index]);
+        self.at[..self.settled].iter().enumerate().filter(move |&(index, _)| !inside(index)).map(|(_, &at)| at)
+    }
 }
 
 /// The first position that a stage could not be sure of, and whether a cut at that very position is settled.
@@ -61,7 +82,9 @@ impl Splitter {
     ///
     /// Complexity: O(text) per stage for all known rules.
     pub(crate) fn cuts(&self, text: &str, horizon: usize) -> Cuts {
-        let mut cuts = Cuts::default();
+        // With one stage there is no later one to cut its pieces.
+        let several = self.stages.len() > 1;
+        let mut cuts = Cuts { pieces: several.then(|| Pieces { solid: vec![false], inside: Vec::new() }), ..Cuts::default() };
         let mut horizon = horizon;
         for stage in &self.stages {
             (cuts, horizon) = stage.refine(text, &cuts, horizon);
@@ -144,6 +167,7 @@ impl Stage {
     /// The cuts of this stage and all before it, and the first position that this stage could not be sure of.
     fn refine(&self, text: &str, before: &Cuts, horizon: usize) -> (Cuts, usize) {
         let mut cuts = Vec::with_capacity(before.at.len() + text.len() / 4);
+        let mut pieces = before.pieces.as_ref().map(|_| Pieces::default());
         let mut settled = None;
         let mut unsure = horizon;
         let mut start = 0;
@@ -151,11 +175,22 @@ impl Stage {
             // A piece whose end is settled is all there is; one whose end may move is known up to the horizon.
             let limit = if index < before.settled { usize::MAX } else { horizon };
             let first = cuts.len();
-            if let Some(doubt) = self.split(text, (start, end), limit, &mut cuts) {
+            let solid = pieces.as_mut().map(|pieces| &mut pieces.solid);
+            if let Some(doubt) = self.split(text, (start, end), limit, &mut cuts, solid) {
                 unsure = unsure.min(doubt.at);
                 settled.get_or_insert_with(|| {
                     first + cuts[first..].partition_point(|&at| at < doubt.at + usize::from(doubt.cut_holds))
                 });
+            }
+            if let (Some(pieces), Some(known)) = (&mut pieces, &before.pieces) {
+                let was_solid = known.solid[index];
+                pieces.inside.resize(cuts.len(), was_solid);
+                // At least one piece, also where there is no text.
+                pieces.solid.resize(cuts.len() + 1, false);
+                pieces.solid[first..].iter_mut().for_each(|solid| *solid |= was_solid);
+                if end < text.len() {
+                    pieces.inside.push(known.inside[index]);
+                }
             }
             if end < text.len() {
                 if index >= before.settled {
@@ -166,47 +201,47 @@ impl Stage {
             start = end;
         }
         let settled = settled.unwrap_or(cuts.len());
-        (Cuts { at: cuts, settled }, unsure)
+        (Cuts { at: cuts, settled, pieces }, unsure)
     }
 
     /// Appends the cuts inside the piece `(start, end)`, whose bytes from `limit` on are not final.
-    fn split(&self, text: &str, piece: (usize, usize), limit: usize, cuts: &mut Vec<usize>) -> Option<Doubt> {
+    fn split(&self, text: &str, piece: (usize, usize), limit: usize, cuts: &mut Vec<usize>, solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
         // Only stages behind a byte-level one see pieces that end inside a character, and those look at bytes.
         let whole = text.get(..piece.1).unwrap_or(text);
         let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
         match (&self.finder, &self.on_bytes) {
             (Finder::Pattern(pattern), None) => match pattern.machine() {
                 Machine::Automaton(automaton) => {
-                    self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts)
+                    self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts, solid)
                 }
                 Machine::Program(program) => {
                     let find = |at| {
                         let mut looked = at;
                         (program.match_at(whole, at, &mut looked), looked)
                     };
-                    self.parts(piece, limit, find, width, cuts)
+                    self.parts(piece, limit, find, width, cuts, solid)
                 }
             },
             (Finder::Class(class), None) => {
                 let find = |at: usize| (text[at..].chars().next().filter(|&c| class.contains(c)).map(|c| at + c.len_utf8()), at);
-                self.parts(piece, limit, find, width, cuts)
+                self.parts(piece, limit, find, width, cuts, solid)
             }
             (Finder::Pattern(pattern), Some(seen)) => match pattern.machine() {
                 Machine::Automaton(automaton) => {
                     let bytes = &text.as_bytes()[..piece.1];
-                    self.parts(piece, limit, |at| automaton.match_bytes_at(bytes, seen, at), |_| 1, cuts)
+                    self.parts(piece, limit, |at| automaton.match_bytes_at(bytes, seen, at), |_| 1, cuts, solid)
                 }
-                Machine::Program(_) => self.split_stand_ins(pattern, &text.as_bytes()[piece.0..piece.1], piece.0, limit, cuts),
+                Machine::Program(_) => self.split_stand_ins(pattern, &text.as_bytes()[piece.0..piece.1], piece.0, limit, cuts, solid),
             },
             (Finder::Class(_), Some(seen)) => {
                 let find = |at: usize| ((seen[usize::from(text.as_bytes()[at])] != 0).then_some(at + 1), at);
-                self.parts(piece, limit, find, |_| 1, cuts)
+                self.parts(piece, limit, find, |_| 1, cuts, solid)
             }
         }
     }
 
     /// Splits bytes by way of a text of their stand-in characters, for the backtracking machine.
-    fn split_stand_ins(&self, pattern: &Pattern, bytes: &[u8], base: usize, limit: usize, cuts: &mut Vec<usize>) -> Option<Doubt> {
+    fn split_stand_ins(&self, pattern: &Pattern, bytes: &[u8], base: usize, limit: usize, cuts: &mut Vec<usize>, solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
         let table = byte_alphabet::characters();
         let stand_ins: String = bytes.iter().map(|&b| table[usize::from(b)]).collect();
         let starts: Vec<usize> = stand_ins.char_indices().map(|(at, _)| at).chain([stand_ins.len()]).collect();
@@ -217,7 +252,7 @@ impl Stage {
             let end = pattern.match_at(&stand_ins, start, &mut looked);
             (end.map(byte_at), byte_at(looked))
         };
-        self.parts((base, base + bytes.len()), limit, find, |_| 1, cuts)
+        self.parts((base, base + bytes.len()), limit, find, |_| 1, cuts, solid)
     }
 
     /// Appends the cuts between the parts that `find` and the behaviour make of a piece.
@@ -231,13 +266,17 @@ impl Stage {
         find: impl Fn(usize) -> (Option<usize>, usize),
         width: impl Fn(usize) -> usize,
         cuts: &mut Vec<usize>,
+        mut solid: Option<&mut Vec<bool>>,
     ) -> Option<Doubt> {
+        // Single characters of a class hold no place inside.
+        let whole = matches!(self.finder, Finder::Pattern(_));
         let mut doubt: Option<Doubt> = None;
         // Whether the part that ended last was a match; none has ended at the start of the piece.
         let mut last: Option<bool> = None;
         let mut part = |begins: usize, is_match: bool, cuts: &mut Vec<usize>| {
+            let mut joined = false;
             if let Some(last) = last.replace(is_match) {
-                let joined = match self.behaviour {
+                joined = match self.behaviour {
                     Behaviour::Isolated => false,
                     Behaviour::Contiguous => last == is_match,
                     Behaviour::MergedWithPrevious => is_match && !last,
@@ -245,6 +284,13 @@ impl Stage {
                 };
                 if !joined {
                     cuts.push(begins);
+                }
+            }
+            if let Some(solid) = solid.as_deref_mut() {
+                let holds_match = whole && is_match != self.invert;
+                match solid.last_mut().filter(|_| joined) {
+                    Some(solid) => *solid |= holds_match,
+                    None => solid.push(holds_match),
                 }
             }
         };
@@ -270,5 +316,27 @@ impl Stage {
             part(gap, self.invert, cuts);
         }
         doubt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pattern::Dialect;
+
+    fn splitter(patterns: &[&str]) -> Splitter {
+        let stage = |source: &&str| Stage::new(Finder::Pattern(Pattern::new(source, Dialect::Oniguruma).unwrap()), Behaviour::Isolated, false, false);
+        Splitter { stages: patterns.iter().map(stage).collect() }
+    }
+
+    #[test]
+    fn a_cut_inside_a_match_of_an_earlier_stage_is_no_place_to_start_again() {
+        let text = "12345678 ab";
+        let cuts = splitter(&[r"\p{N}{1,3}", r"\p{N}{1,2}"]).cuts(text, text.len());
+        assert_eq!(cuts.at, [2, 3, 5, 6, 8], "123|456|78, then 12|3|45|6|78");
+        assert_eq!(cuts.settled().collect::<Vec<_>>(), [3, 6, 8], "from 2 on the first stage would find 345");
+        let cuts = splitter(&[r"\p{N}{1,3}", r"\s"]).cuts("1234 a b", 8);
+        assert_eq!(cuts.settled().collect::<Vec<_>>(), [3, 4, 5, 6, 7], "what lies between matches is cut anywhere");
     }
 }
