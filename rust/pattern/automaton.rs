@@ -96,28 +96,37 @@ impl Automaton {
 
     #[inline(always)]
     fn walk(&self, start: usize, length: usize, symbol_at: impl Fn(usize) -> (u8, usize)) -> (Option<usize>, usize) {
-        let mut row = self.start;
+        const NONE: usize = usize::MAX;
+        let found = |end: usize| (end != NONE).then_some(end);
+        let mut row = self.start as u32;
         let mut at = start;
-        let mut end = None;
-        while at < length {
-            let (symbol, width) = symbol_at(at);
-            let step = self.steps[row + usize::from(symbol)];
-            if step & ENDS_BEFORE != 0 {
-                end = Some(at);
-            }
+        let mut end = NONE;
+        loop {
+            // As long as the state stays the same, the next look-up need not wait for this one.
+            let (step, width) = loop {
+                if at >= length {
+                    let last = self.steps[row as usize + self.symbols - 1];
+                    return (found(if last & ENDS_BEFORE != 0 { length } else { end }), length);
+                }
+                let (symbol, width) = symbol_at(at);
+                let step = self.steps[row as usize + usize::from(symbol)];
+                if step & ENDS_BEFORE != 0 {
+                    end = at;
+                }
+                if step & !ENDS_BEFORE != row {
+                    break (step, width);
+                }
+                at += width;
+            };
             if step & ENDS_BEHIND != 0 {
                 return (Some(at + width), at);
             }
-            if step & ROW == DEAD {
-                return (end, at);
+            row = step & ROW;
+            if row == DEAD {
+                return (found(end), at);
             }
-            row = (step & ROW) as usize;
             at += width;
         }
-        if self.steps[row + self.symbols - 1] & ENDS_BEFORE != 0 {
-            end = Some(length);
-        }
-        (end, length)
     }
 }
 
