@@ -58,6 +58,16 @@ struct Long {
     heap: BinaryHeap<Reverse<u64>>,
 }
 
+/// The symbols of a short word, side by side in arrays.
+#[derive(Default)]
+struct Few {
+    ids: [TokenId; SHORT],
+    /// In bytes from the start of the word.
+    starts: [u32; SHORT],
+    ends: [u32; SHORT],
+    count: usize,
+}
+
 /// Above this many symbols the heap is faster than looking for the lowest rank again and again.
 const SHORT: usize = 32;
 
@@ -74,7 +84,7 @@ impl Bpe {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn short_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
         if start == end {
             return;
@@ -143,13 +153,33 @@ impl Bpe {
 
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
     fn merged(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>, long: &mut Long) {
-        let first = tokens.len();
-        self.symbols(word, base, number, tokens);
-        if tokens.len() - first <= SHORT {
-            self.merge_short(tokens, first);
-        } else {
-            self.merge_long(tokens, first, long);
+        let mut few = Few::default();
+        match &self.alphabet {
+            // One symbol a byte: no need to write them down as tokens first.
+            Alphabet::Bytes { ids, complete: true } if word.len() <= SHORT => {
+                for (at, &byte) in word.iter().enumerate() {
+                    few.ids[at] = ids[usize::from(byte)].unwrap_or_default();
+                    (few.starts[at], few.ends[at]) = (at as u32, at as u32 + 1);
+                }
+                few.count = word.len();
+            }
+            _ => {
+                let first = tokens.len();
+                self.symbols(word, base, number, tokens);
+                if tokens.len() - first > SHORT {
+                    return self.merge_long(tokens, first, long);
+                }
+                for (at, token) in tokens.drain(first..).enumerate() {
+                    few.ids[at] = token.id;
+                    (few.starts[at], few.ends[at]) = ((token.start - base) as u32, (token.end - base) as u32);
+                    few.count = at + 1;
+                }
+            }
         }
+        self.merge_few(&mut few);
+        tokens.extend((0..few.count).map(|at| {
+            Token { id: few.ids[at], start: base + few.starts[at] as usize, end: base + few.ends[at] as usize, word: number }
+        }));
     }
 
     fn symbols(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>) {
@@ -183,24 +213,19 @@ impl Bpe {
         }
     }
 
-    fn merge_short(&self, tokens: &mut Vec<Token>, first: usize) {
-        let mut count = tokens.len() - first;
-        if count < 2 {
+    fn merge_few(&self, few: &mut Few) {
+        let Few { ids, starts, ends, count } = few;
+        if *count < 2 {
             return;
         }
-        let (mut ids, mut starts, mut ends) = ([TokenId(0); SHORT], [0usize; SHORT], [0usize; SHORT]);
         let (mut ranks, mut merged) = ([u32::MAX; SHORT], [TokenId(0); SHORT]);
-        for (at, token) in tokens[first..].iter().enumerate() {
-            ids[at] = token.id;
-            (starts[at], ends[at]) = (token.start, token.end);
-        }
-        for at in 0..count - 1 {
+        for at in 0..*count - 1 {
             let merge = self.merges.get(ids[at], ids[at + 1]);
             (ranks[at], merged[at]) = (merge.rank, merge.id);
         }
-        while count > 1 {
+        while *count > 1 {
             let (mut at, mut lowest) = (0, ranks[0]);
-            for (index, &rank) in ranks[..count - 1].iter().enumerate().skip(1) {
+            for (index, &rank) in ranks[..*count - 1].iter().enumerate().skip(1) {
                 // Strictly lower: the leftmost of equals.
                 if rank < lowest {
                     (at, lowest) = (index, rank);
@@ -211,24 +236,20 @@ impl Bpe {
             }
             ids[at] = merged[at];
             ends[at] = ends[at + 1];
-            ids.copy_within(at + 2..count, at + 1);
-            starts.copy_within(at + 2..count, at + 1);
-            ends.copy_within(at + 2..count, at + 1);
-            ranks.copy_within(at + 1..count - 1, at);
-            merged.copy_within(at + 1..count - 1, at);
-            count -= 1;
+            ids.copy_within(at + 2..*count, at + 1);
+            starts.copy_within(at + 2..*count, at + 1);
+            ends.copy_within(at + 2..*count, at + 1);
+            ranks.copy_within(at + 1..*count - 1, at);
+            merged.copy_within(at + 1..*count - 1, at);
+            *count -= 1;
             if at > 0 {
                 let merge = self.merges.get(ids[at - 1], ids[at]);
                 (ranks[at - 1], merged[at - 1]) = (merge.rank, merge.id);
             }
-            if at + 1 < count {
+            if at + 1 < *count {
                 let merge = self.merges.get(ids[at], ids[at + 1]);
                 (ranks[at], merged[at]) = (merge.rank, merge.id);
             }
-        }
-        tokens.truncate(first + count);
-        for (at, token) in tokens[first..].iter_mut().enumerate() {
-            *token = Token { id: ids[at], start: starts[at], end: ends[at], ..*token };
         }
     }
 
@@ -375,9 +396,8 @@ mod tests {
         for seed in 0..400u64 {
             let word: Vec<u8> = (0..20).map(|i| b'a' + ((seed.wrapping_mul(6364136223846793005).wrapping_add(i * 1442695040888963407) >> 33) % 3) as u8).collect();
             let (mut short, mut long) = (Vec::new(), Vec::new());
-            bpe.symbols(&word, 0, 0, &mut short);
+            bpe.merged(&word, 0, 0, &mut short, &mut Long::default());
             bpe.symbols(&word, 0, 0, &mut long);
-            bpe.merge_short(&mut short, 0);
             bpe.merge_long(&mut long, 0, &mut Long::default());
             assert_eq!(short, long);
             let mut parts: Vec<Token> = Vec::new();

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) const LONGEST: usize = 24;
 /// Most tokens of a word that is kept.
 const MOST_TOKENS: usize = 7;
-/// Entries at first, and at most; the table doubles when it has taken in as many words as it has entries. Small tables
-/// stay in the processor's cache; the largest has 8 MiB.
+/// Entries at first, and at most; the table doubles when it has taken in half as many words as it has entries. Small
+/// tables stay in the processor's cache; the largest has 8 MiB.
 const FEWEST: usize = 1 << 11;
 const MOST: usize = 1 << 17;
 
@@ -19,7 +19,7 @@ pub(crate) enum Scope {
     Part = 0x80,
 }
 
-/// A direct-mapped table: a new word takes the place of the one that was there.
+/// A table with two places for a word: a new one takes the first, the one that was there moves to the second.
 ///
 /// An entry is one cache line: the word's bytes (24, padded with zeros), its length, scope, number of tokens and their
 /// ends, and the ids. The bytes themselves are compared, so a hit is exact.
@@ -45,16 +45,20 @@ pub(crate) struct Key {
 
 impl Key {
     /// The key of `text[start..end]`, of 1 to [`LONGEST`] bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(text: &[u8], start: usize, end: usize, scope: Scope) -> Self {
         let length = end - start;
         let mut bytes = [0; 3];
         match text[start..].first_chunk::<LONGEST>() {
             Some(chunk) => {
-                for (index, word) in bytes.iter_mut().enumerate() {
-                    let kept = length.saturating_sub(index * 8).min(8);
-                    let value = chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-                    *word = value & MASKS[kept];
+                let word = |index: usize, kept: usize| {
+                    chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight)) & MASKS[kept]
+                };
+                // Most words are short.
+                if length <= 8 {
+                    bytes[0] = word(0, length);
+                } else {
+                    bytes = [word(0, 8), word(1, (length - 8).min(8)), word(2, length.saturating_sub(16))];
                 }
             }
             None => {
@@ -69,6 +73,14 @@ impl Key {
     /// What the word was looked at as.
     pub(crate) fn scope(&self) -> Scope {
         if self.tag & Scope::Part as u8 == 0 { Scope::Word } else { Scope::Part }
+    }
+
+    /// Whether an entry is that of this word.
+    #[inline]
+    fn is_of(&self, entry: &[u64; 8]) -> bool {
+        // Number by number, because a slice comparison is a call.
+        let differs = (entry[0] ^ self.bytes[0]) | (entry[1] ^ self.bytes[1]) | (entry[2] ^ self.bytes[2]);
+        differs == 0 && entry[3] as u8 == self.tag
     }
 
     /// A hash of the bytes, its upper bits the best.
@@ -143,24 +155,31 @@ impl WordCache {
         (hash >> 40) as usize & (self.entries.len() - 1)
     }
 
+    fn place(&mut self, hash: u64, entry: [u64; 8]) {
+        let first = self.slot(hash);
+        self.entries[first ^ 1] = std::mem::replace(&mut self.entries[first], entry);
+    }
+
     /// Twice the table, with what is in it.
     fn widen(&mut self) {
         let wider = vec![[0; 8]; self.entries.len() * 2];
         let old = std::mem::replace(&mut self.entries, wider);
         self.taken = 0;
         for entry in old.into_iter().filter(|entry| entry[3] != 0) {
-            let slot = self.slot(hash([entry[0], entry[1], entry[2]], entry[3] as u8));
-            self.entries[slot] = entry;
+            self.place(hash([entry[0], entry[1], entry[2]], entry[3] as u8), entry);
         }
     }
 
     /// The tokens of a word, if they are known.
     #[inline]
     pub(crate) fn get(&self, key: &Key) -> Option<Entry<'_>> {
-        let entry = &self.entries[self.slot(key.hash())];
-        // Word by word, because a slice comparison is a call.
-        let differs = (entry[0] ^ key.bytes[0]) | (entry[1] ^ key.bytes[1]) | (entry[2] ^ key.bytes[2]);
-        (differs == 0 && entry[3] as u8 == key.tag).then_some(Entry(entry))
+        let first = self.slot(key.hash());
+        let entry = &self.entries[first];
+        if key.is_of(entry) {
+            return Some(Entry(entry));
+        }
+        let entry = &self.entries[first ^ 1];
+        key.is_of(entry).then_some(Entry(entry))
     }
 
     /// Keeps the tokens of the word that begins at byte `start`, unless they are many or leave bytes out.
@@ -180,12 +199,11 @@ impl WordCache {
             }
             entry[4 + index / 2] |= u64::from(token.id.0) << (index % 2 * 32);
         }
-        if self.taken >= self.entries.len() && self.entries.len() < MOST {
+        if self.taken * 2 >= self.entries.len() && self.entries.len() < MOST {
             self.widen();
         }
         self.taken += 1;
-        let slot = self.slot(key.hash());
-        self.entries[slot] = entry;
+        self.place(key.hash(), entry);
     }
 }
 

@@ -121,9 +121,10 @@ def test_a_lone_surrogate_is_named_with_its_position(call: str, surrogate: str) 
 
 @pytest.mark.parametrize("call", [*CALLS, "Segmenter.restart"])
 @pytest.mark.parametrize(
-    "value", [None, 1, 1.5, ["a"], ("a",), {"a": 1}, bytearray(b"a"), memoryview(b"a"), object(), str]
+    "value", [None, 1, 1.5, [1], ("a", None), {"a": 1}, bytearray(b"a"), memoryview(b"a"), object(), str]
 )
 def test_what_is_no_text_is_refused(call: str, value: Any) -> None:
+    """Nor a list that holds something else than texts, where lists of texts are taken."""
     tok = _tokenizer("made_gpt2")
     with pytest.raises((cf.ArgumentError, TypeError), match=r"str|bytes|sequence"):
         if call == "Segmenter.restart":
