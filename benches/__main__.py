@@ -29,7 +29,7 @@ from benches.machine import machine
 from benches.pairs import Pair, load, pairs, tokenizer_files
 from benches.report import BYTES, lines
 from benches.texts import documents, texts
-from benches.timing import FULL, QUICK, Checked, Contestant, Row, Size, in_child, measure
+from benches.timing import FULL, QUICK, Checked, Contestant, Row, Size, figures, in_child, measure
 
 # Three vocabularies that share little, by name, where they are there; else the first three.
 TRIOS = (("llama3", "llama2", "qwen2_5"), ("gpt2", "gemma2", "deepseek_v3"), ("o200k", "mistral_v3", "t5_small"))
@@ -59,9 +59,12 @@ def rows_of(pair: Pair, long_texts: dict[str, str], size: Size, chosen: Sequence
     once = partial(row, rounds=size.rounds + 2, passes=1)
     for name, text in long_texts.items():
         place = (pair.name, pair.family, name)
-        each, few = documents(text, size.documents), documents(text, size.stream_documents)
+        few = documents(text, size.stream_documents)
         if "encode" in chosen:
-            yield many(("encode", *place), BYTES, partial(encode.check, pair, each), partial(encode.contestants, pair))
+            documents_to_encode = documents(text, size.encoded)
+            checked = in_child(partial(encode.check, pair, documents_to_encode)).checked
+            found = figures(encode.rounds(pair, documents_to_encode, size.rounds, size.passes))
+            yield Row("encode", *place, BYTES, checked, {}, **found)
         if "stream decode" in chosen:
             check = partial(decode.check, pair, few)
             yield many(("stream decode", *place), "token", check, partial(decode.contestants, pair))

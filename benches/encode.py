@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter_ns
 
+import coolfusion as cf
 from benches.pairs import Pair, same, their_ids
-from benches.timing import Checked, Contestant, size_in_bytes
+from benches.timing import Checked, Contestant, size_in_bytes, turns
 
 
 def check(pair: Pair, documents: list[str]) -> Checked:
@@ -16,12 +19,27 @@ def check(pair: Pair, documents: list[str]) -> Checked:
     return Checked(documents, len(documents))
 
 
-def contestants(pair: Pair, documents: list[str]) -> dict[str, Contestant]:
-    ours, theirs, amount = pair.ours, pair.theirs, size_in_bytes(documents)
-    return {
-        "Tokenizer.encode": Contestant(lambda: [ours.encode(document) for document in documents], amount),
-        "tokenizers encode": Contestant(lambda: [their_ids(theirs, document) for document in documents], amount),
-    }
+def rounds(pair: Pair, documents: list[str], count: int, passes: int) -> list[list[dict[str, float]]]:
+    """The passes of each round; in each our tokenizer is a new one and the library's cache is empty."""
+    amount = size_in_bytes(documents)
+    found = []
+    for number in range(count):
+        # Another name, or the load would give the tokenizer that is there already.
+        ours = cf.Tokenizer._from_json(pair.json, f"{pair.name}, round {next(COUNTER)}")
+        pair.theirs.model._clear_cache()
+        call = partial(encode_each, ours.encode, documents)
+        library = partial(encode_each, partial(their_ids, pair.theirs), documents)
+        sides = {"Tokenizer.encode": Contestant(call, amount), "tokenizers encode": Contestant(library, amount)}
+        found.append(turns(sides, passes, number))
+    return found
+
+
+def encode_each(encode: Callable[[str], list[int]], documents: list[str]) -> None:
+    for document in documents:
+        encode(document)
+
+
+COUNTER = itertools.count()
 
 
 def check_batch(pair: Pair, documents: list[str]) -> Checked:

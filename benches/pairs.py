@@ -29,6 +29,8 @@ class Pair(NamedTuple):
     family: str
     ours: cf.Tokenizer
     theirs: tokenizers.Tokenizer
+    # The text of its file.
+    json: str
     # Whether word_ids tell words apart (they are all 0 without a pre-token rule).
     by_words: bool
     # The split patterns in their order, where the rule is made of regular expressions alone.
@@ -45,7 +47,16 @@ def load(name: str, path: Path) -> Pair:
     by_words = len(set(theirs.encode("a b", add_special_tokens=False).word_ids)) > 1
     ours = cf.Tokenizer.from_file(path)
     rule = json.loads(path.read_bytes())["pre_tokenizer"]
-    return Pair(name, ours.describe()["family"], ours, theirs, by_words, patterns(rule), byte_table(ours))
+    return Pair(
+        name,
+        ours.describe()["family"],
+        ours,
+        theirs,
+        path.read_text("utf-8"),
+        by_words,
+        patterns(rule),
+        byte_table(ours),
+    )
 
 
 def byte_table(ours: cf.Tokenizer) -> list[bytes]:
@@ -70,7 +81,7 @@ def patterns(rule: dict[str, Any] | None) -> list[str]:
 def tokenizer_files(data: Path | None, quick: bool) -> dict[str, Path]:
     """Name -> tokenizer.json: the real ones, or the embedded ones and those that the tests make."""
     if data is not None:
-        return {path.parent.name: path for path in sorted((data / "tokenizers").glob("*/tokenizer.json"))}
+        return {path.parent.name: path for path in sorted((data / "tokenizers").glob("*/*tokenizer.json"))}
     embedded = Path(str(cf.__file__)).parent / "embedded"
     found = {path.parent.name: path for path in sorted(embedded.glob("*/tokenizer.json"))}
     if not quick:

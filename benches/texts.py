@@ -80,6 +80,10 @@ def texts(data: Path | None) -> dict[str, str]:
         "Python source": python_source(),
         "GSM8K": "\n".join(f"{each['question']}\n{each['answer']}" for each in problems),
         **{f"{script} (UDHR)": read(f"udhr/{file}.txt") for script, file in SCRIPTS.items()},
+        # A piece of each, so that no script is most of it.
+        "UDHR, 77 languages": "".join(
+            read(f"udhr/{path.name}")[2_000:5_000] for path in sorted((folder / "udhr").glob("*.txt"))
+        ),
     }
 
 

@@ -9,7 +9,7 @@ use crate::pair_table::{Merge, PairTable, NO_MERGE};
 use crate::piece_table::PieceTable;
 use crate::seams::{characters_around, Seams};
 use crate::token::{Sink, Token, TokenId};
-use crate::word_cache::{Key, Scope, WordCache, LONGEST};
+use crate::word_cache::{Key, LongWords, Scope, WordCache, LONGEST, LONG_WORD};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,12 +34,16 @@ pub(crate) struct Bpe {
     /// Words that are one token whatever the merges say (`ignore_merges`).
     pub(crate) whole_words: Option<PieceTable>,
     pub(crate) seams: Seams,
+    /// Every merge comes after all merges that make its two sides.
+    pub(crate) in_order: bool,
 }
 
 /// What encoding works with; kept between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Bench {
     cache: WordCache,
+    long_words: LongWords,
+    long_parts: LongWords,
     /// The tokens of a word.
     tokens: Vec<Token>,
     /// The tokens of a part of a word.
@@ -47,9 +51,36 @@ pub(crate) struct Bench {
     long: Long,
 }
 
+/// The token of each character that is one by itself, as far as it has been asked for.
+#[derive(Debug, Default)]
+struct Characters {
+    /// For each code point below U+10000: 0 not known yet, 1 none, else the id plus two. Empty at first.
+    plane: Vec<u32>,
+}
+
+impl Characters {
+    fn get(&mut self, bpe: &Bpe, ids: &Symbols, c: char) -> Option<TokenId> {
+        if self.plane.is_empty() {
+            self.plane = vec![0; 0x10000];
+        }
+        let entry = self.plane.get_mut(c as usize)?;
+        if *entry == 0 {
+            let mut few = Few::default();
+            for (at, &byte) in c.encode_utf8(&mut [0; 4]).as_bytes().iter().enumerate() {
+                few.ids[at] = ids[usize::from(byte)].unwrap_or_default();
+                few.count = at + 1;
+            }
+            bpe.merge_few(&mut few);
+            *entry = if few.count == 1 { few.ids[0].0.saturating_add(2) } else { 1 };
+        }
+        entry.checked_sub(2).map(TokenId)
+    }
+}
+
 /// The arrays of [`Bpe::merge_long`].
 #[derive(Debug, Default)]
 struct Long {
+    characters: Characters,
     next: Vec<u32>,
     previous: Vec<u32>,
     /// The merge of each symbol with the next one.
@@ -112,10 +143,22 @@ impl Bpe {
 
     #[inline(never)]
     fn long_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
-        match self.whole_words.as_ref().and_then(|words| words.get(&text[start..end])) {
-            Some(id) => sink.token(Token { id, start, end, word: number }),
-            None => self.parts(text, (start, end), number, bench, sink),
+        let word = &text[start..end];
+        if let Some(id) = self.whole_words.as_ref().and_then(|words| words.get(word)) {
+            return sink.token(Token { id, start, end, word: number });
         }
+        if word.len() > LONG_WORD {
+            return self.parts(text, (start, end), number, bench, sink);
+        }
+        if let Some(known) = bench.long_words.get(word) {
+            return known.iter().for_each(|token| sink.token(token.behind(start, number)));
+        }
+        let mut tokens = std::mem::take(&mut bench.tokens);
+        tokens.clear();
+        self.parts(text, (start, end), number, bench, &mut tokens);
+        bench.long_words.put(word, start, &tokens);
+        tokens.iter().for_each(|&token| sink.token(token));
+        bench.tokens = tokens;
     }
 
     /// Passes on the tokens of a word that is no token by itself, part by part where it has seams.
@@ -127,7 +170,7 @@ impl Bpe {
                 from = at;
             }
         });
-        if from > start && end - from <= LONGEST {
+        if from > start || end - start > LONG_WORD {
             return self.part(text, (from, end), number, bench, sink);
         }
         bench.merged.clear();
@@ -138,15 +181,29 @@ impl Bpe {
     /// Passes on the tokens of a stretch without seams.
     #[inline]
     fn part(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
-        let known = end - start <= LONGEST;
-        let key = Key::new(text, start, if known { end } else { start }, Scope::Part);
-        if let Some(entry) = bench.cache.get(&key).filter(|_| known) {
+        if end - start > LONGEST {
+            return self.long_part(text, (start, end), number, bench, sink);
+        }
+        let key = Key::new(text, start, end, Scope::Part);
+        if let Some(entry) = bench.cache.get(&key) {
             return entry.tokens(start, number, sink);
         }
         bench.merged.clear();
         self.merged(&text[start..end], start, number, &mut bench.merged, &mut bench.long);
-        if known {
-            bench.cache.put(&key, start, &bench.merged);
+        bench.cache.put(&key, start, &bench.merged);
+        bench.merged.iter().for_each(|&token| sink.token(token));
+    }
+
+    fn long_part(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+        let part = &text[start..end];
+        let short_enough = part.len() <= LONG_WORD;
+        if let (true, Some(known)) = (short_enough, bench.long_parts.get(part)) {
+            return known.iter().for_each(|token| sink.token(token.behind(start, number)));
+        }
+        bench.merged.clear();
+        self.merged(part, start, number, &mut bench.merged, &mut bench.long);
+        if short_enough {
+            bench.long_parts.put(part, start, &bench.merged);
         }
         bench.merged.iter().for_each(|&token| sink.token(token));
     }
@@ -156,7 +213,7 @@ impl Bpe {
         let mut few = Few::default();
         match &self.alphabet {
             // One symbol a byte: no need to write them down as tokens first.
-            Alphabet::Bytes { ids, complete: true } if word.len() <= SHORT => {
+            Alphabet::Bytes { ids, complete: true } if word.len() <= SHORT && (word.is_ascii() || !self.in_order) => {
                 for (at, &byte) in word.iter().enumerate() {
                     few.ids[at] = ids[usize::from(byte)].unwrap_or_default();
                     (few.starts[at], few.ends[at]) = (at as u32, at as u32 + 1);
@@ -165,7 +222,9 @@ impl Bpe {
             }
             _ => {
                 let first = tokens.len();
-                self.symbols(word, base, number, tokens);
+                if !self.whole_characters(word, base, number, tokens, &mut long.characters) {
+                    self.symbols(word, base, number, tokens);
+                }
                 if tokens.len() - first > SHORT {
                     return self.merge_long(tokens, first, long);
                 }
@@ -180,6 +239,33 @@ impl Bpe {
         tokens.extend((0..few.count).map(|at| {
             Token { id: few.ids[at], start: base + few.starts[at] as usize, end: base + few.ends[at] as usize, word: number }
         }));
+    }
+
+    /// Appends one symbol for each character that surely becomes a token of its own before it merges with a neighbour, and
+    /// one for each byte of the others; answers false, and nothing else, where that is not known to be right.
+    ///
+    /// Where no piece holds a part of a character together with something of its neighbours, every merge across its borders
+    /// has the whole character on its side, so it comes later in the list than all merges inside the character, which have
+    /// been done by then: doing them at once changes nothing (docs/design.md, "Characters first").
+    fn whole_characters(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>, known: &mut Characters) -> bool {
+        let Alphabet::Bytes { ids, complete: true } = &self.alphabet else { return false };
+        let (true, Ok(text)) = (self.in_order, std::str::from_utf8(word)) else { return false };
+        let mut at = 0;
+        let mut clean_before = true;
+        let mut characters = text.chars().peekable();
+        while let Some(c) = characters.next() {
+            let end = at + c.len_utf8();
+            let clean_behind = characters.peek().is_none_or(|&next| self.seams.parts_characters(c, word[end - 1], next, word[end]));
+            let whole = if c.is_ascii() || !clean_before || !clean_behind { None } else { known.get(self, ids, c) };
+            match whole {
+                Some(id) => tokens.push(Token { id, start: base + at, end: base + end, word: number }),
+                None => tokens.extend((at..end).map(|at| {
+                    Token { id: ids[usize::from(word[at])].unwrap_or_default(), start: base + at, end: base + at + 1, word: number }
+                })),
+            }
+            (at, clean_before) = (end, clean_behind);
+        }
+        true
     }
 
     fn symbols(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>) {
@@ -256,7 +342,7 @@ impl Bpe {
     fn merge_long(&self, tokens: &mut Vec<Token>, first: usize, long: &mut Long) {
         let symbols = &mut tokens[first..];
         let count = symbols.len();
-        let Long { next, previous, merges, heap } = long;
+        let Long { next, previous, merges, heap, .. } = long;
         next.clear();
         next.extend(1..=count as u32);
         previous.clear();
@@ -369,7 +455,7 @@ mod tests {
             table.insert(TokenId(left), TokenId(right), rank as u32, TokenId(merged));
         }
         let seams = Seams::new(["ab", "abc", "aa"].map(str::as_bytes));
-        Bpe { alphabet: Alphabet::Bytes { ids: Box::new(ids), complete: false }, merges: table, whole_words: None, seams }
+        Bpe { alphabet: Alphabet::Bytes { ids: Box::new(ids), complete: false }, merges: table, whole_words: None, seams, in_order: true }
     }
 
     fn ids(bpe: &Bpe, word: &str) -> Vec<u32> {

@@ -104,12 +104,16 @@ impl Seams {
     /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a seam.
     #[inline]
     fn is_between(&self, a: char, before: u8, b: char, behind: u8) -> bool {
+        !self.holds(Side::Whole(a), Side::Whole(b)) && self.parts_characters(a, before, b, behind)
+    }
+
+    /// Whether no piece holds a part of one of two neighbours together with something of the other.
+    #[inline]
+    pub(crate) fn parts_characters(&self, a: char, before: u8, b: char, behind: u8) -> bool {
         let marked = |table: &[u64; PLANE], c: char| table[bit(c).0] >> bit(c).1 & 1 == 1;
-        let (left, right) = (Side::Whole(a), Side::Whole(b));
-        !(self.holds(left, right)
-            || self.parts[usize::from(before % 64)] >> (behind % 64) & 1 == 1
-            || marked(&self.before_part, a) && self.holds(left, Side::Byte(behind))
-            || marked(&self.behind_part, b) && self.holds(Side::Byte(before), right))
+        !(self.parts[usize::from(before % 64)] >> (behind % 64) & 1 == 1
+            || marked(&self.before_part, a) && self.holds(Side::Whole(a), Side::Byte(behind))
+            || marked(&self.behind_part, b) && self.holds(Side::Byte(before), Side::Whole(b)))
     }
 
     /// Whether byte `at` of `text`, the start of a character, is a seam.

@@ -1,6 +1,7 @@
 //! Words that were encoded before, and the places where such memories are kept between calls.
 
 use crate::token::{Sink, Token, TokenId};
+use rustc_hash::FxHashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Longest word that is kept, in bytes.
@@ -204,6 +205,51 @@ impl WordCache {
         }
         self.taken += 1;
         self.place(key.hash(), entry);
+    }
+}
+
+/// Longest word that [`LongWords`] keeps, in bytes.
+pub(crate) const LONG_WORD: usize = 256;
+/// Most bytes of words that it keeps, about; then it begins anew.
+const MOST_BYTES: usize = 1 << 20;
+
+/// A token of a word, its place counted from the start of the word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    id: TokenId,
+    start: u16,
+    end: u16,
+}
+
+impl Placed {
+    /// The token in a text where the word begins at byte `start`.
+    #[inline]
+    pub(crate) fn behind(self, start: usize, word: u32) -> Token {
+        Token { id: self.id, start: start + usize::from(self.start), end: start + usize::from(self.end), word }
+    }
+}
+
+/// The same for words of up to [`LONG_WORD`] bytes, such as phrases of a script without spaces.
+#[derive(Debug, Default)]
+pub(crate) struct LongWords {
+    words: FxHashMap<Box<[u8]>, Box<[Placed]>>,
+    bytes: usize,
+}
+
+impl LongWords {
+    /// The tokens of a word, if they are known.
+    pub(crate) fn get(&self, word: &[u8]) -> Option<&[Placed]> {
+        self.words.get(word).map(AsRef::as_ref)
+    }
+
+    /// Keeps the tokens of a word of at most [`LONG_WORD`] bytes that begins at byte `start`.
+    pub(crate) fn put(&mut self, word: &[u8], start: usize, tokens: &[Token]) {
+        if self.bytes > MOST_BYTES {
+            *self = Self::default();
+        }
+        self.bytes += word.len() + tokens.len() * size_of::<Placed>();
+        let placed = |t: &Token| Placed { id: t.id, start: (t.start - start) as u16, end: (t.end - start) as u16 };
+        self.words.insert(word.into(), tokens.iter().map(placed).collect());
     }
 }
 

@@ -12,10 +12,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 impl Reader<'_> {
     pub(super) fn bpe(&self, byte_level: bool) -> Own<Bpe> {
-        let merges = self.merges()?;
+        let (merges, in_order) = self.merges()?;
         let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols() };
         let whole_words = (flag(self.model, "ignore_merges") == Some(true)).then(|| self.whole_words());
-        Ok(Bpe { alphabet, merges, whole_words, seams: Seams::new(self.spelled.iter()) })
+        Ok(Bpe { alphabet, merges, whole_words, seams: Seams::new(self.spelled.iter()), in_order })
     }
 
     /// The words that are one token whatever the merges say: all of the vocabulary but its control tokens.
@@ -42,12 +42,15 @@ impl Reader<'_> {
         Alphabet::Characters { ids, fallback, unknown: self.unknown.map(TokenId), fuse_unknown, complete }
     }
 
-    /// (left, right) -> (rank, merged).
-    fn merges(&self) -> Own<PairTable> {
+    /// (left, right) -> (rank, merged), and whether every merge comes after all merges that make its two sides.
+    fn merges(&self) -> Own<(PairTable, bool)> {
         let pairs = self.whole.merges.as_ref().map(|merges| &merges.pairs).ok_or_else(|| Refusal("no merges".into()))?;
         // Ranks that tie (SentencePiece scores, tiktoken splits) cannot be told from the position in the list.
         let ranks = self.whole.ranks.as_ref();
         let mut merges = PairTable::with_capacity(pairs.len());
+        // The last rank that makes each piece, plus one.
+        let mut made = vec![0u64; self.pieces.len()];
+        let mut steps = Vec::with_capacity(pairs.len());
         let (mut merged, mut buffer) = (0, String::new());
         for (at, &(left, right)) in pairs.iter().enumerate() {
             let (left, right) = (left as usize, right as usize);
@@ -59,10 +62,13 @@ impl Reader<'_> {
                 Some(ranks) => *ranks.get(at).ok_or_else(|| Refusal(format!("merge {at} has no rank")))?,
                 None => at as u32,
             };
+            made[merged] = made[merged].max(u64::from(rank) + 1);
+            steps.push((left as u32, right as u32, rank));
             let id = |number| TokenId(self.pieces.id(number));
             merges.insert(id(left), id(right), rank, id(merged));
         }
-        Ok(merges)
+        let in_order = steps.iter().all(|&(left, right, rank)| made[left as usize].max(made[right as usize]) <= u64::from(rank));
+        Ok((merges, in_order))
     }
 
     fn byte_symbols(&self) -> Alphabet {
