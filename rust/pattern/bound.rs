@@ -14,6 +14,8 @@ use rustc_hash::FxHashMap;
 
 /// More nodes than any published rule needs.
 const MOST_NODES: usize = 50_000;
+/// Steps of walks; see `WORK` of rules.
+const MOST_WORK: usize = 5_000_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
@@ -43,12 +45,13 @@ impl Automaton {
         let mut graph = Graph { automaton: self, numbers: FxHashMap::default(), nodes: Vec::new(), edges: Vec::new() };
         let start = self.first_row();
         graph.number(Node { alive: start, current: start, fresh: true, over: Vec::new() });
-        let mut next = 0;
+        let (mut next, mut work) = (0, 0);
         while next < graph.nodes.len() {
-            if graph.nodes.len() > MOST_NODES {
+            let node = graph.nodes[next].clone();
+            work += self.letters() * (3 + node.over.len());
+            if graph.nodes.len() > MOST_NODES || work > MOST_WORK {
                 return None;
             }
-            let node = graph.nodes[next].clone();
             let mut edges = Vec::new();
             for symbol in 0..self.letters() {
                 graph.follow(&node, symbol, &mut edges)?;
@@ -58,6 +61,7 @@ impl Automaton {
             graph.edges.push(edges);
             next += 1;
         }
+        if std::env::var("ZZ").is_ok() { println!("bound work {work} nodes {}", graph.nodes.len()); }
         graph.heaviest()
     }
 }
