@@ -57,7 +57,8 @@ pub(super) fn property(source: &str, ignore_case: bool) -> Option<&'static str> 
         return Some(r"\p without braces, which Oniguruma does not read");
     };
     let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !plain || name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("is")) {
+    let short = name.replace('_', "").to_ascii_lowercase();
+    if !plain || short.starts_with("is") || short.starts_with("bidim") {
         return Some("a property whose name Oniguruma reads otherwise");
     }
     ignore_case.then_some("a property where case does not matter")

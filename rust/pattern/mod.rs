@@ -255,6 +255,9 @@ mod tests {
             let error = Pattern::new(rule, Dialect::Oniguruma).unwrap_err().to_string();
             assert!(error.contains("too many ways"), "{error}");
         }
+        for fine in [r"(?>(?:\r?\n)+)a|.", r"\d(?=(?:\d{3})+(?!\d))|.", r"(?>(?:a+b|c[de]*)*)f|."] {
+            assert!(!Pattern::new(fine, Dialect::Oniguruma).unwrap().is_automaton(), "{fine}: each next character decides");
+        }
         for rule in ["(?:a+)+b|.", "(?:a|a)*b|."] {
             assert!(Pattern::new(rule, Dialect::Oniguruma).unwrap().is_automaton(), "{rule}");
         }

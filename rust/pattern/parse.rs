@@ -60,6 +60,7 @@ impl Node {
                 let often = match max {
                     _ if inner == 0 => 0,
                     Some(max) => inner.saturating_mul(*max),
+                    None if Decided::by_each_next_character(node) => inner,
                     None => u32::MAX,
                 };
                 // How often to repeat is one choice.
@@ -71,6 +72,81 @@ impl Node {
 
 /// More than the published rules, which have up to five.
 const MOST_CHOICES: u32 = 16;
+/// More sets than these are not compared with one another.
+const MOST_SETS: usize = 32;
+
+/// What a node may begin with; see [`Decided::by_each_next_character`].
+#[derive(Clone)]
+struct Decided {
+    first: Vec<Rc<CodePoints>>,
+    empty: bool,
+}
+
+impl Decided {
+    /// Whether no two ways through repetitions of `node` read the same text: one look at the next character tells which.
+    fn by_each_next_character(node: &Node) -> bool {
+        let first = Self::of(node, None);
+        first.is_some_and(|first| Self::of(node, Some(&first.first)).is_some())
+    }
+
+    /// The beginnings of `node`; `None` if it holds a choice that the next character does not decide, `next` being what
+    /// may stand behind the node (not asked: `None`), or something else than characters.
+    fn of(node: &Node, next: Option<&[Rc<CodePoints>]>) -> Option<Self> {
+        match node {
+            Node::Class(set) => Some(Self { first: vec![Rc::clone(set)], empty: false }),
+            Node::Sequence(nodes) => {
+                let mut behind = Self { first: Vec::new(), empty: true };
+                for node in nodes.iter().rev() {
+                    let rest = next.map(|next| behind.before(next));
+                    let here = Self::of(node, rest.as_deref())?;
+                    behind = if here.empty { Self { first: here.before(&behind.first), empty: behind.empty } } else { here };
+                    behind.is_small()?;
+                }
+                Some(behind)
+            }
+            Node::Alternatives(nodes) => {
+                let mut all = Self { first: Vec::new(), empty: false };
+                for node in nodes {
+                    let here = Self::of(node, next)?;
+                    let begins = if here.empty { here.before(next.unwrap_or_default()) } else { here.first.clone() };
+                    let known = if all.empty { all.before(next.unwrap_or_default()) } else { all.first.clone() };
+                    if next.is_some() && !are_disjoint(&begins, &known) {
+                        return None;
+                    }
+                    all.first.extend(here.first);
+                    all.empty |= here.empty;
+                    all.is_small()?;
+                }
+                Some(all)
+            }
+            Node::Repeat { node, min, max, .. } => {
+                let body = Self::of(node, None)?;
+                let again = |next: &[Rc<CodePoints>]| body.first.iter().chain(next).cloned().collect::<Vec<_>>();
+                let around = next.map(|next| if *max == Some(1) { next.to_vec() } else { again(next) });
+                Self::of(node, around.as_deref())?;
+                if max != &Some(*min) && next.is_some_and(|next| !are_disjoint(&body.first, next)) {
+                    return None;
+                }
+                Some(Self { first: body.first, empty: body.empty || *min == 0 })
+            }
+            Node::LookAhead { .. } | Node::Atomic(_) | Node::EndOfText => None,
+        }
+    }
+
+    /// What may come first where `next` follows.
+    fn before(&self, next: &[Rc<CodePoints>]) -> Vec<Rc<CodePoints>> {
+        let more = if self.empty { next } else { &[] };
+        self.first.iter().chain(more).cloned().collect()
+    }
+
+    fn is_small(&self) -> Option<()> {
+        (self.first.len() <= MOST_SETS).then_some(())
+    }
+}
+
+fn are_disjoint(one: &[Rc<CodePoints>], other: &[Rc<CodePoints>]) -> bool {
+    one.iter().all(|a| other.iter().all(|b| a.is_disjoint(b)))
+}
 
 /// Parses `source`, whose size the caller has checked: the parser recurses.
 pub(crate) fn parse(source: &str, dialect: Dialect) -> Result<Node> {
