@@ -108,7 +108,8 @@ impl Graph<'_> {
         if here & ENDS_BEFORE != 0 && !node.fresh {
             let mut over = over;
             if here & ENDS_BEHIND != 0 {
-                return Some(self.add(alive & ROW, targets, edges));
+                self.add(alive & ROW, targets, edges);
+                return Some(());
             }
             if here & ROW != DEAD {
                 over.push(here & ROW);
@@ -122,7 +123,8 @@ impl Graph<'_> {
                 return None;
             }
         }
-        Some(self.add(alive & ROW, targets, edges))
+        self.add(alive & ROW, targets, edges);
+        Some(())
     }
 
     fn add(&mut self, alive: u32, targets: Vec<(u32, bool, Vec<u32>, u32)>, edges: &mut Vec<(usize, u32)>) {

@@ -247,7 +247,7 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 Ok(Node::EndOfText)
             }
-            '^' | '$' | '*' | '+' | '?' => Err(self.refuse("an anchor or a repetition of nothing")),
+            '^' | '$' | '*' | '+' | '?' | '{' => Err(self.refuse("an anchor or a repetition of nothing")),
             _ => {
                 self.at += c.len_utf8();
                 self.literal(c)
@@ -386,6 +386,8 @@ impl<'a> Parser<'a> {
             if max.is_some_and(|max| max < min) {
                 return Err(self.refuse("a repetition of at least more than at most"));
             }
+            let asserts = matches!(node, Node::LookAhead { .. });
+            self.doubt(asserts.then_some("a repeated look-ahead, which Oniguruma repeats in its own way"))?;
             self.doubt((max == Some(min) && greed == Greed::Lazy).then_some("{n}?, which Oniguruma reads as n times or not at all"))?;
             self.doubt((max != Some(1) && !self.tail.is_empty()).then_some(doubtful::SEVERAL))?;
             node = Node::Repeat { node: Box::new(node), min, max, greed };

@@ -297,7 +297,9 @@ def test_a_rule_that_may_match_nothing_is_the_librarys(rule: str) -> None:
         assert tokenizer.encode(text) == library.encode(text, add_special_tokens=False).ids
 
 
-@pytest.mark.parametrize("rule", [r"\w+", r"[^\w]+", "[[:alpha:]]+", r"\pL+", "(?i:ss)", r"(?i:\p{Lu})", "a(?i)b|c", "a{2}?|b"])
+@pytest.mark.parametrize(
+    "rule", [r"\w+", r"[^\w]+", "[[:alpha:]]+", r"\pL+", "(?i:ss)", r"(?i:\p{Lu})", "a(?i)b|c", "a{2}?|b"]
+)
 def test_a_rule_that_oniguruma_reads_otherwise_is_the_librarys(rule: str) -> None:
     tokenizer, library = load(with_rule(rule)), tokenizers.Tokenizer.from_str(text_of(with_rule(rule)))
     assert tokenizer.describe()["engine"].startswith("tokenizers crate")
