@@ -23,6 +23,7 @@ use crate::arena::Arena;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::Library;
+use crate::pattern;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use entries::{added_tokens, adds_space, check_pieces, drops_first_space, spelling, unknown_id, vocabulary, Added};
@@ -72,6 +73,7 @@ fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
 pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let (definition, model, pieces) = (&whole.frame, whole.model(), &whole.pieces);
     check_kinds(definition, model)?;
+    check_rules(definition)?;
     if let Some(dropout) = model.get("dropout").and_then(Value::as_f64).filter(|&dropout| dropout > 0.0) {
         return Err(Error::definition("model.dropout", format!("{dropout}: ids would be drawn by chance, expected null")));
     }
@@ -143,6 +145,16 @@ fn check_kinds(definition: &Value, model: &Value) -> Result<()> {
         let wrong = found.into_iter().map(kind).find(|name| !known.contains(name) && (part != "model" || !name.is_empty()));
         if let Some(name) = wrong {
             return Err(Error::definition(part, format!("type {name:?} is unknown: expected one of {}", known.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses rules of an absurd size, which nobody should compile: neither we nor the library.
+fn check_rules(definition: &Value) -> Result<()> {
+    for (part, list) in [("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers"), ("decoder", "decoders")] {
+        for stage in stages(&definition[part], list) {
+            stage.pointer("/pattern/Regex").and_then(Value::as_str).map_or(Ok(()), |rule| pattern::check(part, rule))?;
         }
     }
     Ok(())

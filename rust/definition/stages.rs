@@ -174,8 +174,9 @@ impl Reader<'_> {
     pub(super) fn is_opaque(&self, stage: &Value) -> bool {
         match kind(stage) {
             "Split" => {
-                let pattern = stage.pointer("/pattern/Regex").and_then(Value::as_str);
-                pattern.is_some_and(|pattern| Pattern::new(pattern, self.dialect()).is_err())
+                let regex = stage.pointer("/pattern/Regex").and_then(Value::as_str).map(String::from);
+                let literal = || stage.pointer("/pattern/String").and_then(Value::as_str).map(escape);
+                regex.or_else(literal).is_some_and(|pattern| Pattern::new(&pattern, self.dialect()).is_err())
             }
             "Metaspace" | "WhitespaceSplit" | "Whitespace" | "BertPreTokenizer" | "ByteLevel" | "Punctuation" | "Digits"
             | "CharDelimiterSplit" => false,

@@ -11,6 +11,7 @@
 use super::class::CodePoints;
 use super::parse::{Greed, Node};
 use rustc_hash::FxHashMap;
+use std::rc::Rc;
 
 /// The match ends before the character of this step.
 pub(super) const ENDS_BEFORE: u32 = 1 << 31;
@@ -24,6 +25,8 @@ pub(super) const DEAD: u32 = 0;
 const MOST_INSTRUCTIONS: usize = 4096;
 const MOST_STATES: u32 = 2048;
 const MOST_SETS: usize = 64;
+/// Places visited while the states are made; published rules need up to 14,000.
+const MOST_WORK: usize = 2_000_000;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -165,25 +168,20 @@ struct Places {
 /// The character sets of a pattern, each once.
 #[derive(Default)]
 struct Sets {
-    list: Vec<CodePoints>,
+    list: Vec<Rc<CodePoints>>,
 }
 
 impl Sets {
-    fn number(&mut self, set: &CodePoints) -> usize {
-        match self.list.iter().position(|known| known == set) {
-            Some(number) => number,
-            None => {
-                self.list.push(set.clone());
-                self.list.len() - 1
-            }
+    fn number(&mut self, set: &Rc<CodePoints>) -> Option<usize> {
+        if let Some(number) = self.list.iter().position(|known| Rc::ptr_eq(known, set) || known == set) {
+            return Some(number);
         }
+        self.list.push(Rc::clone(set));
+        (self.list.len() <= MOST_SETS).then(|| self.list.len() - 1)
     }
 
     /// The classes of code points that no set tells apart.
     fn alphabet(&self) -> Option<Alphabet> {
-        if self.list.len() > MOST_SETS {
-            return None;
-        }
         let mut numbers: FxHashMap<u64, u8> = FxHashMap::default();
         let mut members: Vec<u64> = Vec::new();
         let mut symbol = |mask: u64| -> Option<u8> {
@@ -209,7 +207,7 @@ impl Sets {
                 plane[word * 64 + bit] = symbol(mask)?;
             }
         }
-        let mut starts: Vec<u32> = self.list.iter().flat_map(CodePoints::edges_above).chain([0x10000]).collect();
+        let mut starts: Vec<u32> = self.list.iter().flat_map(|set| set.edges_above()).chain([0x10000]).collect();
         starts.sort_unstable();
         starts.dedup();
         let mut above = Vec::with_capacity(starts.len());
@@ -231,7 +229,7 @@ struct Alphabet {
 
 /// What can begin a match of the rest of a sequence.
 struct First {
-    sets: Vec<CodePoints>,
+    sets: Vec<Rc<CodePoints>>,
     /// The rest matches the empty text whatever follows.
     empty: bool,
     /// Nothing was met that makes the answer uncertain.
@@ -296,7 +294,7 @@ impl Places {
     fn emit(&mut self, node: &Node, last: bool, sets: &mut Sets) -> Option<()> {
         match node {
             Node::Class(set) => {
-                let number = sets.number(set);
+                let number = sets.number(set)?;
                 self.push(Place::Set(number))
             }
             Node::Sequence(nodes) => {
@@ -400,7 +398,7 @@ fn never_gives_back(node: &Node, rest: &[Node]) -> bool {
 /// The characters that satisfy a look-ahead of one character, and whether the end of the text does.
 fn one_character(node: &Node, look: &mut (Vec<usize>, bool), sets: &mut Sets) -> Option<()> {
     match node {
-        Node::Class(set) => look.0.push(sets.number(set)),
+        Node::Class(set) => look.0.push(sets.number(set)?),
         Node::EndOfText => look.1 = true,
         Node::Alternatives(nodes) => {
             for node in nodes {
@@ -418,12 +416,14 @@ struct Determiniser<'a> {
     alphabet: Alphabet,
     numbers: FxHashMap<Vec<usize>, u32>,
     states: Vec<Vec<usize>>,
+    /// Places that may still be visited.
+    work: usize,
 }
 
 impl<'a> Determiniser<'a> {
     fn new(places: &'a [Place], alphabet: Alphabet) -> Self {
         // State 0 is the dead one.
-        Self { places, alphabet, numbers: FxHashMap::from_iter([(Vec::new(), DEAD)]), states: vec![Vec::new()] }
+        Self { places, alphabet, numbers: FxHashMap::from_iter([(Vec::new(), DEAD)]), states: vec![Vec::new()], work: MOST_WORK }
     }
 
     fn run(mut self) -> Option<Automaton> {
@@ -434,7 +434,7 @@ impl<'a> Determiniser<'a> {
         while next < self.states.len() {
             let state = self.states[next].clone();
             for symbol in 0..symbols {
-                let (places, accepts) = self.step(&state, (symbol + 1 < symbols).then_some(symbol));
+                let (places, accepts) = self.step(&state, (symbol + 1 < symbols).then_some(symbol))?;
                 let flag = if accepts { ENDS_BEFORE } else { 0 };
                 steps.push(self.number(places)? | flag);
             }
@@ -465,7 +465,8 @@ impl<'a> Determiniser<'a> {
     }
 
     /// The places behind `symbol` (`None`: the end of the text), and whether a match ends before it.
-    fn step(&self, state: &[usize], symbol: Option<usize>) -> (Vec<usize>, bool) {
+    /// `None`: the work is too much.
+    fn step(&mut self, state: &[usize], symbol: Option<usize>) -> Option<(Vec<usize>, bool)> {
         let mut seen = vec![false; self.places.len()];
         let mut behind = Vec::new();
         for &place in state {
@@ -474,10 +475,12 @@ impl<'a> Determiniser<'a> {
                 if std::mem::replace(&mut seen[at], true) {
                     continue;
                 }
+                self.work = self.work.checked_sub(1)?;
                 let within = |sets: &[usize]| symbol.is_some_and(|s| sets.iter().any(|set| self.alphabet.members[s] >> set & 1 == 1));
                 match &self.places[at] {
                     Place::Set(set) => {
-                        if within(&[*set]) && !behind.contains(&(at + 1)) {
+                        // Each place is visited once, so each is listed once.
+                        if within(&[*set]) {
                             behind.push(at + 1);
                         }
                     }
@@ -489,10 +492,10 @@ impl<'a> Determiniser<'a> {
                         }
                     }
                     // What comes later would only be tried if this failed.
-                    Place::Accept => return (behind, true),
+                    Place::Accept => return Some((behind, true)),
                 }
             }
         }
-        (behind, false)
+        Some((behind, false))
     }
 }

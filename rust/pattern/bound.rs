@@ -14,6 +14,8 @@ use rustc_hash::FxHashMap;
 
 /// More nodes than any published rule needs.
 const MOST_NODES: usize = 50_000;
+/// Steps of walks; published rules need up to 11,000.
+const MOST_WORK: usize = 2_000_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
@@ -43,12 +45,13 @@ impl Automaton {
         let mut graph = Graph { automaton: self, numbers: FxHashMap::default(), nodes: Vec::new(), edges: Vec::new() };
         let start = self.first_row();
         graph.number(Node { alive: start, current: start, fresh: true, over: Vec::new() });
-        let mut next = 0;
+        let (mut next, mut work) = (0, 0);
         while next < graph.nodes.len() {
-            if graph.nodes.len() > MOST_NODES {
+            let node = graph.nodes[next].clone();
+            work += self.letters() * (3 + node.over.len());
+            if graph.nodes.len() > MOST_NODES || work > MOST_WORK {
                 return None;
             }
-            let node = graph.nodes[next].clone();
             let mut edges = Vec::new();
             for symbol in 0..self.letters() {
                 graph.follow(&node, symbol, &mut edges)?;
@@ -105,7 +108,8 @@ impl Graph<'_> {
         if here & ENDS_BEFORE != 0 && !node.fresh {
             let mut over = over;
             if here & ENDS_BEHIND != 0 {
-                return Some(self.add(alive & ROW, targets, edges));
+                self.add(alive & ROW, targets, edges);
+                return Some(());
             }
             if here & ROW != DEAD {
                 over.push(here & ROW);
@@ -119,7 +123,8 @@ impl Graph<'_> {
                 return None;
             }
         }
-        Some(self.add(alive & ROW, targets, edges))
+        self.add(alive & ROW, targets, edges);
+        Some(())
     }
 
     fn add(&mut self, alive: u32, targets: Vec<(u32, bool, Vec<u32>, u32)>, edges: &mut Vec<(usize, u32)>) {

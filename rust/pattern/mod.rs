@@ -7,13 +7,16 @@
 mod automaton;
 mod bound;
 mod class;
+mod doubtful;
+mod limits;
 mod parse;
 mod program;
 
 pub(crate) use automaton::{code_point, Automaton};
 pub(crate) use class::CodePoints;
+pub(crate) use limits::check;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Whose reading of the few ambiguous constructs holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +47,18 @@ impl Pattern {
     /// Compiles `source`.
     ///
     /// # Errors
-    /// A `Definition` error for what is broken, and for look-behind, back references and anchors, which no pre-token
-    /// rule seen so far uses.
+    /// A `Definition` error for what is broken, too large or too deep, for look-behind, back references and anchors, which
+    /// no pre-token rule seen so far uses, for what may match the empty text, for what the dialect's library reads
+    /// otherwise, and for what could take exponential time.
     pub fn new(source: &str, dialect: Dialect) -> Result<Self> {
+        check("pre_tokenizer", source)?;
         let tree = parse::parse(source, dialect)?;
         let machine = match Automaton::compile(&tree) {
             Some(automaton) => Machine::Automaton(automaton),
+            None if tree.may_explode() => {
+                let reason = "repetitions that could be tried in too many ways, and no automaton";
+                return Err(Error::definition("pre_tokenizer", format!("pattern {source:?}: {reason}")));
+            }
             None => Machine::Program(program::Program::compile(&tree)),
         };
         Ok(Self { source: source.into(), machine })
@@ -58,8 +67,9 @@ impl Pattern {
     /// Compiles `source` for the backtracking machine whatever it is: the slow twin of [`Pattern::new`].
     ///
     /// # Errors
-    /// As [`Pattern::new`].
+    /// As [`Pattern::new`], whatever the time it could take.
     pub fn backtracking(source: &str, dialect: Dialect) -> Result<Self> {
+        check("pre_tokenizer", source)?;
         let tree = parse::parse(source, dialect)?;
         Ok(Self { source: source.into(), machine: Machine::Program(program::Program::compile(&tree)) })
     }
@@ -157,7 +167,7 @@ mod tests {
         (r"a++ab|a+?b|[ab]{2,3}?c|a(?!b|c)|\s", Dialect::Oniguruma, false),
         (r"(?>a|ab)c|b", Dialect::Oniguruma, false),
         (r"\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$))|\s|a", Dialect::Tiktoken, false),
-        (r"\s*|a|b", Dialect::Oniguruma, true),
+        (r"\s*a|b|\s+", Dialect::Oniguruma, true),
     ];
 
     #[test]
@@ -223,8 +233,57 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_run() {
-        for broken in [r"(?<=a)b", r"\bfoo", "a**?+*(", "[a", "(a", "^a", r"(\s*)*", r"\1"] {
-            assert!(Pattern::new(broken, Dialect::Oniguruma).is_err(), "{broken}");
+        for broken in [r"(?<=a)b", r"\bfoo", "a**?+*(", "[a", "(a", "^a", r"(\s*)*", r"\1", "a{2,1}", r"\p", r"[\p", r"[\x{", "a\\"] {
+            for dialect in [Dialect::Oniguruma, Dialect::Tiktoken] {
+                assert!(Pattern::new(broken, dialect).is_err(), "{broken}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_may_match_the_empty_text() {
+        for empty in ["", "a*", r"\s*", "(?=a)", r"(?=(?:\d{3})+(?!\d))", "a|", "()", "a{0}", "(?:a?|b)(?:c|d*)"] {
+            let error = Pattern::new(empty, Dialect::Oniguruma).unwrap_err().to_string();
+            assert!(error.contains("empty"), "{empty}: {error}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_could_take_exponential_time_but_not_with_an_automaton() {
+        let explosive = ["(?=(?:a+)+b)a|.", "(?=(?:a|aa)+b)a|.", "(?>(?:a|a)*b)|.", "(?=(?:a?){17}b)a|."];
+        for rule in explosive {
+            let error = Pattern::new(rule, Dialect::Oniguruma).unwrap_err().to_string();
+            assert!(error.contains("too many ways"), "{error}");
+        }
+        for fine in [r"(?>(?:\r?\n)+)a|.", r"\d(?=(?:\d{3})+(?!\d))|.", r"(?>(?:a+b|c[de]*)*)f|."] {
+            assert!(!Pattern::new(fine, Dialect::Oniguruma).unwrap().is_automaton(), "{fine}: each next character decides");
+        }
+        for rule in ["(?:a+)+b|.", "(?:a|a)*b|."] {
+            assert!(Pattern::new(rule, Dialect::Oniguruma).unwrap().is_automaton(), "{rule}");
+        }
+        // The machine that would run them comes to an end even so.
+        let text = "a".repeat(200);
+        for rule in explosive {
+            let pattern = Pattern::backtracking(rule, Dialect::Oniguruma).unwrap();
+            assert_eq!(pattern.match_at(&text, 0, &mut 0), Some(1), "{rule}");
+            let pattern = Pattern::backtracking(rule, Dialect::Oniguruma).unwrap();
+            assert_eq!(pattern.match_at(&format!("{text}b"), 0, &mut 0), Some(if rule.starts_with("(?>") { 201 } else { 1 }), "{rule}");
+        }
+    }
+
+    /// Both libraries read these otherwise than Oniguruma does: its rules may not hold them, tiktoken's may.
+    #[test]
+    fn refuses_what_its_library_reads_otherwise() {
+        for doubtful in [
+            r"\w+", r"\W", r"[^\w]", "[[:alpha:]]", r"\pL", r"[\pL]", "[a--z]", "[a~~b]", "[a-z&&[^k]]", r"[\xe9]", r"(?i:\p{Lu})",
+            r"(?i:[\p{Lu}a])", "(?i:ss)", "(?i:xffx)", "(?i:f(?:a|i))", "(?i:s(x|)t)", "(?i:fl)", "(?i:[\u{df}])", "(?i:[a-\u{e9}])", "(?i:\u{e9})",
+            "(?i:i\u{307})", "(?i:(?:ts)+)", "(?i)st", "a{2}?", "a(?i)b|c", r"\p{IsGreek}", r"\p{Script=Han}",
+        ] {
+            assert!(Pattern::new(doubtful, Dialect::Oniguruma).is_err(), "{doubtful}");
+            assert!(Pattern::new(doubtful, Dialect::Tiktoken).is_ok(), "{doubtful}");
+        }
+        for sound in ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)", "(?i)s|t", "(?i:\u{2019}s|ts|if|[^a-z]s)", "st", "(?i:s)(?:t)"] {
+            assert!(Pattern::new(sound, Dialect::Oniguruma).is_ok(), "{sound}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::class::CodePoints;
 use super::parse::{Greed, Node};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::rc::Rc;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -27,6 +29,17 @@ pub(crate) struct Program {
     classes: Vec<CodePoints>,
 }
 
+/// A program in the making.
+struct Compiler {
+    steps: Vec<Step>,
+    classes: Vec<Rc<CodePoints>>,
+    /// The numbers of `classes`, by their addresses.
+    numbers: FxHashMap<*const CodePoints, usize>,
+}
+
+/// From so many returns on, a match remembers what it has tried: its time is polynomial then, whatever the pattern.
+const WELL_BEHAVED: u32 = 1000;
+
 /// What is left to try when the current path fails.
 enum Choice {
     At { step: usize, at: usize },
@@ -36,12 +49,114 @@ enum Choice {
 
 impl Program {
     pub(crate) fn compile(node: &Node) -> Self {
-        let mut program = Self { steps: Vec::new(), classes: Vec::new() };
-        program.emit(node);
-        program.steps.push(Step::Accept);
-        program
+        let mut compiler = Compiler { steps: Vec::new(), classes: Vec::new(), numbers: FxHashMap::default() };
+        compiler.body(node);
+        Self { steps: compiler.steps, classes: compiler.classes.iter().map(|class| CodePoints::clone(class)).collect() }
     }
 
+    /// The end of the match that begins at `start`, if there is one.
+    ///
+    /// `looked` is raised to the largest byte position whose character (or whose absence, at the end of `text`) had any
+    /// part in the answer: text from there on may change without changing it exactly if `looked` is smaller.
+    pub(crate) fn match_at(&self, text: &str, start: usize, looked: &mut usize) -> Option<usize> {
+        self.run(text, 0, start, looked)
+    }
+
+    fn run(&self, text: &str, step: usize, at: usize, looked: &mut usize) -> Option<usize> {
+        let mut choices: Vec<Choice> = Vec::new();
+        let (mut step, mut at) = (step, at);
+        let (mut returns, mut tried) = (0, FxHashSet::default());
+        loop {
+            let advanced = match &self.steps[step] {
+                Step::Accept => return Some(at),
+                Step::One(class) => self.one(text, *class, at, looked).map(|end| (step + 1, end)),
+                Step::Run { class, min, max, gives_back } => {
+                    self.many(text, *class, (*min, *max), at, looked).map(|(floor, end)| {
+                        if *gives_back && end > floor {
+                            choices.push(Choice::Shorter { step: step + 1, at: end, floor });
+                        }
+                        (step + 1, end)
+                    })
+                }
+                Step::Fork { first, second } => {
+                    choices.push(Choice::At { step: *second, at });
+                    Some((*first, at))
+                }
+                Step::Jump(target) => Some((*target, at)),
+                Step::Look { body, next, negative } => {
+                    (self.run(text, *body, at, looked).is_some() != *negative).then_some((*next, at))
+                }
+                Step::Atomic { body, next } => self.run(text, *body, at, looked).map(|end| (*next, end)),
+                Step::EndOfText => {
+                    *looked = (*looked).max(at);
+                    (at == text.len()).then_some((step + 1, at))
+                }
+            };
+            if let Some(state) = advanced {
+                (step, at) = state;
+                continue;
+            }
+            loop {
+                (step, at) = match choices.pop()? {
+                    Choice::At { step, at } => (step, at),
+                    Choice::Shorter { step, at, floor } => {
+                        let shorter = previous(text, at);
+                        if shorter > floor {
+                            choices.push(Choice::Shorter { step, at: shorter, floor });
+                        }
+                        (step, shorter)
+                    }
+                };
+                returns += 1;
+                // A place that was tried has failed, and would again: nothing but the place decides.
+                if returns < WELL_BEHAVED || tried.insert((step, at)) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn one(&self, text: &str, class: usize, at: usize, looked: &mut usize) -> Option<usize> {
+        *looked = (*looked).max(at);
+        let c = text[at..].chars().next()?;
+        self.classes[class].contains(c).then(|| at + c.len_utf8())
+    }
+
+    /// The longest run of the class from `at`: where its first `min` characters end, and where it ends.
+    fn many(
+        &self,
+        text: &str,
+        class: usize,
+        (min, max): (u32, u32),
+        at: usize,
+        looked: &mut usize,
+    ) -> Option<(usize, usize)> {
+        let class = &self.classes[class];
+        let mut chars = text[at..].chars();
+        let (mut end, mut floor, mut count) = (at, at, 0);
+        while count < max {
+            match chars.next() {
+                Some(c) if class.contains(c) => {
+                    end += c.len_utf8();
+                    count += 1;
+                    if count <= min {
+                        floor = end;
+                    }
+                }
+                _ => {
+                    *looked = (*looked).max(end);
+                    break;
+                }
+            }
+        }
+        if end > at {
+            *looked = (*looked).max(previous(text, end));
+        }
+        (count >= min).then_some((floor, end))
+    }
+}
+
+impl Compiler {
     fn emit(&mut self, node: &Node) {
         match node {
             Node::Class(class) => {
@@ -62,9 +177,12 @@ impl Program {
         }
     }
 
-    fn class(&mut self, class: &CodePoints) -> usize {
-        self.classes.push(class.clone());
-        self.classes.len() - 1
+    fn class(&mut self, class: &Rc<CodePoints>) -> usize {
+        let Self { classes, numbers, .. } = self;
+        *numbers.entry(Rc::as_ptr(class)).or_insert_with(|| {
+            classes.push(Rc::clone(class));
+            classes.len() - 1
+        })
     }
 
     fn body(&mut self, node: &Node) {
@@ -143,98 +261,6 @@ impl Program {
                 }
             }
         }
-    }
-
-    /// The end of the match that begins at `start`, if there is one.
-    ///
-    /// `looked` is raised to the largest byte position whose character (or whose absence, at the end of `text`) had any
-    /// part in the answer: text from there on may change without changing it exactly if `looked` is smaller.
-    pub(crate) fn match_at(&self, text: &str, start: usize, looked: &mut usize) -> Option<usize> {
-        self.run(text, 0, start, looked)
-    }
-
-    fn run(&self, text: &str, step: usize, at: usize, looked: &mut usize) -> Option<usize> {
-        let mut choices: Vec<Choice> = Vec::new();
-        let (mut step, mut at) = (step, at);
-        loop {
-            let advanced = match &self.steps[step] {
-                Step::Accept => return Some(at),
-                Step::One(class) => self.one(text, *class, at, looked).map(|end| (step + 1, end)),
-                Step::Run { class, min, max, gives_back } => {
-                    self.many(text, *class, (*min, *max), at, looked).map(|(floor, end)| {
-                        if *gives_back && end > floor {
-                            choices.push(Choice::Shorter { step: step + 1, at: end, floor });
-                        }
-                        (step + 1, end)
-                    })
-                }
-                Step::Fork { first, second } => {
-                    choices.push(Choice::At { step: *second, at });
-                    Some((*first, at))
-                }
-                Step::Jump(target) => Some((*target, at)),
-                Step::Look { body, next, negative } => {
-                    (self.run(text, *body, at, looked).is_some() != *negative).then_some((*next, at))
-                }
-                Step::Atomic { body, next } => self.run(text, *body, at, looked).map(|end| (*next, end)),
-                Step::EndOfText => {
-                    *looked = (*looked).max(at);
-                    (at == text.len()).then_some((step + 1, at))
-                }
-            };
-            (step, at) = match advanced {
-                Some(state) => state,
-                None => match choices.pop()? {
-                    Choice::At { step, at } => (step, at),
-                    Choice::Shorter { step, at, floor } => {
-                        let shorter = previous(text, at);
-                        if shorter > floor {
-                            choices.push(Choice::Shorter { step, at: shorter, floor });
-                        }
-                        (step, shorter)
-                    }
-                },
-            };
-        }
-    }
-
-    fn one(&self, text: &str, class: usize, at: usize, looked: &mut usize) -> Option<usize> {
-        *looked = (*looked).max(at);
-        let c = text[at..].chars().next()?;
-        self.classes[class].contains(c).then(|| at + c.len_utf8())
-    }
-
-    /// The longest run of the class from `at`: where its first `min` characters end, and where it ends.
-    fn many(
-        &self,
-        text: &str,
-        class: usize,
-        (min, max): (u32, u32),
-        at: usize,
-        looked: &mut usize,
-    ) -> Option<(usize, usize)> {
-        let class = &self.classes[class];
-        let mut chars = text[at..].chars();
-        let (mut end, mut floor, mut count) = (at, at, 0);
-        while count < max {
-            match chars.next() {
-                Some(c) if class.contains(c) => {
-                    end += c.len_utf8();
-                    count += 1;
-                    if count <= min {
-                        floor = end;
-                    }
-                }
-                _ => {
-                    *looked = (*looked).max(end);
-                    break;
-                }
-            }
-        }
-        if end > at {
-            *looked = (*looked).max(previous(text, end));
-        }
-        (count >= min).then_some((floor, end))
     }
 }
 
