@@ -7,7 +7,7 @@
 //! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
 
 use crate::dictionary::Dictionary;
-use crate::engine::{Certificate, Engine};
+use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::normal::METASPACE;
 use crate::pipeline::DummyPrefix;
@@ -646,6 +646,37 @@ impl Engine for Rewriting {
 
     fn certificate(&self) -> Certificate {
         if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() { Certificate::Pieces } else { Certificate::Spaces }
+    }
+
+    fn proof(&self) -> Proof {
+        let whole = matches!(self.words, Words::Whole);
+        let matcher = match &self.words {
+            Words::Whole => "none: the whole text is one word",
+            Words::Spaced => "coolfusion's own word rule: a space begins a word",
+            Words::Ruled { .. } => "coolfusion's own word rule: two neighbouring characters say whether a word ends between them",
+        };
+        let (unit, open, why) = match self.certificate() {
+            Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
+            _ if whole => ("settled cuts", None, "no piece holds a space behind another character; behind one that may be rewritten to nothing or to a space there is no settled cut"),
+            _ if self.loose && !self.rewriter.knows_clusters() => {
+                ("words", Some(1), "ASCII white space is dropped and parts words; the two sides are rewritten, split and encoded each by itself")
+            }
+            _ => ("settled cuts", None, "white space behind a character that stays parts the text: the two sides are rewritten, split and encoded each by itself"),
+        };
+        let mut reach = Vec::new();
+        if whole {
+            reach.push("the model's sums of scores run from the left, so encoding starts again at the start of the text only".into());
+        }
+        if self.rewriter.acts_on_runs() {
+            reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());
+        }
+        if self.dummy != DummyPrefix::None {
+            reach.push("a dummy prefix stands at the start of the text: a window behind it is encoded without".into());
+        }
+        if !self.added.ids.is_empty() {
+            reach.push("added tokens that are text: an unfinished one at the end is not final".into());
+        }
+        Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
     }
 
     fn exact_spans(&self) -> bool {

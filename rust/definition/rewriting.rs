@@ -88,6 +88,15 @@ impl Reader<'_> {
         }))
     }
 
+    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not known.
+    ///
+    /// The second answer: whether it ends with writing marks for spaces.
+    pub(super) fn known_normalizer(&self) -> Option<(Rewriter, bool)> {
+        let mut plan = Plan::default();
+        self.rewriting_normalizer(&mut plan).ok()?;
+        Some((Rewriter::new(plan.steps), plan.marks))
+    }
+
     fn rewriting_normalizer(&self, plan: &mut Plan) -> Own<()> {
         for stage in self.normalizers {
             if plan.marks || plan.dummy && kind(stage) != "Replace" {
@@ -99,6 +108,13 @@ impl Reader<'_> {
                     plan.dummy_always = true;
                     plan.dummy_everywhere = true;
                     continue;
+                }
+                "Replace" if !plan.dummy && stage.pointer("/pattern/Regex").and_then(Value::as_str) == Some(r"\s+") => {
+                    if text(stage, "content") != Some(" ") {
+                        return refuse("normalizer Replace of white space by something else than a space");
+                    }
+                    plan.steps.push(Step::Each { set: CodePoints::parse(r"\s", false)?, content: vec![' '] });
+                    Step::SpaceRuns { content: vec![' '] }
                 }
                 "Replace" => match self.replacement(stage)? {
                     Some(step) if !plan.dummy => step,

@@ -169,19 +169,6 @@ impl Reader<'_> {
         }
         Ok(AddedText::new(tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect()))
     }
-
-    /// Whether a pre-tokenizer stage may look further than one can tell (a pattern that our matcher does not read).
-    pub(super) fn is_opaque(&self, stage: &Value) -> bool {
-        match kind(stage) {
-            "Split" => {
-                let pattern = stage.pointer("/pattern/Regex").and_then(Value::as_str);
-                pattern.is_some_and(|pattern| Pattern::new(pattern, self.dialect()).is_err())
-            }
-            "Metaspace" | "WhitespaceSplit" | "Whitespace" | "BertPreTokenizer" | "ByteLevel" | "Punctuation" | "Digits"
-            | "CharDelimiterSplit" => false,
-            _ => true,
-        }
-    }
 }
 
 fn behaviour(name: &str) -> Own<Behaviour> {

@@ -9,6 +9,7 @@ mod bound;
 mod class;
 mod parse;
 mod program;
+mod space;
 
 pub(crate) use automaton::{code_point, Automaton};
 pub(crate) use class::CodePoints;
@@ -78,6 +79,16 @@ impl Pattern {
             Machine::Automaton(automaton) => automaton.open_pre_tokens(),
             Machine::Program(_) => None,
         }
+    }
+
+    /// Whether it is proved that no match goes on over white space behind another character, and none is empty.
+    pub(crate) fn stops_at_space(&self) -> bool {
+        matches!(&self.machine, Machine::Automaton(automaton) if automaton.stops_at_space())
+    }
+
+    /// Whether it is proved that there is a match wherever `c` stands.
+    pub(crate) fn begins_with(&self, c: char) -> bool {
+        matches!(&self.machine, Machine::Automaton(automaton) if automaton.begins_with(c))
     }
 
     /// What runs it.
