@@ -216,6 +216,14 @@ impl Rewriting {
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
+    /// Whether any text has settled cuts.
+    fn has_cuts(&self) -> bool {
+        match self.words {
+            Words::Whole => self.spaces_begin_pieces || !self.rewriter.acts_on_runs(),
+            Words::Spaced | Words::Ruled { .. } => self.borders.contains(&true),
+        }
+    }
+
     /// The cuts of `stretch`: each side is encoded by itself, as far as words go.
     fn cuts<'a>(&'a self, stretch: &'a str) -> impl Iterator<Item = usize> + 'a {
         (1..stretch.len()).filter(|&at| self.is_cut(stretch, at))
@@ -615,6 +623,9 @@ impl Engine for Rewriting {
     }
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        if !self.has_cuts() {
+            return Ok(Vec::new());
+        }
         let (stretches, unsure) = self.added.stretches(text);
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
@@ -641,11 +652,13 @@ impl Engine for Rewriting {
 
     fn restarts(&self) -> bool {
         // Sums of scores run from the left, so rounding depends on what stands before.
-        !matches!(self.words, Words::Whole)
+        !matches!(self.words, Words::Whole) && self.certificate() != Certificate::None
     }
 
     fn certificate(&self) -> Certificate {
-        if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() { Certificate::Pieces } else { Certificate::Spaces }
+        if !self.has_cuts() {
+            Certificate::None
+        } else if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() { Certificate::Pieces } else { Certificate::Spaces }
     }
 
     fn proof(&self) -> Proof {
@@ -657,6 +670,7 @@ impl Engine for Rewriting {
         };
         let (unit, open, why) = match self.certificate() {
             Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
+            Certificate::None => ("whole text", None, "white space does not part words, or pieces hold it"),
             _ if whole => ("settled cuts", None, "no piece holds a space behind another character; behind one that may be rewritten to nothing or to a space there is no settled cut"),
             _ if self.loose && !self.rewriter.knows_clusters() => {
                 ("words", Some(1), "ASCII white space is dropped and parts words; the two sides are rewritten, split and encoded each by itself")

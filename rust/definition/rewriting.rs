@@ -188,6 +188,7 @@ impl Reader<'_> {
     }
 
     fn word_rules(&self, plan: &mut Plan) -> Own<()> {
+        let normalizer_marks = plan.marks;
         for (index, stage) in self.pre_tokenizers.iter().enumerate() {
             let last = index + 1 == self.pre_tokenizers.len();
             let rule = match kind(stage) {
@@ -218,6 +219,9 @@ impl Reader<'_> {
         }
         if !plan.rules.is_empty() && plan.dummy {
             return refuse("a rule for words behind a dummy prefix");
+        }
+        if !plan.rules.is_empty() && normalizer_marks {
+            return refuse("a rule for words behind marks for spaces");
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ impl Reader<'_> {
             }
             "ByteLevel" if flag(stage, "use_regex") == Some(false) => Stage::Parts(if c == ' ' { '\u{120}' } else { '\u{10A}' }),
             "ByteLevel" if space => match Pattern::new(GPT2, Dialect::Oniguruma) {
-                Ok(rule) if rule.stops_at_space() => Stage::Cuts,
+                Ok(rule) if rule.stops_before(c) => Stage::Cuts,
                 _ => Stage::Opaque,
             },
             "Split" if space => self.split_at_border(stage, c),
@@ -113,7 +113,7 @@ impl Reader<'_> {
         let literal = stage.pointer("/pattern/String").and_then(Value::as_str).map(regex_syntax::escape);
         let regex = stage.pointer("/pattern/Regex").and_then(Value::as_str).map(String::from);
         let Some(Ok(pattern)) = literal.or(regex).map(|source| Pattern::new(&source, self.dialect())) else { return Stage::Opaque };
-        if !pattern.stops_at_space() {
+        if !pattern.stops_before(c) {
             return Stage::Opaque;
         }
         match (text(stage, "behavior").unwrap_or("Isolated"), flag(stage, "invert") == Some(true)) {

@@ -102,6 +102,10 @@ impl Reader<'_> {
         if text(stage, "replacement").is_some_and(|mark| mark != "\u{2581}") {
             return refuse("Metaspace with another mark than U+2581");
         }
+        // There a mark that the text holds is none yet, and each part may get a mark of its own.
+        if plan.byte_level || !plan.stages.is_empty() {
+            return refuse("Metaspace behind other pre-tokenizers");
+        }
         match (prepend_scheme(stage), plan.metaspace, plan.dummy) {
             // The normalizer has put the mark there already.
             ("never", ..) | (_, true, DummyPrefix::Always) => {}

@@ -81,9 +81,9 @@ impl Pattern {
         }
     }
 
-    /// Whether it is proved that no match goes on over white space behind another character, and none is empty.
-    pub(crate) fn stops_at_space(&self) -> bool {
-        matches!(&self.machine, Machine::Automaton(automaton) if automaton.stops_at_space())
+    /// Whether it is proved that no match goes on over the white space `c` behind a character that is none, nor is empty.
+    pub(crate) fn stops_before(&self, c: char) -> bool {
+        matches!(&self.machine, Machine::Automaton(automaton) if automaton.stops_before(c))
     }
 
     /// Whether it is proved that there is a match wherever `c` stands.
