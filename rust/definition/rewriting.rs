@@ -103,7 +103,7 @@ impl Reader<'_> {
                 return refuse(format!("normalizer {} behind marks for spaces", kind(stage)));
             }
             let step = match kind(stage) {
-                "Prepend" if text(stage, "prepend") == Some("\u{2581}") => {
+                "Prepend" if text(stage, "prepend") == Some("\u{2581}") && !plan.dummy => {
                     plan.dummy = true;
                     plan.dummy_always = true;
                     plan.dummy_everywhere = true;

@@ -59,7 +59,7 @@ impl Reader<'_> {
             let replaces = stage.pointer("/pattern/String").and_then(Value::as_str);
             match kind(stage) {
                 "NFC" if !plan.metaspace => plan.nfc = true,
-                "Prepend" if text(stage, "prepend") == Some("\u{2581}") => {
+                "Prepend" if text(stage, "prepend") == Some("\u{2581}") && !plan.dummy_by_normalizer && !plan.metaspace => {
                     plan.dummy = DummyPrefix::Always;
                     plan.dummy_by_normalizer = true;
                     plan.dummy_everywhere = true;
