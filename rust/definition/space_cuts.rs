@@ -23,8 +23,6 @@ impl Reader<'_> {
     /// Stages behind one that cuts there see the two sides as two words, so whatever they do is done to each by itself.
     pub(super) fn space_cuts(&self) -> Option<SpaceCuts> {
         let (rewriter, marks) = self.known_normalizer()?;
-        // White space that is dropped at the end of a text is not there for a pattern to see, until more follows.
-        let drops_end = rewriter.acts_on_end();
         // Added tokens are found before all else, and those that are text in what the normalizer makes.
         let spaced = |content: &str| content.chars().skip(1).any(|c| c.is_whitespace() || c == METASPACE);
         if self.added.iter().any(|a| !a.control) && self.added.iter().any(|a| spaced(&a.content) || a.normalized && !a.control && !self.normalizers.is_empty()) {
@@ -32,7 +30,7 @@ impl Reader<'_> {
         }
         self.restarts_alike().then_some(())?;
         let pieces = self.pieces_part_words();
-        SpaceCuts::new(rewriter, |c| match self.at_border(if marks && c == ' ' { METASPACE } else { c }, drops_end) {
+        SpaceCuts::new(rewriter, |c| match self.at_border(if marks && c == ' ' { METASPACE } else { c }) {
             Stage::Cuts => true,
             Stage::Parts(_) => pieces && c == ' ',
             Stage::Opaque => false,
@@ -73,12 +71,9 @@ impl Reader<'_> {
     }
 
     /// What the pre-tokenizer does before `c`, white space or the mark for it, behind another character.
-    fn at_border(&self, c: char, drops_end: bool) -> Stage {
+    fn at_border(&self, c: char) -> Stage {
         let mut seen = c;
         for stage in self.pre_tokenizers {
-            if drops_end && kind(stage) == "Split" {
-                return Stage::Opaque;
-            }
             match self.stage_at_border(stage, seen) {
                 Stage::Parts(c) => seen = c,
                 known => return known,

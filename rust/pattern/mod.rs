@@ -81,7 +81,8 @@ impl Pattern {
         }
     }
 
-    /// Whether it is proved that no match goes on over the white space `c` behind a character that is none, nor is empty.
+    /// Whether it is proved that no match goes on over the white space `c` behind a character that is none,
+    /// nor needs it, nor is empty.
     pub(crate) fn stops_before(&self, c: char) -> bool {
         matches!(&self.machine, Machine::Automaton(automaton) if automaton.stops_before(c))
     }
