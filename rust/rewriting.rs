@@ -672,8 +672,8 @@ impl Engine for Rewriting {
             Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
             Certificate::None => ("whole text", None, "white space does not part words, or pieces hold it"),
             _ if whole => ("settled cuts", None, "no piece holds a space behind another character; behind one that may be rewritten to nothing or to a space there is no settled cut"),
-            _ if self.loose && !self.rewriter.knows_clusters() => {
-                ("words", Some(1), "ASCII white space is dropped and parts words; the two sides are rewritten, split and encoded each by itself")
+            _ if self.loose && !self.rewriter.knows_clusters() && self.borders.iter().filter(|&&is| is).count() == 4 => {
+                ("words", Some(1), "a word begins where a space, tab or line end stands behind what is no white space: white space is dropped, and the two sides are rewritten, split and encoded each by itself")
             }
             _ => ("settled cuts", None, "white space behind a character that stays parts the text: the two sides are rewritten, split and encoded each by itself"),
         };

@@ -141,7 +141,8 @@ def test_a_wrapped_object_has_no_certificate() -> None:
     ("name", "unit", "open_words", "matcher"),
     [
         ("bert", "words", 1, "coolfusion's own word rule"),
-        ("t5", "settled cuts", None, "coolfusion's own word rule"),
+        ("t5", "words", 1, "coolfusion's own word rule"),
+        ("xlnet", "settled cuts", None, "coolfusion's own word rule"),
         ("clip", "settled cuts", None, "none of coolfusion's own"),
         ("look_behind", "whole text", None, "none of coolfusion's own"),
     ],
