@@ -39,6 +39,7 @@ mod rewriter;
 mod rewriting;
 mod segmenter;
 mod shared;
+mod space_cuts;
 mod splitter;
 mod token;
 mod tokenizer;

@@ -5,13 +5,12 @@
 
 use crate::boundary::stands_before_space;
 use crate::definition::Definition;
-use crate::engine::{Certificate, Engine};
+use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
-use crate::normal::{Normal, METASPACE};
-use crate::pieces::uncrossed;
+use crate::normal::Normal;
+use crate::space_cuts::SpaceCuts;
 use crate::token::{Place, Token, TokenId};
-use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use serde_json::Value;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
@@ -23,23 +22,14 @@ pub(crate) struct Library {
     inside: Option<Tokenizer>,
     /// Applied to the text first, where the library would read it differently.
     charsmap: Option<Charsmap>,
-    /// Pieces in byte space.
-    pieces: PieceTrie,
     /// The normalizer may change characters: certificates hold only for text that it leaves alone.
     normalizes: bool,
-    spaces_begin_pieces: bool,
-    /// A character without a piece becomes the unknown token, and neighbours may fuse.
-    may_be_unknown: bool,
-    /// A Unigram model: sums of scores, whose rounding depends on where they began.
-    unigram: bool,
-    /// Every space begins a pre-token.
-    splits_at_spaces: bool,
     /// There are added tokens that are text.
     has_added_text: bool,
     /// The library's offsets do not count characters that this normalizer drops at the very start.
     lags: bool,
-    /// Nothing is known of how far a stage looks.
-    opaque: bool,
+    /// The settled cuts; None: nothing is known of how far a stage looks.
+    cuts: Option<SpaceCuts>,
     vocabulary: Vocabulary,
     drops_first_space: bool,
     notes: String,
@@ -113,14 +103,9 @@ fn inside_frame(definition: &Value) -> Option<Value> {
 /// What the caller knows about the definition.
 pub(crate) struct Facts {
     pub(crate) charsmap: Option<Charsmap>,
-    pub(crate) pieces: PieceTrie,
     pub(crate) normalizes: bool,
-    pub(crate) spaces_begin_pieces: bool,
-    pub(crate) may_be_unknown: bool,
-    pub(crate) unigram: bool,
-    pub(crate) splits_at_spaces: bool,
     pub(crate) has_added_text: bool,
-    pub(crate) opaque: bool,
+    pub(crate) cuts: Option<SpaceCuts>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) drops_first_space: bool,
     pub(crate) notes: String,
@@ -147,14 +132,9 @@ impl Library {
             start,
             inside,
             charsmap: facts.charsmap,
-            pieces: facts.pieces,
             normalizes: facts.normalizes,
-            spaces_begin_pieces: facts.spaces_begin_pieces,
-            may_be_unknown: facts.may_be_unknown,
-            unigram: facts.unigram,
-            splits_at_spaces: facts.splits_at_spaces,
             has_added_text: facts.has_added_text,
-            opaque: facts.opaque,
+            cuts: facts.cuts,
             vocabulary: facts.vocabulary,
             drops_first_space: facts.drops_first_space,
             notes: facts.notes,
@@ -212,14 +192,16 @@ impl Library {
 }
 
 impl Library {
-    /// Where words begin in a text that the normalizer changes: before a space behind a letter or digit.
-    ///
-    /// Normalizers drop control characters and accents, but no letter or digit: that one stays before the cut.
+    /// Where words begin in a text that the normalizer changes: where it is known, else before a space behind a letter or
+    /// digit, to be checked.
     fn word_cuts(&self, text: &str) -> Vec<usize> {
         let is_cut = |&at: &usize| {
             text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric)
         };
-        if self.spaces_begin_pieces { (1..text.len()).filter(is_cut).collect() } else { Vec::new() }
+        match &self.cuts {
+            Some(cuts) => cuts.of(text).collect(),
+            None => (1..text.len()).filter(is_cut).collect(),
+        }
     }
 
     /// The tokens of `whole` with the spans that they have when each word is encoded by itself, if that gives the same
@@ -281,56 +263,37 @@ impl Engine for Library {
     }
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
-        let bytes = text.as_bytes();
-        // Behind a U+2581 a space is one of several for the library.
-        let before_space = |&at: &usize| {
-            matches!(bytes[at], b' ' | b'\n') && stands_before_space(text, at) && !text[..at].ends_with(METASPACE)
-        };
-        let mut cuts = Vec::new();
-        if self.opaque {
-            return Ok(cuts);
+        let Some(cuts) = &self.cuts else { return Ok(Vec::new()) };
+        // Tokens are told apart by their spans, which the library's offsets give by words only.
+        if !self.normalizes || self.leaves_alone(text)? || self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some() {
+            return Ok(cuts.of(text).collect());
         }
-        if self.unigram && self.splits_at_spaces && !self.normalizes {
-            // Each word is summed up by itself; inside a word only its own start is safe from rounding.
-            return Ok((1..text.len()).filter(|&at| bytes[at] == b' ').collect());
-        }
-        if !self.normalizes || self.leaves_alone(text)? {
-            let unknown = |c: char| {
-                let mut buffer = [0; 4];
-                self.may_be_unknown && self.pieces.longest(c.encode_utf8(&mut buffer).as_bytes()).0 < c.len_utf8()
-            };
-            // A piece may begin in the dummy prefix; assuming one where there is none only blocks more cuts.
-            let normal = Normal::spaced(text);
-            let dummy = place == Place::Start && self.drops_first_space;
-            let normal = if dummy { normal.behind_space() } else { normal };
-            cuts = uncrossed(&self.pieces, &normal.text, |a, b| unknown(a) && unknown(b));
-            cuts = cuts.into_iter().filter_map(|at| normal.cut(at)).collect();
-            // Behind an added token a piece may begin in a dummy prefix that is not in the text.
-            if self.normalizes || self.inside.is_some() && self.has_added_text {
-                cuts.retain(before_space);
-            }
-        } else if self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some() {
-            cuts = self.word_cuts(text);
-        }
-        Ok(cuts)
+        Ok(Vec::new())
     }
 
     fn restarts(&self) -> bool {
         // Without its dummy prefix the library also leaves it out behind added tokens.
         let prefixed = self.inside.is_some() && self.has_added_text;
-        !self.opaque && !prefixed && (!self.unigram || self.splits_at_spaces)
+        self.cuts.is_some() && !prefixed
     }
 
     fn certificate(&self) -> Certificate {
-        if self.opaque {
-            return Certificate::None;
+        if self.cuts.is_some() { Certificate::Spaces } else { Certificate::None }
+    }
+
+    fn proof(&self) -> Proof {
+        let (unit, why) = match self.cuts {
+            Some(_) => ("settled cuts", "every stage treats what stands before and behind such white space by itself; how far back the last settled cut is depends on the text"),
+            None => ("whole text", "not every stage is known to treat the two sides of white space by itself"),
+        };
+        let mut reach = Vec::new();
+        if self.inside.is_some() {
+            reach.push("what is done at the start of the text only (a dummy prefix, stripping) is not done in a window behind it".into());
         }
-        match (self.normalizes, self.spaces_begin_pieces) {
-            (false, _) if self.unigram && self.splits_at_spaces => Certificate::Spaces,
-            (false, _) => Certificate::Pieces,
-            (true, true) => Certificate::Spaces,
-            (true, false) => Certificate::Pieces,
+        if self.has_added_text {
+            reach.push("added tokens that are text: none that is found may hold white space, else there is no settled cut".into());
         }
+        Proof { matcher: "none of coolfusion's own: the tokenizers crate splits".into(), unit, open: None, why: why.into(), reach }
     }
 
     fn exact_spans(&self) -> bool {

@@ -204,6 +204,11 @@ impl Rewriter {
         self.acts_on_start || self.acts_on_end || self.steps.iter().any(|s| matches!(s, Step::SpaceRuns { .. }))
     }
 
+    /// Whether rules are read by grapheme clusters, which a few characters form with a space behind them.
+    pub(crate) fn knows_clusters(&self) -> bool {
+        self.steps.iter().any(|s| matches!(s, Step::ClusterRules(_)))
+    }
+
     /// Whether a character may change when another is appended.
     pub(crate) fn looks_behind_itself(&self) -> bool {
         !self.steps.iter().all(|s| matches!(s, Step::Each { .. } | Step::Lowercase | Step::StripAccents | Step::Nmt)

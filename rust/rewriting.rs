@@ -7,7 +7,7 @@
 //! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
 
 use crate::dictionary::Dictionary;
-use crate::engine::{Certificate, Engine};
+use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::normal::METASPACE;
 use crate::pipeline::DummyPrefix;
@@ -214,6 +214,14 @@ impl Rewriting {
             return self.rewriter.is_closed(last);
         }
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
+    }
+
+    /// Whether any text has settled cuts.
+    fn has_cuts(&self) -> bool {
+        match self.words {
+            Words::Whole => self.spaces_begin_pieces || !self.rewriter.acts_on_runs(),
+            Words::Spaced | Words::Ruled { .. } => self.borders.contains(&true),
+        }
     }
 
     /// The cuts of `stretch`: each side is encoded by itself, as far as words go.
@@ -615,6 +623,9 @@ impl Engine for Rewriting {
     }
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        if !self.has_cuts() {
+            return Ok(Vec::new());
+        }
         let (stretches, unsure) = self.added.stretches(text);
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
@@ -641,11 +652,45 @@ impl Engine for Rewriting {
 
     fn restarts(&self) -> bool {
         // Sums of scores run from the left, so rounding depends on what stands before.
-        !matches!(self.words, Words::Whole)
+        !matches!(self.words, Words::Whole) && self.certificate() != Certificate::None
     }
 
     fn certificate(&self) -> Certificate {
-        if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() { Certificate::Pieces } else { Certificate::Spaces }
+        if !self.has_cuts() {
+            Certificate::None
+        } else if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() { Certificate::Pieces } else { Certificate::Spaces }
+    }
+
+    fn proof(&self) -> Proof {
+        let whole = matches!(self.words, Words::Whole);
+        let matcher = match &self.words {
+            Words::Whole => "none: the whole text is one word",
+            Words::Spaced => "coolfusion's own word rule: a space begins a word",
+            Words::Ruled { .. } => "coolfusion's own word rule: two neighbouring characters say whether a word ends between them",
+        };
+        let (unit, open, why) = match self.certificate() {
+            Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
+            Certificate::None => ("whole text", None, "white space does not part words, or pieces hold it"),
+            _ if whole => ("settled cuts", None, "no piece holds a space behind another character; behind one that may be rewritten to nothing or to a space there is no settled cut"),
+            _ if self.loose && !self.rewriter.knows_clusters() && self.borders.iter().filter(|&&is| is).count() == 4 => {
+                ("words", Some(1), "a word begins where a space, tab or line end stands behind what is no white space: white space is dropped, and the two sides are rewritten, split and encoded each by itself")
+            }
+            _ => ("settled cuts", None, "white space behind a character that stays parts the text: the two sides are rewritten, split and encoded each by itself"),
+        };
+        let mut reach = Vec::new();
+        if whole {
+            reach.push("the model's sums of scores run from the left, so encoding starts again at the start of the text only".into());
+        }
+        if self.rewriter.acts_on_runs() {
+            reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());
+        }
+        if self.dummy != DummyPrefix::None {
+            reach.push("a dummy prefix stands at the start of the text: a window behind it is encoded without".into());
+        }
+        if !self.added.ids.is_empty() {
+            reach.push("added tokens that are text: an unfinished one at the end is not final".into());
+        }
+        Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
     }
 
     fn exact_spans(&self) -> bool {

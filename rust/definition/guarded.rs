@@ -1,12 +1,10 @@
 //! The definition as the library gets it, and what is known of it.
 
-use super::entries::{write_spaced, Spelling};
-use super::{flag, holds_inner_space, kind, model_name, text, Definition, Reader};
-use crate::arena::Arena;
+use super::entries::Spelling;
+use super::{kind, model_name, text, Definition, Reader};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
-use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use base64::Engine as _;
 use rustc_hash::FxHashMap;
@@ -65,39 +63,21 @@ impl Reader<'_> {
         Definition { frame: definition, pieces, merges: self.whole.merges.clone(), ranks: None }
     }
 
-    /// The pieces as the library finds them: byte pieces by their names too, which it also finds in plain text.
-    fn library_pieces(&self) -> PieceTrie {
-        let mut named = Arena::with_capacity(self.pieces.len(), self.pieces.bytes());
-        self.pieces.iter().for_each(|(_, piece)| named.push_with(|bytes| write_spaced(piece, bytes)));
-        PieceTrie::new(named.iter().chain(self.spelled.iter()).chain(self.added_text_bytes()))
-    }
-
     pub(super) fn facts(&self, vocabulary: &Vocabulary, drops_first_space: bool, charsmap: Option<Charsmap>, reason: &str) -> Facts {
-        let pieces = self.library_pieces();
         let keeps = |n: &&Value| match kind(n) {
             "Prepend" => true,
             "Replace" => n.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(n, "content") == Some("\u{2581}"),
             _ => false,
         };
         let plain = self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && matches!(self.spelling, Spelling::Metaspace { .. });
-        let fallback = flag(self.model, "byte_fallback") == Some(true) && !vocabulary.is_empty();
         Facts {
             charsmap,
             normalizes: !(self.normalizers.iter().all(keeps) && plain),
-            spaces_begin_pieces: !pieces.any(holds_inner_space),
-            may_be_unknown: !fallback,
-            unigram: model_name(self.whole) == "Unigram",
-            splits_at_spaces: self.pre_tokenizers.iter().any(|stage| match kind(stage) {
-                "WhitespaceSplit" => true,
-                "Metaspace" => flag(stage, "split") != Some(false),
-                _ => false,
-            }),
             has_added_text: self.added.iter().any(|a| !a.control),
-            opaque: self.pre_tokenizers.iter().any(|stage| self.is_opaque(stage)),
+            cuts: self.space_cuts(),
             vocabulary: vocabulary.clone(),
             drops_first_space,
             notes: format!("tokenizers crate ({reason})"),
-            pieces,
         }
     }
 }

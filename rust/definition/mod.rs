@@ -12,6 +12,7 @@ mod merges;
 mod model;
 mod read;
 mod rewriting;
+mod space_cuts;
 mod stages;
 
 pub(crate) use entries::Spelling;

@@ -88,17 +88,33 @@ impl Reader<'_> {
         }))
     }
 
+    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not known.
+    ///
+    /// The second answer: whether it ends with writing marks for spaces.
+    pub(super) fn known_normalizer(&self) -> Option<(Rewriter, bool)> {
+        let mut plan = Plan::default();
+        self.rewriting_normalizer(&mut plan).ok()?;
+        Some((Rewriter::new(plan.steps), plan.marks))
+    }
+
     fn rewriting_normalizer(&self, plan: &mut Plan) -> Own<()> {
         for stage in self.normalizers {
             if plan.marks || plan.dummy && kind(stage) != "Replace" {
                 return refuse(format!("normalizer {} behind marks for spaces", kind(stage)));
             }
             let step = match kind(stage) {
-                "Prepend" if text(stage, "prepend") == Some("\u{2581}") => {
+                "Prepend" if text(stage, "prepend") == Some("\u{2581}") && !plan.dummy => {
                     plan.dummy = true;
                     plan.dummy_always = true;
                     plan.dummy_everywhere = true;
                     continue;
+                }
+                "Replace" if !plan.dummy && stage.pointer("/pattern/Regex").and_then(Value::as_str) == Some(r"\s+") => {
+                    if text(stage, "content") != Some(" ") {
+                        return refuse("normalizer Replace of white space by something else than a space");
+                    }
+                    plan.steps.push(Step::Each { set: CodePoints::parse(r"\s", false)?, content: vec![' '] });
+                    Step::SpaceRuns { content: vec![' '] }
                 }
                 "Replace" => match self.replacement(stage)? {
                     Some(step) if !plan.dummy => step,
@@ -172,6 +188,7 @@ impl Reader<'_> {
     }
 
     fn word_rules(&self, plan: &mut Plan) -> Own<()> {
+        let normalizer_marks = plan.marks;
         for (index, stage) in self.pre_tokenizers.iter().enumerate() {
             let last = index + 1 == self.pre_tokenizers.len();
             let rule = match kind(stage) {
@@ -202,6 +219,9 @@ impl Reader<'_> {
         }
         if !plan.rules.is_empty() && plan.dummy {
             return refuse("a rule for words behind a dummy prefix");
+        }
+        if !plan.rules.is_empty() && normalizer_marks {
+            return refuse("a rule for words behind marks for spaces");
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Reader<'_> {
             let replaces = stage.pointer("/pattern/String").and_then(Value::as_str);
             match kind(stage) {
                 "NFC" if !plan.metaspace => plan.nfc = true,
-                "Prepend" if text(stage, "prepend") == Some("\u{2581}") => {
+                "Prepend" if text(stage, "prepend") == Some("\u{2581}") && !plan.dummy_by_normalizer && !plan.metaspace => {
                     plan.dummy = DummyPrefix::Always;
                     plan.dummy_by_normalizer = true;
                     plan.dummy_everywhere = true;
@@ -101,6 +101,10 @@ impl Reader<'_> {
     fn metaspace(&self, stage: &Value, plan: &mut Plan) -> Own<()> {
         if text(stage, "replacement").is_some_and(|mark| mark != "\u{2581}") {
             return refuse("Metaspace with another mark than U+2581");
+        }
+        // There a mark that the text holds is none yet, and each part may get a mark of its own.
+        if plan.byte_level || !plan.stages.is_empty() {
+            return refuse("Metaspace behind other pre-tokenizers");
         }
         match (prepend_scheme(stage), plan.metaspace, plan.dummy) {
             // The normalizer has put the mark there already.
@@ -168,20 +172,6 @@ impl Reader<'_> {
             return refuse("added text tokens that hold spaces behind the normalizer");
         }
         Ok(AddedText::new(tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect()))
-    }
-
-    /// Whether a pre-tokenizer stage may look further than one can tell (a pattern that our matcher does not read).
-    pub(super) fn is_opaque(&self, stage: &Value) -> bool {
-        match kind(stage) {
-            "Split" => {
-                let regex = stage.pointer("/pattern/Regex").and_then(Value::as_str).map(String::from);
-                let literal = || stage.pointer("/pattern/String").and_then(Value::as_str).map(escape);
-                regex.or_else(literal).is_some_and(|pattern| Pattern::new(&pattern, self.dialect()).is_err())
-            }
-            "Metaspace" | "WhitespaceSplit" | "Whitespace" | "BertPreTokenizer" | "ByteLevel" | "Punctuation" | "Digits"
-            | "CharDelimiterSplit" => false,
-            _ => true,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod doubtful;
 mod limits;
 mod parse;
 mod program;
+mod space;
 
 pub(crate) use automaton::{code_point, Automaton};
 pub(crate) use class::CodePoints;
@@ -88,6 +89,17 @@ impl Pattern {
             Machine::Automaton(automaton) => automaton.open_pre_tokens(),
             Machine::Program(_) => None,
         }
+    }
+
+    /// Whether it is proved that no match goes on over the white space `c` behind a character that is none,
+    /// nor needs it, nor is empty.
+    pub(crate) fn stops_before(&self, c: char) -> bool {
+        matches!(&self.machine, Machine::Automaton(automaton) if automaton.stops_before(c))
+    }
+
+    /// Whether it is proved that there is a match wherever `c` stands.
+    pub(crate) fn begins_with(&self, c: char) -> bool {
+        matches!(&self.machine, Machine::Automaton(automaton) if automaton.begins_with(c))
     }
 
     /// What runs it.

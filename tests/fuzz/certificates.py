@@ -115,13 +115,13 @@ class Attack:
     def moved(self, text: str, more: str) -> str | None:
         """Whether a word boundary is not settled, or goes away when text is appended.
 
-        Where the tokenizer rewrites text, a rewritten character behind a boundary can take away its proof, though not
-        the boundary: such a tokenizer need not find all of them.
+        Behind text that comes back otherwise, or where encoding never starts again, what is appended can take away the
+        proof of a boundary, though not the boundary: such a tokenizer need not find all of them.
         """
         boundaries = self.tok.word_boundaries(text)
         if not set(boundaries) <= set(self.tok.settled_cuts(text)):
             return "a word boundary is not settled"
-        certain = self.bytewise and self.tok.represents(text + more)
+        certain = self.tok.represents(text + more) if self.bytewise else self.restarts
         if certain and not set(boundaries) <= set(self.tok.word_boundaries(text + more)):
             return "a word boundary goes away"
         return None

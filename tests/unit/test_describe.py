@@ -135,3 +135,22 @@ def test_a_wrapped_object_has_no_certificate() -> None:
     assert "whole text" in found["window"]["certificate"]
     assert tok.settled_cuts("some words here") == []
     assert tok.word_boundaries("some words here") == [4, 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "open_words", "matcher"),
+    [
+        ("bert", "words", 1, "coolfusion's own word rule"),
+        ("t5", "words", 1, "coolfusion's own word rule"),
+        ("xlnet", "settled cuts", None, "coolfusion's own word rule"),
+        ("clip", "settled cuts", None, "none of coolfusion's own"),
+        ("look_behind", "whole text", None, "none of coolfusion's own"),
+    ],
+)
+def test_a_number_is_claimed_only_where_it_holds_for_all_texts(
+    name: str, unit: str, open_words: int | None, matcher: str
+) -> None:
+    window = family(f"made_{name}").tok.describe()["window"]
+    assert (window["unit"], window["open"]) == (unit, open_words)
+    assert window["matcher"].startswith(matcher)
+    assert window["why"]
