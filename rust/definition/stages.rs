@@ -99,6 +99,9 @@ impl Reader<'_> {
     }
 
     fn metaspace(&self, stage: &Value, plan: &mut Plan) -> Own<()> {
+        if plan.nfc {
+            return refuse("NFC together with U+2581 for spaces");
+        }
         if text(stage, "replacement").is_some_and(|mark| mark != "\u{2581}") {
             return refuse("Metaspace with another mark than U+2581");
         }
