@@ -21,7 +21,7 @@ from benches.timing import Row
 ROOT = Path(__file__).parents[1]
 TEMPLATE = Path(__file__).with_name("performance.md")
 # Where nothing is kept from one pass to the next the passes after the first are the figure: a new process is warm then.
-WARM = ("stream decode", "decode", "align")
+WARM = ("stream decode", "decode", "boundaries", "common boundaries", "align")
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -71,7 +71,7 @@ class Size(NamedTuple):
     pieces: int  # pushed behind each context
 
 
-FULL = Size(200, 30, 6, 3, 4, (100, 1_000, 4_000, 16_000, 100_000), 64)
+FULL = Size(200, 30, 6, 2, 3, (100, 1_000, 4_000, 16_000, 100_000), 300)
 QUICK = Size(20, 3, 1, 1, 2, (100, 1_000), 6)
 
 
