@@ -51,6 +51,19 @@ pub(crate) struct Bench {
     long: Long,
 }
 
+impl Bench {
+    /// Gives back what a text of `length` bytes may have left, if that was much.
+    pub(crate) fn trim(&mut self, length: usize) {
+        const MUCH: usize = 1 << 20;
+        if length > MUCH {
+            self.tokens = Vec::new();
+            self.merged = Vec::new();
+            let characters = std::mem::take(&mut self.long.characters);
+            self.long = Long { characters, ..Long::default() };
+        }
+    }
+}
+
 /// The token of each character that is one by itself, as far as it has been asked for.
 #[derive(Debug, Default)]
 struct Characters {
@@ -222,6 +235,8 @@ impl Bpe {
             }
             _ => {
                 let first = tokens.len();
+                // Known beforehand, so that a huge word does not grow by doubling.
+                tokens.reserve_exact(word.len());
                 if !self.whole_characters(word, base, number, tokens, &mut long.characters) {
                     self.symbols(word, base, number, tokens);
                 }

@@ -134,6 +134,7 @@ impl Engine for Pipeline {
                     }
                 }
             });
+            bench.trim(text.len());
         });
         Ok(tokens)
     }
@@ -144,6 +145,7 @@ impl Engine for Pipeline {
                 (None, Some(normal)) => self.encode_stretch(&normal.text, &mut 0, bench, ids),
                 (id, _) => ids.extend(id),
             });
+            bench.trim(text.len());
         });
         Ok(())
     }
