@@ -50,8 +50,10 @@ rivals: $(VENV)/bench.ready
 
 # docs/performance.md and its plot from a new run; the prose of the page is in benches/performance.md.
 performance: $(VENV)/bench.ready
+	mkdir -p $(RESULTS)
 	$(BIN)/python -m benches --json $(RESULTS)/bench.jsonl $(BENCH)
 	$(BIN)/python -m benches.rivals --json $(RESULTS)/rivals.jsonl $(BENCH)
+	$(BIN)/python benches/bench_load.py --runs 3 > $(RESULTS)/load.txt
 	$(BIN)/python -m benches.performance
 
 wheel: $(VENV)/python.ready
