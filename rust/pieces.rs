@@ -59,6 +59,11 @@ pub(crate) fn is_uncrossed(trie: &PieceTrie, text: &str, at: usize, fuses: impl 
     !fuses(left, right)
 }
 
+/// Whether a piece holds a space behind another character.
+pub(crate) fn holds_inner_space(piece: &[u8]) -> bool {
+    piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use crate::bpe::{Bench, Bpe};
 use crate::engine::{Certificate, Engine, Proof, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
-use crate::pieces::{is_uncrossed, uncrossed};
+use crate::pieces::{holds_inner_space, is_uncrossed, uncrossed};
 use crate::splitter::Splitter;
 use crate::token::{Place, Sink, Token, TokenId};
 use crate::trie::PieceTrie;
@@ -73,7 +73,7 @@ impl Pipeline {
         *word += 1;
     }
 
-    /// Calls `own` with each stretch in its normal form and where it begins, `added` with each added token.
+    /// Calls `visit` with each stretch: one between added tokens with its normal form, an added token without.
     fn for_each_stretch(&self, text: &str, place: Place, mut visit: impl FnMut(Stretch, Option<&Normal<'_>>)) {
         for part in self.added.stretches(text) {
             if part.added.is_some() {
@@ -211,11 +211,6 @@ impl Engine for Pipeline {
     fn describe(&self) -> String {
         self.notes.clone()
     }
-}
-
-/// Whether a piece holds a space behind another character.
-fn holds_inner_space(piece: &[u8]) -> bool {
-    piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
 }
 
 impl Pipeline {

@@ -6,6 +6,7 @@
 //!
 //! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
 
+use crate::added::Stretch;
 use crate::dictionary::Dictionary;
 use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::unigram::{Lattice, Unigram};
 use crate::known_words::{hash, Placed, KnownWords, LONGEST_WORD};
 use crate::word_rule::WordRule;
 use crate::wordpiece::WordPiece;
-use std::sync::{Mutex, PoisonError};
+use crate::word_cache::Pool;
 
 /// How a word becomes tokens.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ pub(crate) struct Rewriting {
     may_be_unknown: bool,
     exact_spans: bool,
     notes: String,
-    scratch: Mutex<Vec<Scratch>>,
+    scratch: Pool<Scratch>,
 }
 
 /// Buffers for one call; no lock is held while they are used.
@@ -92,18 +93,8 @@ struct Work {
     positions: Vec<u32>,
 }
 
-/// So many are kept between calls: one for each thread that encodes at the same time.
-const KEPT_SCRATCHES: usize = 16;
-
 /// Buffers of texts that are longer (in bytes) are not kept.
 const LARGE: usize = 1 << 16;
-
-/// A stretch of text between added tokens, or one of those.
-struct Stretch {
-    start: usize,
-    end: usize,
-    added: Option<TokenId>,
-}
 
 /// What is special about a part at an end of its stretch.
 #[derive(Clone, Copy)]
@@ -186,7 +177,7 @@ impl Rewriting {
             Model::Unigram(unigram) => unigram.bytes.as_ref().is_none_or(|ids| ids.iter().any(Option::is_none)),
             Model::WordPiece(_) => true,
         };
-        let scratch = Mutex::default();
+        let scratch = Pool::default();
         Self {
             added, rewriter, words, model, dummy, dummy_everywhere, borders, closes, loose, each_space, spaces_begin_pieces, may_be_unknown,
             exact_spans, notes, scratch,
@@ -243,13 +234,15 @@ impl Rewriting {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::Argument { name: "text", value: format!("{} bytes long", text.len()), expected: "less than 4 GiB".into() });
         }
-        // A panic in another thread leaves whole scratches behind: each is out of the list while it is in use.
-        let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = kept.unwrap_or_default();
+        self.scratch.with(|scratch| self.run_with(scratch, text, place, emit));
+        Ok(())
+    }
+
+    fn run_with(&self, scratch: &mut Scratch, text: &str, place: Place, emit: &mut impl FnMut(u32, usize, usize, u32)) {
         let mut word = 0;
         if self.added.ids.is_empty() {
             if !text.is_empty() {
-                self.stretch(text, 0, 0, place, &mut scratch, &mut word, emit);
+                self.stretch(text, 0, 0, place, scratch, &mut word, emit);
             }
         } else {
             for (index, part) in self.added.stretches(text).0.iter().enumerate() {
@@ -257,7 +250,7 @@ impl Rewriting {
                     emit(id.0, part.start, part.end, word);
                     word += 1;
                 } else {
-                    self.stretch(&text[part.start..part.end], part.start, index, place, &mut scratch, &mut word, emit);
+                    self.stretch(&text[part.start..part.end], part.start, index, place, scratch, &mut word, emit);
                 }
             }
         }
@@ -265,11 +258,6 @@ impl Rewriting {
         if text.len() > LARGE {
             scratch.work = Work::default();
         }
-        let mut kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_SCRATCHES {
-            kept.push(scratch);
-        }
-        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]

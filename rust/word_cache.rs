@@ -253,6 +253,9 @@ impl LongWords {
     }
 }
 
+/// So many are kept between calls: one for each thread that works at the same time.
+const KEPT: usize = 16;
+
 /// Things that one call at a time works with, kept for the next call; several threads get several.
 #[derive(Debug)]
 pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
@@ -269,7 +272,11 @@ impl<T: Default> Pool<T> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut thing = kept.unwrap_or_default();
         let result = work(&mut thing);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
+        // Each is out of the list while it is in use, so a panic elsewhere leaves whole ones behind.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(thing);
+        }
         result
     }
 }

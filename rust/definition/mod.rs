@@ -24,6 +24,7 @@ use crate::arena::Arena;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::Library;
+use crate::pieces::holds_inner_space;
 use crate::pattern;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
@@ -242,9 +243,4 @@ impl Reader<'_> {
     fn added_text_bytes(&self) -> impl Iterator<Item = &[u8]> {
         self.added.iter().filter(|a| !a.control).map(|a| a.content.as_bytes())
     }
-}
-
-/// Whether a piece holds a space behind another character.
-fn holds_inner_space(piece: &[u8]) -> bool {
-    piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
 }
