@@ -2,6 +2,7 @@
 
 mod alignment;
 mod errors;
+mod numbers;
 mod segmenter;
 mod streams;
 mod text;

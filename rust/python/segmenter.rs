@@ -1,10 +1,11 @@
 //! `coolfusion.Segmenter` and `coolfusion.Segment`.
 
 use super::errors::raise;
-use super::text::{count, id, ids, numbers, Text};
+use super::numbers::Numbers;
+use super::text::{count, id, ids, Text};
 use super::threads::{exclusive, shared};
 use super::tokenizer::PyTokenizer;
-use crate::{Limits, Segment, Segmenter};
+use crate::{Limits, Segment, Segmenter, TokenId};
 use pyo3::prelude::*;
 
 /// A text segment and the tokens that said it.
@@ -22,8 +23,8 @@ impl PySegment {
 
     /// The ids as they were pushed, which need not be canonical; the control token for END.
     #[getter]
-    fn token_ids(&self) -> Vec<u32> {
-        numbers(&self.0.token_ids)
+    fn token_ids(&self) -> Numbers<TokenId> {
+        Numbers(self.0.token_ids.clone())
     }
 
     /// Whether this is END itself.
@@ -46,7 +47,7 @@ impl PySegment {
 
     fn __repr__(&self) -> String {
         let end = if self.0.end { "True" } else { "False" };
-        format!("Segment({:?}, token_ids={:?}, end={end}, level={:?})", self.0.text, numbers(&self.0.token_ids), self.0.level.name())
+        format!("Segment({:?}, token_ids={:?}, end={end}, level={:?})", self.0.text, Numbers(self.0.token_ids.clone()), self.0.level.name())
     }
 }
 

@@ -1,10 +1,11 @@
 //! `coolfusion.StreamDecoder`, `coolfusion.StreamEncoder`, `coolfusion.Edit`.
 
 use super::errors::raise;
-use super::text::{count, id, ids, lossy, numbers, Text};
+use super::numbers::Numbers;
+use super::text::{count, id, ids, lossy, Text};
 use super::threads::{detached_if, exclusive, shared, LONG_TEXT, MANY_IDS};
 use super::tokenizer::PyTokenizer;
-use crate::{Edit, Error, StreamDecoder, StreamEncoder, Utf8Decoder};
+use crate::{Edit, Error, StreamDecoder, StreamEncoder, TokenId, Utf8Decoder};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -79,8 +80,8 @@ impl PyEdit {
 
     /// The ids that follow what is left.
     #[getter]
-    fn ids(&self) -> Vec<u32> {
-        numbers(&self.0.ids)
+    fn ids(&self) -> Numbers<TokenId> {
+        Numbers(self.0.ids.clone())
     }
 
     /// Whether the ids of the window give back its text byte for byte.
@@ -90,7 +91,7 @@ impl PyEdit {
     }
 
     fn __repr__(&self) -> String {
-        format!("Edit(drop={}, ids={:?}, lossless={})", self.0.drop, numbers(&self.0.ids), if self.0.lossless { "True" } else { "False" })
+        format!("Edit(drop={}, ids={:?}, lossless={})", self.0.drop, Numbers(self.0.ids.clone()), if self.0.lossless { "True" } else { "False" })
     }
 }
 
@@ -157,8 +158,8 @@ impl PyStreamEncoder {
 
     /// The ids of all text so far; a new list each time, O(ids).
     #[getter]
-    fn ids(slf: &Bound<'_, Self>) -> PyResult<Vec<u32>> {
-        Ok(numbers(shared(slf)?.encoder.ids()))
+    fn ids(slf: &Bound<'_, Self>) -> PyResult<Numbers<TokenId>> {
+        Ok(Numbers(shared(slf)?.encoder.ids().to_vec()))
     }
 
     /// All text so far, without the bytes of an unfinished character.

@@ -261,11 +261,6 @@ pub(super) fn count(item: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyRe
     })
 }
 
-/// Plain numbers for Python.
-pub(super) fn numbers(ids: &[TokenId]) -> Vec<u32> {
-    ids.iter().map(|id| id.0).collect()
-}
-
 /// The text of UTF-8, with U+FFFD for each part that is none.
 pub(super) fn lossy<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     // Python checks as it copies; checking here too would be a third of the time of decoding Japanese.

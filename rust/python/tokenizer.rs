@@ -1,10 +1,11 @@
 //! `coolfusion.Tokenizer` and `coolfusion.common_boundaries`.
 
 use super::errors::{named, raise};
-use super::text::{id, ids, lists, lossy, numbered, numbers, Answers, Text, Texts};
+use super::numbers::Numbers;
+use super::text::{id, ids, lists, lossy, numbered, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{for_each, formats, Kind, Method, Place, Tokenizer, Vocabulary};
+use crate::{for_each, formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyType};
 use std::path::PathBuf;
@@ -19,9 +20,9 @@ impl PyTokenizer {
         py.detach(load).map(Self).map_err(raise)
     }
 
-    fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Vec<u32>> {
+    fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Numbers<TokenId>> {
         let ids = if strict { self.0.require(text, place) } else { self.0.ids(text, place) };
-        Ok(ids?.into_iter().map(|id| id.0).collect())
+        ids.map(Numbers)
     }
 }
 
@@ -109,7 +110,7 @@ impl PyTokenizer {
 
     /// Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
     #[pyo3(signature = (text, *, continues = false, errors = "replace"))]
-    fn encode(&self, py: Python<'_>, text: Text<'_>, continues: bool, errors: &str) -> PyResult<Vec<u32>> {
+    fn encode(&self, py: Python<'_>, text: Text<'_>, continues: bool, errors: &str) -> PyResult<Numbers<TokenId>> {
         let (utf8, strict, place) = (text.utf8()?, is_strict(errors)?, place(continues));
         let encoded = detached_if(utf8.len() > LONG_TEXT, py, || self.plain_ids(utf8, place, strict));
         encoded.map_err(|error| text.raise(error))
@@ -117,7 +118,7 @@ impl PyTokenizer {
 
     /// Encodes many texts, each as `encode` does, on all cores.
     #[pyo3(signature = (texts, *, continues = false, errors = "replace"))]
-    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, continues: bool, errors: &str) -> PyResult<Answers<Vec<u32>>> {
+    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, continues: bool, errors: &str) -> PyResult<Answers<Numbers<TokenId>>> {
         let (strict, place) = (is_strict(errors)?, place(continues));
         Texts::many(texts)?.each(py, self.0.gains_from_threads(), |text, _| self.plain_ids(text, place, strict))
     }
@@ -158,14 +159,14 @@ impl PyTokenizer {
 
     /// Finds the cuts before white space that no later text can move.
     #[pyo3(signature = (text, method = "auto"))]
-    fn word_boundaries<'py>(&self, py: Python<'py>, text: Texts<'py>, method: &str) -> PyResult<Answers<Vec<usize>>> {
+    fn word_boundaries<'py>(&self, py: Python<'py>, text: Texts<'py>, method: &str) -> PyResult<Answers<Numbers<usize>>> {
         let method: Method = method.parse().map_err(raise)?;
-        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(unit.positions(text, crate::word_boundaries(&self.0, text, method)?)))
+        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(Numbers(unit.positions(text, crate::word_boundaries(&self.0, text, method)?))))
     }
 
     /// Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
-    fn settled_cuts<'py>(&self, py: Python<'py>, text: Texts<'py>) -> PyResult<Answers<Vec<usize>>> {
-        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(unit.positions(text, self.0.settled(text, Place::Start)?)))
+    fn settled_cuts<'py>(&self, py: Python<'py>, text: Texts<'py>) -> PyResult<Answers<Numbers<usize>>> {
+        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(Numbers(unit.positions(text, self.0.settled(text, Place::Start)?))))
     }
 
     /// Says what the load probe found, and how boundaries and windows are found and why.
@@ -187,17 +188,17 @@ impl PyTokenizer {
 
     /// The ids that stand for no text, such as BOS and END, ascending.
     #[getter]
-    fn control_ids(&self) -> Vec<u32> {
-        numbers(&self.0.vocabulary().ids(Kind::Control).collect::<Vec<_>>())
+    fn control_ids(&self) -> Numbers<TokenId> {
+        Numbers(self.0.vocabulary().ids(Kind::Control).collect())
     }
 
     /// The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
     #[getter]
-    fn unused_ids(&self) -> Vec<u32> {
+    fn unused_ids(&self) -> Numbers<TokenId> {
         let vocabulary: &Vocabulary = self.0.vocabulary();
-        let mut unused: Vec<u32> = vocabulary.ids(Kind::Unused).chain(vocabulary.ids(Kind::Opaque)).map(|id| id.0).collect();
+        let mut unused: Vec<TokenId> = vocabulary.ids(Kind::Unused).chain(vocabulary.ids(Kind::Opaque)).collect();
         unused.sort_unstable();
-        unused
+        Numbers(unused)
     }
 
     fn __repr__(&self) -> String {
@@ -211,10 +212,10 @@ pub(super) fn common_boundaries<'py>(
     py: Python<'py>,
     tokenizers: Vec<Bound<'py, PyTokenizer>>,
     text: Texts<'py>,
-) -> PyResult<Answers<Vec<usize>>> {
+) -> PyResult<Answers<Numbers<usize>>> {
     let tokenizers: Vec<Arc<Tokenizer>> = tokenizers.iter().map(|t| t.get().0.clone()).collect();
     let threads = tokenizers.iter().all(|tokenizer| tokenizer.gains_from_threads());
     text.each(py, threads, |text, unit| {
-        Ok(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?))
+        Ok(Numbers(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?)))
     })
 }
