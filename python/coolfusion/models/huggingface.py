@@ -26,7 +26,8 @@ TIERS = ("crop", "copy", "step", "full")
 MODEL_FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError)
 # Cache layers that hold one entry per position and nothing else, so that cutting entries off is rolling back.
 CROPPABLE_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}
-STATE_NAMES = ("past_key_values", "cache_params", "state", "mems")
+# transformers calls it `cache` from 5.24 on; before that each architecture had its own name.
+STATE_NAMES = ("cache", "past_key_values", "cache_params", "state", "mems")
 LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 PROBE_TOKENS = 24
 LONGEST_WINDOW_PROBED = 512
@@ -60,8 +61,9 @@ class HuggingFaceModel:
         self.name = name
         self._torch = torch
         self._model = model.eval()
-        self._state_name: str | None = None
-        self._takes_keep = "logits_to_keep" in inspect.signature(model.forward).parameters
+        arguments = inspect.signature(model.forward).parameters
+        self._state_name = next((name for name in STATE_NAMES if name in arguments), None)
+        self._takes_keep = "logits_to_keep" in arguments
         self._context_switch = _context_switch(model.config)
         self.limit = position_limit(model.config) if limit is None else limit
         self.forward_passes = self.tokens_processed = 0
@@ -227,7 +229,7 @@ class HuggingFaceModel:
         if self._takes_keep:
             options["logits_to_keep"] = 0 if every else 1
         if state is not None:
-            options[self._state_name or STATE_NAMES[0]] = state
+            options[self._state_name or "past_key_values"] = state
         try:
             with torch.inference_mode():
                 tokens = torch.tensor([list(ids)], device=next(self._model.parameters()).device)  # (1, T) int64
@@ -236,7 +238,8 @@ class HuggingFaceModel:
             raise ModelError(f"{self.name}: a forward pass over {len(ids)} tokens failed: {err}") from err
         self.forward_passes += 1
         self.tokens_processed += len(ids)
-        self._state_name = next((n for n in STATE_NAMES if out.get(n) is not None), self._state_name)
+        if self._state_name is None:  # a model that takes anything by name
+            self._state_name = next((name for name in STATE_NAMES if out.get(name) is not None), None)
         rows = out.logits[0] if every else out.logits[0, -1:]
         return rows, out.get(self._state_name) if self._state_name and self.tier != "full" else None
 
