@@ -16,6 +16,7 @@ mod batch;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
+mod char_memo;
 mod decoder;
 mod definition;
 mod dictionary;

@@ -1,10 +1,11 @@
 //! Normalizers that rewrite text, run by ourselves, with the way back from every character to what it came from.
 //!
 //! What the stages of a normalizer do to a text they mostly do to each character by itself. So each character has a
-//! [`Class`], found out once by running the stages on it alone: text of characters that are kept is not touched at all,
+//! [`Class`], found out when it is first met by running the stages on it alone: text of characters that are kept is not touched at all,
 //! characters that always become the same are looked up, and only what acts on its neighbours (combining marks, pairs of
 //! quotes) runs through the stages, together with the characters beside it.
 
+use crate::char_memo::CharMemo;
 use crate::formats::charsmap::Charsmap;
 use crate::pattern::CodePoints;
 use std::cell::Cell;
@@ -92,19 +93,19 @@ const SOLID: u8 = 4;
 /// A grapheme cluster ends behind it if a space follows.
 const CLOSES: u8 = 8;
 
-/// 256 characters.
-#[derive(Debug)]
-struct Page {
-    codes: [u8; 256],
-    /// What those of class `Mapped` become, in order.
-    outputs: Vec<(u8, Box<str>)>,
-}
+/// What is remembered of a character: four bits of code, the number of characters that it becomes, then these, 16 bits each.
+const CODE: u64 = 0xF;
+const COUNT: u32 = 4;
+const OUTPUT: u32 = 8;
+/// Three are enough for a Chinese character set apart by spaces and for a Hangul syllable taken apart. Longer outputs and
+/// characters above the first plane (ligatures, rare signs) are not remembered.
+const SHORT_OUTPUT: usize = 3;
 
 /// The stages.
 #[derive(Debug)]
 pub(crate) struct Rewriter {
     steps: Vec<Step>,
-    pages: Vec<OnceLock<Box<Page>>>,
+    known: CharMemo,
     ascii: [u8; 128],
     /// Rules may be switched off by symbols of several characters: no stretch between two spaces can be divided.
     undivided: bool,
@@ -181,10 +182,9 @@ impl Rewriter {
         let acts_on_start = steps.iter().any(|s| matches!(s, Step::LeadingSpaces | Step::Strip { left: true, .. }));
         let acts_on_end = steps.iter().any(|s| matches!(s, Step::TrailingSpaces { .. } | Step::Strip { right: true, .. }));
         let undivided = steps.iter().any(|s| matches!(s, Step::Rules { rules, .. } if rules.keeps_several()));
-        let pages = (0..=0x10FF).map(|_| OnceLock::new()).collect();
-        let mut rewriter = Self { steps, pages, ascii: [0; 128], undivided, acts_on_start, acts_on_end };
+        let mut rewriter = Self { steps, known: CharMemo::default(), ascii: [0; 128], undivided, acts_on_start, acts_on_end };
         for code in 0..128_u8 {
-            rewriter.ascii[usize::from(code)] = rewriter.code(char::from(code), true);
+            rewriter.ascii[usize::from(code)] = (rewriter.remembered(char::from(code)) & CODE) as u8;
         }
         rewriter
     }
@@ -216,26 +216,23 @@ impl Rewriter {
     }
 
     #[inline]
-    fn code(&self, c: char, anew: bool) -> u8 {
-        let point = c as usize;
-        if point < 128 && !anew {
-            return self.ascii[point];
+    fn code(&self, c: char) -> u8 {
+        match self.ascii.get(c as usize) {
+            Some(&code) => code,
+            None => (self.remembered(c) & CODE) as u8,
         }
-        self.page(c).codes[point & 0xff]
     }
 
-    fn page(&self, c: char) -> &Page {
-        self.pages[c as usize >> 8].get_or_init(|| {
-            let mut page = Page { codes: [Class::Open as u8; 256], outputs: Vec::new() };
-            let first = c as u32 & !0xff;
-            for low in 0..=255_u8 {
-                if let Some(c) = char::from_u32(first | u32::from(low)) {
-                    let (code, output) = self.classify(c);
-                    page.codes[usize::from(low)] = code;
-                    page.outputs.extend(output.map(|output| (low, output)));
-                }
-            }
-            Box::new(page)
+    /// The code of `c` and, unless that is long, what it becomes where it is mapped.
+    #[inline]
+    fn remembered(&self, c: char) -> u64 {
+        self.known.get(c, || {
+            let (code, output) = self.classify(c);
+            let output = output.as_deref().unwrap_or("");
+            let is_short = output.chars().count() <= SHORT_OUTPUT && output.chars().all(|c| c <= '\u{ffff}');
+            let kept = if is_short { output } else { "" };
+            let packed = kept.chars().rev().fold(0, |packed, c| packed << 16 | u64::from(u32::from(c)));
+            u64::from(code) | (kept.chars().count() as u64) << COUNT | packed << OUTPUT
         })
     }
 
@@ -278,34 +275,41 @@ impl Rewriter {
 
     /// What `c` becomes everywhere, if so it is.
     pub(crate) fn alone(&self, c: char) -> Option<String> {
-        match self.code(c, false) & CLASS {
+        match self.code(c) & CLASS {
             code if code <= Class::Sticky as u8 => Some(c.to_string()),
-            code if code == Class::Mapped as u8 => Some(self.output(c).to_string()),
+            code if code == Class::Mapped as u8 => {
+                let mut output = String::new();
+                self.push_output(c, &mut output);
+                Some(output)
+            }
             _ => None,
         }
     }
 
-    fn output(&self, c: char) -> &str {
-        let page = self.page(c);
-        let index = page.outputs.binary_search_by_key(&(c as u32 as u8), |(low, _)| *low);
-        index.ok().and_then(|index| page.outputs.get(index)).map_or("", |(_, output)| output)
+    /// Appends what `c`, which is mapped, becomes.
+    fn push_output(&self, c: char, normal: &mut String) {
+        let known = self.remembered(c);
+        match known >> COUNT & SHORT_OUTPUT as u64 {
+            0 => normal.push_str(self.classify(c).1.as_deref().unwrap_or("")),
+            count => normal.extend((0..count as u32).filter_map(|index| char::from_u32((known >> (OUTPUT + 16 * index)) as u32 & 0xffff))),
+        }
     }
 
     /// Whether a space behind `c` begins a part that is rewritten by itself, with something before it that stays.
     #[inline]
     pub(crate) fn is_solid(&self, c: char) -> bool {
-        self.code(c, false) & SOLID != 0
+        self.code(c) & SOLID != 0
     }
 
     /// Whether a space behind `c` is rewritten by itself.
     #[inline]
     pub(crate) fn is_closed(&self, c: char) -> bool {
-        self.code(c, false) & CLOSES != 0
+        self.code(c) & CLOSES != 0
     }
 
     /// Whether the text can be cut between `left` and `right`, each side being rewritten by itself.
     pub(crate) fn divides(&self, left: char, right: char) -> bool {
-        !self.undivided && !touch(self.code(left, false), self.code(right, false))
+        !self.undivided && !touch(self.code(left), self.code(right))
     }
 
     /// Whether `part` stays as it is.
@@ -328,7 +332,7 @@ impl Rewriter {
                 at += c.len_utf8();
                 c
             };
-            let code = self.code(c, false) & CLASS;
+            let code = self.code(c) & CLASS;
             if code > Class::Sticky as u8 || code & before == Class::Sticky as u8 {
                 return false;
             }
@@ -352,9 +356,9 @@ impl Rewriter {
         // Where the run of kept characters began, and the stretch that cannot be divided.
         let (mut kept, mut start) = (0, 0);
         while let Some((at, c)) = chars.next() {
-            let code = self.code(c, false);
+            let code = self.code(c);
             let end = at + c.len_utf8();
-            if chars.peek().is_some_and(|&(_, next)| touch(code, self.code(next, false))) {
+            if chars.peek().is_some_and(|&(_, next)| touch(code, self.code(next))) {
                 continue;
             }
             if start < at || code & CLASS > Class::Sticky as u8 {
@@ -363,7 +367,7 @@ impl Rewriter {
                     self.run(&part[start..end], base + start, ends, normal, trace);
                 } else {
                     trace.replace(normal.len(), (base + at) as u32, (base + end) as u32);
-                    normal.push_str(self.output(c));
+                    self.push_output(c, normal);
                 }
                 kept = end;
             }

@@ -1,6 +1,6 @@
 //! Pre-token rules that look at two neighbouring characters only: white space, punctuation, digits.
 
-use std::sync::OnceLock;
+use crate::char_memo::CharMemo;
 use unicode_categories::UnicodeCategories;
 
 /// One stage.
@@ -32,13 +32,13 @@ const ISOLATED: u8 = 0x40;
 #[derive(Debug)]
 pub(crate) struct WordRule {
     rules: Vec<Rule>,
-    pages: Vec<OnceLock<Box<[u8; 256]>>>,
+    known: CharMemo,
     ascii: [u8; 128],
 }
 
 impl WordRule {
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        let mut rule = Self { rules, pages: (0..=0x10FF).map(|_| OnceLock::new()).collect(), ascii: [0; 128] };
+        let mut rule = Self { rules, known: CharMemo::default(), ascii: [0; 128] };
         for code in 0..128_u8 {
             rule.ascii[usize::from(code)] = rule.classify(char::from(code));
         }
@@ -79,16 +79,7 @@ impl WordRule {
         let point = c as usize;
         match self.ascii.get(point) {
             Some(&code) => code,
-            None => {
-                let page = self.pages[point >> 8].get_or_init(|| {
-                    let mut page = Box::new([0; 256]);
-                    for (low, code) in page.iter_mut().enumerate() {
-                        *code = char::from_u32((point & !0xff | low) as u32).map_or(0, |c| self.classify(c));
-                    }
-                    page
-                });
-                page[point & 0xff]
-            }
+            None => self.known.get(c, || u64::from(self.classify(c))) as u8,
         }
     }
 
