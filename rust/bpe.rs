@@ -465,10 +465,8 @@ mod tests {
             ids[usize::from(byte)] = Some(TokenId(id));
         }
         let merges = [((0, 1), 3), ((3, 2), 4), ((0, 0), 5)];
-        let mut table = PairTable::with_capacity(merges.len());
-        for (rank, &((left, right), merged)) in merges.iter().enumerate() {
-            table.insert(TokenId(left), TokenId(right), rank as u32, TokenId(merged));
-        }
+        let pairs = merges.iter().zip(0..).map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), Merge { rank, id: TokenId(merged) }));
+        let table = PairTable::new(&pairs.collect::<Vec<_>>());
         let seams = Seams::new(["ab", "abc", "aa"].map(str::as_bytes));
         Bpe { alphabet: Alphabet::Bytes { ids: Box::new(ids), complete: false }, merges: table, whole_words: None, seams, in_order: true }
     }

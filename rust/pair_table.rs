@@ -13,60 +13,90 @@ pub(crate) struct Merge {
 /// No merge: ranks after all others.
 pub(crate) const NO_MERGE: Merge = Merge { rank: u32::MAX, id: TokenId(0) };
 
-const EMPTY: u64 = u64::MAX;
+/// A merge as it is written down: (left, right, merge).
+pub(crate) type Pair = (TokenId, TokenId, Merge);
 
-/// An open-addressed hash table with 16 bytes a slot, so that a look-up touches one cache line.
+/// A free slot: no token has this id, which would need a vocabulary of 32 GiB.
+const FREE: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    right: u32,
+    merge: Merge,
+}
+
+/// For each left side a hash table of its own, all end to end.
+///
+/// What a look-up costs is cache lines that nobody has touched yet: a new word has as many pairs as symbols and twice as
+/// many again while they merge. In one table for all pairs each of these was a line of its own, of 8 MB; here the pairs of a
+/// common left side stand together, and for the many pieces that merge with nothing behind them the answer is in `starts`.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
-    slots: Box<[(u64, Merge)]>,
-    shift: u32,
-    filled: usize,
+    /// Where the table of each left side begins, and where the last one ends.
+    starts: Box<[u32]>,
+    slots: Box<[Slot]>,
+}
+
+/// Slots for that many right sides; few are simply searched.
+fn room(pairs: u32) -> u32 {
+    const FEW: u32 = 4;
+    if pairs <= FEW { pairs } else { pairs + pairs.div_ceil(2) }
+}
+
+/// Where to look first among `slots`: the upper half of a product with an odd constant (Knuth, TAOCP 3, 6.4), scaled.
+#[inline]
+fn first(right: u32, slots: u32) -> u32 {
+    ((u64::from(right.wrapping_mul(0x9E37_79B9)) * u64::from(slots)) >> 32) as u32
 }
 
 impl PairTable {
-    /// A table for `pairs` pairs.
-    pub(crate) fn with_capacity(pairs: usize) -> Self {
-        let slots = (pairs * 4 / 3).next_power_of_two().max(16);
-        Self { slots: vec![(EMPTY, NO_MERGE); slots].into_boxed_slice(), shift: 64 - slots.trailing_zeros(), filled: 0 }
-    }
-
-    fn key(left: TokenId, right: TokenId) -> u64 {
-        u64::from(left.0) << 32 | u64::from(right.0)
-    }
-
-    /// The slot that holds `key`, or the free one where it belongs.
-    #[inline]
-    fn slot(&self, key: u64) -> usize {
-        let mask = self.slots.len() - 1;
-        // The high bits of a product with an odd constant depend on all bits of the key (Knuth, TAOCP 3, 6.4).
-        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize & mask;
-        while self.slots[at].0 != key && self.slots[at].0 != EMPTY {
-            at = (at + 1) & mask;
+    /// The table of `pairs`; the last one of equals counts.
+    pub(crate) fn new(pairs: &[Pair]) -> Self {
+        let lefts = pairs.iter().map(|(left, ..)| left.0 as usize + 1).max().unwrap_or(0);
+        let mut starts = vec![0; lefts + 1].into_boxed_slice();
+        pairs.iter().for_each(|(left, ..)| starts[left.0 as usize] += 1);
+        let mut next = 0;
+        for start in &mut starts {
+            let size = room(*start);
+            *start = next;
+            next += size;
         }
-        at
-    }
-
-    /// Adds a merge; the last one of a pair counts.
-    pub(crate) fn insert(&mut self, left: TokenId, right: TokenId, rank: u32, id: TokenId) {
-        if (self.filled + 1) * 5 > self.slots.len() * 4 {
-            let mut wider = Self::with_capacity(self.filled * 2 + 16);
-            for &(key, merge) in self.slots.iter().filter(|slot| slot.0 != EMPTY) {
-                let at = wider.slot(key);
-                wider.slots[at] = (key, merge);
+        let mut table = Self { starts, slots: vec![Slot { right: FREE, merge: NO_MERGE }; next as usize].into_boxed_slice() };
+        for &(left, right, merge) in pairs {
+            let (start, size) = table.of(left);
+            let mut at = first(right.0, size);
+            while ![FREE, right.0].contains(&table.slots[(start + at) as usize].right) {
+                at = if at + 1 == size { 0 } else { at + 1 };
             }
-            wider.filled = self.filled;
-            *self = wider;
+            table.slots[(start + at) as usize] = Slot { right: right.0, merge };
         }
-        let key = Self::key(left, right);
-        let at = self.slot(key);
-        self.filled += usize::from(self.slots[at].0 == EMPTY);
-        self.slots[at] = (key, Merge { rank, id });
+        table
+    }
+
+    /// Where the table of `left` begins, and its slots.
+    #[inline]
+    fn of(&self, left: TokenId) -> (u32, u32) {
+        match self.starts.get(left.0 as usize..) {
+            Some(&[start, end, ..]) => (start, end - start),
+            _ => (0, 0),
+        }
     }
 
     /// The merge of two neighbours; [`NO_MERGE`] if there is none. Complexity: O(1).
     #[inline]
     pub(crate) fn get(&self, left: TokenId, right: TokenId) -> Merge {
-        self.slots[self.slot(Self::key(left, right))].1
+        let (start, size) = self.of(left);
+        let slots = self.slots.get(start as usize..(start + size) as usize).unwrap_or_default();
+        let (before, behind) = slots.split_at(first(right.0, size) as usize);
+        for slot in behind.iter().chain(before) {
+            if slot.right == right.0 {
+                return slot.merge;
+            }
+            if slot.right == FREE {
+                break;
+            }
+        }
+        NO_MERGE
     }
 }
 
@@ -76,13 +106,20 @@ mod tests {
 
     #[test]
     fn finds_what_was_put_in_and_nothing_else() {
-        let mut table = PairTable::with_capacity(4);
-        for n in 0..1000u32 {
-            table.insert(TokenId(n), TokenId(n * n), n, TokenId(n + 7));
+        let merge = |rank, id| Merge { rank, id: TokenId(id) };
+        let mut pairs: Vec<Pair> = (0..1000).map(|n| (TokenId(n), TokenId(n * n), merge(n, n + 7))).collect();
+        pairs.extend((0..1000).map(|n| (TokenId(40), TokenId(n * 7 + 2), merge(n + 2000, n))));
+        pairs.push((TokenId(3), TokenId(9), merge(5000, 1)));
+        let table = PairTable::new(&pairs);
+        assert_eq!(table.get(TokenId(3), TokenId(9)), merge(5000, 1), "of equal pairs the last");
+        assert_eq!(table.get(TokenId(30), TokenId(900)), merge(30, 37));
+        for (left, right) in [(30, 901), (1000, 9), (999, 9), (u32::MAX, 0), (u32::MAX - 1, 0)] {
+            assert_eq!(table.get(TokenId(left), TokenId(right)), NO_MERGE);
         }
-        table.insert(TokenId(3), TokenId(9), 5000, TokenId(1));
-        assert_eq!(table.get(TokenId(3), TokenId(9)), Merge { rank: 5000, id: TokenId(1) });
-        assert_eq!(table.get(TokenId(30), TokenId(900)), Merge { rank: 30, id: TokenId(37) });
-        assert_eq!(table.get(TokenId(30), TokenId(901)), NO_MERGE);
+        for n in 0..7002 {
+            let expected = if n % 7 == 2 { merge(n / 7 + 2000, n / 7) } else if n == 1600 { merge(40, 47) } else { NO_MERGE };
+            assert_eq!(table.get(TokenId(40), TokenId(n)), expected, "{n}");
+        }
+        assert_eq!(PairTable::new(&[]).get(TokenId(0), TokenId(0)), NO_MERGE);
     }
 }

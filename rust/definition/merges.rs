@@ -4,7 +4,7 @@ use super::{flag, Own, Reader, Refusal};
 use crate::bpe::{Alphabet, Bpe};
 use crate::byte_alphabet;
 use crate::normal::METASPACE;
-use crate::pair_table::PairTable;
+use crate::pair_table::{Merge, PairTable};
 use crate::piece_table::PieceTable;
 use crate::seams::Seams;
 use crate::token::TokenId;
@@ -47,10 +47,10 @@ impl Reader<'_> {
         let pairs = self.whole.merges.as_ref().map(|merges| &merges.pairs).ok_or_else(|| Refusal("no merges".into()))?;
         // Ranks that tie (SentencePiece scores, tiktoken splits) cannot be told from the position in the list.
         let ranks = self.whole.ranks.as_ref();
-        let mut merges = PairTable::with_capacity(pairs.len());
         // The last rank that makes each piece, plus one.
         let mut made = vec![0u64; self.pieces.len()];
         let mut steps = Vec::with_capacity(pairs.len());
+        let mut merges = Vec::with_capacity(pairs.len());
         let (mut merged, mut buffer) = (0, String::new());
         for (at, &(left, right)) in pairs.iter().enumerate() {
             let (left, right) = (left as usize, right as usize);
@@ -65,10 +65,10 @@ impl Reader<'_> {
             made[merged] = made[merged].max(u64::from(rank) + 1);
             steps.push((left as u32, right as u32, rank));
             let id = |number| TokenId(self.pieces.id(number));
-            merges.insert(id(left), id(right), rank, id(merged));
+            merges.push((id(left), id(right), Merge { rank, id: id(merged) }));
         }
         let in_order = steps.iter().all(|&(left, right, rank)| made[left as usize].max(made[right as usize]) <= u64::from(rank));
-        Ok((merges, in_order))
+        Ok((PairTable::new(&merges), in_order))
     }
 
     fn byte_symbols(&self) -> Alphabet {
