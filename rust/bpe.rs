@@ -5,7 +5,7 @@
 //! are looked up in a cache, long ones are taken apart at seams first. Equality with the crate is a test on every
 //! tokenizer (tests/properties/test_encode.py).
 
-use crate::pair_table::{Merge, PairTable, NO_MERGE};
+use crate::pair_table::{Merge, PairTable, Table, NO_MERGE};
 use crate::piece_table::PieceTable;
 use crate::seams::{characters_around, Seams};
 use crate::token::{Sink, Token, TokenId};
@@ -78,22 +78,25 @@ impl Characters {
         }
         let entry = self.plane.get_mut(c as usize)?;
         if *entry == 0 {
-            let mut few = Few::default();
-            for (at, &byte) in c.encode_utf8(&mut [0; 4]).as_bytes().iter().enumerate() {
-                few.ids[at] = ids[usize::from(byte)].unwrap_or_default();
-                few.count = at + 1;
+            let mut buffer = [0; 4];
+            let bytes = c.encode_utf8(&mut buffer).as_bytes();
+            let mut symbols = [Symbol::default(); 4];
+            for (at, &byte) in bytes.iter().enumerate() {
+                symbols[at] = Symbol::new(ids[usize::from(byte)].unwrap_or_default(), at, at + 1);
             }
-            bpe.merge_few(&mut few);
-            *entry = if few.count == 1 { few.ids[0].0.saturating_add(2) } else { 1 };
+            let whole = bpe.merge_few(&mut symbols[..bytes.len()]) == 1;
+            *entry = if whole { symbols[0].id.0.saturating_add(2) } else { 1 };
         }
         entry.checked_sub(2).map(TokenId)
     }
 }
 
-/// The arrays of [`Bpe::merge_long`].
+/// The arrays of [`Bpe::merged`] and [`Bpe::merge_long`].
 #[derive(Debug, Default)]
 struct Long {
     characters: Characters,
+    /// Those of [`Bpe::merge_few`].
+    few: Vec<Symbol>,
     next: Vec<u32>,
     previous: Vec<u32>,
     /// The merge of each symbol with the next one.
@@ -102,14 +105,28 @@ struct Long {
     heap: BinaryHeap<Reverse<u64>>,
 }
 
-/// The symbols of a short word, side by side in arrays.
-#[derive(Default)]
-struct Few {
-    ids: [TokenId; SHORT],
-    /// In bytes from the start of the word.
-    starts: [u32; SHORT],
-    ends: [u32; SHORT],
-    count: usize,
+/// A symbol of a short word, with its place in bytes from the start of the word.
+#[derive(Debug, Clone, Copy)]
+struct Symbol {
+    id: TokenId,
+    start: u32,
+    end: u32,
+    table: Table,
+    /// With the next one.
+    merge: Merge,
+}
+
+impl Default for Symbol {
+    fn default() -> Self {
+        Self::new(TokenId(0), 0, 0)
+    }
+}
+
+impl Symbol {
+    #[inline]
+    fn new(id: TokenId, start: usize, end: usize) -> Self {
+        Self { id, start: start as u32, end: end as u32, table: Table::default(), merge: NO_MERGE }
+    }
 }
 
 /// Above this many symbols the heap is faster than looking for the lowest rank again and again.
@@ -223,15 +240,11 @@ impl Bpe {
 
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
     fn merged(&self, word: &[u8], base: usize, number: u32, tokens: &mut Vec<Token>, long: &mut Long) {
-        let mut few = Few::default();
+        long.few.clear();
         match &self.alphabet {
             // One symbol a byte: no need to write them down as tokens first.
             Alphabet::Bytes { ids, complete: true } if word.len() <= SHORT && (word.is_ascii() || !self.in_order) => {
-                for (at, &byte) in word.iter().enumerate() {
-                    few.ids[at] = ids[usize::from(byte)].unwrap_or_default();
-                    (few.starts[at], few.ends[at]) = (at as u32, at as u32 + 1);
-                }
-                few.count = word.len();
+                long.few.extend(word.iter().enumerate().map(|(at, &byte)| Symbol::new(ids[usize::from(byte)].unwrap_or_default(), at, at + 1)));
             }
             _ => {
                 let first = tokens.len();
@@ -243,16 +256,12 @@ impl Bpe {
                 if tokens.len() - first > SHORT {
                     return self.merge_long(tokens, first, long);
                 }
-                for (at, token) in tokens.drain(first..).enumerate() {
-                    few.ids[at] = token.id;
-                    (few.starts[at], few.ends[at]) = ((token.start - base) as u32, (token.end - base) as u32);
-                    few.count = at + 1;
-                }
+                long.few.extend(tokens.drain(first..).map(|token| Symbol::new(token.id, token.start - base, token.end - base)));
             }
         }
-        self.merge_few(&mut few);
-        tokens.extend((0..few.count).map(|at| {
-            Token { id: few.ids[at], start: base + few.starts[at] as usize, end: base + few.ends[at] as usize, word: number }
+        let count = self.merge_few(&mut long.few);
+        tokens.extend(long.few[..count].iter().map(|symbol| {
+            Token { id: symbol.id, start: base + symbol.start as usize, end: base + symbol.end as usize, word: number }
         }));
     }
 
@@ -314,44 +323,41 @@ impl Bpe {
         }
     }
 
-    fn merge_few(&self, few: &mut Few) {
-        let Few { ids, starts, ends, count } = few;
-        if *count < 2 {
-            return;
+    /// Merges the symbols of a short word; as many as it answers are left.
+    fn merge_few(&self, symbols: &mut [Symbol]) -> usize {
+        let mut count = symbols.len();
+        if count < 2 {
+            return count;
         }
-        let (mut ranks, mut merged) = ([u32::MAX; SHORT], [TokenId(0); SHORT]);
-        for at in 0..*count - 1 {
-            let merge = self.merges.get(ids[at], ids[at + 1]);
-            (ranks[at], merged[at]) = (merge.rank, merge.id);
+        for at in 0..count {
+            symbols[at].table = self.merges.of(symbols[at].id);
+            if at > 0 {
+                symbols[at - 1].merge = self.merges.find(symbols[at - 1].table, symbols[at].id);
+            }
         }
-        while *count > 1 {
-            let (mut at, mut lowest) = (0, ranks[0]);
-            for (index, &rank) in ranks[..*count - 1].iter().enumerate().skip(1) {
+        while count > 1 {
+            let (mut at, mut lowest) = (0, symbols[0].merge.rank);
+            for (index, symbol) in symbols[..count - 1].iter().enumerate().skip(1) {
                 // Strictly lower: the leftmost of equals.
-                if rank < lowest {
-                    (at, lowest) = (index, rank);
+                if symbol.merge.rank < lowest {
+                    (at, lowest) = (index, symbol.merge.rank);
                 }
             }
             if lowest == NO_MERGE.rank {
                 break;
             }
-            ids[at] = merged[at];
-            ends[at] = ends[at + 1];
-            ids.copy_within(at + 2..*count, at + 1);
-            starts.copy_within(at + 2..*count, at + 1);
-            ends.copy_within(at + 2..*count, at + 1);
-            ranks.copy_within(at + 1..*count - 1, at);
-            merged.copy_within(at + 1..*count - 1, at);
-            *count -= 1;
-            if at > 0 {
-                let merge = self.merges.get(ids[at - 1], ids[at]);
-                (ranks[at - 1], merged[at - 1]) = (merge.rank, merge.id);
+            let Symbol { start, merge: Merge { id, table, .. }, .. } = symbols[at];
+            symbols[at] = Symbol { id, start, end: symbols[at + 1].end, table, merge: NO_MERGE };
+            symbols.copy_within(at + 2..count, at + 1);
+            count -= 1;
+            if at + 1 < count {
+                symbols[at].merge = self.merges.find(table, symbols[at + 1].id);
             }
-            if at + 1 < *count {
-                let merge = self.merges.get(ids[at], ids[at + 1]);
-                (ranks[at], merged[at]) = (merge.rank, merge.id);
+            if at > 0 {
+                symbols[at - 1].merge = self.merges.find(symbols[at - 1].table, id);
             }
         }
+        count
     }
 
     fn merge_long(&self, tokens: &mut Vec<Token>, first: usize, long: &mut Long) {
@@ -456,6 +462,7 @@ impl Alphabet {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn toy() -> Bpe {
@@ -465,8 +472,8 @@ mod tests {
             ids[usize::from(byte)] = Some(TokenId(id));
         }
         let merges = [((0, 1), 3), ((3, 2), 4), ((0, 0), 5)];
-        let pairs = merges.iter().zip(0..).map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), Merge { rank, id: TokenId(merged) }));
-        let table = PairTable::new(&pairs.collect::<Vec<_>>());
+        let pairs = merges.iter().zip(0..).map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), rank, TokenId(merged)));
+        let table = PairTable::new(&pairs.collect::<Vec<_>>()).unwrap();
         let seams = Seams::new(["ab", "abc", "aa"].map(str::as_bytes));
         Bpe { alphabet: Alphabet::Bytes { ids: Box::new(ids), complete: false }, merges: table, whole_words: None, seams, in_order: true }
     }

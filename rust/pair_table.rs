@@ -8,13 +8,24 @@ pub(crate) struct Merge {
     /// The lowest rank merges first.
     pub(crate) rank: u32,
     pub(crate) id: TokenId,
+    /// What merges with `id` on its left.
+    pub(crate) table: Table,
 }
 
-/// No merge: ranks after all others.
-pub(crate) const NO_MERGE: Merge = Merge { rank: u32::MAX, id: TokenId(0) };
+/// The merges of one left side: where its slots begin, and above [`START`] the logarithm of their number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Table(u32);
 
-/// A merge as it is written down: (left, right, merge).
-pub(crate) type Pair = (TokenId, TokenId, Merge);
+const START: u32 = 27;
+
+/// Of left sides that merge with nothing: one free slot, which all of them share.
+const NOTHING: Table = Table(0);
+
+/// No merge: ranks after all others.
+pub(crate) const NO_MERGE: Merge = Merge { rank: u32::MAX, id: TokenId(0), table: NOTHING };
+
+/// A merge as it is written down: (left, right, rank, merged).
+pub(crate) type Pair = (TokenId, TokenId, u32, TokenId);
 
 /// A free slot: no token has this id, which would need a vocabulary of 32 GiB.
 const FREE: u32 = u32::MAX;
@@ -29,97 +40,112 @@ struct Slot {
 ///
 /// What a look-up costs is cache lines that nobody has touched yet: a new word has as many pairs as symbols and twice as
 /// many again while they merge. In one table for all pairs each of these was a line of its own, of 8 MB; here the pairs of a
-/// common left side stand together, and for the many pieces that merge with nothing behind them the answer is in `starts`.
+/// common left side stand together. A merge tells where the table of the new token is, so that nothing else has to be
+/// looked up first, and for the many pieces that merge with nothing behind them nothing at all.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
-    /// Where the table of each left side begins, and where the last one ends.
-    starts: Box<[u32]>,
+    /// Of each left side.
+    tables: Box<[Table]>,
     slots: Box<[Slot]>,
 }
 
-/// Slots for that many right sides; few are simply searched.
+/// The logarithm of the number of slots for that many right sides; few are simply searched.
 fn room(pairs: u32) -> u32 {
     const FEW: u32 = 4;
-    if pairs <= FEW { pairs } else { pairs + pairs.div_ceil(2) }
+    let slots = if pairs <= FEW { pairs } else { pairs + pairs / 3 };
+    slots.next_power_of_two().trailing_zeros()
 }
 
-/// Where to look first among `slots`: the upper half of a product with an odd constant (Knuth, TAOCP 3, 6.4), scaled.
+/// Where to look first: the upper bits of a product with an odd constant (Knuth, TAOCP 3, 6.4).
 #[inline]
-fn first(right: u32, slots: u32) -> u32 {
-    ((u64::from(right.wrapping_mul(0x9E37_79B9)) * u64::from(slots)) >> 32) as u32
+fn first(right: u32, logarithm: u32) -> u32 {
+    ((u64::from(right.wrapping_mul(0x9E37_79B9)) << logarithm) >> 32) as u32
 }
 
 impl PairTable {
-    /// The table of `pairs`; the last one of equals counts.
-    pub(crate) fn new(pairs: &[Pair]) -> Self {
+    /// The table of `pairs`; the last one of equals counts. None if there are too many.
+    pub(crate) fn new(pairs: &[Pair]) -> Option<Self> {
         let lefts = pairs.iter().map(|(left, ..)| left.0 as usize + 1).max().unwrap_or(0);
-        let mut starts = vec![0; lefts + 1].into_boxed_slice();
-        pairs.iter().for_each(|(left, ..)| starts[left.0 as usize] += 1);
-        let mut next = 0;
-        for start in &mut starts {
-            let size = room(*start);
-            *start = next;
-            next += size;
+        let mut counts = vec![0; lefts];
+        pairs.iter().for_each(|(left, ..)| counts[left.0 as usize] += 1);
+        let mut used = 1_u32;
+        let mut tables = Vec::with_capacity(lefts);
+        for count in counts {
+            tables.push(if count == 0 { NOTHING } else { Table(room(count) << START | used) });
+            used = used.checked_add(if count == 0 { 0 } else { 1 << room(count) }).filter(|&used| used < 1 << START)?;
         }
-        let mut table = Self { starts, slots: vec![Slot { right: FREE, merge: NO_MERGE }; next as usize].into_boxed_slice() };
-        for &(left, right, merge) in pairs {
-            let (start, size) = table.of(left);
-            let mut at = first(right.0, size);
-            while ![FREE, right.0].contains(&table.slots[(start + at) as usize].right) {
-                at = if at + 1 == size { 0 } else { at + 1 };
+        let slots = vec![Slot { right: FREE, merge: NO_MERGE }; used as usize].into_boxed_slice();
+        let mut all = Self { tables: tables.into_boxed_slice(), slots };
+        for &(left, right, rank, id) in pairs {
+            let (start, mask, mut at) = Self::place(all.of(left), right);
+            while ![FREE, right.0].contains(&all.slots[start + at].right) {
+                at = (at + 1) & mask;
             }
-            table.slots[(start + at) as usize] = Slot { right: right.0, merge };
+            all.slots[start + at] = Slot { right: right.0, merge: Merge { rank, id, table: all.of(id) } };
         }
-        table
+        Some(all)
     }
 
-    /// Where the table of `left` begins, and its slots.
+    /// What merges with `left` on its left.
     #[inline]
-    fn of(&self, left: TokenId) -> (u32, u32) {
-        match self.starts.get(left.0 as usize..) {
-            Some(&[start, end, ..]) => (start, end - start),
-            _ => (0, 0),
-        }
+    pub(crate) fn of(&self, left: TokenId) -> Table {
+        self.tables.get(left.0 as usize).copied().unwrap_or(NOTHING)
     }
 
-    /// The merge of two neighbours; [`NO_MERGE`] if there is none. Complexity: O(1).
+    /// Where the slots of a table begin, their number less one, and which of them is looked at first.
+    #[inline(always)]
+    fn place(table: Table, right: TokenId) -> (usize, usize, usize) {
+        let (start, logarithm) = (table.0 & ((1 << START) - 1), table.0 >> START);
+        (start as usize, (1 << logarithm) - 1, first(right.0, logarithm) as usize)
+    }
+
+    /// The merge of what `left` is of with its neighbour; [`NO_MERGE`] if there is none. Complexity: O(1).
     #[inline]
-    pub(crate) fn get(&self, left: TokenId, right: TokenId) -> Merge {
-        let (start, size) = self.of(left);
-        let slots = self.slots.get(start as usize..(start + size) as usize).unwrap_or_default();
-        let (before, behind) = slots.split_at(first(right.0, size) as usize);
-        for slot in behind.iter().chain(before) {
-            if slot.right == right.0 {
+    pub(crate) fn find(&self, left: Table, right: TokenId) -> Merge {
+        let (start, mask, mut at) = Self::place(left, right);
+        for _ in 0..=mask {
+            let slot = &self.slots[start + at];
+            // A free slot holds no merge.
+            if slot.right == right.0 || slot.right == FREE {
                 return slot.merge;
             }
-            if slot.right == FREE {
-                break;
-            }
+            at = (at + 1) & mask;
         }
         NO_MERGE
+    }
+
+    /// The merge of two neighbours.
+    #[inline]
+    pub(crate) fn get(&self, left: TokenId, right: TokenId) -> Merge {
+        self.find(self.of(left), right)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn finds_what_was_put_in_and_nothing_else() {
-        let merge = |rank, id| Merge { rank, id: TokenId(id) };
-        let mut pairs: Vec<Pair> = (0..1000).map(|n| (TokenId(n), TokenId(n * n), merge(n, n + 7))).collect();
-        pairs.extend((0..1000).map(|n| (TokenId(40), TokenId(n * 7 + 2), merge(n + 2000, n))));
-        pairs.push((TokenId(3), TokenId(9), merge(5000, 1)));
-        let table = PairTable::new(&pairs);
-        assert_eq!(table.get(TokenId(3), TokenId(9)), merge(5000, 1), "of equal pairs the last");
-        assert_eq!(table.get(TokenId(30), TokenId(900)), merge(30, 37));
-        for (left, right) in [(30, 901), (1000, 9), (999, 9), (u32::MAX, 0), (u32::MAX - 1, 0)] {
-            assert_eq!(table.get(TokenId(left), TokenId(right)), NO_MERGE);
+        let mut pairs: Vec<Pair> = (0..1000).map(|n| (TokenId(n), TokenId(n * n), n, TokenId(n + 7))).collect();
+        pairs.extend((0..1000).map(|n| (TokenId(40), TokenId(n * 7 + 2), n + 2000, TokenId(n))));
+        pairs.push((TokenId(3), TokenId(9), 5000, TokenId(1)));
+        let table = PairTable::new(&pairs).unwrap();
+        let get = |left, right| {
+            let found = table.get(TokenId(left), TokenId(right));
+            assert!(found == NO_MERGE || found.table == table.of(found.id));
+            (found != NO_MERGE).then_some((found.rank, found.id.0))
+        };
+        assert_eq!(get(3, 9), Some((5000, 1)), "of equal pairs the last");
+        assert_eq!(get(30, 900), Some((30, 37)));
+        for (left, right) in [(30, 901), (1000, 9), (999, 9), (u32::MAX, 0), (u32::MAX - 1, 0), (2, u32::MAX)] {
+            assert_eq!(get(left, right), None);
         }
         for n in 0..7002 {
-            let expected = if n % 7 == 2 { merge(n / 7 + 2000, n / 7) } else if n == 1600 { merge(40, 47) } else { NO_MERGE };
-            assert_eq!(table.get(TokenId(40), TokenId(n)), expected, "{n}");
+            let expected = if n % 7 == 2 { Some((n / 7 + 2000, n / 7)) } else { (n == 1600).then_some((40, 47)) };
+            assert_eq!(get(40, n), expected, "{n}");
         }
-        assert_eq!(PairTable::new(&[]).get(TokenId(0), TokenId(0)), NO_MERGE);
+        assert_eq!(PairTable::new(&[]).unwrap().get(TokenId(0), TokenId(0)), NO_MERGE);
     }
 }

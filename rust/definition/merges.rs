@@ -4,7 +4,7 @@ use super::{flag, Own, Reader, Refusal};
 use crate::bpe::{Alphabet, Bpe};
 use crate::byte_alphabet;
 use crate::normal::METASPACE;
-use crate::pair_table::{Merge, PairTable};
+use crate::pair_table::PairTable;
 use crate::piece_table::PieceTable;
 use crate::seams::Seams;
 use crate::token::TokenId;
@@ -65,10 +65,11 @@ impl Reader<'_> {
             made[merged] = made[merged].max(u64::from(rank) + 1);
             steps.push((left as u32, right as u32, rank));
             let id = |number| TokenId(self.pieces.id(number));
-            merges.push((id(left), id(right), Merge { rank, id: id(merged) }));
+            merges.push((id(left), id(right), rank, id(merged)));
         }
         let in_order = steps.iter().all(|&(left, right, rank)| made[left as usize].max(made[right as usize]) <= u64::from(rank));
-        Ok((PairTable::new(&merges), in_order))
+        let merges = PairTable::new(&merges).ok_or_else(|| Refusal("too many merges".into()))?;
+        Ok((merges, in_order))
     }
 
     fn byte_symbols(&self) -> Alphabet {
