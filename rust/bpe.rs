@@ -473,7 +473,7 @@ mod tests {
         }
         let merges = [((0, 1), 3), ((3, 2), 4), ((0, 0), 5)];
         let pairs = merges.iter().zip(0..).map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), rank, TokenId(merged)));
-        let table = PairTable::new(&pairs.collect::<Vec<_>>()).unwrap();
+        let table = PairTable::new(pairs).unwrap();
         let seams = Seams::new(["ab", "abc", "aa"].map(str::as_bytes));
         Bpe { alphabet: Alphabet::Bytes { ids: Box::new(ids), complete: false }, merges: table, whole_words: None, seams, in_order: true }
     }

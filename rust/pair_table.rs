@@ -39,9 +39,9 @@ struct Slot {
 /// For each left side a hash table of its own, all end to end.
 ///
 /// What a look-up costs is cache lines that nobody has touched yet: a new word has as many pairs as symbols and twice as
-/// many again while they merge. In one table for all pairs each of these was a line of its own, of 8 MB; here the pairs of a
-/// common left side stand together. A merge tells where the table of the new token is, so that nothing else has to be
-/// looked up first, and for the many pieces that merge with nothing behind them nothing at all.
+/// many again while they merge. In one table for all pairs (of up to 17 MB) each of these was a line of its own; here the
+/// pairs of a common left side stand together. A merge tells where the table of the new token is, so that nothing else has
+/// to be looked up first, and for the many pieces that merge with nothing behind them nothing at all.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
     /// Of each left side.
@@ -64,10 +64,12 @@ fn first(right: u32, logarithm: u32) -> u32 {
 
 impl PairTable {
     /// The table of `pairs`; the last one of equals counts. None if there are too many.
-    pub(crate) fn new(pairs: &[Pair]) -> Option<Self> {
-        let lefts = pairs.iter().map(|(left, ..)| left.0 as usize + 1).max().unwrap_or(0);
+    ///
+    /// They are gone through three times, which takes less memory than a list of them.
+    pub(crate) fn new(pairs: impl Iterator<Item = Pair> + Clone) -> Option<Self> {
+        let lefts = pairs.clone().map(|(left, ..)| left.0 as usize + 1).max().unwrap_or(0);
         let mut counts = vec![0; lefts];
-        pairs.iter().for_each(|(left, ..)| counts[left.0 as usize] += 1);
+        pairs.clone().for_each(|(left, ..)| counts[left.0 as usize] += 1);
         let mut used = 1_u32;
         let mut tables = Vec::with_capacity(lefts);
         for count in counts {
@@ -76,7 +78,7 @@ impl PairTable {
         }
         let slots = vec![Slot { right: FREE, merge: NO_MERGE }; used as usize].into_boxed_slice();
         let mut all = Self { tables: tables.into_boxed_slice(), slots };
-        for &(left, right, rank, id) in pairs {
+        for (left, right, rank, id) in pairs {
             let (start, mask, mut at) = Self::place(all.of(left), right);
             while ![FREE, right.0].contains(&all.slots[start + at].right) {
                 at = (at + 1) & mask;
@@ -131,7 +133,7 @@ mod tests {
         let mut pairs: Vec<Pair> = (0..1000).map(|n| (TokenId(n), TokenId(n * n), n, TokenId(n + 7))).collect();
         pairs.extend((0..1000).map(|n| (TokenId(40), TokenId(n * 7 + 2), n + 2000, TokenId(n))));
         pairs.push((TokenId(3), TokenId(9), 5000, TokenId(1)));
-        let table = PairTable::new(&pairs).unwrap();
+        let table = PairTable::new(pairs.into_iter()).unwrap();
         let get = |left, right| {
             let found = table.get(TokenId(left), TokenId(right));
             assert!(found == NO_MERGE || found.table == table.of(found.id));
@@ -146,6 +148,6 @@ mod tests {
             let expected = if n % 7 == 2 { Some((n / 7 + 2000, n / 7)) } else { (n == 1600).then_some((40, 47)) };
             assert_eq!(get(40, n), expected, "{n}");
         }
-        assert_eq!(PairTable::new(&[]).unwrap().get(TokenId(0), TokenId(0)), NO_MERGE);
+        assert_eq!(PairTable::new(std::iter::empty()).unwrap().get(TokenId(0), TokenId(0)), NO_MERGE);
     }
 }

@@ -49,26 +49,27 @@ impl Reader<'_> {
         let ranks = self.whole.ranks.as_ref();
         // The last rank that makes each piece, plus one.
         let mut made = vec![0u64; self.pieces.len()];
-        let mut steps = Vec::with_capacity(pairs.len());
-        let mut merges = Vec::with_capacity(pairs.len());
+        // What each merge makes.
+        let mut results: Vec<u32> = Vec::with_capacity(pairs.len());
         let (mut merged, mut buffer) = (0, String::new());
+        let rank = |at: usize| ranks.map_or(at as u32, |ranks| ranks[at]);
+        if let Some(ranks) = ranks.filter(|ranks| ranks.len() < pairs.len()) {
+            return Err(Refusal(format!("merge {} has no rank", ranks.len())));
+        }
         for (at, &(left, right)) in pairs.iter().enumerate() {
             let (left, right) = (left as usize, right as usize);
             merged = self.pieces.joined(left, right, merged, &mut buffer).ok_or_else(|| {
                 let (left, right) = (self.pieces.piece(left), self.pieces.piece(right));
                 Refusal(format!("merge {at}: {left:?} + {right:?} is not of the vocabulary"))
             })?;
-            let rank = match ranks {
-                Some(ranks) => *ranks.get(at).ok_or_else(|| Refusal(format!("merge {at} has no rank")))?,
-                None => at as u32,
-            };
-            made[merged] = made[merged].max(u64::from(rank) + 1);
-            steps.push((left as u32, right as u32, rank));
-            let id = |number| TokenId(self.pieces.id(number));
-            merges.push((id(left), id(right), rank, id(merged)));
+            made[merged] = made[merged].max(u64::from(rank(at)) + 1);
+            results.push(merged as u32);
         }
-        let in_order = steps.iter().all(|&(left, right, rank)| made[left as usize].max(made[right as usize]) <= u64::from(rank));
-        let merges = PairTable::new(&merges).ok_or_else(|| Refusal("too many merges".into()))?;
+        let numbered = pairs.iter().zip(&results).enumerate().map(|(at, (&(left, right), &merged))| (left, right, rank(at), merged));
+        let in_order = numbered.clone().all(|(left, right, rank, _)| made[left as usize].max(made[right as usize]) <= u64::from(rank));
+        let id = |number: u32| TokenId(self.pieces.id(number as usize));
+        let merges = PairTable::new(numbered.map(|(left, right, rank, merged)| (id(left), id(right), rank, id(merged))));
+        let merges = merges.ok_or_else(|| Refusal("too many merges".into()))?;
         Ok((merges, in_order))
     }
 
