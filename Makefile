@@ -41,6 +41,7 @@ lint: $(VENV)/test.ready
 bench: $(VENV)/bench.ready
 	$(BIN)/python -m benches $(BENCH)
 	$(BIN)/python benches/bench_load.py
+	$(BIN)/python benches/bench_streams.py
 	$(BIN)/python -m pytest benches/test_speed.py --benchmark-columns=min,median,ops --benchmark-max-time=0.1 -q
 	cargo bench --bench core -- --quick
 
@@ -54,6 +55,7 @@ performance: $(VENV)/bench.ready
 	$(BIN)/python -m benches --json $(RESULTS)/bench.jsonl $(BENCH)
 	$(BIN)/python -m benches.rivals --json $(RESULTS)/rivals.jsonl $(BENCH)
 	$(BIN)/python benches/bench_load.py --runs 3 > $(RESULTS)/load.txt
+	$(BIN)/python benches/bench_streams.py > $(RESULTS)/streams.txt
 	$(BIN)/python -m benches.performance
 
 wheel: $(VENV)/python.ready

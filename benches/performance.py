@@ -127,7 +127,6 @@ def main() -> None:
     head, rows = read(arguments.results / "bench.jsonl")
     found = list(summaries([Row(**row) for row in rows]))
     rival_file = arguments.results / "rivals.jsonl"
-    loads = arguments.results / "load.txt"
     rivals = [Rivalry(**row) for row in read(rival_file)[1]] if rival_file.is_file() else []
 
     def filled(hole: re.Match[str]) -> str:
@@ -136,12 +135,11 @@ def main() -> None:
             return machine_text(head)
         if name == "rivals":
             return rivals_table(rivals) if rivals else "Not measured in this run."
-        if name == "load":
-            return (
-                f"```text\n{loads.read_text(encoding='utf-8').strip()}\n```"
-                if loads.is_file()
-                else "Not measured in this run."
-            )
+        if name in ("load", "streams"):
+            measured = arguments.results / f"{name}.txt"
+            if not measured.is_file():
+                return "Not measured in this run."
+            return f"```text\n{measured.read_text(encoding='utf-8').strip()}\n```"
         return operation_table(name, found)
 
     page = re.sub(r"^\{([\w ]+)\}$", filled, TEMPLATE.read_text(encoding="utf-8"), flags=re.MULTILINE)
