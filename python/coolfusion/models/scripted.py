@@ -101,6 +101,7 @@ class ScriptedModel:
         end_ids: ids that end a text.
         limit: most tokens of context, or None; a longer context raises ModelError, as a real model would fail.
         name: for messages and records.
+        device: models of one device take turns; the name is not looked at.
 
     Example:
         >>> model = ScriptedModel.from_table({(): {1: 0.75, 2: 0.25}, (1,): {0: 1.0}}, n_rows=3, end_ids=(0,))
@@ -120,8 +121,11 @@ class ScriptedModel:
         end_ids: Sequence[int] = (),
         limit: int | None = None,
         name: str = "scripted",
+        device: str = "script",
     ) -> None:
         self.name = name
+        self.device = device
+        self.packs = True
         self.n_rows = n_rows
         self.limit = limit
         self.end_ids = tuple(end_ids)

@@ -134,23 +134,42 @@ def gambler(tokenizer: cf.Tokenizer, seed: int, *, limit: int | None = None, nam
 
 def again(member: Member) -> Member:
     """The same member with a runner of its own."""
-    old = member.model
+    old = member.runner
     assert isinstance(old, ScriptedModel)
     model = ScriptedModel(old._logits, old.n_rows, end_ids=old.end_ids, limit=old.limit, name=old.name)
     return Member(model, member.tokenizer, member.prefix_ids)
+
+
+class Judge:
+    """A member's probabilities behind a context, read without anything that the loop uses."""
+
+    def __init__(self, member: Member, ids: Sequence[int]) -> None:
+        self._model = again(member).runner
+        [self._context] = self._model.open(1)
+        self._model.prefill([(self._context, list(ids))])
+
+    def score(self, ids: Sequence[int]) -> list[float]:
+        """ln p of each of the ids in turn."""
+        self._model.extend([(self._context, [tuple(ids)])])
+        return self._context.logprobs(tuple(ids))
+
+    def next_logprob(self, ids: Sequence[int]) -> float:
+        """ln p that one of the ids comes next."""
+        return self._context.next_logprob((), ids)
 
 
 def greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
     """Plain greedy decoding by full rows of logits, sharing nothing with the loop."""
     ids = [*member.prefix_ids, *member.tokenizer.encode(prompt)]
     start = len(ids)
+    [context] = member.runner.open(1)
     while len(ids) < start + n_tokens:
-        member.model.prefill(ids)
-        row = list(member.model.next_logits())
+        member.runner.prefill([(context, ids)])
+        row = list(context.next_logits(()))
         for banned in member.banned:
             row[banned] = -math.inf
         best = row.index(max(row))
-        if best in member.model.end_ids:
+        if best in member.runner.end_ids:
             break
         ids.append(best)
     return ids[start:]
