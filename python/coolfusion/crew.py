@@ -45,6 +45,7 @@ class _Ticket:
     def __init__(self, order: Order, phase: _Phase, place: int) -> None:
         self.order, self.phase, self.place = order, phase, place
         self.need: Need | None = None
+        self.alone = False
 
 
 class Worker:
@@ -91,6 +92,7 @@ class Worker:
         if done:
             return done
         batch = [ticket for ticket in self._waiting if not ticket.order.background] or self._waiting
+        batch = [ticket for ticket in batch if ticket.alone][:1] or batch
         self._waiting = [ticket for ticket in self._waiting if ticket not in batch]
         self._in_pass = batch
         needs = [ticket.need for ticket in batch if ticket.need is not None]
@@ -132,7 +134,13 @@ class Worker:
         return done
 
     def _failed(self, batch: Sequence[_Ticket], error: CoolFusionError) -> list[tuple[_Ticket, Any]]:
+        """A pass that failed for many texts is tried for each by itself, so that one cannot end the others."""
         self._in_pass = []
+        if len(batch) > 1:
+            for ticket in batch:
+                ticket.alone = True
+            self._waiting += batch
+            return []
         for ticket in batch:
             ticket.order.task.close()
         return [(ticket, error) for ticket in batch]
