@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coolfusion.errors import ArgumentError, ModelError
-from coolfusion.models.huggingface import HuggingFaceModel, configured_end_ids
+from coolfusion.models.config import find_end_ids
+from coolfusion.models.huggingface import HuggingFaceModel
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -161,7 +162,7 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool) -> tu
 
 def _end_ids(module: Any, tokenizer: Any) -> set[int]:
     own = getattr(tokenizer, "eos_token_id", None)
-    return configured_end_ids(module) | ({own} if isinstance(own, int) else set())
+    return find_end_ids(module) | ({own} if isinstance(own, int) else set())
 
 
 def _prefix_ids(tokenizer: Any) -> tuple[int, ...]:

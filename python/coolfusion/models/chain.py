@@ -1,0 +1,155 @@
+"""The other tiers: one line of tokens at a time behind each context, where a model cannot read a tree.
+
+* ``crop``: attention caches; what lost is cut off the end.
+* ``copy``: any cache; what may lose goes into a copy, several tokens at a time.
+* ``step``: the same, token by token.
+* ``full``: no cache, the whole context in each pass.
+
+A cache holds one line of ids. To read a path it goes back to where the path leaves the line, or to the copy of an
+earlier end of the text, and reads on from there. A member's own words are such a line, so that they cost a pass for
+each token as with any cache; other paths cost a pass each, and the way back.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from coolfusion.errors import ModelError
+from coolfusion.models.base import Path
+from coolfusion.models.rows import Row, Rows, logprobs
+from coolfusion.models.trie import Trie
+from coolfusion.scoring import logsumexp
+
+if TYPE_CHECKING:
+    from coolfusion.models.huggingface import HuggingFaceModel
+
+
+class ChainContext:
+    """One text under a transformers model: a cache of its own."""
+
+    def __init__(self, model: HuggingFaceModel) -> None:
+        self.forward_passes = self.processed_tokens = 0
+        self.model = model
+        self.ids: list[int] = []
+        self.trie: Trie[Row] = Trie()
+        self._line: list[int] = []  # what the cache has read
+        self._cache: Any = None
+        self._kept: list[int] = []  # what the copy has read, the beginning of every text to come
+        self._copy: Any = None
+        self._closed = False
+
+    @property
+    def length(self) -> int:
+        """Number of committed ids."""
+        return len(self.ids)
+
+    def is_known(self, path: Path) -> bool:
+        """Whether the model has read all committed ids and `path`."""
+        return path in self.trie
+
+    def greedy(self, path: Path) -> int | None:
+        """The most likely id behind a known path that is not banned; None if there is none."""
+        rows, at = self.trie.rows[path]
+        return rows.greedy(at, self.model.banned, self.model.forbidden)
+
+    def logprobs(self, path: Path) -> list[float]:
+        """ln p of each id of `path` in turn; all of the path but its last id must be known."""
+        return logprobs(self.trie.rows, path)
+
+    def next_logprob(self, path: Path, ids: Sequence[int]) -> float:
+        """ln of the summed probability that one of `ids` stands behind a known path."""
+        rows, at = self.trie.rows[path]
+        return logsumexp(rows.logprob(at, token_id) for token_id in ids)
+
+    def next_logits(self, path: Path) -> list[float]:
+        """The row of logits behind a known path, (V,) float64."""
+        rows, at = self.trie.rows[path]
+        return rows.logits(at)
+
+    def commit(self, path: Path) -> None:
+        """Append `path` to the committed ids; what is known below it stays known."""
+        self.ids += path
+        self.trie.commit(path)
+
+    def clear(self) -> None:
+        """Forget every path but the empty one."""
+        self.trie.clear()
+
+    def close(self) -> None:
+        """Give back the memory."""
+        self._closed = True
+        self.forget()
+
+    def check_open(self) -> None:
+        """Raises ModelError if it was closed."""
+        if self._closed:
+            raise ModelError(f"{self.model.name}: a closed context cannot be used")
+
+    def forget(self) -> None:
+        """The cache and all that is known."""
+        self.trie.restart(())
+        self._line, self._kept = [], []
+        self._cache = self._copy = None
+
+    def read(self, missing: Sequence[Path]) -> None:
+        """Read what is missing: the longest paths, each with all its prefixes."""
+        leaves = [
+            path for path in missing if not any(other[: len(path)] == path and other != path for other in missing)
+        ]
+        for path in leaves:
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        """Read a path behind all committed ids, from the first token on whose row is not known."""
+        target = [*self.ids, *path]
+        known = next(n for n in range(len(path) + 1) if path[:n] not in self.trie)
+        first = len(self.ids) + known - 1
+        start, cache = (0, None) if self.model.tier == "full" else self._rewound(target, first)
+        rows = self._forward(target, start, first, cache)
+        self.trie.unread = ()
+        for at in range(first, len(target)):
+            self.trie.rows[tuple(target[len(self.ids) : at + 1])] = Row(rows, at - first)
+
+    def _forward(self, target: list[int], start: int, first: int, cache: Any) -> Rows:
+        """Read target[start:]; the rows from position `first` on."""
+        model = self.model
+        line = target[start:]
+        keep = len(target) - first
+        # A pass that fails leaves a cache of which nobody knows what it has read.
+        self._line, self._cache = [], None
+        parts = []
+        for ids in [[token_id] for token_id in line] if model.tier == "step" else [line]:
+            logits, cache = model.call_with_state(ids, cache, keep=min(keep, len(ids)))
+            parts.append(logits[0, -keep:])
+            model.count([(self, len(ids))])
+        if model.tier != "full":
+            self._line, self._cache = target, cache
+        return Rows(model.torch, model.torch.cat(parts)[-keep:], model.name)
+
+    def _rewound(self, target: list[int], first: int) -> tuple[int, Any]:
+        """A cache that has read a beginning of `target`, of at most `first` tokens, and how much that is."""
+        model, line = self.model, self._line
+        if model.switch is not None and (len(line) <= model.switch) != (len(target) <= model.switch):
+            return 0, model.fresh_state()  # other positions: everything cached is wrong
+        common = min(_common(line, target), first)
+        if self._cache is not None and model.tier == "crop" and common:
+            if common < len(line):
+                self._cache.crop(common - len(line))  # transformers: at most 0, the tokens to remove
+            return common, self._cache
+        if self._cache is not None and model.tier != "crop" and common == len(line):
+            if line == self.ids[: len(line)]:  # nothing in it can lose: the place to come back to
+                with model.torch.inference_mode():
+                    self._kept, self._copy = line, copy.deepcopy(self._cache)
+            return common, self._cache
+        if self._copy is not None and target[: len(self._kept)] == self._kept and len(self._kept) <= first:
+            with model.torch.inference_mode():
+                return len(self._kept), copy.deepcopy(self._copy)
+        return 0, model.fresh_state()
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    n = min(len(one), len(other))
+    return next((at for at in range(n) if one[at] != other[at]), n)
