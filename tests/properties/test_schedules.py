@@ -9,14 +9,14 @@ from __future__ import annotations
 from zlib import crc32
 
 import pytest
-from fusion_parts import BOS, END, again, gambler, toy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference_loop import write_without_cache
 
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
+from fusion_parts import BOS, END, again, gambler, toy
+from reference_loop import write_without_cache
 
 WORDS = (" the", " cat", " category", " sat", " on", " mat", ".\n", "ab", "abc")
 TOKENIZERS = [toy(*WORDS), toy(), toy(" ca", "t ", " o", "n.", ".\n\n"), toy(" c", " s", "at", "at on")]

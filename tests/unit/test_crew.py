@@ -7,11 +7,11 @@ import threading
 import time
 
 import pytest
-from fusion_parts import BOS, END, again, gambler, lean, toy, writer
 
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
+from fusion_parts import BOS, END, again, gambler, lean, toy, writer
 
 WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
 
@@ -95,7 +95,9 @@ def test_a_pass_that_hangs_ends_the_text_after_the_time_limit(apart, hang):
     members = [failing(WORDS, hang, name="slow"), writer(LETTERS, "a cat sat on")]
     fusion = Fusion(on_devices(members) if apart else members, drafts=0, time_limit=0.2)
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"member slow: a pass has not come back within the time limit of 0.2 s") as caught:
+    with pytest.raises(
+        ModelError, match=r"member slow: a pass has not come back within the time limit of 0.2 s"
+    ) as caught:
         fusion.generate("a")
     assert time.monotonic() - began < 10
     assert caught.value.partial.text == " cat"

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from fusion_parts import BOS, END, again, byte_id, cycle, gambler, greedy, lean, toy, writer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from coolfusion.errors import (
 )
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
+from fusion_parts import BOS, END, again, byte_id, cycle, gambler, greedy, lean, toy, writer
 
 WORDS = (" the", " cat", " sat", " on", " mat", "ab", "abc")
 TOKENIZERS = [toy(*WORDS), toy(), toy(" ca", "t ", " o", "n.")]

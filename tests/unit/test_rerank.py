@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from fusion_parts import BOS, END, Judge, cycle, toy, writer
 
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
 from coolfusion.records import Score
 from coolfusion.selection import arithmetic_mean_perplexity
+from fusion_parts import BOS, END, Judge, cycle, toy, writer
 
 WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
 

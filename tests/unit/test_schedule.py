@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from fusion_parts import BOS, END, Judge, byte_id, cycle, lean, toy, writer
 
 from coolfusion.errors import EmptyPromptError, ModelError, UnrepresentableTextError
 from coolfusion.fusion import Fusion
 from coolfusion.member import Member
 from coolfusion.models import ScriptedModel
 from coolfusion.records import Score
+from fusion_parts import BOS, END, Judge, byte_id, cycle, lean, toy, writer
 
 WORDS = (" the", " cat", " category", " sat", " on", " mat")
 

@@ -12,11 +12,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coolfusion.errors import ModelError
 from coolfusion.models.base import Path
-from coolfusion.models.rows import Row, Rows, logprobs
-from coolfusion.models.trie import Trie
-from coolfusion.scoring import logsumexp
+from coolfusion.models.rows import Known, Row, Rows
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
@@ -235,48 +232,18 @@ class _Part:
         return at
 
 
-class TreeContext:
+class TreeContext(Known):
     """One text under a transformers model: a row of an arena."""
 
     def __init__(self, arena: Arena, row: int) -> None:
-        self.forward_passes = self.processed_tokens = 0
+        super().__init__(arena.model)
         self.arena, self.row = arena, row
-        self.ids: list[int] = []
-        self.trie: Trie[Row] = Trie()
         self.slots: dict[Path, int] = {}
         self.settled: list[int] = []  # slots of committed tokens that the arena still hides
         self.free: list[int] = []
         self.n_read = 0
+        self.stale = False  # whether all that was read must be read again
         self.top = 1  # the first slot that was never used
-        self._closed = False
-
-    @property
-    def length(self) -> int:
-        """Number of committed ids."""
-        return len(self.ids)
-
-    def is_known(self, path: Path) -> bool:
-        """Whether the model has read all committed ids and `path`."""
-        return path in self.trie
-
-    def greedy(self, path: Path) -> int | None:
-        """The most likely id behind a known path that is not banned; None if there is none."""
-        rows, at = self.trie.rows[path]
-        return rows.greedy(at, self.arena.model.banned, self.arena.model.forbidden)
-
-    def logprobs(self, path: Path) -> list[float]:
-        """ln p of each id of `path` in turn; all of the path but its last id must be known."""
-        return logprobs(self.trie.rows, path)
-
-    def next_logprob(self, path: Path, ids: Sequence[int]) -> float:
-        """ln of the summed probability that one of `ids` stands behind a known path."""
-        rows, at = self.trie.rows[path]
-        return logsumexp(rows.logprob(at, token_id) for token_id in ids)
-
-    def next_logits(self, path: Path) -> list[float]:
-        """The row of logits behind a known path, (V,) float64."""
-        rows, at = self.trie.rows[path]
-        return rows.logits(at)
 
     def commit(self, path: Path) -> None:
         """Append `path` to the committed ids; what is known below it stays known."""
@@ -285,7 +252,8 @@ class TreeContext:
         unread = len(self.trie.unread)
         n_known = len(path) - min(unread, len(path))
         if any(path[:n] not in self.slots for n in range(1, n_known + 1)):
-            self._read_anew()
+            self.stale = True  # known, and yet never in the cache
+            self.slots, self.n_read = {}, len(self.ids) - unread
             return
         for n in range(1, n_known + 1):
             self.settled.append(self.slots.pop(path[:n]))
@@ -306,15 +274,10 @@ class TreeContext:
 
     def close(self) -> None:
         """Give back the memory."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._forget()
             self.arena.give_back()
-
-    def check_open(self) -> None:
-        """Raises ModelError if it was closed."""
-        if self._closed:
-            raise ModelError(f"{self.arena.model.name}: a closed context cannot be used")
 
     def take_slots(self, count: int) -> list[int]:
         """Slots for new tokens: those that are free, then new ones."""
@@ -331,16 +294,10 @@ class TreeContext:
         self.top, self.n_read = count + 1, count
         self.trie.rows[()] = row
 
-    def _read_anew(self) -> None:
-        """What was committed was never in the cache: all of it must be read again."""
-        ids = self.ids
-        self._forget()
-        self.trie.restart(ids)
-
     def _forget(self) -> None:
         self.trie.restart(())
         self.slots, self.settled, self.free = {}, [], []
-        self.top, self.n_read = 1, 0
+        self.top, self.n_read, self.stale = 1, 0, False
 
 
 def new_cache(arena: Arena) -> Any:

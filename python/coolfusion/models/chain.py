@@ -16,57 +16,22 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from coolfusion.errors import ModelError
 from coolfusion.models.base import Path
-from coolfusion.models.rows import Row, Rows, logprobs
-from coolfusion.models.trie import Trie
-from coolfusion.scoring import logsumexp
+from coolfusion.models.rows import Known, Row, Rows
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
 
 
-class ChainContext:
+class ChainContext(Known):
     """One text under a transformers model: a cache of its own."""
 
     def __init__(self, model: HuggingFaceModel) -> None:
-        self.forward_passes = self.processed_tokens = 0
-        self.model = model
-        self.ids: list[int] = []
-        self.trie: Trie[Row] = Trie()
+        super().__init__(model)
         self._line: list[int] = []  # what the cache has read
         self._cache: Any = None
         self._kept: list[int] = []  # what the copy has read, the beginning of every text to come
         self._copy: Any = None
-        self._closed = False
-
-    @property
-    def length(self) -> int:
-        """Number of committed ids."""
-        return len(self.ids)
-
-    def is_known(self, path: Path) -> bool:
-        """Whether the model has read all committed ids and `path`."""
-        return path in self.trie
-
-    def greedy(self, path: Path) -> int | None:
-        """The most likely id behind a known path that is not banned; None if there is none."""
-        rows, at = self.trie.rows[path]
-        return rows.greedy(at, self.model.banned, self.model.forbidden)
-
-    def logprobs(self, path: Path) -> list[float]:
-        """ln p of each id of `path` in turn; all of the path but its last id must be known."""
-        return logprobs(self.trie.rows, path)
-
-    def next_logprob(self, path: Path, ids: Sequence[int]) -> float:
-        """ln of the summed probability that one of `ids` stands behind a known path."""
-        rows, at = self.trie.rows[path]
-        return logsumexp(rows.logprob(at, token_id) for token_id in ids)
-
-    def next_logits(self, path: Path) -> list[float]:
-        """The row of logits behind a known path, (V,) float64."""
-        rows, at = self.trie.rows[path]
-        return rows.logits(at)
 
     def commit(self, path: Path) -> None:
         """Append `path` to the committed ids; what is known below it stays known."""
@@ -79,13 +44,8 @@ class ChainContext:
 
     def close(self) -> None:
         """Give back the memory."""
-        self._closed = True
+        self.closed = True
         self.forget()
-
-    def check_open(self) -> None:
-        """Raises ModelError if it was closed."""
-        if self._closed:
-            raise ModelError(f"{self.model.name}: a closed context cannot be used")
 
     def forget(self) -> None:
         """The cache and all that is known."""
@@ -120,7 +80,8 @@ class ChainContext:
         # A pass that fails leaves a cache of which nobody knows what it has read.
         self._line, self._cache = [], None
         parts = []
-        for ids in [[token_id] for token_id in line] if model.tier == "step" else [line]:
+        # From the first token on also a model that continues by single tokens reads many at a time.
+        for ids in [[token_id] for token_id in line] if model.tier == "step" and start else [line]:
             logits, cache = model.call_with_state(ids, cache, keep=min(keep, len(ids)))
             parts.append(logits[0, -keep:])
             model.count([(self, len(ids))])

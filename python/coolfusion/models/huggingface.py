@@ -145,11 +145,9 @@ class HuggingFaceModel:
             for context, nodes in missing:
                 context.read(nodes)
             return
-        anew = [(context, list(context.ids)) for context, _ in missing if not context.n_read and context.trie.unread]
-        if anew:
-            self.prefill(anew)
-        for arena, group in by_arena((context, context.trie.missing(nodes)) for context, nodes in missing):
-            self._extend_arena(arena, [(context, nodes) for context, nodes in group if nodes])
+        missing = self._read_anew(missing)
+        for arena, group in by_arena(missing):
+            self._extend_arena(arena, group)
 
     def describe(self) -> dict[str, Any]:
         """The architecture, the tier, and the largest error of each probed tier relative to the logits' scale."""
@@ -219,6 +217,20 @@ class HuggingFaceModel:
             raise ModelError(f"{self.name}: a forward pass over {tuple(tokens.shape)} tokens failed: {err}") from err
         self.forward_passes += 1
         return out
+
+    def _read_anew(self, missing: list[tuple[Any, list[Path]]]) -> list[tuple[Any, list[Path]]]:
+        """Where positions changed with the length of the text: read all of it again, and what was known behind it.
+
+        Returns:
+            what is missing now.
+        """
+        if self.switch is None:
+            return missing
+        anew = [each for each in missing if each[0].stale or each[0].n_read <= self.switch < each[0].length]
+        wanted = {id(context): [*context.trie.rows, *nodes] for context, nodes in anew}
+        self.prefill([(context, list(context.ids)) for context, _ in anew])
+        found = [(c, c.trie.missing(wanted[id(c)]) if id(c) in wanted else nodes) for c, nodes in missing]
+        return [(context, nodes) for context, nodes in found if nodes]
 
     def _extend_arena(self, arena: Arena, group: list[tuple[TreeContext, list[Path]]]) -> None:
         """One pass; where positions change with the length, what lies beyond the change is read by itself."""
