@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from coolfusion.errors import ModelError
 from coolfusion.models.base import Path
 from coolfusion.models.rows import Known, Row, Rows
 
@@ -26,14 +27,18 @@ class _Writing(NamedTuple):
     """Where the tokens of the present pass go.
 
     Attributes:
-        rows: first and last + 1 of the rows; or, in a pass that fills empty rows, their numbers.
+        first: the first of the rows.
+        last: the one behind the last.
         slots: (B, T) int64, or the first slot of all rows where they are consecutive.
         span: slots that the pass looks at; 0 in a pass over empty rows, which looks at itself alone.
+        empty: (B,) int64 numbers of the rows in a pass over empty rows.
     """
 
-    rows: tuple[int, int] | Any
-    slots: Any
-    span: int
+    first: int = 0
+    last: int = 0
+    slots: Any = 1
+    span: int = 0
+    empty: Any = None
 
 
 class Arena:
@@ -47,7 +52,7 @@ class Arena:
     def __init__(self, model: HuggingFaceModel, count: int) -> None:
         self.model, self.count = model, count
         self.capacity = 0
-        self.writing: _Writing | None = None
+        self.writing = _Writing()
         self.contexts = [TreeContext(self, row) for row in range(count)]
         self._hidden: Any = None  # (B, S) additive: 0 where a committed token lies
         self._positions: Any = None  # (B, S) int64, for sliding windows
@@ -71,7 +76,7 @@ class Arena:
         for at, (_, ids) in enumerate(prompts):
             tokens[at, : len(ids)] = torch.tensor(list(ids))
         ends = sorted({len(ids) - 1 for _, ids in prompts})
-        self.writing = _Writing(rows, 1, 0)
+        self.writing = _Writing(empty=rows)
         keep: Any = torch.tensor(ends) if len(ends) > 1 else longest - ends[0]
         logits = model.call(tokens, self._new_cache(), keep=keep)  # (B, E, V)
         if logits.shape[1] == longest > len(ends):  # a model that cannot leave out
@@ -111,7 +116,7 @@ class Arena:
             mask = self._mask(parts, first, last, width, span)  # (B, 1, T, S)
             start = parts[0].slots[0]
             consecutive = n_rows == 1 and parts[0].slots == list(range(start, start + width))
-            self.writing = _Writing((first, last), start if consecutive else where, span)
+            self.writing = _Writing(first, last, start if consecutive else where, span)
             keep = parts[0].n_rows_needed if n_rows == 1 else width
             logits = model.call(
                 torch.tensor(tokens),
@@ -120,7 +125,7 @@ class Arena:
                 attention_mask=self._by_layer(mask, placed, first, last, span),
                 position_ids=placed,
             )  # (B, T, V)
-        except BaseException:
+        except ModelError:
             for part in parts:
                 part.context.free += part.slots
             raise
@@ -304,11 +309,11 @@ def new_cache(arena: Arena) -> Any:
     """A transformers cache whose layers lie in an arena."""
     from transformers.cache_utils import Cache, DynamicLayer
 
-    class ArenaLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no stubs
+    class ArenaLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Keys and values of one layer, (B, H, S, D): room for all slots, written in place."""
 
         def __init__(self, arena: Arena) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self._arena = arena
 
         def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -321,8 +326,8 @@ def new_cache(arena: Arena) -> Any:
             writing = self._arena.writing
             if not writing.span:
                 return key_states, value_states
-            first, last = writing.rows
-            return self.keys[first:last, :, : writing.span], self.values[first:last, :, : writing.span]
+            rows = slice(writing.first, writing.last)
+            return self.keys[rows, :, : writing.span], self.values[rows, :, : writing.span]
 
         def _written(self, held: Any, new: Any) -> Any:
             arena, writing = self._arena, self._arena.writing
@@ -334,9 +339,9 @@ def new_cache(arena: Arena) -> Any:
                     room[:, :, : held.shape[2]] = held
                 held = room
             if not writing.span:
-                held[writing.rows.to(held.device), :, 1 : 1 + new.shape[2]] = new
+                held[writing.empty.to(held.device), :, 1 : 1 + new.shape[2]] = new
                 return held
-            first, last = writing.rows
+            first, last = writing.first, writing.last
             if isinstance(writing.slots, int):
                 held[first:last, :, writing.slots : writing.slots + new.shape[2]] = new
             else:
@@ -347,10 +352,10 @@ def new_cache(arena: Arena) -> Any:
 
         def get_seq_length(self) -> int:
             """Tokens before those of this pass."""
-            writing = self._arena.writing
-            return max(0, writing.span - 1) if writing is not None and writing.span else 0
+            return max(0, self._arena.writing.span - 1)
 
-    return Cache(layer_class_to_replicate=partial(ArenaLayer, arena))
+    make: Any = partial(ArenaLayer, arena)
+    return Cache(layer_class_to_replicate=make)
 
 
 def by_arena(wanted: Iterable[tuple[TreeContext, Any]]) -> list[tuple[Arena, list[tuple[TreeContext, Any]]]]:

@@ -70,7 +70,6 @@ class LanguageModel(Protocol):
         limit: most tokens of context the model can hold, or None.
         end_ids: ids that end a text; a model may have several or none.
         banned: ids that `greedy` never answers; set by the member that the model belongs to.
-        packs: whether any number of paths costs one pass; where not, nothing is read that may not be needed.
         device: where the model runs; models on one device take turns.
         forward_passes: passes since it was loaded.
         processed_tokens: tokens that went through them.
@@ -81,10 +80,13 @@ class LanguageModel(Protocol):
     limit: int | None
     end_ids: tuple[int, ...]
     banned: tuple[int, ...]
-    packs: bool
     device: str
     forward_passes: int
     processed_tokens: int
+
+    @property
+    def packs(self) -> bool:
+        """Whether any number of paths costs one pass; where not, nothing is read that may not be needed."""
 
     def open(self, count: int) -> list[Any]:
         """So many new contexts, empty ones, that can share passes."""

@@ -19,6 +19,7 @@ from coolfusion.models.arena import Arena, TreeContext, by_arena
 from coolfusion.models.base import Path
 from coolfusion.models.chain import ChainContext
 from coolfusion.models.config import context_switch, find_end_ids, position_limit, sliding_window
+from coolfusion.models.rows import Row, Rows
 
 TIERS = ("tree", "crop", "copy", "step", "full")
 # What torch and transformers raise where an architecture cannot do what a tier asks, or has no room for it.
@@ -73,7 +74,7 @@ class HuggingFaceModel:
         self.limit = position_limit(module.config) if limit is None else limit
         self.forward_passes = self.processed_tokens = 0
         self.forbidden: frozenset[int] = frozenset()
-        self.banned = ()
+        self._banned: tuple[int, ...] = ()
         self.tier = "full"
         self.n_rows = int(self.call_with_state([0], None, keep=1)[0].shape[-1])
         found = find_end_ids(module) if end_ids is None else end_ids
@@ -251,8 +252,6 @@ class HuggingFaceModel:
 
     def _read_beyond(self, context: TreeContext, nodes: list[Path]) -> None:
         """Paths over the change of positions, each in a pass of its own over everything; nothing is kept of it."""
-        from coolfusion.models.rows import Row, Rows
-
         assert self.switch is not None
         beyond = [path for path in nodes if context.length <= self.switch < context.length + len(path)]
         for leaf in [p for p in beyond if not any(q[: len(p)] == p and q != p for q in beyond)]:

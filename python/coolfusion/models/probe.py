@@ -116,7 +116,8 @@ def _largest_error(runner: HuggingFaceModel, ids: Sequence[int]) -> float:
     one.close()
     two.close()
     torch = runner.torch
-    worst, scale, full = 0.0, 1.0, {}
+    worst, scale = 0.0, 1.0
+    full: dict[tuple[int, ...], Any] = {}
     tier, runner.tier = runner.tier, "full"
     try:
         for text in sorted({text for text, _ in found}, key=len, reverse=True):

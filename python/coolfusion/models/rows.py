@@ -72,9 +72,9 @@ class Rows:
         """ln p of a token in a row, float64; nan where the row is no distribution."""
         if not self.is_distribution(at):
             return math.nan
-        norm = self._norm[at]
+        norm = float(self._norm[at])
         if token_id == self._best[at]:
-            return float(self._top[at] - norm)
+            return float(self._top[at]) - norm
         return float(self._logits[at, token_id]) - norm
 
     def logits(self, at: int) -> list[float]:
