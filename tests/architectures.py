@@ -42,8 +42,8 @@ ARCHITECTURES = {
     ),
     "mixtral": ("tree", lambda t: t.MixtralConfig(**SIZES, num_local_experts=4, num_experts_per_tok=2)),
     "qwen3_moe": ("tree", lambda t: t.Qwen3MoeConfig(**SIZES, **MOE)),
-    "bloom, alibi": ("crop", lambda t: t.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
-    "mpt, alibi": ("crop", lambda t: t.MptConfig(vocab_size=97, d_model=32, n_layers=2, n_heads=4, max_seq_len=96)),
+    "bloom, alibi": ("rows", lambda t: t.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
+    "mpt, alibi": ("rows", lambda t: t.MptConfig(vocab_size=97, d_model=32, n_layers=2, n_heads=4, max_seq_len=96)),
     "phi3, longrope": (
         "tree",
         lambda t: t.Phi3Config(**SIZES, **ENDS, original_max_position_embeddings=24, rope_parameters=LONGROPE),
@@ -77,10 +77,13 @@ ARCHITECTURES = {
 }
 
 
-def build(name: str, **options):
-    """A model with weights large enough that a wrong cache shows."""
+def build(name: str, rows: int | None = None, **options):
+    """A model with weights large enough that a wrong cache shows, for so many token ids if not for 97."""
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(ARCHITECTURES[name][1](transformers), **options)
+    config = ARCHITECTURES[name][1](transformers)
+    if rows is not None:
+        config.vocab_size = rows
+    model = transformers.AutoModelForCausalLM.from_config(config, **options)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

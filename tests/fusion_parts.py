@@ -6,11 +6,13 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
+import pytest
 import tokenizers
 
 import coolfusion as cf
 from coolfusion.member import Member
 from coolfusion.models import ScriptedModel
+from coolfusion.records import Output
 
 BOS, END = 0, 1
 SPECIALS = ("<s>", "</s>")
@@ -173,3 +175,20 @@ def greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
             break
         ids.append(best)
     return ids[start:]
+
+
+def same_steps(ours: Output, theirs: Output, tolerance: float = 1e-12) -> None:
+    """Asserts that two outputs decide everything alike, the passes apart; scores up to `tolerance` in nats."""
+    assert [step.text for step in ours.steps] == [step.text for step in theirs.steps]
+    assert (ours.text, ours.finish_reason, ours.rejected) == (theirs.text, theirs.finish_reason, theirs.rejected)
+    for one, other in zip(ours.steps, theirs.steps, strict=True):
+        assert one.candidates == other.candidates
+        assert (one.winner, one.excluded, one.rejected) == (other.winner, other.excluded, other.rejected)
+        assert [each.context for each in one.members] == [each.context for each in other.members]
+        for row, expected in zip(one.scores, other.scores, strict=True):
+            for score, wanted in zip(row, expected, strict=True):
+                assert (score.n_tokens, score.n_bytes) == (wanted.n_tokens, wanted.n_bytes)
+                assert score.logprob == pytest.approx(wanted.logprob, rel=tolerance, abs=tolerance, nan_ok=True)
+    for one, other in zip(ours.members, theirs.members, strict=True):
+        assert (one.prompt_ids, one.token_ids) == (other.prompt_ids, other.token_ids)
+        assert (one.dropped_context, one.forced_cuts) == (other.dropped_context, other.forced_cuts)

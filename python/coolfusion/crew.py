@@ -184,7 +184,12 @@ class _Station:
                 continue
             assert worker is not None  # else the queue would still be waited for
             self.at_work = worker, monotonic()
-            done = worker.step()
+            try:
+                done = worker.step()
+            except BaseException as err:  # noqa: BLE001 - somebody waits for the answers of this thread
+                reason = f"{type(err).__name__}: {err}"
+                failure = ModelError(f"member {worker.member.name}: its thread was ended by {reason}")
+                done = [(ticket, failure) for ticket in worker.clear()]
             self.at_work = None
             for each in done if not self.abandoned else ():
                 self._outbox.put(each)

@@ -183,9 +183,11 @@ class Fusion:
         if rerank:
             from coolfusion.rerank import write_and_rerank
 
-            outputs, errors = write_and_rerank(self._open(prompts, plan))
+            contexts = self._contexts(2 * len(prompts))
+            generations = self._open(prompts, plan, contexts[: len(prompts)])
+            outputs, errors = write_and_rerank(generations, contexts[len(prompts) :])
         else:
-            generations = self._open(prompts, plan)
+            generations = self._open(prompts, plan, self._contexts(len(prompts)))
             self._crew.run([generation.all_steps() for generation in generations])
             outputs, errors = [each.output for each in generations], [each.error for each in generations]
         error = next((each for each in errors if each is not None), None)
@@ -206,7 +208,8 @@ class Fusion:
         on_failure: OnFailure = "stop",
     ) -> Generation:
         """The steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once."""
-        return self._open([prompt], self._plan(max_new_tokens, stop_strings, schedule, on_failure))[0]
+        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
+        return self._open([prompt], plan, self._contexts(1))[0]
 
     def describe(self) -> dict[str, Any]:
         """The members' models and tokenizers, as values that JSON can hold."""
@@ -226,10 +229,13 @@ class Fusion:
         stops = check_stop_strings(stop_strings)
         return Plan(self._crew, chosen, self.rule, self.alignment == "aligned", max_new_tokens, stops, on_failure)
 
-    def _open(self, prompts: Sequence[OneText], plan: Plan) -> list[Generation]:
+    def _contexts(self, count: int) -> list[tuple[Any, ...]]:
+        """So many rows of one context of each member; those of a member share passes."""
+        return list(zip(*(member.runner.open(count) for member in self.members), strict=True))
+
+    def _open(self, prompts: Sequence[OneText], plan: Plan, contexts: Sequence[tuple[Any, ...]]) -> list[Generation]:
         """Texts that are written in step."""
         each = [_prompts(prompt, len(self.members)) for prompt in prompts]
-        contexts = zip(*(member.runner.open(len(prompts)) for member in self.members), strict=True)
         return [Generation(self.members, own, plan, row) for own, row in zip(each, contexts, strict=True)]
 
 

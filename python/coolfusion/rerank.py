@@ -36,11 +36,15 @@ class Judge(NamedTuple):
     prompt_ids: list[int]
 
 
-def write_and_rerank(generations: Sequence[Generation]) -> tuple[list[Output], list[CoolFusionError | None]]:
+def write_and_rerank(
+    generations: Sequence[Generation], contexts: Sequence[Sequence[Context]]
+) -> tuple[list[Output], list[CoolFusionError | None]]:
     """Write texts, let each member write alone under the same prompts, budgets and stop strings, and choose.
 
     Args:
-        generations: of one fusion, not begun. The members' own texts are written in step with them.
+        generations: of one fusion, not begun.
+        contexts: for each generation one more of each member, which shares passes with it: the members' own texts
+            are written in step with the fused one.
 
     Returns:
         for each the fused output with the chosen text, its finish reason and author, and all continuations, and the
@@ -50,7 +54,9 @@ def write_and_rerank(generations: Sequence[Generation]) -> tuple[list[Output], l
     Complexity: the members' own texts share the passes of the fused ones; then, under each member, one pass over the
         prompt and one over all continuations, more where they are long.
     """
-    alone = [_alone(generation) for generation in generations]
+    if not generations:
+        return [], []
+    alone = [_alone(generation, row) for generation, row in zip(generations, contexts, strict=True)]
     crew = generations[0].plan.crew
     everyone = [each for own, generation in zip(alone, generations, strict=True) for each in (generation, *own)]
     crew.run([generation.all_steps() for generation in everyone])
@@ -68,11 +74,11 @@ def write_and_rerank(generations: Sequence[Generation]) -> tuple[list[Output], l
     return outputs, errors
 
 
-def _alone(generation: Generation) -> list[Generation]:
+def _alone(generation: Generation, contexts: Sequence[Context]) -> list[Generation]:
     """Each member's own text: a fusion of this member alone."""
     return [
-        Generation([state.member], [prompt], generation.plan, state.member.runner.open(1))
-        for state, prompt in zip(generation.states, generation.prompts, strict=True)
+        Generation([state.member], [prompt], generation.plan, [context])
+        for state, prompt, context in zip(generation.states, generation.prompts, contexts, strict=True)
     ]
 
 

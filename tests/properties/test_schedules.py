@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
-from fusion_parts import BOS, END, again, gambler, toy
+from fusion_parts import BOS, END, again, gambler, same_steps, toy
 from reference_loop import write_without_cache
 
 WORDS = (" the", " cat", " category", " sat", " on", " mat", ".\n", "ab", "abc")
@@ -50,23 +50,6 @@ def deviating(base: Member, number: int, agreement: float, seed: int) -> Member:
     return Member(model, tokenizer, (BOS,))
 
 
-def same_steps(ours, theirs):
-    """Everything that a step decides; the passes apart."""
-    assert [step.text for step in ours.steps] == [step.text for step in theirs.steps]
-    assert (ours.text, ours.finish_reason, ours.rejected) == (theirs.text, theirs.finish_reason, theirs.rejected)
-    for one, other in zip(ours.steps, theirs.steps, strict=True):
-        assert one.candidates == other.candidates
-        assert (one.winner, one.excluded, one.rejected) == (other.winner, other.excluded, other.rejected)
-        assert [each.context for each in one.members] == [each.context for each in other.members]
-        for row, expected in zip(one.scores, other.scores, strict=True):
-            for score, wanted in zip(row, expected, strict=True):
-                assert (score.n_tokens, score.n_bytes) == (wanted.n_tokens, wanted.n_bytes)
-                assert score.logprob == pytest.approx(wanted.logprob, abs=1e-12, nan_ok=True)
-    for one, other in zip(ours.members, theirs.members, strict=True):
-        assert (one.prompt_ids, one.token_ids) == (other.prompt_ids, other.token_ids)
-        assert (one.dropped_context, one.forced_cuts) == (other.dropped_context, other.forced_cuts)
-
-
 def outcome(members, schedule, budget, alignment, drafts=None, **options):
     fusion = Fusion([again(member) for member in members], alignment=alignment, drafts=drafts, **options)
     try:
@@ -99,7 +82,7 @@ ALIGNMENTS = st.sampled_from(["aligned", "shortest"])
     alignment=ALIGNMENTS,
 )
 @SLOW
-def test_random_models_that_hardly_agree(seed, count, budget, limit, drafts, alignment):
+def test_case_g02_random_models_that_hardly_agree(seed, count, budget, limit, drafts, alignment):
     members = [gambler(TOKENIZERS[n], seed + n, limit=limit if n % 2 == 0 else None) for n in range(count)]
     compare(members, budget, alignment, drafts)
 

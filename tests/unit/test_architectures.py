@@ -49,7 +49,7 @@ def walked(runner, seeds, count=2, turns=5):
 
 
 @pytest.mark.parametrize(("name", "attention"), BUILT)
-def test_the_probe_finds_the_best_tier_and_all_its_rows_are_right(name, attention):
+def test_case_g01_the_probe_finds_the_best_tier_and_all_its_rows_are_right(name, attention):
     runner = HuggingFaceModel(build(name, attn_implementation=attention), name=name)
     assert runner.tier == ARCHITECTURES[name][0], runner.probe_errors
     assert isinstance(runner, LanguageModel)
@@ -61,7 +61,7 @@ def test_the_probe_finds_the_best_tier_and_all_its_rows_are_right(name, attentio
 
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_all_tiers_of_one_model_are_right(tier, count):
+def test_case_f12_all_tiers_of_one_model_are_right_alone_and_among_others(tier, count):
     runner = HuggingFaceModel(build("llama"), name="llama", tier=tier)
     assert walked(runner, range(10), count) < 1e-6
 

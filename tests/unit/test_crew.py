@@ -66,6 +66,15 @@ def test_the_others_go_on_if_the_user_asks_for_it_and_the_output_says_so(apart, 
     assert "goes on without member failing" in caplog.text
 
 
+def test_a_thread_that_is_ended_leaves_nobody_waiting():
+    members = [failing(WORDS, raising(SystemExit("killed")), name="gone"), writer(LETTERS, "a cat sat on")]
+    fusion = Fusion(on_devices(members), drafts=0)
+    with pytest.raises(ModelError, match="member gone: its thread was ended by SystemExit: killed") as caught:
+        fusion.generate("a")
+    assert caught.value.partial.text == " cat"
+    assert fusion.generate("a", on_failure="continue").text == " cat sat on"
+
+
 def test_all_models_failing_is_an_error_also_if_the_others_were_to_go_on():
     members = [failing(WORDS, raising(RuntimeError(name)), name=name) for name in ("one", "two")]
     with pytest.raises(ModelError, match=r"no model can go on.*one.*two") as caught:
@@ -91,7 +100,7 @@ def hang():
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_pass_that_hangs_ends_the_text_after_the_time_limit(apart, hang):
+def test_case_g06_a_pass_that_hangs_ends_the_text_after_the_time_limit(apart, hang):
     members = [failing(WORDS, hang, name="slow"), writer(LETTERS, "a cat sat on")]
     fusion = Fusion(on_devices(members) if apart else members, drafts=0, time_limit=0.2)
     began = time.monotonic()

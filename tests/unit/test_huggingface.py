@@ -76,6 +76,8 @@ def test_passes_are_calls_of_the_module(runner):
     one.commit((8,))
     assert one.is_known((9,))
     assert runner.forward_passes == len(calls)
+    if runner.tier == "rows":
+        assert len(calls) == 3, "a pass for each text, one for all of its paths"
     if runner.tier == "tree":
         assert calls == [4, 3], "one pass for all texts and paths, none for what is known or committed"
         assert (one.forward_passes, one.processed_tokens, two.forward_passes) == (2, 6, 1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -98,3 +99,26 @@ def test_every_name_is_checked_before_anything_is_loaded(folder, tmp_path, monke
 def test_a_name_that_is_no_path_is_left_to_transformers():
     assert loading.check_model_name("org/model") == "org/model"
     assert loading.check_model_name("gpt2") == "gpt2"
+
+
+def test_options_of_transformers_are_passed_on(folder):
+    fusion = Fusion.from_pretrained([folder], attn_implementation="eager")
+    assert fusion.members[0].model.config._attn_implementation == "eager"
+    assert fusion.generate("a cat", 4).finish_reason is not None
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        Fusion.from_pretrained([folder], attn_implementation="abacus")
+
+
+def test_a_device_map_is_left_to_transformers(folder):
+    if importlib.util.find_spec("accelerate") is None:
+        with pytest.raises(ModelError, match="accelerate"):
+            Fusion.from_pretrained([folder], device_map="cpu")
+    else:
+        assert Fusion.from_pretrained([folder], device_map="cpu").generate("a cat", 4).finish_reason is not None
+
+
+def test_an_adapter_needs_its_base_and_says_so(folder, tmp_path):
+    path = damaged(folder, tmp_path, "config.json")
+    (path / "adapter_config.json").write_text('{"base_model_name_or_path": "./none", "peft_type": "LORA"}')
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        Fusion.from_pretrained([path])

@@ -67,29 +67,39 @@ class Arena:
             self.capacity = 0
 
     def prefill(self, prompts: Sequence[tuple[TreeContext, Sequence[int]]]) -> None:
-        """Read whole contexts into their rows, in one pass: padded at the right, where nothing looks at."""
+        """Read whole contexts into their rows, in one pass: padded at the right, where nothing looks at.
+
+        Equal prompts are read once and copied.
+        """
         torch, model = self.model.torch, self.model
-        longest = max(len(ids) for _, ids in prompts)
+        first: dict[tuple[int, ...], TreeContext] = {}
+        for context, ids in prompts:
+            first.setdefault(tuple(ids), context)
+        longest = max(map(len, first))
         self._reserve(longest + 1)
-        rows = torch.tensor([context.row for context, _ in prompts])
-        tokens = torch.zeros((len(prompts), longest), dtype=torch.int64)  # (B, T)
-        for at, (_, ids) in enumerate(prompts):
-            tokens[at, : len(ids)] = torch.tensor(list(ids))
-        ends = sorted({len(ids) - 1 for _, ids in prompts})
-        self.writing = _Writing(empty=rows)
+        tokens = torch.zeros((len(first), longest), dtype=torch.int64)  # (B, T)
+        for at, ids in enumerate(first):
+            tokens[at, : len(ids)] = torch.tensor(ids)
+        ends = sorted({len(ids) - 1 for ids in first})
+        self.writing = _Writing(empty=torch.tensor([context.row for context in first.values()]))
         keep: Any = torch.tensor(ends) if len(ends) > 1 else longest - ends[0]
         logits = model.call(tokens, self._new_cache(), keep=keep)  # (B, E, V)
         if logits.shape[1] == longest > len(ends):  # a model that cannot leave out
             logits = logits[:, ends]
-        places = [ends.index(len(ids) - 1) for _, ids in prompts]
-        picked = logits[torch.arange(len(prompts)), torch.tensor(places)]  # (B, V)
-        found = Rows(torch, picked, model.name)
-        self._hidden[rows] = self._lowest
-        for at, (context, ids) in enumerate(prompts):
-            self._hidden[context.row, 1 : len(ids) + 1] = 0.0
-            self._positions[context.row, 1 : len(ids) + 1] = torch.arange(len(ids), device=self._positions.device)
-            context.filled(len(ids), Row(found, at))
-        model.count([(context, len(ids)) for context, ids in prompts])
+        places = torch.tensor([ends.index(len(ids) - 1) for ids in first])
+        found = Rows(torch, logits[torch.arange(len(first)), places], model.name)  # (B, V)
+        number = {ids: at for at, ids in enumerate(first)}
+        for context, prompt in prompts:
+            ids, count = tuple(prompt), len(prompt)
+            if context is not first[ids]:
+                for layer in self._cache.layers:
+                    for held in (layer.keys, layer.values):
+                        held[context.row, :, : count + 1] = held[first[ids].row, :, : count + 1]
+            self._hidden[context.row] = self._lowest
+            self._hidden[context.row, 1 : count + 1] = 0.0
+            self._positions[context.row, 1 : count + 1] = torch.arange(count, device=self._positions.device)
+            context.filled(count, Row(found, number[ids]))
+        model.count([(context, len(ids) if context is first[tuple(ids)] else 0) for context, ids in prompts])
 
     def extend(self, wanted: Sequence[tuple[TreeContext, list[Path]]]) -> None:
         """Read what is missing, of all contexts in one pass."""

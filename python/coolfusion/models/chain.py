@@ -1,6 +1,7 @@
 """The other tiers: one line of tokens at a time behind each context, where a model cannot read a tree.
 
-* ``crop``: attention caches; what lost is cut off the end.
+* ``rows``: attention caches; what lost is cut off the end, and several paths are rows of a batch, in one pass.
+* ``crop``: the same, path by path.
 * ``copy``: any cache; what may lose goes into a copy, several tokens at a time.
 * ``step``: the same, token by token.
 * ``full``: no cache, the whole context in each pass.
@@ -21,6 +22,9 @@ from coolfusion.models.rows import Known, Row, Rows
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
+
+
+CROPPED = ("rows", "crop")
 
 
 class ChainContext(Known):
@@ -58,19 +62,56 @@ class ChainContext(Known):
         leaves = [
             path for path in missing if not any(other[: len(path)] == path and other != path for other in missing)
         ]
+        if self.model.tier == "rows" and len(leaves) > 1:
+            self._read_rows(leaves)
+            return
         for path in leaves:
             self._read(path)
 
     def _read(self, path: Path) -> None:
         """Read a path behind all committed ids, from the first token on whose row is not known."""
         target = [*self.ids, *path]
-        known = next(n for n in range(len(path) + 1) if path[:n] not in self.trie)
-        first = len(self.ids) + known - 1
+        first = len(self.ids) + self._n_known(path) - 1
         start, cache = (0, None) if self.model.tier == "full" else self._rewound(target, first)
         rows = self._forward(target, start, first, cache)
         self.trie.unread = ()
         for at in range(first, len(target)):
             self.trie.rows[tuple(target[len(self.ids) : at + 1])] = Row(rows, at - first)
+
+    def _read_rows(self, leaves: Sequence[Path]) -> None:
+        """Read several paths in one pass: the cache is repeated, and cut back to the first path afterwards."""
+        torch, model = self.model.torch, self.model
+        targets = [[*self.ids, *leaf] for leaf in leaves]
+        firsts = [len(self.ids) + self._n_known(leaf) - 1 for leaf in leaves]
+        shared = min([*firsts, *(_common(targets[0], target) for target in targets)])
+        start, cache = self._rewound(targets[0], shared)
+        longest = max(map(len, targets)) - start
+        tokens = torch.zeros((len(targets), longest), dtype=torch.int64)  # (B, T), padded where nothing looks at
+        for at, target in enumerate(targets):
+            tokens[at, : len(target) - start] = torch.tensor(target[start:])
+        self._line, self._cache = [], None
+        if start:
+            cache.batch_repeat_interleave(len(targets))
+        keep = longest - (shared - start)
+        logits = model.call(tokens, cache, keep=keep)[:, -keep:]  # (B, N, V)
+        model.count([(self, sum(len(target) - start for target in targets))])
+        self.trie.unread = ()
+        index = [(b, at) for b, target in enumerate(targets) for at in range(firsts[b], len(target))]
+        picked = logits[torch.tensor([b for b, _ in index]), torch.tensor([at - shared for _, at in index])]  # (N, V)
+        rows = Rows(torch, picked, model.name)
+        for number, (b, at) in enumerate(index):
+            node = tuple(targets[b][len(self.ids) : at + 1])
+            if node not in self.trie:
+                self.trie.rows[node] = Row(rows, number)
+        with torch.inference_mode():
+            cache.batch_select_indices(torch.tensor([0], device=model.place))
+        if longest > len(targets[0]) - start:
+            cache.crop(len(targets[0]) - start - longest)
+        self._line, self._cache = targets[0], cache
+
+    def _n_known(self, path: Path) -> int:
+        """Length of the first beginning of a path that is not known."""
+        return next(n for n in range(len(path) + 1) if path[:n] not in self.trie)
 
     def _forward(self, target: list[int], start: int, first: int, cache: Any) -> Rows:
         """Read target[start:]; the rows from position `first` on."""
@@ -95,11 +136,11 @@ class ChainContext(Known):
         if model.switch is not None and (len(line) <= model.switch) != (len(target) <= model.switch):
             return 0, model.fresh_state()  # other positions: everything cached is wrong
         common = min(_common(line, target), first)
-        if self._cache is not None and model.tier == "crop" and common:
+        if self._cache is not None and model.tier in CROPPED and common:
             if common < len(line):
                 self._cache.crop(common - len(line))  # transformers: at most 0, the tokens to remove
             return common, self._cache
-        if self._cache is not None and model.tier != "crop" and common == len(line):
+        if self._cache is not None and model.tier not in CROPPED and common == len(line):
             if line == self.ids[: len(line)]:  # nothing in it can lose: the place to come back to
                 with model.torch.inference_mode():
                     self._kept, self._copy = line, copy.deepcopy(self._cache)

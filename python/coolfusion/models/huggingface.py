@@ -3,7 +3,7 @@
 Architectures differ in what their caches can do, and some are silently wrong: a recurrent state cannot be cropped,
 positional biases ignore the positions of a tree, some models continue one token at a time only. So a probe compares
 what the loop does with full forward passes on random tokens and takes the first tier that agrees: ``tree`` (`arena`),
-or ``crop``, ``copy``, ``step``, ``full`` (`chain`).
+or ``rows``, ``crop``, ``copy``, ``step``, ``full`` (`chain`).
 
 Probabilities are float64 log-softmax values of the model's own logits over all rows.
 """
@@ -17,11 +17,11 @@ from typing import Any
 from coolfusion.errors import ModelError
 from coolfusion.models.arena import Arena, TreeContext, by_arena
 from coolfusion.models.base import Path
-from coolfusion.models.chain import ChainContext
+from coolfusion.models.chain import CROPPED, ChainContext
 from coolfusion.models.config import context_switch, find_end_ids, position_limit, sliding_window
 from coolfusion.models.rows import Row, Rows
 
-TIERS = ("tree", "crop", "copy", "step", "full")
+TIERS = ("tree", "rows", "crop", "copy", "step", "full")
 # What torch and transformers raise where an architecture cannot do what a tier asks, or has no room for it.
 MODEL_FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError)
 # transformers calls it `cache` from 5.24 on; before that each architecture had its own name.
@@ -96,7 +96,7 @@ class HuggingFaceModel:
     @property
     def packs(self) -> bool:
         """Whether any number of paths costs one pass."""
-        return self.tier == "tree"
+        return self.tier in ("tree", "rows")
 
     def open(self, count: int) -> list[Any]:
         """So many new contexts; on the tree tier they share passes."""
@@ -177,7 +177,7 @@ class HuggingFaceModel:
             (B, N, V) logits, of all tokens where the model cannot leave out any.
         """
         if self._takes_keep:
-            options["logits_to_keep"] = keep if isinstance(keep, int) else keep.to(self.place)
+            options["logits_to_keep"] = keep  # an index stays on the CPU: the head may be on any device
         options[self._state_name or "past_key_values"] = cache
         return self._pass(tokens, use_cache=True, **options).logits
 
@@ -195,7 +195,7 @@ class HuggingFaceModel:
 
     def fresh_state(self) -> Any:
         """The state before the first token: None lets the model make its own."""
-        if self.tier != "crop":
+        if self.tier not in CROPPED:
             return None
         from transformers import DynamicCache
 

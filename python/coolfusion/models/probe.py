@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from coolfusion.errors import ModelError
 from coolfusion.models import huggingface as hf
+from coolfusion.models.chain import CROPPED
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
@@ -44,7 +45,7 @@ def best_tier(runner: HuggingFaceModel) -> str:
     for tier in hf.TIERS[:-1]:
         runner.tier = tier
         try:
-            if tier in ("tree", "crop") and not plain:
+            if tier in ("tree", *CROPPED) and not plain:
                 runner.probe_errors[tier] = "the cache holds more than one entry per position"
                 continue
             if tier == "tree" and getattr(runner.module.config, "_attn_implementation", None) not in TREE_ATTENTION:
