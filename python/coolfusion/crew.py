@@ -87,9 +87,13 @@ class Worker:
 
     def step(self) -> list[tuple[_Ticket, Any]]:
         """Run the tasks until some are done, or make one pass for all that wait; what is done, with its answers."""
-        new, self._new = self._new, []
+        # What runs in the background shares segmenters with what does not: it begins when that has ended.
+        new = [ticket for ticket in self._new if not ticket.order.background] or self._new
+        if self._waiting and not any(not ticket.order.background for ticket in new):
+            new = []
+        self._new = [ticket for ticket in self._new if ticket not in new]
         done = self._advance(new)
-        if done:
+        if done or not self._waiting:
             return done
         batch = [ticket for ticket in self._waiting if not ticket.order.background] or self._waiting
         batch = [ticket for ticket in batch if ticket.alone][:1] or batch

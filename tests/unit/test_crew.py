@@ -5,12 +5,16 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from coolfusion.crew import Worker, _Phase, _Ticket
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.fusion import Fusion, Member
+from coolfusion.member import Need
 from coolfusion.models import ScriptedModel
+from coolfusion.schedule import Order
 from fusion_parts import BOS, END, again, gambler, lean, toy, writer
 
 WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
@@ -134,6 +138,30 @@ def test_threads_end_with_their_fusion():
     for thread in ours:
         thread.join(5)
         assert not thread.is_alive()
+
+
+def test_what_runs_in_the_background_waits_for_what_does_not():
+    """Tasks of one text share its segmenter: a background task that began early would write into another's words."""
+    member = writer(WORDS, "a cat sat on")
+    [context] = member.runner.open(1)
+    member.runner.prefill([(context, [BOS, *WORDS.encode("a")])])
+    worker, seen = Worker(member), []
+    state = SimpleNamespace(member=member, context=context)
+
+    def task(name, *paths):
+        for path in paths:
+            seen.append(name)
+            yield Need(context, (path,))
+        seen.append(f"{name} ends")
+
+    phase = _Phase(0, [])
+    worker.add(_Ticket(Order(state, task("front", (5,), (5, 6))), phase, 0))
+    worker.add(_Ticket(Order(state, task("back", (7,), (7, 8)), background=True), phase, -1))
+    while worker.load[1]:
+        worker.step()
+        if seen == ["front", "front", "front ends", "back"]:
+            worker.add(_Ticket(Order(state, task("next", (9,))), phase, 0))
+    assert seen == ["front", "front", "front ends", "back", "next", "next ends"], "the next order ends the background"
 
 
 def test_two_threads_may_use_one_fusion():
