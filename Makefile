@@ -7,7 +7,7 @@ RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test fuzz fuzz-definitions nightly lint bench rivals performance wheel train clean
+.PHONY: demo test fuzz fuzz-definitions proof nightly lint bench rivals performance wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -23,7 +23,11 @@ fuzz: $(VENV)/test.ready
 	PROPTEST_CASES=100000 PROPTEST_RNG_SEED=0 cargo test --release --quiet --test arbitrary
 	$(BIN)/python tests/fuzz/certificates.py --cuts 1000000 $(FUZZ)
 
-# The same for tokenizers that nobody has: random normalizers, pre-tokenizers and rules. FUZZ="--seed 7" draws others.
+# The fast schedule against the literal one, in float64, until 10,000 segments are equal; some minutes.
+proof: $(VENV)/test.ready
+	$(BIN)/python tests/fuzz/schedules.py $(FUZZ)
+
+# The same as fuzz for tokenizers that nobody has: random normalizers, pre-tokenizers and rules. FUZZ="--seed 7" draws others.
 fuzz-definitions: $(VENV)/test.ready
 	$(BIN)/python tests/fuzz/definitions.py $(FUZZ)
 
@@ -37,11 +41,13 @@ lint: $(VENV)/test.ready
 	$(BIN)/mypy python/coolfusion
 	$(BIN)/python -m mypy.stubtest coolfusion._core
 
-# Beside the `tokenizers` library in one run, then the calls from Python, then the core alone; BENCH=--quick for less.
+# Beside the `tokenizers` library in one run, then the fused loop beside `generate`, the calls from Python, the core alone;
+# BENCH=--quick for less. On a machine with a GPU `python -m benches.gpu_loop` measures large models.
 bench: $(VENV)/bench.ready
 	$(BIN)/python -m benches $(BENCH)
 	$(BIN)/python benches/bench_load.py
 	$(BIN)/python benches/bench_streams.py
+	$(BIN)/python -m benches.loop $(BENCH)
 	$(BIN)/python -m pytest benches/test_speed.py --benchmark-columns=min,median,ops --benchmark-max-time=0.1 -q
 	cargo bench --bench core -- --quick
 

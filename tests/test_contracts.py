@@ -25,15 +25,18 @@ LAYERS = (
     {"errors"},
     {"_core"},
     {"__init__"},
-    {"embedded", "foreign", "models.base", "records", "stops", "toy"},
-    {"scoring", "token_table"},
-    {"adapters", "models.huggingface", "models.scripted", "selection"},
+    {"drafting", "embedded", "foreign", "models.base", "models.config", "records", "stops", "toy"},
+    {"models.trie", "scoring", "token_table"},
+    {"adapters", "models.rows", "models.scripted", "selection"},
+    {"models.arena", "models.chain"},
+    {"models.huggingface"},
     {"models", "models.loading", "models.probe"},
     {"member"},
-    {"schedule"},
+    {"judgement", "proposal"},
+    {"admission", "schedule"},
+    {"crew"},
     {"generation"},
-    {"fusion"},
-    {"rerank"},
+    {"fusion", "rerank"},
     {"cli"},
     {"__main__"},
 )
@@ -42,8 +45,10 @@ UPWARDS = {
     ("__init__", "fusion"): "names of the loop, loaded when they are first asked for",
     ("__init__", "records"): "names of the loop, loaded when they are first asked for",
     ("fusion", "rerank"): "Fusion.generate(rerank=True) works on a Fusion",
-    ("generation", "fusion"): "the type of an argument",
+    ("models.arena", "models.huggingface"): "the type of an argument",
+    ("models.chain", "models.huggingface"): "the type of an argument",
     ("models.huggingface", "models.probe"): "a runner asks the probe for its tier, and the probe runs it",
+    ("models.rows", "models.huggingface"): "the type of an argument",
 }
 HEAVY = {"torch", "transformers", "typer", "rich", "numpy", "tokenizers", "safetensors", "huggingface_hub"}
 # What coolfusion/__init__.py needs to be written; nobody is meant to use it from there.
@@ -186,7 +191,9 @@ def test_broad_handlers_are_recognised(code):
 def test_no_broad_exception_handlers():
     nodes = [(name, node) for name, tree in modules().items() for node in ast.walk(tree)]
     assert sum(isinstance(node, ast.ExceptHandler) for _, node in nodes) > 5
-    assert [f"{name}, line {node.lineno}" for name, node in nodes if broad(node)] == []
+    found = [name for name, node in nodes if broad(node)]
+    # What a model raises, whatever it is, ends its task; what a task raises crosses over to the thread that asked.
+    assert found == ["crew", "crew", "crew"]
 
 
 def test_no_absolute_home_paths():

@@ -104,7 +104,7 @@ def demo(max_new_tokens: Annotated[int, typer.Option(help="Budget of each model,
     fusion = Fusion.from_pretrained(models, device="cpu", dtype="float32")
     names = Text("models: ")
     for number, member in enumerate(fusion.members):
-        about = member.model.describe()
+        about = member.runner.describe()
         names.append(f"{member.name} ({about['kind']}, {member.tokenizer.vocab_size} tokens)  ", _colour(number))
     console.print(names)
     order = " ".join(member.name for member in fusion.members)

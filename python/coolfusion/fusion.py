@@ -1,27 +1,31 @@
 """Several models with different tokenizers write one text (Cool-Fusion, arXiv 2407.19807).
 
 `Fusion` owns the members and says how they work together: alignment of segments, selection rule, schedule. The loop
-itself is `generation`. Invariants: docs/design.md.
+itself is `generation`; who runs the models, and when, are `crew` and `schedule`. Invariants: docs/design.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from coolfusion import Tokenizer
+from coolfusion.crew import Crew
+from coolfusion.drafting import Drafting
 from coolfusion.errors import ArgumentError, NoModelsError
-from coolfusion.generation import Generation
+from coolfusion.generation import Generation, OnFailure, Plan
 from coolfusion.member import Member, Prompt
 from coolfusion.records import Output
-from coolfusion.schedule import LiteralSchedule, Schedule
+from coolfusion.schedule import FastSchedule, LiteralSchedule, Schedule
 from coolfusion.selection import SelectionRule, arithmetic_mean_perplexity
 from coolfusion.stops import check_stop_strings
 
 __all__ = ["Fusion", "Generation", "Member"]
 
 Alignment = Literal["aligned", "shortest"]
+ScheduleName = Literal["auto", "literal"]
+OneText = str | tuple[Prompt, ...]
 
 
 class Fusion:
@@ -32,11 +36,14 @@ class Fusion:
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
         rule: the selection rule.
-        schedule: when models run; the literal one if None.
+        drafts: how many words the leader of the fast schedule writes ahead, 0 for none; None adapts to what passes
+            cost and to how often the members agree. Changes passes, never text.
+        time_limit: seconds that a pass of a model may take, or None. A pass that takes longer is a failure; its
+            member is lost for this fusion.
 
     Raises:
         NoModelsError: no members.
-        ArgumentError: two members share a runner, or an unknown alignment.
+        ArgumentError: two members share a runner, an unknown alignment, or numbers outside their range.
 
     Example:
         ``fusion = Fusion.from_pretrained(["dir/a", "dir/b"]); print(fusion.generate("Once").text)``
@@ -48,19 +55,24 @@ class Fusion:
         *,
         alignment: Alignment = "aligned",
         rule: SelectionRule = arithmetic_mean_perplexity,
-        schedule: Schedule | None = None,
+        drafts: int | None = None,
+        time_limit: float | None = None,
     ) -> None:
         self.members = tuple(members)
         if not self.members:
             raise NoModelsError("no models to fuse; expected at least one")
-        if len({id(member.model) for member in self.members}) < len(self.members):
-            raise ArgumentError("two members share one runner; a runner holds one context, make one for each member")
+        if len({id(member.runner) for member in self.members}) < len(self.members):
+            raise ArgumentError("two members share one runner; make one for each member (they may share the weights)")
         if alignment not in ("aligned", "shortest"):
             raise ArgumentError(f"alignment {alignment!r} is unknown; expected 'aligned' or 'shortest'")
+        if drafts is not None and (isinstance(drafts, bool) or not isinstance(drafts, int) or drafts < 0):
+            raise ArgumentError(f"drafts must be None or a whole number of words from 0 on, not {drafts!r}")
+        if time_limit is not None and not 0.0 < time_limit < float("inf"):
+            raise ArgumentError(f"time_limit must be None or a positive number of seconds, not {time_limit!r}")
         self.alignment = alignment
         self.rule = rule
-        self.schedule: Schedule = LiteralSchedule() if schedule is None else schedule
-        self._current: Generation | None = None
+        self._crew = Crew(self.members, time_limit)
+        self._drafting = Drafting(self._crew.costs, drafts=drafts, apart=self._crew.apart)
 
     @classmethod
     def from_pretrained(
@@ -72,6 +84,9 @@ class Fusion:
         trust_remote_code: bool = False,
         alignment: Alignment = "aligned",
         rule: SelectionRule = arithmetic_mean_perplexity,
+        drafts: int | None = None,
+        time_limit: float | None = None,
+        **model_options: Any,
     ) -> Fusion:
         """Load transformers models from local directories or hub names; safetensors weights only.
 
@@ -82,6 +97,9 @@ class Fusion:
             trust_remote_code: whether code that comes with a model may run.
             alignment: see `Fusion`.
             rule: see `Fusion`.
+            drafts: see `Fusion`.
+            time_limit: see `Fusion`.
+            model_options: passed on to transformers, such as `device_map` or `quantization_config`.
 
         Raises:
             NoModelsError: no names.
@@ -93,54 +111,146 @@ class Fusion:
             raise NoModelsError("no models to fuse; expected at least one name or directory")
         from coolfusion.models.loading import load_models
 
-        loaded = load_models(names, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        loaded = load_models(names, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **model_options)
         tokenizers = {id(each.tokenizer): Tokenizer.wrap(each.tokenizer) for each in loaded}
         members = [Member(each.model, tokenizers[id(each.tokenizer)], each.prefix_ids) for each in loaded]
-        return cls(members, alignment=alignment, rule=rule)
+        return cls(members, alignment=alignment, rule=rule, drafts=drafts, time_limit=time_limit)
 
+    @overload
     def generate(
         self,
-        prompt: Prompt | Sequence[Prompt],
+        prompt: OneText,
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
         rerank: bool = False,
-    ) -> Output:
-        """Write a text.
+        schedule: ScheduleName = "auto",
+        score_all: bool = False,
+        on_failure: OnFailure = "stop",
+    ) -> Output: ...
+    @overload
+    def generate(
+        self,
+        prompt: list[OneText],
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        rerank: bool = False,
+        schedule: ScheduleName = "auto",
+        score_all: bool = False,
+        on_failure: OnFailure = "stop",
+    ) -> list[Output]: ...
+    def generate(
+        self,
+        prompt: OneText | list[OneText],
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        rerank: bool = False,
+        schedule: ScheduleName = "auto",
+        score_all: bool = False,
+        on_failure: OnFailure = "stop",
+    ) -> Output | list[Output]:
+        """Write a text, or many in step, which share the passes of the models.
 
         Args:
-            prompt: one text for all; or one prompt for each member, a text or ids of that member (a chat template,
-                for instance). The written text is shared, the prompts need not be.
+            prompt: one text for all members; or a tuple of one prompt for each member, a text or ids of that member
+                (a chat template, for instance); or a list of such prompts, for a list of outputs. The written text
+                is shared by the members, the prompts need not be.
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
             stop_strings: the text is cut exactly before the first of them.
             rerank: let each member also write its own continuation, and answer with the best of all by the same
                 rule (the paper's Cool+R); all stay in `continuations`.
+            schedule: "auto" is the fast one, "literal" the paper's loop as it is written, for comparison.
+            score_all: ask for the scores of all candidates under all members. The present schedules have them for
+                nothing and leave none out.
+            on_failure: what happens when a model raises, gives no numbers, or takes longer than the time limit:
+                "stop" ends the text with an error, "continue" goes on without the member and says so (`failed` of
+                the member, `rejected` of the steps).
 
         Raises:
             ArgumentError: an argument outside its range.
             EmptyPromptError: a member has nothing to start from.
             UnrepresentableTextError: a member cannot say the prompt.
             NoCandidateError: no member's proposal can be said by all; `partial` holds what was written.
-            ModelError: a model failed; `partial` holds what was written.
-        """
-        generation = self.stream(prompt, max_new_tokens, stop_strings=stop_strings)
-        for _ in generation:
-            pass
-        if not rerank:
-            return generation.output
-        from coolfusion.rerank import rerank as rerank_continuations
+            ModelError: a model failed; `partial` holds what was written. Of many texts the first error is raised when
+                all have ended; `partial` is then the list of all outputs.
 
-        return rerank_continuations(generation)
+        Complexity: about one pass of each model for each token of its own; fewer where drafts are good.
+        """
+        prompts = prompt if isinstance(prompt, list) else [prompt]
+        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
+        if rerank:
+            from coolfusion.rerank import write_and_rerank
+
+            contexts = self._contexts(2 * len(prompts))
+            generations = self._open(prompts, plan, contexts[: len(prompts)])
+            outputs, errors = write_and_rerank(generations, contexts[len(prompts) :])
+        else:
+            generations = self._open(prompts, plan, self._contexts(len(prompts)))
+            self._crew.run([generation.all_steps() for generation in generations])
+            outputs, errors = [each.output for each in generations], [each.error for each in generations]
+        error = next((each for each in errors if each is not None), None)
+        if error is not None:
+            if isinstance(prompt, list):
+                error.partial = outputs
+            raise error
+        return outputs if isinstance(prompt, list) else outputs[0]
 
     def stream(
-        self, prompt: Prompt | Sequence[Prompt], max_new_tokens: int = 64, *, stop_strings: str | Iterable[str] = ()
+        self,
+        prompt: OneText,
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        schedule: ScheduleName = "auto",
+        score_all: bool = False,
+        on_failure: OnFailure = "stop",
     ) -> Generation:
         """The steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once."""
-        return Generation(self, prompt, max_new_tokens, check_stop_strings(stop_strings))
+        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
+        return self._open([prompt], plan, self._contexts(1))[0]
 
     def describe(self) -> dict[str, Any]:
         """The members' models and tokenizers, as values that JSON can hold."""
         members = [
-            {"name": m.name, "model": m.model.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
+            {"name": m.name, "model": m.runner.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
         ]
         return {"alignment": self.alignment, "rule": getattr(self.rule, "__name__", "custom"), "members": members}
+
+    def _plan(
+        self, max_new_tokens: int, stop_strings: str | Iterable[str], schedule: ScheduleName, on_failure: OnFailure
+    ) -> Plan:
+        if schedule not in ("auto", "literal"):
+            raise ArgumentError(f"schedule {schedule!r} is unknown; expected 'auto' or 'literal'")
+        chosen: Schedule = (
+            LiteralSchedule() if schedule == "literal" else FastSchedule(self._drafting, apart=self._crew.apart)
+        )
+        stops = check_stop_strings(stop_strings)
+        return Plan(self._crew, chosen, self.rule, self.alignment == "aligned", max_new_tokens, stops, on_failure)
+
+    def _contexts(self, count: int) -> list[tuple[Any, ...]]:
+        """So many rows of one context of each member; those of a member share passes."""
+        return list(zip(*(member.runner.open(count) for member in self.members), strict=True))
+
+    def _open(self, prompts: Sequence[OneText], plan: Plan, contexts: Sequence[tuple[Any, ...]]) -> list[Generation]:
+        """Texts that are written in step."""
+        each = [_prompts(prompt, len(self.members)) for prompt in prompts]
+        return [Generation(self.members, own, plan, row) for own, row in zip(each, contexts, strict=True)]
+
+
+def _prompts(prompt: Any, count: int) -> list[Prompt]:
+    """One prompt for each member.
+
+    Raises:
+        ArgumentError: not a text, and not one prompt for each member.
+    """
+    if isinstance(prompt, str):
+        return [prompt] * count
+    prompts = list(prompt) if isinstance(prompt, tuple) else []
+    if len(prompts) != count or any(not isinstance(each, str | list | tuple) for each in prompts):
+        raise ArgumentError(
+            f"a prompt must be a text, or a tuple of one text or list of ids for each of the {count} members, "
+            f"not {prompt!r:.80}"
+        )
+    return prompts

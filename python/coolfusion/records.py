@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
 FinishReason = Literal["end", "length", "stop"]
-RejectionReason = Literal["lossy", "vocabulary", "budget", "limit", "invalid", "empty", "numbers"]
+RejectionReason = Literal["lossy", "vocabulary", "budget", "limit", "invalid", "empty", "numbers", "failed"]
 Author = int | Literal["fusion"]
 
 
@@ -63,7 +63,8 @@ class Rejection:
         member: the member that cannot take it (or that could not propose).
         reason: "lossy" (no tokens of `member` say the text), "vocabulary" (a token without a row in the model),
             "budget" (more tokens than are left), "limit" (longer than the model's positions), "invalid" (bytes that
-            are no UTF-8), "empty" (tokens without any text), "numbers" (the model's logits are not numbers).
+            are no UTF-8), "empty" (tokens without any text), "numbers" (the model's logits are not numbers), "failed"
+            (the model raised, or took longer than the time limit).
         detail: one sentence with the values.
     """
 
@@ -90,14 +91,14 @@ class MemberStep:
     Attributes:
         context: half-open range of positions in prompt_ids + token_ids that was the context of every score of this
             step; scores can be computed again from it without any cache.
-        forward_passes: calls of the model.
-        tokens_processed: tokens that went through those calls.
+        forward_passes: calls of the model in which this text had a part; a draft is paid where it is written.
+        processed_tokens: this text's tokens that went through those calls.
         forced_cut: whether the committed ids are a forced cut.
     """
 
     context: tuple[int, int]
     forward_passes: int
-    tokens_processed: int
+    processed_tokens: int
     forced_cut: bool
 
 
@@ -111,8 +112,9 @@ class Step:
             then a tail that could begin a stop string is held back until a later step shows that it does not.
         winner: index into `candidates`.
         candidates: the admissible ones, in the order of their bytes (END first).
-        scores: scores[i][j] is candidate i under member j.
+        scores: scores[i][j] is candidate i under member j; a score of nan where the member is lost.
         values: the selection rule's value of each candidate; the least wins.
+        margin: by how much the second best value is greater than the winner's; inf for a single candidate.
         excluded: members whose scores are not numbers; their column was left out of the selection.
         rejected: proposals that could not be scored or committed.
         members: costs and contexts, one per member.
@@ -125,6 +127,7 @@ class Step:
     candidates: tuple[Candidate, ...]
     scores: tuple[tuple[Score, ...], ...]
     values: tuple[float, ...]
+    margin: float
     excluded: tuple[int, ...]
     rejected: tuple[Rejection, ...]
     members: tuple[MemberStep, ...]
@@ -141,6 +144,9 @@ class MemberOutput:
         token_ids: the committed ids, never rewritten. END is an event and leaves no id.
         dropped_context: tokens at the left of prompt_ids + token_ids that were no longer context at the end.
         forced_cuts: number of segments whose ids are a forced cut.
+        forward_passes: passes of the model in which this text had a part.
+        processed_tokens: this text's tokens that went through them, prompt and drafts included.
+        failed: why the member was lost on the way, or None; its ids end where it was lost.
     """
 
     name: str
@@ -148,6 +154,14 @@ class MemberOutput:
     token_ids: list[int]
     dropped_context: int
     forced_cuts: int
+    forward_passes: int = 0
+    processed_tokens: int = 0
+    failed: str | None = None
+
+    @property
+    def committed_tokens(self) -> int:
+        """Number of committed ids."""
+        return len(self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,49 +1,63 @@
-"""The literal schedule: propose, admit, evaluate, commit, one member after the other.
+"""Schedules: when models run. Which candidate wins is `selection`'s business; both schedules write the same text.
 
-This is the paper's loop (arXiv 2407.19807, section 3) as it is written, and the reference that faster schedules must
-equal: same candidates, same scores, same text. A schedule decides when models run; which candidate wins is
-`selection`'s business, and the loop around both is `fusion`'s. Definitions: docs/design.md, "step".
+A schedule turns a round into *phases*: orders that are handed out together and answered before the next ones. It runs
+nothing itself, `crew` does. `LiteralSchedule` is the paper's loop (arXiv 2407.19807, section 3) as it is written, the
+reference; `FastSchedule` equals it in segments and scores and runs few passes: docs/design.md, "the fast schedule".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from coolfusion.errors import UnrepresentableTextError
-from coolfusion.member import MemberState, Proposal
-from coolfusion.records import Candidate, Rejection, RejectionReason, Score
-from coolfusion.scoring import total
+from coolfusion.drafting import Drafting
+from coolfusion.judgement import score_candidates, score_one_by_one
+from coolfusion.member import Member, MemberState, Task
+from coolfusion.models.base import Context
+from coolfusion.proposal import Proposal, write_ahead, write_segment
+from coolfusion.records import Candidate, Score
 
 
-class Admission(NamedTuple):
-    """The proposals of a step, sorted out.
+class Holder(Protocol):
+    """Who has a context: a `MemberState`, or who judges whole texts."""
+
+    @property
+    def member(self) -> Member:
+        """Whose model."""
+
+    @property
+    def context(self) -> Context:
+        """The text under the model."""
+
+
+class Order(NamedTuple):
+    """A task for one member's model.
 
     Attributes:
-        candidates: what every member can take, in the order of their bytes; END first.
-        rejected: the rest, with reasons.
+        state: the member and its context.
+        task: what is to be done.
+        background: no answer is waited for; the next order for the same text ends it.
     """
 
-    candidates: tuple[Candidate, ...]
-    rejected: tuple[Rejection, ...]
+    state: Holder
+    task: Task[Any]
+    background: bool = False
+
+
+Phases = Generator[list[Order], list[Any], list[Any]]
 
 
 class Schedule(Protocol):
-    """When models run. `budgets` are the tokens that each member may still write."""
+    """When models run. `states` are the members that take part, `budgets` the tokens that each may still write."""
 
-    def propose(self, states: Sequence[MemberState], budgets: Sequence[int]) -> list[Proposal]:
-        """TextGen: what each member would write next."""
+    def propose(self, states: Sequence[MemberState], budgets: Sequence[int]) -> Phases:
+        """TextGen: what each member would write next, a `Proposal` each."""
 
-    def admit(self, states: Sequence[MemberState], proposals: Sequence[Proposal], budgets: Sequence[int]) -> Admission:
-        """The distinct proposals that every member can score and commit."""
+    def evaluate(self, states: Sequence[MemberState], candidates: Sequence[Candidate]) -> Phases:
+        """Evaluate: each member's list of (C,) scores, given its own context."""
 
-    def evaluate(
-        self, states: Sequence[MemberState], candidates: Sequence[Candidate], proposals: Sequence[Proposal]
-    ) -> tuple[tuple[Score, ...], ...]:
-        """Evaluate: (C, M) scores, each given the member's own context."""
-
-    def commit(self, states: Sequence[MemberState], candidate: Candidate) -> None:
-        """Make the candidate part of every member's context."""
+    def observe(self, states: Sequence[MemberState], proposals: Sequence[Proposal], winner: Candidate) -> None:
+        """What came of it; `proposals` are those of all members, by number."""
 
 
 class LiteralSchedule:
@@ -54,181 +68,86 @@ class LiteralSchedule:
     runs exactly the passes of M's plain greedy decoding.
     """
 
-    def propose(self, states: Sequence[MemberState], budgets: Sequence[int]) -> list[Proposal]:
+    def propose(self, states: Sequence[MemberState], budgets: Sequence[int]) -> Phases:
         """TextGen: every member writes greedily until its next segment is known."""
-        return [write_segment(state, budget) for state, budget in zip(states, budgets, strict=True)]
+        proposals: list[Proposal] = []
+        for state, budget in zip(states, budgets, strict=True):
+            proposals += yield [Order(state, _write_from_nothing(state, budget))]
+        return proposals
 
-    def admit(self, states: Sequence[MemberState], proposals: Sequence[Proposal], budgets: Sequence[int]) -> Admission:
-        """Merge proposals of equal text, and reject what some member cannot take."""
-        proposers: dict[str, list[int]] = {}  # "" is END: no other candidate is without text
-        for state, proposal in zip(states, proposals, strict=True):
-            if proposal.text is not None:
-                proposers.setdefault(proposal.text, []).append(state.number)
-        candidates = []
-        rejected = [rejection for proposal in proposals for rejection in proposal.rejected]
-        for text in sorted(proposers, key=str.encode):
-            ways = [
-                _ids_under(state, text, proposal, budget, proposers[text])
-                for state, proposal, budget in zip(states, proposals, budgets, strict=True)
-            ]
-            refusals = [way for way in ways if isinstance(way, Rejection)]
-            rejected.extend(refusals)
-            if not refusals:
-                ids, forced = zip(*(way for way in ways if not isinstance(way, Rejection)), strict=True)
-                candidates.append(Candidate(text, not text, tuple(proposers[text]), ids, forced))
-        return Admission(tuple(candidates), tuple(rejected))
+    def evaluate(self, states: Sequence[MemberState], candidates: Sequence[Candidate]) -> Phases:
+        """Score every candidate under every member, one by one."""
+        columns: list[list[Score]] = []
+        for state in states:
+            columns += yield [Order(state, score_one_by_one(state, candidates))]
+        return columns
 
-    def evaluate(
-        self, states: Sequence[MemberState], candidates: Sequence[Candidate], proposals: Sequence[Proposal]
-    ) -> tuple[tuple[Score, ...], ...]:
-        """Score every candidate under every member, given that member's own context.
-
-        Complexity: under each member one pass for each candidate of two or more tokens that it did not propose.
-        """
-        columns = [
-            _scores_under(state, candidates, proposal) for state, proposal in zip(states, proposals, strict=True)
-        ]
-        return tuple(zip(*columns, strict=True))
-
-    def commit(self, states: Sequence[MemberState], candidate: Candidate) -> None:
-        """Read the winner in every model, then append it to every record: all records or none."""
-        for state, ids in zip(states, candidate.token_ids, strict=True):
-            model = state.member.model
-            if model.pending() != ids:
-                model.rollback()
-                model.extend(ids)
-            model.commit()
-        for state, ids, forced in zip(states, candidate.token_ids, candidate.forced, strict=True):
-            state.ids.extend(ids)
-            state.forced_cuts += forced
-            state.encoder.push(candidate.text)
-            state.segmenter.restart(candidate.text)
+    def observe(self, states: Sequence[MemberState], proposals: Sequence[Proposal], winner: Candidate) -> None:
+        """Nothing is learnt."""
 
 
-def write_segment(state: MemberState, budget: int) -> Proposal:
-    """TextGen of one member: greedy tokens until its segmenter knows a segment, END comes, or room or budget end.
-
-    At END, and where `budget` tokens are written, what is there is the segment, also inside a word. If the context
-    grows over the model's limit on the way, it is cut and the segment is written again under the shorter context.
+class FastSchedule:
+    """The same decisions in few passes: what was read is kept, and several tokens are read at a time.
 
     Args:
-        state: the member.
-        budget: most tokens to write, at least 1.
-
-    Returns:
-        the proposal, without bytes that are no text: an incomplete character at the budget's end, or before END.
+        drafting: who leads and how far; it learns as it goes and may be shared by generations.
+        apart: whether each model has a device of its own, so that the leader writes on while the others read.
     """
-    model, segmenter = state.member.model, state.segmenter
-    model.rollback()
-    segmenter.restart("")
-    ids: list[int] = []
-    logprobs: list[float] = []
-    why: RejectionReason = "invalid"
-    while True:
-        token_id = model.greedy(state.member.banned)
-        if token_id is None:
-            detail = f"its logits after {state.n_context + len(ids)} tokens are no distribution (nan, +inf or all -inf)"
-            return Proposal(None, False, rejected=(state.reject("numbers", "", (state.number,), detail),))
-        if token_id in model.end_ids:
-            return _proposal_at_end(state, ids, logprobs)
-        ids.append(token_id)
-        logprobs.append(model.next_logprob((token_id,)))
-        segment = segmenter.push(token_id)
-        if segment is not None:
-            break
-        if len(ids) < budget and not state.fits(len(ids)) and state.n_context > state.kept_after_cut:
-            state.make_room(len(ids))
-            return write_segment(state, budget)
-        if len(ids) >= budget or not state.fits(len(ids)):
-            why = "budget" if len(ids) >= budget else "limit"
-            segment = _last_segment(segmenter, ids)
-            break
-        model.extend((token_id,))
-    return _proposal(state, segment, ids, logprobs, why)
+
+    def __init__(self, drafting: Drafting, *, apart: bool = False) -> None:
+        self._drafting = drafting
+        self._apart = apart
+
+    def propose(self, states: Sequence[MemberState], budgets: Sequence[int]) -> Phases:
+        """TextGen: the leader first where a draft is expected to pay, all at once otherwise."""
+        budget = {state.number: left for state, left in zip(states, budgets, strict=True)}
+        number, words = self._drafting.plan([state.number for state in states])
+        leader = next(state for state in states if state.number == number)
+        others = [state for state in states if state is not leader]
+        if words and self._apart:
+            # One exchange: what the leader wrote while the others were reading is their draft.
+            draft = leader.known_ahead()
+            orders = [Order(leader, write_segment(leader, budget[number]))]
+            orders += [Order(s, write_segment(s, budget[s.number], draft)) for s in others]
+            ahead = Order(leader, write_ahead(leader, budget[number], words), background=True)
+            answers = yield [*orders, ahead]
+            return _in_order(states, orders, answers)
+        if words:
+            lead = Order(leader, _lead(leader, budget[number], words))
+            first = yield [lead]
+            draft = leader.known_ahead()
+            orders = [Order(s, write_segment(s, budget[s.number], draft)) for s in others]
+            answers = yield orders
+            return _in_order(states, [lead, *orders], [*first, *answers])
+        orders = [Order(s, write_segment(s, budget[s.number])) for s in states]
+        answers = yield orders
+        return answers
+
+    def evaluate(self, states: Sequence[MemberState], candidates: Sequence[Candidate]) -> Phases:
+        """Score every candidate under every member: a pass for those who have not read them all."""
+        return (yield [Order(state, score_candidates(state, candidates)) for state in states])
+
+    def observe(self, states: Sequence[MemberState], proposals: Sequence[Proposal], winner: Candidate) -> None:
+        """Whose words won, and how many tokens they took."""
+        texts = {state.number: proposals[state.number].text for state in states}
+        lengths = {state.number: len(winner.token_ids[state.number]) for state in states}
+        self._drafting.observe(texts, winner.text, lengths)
 
 
-def _proposal_at_end(state: MemberState, ids: list[int], logprobs: list[float]) -> Proposal:
-    """What a member proposes that ended its text: the word before END first, then END."""
-    segment = _last_segment(state.segmenter, ids) if ids else None
-    proposal = _proposal(state, segment, ids, logprobs, "invalid")
-    if proposal.text is not None:
-        return proposal
-    return Proposal("", True, context=proposal.context, rejected=proposal.rejected if ids else ())
+def _write_from_nothing(state: MemberState, budget: int) -> Task[Proposal]:
+    state.settle()
+    state.context.clear()
+    return (yield from write_segment(state, budget))
 
 
-def _proposal(
-    state: MemberState, segment: Any, ids: list[int], logprobs: list[float], why: RejectionReason
-) -> Proposal:
-    """A segment as a proposal, or the reason why it is none."""
-    context = (state.start, len(state.ids))
-    if segment is not None and segment.valid and segment.text:
-        n = len(segment.token_ids)
-        return Proposal(segment.text, False, tuple(ids[:n]), tuple(logprobs[:n]), context)
-    if segment is None or not segment.text:
-        why, detail, text = "empty" if why == "invalid" else why, f"token ids {ids} have no text", ""
-    else:
-        text = segment.text
-        detail = f"token ids {ids} are no UTF-8 at the end of {len(ids)} tokens"
-    return Proposal(None, False, context=context, rejected=(state.reject(why, text, (state.number,), detail),))
+def _lead(state: MemberState, budget: int, words: int) -> Task[Proposal]:
+    """The leader's proposal; where nothing is left of its draft, a new one behind it."""
+    proposal = yield from write_segment(state, budget)
+    if words > 0 and proposal.text and not state.known_ahead():
+        yield from write_ahead(state, budget, words)
+    return proposal
 
 
-def _last_segment(segmenter: Any, ids: Sequence[int]) -> Any:
-    """The segment where writing must stop: what the segmenter holds, less an incomplete character at its end."""
-    segment = whole = segmenter.finish()
-    for n in range(len(ids) - 1, 0, -1):
-        if segment is None or segment.valid:
-            return segment
-        segmenter.restart("")
-        for token_id in ids[:n]:
-            segmenter.push(token_id)
-        segment = segmenter.finish()
-    return segment if segment is not None and segment.valid else whole
-
-
-def _ids_under(
-    state: MemberState, text: str, proposal: Proposal, budget: int, proposers: Sequence[int]
-) -> tuple[tuple[int, ...], bool] | Rejection:
-    """The ids that a member scores and commits for `text`, and whether they are a forced cut.
-
-    Its own generated ids if it proposed the text, also where they are not canonical; else the canonical ids behind
-    what stands there. If those would rewrite committed tokens, the text is encoded by itself: a forced cut.
-    """
-    if not text:
-        return (), False
-    member, ids, forced = state.member, proposal.ids, False
-    if proposal.text != text:
-        edit = state.encoder.peek(text)
-        forced = edit.drop > 0
-        try:
-            ids = tuple(member.tokenizer.encode(text, continues=True, errors="strict") if forced else edit.ids)
-        except UnrepresentableTextError as err:
-            return state.reject("lossy", text, proposers, str(err))
-        if not forced and not edit.lossless:
-            return state.reject("lossy", text, proposers, f"its tokenizer cannot say {text!r}")
-    limit = member.model.limit
-    missing = [i for i in ids if i >= member.model.n_rows]
-    if missing:
-        return state.reject("vocabulary", text, proposers, f"token id {missing[0]} has no row")
-    if len(ids) > budget:
-        return state.reject("budget", text, proposers, f"{text!r} takes {len(ids)} tokens, {budget} are left")
-    if limit is not None and len(ids) > limit - 1:
-        return state.reject("limit", text, proposers, f"{text!r} takes {len(ids)} tokens, the limit is {limit}")
-    return ids, forced
-
-
-def _scores_under(state: MemberState, candidates: Sequence[Candidate], proposal: Proposal) -> list[Score]:
-    """One member's scores of all candidates, all under one context."""
-    model, number = state.member.model, state.number
-    state.make_room(max((len(candidate.token_ids[number]) for candidate in candidates), default=0))
-    fresh = proposal.context == (state.start, len(state.ids))
-    scores = []
-    for candidate in candidates:
-        ids = candidate.token_ids[number]
-        if candidate.end:
-            model.rollback()
-            scores.append(Score(model.next_logprob(model.end_ids), 1))
-            continue
-        own = fresh and number in candidate.members
-        logprobs = proposal.logprobs if own else model.score(ids)
-        scores.append(Score(total(logprobs), len(ids), len(candidate.text.encode())))
-    return scores
+def _in_order(states: Sequence[MemberState], orders: Sequence[Order], answers: Sequence[Any]) -> list[Any]:
+    found = {id(order.state): answer for order, answer in zip(orders, answers, strict=True)}
+    return [found[id(state)] for state in states]

@@ -25,11 +25,13 @@ class Selection(NamedTuple):
     Attributes:
         winner: index of the chosen candidate.
         values: the rule's value of every candidate.
+        margin: the second least value minus the least; inf for one candidate, 0 for a tie.
         excluded: numbers of the members that were left out.
     """
 
     winner: int
     values: tuple[float, ...]
+    margin: float
     excluded: tuple[int, ...]
 
 
@@ -83,5 +85,6 @@ def select(
     if not kept:
         raise ModelError(f"no model gave scores that are numbers: {', '.join(names)}")
     values = tuple(rule([row[j] for j in kept]) for row in scores)
-    winner = min(range(len(texts)), key=lambda i: (values[i], texts[i].encode()))
-    return Selection(winner, values, excluded)
+    order = sorted(range(len(texts)), key=lambda i: (values[i], texts[i].encode()))
+    best, second = values[order[0]], values[order[1]] if len(order) > 1 else math.inf
+    return Selection(order[0], values, 0.0 if best == second else second - best, excluded)

@@ -35,18 +35,15 @@ ANSWERED: dict[str, str] = {
     "F09": "unit/test_schedule.py",
     "F10": "unit/test_schedule.py",
     "F11": "unit/test_selection.py",
-    "F12": "unit/test_huggingface.py",
-    "G01": "unit/test_huggingface.py",
+    "F12": "unit/test_architectures.py",
+    "G01": "unit/test_architectures.py",
+    "G02": "properties/test_schedules.py",
     "G03": "unit/test_stops.py",
     "G04": "unit/test_fusion.py",
     "G05": "unit/test_fusion.py",
+    "G06": "unit/test_crew.py",
     "G07": "unit/test_fusion.py",
     "G08": "unit/test_fusion.py",
-}
-
-DIFFERS: dict[str, str] = {
-    "G02": "there is one mode, the literal loop; a faster one will have to equal it (docs/design.md, I12)",
-    "G06": "models run in the caller's process: there is no worker that could die or hang",
 }
 
 # Names of the cases -> names of the test data.

@@ -13,9 +13,9 @@ from coolfusion.models.huggingface import HuggingFaceModel
 
 def twin(member: Member) -> Member:
     """The same member with a runner of its own over the same weights."""
-    runner = member.model
+    runner = member.runner
     return Member(
-        HuggingFaceModel(runner._model, name=runner.name, end_ids=runner.end_ids, tier=runner.tier),
+        HuggingFaceModel(runner.module, name=runner.name, end_ids=runner.end_ids, tier=runner.tier),
         member.tokenizer,
         member.prefix_ids,
     )
@@ -24,7 +24,7 @@ def twin(member: Member) -> Member:
 def full_rows(member: Member, ids: list[int]):
     """(T, V) float64 log-probabilities of one pass without any cache."""
     with torch.inference_mode():
-        return member.model._model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
+        return member.model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
 
 
 def plain_greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
@@ -35,7 +35,7 @@ def plain_greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
         row = full_rows(member, ids)[-1].clone()
         row[list(member.banned)] = -math.inf
         best = int(row.argmax())
-        if best in member.model.end_ids:
+        if best in member.runner.end_ids:
             break
         ids.append(best)
     return ids[start:]

@@ -43,7 +43,7 @@ def fusion() -> Fusion:
 
 
 def test_three_architectures_and_three_tokenizer_families(fusion):
-    assert len({member.model.describe()["kind"] for member in fusion.members}) == 3
+    assert len({member.runner.describe()["kind"] for member in fusion.members}) == 3
     families = {member.tokenizer.describe()["family"] for member in fusion.members}
     assert families == {"byte-level BPE", "SentencePiece BPE with byte fallback", "Unigram with byte fallback"}
 
@@ -81,7 +81,7 @@ def test_scores_equal_a_pass_without_cache(fusion):
                 rows = full_rows(member, ids[start:end] + own)
                 expected = sum(float(rows[end - start - 1 + at, token_id]) for at, token_id in enumerate(own))
                 if candidate.end:
-                    expected = float(rows[-1, list(member.model.end_ids)].logsumexp(0))
+                    expected = float(rows[-1, list(member.runner.end_ids)].logsumexp(0))
                 assert math.isclose(scores[number][0], expected, rel_tol=1e-4, abs_tol=1e-4)
                 assert scores[number][1] == max(1, len(own))
                 compared += 1

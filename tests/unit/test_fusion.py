@@ -6,19 +6,18 @@ import subprocess
 import sys
 
 import pytest
-from fusion_parts import BOS, END, again, byte_id, cycle, gambler, greedy, lean, toy, writer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coolfusion.errors import (
     ArgumentError,
-    FusionError,
     ModelError,
     NoCandidateError,
     NoModelsError,
 )
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
+from fusion_parts import BOS, END, again, byte_id, cycle, gambler, greedy, lean, toy, writer
 
 WORDS = (" the", " cat", " sat", " on", " mat", "ab", "abc")
 TOKENIZERS = [toy(*WORDS), toy(), toy(" ca", "t ", " o", "n.")]
@@ -164,10 +163,21 @@ def broken(tokenizer, value, when=lambda ids: True, name="broken"):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_case_f04_a_model_without_numbers_is_left_out_and_reported(value):
     tokenizer = TOKENIZERS[0]
-    output = Fusion([broken(tokenizer, value), writer(tokenizer, "a cat sat")]).generate("a")
+    fusion = Fusion([broken(tokenizer, value), writer(tokenizer, "a cat sat")])
+    output = fusion.generate("a", on_failure="continue")
     assert (output.text, output.finish_reason) == (" cat sat", "end")
     assert all(step.excluded == (0,) for step in output.steps)
     assert {rejection.reason for step in output.steps for rejection in step.rejected} == {"numbers"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_model_without_numbers_ends_the_text_unless_the_user_asks_to_go_on(value):
+    tokenizer = TOKENIZERS[0]
+    late = broken(tokenizer, value, lambda ids: len(ids) > 3)
+    with pytest.raises(ModelError, match="broken: its logits after 4 tokens") as caught:
+        Fusion([late, writer(tokenizer, "a cat sat", chance=0.99)]).generate("a")
+    assert caught.value.partial.text == " cat"
+    assert caught.value.partial.finish_reason is None
 
 
 def test_case_f04_an_impossible_logit_is_a_number():
@@ -244,7 +254,7 @@ def test_case_e08_each_member_has_its_own_prompt_and_the_text_is_shared():
     tokenizer = TOKENIZERS[0]
     chat = [BOS, *tokenizer.encode("user: a"), END, *tokenizer.encode("a")]
     members = [writer(tokenizer, "user: aa cat sat", name="chat"), writer(TOKENIZERS[1], "a cat sat", name="base")]
-    output = Fusion(members).generate([chat, "a"])
+    output = Fusion(members).generate((chat, "a"))
     assert output.text == " cat sat"
     assert output.members[0].prompt_ids == chat
     for member, held in zip(members, output.members, strict=True):
@@ -269,14 +279,12 @@ def test_each_step_says_its_times_passes_and_tokens():
     assert total > 0
 
 
-def test_a_newer_generation_takes_over_the_models():
-    fusion = Fusion([writer(TOKENIZERS[0], "a cat sat on")])
+def test_generations_of_one_fusion_stand_side_by_side():
+    fusion = Fusion([writer(TOKENIZERS[0], "a cat sat on"), writer(TOKENIZERS[1], "a cat sat on")])
     older = fusion.stream("a")
-    next(older)
+    assert next(older).text == " cat"
     assert fusion.generate("a").text == " cat sat on"
-    with pytest.raises(FusionError, match="newer generation") as caught:
-        next(older)
-    assert caught.value.partial.text == " cat"
+    assert [step.text for step in older] == [" sat", " on", ""]
 
 
 def test_a_finished_generation_stays_finished():
@@ -288,7 +296,7 @@ def test_a_finished_generation_stays_finished():
 def test_one_members_fusion_runs_the_passes_of_plain_greedy_decoding():
     member = writer(TOKENIZERS[0], "a cat sat on the mat")
     output = Fusion([member]).generate("a")
-    assert member.model.forward_passes == 1 + len(output.members[0].token_ids)
+    assert member.runner.forward_passes == 1 + len(output.members[0].token_ids)
 
 
 @pytest.mark.parametrize("budget", [0, -1, True, 2.0, "4", None])
@@ -297,7 +305,7 @@ def test_a_budget_that_is_no_number_of_tokens_is_refused(budget):
         Fusion([writer(TOKENIZERS[0], "a cat")]).generate("a", budget)
 
 
-@pytest.mark.parametrize("prompt", [None, 3, ["a"], ["a", "b", "c"], [[1], 3]])
+@pytest.mark.parametrize("prompt", [None, 3, ("a",), ("a", "b", "c"), ([1], 3), [3], ["a", ("a",)]])
 def test_a_prompt_that_is_no_text_and_not_one_for_each_is_refused(prompt):
     with pytest.raises(ArgumentError, match="prompt"):
         Fusion([writer(TOKENIZERS[0], "a"), writer(TOKENIZERS[1], "a")]).generate(prompt)

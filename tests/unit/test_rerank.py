@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from fusion_parts import BOS, END, again, cycle, toy, writer
 
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
 from coolfusion.records import Score
 from coolfusion.selection import arithmetic_mean_perplexity
+from fusion_parts import BOS, END, Judge, cycle, toy, writer
 
 WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
 
@@ -30,12 +30,10 @@ def test_a_continuation_is_scored_whole_with_its_end_under_every_member():
     for each in output.continuations:
         assert each.finish_reason == "end"
         for member, score in zip(members, each.scores, strict=True):
-            judge = again(member).model
             ids = member.tokenizer.encode(each.text)
-            judge.prefill([BOS, *member.tokenizer.encode("a")])
-            expected = math.fsum(judge.score(ids))
-            judge.prefill([BOS, *member.tokenizer.encode("a"), *ids])
-            expected += judge.next_logprob((END,))
+            prompt = [BOS, *member.tokenizer.encode("a")]
+            expected = math.fsum(Judge(member, prompt).score(ids))
+            expected += Judge(member, [*prompt, *ids]).next_logprob((END,))
             assert score == Score(pytest.approx(expected), len(ids) + 1, len(each.text))
         assert each.value == arithmetic_mean_perplexity(each.scores)
 

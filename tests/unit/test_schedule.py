@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from fusion_parts import BOS, END, again, byte_id, cycle, lean, toy, writer
 
 from coolfusion.errors import EmptyPromptError, ModelError, UnrepresentableTextError
 from coolfusion.fusion import Fusion
 from coolfusion.member import Member
 from coolfusion.models import ScriptedModel
 from coolfusion.records import Score
+from fusion_parts import BOS, END, Judge, byte_id, cycle, lean, toy, writer
 
 WORDS = (" the", " cat", " category", " sat", " on", " mat")
 
@@ -30,7 +30,7 @@ def first_step(members, prompt="a", budget=32, **options):
 
 def test_case_e06_equal_texts_of_different_tokens_are_one_candidate_and_nothing_is_scored_twice(tokenizer, letters):
     members = [writer(tokenizer, "a cat sat", name="words"), writer(letters, "a cat sat", name="letters")]
-    step = first_step(members)
+    step = first_step(members, drafts=0)
     [candidate] = step.candidates
     assert (candidate.text, candidate.members) == (" cat", (0, 1))
     assert [len(ids) for ids in candidate.token_ids] == [1, 4]
@@ -42,8 +42,7 @@ def test_case_f09_the_score_of_the_own_proposal_is_the_teacher_forced_one_withou
     members = [writer(tokenizer, "a cat sat"), writer(letters, "a cat sat", chance=0.7)]
     step = first_step(members)
     for number, member in enumerate(members):
-        judge = again(member).model
-        judge.prefill([BOS, *member.tokenizer.encode("a")])
+        judge = Judge(member, [BOS, *member.tokenizer.encode("a")])
         forced = judge.score(step.candidates[0].token_ids[number])
         assert step.scores[0][number].logprob == pytest.approx(math.fsum(forced), abs=1e-12)
 
@@ -54,8 +53,7 @@ def test_every_member_scores_every_candidate_given_its_own_context(tokenizer, le
     assert [candidate.text for candidate in step.candidates] == [" cat", " mat"]
     for i, candidate in enumerate(step.candidates):
         for number, member in enumerate(members):
-            judge = again(member).model
-            judge.prefill([BOS, *member.tokenizer.encode("a")])
+            judge = Judge(member, [BOS, *member.tokenizer.encode("a")])
             expected = math.fsum(judge.score(candidate.token_ids[number]))
             score = step.scores[i][number]
             assert score == Score(pytest.approx(expected), len(candidate.token_ids[number]), 4)
@@ -233,8 +231,7 @@ def test_scores_after_a_cut_hold_under_the_recorded_range():
     for step in output.steps:
         start, end = step.members[0].context
         for candidate, scores in zip(step.candidates, step.scores, strict=True):
-            judge = again(gambling).model
-            judge.prefill(everything[0][start:end])
+            judge = Judge(gambling, everything[0][start:end])
             ids = candidate.token_ids[0]
             expected = math.fsum(judge.score(ids)) if ids else judge.next_logprob((END,))
             assert scores[0].logprob == pytest.approx(expected, abs=1e-12)

@@ -3,7 +3,7 @@
 Nothing here imports torch or transformers before a model is loaded.
 """
 
-from coolfusion.models.base import LanguageModel
+from coolfusion.models.base import Context, LanguageModel
 from coolfusion.models.scripted import ScriptedModel
 
-__all__ = ["LanguageModel", "ScriptedModel"]
+__all__ = ["Context", "LanguageModel", "ScriptedModel"]

@@ -1,47 +1,49 @@
-"""A transformers causal model as a `LanguageModel`, with a cache that is proved right at load.
+"""A transformers causal model as a `LanguageModel`, run in the best way that is proved right at load.
 
 Architectures differ in what their caches can do, and some are silently wrong: a recurrent state cannot be cropped,
-and some recurrent models only continue one token at a time. So a probe compares continuations with full forward
-passes on random tokens and takes the first tier that agrees:
-
-* ``crop``: attention caches; losing tokens are cut off the end.
-* ``copy``: any cache; provisional tokens go into a copy, several at a time.
-* ``step``: the same, token by token.
-* ``full``: no cache, the whole context in each pass.
+positional biases ignore the positions of a tree, some models continue one token at a time only. So a probe compares
+what the loop does with full forward passes on random tokens and takes the first tier that agrees: ``tree`` (`arena`),
+or ``rows``, ``crop``, ``copy``, ``step``, ``full`` (`chain`).
 
 Probabilities are float64 log-softmax values of the model's own logits over all rows.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from coolfusion.errors import ModelError
+from coolfusion.models.arena import Arena, TreeContext, by_arena
+from coolfusion.models.base import Path
+from coolfusion.models.chain import CROPPED, ChainContext
+from coolfusion.models.config import context_switch, find_end_ids, position_limit, sliding_window
+from coolfusion.models.rows import Row, Rows
 
-TIERS = ("crop", "copy", "step", "full")
+TIERS = ("tree", "rows", "crop", "copy", "step", "full")
 # What torch and transformers raise where an architecture cannot do what a tier asks, or has no room for it.
 MODEL_FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError)
-# Cache layers that hold one entry per position and nothing else, so that cutting entries off is rolling back.
-CROPPABLE_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 # transformers calls it `cache` from 5.24 on; before that each architecture had its own name.
 STATE_NAMES = ("cache", "past_key_values", "cache_params", "state", "mems")
-LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
-PROBE_TOKENS = 24
-LONGEST_WINDOW_PROBED = 512
+HuggingFaceContext = TreeContext | ChainContext
 
 
 class HuggingFaceModel:
-    """One transformers causal model with one context. Two runners may share the same module.
+    """One transformers causal model. Two runners may share a module.
 
     Args:
-        model: a transformers model with a language-model head; it is put into eval mode.
+        module: a transformers model with a language-model head; it is put into eval mode.
         name: for messages and records.
         end_ids: ids that end a text; None takes them from the model's configurations.
         limit: most tokens of context; None takes it from the configuration.
-        tier: a tier of the module's list, or None to probe.
+        tier: a tier of `TIERS`, or None to probe.
+
+    Attributes:
+        module: the torch module, whose calls are the passes.
+        tier: how it is run.
+        packs: whether any number of paths costs one pass.
+        probe_errors: of each tier tried, its largest error relative to the logits, or why it cannot be.
 
     Raises:
         ModelError: the model cannot be run at all.
@@ -49,7 +51,7 @@ class HuggingFaceModel:
 
     def __init__(
         self,
-        model: Any,
+        module: Any,
         *,
         name: str,
         end_ids: Sequence[int] | None = None,
@@ -59,193 +61,141 @@ class HuggingFaceModel:
         import torch
 
         self.name = name
-        self._torch = torch
-        self._model = model.eval()
-        arguments = inspect.signature(model.forward).parameters
+        self.torch = torch
+        self.module = module.eval()
+        arguments = inspect.signature(module.forward).parameters
         self._state_name = next((name for name in STATE_NAMES if name in arguments), None)
         self._takes_keep = "logits_to_keep" in arguments
-        self._context_switch = _context_switch(model.config)
-        self.limit = position_limit(model.config) if limit is None else limit
-        self.forward_passes = self.tokens_processed = 0
-        self._banned: tuple[int, ...] | None = None  # the tuple that `_banned_index` was made of
-        self._banned_index: Any = None
-        self._ids: list[int] = []
-        self._committed = 0
-        self._state: Any = None  # the cache behind `_ids`, and the one behind the committed ids
-        self._base: Any = None
-        self._row: Any = None  # (V,) logits for the next token, in the model's own dtype
-        self._base_row: Any = None
-        self._logprobs: Any = None  # (V,) float64, of `_row`
+        self.place = module.get_input_embeddings().weight.device
+        self.device = str(self.place)
+        self.dtype = _dtype(module)
+        self.switch = context_switch(module.config)
+        self.window, self.layer_types = sliding_window(module.config)
+        self.limit = position_limit(module.config) if limit is None else limit
+        self.forward_passes = self.processed_tokens = 0
+        self.forbidden: frozenset[int] = frozenset()
+        self._banned: tuple[int, ...] = ()
         self.tier = "full"
-        self.n_rows = int(self._forward([0], None, every=False)[0].shape[-1])
-        found = configured_end_ids(model) if end_ids is None else end_ids
+        self.n_rows = int(self.call_with_state([0], None, keep=1)[0].shape[-1])
+        found = find_end_ids(module) if end_ids is None else end_ids
         self.end_ids = tuple(sorted({i for i in found if 0 <= i < self.n_rows}))
         self.probe_errors: dict[str, float | str] = {}
         self.tier = tier if tier is not None else self._probe()
-        self._reset()
-        self.forward_passes = self.tokens_processed = 0
+        self.forward_passes = self.processed_tokens = 0
 
-    def prefill(self, ids: Sequence[int]) -> None:
-        """Forget everything and make `ids` the committed context, in one pass."""
-        self._reset()
-        self.extend(ids)
-        self.commit()
+    @property
+    def banned(self) -> tuple[int, ...]:
+        """Ids that `greedy` never answers."""
+        return self._banned
 
-    def extend(self, ids: Sequence[int]) -> None:
-        """Read `ids` after the context, provisionally.
+    @banned.setter
+    def banned(self, ids: tuple[int, ...]) -> None:
+        self._banned = ids
+        self.forbidden = frozenset(ids)
+
+    @property
+    def packs(self) -> bool:
+        """Whether any number of paths costs one pass."""
+        return self.tier in ("tree", "rows")
+
+    def open(self, count: int) -> list[Any]:
+        """So many new contexts; on the tree tier they share passes."""
+        if self.tier == "tree":
+            return list(Arena(self, count).contexts)
+        return [ChainContext(self) for _ in range(count)]
+
+    def prefill(self, prompts: Sequence[tuple[Any, Sequence[int]]]) -> None:
+        """Make ids all that is committed in a context, and known; one pass on the tree tier, else one each.
 
         Raises:
-            ModelError: an id has no row, the context grows over the limit, or the model fails.
+            ModelError: an id has no row, there are none or too many, or the model fails.
         """
-        if ids:
-            self._set_row(self._read(ids, every=False)[-1])
-
-    def commit(self) -> None:
-        """Make the present context the one that `rollback` returns to."""
-        self._committed = len(self._ids)
-        self._base, self._base_row = self._state, self._row
-
-    def rollback(self) -> None:
-        """Return to the last committed context; no pass, except back over a change of the position embedding."""
-        extra = len(self._ids) - self._committed
-        if not extra:
-            return
-        crossed = self._crosses(self._committed, len(self._ids))
-        del self._ids[self._committed :]
-        if crossed and self.tier != "full":
-            self._base = self._state = self._forward(self._ids, self._fresh(), every=False)[1]
-        elif self.tier == "crop":
-            self._state.crop(-extra)  # transformers: at most 0, the number of tokens to remove
-        else:
-            self._state = self._base
-        self._set_row(self._base_row)
-
-    def pending(self) -> tuple[int, ...]:
-        """The ids read since the last commit."""
-        return tuple(self._ids[self._committed :])
-
-    def next_logits(self) -> Sequence[float]:
-        """The row of logits for the next token, (V,) float64 on the CPU."""
-        row: list[float] = self._row.double().tolist()
-        return row
-
-    def greedy(self, banned: tuple[int, ...]) -> int | None:
-        """The most likely next id outside `banned`; None if the row is no distribution."""
-        with self._torch.inference_mode():
-            row = self._next_logprobs()  # (V,) float64
-            if banned:
-                if banned is not self._banned:
-                    self._banned = banned
-                    self._banned_index = self._torch.tensor(banned, device=row.device)
-                row = row.index_fill(0, self._banned_index, -float("inf"))
-            best = int(row.argmax())  # the first of equals; a nan counts as greatest
-            return best if bool(self._torch.isfinite(row[best])) else None
-
-    def next_logprob(self, ids: Sequence[int]) -> float:
-        """ln of the summed probability that one of `ids` comes next; -inf for no ids."""
-        with self._torch.inference_mode():
-            row = self._next_logprobs()
+        for context, ids in prompts:
+            context.check_open()
             if not ids:
-                return float("nan") if bool(row.isnan().any()) else -float("inf")
-            return float(row[list(ids)].logsumexp(0) if len(ids) > 1 else row[ids[0]])
+                raise ModelError(f"{self.name}: nothing to read; expected at least one token")
+            self._check(ids, len(ids))
+        if self.tier == "tree":
+            for arena, group in by_arena(prompts):
+                for alike in self._by_positions(group):
+                    arena.prefill(alike)
+            for context, ids in prompts:
+                context.ids = list(ids)
+            return
+        for context, ids in prompts:
+            context.forget()
+            context.ids = list(ids)
+            context.trie.restart(ids)
+            context.read([()])
 
-    def score(self, ids: Sequence[int]) -> list[float]:
-        """ln p of each of `ids` in turn after the committed context; one pass, none for a single id."""
-        self.rollback()
-        if not ids:
-            return []
-        with self._torch.inference_mode():
-            first = self._row[None]  # (1, V)
-            rows = self._torch.cat([first, self._read(ids[:-1], every=True)]) if len(ids) > 1 else first  # (T, V)
-            self._check_ids(ids[-1:])
-            logprobs = rows.double().log_softmax(-1)  # (T, V) float64
-            index = self._torch.tensor(list(ids), device=logprobs.device)[:, None]  # (T, 1)
-            scores: list[float] = logprobs.gather(1, index)[:, 0].tolist()
-        self.rollback()
-        return scores
+    def extend(self, wanted: Sequence[tuple[Any, Sequence[Path]]]) -> None:
+        """Make paths known, of many contexts at once: in one pass on the tree tier.
+
+        Raises:
+            ModelError: an id has no row, a path grows over the limit, or the model fails. What was known stays so.
+        """
+        missing = []
+        for context, paths in wanted:
+            context.check_open()
+            for path in paths:
+                self._check(path, context.length + len(path))
+            nodes = context.trie.missing(paths)
+            if nodes:
+                missing.append((context, nodes))
+        if self.tier != "tree":
+            for context, nodes in missing:
+                context.read(nodes)
+            return
+        missing = self._read_anew(missing)
+        for arena, group in by_arena(missing):
+            self._extend_arena(arena, group)
 
     def describe(self) -> dict[str, Any]:
         """The architecture, the tier, and the largest error of each probed tier relative to the logits' scale."""
-        parameter = next(self._model.parameters())
         return {
             "name": self.name,
-            "kind": type(self._model).__name__,
+            "kind": type(self.module).__name__,
             "n_rows": self.n_rows,
             "limit": self.limit,
             "end_ids": list(self.end_ids),
-            "device": str(parameter.device),
-            "dtype": str(parameter.dtype).removeprefix("torch."),
+            "device": self.device,
+            "dtype": str(self.dtype).removeprefix("torch."),
             "tier": self.tier,
             "probe_errors": dict(self.probe_errors),
         }
 
-    def _reset(self) -> None:
-        self._ids.clear()
-        self._committed = 0
-        self._state = self._base = self._base_row = None
-        self._set_row(None)
+    def call(self, tokens: Any, cache: Any, *, keep: Any, **options: Any) -> Any:
+        """One pass over a batch.
 
-    def _set_row(self, row: Any) -> None:
-        self._row, self._logprobs = row, None
+        Args:
+            tokens: (B, T) int64.
+            cache: what the model writes to.
+            keep: how many rows at the end are wanted, or the (E,) positions of all that are.
+            options: passed on.
 
-    def _next_logprobs(self) -> Any:
-        if self._logprobs is None:
-            self._logprobs = self._row.double().log_softmax(-1)  # (V,) float64
-        return self._logprobs
+        Returns:
+            (B, N, V) logits, of all tokens where the model cannot leave out any.
+        """
+        if self._takes_keep:
+            options["logits_to_keep"] = keep  # an index stays on the CPU: the head may be on any device
+        options[self._state_name or "past_key_values"] = cache
+        return self._pass(tokens, use_cache=True, **options).logits
 
-    def _check_ids(self, ids: Sequence[int]) -> None:
-        wrong = [i for i in ids if not 0 <= i < self.n_rows]
-        if wrong:
-            raise ModelError(f"{self.name}: token id {wrong[0]} has no row, expected 0..{self.n_rows}")
-
-    def _read(self, ids: Sequence[int], *, every: bool) -> Any:
-        """Read `ids`; their rows (T, V) if `every`, else at least the last one."""
-        self._check_ids(ids)
-        before, after = len(self._ids), len(self._ids) + len(ids)
-        if self.limit is not None and after > self.limit:
-            raise ModelError(f"{self.name}: {after} tokens of context, the limit is {self.limit}")
-        self._ids.extend(ids)
-        if self.tier == "full" or self._crosses(before, after):
-            rows, self._state = self._forward(self._ids, self._fresh(), every=every)
-            return rows[-len(ids) :]
-        if self._state is None:
-            self._state = self._fresh()
-        elif self._state is self._base and self.tier != "crop":
-            with self._torch.inference_mode():
-                self._state = copy.deepcopy(self._base)
-        if self.tier != "step":
-            rows, self._state = self._forward(ids, self._state, every=every)
-            return rows
-        parts = []
-        for token_id in ids:
-            row, self._state = self._forward([token_id], self._state, every=every)
-            parts.append(row)
-        return self._torch.cat(parts)
-
-    def _forward(self, ids: Sequence[int], state: Any, *, every: bool) -> tuple[Any, Any]:
-        """One pass: rows (T, V), or (1, V) unless `every`, and the state after it."""
-        torch = self._torch
+    def call_with_state(self, ids: Sequence[int], state: Any, *, keep: int) -> tuple[Any, Any]:
+        """One pass over one line: (1, N, V) logits with at least `keep` rows at the end, and the state after it."""
         options: dict[str, Any] = {"use_cache": self.tier != "full"}
         if self._takes_keep:
-            options["logits_to_keep"] = 0 if every else 1
+            options["logits_to_keep"] = keep
         if state is not None:
             options[self._state_name or "past_key_values"] = state
-        try:
-            with torch.inference_mode():
-                tokens = torch.tensor([list(ids)], device=next(self._model.parameters()).device)  # (1, T) int64
-                out = self._model(tokens, **options)
-        except MODEL_FAILURES as err:
-            raise ModelError(f"{self.name}: a forward pass over {len(ids)} tokens failed: {err}") from err
-        self.forward_passes += 1
-        self.tokens_processed += len(ids)
+        out = self._pass(self.torch.tensor([list(ids)]), **options)
         if self._state_name is None:  # a model that takes anything by name
             self._state_name = next((name for name in STATE_NAMES if out.get(name) is not None), None)
-        rows = out.logits[0] if every else out.logits[0, -1:]
-        return rows, out.get(self._state_name) if self._state_name and self.tier != "full" else None
+        return out.logits, out.get(self._state_name) if self._state_name and self.tier != "full" else None
 
-    def _fresh(self) -> Any:
+    def fresh_state(self) -> Any:
         """The state before the first token: None lets the model make its own."""
-        if self.tier != "crop":
+        if self.tier not in CROPPED:
             return None
         from transformers import DynamicCache
 
@@ -253,10 +203,88 @@ class HuggingFaceModel:
         # that forgets could not be rolled back.
         return DynamicCache()
 
-    def _crosses(self, before: int, after: int) -> bool:
-        """Whether the position embedding changes between two lengths, which makes everything cached wrong."""
-        switch = self._context_switch
-        return switch is not None and before > 0 and before <= switch < after
+    def count(self, parts: Iterable[tuple[Any, int]]) -> None:
+        """A pass was made, of these contexts over so many tokens each."""
+        for context, tokens in parts:
+            context.forward_passes += 1
+            context.processed_tokens += tokens
+            self.processed_tokens += tokens
+
+    def _pass(self, tokens: Any, **options: Any) -> Any:
+        try:
+            with self.torch.inference_mode():
+                out = self.module(tokens.to(self.place), **options)
+        except MODEL_FAILURES as err:
+            raise ModelError(f"{self.name}: a forward pass over {tuple(tokens.shape)} tokens failed: {err}") from err
+        self.forward_passes += 1
+        return out
+
+    def _read_anew(self, missing: list[tuple[Any, list[Path]]]) -> list[tuple[Any, list[Path]]]:
+        """Where positions changed with the length of the text: read all of it again, and what was known behind it.
+
+        Returns:
+            what is missing now.
+        """
+        if self.switch is None:
+            return missing
+        anew = [each for each in missing if each[0].stale or each[0].n_read <= self.switch < each[0].length]
+        wanted = {id(context): [*context.trie.rows, *nodes] for context, nodes in anew}
+        self.prefill([(context, list(context.ids)) for context, _ in anew])
+        found = [(c, c.trie.missing(wanted[id(c)]) if id(c) in wanted else nodes) for c, nodes in missing]
+        return [(context, nodes) for context, nodes in found if nodes]
+
+    def _extend_arena(self, arena: Arena, group: list[tuple[TreeContext, list[Path]]]) -> None:
+        """One pass; where positions change with the length, what lies beyond the change is read by itself."""
+        if self.switch is None:
+            if group:
+                arena.extend(group)
+            return
+        inside = []
+        for context, nodes in group:
+            beyond = [path for path in nodes if context.length <= self.switch < context.length + len(path)]
+            near = [path for path in nodes if path not in beyond]
+            if near:
+                inside.append((context, near))
+        for alike in self._by_positions(inside):
+            arena.extend(alike)
+        for context, nodes in group:
+            self._read_beyond(context, nodes)
+
+    def _read_beyond(self, context: TreeContext, nodes: list[Path]) -> None:
+        """Paths over the change of positions, each in a pass of its own over everything; nothing is kept of it."""
+        assert self.switch is not None
+        beyond = [path for path in nodes if context.length <= self.switch < context.length + len(path)]
+        for leaf in [p for p in beyond if not any(q[: len(p)] == p and q != p for q in beyond)]:
+            ids = [*context.ids, *leaf]
+            logits = self._pass(self.torch.tensor([ids]), use_cache=False).logits[0]  # (T, V)
+            self.count([(context, len(ids))])
+            own = [n for n in range(1, len(leaf) + 1) if context.length + n > self.switch and leaf[:n] in beyond]
+            rows = Rows(self.torch, logits[[context.length + n - 1 for n in own]], self.name)
+            for at, n in enumerate(own):
+                context.trie.rows[leaf[:n]] = Row(rows, at)
+
+    def _by_positions(self, group: Sequence[tuple[TreeContext, Any]]) -> list[list[tuple[TreeContext, Any]]]:
+        """Contexts that may share a pass: the lengths of all decide on the positions of each."""
+        if self.switch is None:
+            return [list(group)] if group else []
+        switch = self.switch
+        long = [each for each in group if self._reach(*each) > switch]
+        short = [each for each in group if self._reach(*each) <= switch]
+        return [each for each in (short, long) if each]
+
+    @staticmethod
+    def _reach(context: TreeContext, what: Any) -> int:
+        """Length of a prompt, or of a text with its longest path."""
+        if what and isinstance(what[0], tuple):
+            return context.length + max(map(len, what))
+        return len(what)
+
+    def _check(self, ids: Sequence[int], length: int) -> None:
+        wrong = next((i for i in ids if not 0 <= i < self.n_rows), None)
+        if wrong is not None:
+            raise ModelError(f"{self.name}: token id {wrong} has no row, expected 0..{self.n_rows}")
+        if self.limit is not None and length > self.limit:
+            raise ModelError(f"{self.name}: {length} tokens of context, the limit is {self.limit}")
 
     def _probe(self) -> str:
         from coolfusion.models.probe import best_tier
@@ -264,30 +292,6 @@ class HuggingFaceModel:
         return best_tier(self)
 
 
-def position_limit(config: Any) -> int | None:
-    """The most positions a configuration allows, or None.
-
-    Configurations translate their own names (GPT-2's n_positions, RWKV's context_length) to the first one.
-    """
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    found = [getattr(text, name, None) for name in LIMIT_NAMES]
-    return next((value for value in found if isinstance(value, int) and value > 0), None)
-
-
-def configured_end_ids(model: Any) -> set[int]:
-    """END ids of generation_config and config, each an int or a list."""
-    ends: set[int] = set()
-    for config in (getattr(model, "generation_config", None), model.config):
-        value = getattr(config, "eos_token_id", None)
-        ends.update([value] if isinstance(value, int) else value or [])
-    return ends
-
-
-def _context_switch(config: Any) -> int | None:
-    """The length above which longrope uses other frequencies, or None."""
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    rope = getattr(text, "rope_parameters", None) or {}
-    if not isinstance(rope, dict) or rope.get("rope_type") != "longrope":
-        return None
-    switch = rope.get("original_max_position_embeddings", getattr(text, "original_max_position_embeddings", None))
-    return switch if isinstance(switch, int) else None
+def _dtype(module: Any) -> Any:
+    """What the model computes in; quantised weights are no floating-point numbers."""
+    return next(p.dtype for p in module.parameters() if p.dtype.is_floating_point)

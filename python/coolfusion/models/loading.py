@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coolfusion.errors import ArgumentError, ModelError
-from coolfusion.models.huggingface import HuggingFaceModel, configured_end_ids
+from coolfusion.models.config import find_end_ids
+from coolfusion.models.huggingface import HuggingFaceModel
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -41,6 +42,7 @@ def load_models(
     device: str | Sequence[str] | None = None,
     dtype: str | Any = "auto",
     trust_remote_code: bool = False,
+    **model_options: Any,
 ) -> list[Loaded]:
     """Load causal models and their tokenizers.
 
@@ -51,6 +53,8 @@ def load_models(
         device: a torch device for all or one for each; None takes the first GPU if there is one, else the CPU.
         dtype: "auto" (as the checkpoint says), a torch dtype or its name.
         trust_remote_code: whether code that comes with a model may run.
+        model_options: passed on to transformers, such as `device_map`, `quantization_config` or
+            `attn_implementation`. Where one of the first two is given transformers says where the weights lie.
 
     Raises:
         ModelError: a name is no directory with config.json and safetensors weights, or cannot be loaded.
@@ -65,7 +69,7 @@ def load_models(
     with _quiet_transformers():
         for name, place in zip(checked, devices, strict=True):
             if (name, place) not in shared:
-                shared[name, place] = _load_one(name, place, torch_dtype, trust_remote_code)
+                shared[name, place] = _load_one(name, place, torch_dtype, trust_remote_code, model_options)
             module, tokenizer = shared[name, place]
             label = Path(name).name
             ends = sorted(_end_ids(module, tokenizer))
@@ -88,7 +92,8 @@ def check_model_name(name: str | Path) -> str:
         if isinstance(name, Path) or beside_others or text.startswith((".", "~")) or not HUB_NAME.fullmatch(text):
             raise ModelError(f"{text}: no such directory; expected one with config.json and *.safetensors")
         return text
-    if not (path / "config.json").is_file():
+    adapter = (path / "adapter_config.json").is_file()  # names its base model; transformers loads both, with peft
+    if not adapter and not (path / "config.json").is_file():
         raise ModelError(f"{path}: no config.json; expected a transformers model directory")
     for file in (path / "config.json", path / "tokenizer.json"):
         try:
@@ -141,7 +146,11 @@ def _check_dtype(dtype: Any, torch: Any) -> Any:
     return found
 
 
-def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool) -> tuple[Any, Any]:
+def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, options: dict[str, Any]) -> tuple[Any, Any]:
+    """The module and its tokenizer.
+
+    Quantised weights and those that transformers spreads over devices must not be moved afterwards.
+    """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -150,9 +159,10 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool) -> tu
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         module: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
+            name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **options
         )
-        return module.to(device).eval(), tokenizer
+        placed = "device_map" in options or getattr(module, "hf_device_map", None) or hasattr(module, "hf_quantizer")
+        return (module if placed else module.to(device)).eval(), tokenizer
     except failures as err:
         what = "cannot be loaded" if Path(name).is_dir() else "no local directory, and as a hub name not to be loaded"
         reason = (str(err).splitlines() or [""])[0]
@@ -161,7 +171,7 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool) -> tu
 
 def _end_ids(module: Any, tokenizer: Any) -> set[int]:
     own = getattr(tokenizer, "eos_token_id", None)
-    return configured_end_ids(module) | ({own} if isinstance(own, int) else set())
+    return find_end_ids(module) | ({own} if isinstance(own, int) else set())
 
 
 def _prefix_ids(tokenizer: Any) -> tuple[int, ...]:

@@ -6,11 +6,13 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
+import pytest
 import tokenizers
 
 import coolfusion as cf
 from coolfusion.member import Member
 from coolfusion.models import ScriptedModel
+from coolfusion.records import Output
 
 BOS, END = 0, 1
 SPECIALS = ("<s>", "</s>")
@@ -134,23 +136,59 @@ def gambler(tokenizer: cf.Tokenizer, seed: int, *, limit: int | None = None, nam
 
 def again(member: Member) -> Member:
     """The same member with a runner of its own."""
-    old = member.model
+    old = member.runner
     assert isinstance(old, ScriptedModel)
     model = ScriptedModel(old._logits, old.n_rows, end_ids=old.end_ids, limit=old.limit, name=old.name)
     return Member(model, member.tokenizer, member.prefix_ids)
+
+
+class Judge:
+    """A member's probabilities behind a context, read without anything that the loop uses."""
+
+    def __init__(self, member: Member, ids: Sequence[int]) -> None:
+        self._model = again(member).runner
+        [self._context] = self._model.open(1)
+        self._model.prefill([(self._context, list(ids))])
+
+    def score(self, ids: Sequence[int]) -> list[float]:
+        """ln p of each of the ids in turn."""
+        self._model.extend([(self._context, [tuple(ids)])])
+        return self._context.logprobs(tuple(ids))
+
+    def next_logprob(self, ids: Sequence[int]) -> float:
+        """ln p that one of the ids comes next."""
+        return self._context.next_logprob((), ids)
 
 
 def greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
     """Plain greedy decoding by full rows of logits, sharing nothing with the loop."""
     ids = [*member.prefix_ids, *member.tokenizer.encode(prompt)]
     start = len(ids)
+    [context] = member.runner.open(1)
     while len(ids) < start + n_tokens:
-        member.model.prefill(ids)
-        row = list(member.model.next_logits())
+        member.runner.prefill([(context, ids)])
+        row = list(context.next_logits(()))
         for banned in member.banned:
             row[banned] = -math.inf
         best = row.index(max(row))
-        if best in member.model.end_ids:
+        if best in member.runner.end_ids:
             break
         ids.append(best)
     return ids[start:]
+
+
+def same_steps(ours: Output, theirs: Output, tolerance: float = 1e-12) -> None:
+    """Asserts that two outputs decide everything alike, the passes apart; scores up to `tolerance` in nats."""
+    assert [step.text for step in ours.steps] == [step.text for step in theirs.steps]
+    assert (ours.text, ours.finish_reason, ours.rejected) == (theirs.text, theirs.finish_reason, theirs.rejected)
+    for one, other in zip(ours.steps, theirs.steps, strict=True):
+        assert one.candidates == other.candidates
+        assert (one.winner, one.excluded, one.rejected) == (other.winner, other.excluded, other.rejected)
+        assert [each.context for each in one.members] == [each.context for each in other.members]
+        for row, expected in zip(one.scores, other.scores, strict=True):
+            for score, wanted in zip(row, expected, strict=True):
+                assert (score.n_tokens, score.n_bytes) == (wanted.n_tokens, wanted.n_bytes)
+                assert score.logprob == pytest.approx(wanted.logprob, rel=tolerance, abs=tolerance, nan_ok=True)
+    for one, other in zip(ours.members, theirs.members, strict=True):
+        assert (one.prompt_ids, one.token_ids) == (other.prompt_ids, other.token_ids)
+        assert (one.dropped_context, one.forced_cuts) == (other.dropped_context, other.forced_cuts)

@@ -1,0 +1,172 @@
+"""Models of one to nine billion parameters with random weights on a GPU: fused ms per word against `generate`.
+
+    python -m benches.gpu_loop [--scale 1b|8b] [--words 100] [--json FILE]
+
+Three architectures as LLaMA-3, Phi-3 and GLM-4 are built, in bfloat16. Random weights write nothing that agrees, so the
+logits are pushed towards a text (`Push`), with as many differences as are asked for; what a pass costs does not change.
+Without a GPU the script says so and runs models a thousand times smaller on the CPU, which shows that it works and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from benches.loop import PROMPT, WORDS, passes, tokenizers
+from coolfusion.fusion import Fusion, Member
+from coolfusion.models.huggingface import HuggingFaceModel
+
+STRENGTH = 40.0
+OTHER_WORDS = (" people", " water", " never")
+# hidden, intermediate, layers, heads, key-value heads
+SCALES = {
+    "8b": ((4096, 14336, 32, 32, 8), (3072, 8192, 32, 32, 32), (4096, 13696, 40, 32, 2)),
+    "1b": ((2048, 8192, 16, 32, 8), (2048, 5632, 16, 32, 32), (2048, 6848, 20, 32, 2)),
+    "tiny": ((64, 128, 2, 4, 2), (64, 128, 2, 4, 4), (64, 128, 2, 4, 2)),
+}
+
+
+class Push:
+    """A hook that adds to the logits of the token that a text has at each position, or of another one.
+
+    It looks at positions alone, so that it costs no look-up of texts and no transfer: a tree is pushed as a line is.
+    """
+
+    def __init__(self, ids: list[int], other: dict[int, int], rows: int, device: torch.device) -> None:
+        wanted = torch.tensor([*ids[1:], ids[0]], device=device)  # (T,): what stands behind each position
+        for at, token_id in other.items():
+            wanted[at] = token_id
+        self._wanted, self._rows = wanted, rows
+
+    def __call__(self, module: Any, arguments: Any, options: dict[str, Any], out: Any) -> None:
+        tokens = arguments[0] if arguments else options["input_ids"]
+        positions = options.get("position_ids")
+        if positions is None:
+            past = next((options[name] for name in ("cache", "past_key_values") if options.get(name) is not None), None)
+            before = past.get_seq_length() - tokens.shape[1] if past is not None else 0
+            positions = before + torch.arange(tokens.shape[1], device=tokens.device)[None].expand_as(tokens)
+        last = positions[:, -out.logits.shape[1] :].clamp(max=len(self._wanted) - 1)
+        out.logits.scatter_add_(2, self._wanted[last][..., None], torch.full_like(out.logits[..., :1], STRENGTH))
+
+
+def members_of(scale: str, device: str, text: str, agreement: float) -> list[Member]:
+    """The three models, each pushed towards `text`."""
+    dice = random.Random(0)
+    classes = (transformers.LlamaConfig, transformers.Phi3Config, transformers.Glm4Config)
+    found = []
+    for number, (make, sizes, tokenizer) in enumerate(zip(classes, SCALES[scale], tokenizers(), strict=False)):
+        hidden, inner, layers, heads, groups = sizes
+        config = make(
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=hidden,
+            intermediate_size=inner,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=groups,
+            head_dim=hidden // heads,
+            max_position_embeddings=16384,
+            pad_token_id=0,
+            bos_token_id=0,
+            eos_token_id=[],
+        )
+        torch.manual_seed(number)
+        torch.set_default_dtype(torch.bfloat16)
+        with torch.device(device):
+            module = transformers.AutoModelForCausalLM.from_config(config)
+        torch.set_default_dtype(torch.float32)
+        runner = HuggingFaceModel(module.eval(), name=config.model_type, end_ids=())
+        ids = tokenizer.encode(text)
+        word = tokenizer.encode(OTHER_WORDS[number])[-1]
+        differ = {at: word for at in range(8, len(ids)) if dice.random() > agreement}
+        hook = Push(ids, differ, tokenizer.vocab_size, runner.place)
+        module.register_forward_hook(hook, with_kwargs=True)
+        found.append(Member(runner, tokenizer))
+    return found
+
+
+def synchronized() -> float:
+    """Now, when everything asked for is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def generate_seconds(member: Member, prompt: str, count: int) -> float:
+    """What `generate` of transformers takes for so many tokens."""
+    ids = torch.tensor([member.tokenizer.encode(prompt)], device=member.runner.device)
+    began = synchronized()
+    member.model.generate(
+        ids, attention_mask=torch.ones_like(ids), min_new_tokens=count, max_new_tokens=count, do_sample=False
+    )
+    return synchronized() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scale", choices=sorted(SCALES), default="8b")
+    parser.add_argument("--words", type=int, default=100)
+    parser.add_argument("--context", type=int, nargs="*", default=[100, 1000, 4000])
+    parser.add_argument("--json", type=Path, help="also write the results there, a line each")
+    options = parser.parse_args()
+    scale, device = options.scale, "cuda"
+    if torch.cuda.is_available():
+        print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, transformers {transformers.__version__}")
+    else:
+        scale, device = "tiny", "cpu"
+        torch.set_num_threads(1)
+        print("no GPU here: tiny models on the CPU, to show that the script runs; the figures mean nothing")
+    lines = []
+    for context in options.context:
+        text = f"{PROMPT} " + " ".join([WORDS] * (context // 40 + options.words // 40 + 3))
+        tokenizer = tokenizers()[0]
+        prompt = text[: text.index(" ", len(tokenizer.decode(tokenizer.encode(text)[:context])))]
+        for agreement in (1.0, 0.9, 0.7):
+            members = members_of(scale, device, text, agreement)
+            for member in members:
+                generate_seconds(member, prompt, 4)
+            alone = [generate_seconds(member, prompt, options.words) for member in members]
+            for name, drafts in (("no drafts", 0), ("adaptive", None)):
+                fusion = Fusion(members, drafts=drafts)
+                fusion.generate(prompt, 16)
+                times = []
+                for _ in range(3):
+                    began = synchronized()
+                    out = fusion.generate(prompt, options.words)
+                    times.append(synchronized() - began)
+                words, took = len(out.steps), statistics.median(times)
+                tokens = [held.committed_tokens for held in out.members]
+                per_token = [seconds / options.words for seconds in alone]
+                plain = [count * seconds for count, seconds in zip(tokens, per_token, strict=True)]
+                line = {
+                    "scale": scale,
+                    "context": context,
+                    "pushed agreement": agreement,
+                    "agreement": round(sum(len(step.candidates) == 1 for step in out.steps) / words, 3),
+                    "schedule": name,
+                    "ms per word": round(took / words * 1e3, 2),
+                    "generate, ms per token": [round(seconds * 1e3, 2) for seconds in per_token],
+                    "to the slowest generate": round(took / max(plain), 3),
+                    "to all generates": round(took / sum(plain), 3),
+                    "passes": passes(out),
+                    "tiers": [member.runner.tier for member in members],
+                }
+                lines.append(line)
+                print(json.dumps(line))
+            del members, fusion, out
+            if device == "cuda":
+                torch.cuda.empty_cache()
+    if options.json:
+        options.json.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What a transformers configuration says of a model: limits, END, windows, positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+
+
+def position_limit(config: Any) -> int | None:
+    """The most positions a configuration allows, or None.
+
+    Configurations translate their own names (GPT-2's n_positions, RWKV's context_length) to the first one.
+    """
+    text = _text_config(config)
+    found = [getattr(text, name, None) for name in LIMIT_NAMES]
+    return next((value for value in found if isinstance(value, int) and value > 0), None)
+
+
+def find_end_ids(module: Any) -> set[int]:
+    """END ids of generation_config and config, each an int or a list."""
+    ends: set[int] = set()
+    for config in (getattr(module, "generation_config", None), module.config):
+        value = getattr(config, "eos_token_id", None)
+        ends.update([value] if isinstance(value, int) else value or [])
+    return ends
+
+
+def context_switch(config: Any) -> int | None:
+    """The length above which longrope uses other frequencies, or None."""
+    text = _text_config(config)
+    rope = getattr(text, "rope_parameters", None) or {}
+    if not isinstance(rope, dict) or rope.get("rope_type") != "longrope":
+        return None
+    switch = rope.get("original_max_position_embeddings", getattr(text, "original_max_position_embeddings", None))
+    return switch if isinstance(switch, int) else None
+
+
+def sliding_window(config: Any) -> tuple[int | None, tuple[str, ...]]:
+    """The window, None without one, and the types of layers where several take masks of their own."""
+    text = _text_config(config)
+    window = getattr(text, "sliding_window", None)
+    types = tuple(sorted(set(getattr(text, "layer_types", None) or ())))
+    if not isinstance(window, int) or window <= 0 or getattr(text, "use_sliding_window", True) is False:
+        window = None
+    if types and not any("sliding" in name for name in types):
+        window = None
+    return window, types if len(types) > 1 else ()
+
+
+def _text_config(config: Any) -> Any:
+    return config.get_text_config() if hasattr(config, "get_text_config") else config

@@ -1,0 +1,120 @@
+"""The fast schedule on models with weights: equal to the literal one in float64, with passes counted by hooks."""
+
+from __future__ import annotations
+
+import pytest
+
+from fusion_parts import same_steps
+
+torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
+pytest.importorskip("transformers", reason="the loop on real models needs transformers")
+
+from loop_parts import twin  # noqa: E402
+
+from coolfusion.embedded import folders  # noqa: E402 - behind the skip
+from coolfusion.fusion import Fusion  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+PROMPTS = [
+    "Once upon a time",
+    "Question: Ann has 9 pens. She buys 8 more. How many pens does Ann have? Answer:",
+    "Puzzle: What is the opposite of hot? Answer:",
+    "There once was a shy girl. Her name was",
+    "Emoji \U0001f600 and caf\u00e9,\n\tthen",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def members():
+    return Fusion.from_pretrained(folders(), device="cpu", dtype="float64").members
+
+
+def counted(fusion):
+    """One list for each member, which grows by one at every call of its torch module."""
+    calls = [[] for _ in fusion.members]
+    hooks = [
+        member.model.register_forward_hook(lambda *_, mine=mine: mine.append(1))
+        for member, mine in zip(fusion.members, calls, strict=True)
+    ]
+    return calls, hooks
+
+
+@pytest.mark.parametrize("drafts", [None, 0, 3])
+@pytest.mark.parametrize("alignment", ["aligned", "shortest"])
+def test_segments_and_score_matrices_equal_the_literal_loop_in_float64(members, drafts, alignment):
+    fast = Fusion(members, drafts=drafts, alignment=alignment)
+    literal = Fusion(members, alignment=alignment)
+    segments = 0
+    for prompt in PROMPTS:
+        ours, theirs = fast.generate(prompt, 40), literal.generate(prompt, 40, schedule="literal")
+        same_steps(ours, theirs, tolerance=1e-9)
+        segments += len(ours.steps)
+        assert all(score is not None for step in ours.steps for row in step.scores for score in row)
+    assert segments > 60
+
+
+def test_passes_are_counted_as_hooks_count_them_and_are_few(members):
+    fusion = Fusion(members, drafts=0)
+    calls, hooks = counted(fusion)
+    out = fusion.generate(PROMPTS[1], 40)
+    for hook in hooks:
+        hook.remove()
+    for held, mine in zip(out.members, calls, strict=True):
+        assert held.forward_passes == len(mine)
+        assert held.committed_tokens == len(held.token_ids)
+        assert held.processed_tokens >= len(held.prompt_ids) + held.committed_tokens - 1
+
+
+def test_at_full_agreement_each_model_runs_the_passes_of_plain_greedy_decoding_and_with_drafts_few(members):
+    for member in members:
+        trio = [member, twin(member), twin(member)]
+        plain = Fusion(trio, drafts=0).generate(PROMPTS[0], 40)
+        drafted = Fusion(trio, drafts=6).generate(PROMPTS[0], 40)
+        same_steps(drafted, plain, tolerance=1e-9)
+        for held in plain.members:
+            assert held.forward_passes <= held.committed_tokens + 1
+        leader, *others = (held.forward_passes / held.committed_tokens for held in drafted.members)
+        assert leader <= 1.1
+        assert all(passes <= 0.5 for passes in others)
+
+
+def test_many_texts_in_step_are_each_the_text_alone(members):
+    alone = [Fusion(members).generate(prompt, 32) for prompt in PROMPTS]
+    together = Fusion(members).generate(PROMPTS, 32)
+    for ours, theirs in zip(together, alone, strict=True):
+        same_steps(ours, theirs, tolerance=1e-9)
+    fusion = Fusion(members, drafts=0)
+    calls, hooks = counted(fusion)
+    fusion.generate(PROMPTS, 32)
+    for hook in hooks:
+        hook.remove()
+    for number, mine in enumerate(calls):
+        assert len(mine) < 0.6 * sum(each.members[number].forward_passes for each in alone) + 40
+
+
+def test_texts_in_float32_are_those_of_float64_here(members):
+    fusion = Fusion.from_pretrained(folders(), device="cpu", dtype="float32")
+    exact = Fusion(members)
+    for prompt, out in zip(PROMPTS, fusion.generate(PROMPTS, 32), strict=True):
+        assert out.text == exact.generate(prompt, 32).text
+
+
+def test_reranked_continuations_share_their_passes(members):
+    fusion = Fusion(members, drafts=0)
+    plain = fusion.generate(PROMPTS[0], 24)
+    calls, hooks = counted(fusion)
+    best = fusion.generate(PROMPTS[0], 24, rerank=True)
+    for hook in hooks:
+        hook.remove()
+    assert len(best.continuations) == 4
+    for held, mine in zip(plain.members, calls, strict=True):
+        assert len(mine) <= 2 * held.forward_passes + 24

@@ -1,0 +1,262 @@
+"""Who runs the models: shared passes, threads, failures and time limits."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from coolfusion.crew import Worker, _Phase, _Ticket
+from coolfusion.errors import ArgumentError, ModelError
+from coolfusion.fusion import Fusion, Member
+from coolfusion.member import Need
+from coolfusion.models import ScriptedModel
+from coolfusion.schedule import Order
+from fusion_parts import BOS, END, again, gambler, lean, toy, writer
+
+WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
+
+
+def failing(tokenizer, how, *, after=3, name="failing"):
+    """A member that writes " cat sat on" and, on contexts longer than `after`, does `how` first."""
+    inner = writer(tokenizer, "a cat sat on", name=name)
+
+    def row(ids):
+        if len(ids) > after:
+            how()
+        return inner.runner._logits(ids)
+
+    return Member(ScriptedModel(row, tokenizer.vocab_size, end_ids=(END,), name=name), tokenizer, (BOS,))
+
+
+def on_devices(members):
+    for number, member in enumerate(members):
+        member.runner.device = f"device {number}"
+    return members
+
+
+def raising(error):
+    def how():
+        raise error
+
+    return how
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_model_that_raises_ends_the_text_with_what_was_committed(apart):
+    members = [failing(WORDS, raising(RuntimeError("out of memory"))), writer(LETTERS, "a cat sat on")]
+    fusion = Fusion(on_devices(members) if apart else members, drafts=0)
+    with pytest.raises(ModelError, match=r"member failing: .*RuntimeError: out of memory") as caught:
+        fusion.generate("a")
+    assert (caught.value.partial.text, caught.value.partial.finish_reason) == (" cat", None)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("schedule", ["auto", "literal"])
+def test_the_others_go_on_if_the_user_asks_for_it_and_the_output_says_so(apart, schedule, caplog):
+    members = [failing(WORDS, raising(RuntimeError("broken"))), writer(LETTERS, "a cat sat on")]
+    fusion = Fusion(on_devices(members) if apart else members, drafts=0)
+    output = fusion.generate("a", on_failure="continue", schedule=schedule)
+    assert (output.text, output.finish_reason) == (" cat sat on", "end")
+    lost, kept = output.members
+    assert "broken" in lost.failed and kept.failed is None
+    assert WORDS.decode(lost.token_ids) == " cat", "its ids end where it was lost"
+    assert [step.excluded for step in output.steps] == [(), (0,), (0,), (0,)]
+    assert {r.reason for step in output.steps[1:] for r in step.rejected} == {"failed"}
+    assert "goes on without member failing" in caplog.text
+
+
+def test_a_thread_that_is_ended_leaves_nobody_waiting():
+    members = [failing(WORDS, raising(SystemExit("killed")), name="gone"), writer(LETTERS, "a cat sat on")]
+    fusion = Fusion(on_devices(members), drafts=0)
+    with pytest.raises(ModelError, match="member gone: its thread was ended by SystemExit: killed") as caught:
+        fusion.generate("a")
+    assert caught.value.partial.text == " cat"
+    assert fusion.generate("a", on_failure="continue").text == " cat sat on"
+
+
+def test_all_models_failing_is_an_error_also_if_the_others_were_to_go_on():
+    members = [failing(WORDS, raising(RuntimeError(name)), name=name) for name in ("one", "two")]
+    with pytest.raises(ModelError, match=r"no model can go on.*one.*two") as caught:
+        Fusion(members).generate("a", on_failure="continue")
+    assert caught.value.partial.text in ("", " cat")
+
+
+class Hang:
+    """Hangs once, until it is let go."""
+
+    def __init__(self):
+        self.free = threading.Event()
+
+    def __call__(self):
+        self.free.wait(30)
+
+
+@pytest.fixture
+def hang():
+    waiting = Hang()
+    yield waiting
+    waiting.free.set()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_case_g06_a_pass_that_hangs_ends_the_text_after_the_time_limit(apart, hang):
+    members = [failing(WORDS, hang, name="slow"), writer(LETTERS, "a cat sat on")]
+    fusion = Fusion(on_devices(members) if apart else members, drafts=0, time_limit=0.2)
+    began = time.monotonic()
+    with pytest.raises(
+        ModelError, match=r"member slow: a pass has not come back within the time limit of 0.2 s"
+    ) as caught:
+        fusion.generate("a")
+    assert time.monotonic() - began < 10
+    assert caught.value.partial.text == " cat"
+    with pytest.raises(ModelError, match="member slow"):
+        fusion.generate("a")  # nobody waits for it a second time
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_pass_that_hangs_loses_its_member_and_not_its_neighbour_on_the_device(apart, hang):
+    members = [failing(WORDS, hang, name="slow"), writer(LETTERS, "a cat sat on"), writer(WORDS, "a cat sat on")]
+    fusion = Fusion(on_devices(members) if apart else members, drafts=0, time_limit=0.2)
+    output = fusion.generate("a", on_failure="continue")
+    assert output.text == " cat sat on"
+    assert [each.failed is None for each in output.members] == [False, True, True]
+
+
+def test_threads_end_with_their_fusion():
+    others = set(threading.enumerate())
+    fusion = Fusion(on_devices([writer(WORDS, "a cat"), writer(LETTERS, "a cat")]))
+    ours = [thread for thread in set(threading.enumerate()) - others if thread.name.startswith("coolfusion")]
+    assert len(ours) == 2
+    assert fusion.generate("a").text == " cat"
+    del fusion
+    gc.collect()
+    for thread in ours:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_what_runs_in_the_background_waits_for_what_does_not():
+    """Tasks of one text share its segmenter: a background task that began early would write into another's words."""
+    member = writer(WORDS, "a cat sat on")
+    [context] = member.runner.open(1)
+    member.runner.prefill([(context, [BOS, *WORDS.encode("a")])])
+    worker, seen = Worker(member), []
+    state = SimpleNamespace(member=member, context=context)
+
+    def task(name, *paths):
+        for path in paths:
+            seen.append(name)
+            yield Need(context, (path,))
+        seen.append(f"{name} ends")
+
+    phase = _Phase(0, [])
+    worker.add(_Ticket(Order(state, task("front", (5,), (5, 6))), phase, 0))
+    worker.add(_Ticket(Order(state, task("back", (7,), (7, 8)), background=True), phase, -1))
+    while worker.load[1]:
+        worker.step()
+        if seen == ["front", "front", "front ends", "back", "back"]:
+            worker.add(_Ticket(Order(state, task("next", (9,))), phase, 0))
+    assert seen == ["front", "front", "front ends", "back", "back", "next", "next ends"]
+
+
+def test_two_threads_may_use_one_fusion():
+    fusion = Fusion([gambler(WORDS, 1), gambler(LETTERS, 2)])
+    expected = Fusion([gambler(WORDS, 1), gambler(LETTERS, 2)]).generate("the", 12).text
+    texts = []
+    threads = [threading.Thread(target=lambda: texts.append(fusion.generate("the", 12).text)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == [expected] * 4
+
+
+def test_many_texts_share_the_passes_of_every_model():
+    members = [writer(WORDS, "a cat sat on"), writer(LETTERS, "a cat sat on")]
+    alone = Fusion([again(each) for each in members], drafts=0)
+    one = alone.generate("a")
+    together = Fusion(members, drafts=0)
+    outputs = together.generate(["a"] * 8)
+    assert [output.text for output in outputs] == [one.text] * 8
+    for few, many in zip(alone.members, together.members, strict=True):
+        assert many.runner.forward_passes == few.runner.forward_passes
+        assert many.runner.processed_tokens == 8 * few.runner.processed_tokens
+
+
+def test_texts_of_unequal_length_share_passes_too():
+    members = [writer(WORDS, lambda text: "a cat sat on the mat"[len(text) :]), writer(LETTERS, "a cat sat on the mat")]
+    fusion = Fusion(members, drafts=0)
+    outputs = fusion.generate(["a", "a cat", "a cat sat on"])
+    assert [output.text for output in outputs] == [" cat sat on the mat", " sat on the mat", " the mat"]
+    longest = max(output.members[1].forward_passes for output in outputs)
+    assert fusion.members[1].runner.forward_passes <= 1.5 * longest
+
+
+def test_an_error_in_one_of_many_texts_keeps_all():
+    members = [failing(WORDS, raising(RuntimeError("late")), after=4), writer(LETTERS, "a cat sat on")]
+    fusion = Fusion(members, drafts=0)
+    with pytest.raises(ModelError, match="late") as caught:
+        fusion.generate(["a", "a cat sat on"])
+    assert [output.text for output in caught.value.partial] == [" cat sat", ""]
+
+
+def test_memory_goes_back_when_a_text_ends_or_is_given_up():
+    class Counting(ScriptedModel):
+        closed = 0
+
+        def open(self, count):
+            contexts = super().open(count)
+            for context in contexts:
+                inner = context.close
+                context.close = lambda inner=inner: (setattr(Counting, "closed", Counting.closed + 1), inner())
+            return contexts
+
+    inner = writer(WORDS, "a cat sat").runner
+    fusion = Fusion([Member(Counting(inner._logits, inner.n_rows, end_ids=(END,)), WORDS, (BOS,))])
+    fusion.generate("a")
+    assert Counting.closed == 2, "before the prompt is read, and at the end"
+    generation = fusion.stream("a")
+    next(generation)
+    del generation
+    gc.collect()
+    assert Counting.closed == 4
+
+
+@pytest.mark.parametrize("time_limit", [0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_that_is_none_is_refused(time_limit):
+    with pytest.raises(ArgumentError, match="time_limit"):
+        Fusion([writer(WORDS, "a")], time_limit=time_limit)
+
+
+def test_options_that_do_not_exist_are_refused():
+    fusion = Fusion([writer(WORDS, "a cat")])
+    with pytest.raises(ArgumentError, match="schedule 'fast' is unknown"):
+        fusion.generate("a", schedule="fast")
+    with pytest.raises(ArgumentError, match="on_failure 'ignore' is unknown"):
+        fusion.generate("a", on_failure="ignore")
+    for drafts in (-1, 1.5, True):
+        with pytest.raises(ArgumentError, match="drafts"):
+            Fusion([writer(WORDS, "a cat")], drafts=drafts)
+
+
+def test_a_bug_in_a_rule_is_raised_and_not_swallowed():
+    def rule(row):
+        raise ZeroDivisionError("a bug")
+
+    for members in ([writer(WORDS, "a cat")], on_devices([writer(WORDS, "a cat"), writer(LETTERS, "a cat")])):
+        with pytest.raises(ZeroDivisionError):
+            Fusion(members, rule=rule).generate("a")
+
+
+def test_a_near_tie_is_logged_with_its_margin(caplog):
+    members = [writer(WORDS, "a sat"), writer(WORDS, "a cat")]
+    with caplog.at_level("INFO", logger="coolfusion"):
+        step = next(Fusion(members).stream("a"))
+    assert step.margin == 0.0
+    assert "near-tie at step 0: margin 0 nats" in caplog.text
+    assert lean(2, {0: 0.5})

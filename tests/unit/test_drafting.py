@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from coolfusion.drafting import LENGTHS, WORDS_BETWEEN_PLANS, Drafting, PassCost
+
+
+def costs(*seconds, slope=0.0):
+    found = []
+    for single in seconds:
+        cost = PassCost()
+        for _ in range(100):
+            cost.observe(single, 1)
+            cost.observe(single * (1 + slope * 3), 4)
+        found.append(cost)
+    return found
+
+
+def after(drafting, *texts, winner, rounds=60):
+    for turn in range(rounds):
+        drafting.plan(range(len(texts)))
+        drafting.observe(dict(enumerate(texts)), winner[turn % len(winner)], dict.fromkeys(range(len(texts)), 1))
+    return drafting.plan(range(len(texts)))
+
+
+def test_full_agreement_drafts_far_and_with_the_cheapest_leader():
+    leader, words = after(Drafting(costs(8.0, 3.8, 9.0)), "a", "a", "a", winner="a")
+    assert (leader, words) == (1, max(LENGTHS))
+
+
+def test_a_leader_that_never_wins_is_not_followed():
+    leader, words = after(Drafting(costs(1.0, 9.0, 9.0)), "a", "b", "b", winner="b")
+    assert words == 0 or leader != 0
+
+
+def test_no_agreement_drafts_little_or_not_at_all():
+    _, words = after(Drafting(costs(1.0, 1.0, 1.0, slope=0.5)), "a", "b", "c", winner="abc")
+    assert words <= 1
+
+
+def test_where_every_token_costs_a_pass_nothing_is_drafted():
+    _, words = after(Drafting(costs(1.0, 1.0, 1.0, slope=1.0)), "a", "a", "a", winner="a")
+    assert words <= 1
+
+
+def test_a_plan_holds_for_some_words():
+    drafting = Drafting(costs(1.0, 1.0))
+    first = drafting.plan([0, 1])
+    for _ in range(WORDS_BETWEEN_PLANS - 1):
+        drafting.observe({0: "a", 1: "b"}, "b", {0: 1, 1: 1})
+        assert drafting.plan([0, 1]) == first
+
+
+@pytest.mark.parametrize("drafts", [0, 1, 5])
+def test_a_length_that_was_asked_for_is_kept(drafts):
+    assert after(Drafting(costs(1.0, 1.0), drafts=drafts), "a", "b", winner="a")[1] == drafts
+
+
+def test_one_member_has_nobody_to_draft_for():
+    assert Drafting(costs(1.0)).plan([0]) == (0, 0)
+
+
+def test_on_devices_of_their_own_the_fastest_leads_if_it_is_faster():
+    assert after(Drafting(costs(8.0, 3.8, 9.0), apart=True), "a", "a", "a", winner="a") == (1, max(LENGTHS))
+    assert after(Drafting(costs(1.0, 1.0), apart=True), "a", "a", winner="a")[1] == 0
+    assert after(Drafting(costs(8.0, 3.8, 9.0), apart=True), "a", "b", "a", winner="a")[1] == 0
+
+
+def test_a_pass_costs_what_was_measured():
+    cost = PassCost()
+    assert (cost.of(1), cost.of(9)) == (1.0, 1.0)
+    for _ in range(200):
+        cost.observe(2.0, 1)
+        cost.observe(3.5, 4)
+    assert cost.of(1) == pytest.approx(2.0)
+    assert cost.of(7) == pytest.approx(5.0)
+    cost.observe(1000.0, 1)
+    assert cost.of(1) < 2.5, "an outlier counts little"
