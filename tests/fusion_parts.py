@@ -188,7 +188,8 @@ def same_steps(ours: Output, theirs: Output, tolerance: float = 1e-12) -> None:
         for row, expected in zip(one.scores, other.scores, strict=True):
             for score, wanted in zip(row, expected, strict=True):
                 assert (score.n_tokens, score.n_bytes) == (wanted.n_tokens, wanted.n_bytes)
-                assert score.logprob == pytest.approx(wanted.logprob, rel=tolerance, abs=tolerance, nan_ok=True)
+                expected_logprob = pytest.approx(wanted.logprob, rel=tolerance, abs=tolerance, nan_ok=True)
+                assert score.logprob == expected_logprob, (one.index, score.logprob, wanted.logprob)
     for one, other in zip(ours.members, theirs.members, strict=True):
         assert (one.prompt_ids, one.token_ids) == (other.prompt_ids, other.token_ids)
         assert (one.dropped_context, one.forced_cuts) == (other.dropped_context, other.forced_cuts)

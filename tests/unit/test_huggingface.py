@@ -202,3 +202,27 @@ def test_a_near_tie_between_tokens_is_logged_with_its_margin(caplog):
         else:
             runner.banned = tuple(i for i in range(97) if i not in (7, 9))
             assert context.greedy(()) == 7, "the smaller id of equals"
+
+
+def test_long_paths_are_read_like_short_ones():
+    runner = HuggingFaceModel(build("llama"), name="llama", tier="tree")
+    one, two = runner.open(2)
+    dice = torch.Generator().manual_seed(1)
+    long = tuple(torch.randint(97, (70,), generator=dice).tolist())
+    runner.prefill([(one, [1, 2, 3]), (two, [4])])
+    runner.extend([(one, [long[:2]])])
+    runner.extend([(one, [long, (*long[:30], 5, 6), (7,)]), (two, [(8, 9)])])
+    one.commit(long[:1])
+    for text, context, paths in (
+        ([1, 2, 3, long[0]], one, [long[1:], long[1:40], (*long[1:30], 5, 6)]),
+        ([4], two, [(8, 9)]),
+    ):
+        for path in paths:
+            row = torch.tensor(context.next_logits(path), dtype=torch.float64)
+            assert float((row - full_row(runner.module, [*text, *path])).abs().max()) < 1e-4
+    one.commit((9, *long[:60]))
+    runner.extend([(one, [(3,), (4, 5)])])
+    for path in ((), (3,), (4, 5)):
+        row = torch.tensor(one.next_logits(path), dtype=torch.float64)
+        text = [1, 2, 3, long[0], 9, *long[:60], *path]
+        assert float((row - full_row(runner.module, text)).abs().max()) < 1e-4

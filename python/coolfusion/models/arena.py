@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FIRST_CAPACITY = 64
 GROWTH = 1.5
+# Up to so many tokens of a context in a pass a list of what each sees is quicker than a matrix.
+FEW_TOKENS = 48
 
 
 class _Writing(NamedTuple):
@@ -182,14 +184,22 @@ class Arena:
 
     def _mask(self, parts: Sequence[_Part], first: int, last: int, width: int, span: int) -> Any:
         """(B, 1, T, S) additive: committed tokens, the token's own ancestors, and itself."""
+        torch = self.model.torch
         mask = self._hidden[first:last, None, None, :span].repeat(1, 1, width, 1)
         rows, queries, slots = [], [], []
         for part in parts:
-            for query, visible in enumerate(part.visible):
-                rows += [part.context.row - first] * len(visible)
-                queries += [query] * len(visible)
-                slots += visible
-        mask[rows, 0, queries, slots] = 0.0
+            row = part.context.row - first
+            if len(part.tokens) > FEW_TOKENS:
+                seen = part.ancestors(torch).to(mask.device)  # (T, T) bool
+                block = torch.where(seen, 0.0, self._lowest).to(mask.dtype)
+                mask[row, 0][: len(part.tokens), torch.tensor(part.slots)] = block
+            visible = part.known if len(part.tokens) > FEW_TOKENS else part.lineages()
+            for query, seen_slots in enumerate(visible):
+                rows += [row] * len(seen_slots)
+                queries += [query] * len(seen_slots)
+                slots += seen_slots
+        if rows:
+            mask[rows, 0, queries, slots] = 0.0
         return mask
 
     def _by_layer(self, mask: Any, placed: Any, first: int, last: int, span: int) -> Any:
@@ -217,19 +227,37 @@ class _Part:
         # The rows behind the committed ids and behind each node; those inside the unread ids nobody asks for.
         self.rows_needed = list(range(max(0, len(self._unread) - 1), len(self.tokens)))
         self.n_rows_needed = len(self.rows_needed)
-        self.visible = self._lineages()
+        self._find_parents()
 
-    def _lineages(self) -> list[list[int]]:
-        """For each token the slots that it sees beyond the committed ones, its own included."""
-        n_unread = len(self._unread)
-        chain = [self.slots[: n + 1] for n in range(n_unread)]
-        stem = self.slots[:n_unread]
-        new = dict(zip(self._nodes, self.slots[n_unread:], strict=True))
-        known = self.context.slots
+    def _find_parents(self) -> None:
+        """For each token the number of the new one before it, or -1, and the slots of known nodes that it follows."""
+        n_unread, known_slots = len(self._unread), self.context.slots
+        self._parents = list(range(-1, n_unread - 1))
+        self.known: list[list[int]] = [[] for _ in range(n_unread)]
+        new = {path: n_unread + at for at, path in enumerate(self._nodes)}
         for path in self._nodes:
-            prefixes = (path[:n] for n in range(1, len(path) + 1))
-            chain.append(stem + [new[prefix] if prefix in new else known[prefix] for prefix in prefixes])
-        return chain
+            stem = path[:-1]
+            parent = new[stem] if stem in new else (n_unread - 1 if not stem else -1)
+            self._parents.append(parent)
+            if parent >= 0:
+                self.known.append(self.known[parent])
+            else:
+                self.known.append([known_slots[stem[:n]] for n in range(1, len(stem) + 1)])
+
+    def lineages(self) -> list[list[int]]:
+        """For each token the slots that it sees beyond the committed ones, its own included."""
+        found: list[list[int]] = []
+        for at, (parent, slot) in enumerate(zip(self._parents, self.slots, strict=True)):
+            found.append([*(found[parent] if parent >= 0 else self.known[at]), slot])
+        return found
+
+    def ancestors(self, torch: Any) -> Any:
+        """(T, T) bool: which new tokens a new token follows, itself included."""
+        found = torch.eye(len(self.tokens), dtype=torch.bool)
+        for at, parent in enumerate(self._parents):
+            if parent >= 0:
+                found[at] |= found[parent]
+        return found
 
     def take(self, rows: Rows, at: int) -> int:
         """The pass is made: its rows become known; the number of the next part's first row."""

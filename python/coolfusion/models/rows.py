@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Relative to the largest logit: passes of another shape round otherwise, by some units of the dtype.
 NEAR_TIE_UNITS = 16
+# Rows that are widened to float64 together: with 128K tokens 64 MB.
+ROWS_AT_A_TIME = 64
 _log = logging.getLogger("coolfusion")
 
 
@@ -37,7 +39,8 @@ class Rows:
         self._torch, self._logits, self._name = torch, logits, name
         best = logits.argmax(-1)  # (N,) int64, the first of equals
         top = logits.topk(min(2, logits.shape[-1]), -1).values.double()  # (N, 2)
-        norm = logits.double().logsumexp(-1)  # (N,) float64
+        parts = [part.double().logsumexp(-1) for part in logits.split(ROWS_AT_A_TIME)]
+        norm = torch.cat(parts)  # (N,) float64
         found = torch.stack([best.double(), top[:, 0], top[:, -1], norm]).tolist()
         self._best = [int(value) for value in found[0]]
         self._top, self._second, self._norm = found[1:]
