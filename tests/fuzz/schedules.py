@@ -88,7 +88,7 @@ def main() -> None:
             theirs, their_error = outcome(literal, prompt, budget, "literal")
             names = [member.name for member in members]
             print(f"\r{sum(done.values())} segments equal, {names}, drafts {drafts}, {alignment}  ", end="", flush=True)
-            assert our_error == their_error
+            assert our_error == their_error, (our_error, their_error)
             same_steps(ours, theirs, tolerance=1e-5 if FLOAT32_INSIDE & set(names) else 1e-9)
             done[name] = done.get(name, 0) + len(ours.steps)
             disagreed += sum(len(step.candidates) > 1 for step in ours.steps)

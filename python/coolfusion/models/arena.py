@@ -123,8 +123,8 @@ class Arena:
             device = self._hidden.device
             where = torch.tensor(slots, device=device)  # (B, T)
             placed = torch.tensor(positions, device=device)  # (B, T)
-            row_numbers = torch.arange(first, last, device=device)[:, None]
-            self._positions[row_numbers, where] = placed
+            if model.window is not None:
+                self._positions[torch.arange(first, last, device=device)[:, None], where] = placed
             mask = self._mask(parts, first, last, width, span)  # (B, 1, T, S)
             start = parts[0].slots[0]
             consecutive = n_rows == 1 and parts[0].slots == list(range(start, start + width))
@@ -175,10 +175,9 @@ class Arena:
 
     def _settle(self, parts: Sequence[_Part]) -> None:
         """Unhide what was committed since the last pass."""
-        rows = [part.context.row for part in parts for _ in part.context.settled]
-        slots = [slot for part in parts for slot in part.context.settled]
-        if slots:
-            self._hidden[rows, slots] = 0.0
+        found = [part.context.row * self.capacity + slot for part in parts for slot in part.context.settled]
+        if found:
+            self._hidden.view(-1).index_fill_(0, self.model.torch.tensor(found, device=self._hidden.device), 0.0)
             for part in parts:
                 part.context.settled.clear()
 
@@ -186,20 +185,19 @@ class Arena:
         """(B, 1, T, S) additive: committed tokens, the token's own ancestors, and itself."""
         torch = self.model.torch
         mask = self._hidden[first:last, None, None, :span].repeat(1, 1, width, 1)
-        rows, queries, slots = [], [], []
+        seen_places: list[int] = []
         for part in parts:
             row = part.context.row - first
             if len(part.tokens) > FEW_TOKENS:
                 seen = part.ancestors(torch).to(mask.device)  # (T, T) bool
-                block = torch.where(seen, 0.0, self._lowest).to(mask.dtype)
+                block = mask.new_full(seen.shape, self._lowest).masked_fill_(seen, 0.0)
                 mask[row, 0][: len(part.tokens), torch.tensor(part.slots)] = block
             visible = part.known if len(part.tokens) > FEW_TOKENS else part.lineages()
-            for query, seen_slots in enumerate(visible):
-                rows += [row] * len(seen_slots)
-                queries += [query] * len(seen_slots)
-                slots += seen_slots
-        if rows:
-            mask[rows, 0, queries, slots] = 0.0
+            for query, slots in enumerate(visible):
+                start = (row * width + query) * span
+                seen_places += [start + slot for slot in slots]
+        if seen_places:
+            mask.view(-1).index_fill_(0, torch.tensor(seen_places, device=mask.device), 0.0)
         return mask
 
     def _by_layer(self, mask: Any, placed: Any, first: int, last: int, span: int) -> Any:

@@ -115,18 +115,19 @@ class HuggingFaceModel:
             if not ids:
                 raise ModelError(f"{self.name}: nothing to read; expected at least one token")
             self._check(ids, len(ids))
-        if self.tier == "tree":
-            for arena, group in by_arena(prompts):
-                for alike in self._by_positions(group):
-                    arena.prefill(alike)
+        with self.torch.inference_mode():
+            if self.tier == "tree":
+                for arena, group in by_arena(prompts):
+                    for alike in self._by_positions(group):
+                        arena.prefill(alike)
+                for context, ids in prompts:
+                    context.ids = list(ids)
+                return
             for context, ids in prompts:
+                context.forget()
                 context.ids = list(ids)
-            return
-        for context, ids in prompts:
-            context.forget()
-            context.ids = list(ids)
-            context.trie.restart(ids)
-            context.read([()])
+                context.trie.restart(ids)
+                context.read([()])
 
     def extend(self, wanted: Sequence[tuple[Any, Sequence[Path]]]) -> None:
         """Make paths known, of many contexts at once: in one pass on the tree tier.
@@ -134,6 +135,10 @@ class HuggingFaceModel:
         Raises:
             ModelError: an id has no row, a path grows over the limit, or the model fails. What was known stays so.
         """
+        with self.torch.inference_mode():
+            self._extend(wanted)
+
+    def _extend(self, wanted: Sequence[tuple[Any, Sequence[Path]]]) -> None:
         missing = []
         for context, paths in wanted:
             context.check_open()

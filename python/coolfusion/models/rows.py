@@ -37,13 +37,15 @@ class Rows:
 
     def __init__(self, torch: Any, logits: Any, name: str) -> None:
         self._torch, self._logits, self._name = torch, logits, name
-        best = logits.argmax(-1)  # (N,) int64, the first of equals
-        top = logits.topk(min(2, logits.shape[-1]), -1).values.double()  # (N, 2)
+        top = logits.topk(min(2, logits.shape[-1]), -1)  # (N, 2)
         parts = [part.double().logsumexp(-1) for part in logits.split(ROWS_AT_A_TIME)]
         norm = torch.cat(parts)  # (N,) float64
-        found = torch.stack([best.double(), top[:, 0], top[:, -1], norm]).tolist()
-        self._best = [int(value) for value in found[0]]
+        values = top.values.double()
+        found = torch.stack([top.indices[:, 0].double(), values[:, 0], values[:, -1], norm]).tolist()
         self._top, self._second, self._norm = found[1:]
+        # Of equals the first one: argmax promises that, topk does not.
+        equal = [best == second for best, second in zip(self._top, self._second, strict=True)]
+        self._best = [int(logits[at].argmax()) if equal[at] else int(value) for at, value in enumerate(found[0])]
         self._near = NEAR_TIE_UNITS * float(torch.finfo(logits.dtype).eps)
 
     def greedy(self, at: int, banned: tuple[int, ...], forbidden: frozenset[int]) -> int | None:
