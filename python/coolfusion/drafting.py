@@ -49,12 +49,21 @@ class Drafting:
 
     Args:
         costs: (M,) what the members' passes take; others keep them up to date.
+        packs: (M,) whether the members read a draft in one pass; those that do not gain nothing by it.
         drafts: words to write ahead, 0 for none; None adapts.
         apart: whether each model has a device of its own.
     """
 
-    def __init__(self, costs: Sequence[PassCost], *, drafts: int | None = None, apart: bool = False) -> None:
+    def __init__(
+        self,
+        costs: Sequence[PassCost],
+        packs: Sequence[bool] | None = None,
+        *,
+        drafts: int | None = None,
+        apart: bool = False,
+    ) -> None:
         self._costs = costs
+        self._packs = [True] * len(costs) if packs is None else list(packs)
         self._drafts = drafts
         self._apart = apart
         count = len(costs)
@@ -70,7 +79,7 @@ class Drafting:
 
         Complexity: O(members^2), every few words.
         """
-        if len(numbers) < 2:
+        if len(numbers) < 2 or not any(self._packs[j] for j in numbers):
             return numbers[0], 0
         if self._plan is None or self._plan[0] not in numbers or self._age >= WORDS_BETWEEN_PLANS:
             self._age = 0
@@ -115,12 +124,13 @@ class Drafting:
     def _seconds(self, numbers: Sequence[int], leader: int, words: int) -> float:
         """Of a word, with a draft of so many words."""
         tokens, costs = self._tokens, self._costs
-        others = [j for j in numbers if j != leader]
+        others = [j for j in numbers if j != leader and self._packs[j]]
+        alone = sum(tokens[j] * costs[j].of(1) for j in numbers if j != leader and not self._packs[j])
         wins = min(self._wins[leader], 0.999)
         used = (1.0 - wins**words) / (1.0 - wins)
         draft = words * tokens[leader] * costs[leader].of(1) + sum(costs[j].of(words * tokens[j]) for j in others)
         own = sum((1.0 - self._same[leader][j]) * tokens[j] * costs[j].of(1) for j in others)
-        return draft / used + own + (1.0 - self._all_agree) * costs[leader].of(len(numbers))
+        return draft / used + own + alone + (1.0 - self._all_agree) * costs[leader].of(len(numbers))
 
     def _apart_plan(self, numbers: Sequence[int]) -> tuple[int, int]:
         """The fastest writer leads; it writes on while the others read, as far as its words are likely to be used."""

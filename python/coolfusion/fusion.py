@@ -72,7 +72,8 @@ class Fusion:
         self.alignment = alignment
         self.rule = rule
         self._crew = Crew(self.members, time_limit)
-        self._drafting = Drafting(self._crew.costs, drafts=drafts, apart=self._crew.apart)
+        packs = [member.runner.packs for member in self.members]
+        self._drafting = Drafting(self._crew.costs, packs, drafts=drafts, apart=self._crew.apart)
 
     @classmethod
     def from_pretrained(

@@ -43,6 +43,12 @@ def test_where_every_token_costs_a_pass_nothing_is_drafted():
     assert words <= 1
 
 
+def test_nothing_is_drafted_for_members_that_read_token_by_token():
+    assert after(Drafting(costs(1.0, 1.0), packs=[False, False]), "a", "a", winner="a")[1] == 0
+    leader, words = after(Drafting(costs(1.0, 1.0), packs=[False, True]), "a", "a", winner="a")
+    assert leader == 0 and words > 1, "the one that can read drafts follows"
+
+
 def test_a_plan_holds_for_some_words():
     drafting = Drafting(costs(1.0, 1.0))
     first = drafting.plan([0, 1])
