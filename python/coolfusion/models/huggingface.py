@@ -63,7 +63,9 @@ class HuggingFaceModel:
         self.name = name
         self.torch = torch
         self.module = module.eval()
-        arguments = inspect.signature(module.forward).parameters
+        # An adapter passes everything on and says nothing of it in its own signature.
+        base = module.get_base_model() if hasattr(module, "get_base_model") else module
+        arguments = inspect.signature(base.forward).parameters
         self._state_name = next((name for name in STATE_NAMES if name in arguments), None)
         self._takes_keep = "logits_to_keep" in arguments
         self.place = module.get_input_embeddings().weight.device
