@@ -10,6 +10,7 @@ it. So tasks of many texts share passes, and the thread that owns a device runs 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -158,7 +159,7 @@ class MemberState:
         self.failed: str | None = None
         self.encoder = member.encoder(prompt)
         self.segmenter = Segmenter(member.tokenizer, align_with=list(align_with), prompt_ids=list(self.ids))
-        self._unsettled: list[tuple[Path, str]] = []
+        self._unsettled: deque[tuple[Path, str]] = deque()
 
     @property
     def n_written(self) -> int:
@@ -203,10 +204,10 @@ class MemberState:
 
     def settle(self) -> None:
         """What every task begins with: the context and the segmenter catch up with the record."""
-        for ids, text in self._unsettled:
+        while self._unsettled:  # taken one by one: another thread may append while a leader writes ahead
+            ids, text = self._unsettled.popleft()
             self.context.commit(ids)
             self.segmenter.restart(text)
-        self._unsettled.clear()
 
     @property
     def kept_after_cut(self) -> int:
