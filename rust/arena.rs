@@ -44,7 +44,7 @@ impl Arena {
         &self.bytes[self.bounds[number] as usize..self.bounds[number + 1] as usize]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.bounds.windows(2).map(|bounds| &self.bytes[bounds[0] as usize..bounds[1] as usize])
     }
 }
@@ -90,7 +90,7 @@ impl Strings {
         &self.text[self.bounds[number] as usize..self.bounds[number + 1] as usize]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         self.bounds.windows(2).map(|bounds| &self.text[bounds[0] as usize..bounds[1] as usize])
     }
 }

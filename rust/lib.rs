@@ -10,13 +10,15 @@
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
 
 mod added;
-mod arena;
 mod alignment;
+mod alphabet;
+mod arena;
 mod batch;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
 mod char_memo;
+mod characters;
 mod decoder;
 mod definition;
 mod dictionary;
@@ -26,6 +28,8 @@ mod error;
 pub mod formats;
 mod known_words;
 mod library;
+mod long_words;
+mod merger;
 mod normal;
 mod pair_table;
 pub mod pattern;
@@ -48,6 +52,7 @@ mod trie;
 mod unigram;
 mod utf8;
 mod vocabulary;
+mod whole_pieces;
 mod word_cache;
 mod word_rule;
 mod wordpiece;

@@ -30,6 +30,7 @@ pub(crate) type Pair = (TokenId, TokenId, u32, TokenId);
 /// A free slot: no token has this id, which would need a vocabulary of 32 GiB.
 const FREE: u32 = u32::MAX;
 
+/// A right side and its merge.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     right: u32,
@@ -86,6 +87,15 @@ impl PairTable {
             all.slots[start + at] = Slot { right: right.0, merge: Merge { rank, id, table: all.of(id) } };
         }
         Some(all)
+    }
+
+    /// All merges: left, right, rank.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TokenId, TokenId, u32)> + '_ {
+        self.tables.iter().zip(0..).filter(|&(&table, _)| table != NOTHING).flat_map(|(&table, left)| {
+            let (start, mask, _) = Self::place(table, TokenId(0));
+            let taken = self.slots[start..=start + mask].iter().filter(|slot| slot.right != FREE);
+            taken.map(move |slot| (TokenId(left), TokenId(slot.right), slot.merge.rank))
+        })
     }
 
     /// What merges with `left` on its left.
@@ -148,6 +158,8 @@ mod tests {
             let expected = if n % 7 == 2 { Some((n / 7 + 2000, n / 7)) } else { (n == 1600).then_some((40, 47)) };
             assert_eq!(get(40, n), expected, "{n}");
         }
+        assert_eq!(table.iter().count(), 2000);
+        assert!(table.iter().all(|(left, right, rank)| table.get(left, right).rank == rank));
         assert_eq!(PairTable::new(std::iter::empty()).unwrap().get(TokenId(0), TokenId(0)), NO_MERGE);
     }
 }

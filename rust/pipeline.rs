@@ -196,7 +196,7 @@ impl Engine for Pipeline {
         if self.nfc {
             reach.push("NFC: what stands behind the last character that no mark can change is not final; the window counts from there".into());
         }
-        if self.bpe.whole_words.is_some() {
+        if self.bpe.ignores_merges() {
             reach.push("ignore_merges: a pre-token that is a piece is one token, so a window begins with a pre-token, not inside one".into());
         }
         if self.dummy != DummyPrefix::None {
@@ -236,7 +236,7 @@ impl Pipeline {
         let bytes = text.as_bytes();
         self.benches.with(|bench| {
             if self.pieces.is_some() {
-                self.bpe.word(bytes, (0, bytes.len()), 0, bench, tokens);
+                self.bpe.text(bytes, bench, tokens);
                 self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
                     if at < unsure && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);

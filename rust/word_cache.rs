@@ -1,7 +1,6 @@
 //! Words that were encoded before, and the places where such memories are kept between calls.
 
 use crate::token::{Sink, Token, TokenId};
-use rustc_hash::FxHashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Longest word that is kept, in bytes.
@@ -38,7 +37,7 @@ impl Default for WordCache {
 }
 
 /// The bytes of a word, padded, with its length and scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Key {
     bytes: [u64; 3],
     tag: u8,
@@ -71,9 +70,22 @@ impl Key {
         Self { bytes, tag: length as u8 | scope as u8 }
     }
 
-    /// What the word was looked at as.
-    pub(crate) fn scope(&self) -> Scope {
-        if self.tag & Scope::Part as u8 == 0 { Scope::Word } else { Scope::Part }
+    /// Bytes of the word.
+    #[inline(always)]
+    pub(crate) fn length(&self) -> usize {
+        usize::from(self.tag & 0x7F)
+    }
+
+    /// The word, padded with zeros.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> &[u64; 3] {
+        &self.bytes
+    }
+
+    /// A hash of the word alone.
+    #[inline(always)]
+    pub(crate) fn bare_hash(&self) -> u64 {
+        hash(self.bytes, self.tag & 0x7F)
     }
 
     /// Whether an entry is that of this word.
@@ -185,7 +197,7 @@ impl WordCache {
 
     /// Keeps the tokens of the word that begins at byte `start`, unless they are many or leave bytes out.
     pub(crate) fn put(&mut self, key: &Key, start: usize, tokens: &[Token]) {
-        let length = usize::from(key.tag & 0x7F);
+        let length = key.length();
         let mut reached = start;
         let tiles = tokens.iter().all(|t| t.start == std::mem::replace(&mut reached, t.end) && t.end > t.start);
         if tokens.is_empty() || tokens.len() > MOST_TOKENS || !tiles || reached != start + length {
@@ -205,51 +217,6 @@ impl WordCache {
         }
         self.taken += 1;
         self.place(key.hash(), entry);
-    }
-}
-
-/// Longest word that [`LongWords`] keeps, in bytes.
-pub(crate) const LONG_WORD: usize = 256;
-/// Most bytes of words that it keeps, about; then it begins anew.
-const MOST_BYTES: usize = 1 << 20;
-
-/// A token of a word, its place counted from the start of the word.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Placed {
-    id: TokenId,
-    start: u16,
-    end: u16,
-}
-
-impl Placed {
-    /// The token in a text where the word begins at byte `start`.
-    #[inline]
-    pub(crate) fn behind(self, start: usize, word: u32) -> Token {
-        Token { id: self.id, start: start + usize::from(self.start), end: start + usize::from(self.end), word }
-    }
-}
-
-/// The same for words of up to [`LONG_WORD`] bytes, such as phrases of a script without spaces.
-#[derive(Debug, Default)]
-pub(crate) struct LongWords {
-    words: FxHashMap<Box<[u8]>, Box<[Placed]>>,
-    bytes: usize,
-}
-
-impl LongWords {
-    /// The tokens of a word, if they are known.
-    pub(crate) fn get(&self, word: &[u8]) -> Option<&[Placed]> {
-        self.words.get(word).map(AsRef::as_ref)
-    }
-
-    /// Keeps the tokens of a word of at most [`LONG_WORD`] bytes that begins at byte `start`.
-    pub(crate) fn put(&mut self, word: &[u8], start: usize, tokens: &[Token]) {
-        if self.bytes > MOST_BYTES {
-            *self = Self::default();
-        }
-        self.bytes += word.len() + tokens.len() * size_of::<Placed>();
-        let placed = |t: &Token| Placed { id: t.id, start: (t.start - start) as u16, end: (t.end - start) as u16 };
-        self.words.insert(word.into(), tokens.iter().map(placed).collect());
     }
 }
 

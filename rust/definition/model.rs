@@ -143,7 +143,7 @@ impl Pieces {
     }
 
     /// (id, piece), in the order of the file.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &str)> + Clone {
         self.ids.iter().copied().zip(self.strings.iter())
     }
 
