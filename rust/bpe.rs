@@ -33,12 +33,41 @@ pub(crate) struct Bench {
     cache: WordCache,
     long_words: LongWords,
     long_parts: LongWords,
+    words: Luck,
+    parts: Luck,
     /// The tokens of a word.
     tokens: Vec<Token>,
     /// The tokens of a part of a word.
     merged: Vec<Token>,
     merger: Merger,
     characters: Characters,
+}
+
+/// Whether words have been pieces of late: those of some languages hardly ever are.
+#[derive(Debug)]
+struct Luck {
+    score: u8,
+    skipped: u8,
+}
+
+impl Default for Luck {
+    fn default() -> Self {
+        Self { score: Self::MOST, skipped: 0 }
+    }
+}
+
+impl Luck {
+    const MOST: u8 = 12;
+
+    /// Whether to try again: always in good times, one time in eight in bad ones.
+    fn tries(&mut self) -> bool {
+        self.skipped = (self.skipped + 1) % 8;
+        self.score > 0 || self.skipped == 0
+    }
+
+    fn note(&mut self, found: bool) {
+        self.score = if found { (self.score + 2).min(Self::MOST) } else { self.score.saturating_sub(1) };
+    }
 }
 
 impl Bench {
@@ -126,7 +155,9 @@ impl Bpe {
         } else if start < end {
             let key = Key::new(text, start, end, Scope::Word);
             match bench.cache.get(&key) {
-                Some(entry) => entry.tokens(start, number, sink),
+                Some(entry) if entry.len() > 0 => entry.tokens(start, number, sink),
+                // It has too many tokens for an entry.
+                Some(_) => self.parts(text, (start, end), number, bench, sink),
                 None => self.unknown_word(text, (start, end), number, &key, bench, sink),
             }
         }
@@ -136,13 +167,25 @@ impl Bpe {
     fn unknown_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
         let mut tokens = std::mem::take(&mut bench.tokens);
         tokens.clear();
-        match self.whole.get(key, true) {
+        match self.piece(key, true, &mut bench.words) {
             Some(id) => tokens.push(Token { id, start, end, word: number }),
             None => self.parts(text, (start, end), number, bench, &mut tokens),
         }
         bench.cache.put(key, start, &tokens);
         tokens.iter().for_each(|&token| sink.token(token));
         bench.tokens = tokens;
+    }
+
+    /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it pays.
+    fn piece(&self, key: &Key, whole: bool, luck: &mut Luck) -> Option<TokenId> {
+        let must = whole && self.whole.ignores_merges();
+        // Two bytes merge in less time than it takes to find them in a large table.
+        if !must && (key.length() < 3 || !luck.tries()) {
+            return None;
+        }
+        let found = self.whole.get(key, whole);
+        luck.note(found.is_some());
+        found
     }
 
     #[inline(never)]
@@ -196,15 +239,15 @@ impl Bpe {
         }
         let key = Key::new(text, start, end, Scope::Part);
         match bench.cache.get(&key) {
-            Some(entry) => entry.tokens(start, number, sink),
-            None => self.unknown_part(text, (start, end), number, &key, bench, sink),
+            Some(entry) if entry.len() > 0 => entry.tokens(start, number, sink),
+            _ => self.unknown_part(text, (start, end), number, &key, bench, sink),
         }
     }
 
     #[inline(never)]
     fn unknown_part(&self, text: &[u8], (start, end): (usize, usize), number: u32, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
         bench.merged.clear();
-        match self.whole.get(key, false) {
+        match self.piece(key, false, &mut bench.parts) {
             Some(id) => bench.merged.push(Token { id, start, end, word: number }),
             None => self.merged(&text[start..end], start, number, bench),
         }

@@ -5,16 +5,17 @@ use crate::pair_table::PairTable;
 use crate::token::TokenId;
 use rustc_hash::FxHashMap;
 
-/// A merge that has a part of a character on one side: its rank, and the byte of its other side that is next to it.
-type Attack = (u32, u8);
+/// Merges that have a part of a character on one side: the lowest rank for each byte of the other side that is next to it,
+/// ascending.
+type Attacks = Vec<(u32, u8)>;
 
 /// What may merge with the parts of characters before these have become whole.
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     /// Merges with this fragment on their right.
-    from_left: FxHashMap<TokenId, Vec<Attack>>,
+    from_left: FxHashMap<TokenId, Attacks>,
     /// Merges with this fragment on their left.
-    from_right: FxHashMap<TokenId, Vec<Attack>>,
+    from_right: FxHashMap<TokenId, Attacks>,
     /// The lowest rank of the merges that have this character on one side.
     first_use: FxHashMap<TokenId, u32>,
 }
@@ -44,6 +45,12 @@ impl Fragments {
                 let first = all.first_use.entry(side).or_insert(rank);
                 *first = rank.min(*first);
             }
+        }
+        for attacks in all.from_left.values_mut().chain(all.from_right.values_mut()) {
+            attacks.sort_unstable();
+            let mut seen = [0; 4];
+            attacks.retain(|&(_, byte)| !holds(&seen, Some(byte)) && { add(&mut seen, byte); true });
+            attacks.shrink_to_fit();
         }
         all
     }
@@ -109,15 +116,25 @@ impl Characters {
 
 /// Merges the bytes of a character and notes what could have come between.
 fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Option<Whole> {
-    let mut symbols: Vec<TokenId> = c.encode_utf8(&mut [0; 4]).bytes().map(|byte| ids[usize::from(byte)].unwrap_or_default()).collect();
+    let mut symbols = [TokenId(0); 4];
+    let mut count = 0;
+    for &byte in c.encode_utf8(&mut [0; 4]).as_bytes() {
+        symbols[count] = ids[usize::from(byte)].unwrap_or_default();
+        count += 1;
+    }
     let (mut before, mut behind) = ([0; 4], [0; 4]);
     // The highest rank since the symbol at the left end, that at the right end, and the first were there.
     let (mut since_left, mut since_right, mut highest) = (0, 0, 0);
-    while symbols.len() > 1 {
-        let merge = |at: usize| merges.get(symbols[at], symbols[at + 1]);
+    while count > 1 {
         // The leftmost of the lowest.
-        let at = (0..symbols.len() - 1).min_by_key(|&at| merge(at).rank)?;
-        let rank = merge(at).rank;
+        let (mut at, mut merge) = (0, merges.get(symbols[0], symbols[1]));
+        for next in 1..count - 1 {
+            let other = merges.get(symbols[next], symbols[next + 1]);
+            if other.rank < merge.rank {
+                (at, merge) = (next, other);
+            }
+        }
+        let rank = merge.rank;
         if rank == u32::MAX {
             return None;
         }
@@ -125,19 +142,20 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
         // The symbol at the left end goes now: a merge of the same rank with something before it would have come first.
         if at == 0 {
             let attacks = fragments.from_left.get(&symbols[0]).into_iter().flatten();
-            attacks.filter(|(other, _)| *other <= since_left).for_each(|&(_, byte)| add(&mut before, byte));
+            attacks.take_while(|(other, _)| *other <= since_left).for_each(|&(_, byte)| add(&mut before, byte));
             since_left = 0;
         }
         // So does that at the right end: a merge of the same rank with something behind it would have come later.
-        if at + 2 == symbols.len() {
+        if at + 2 == count {
             let attacks = fragments.from_right.get(&symbols[at + 1]).into_iter().flatten();
-            attacks.filter(|(other, _)| *other < since_right).for_each(|&(_, byte)| add(&mut behind, byte));
+            attacks.take_while(|(other, _)| *other < since_right).for_each(|&(_, byte)| add(&mut behind, byte));
             since_right = 0;
         }
-        symbols[at] = merge(at).id;
-        symbols.remove(at + 1);
+        symbols[at] = merge.id;
+        symbols.copy_within(at + 2.., at + 1);
+        count -= 1;
     }
-    let id = *symbols.first()?;
+    let id = symbols[0];
     // Were it there from the start, it could merge on before others that come before it is there.
     let in_order = fragments.first_use.get(&id).is_none_or(|&first| first > highest);
     in_order.then_some(Whole { id, before, behind })

@@ -78,7 +78,9 @@ impl Word<'_> {
         let symbols = &mut merger.symbols[first..];
         let count = match symbols.len() {
             count @ ..=1 => count,
-            ..=SHORT => merge_short(merges, symbols),
+            2 => merge_two(merges, symbols),
+            ..=8 => merge_short::<8>(merges, symbols),
+            ..=SHORT => merge_short::<SHORT>(merges, symbols),
             _ => merge_long(merges, symbols, &mut merger.long),
         };
         merger.symbols.truncate(first + count);
@@ -119,34 +121,45 @@ impl Merger {
     }
 }
 
-/// Merges the symbols of a short word; as many as it answers are left, at the beginning.
-fn merge_short(merges: &PairTable, symbols: &mut [Symbol]) -> usize {
+/// As [`merge_short`] for two symbols.
+fn merge_two(merges: &PairTable, symbols: &mut [Symbol]) -> usize {
+    let merge = merges.get(symbols[0].id, symbols[1].id);
+    if merge.rank == NO_MERGE.rank {
+        return 2;
+    }
+    symbols[0] = Symbol { id: merge.id, end: symbols[1].end, ..symbols[0] };
+    1
+}
+
+/// Merges the symbols of a word of 2 to `N` symbols; as many as it answers are left, at the beginning.
+fn merge_short<const N: usize>(merges: &PairTable, symbols: &mut [Symbol]) -> usize {
     let count = symbols.len();
-    let mut ids = [TokenId(0); SHORT];
-    let mut tables = [Table::default(); SHORT];
+    let mut ids = [TokenId(0); N];
+    let mut tables = [Table::default(); N];
     // What each symbol and the next one become, and the rank of that with the place of the symbol below it: their lowest
     // is the next merge, the leftmost of equal ranks.
-    let mut becomes = [(TokenId(0), Table::default()); SHORT];
-    let mut order = [u64::MAX; SHORT];
-    for (at, symbol) in symbols.iter().enumerate().take(SHORT) {
+    let mut becomes = [(TokenId(0), Table::default()); N];
+    let mut order = [u64::MAX; N];
+    for (at, symbol) in symbols.iter().enumerate().take(N) {
         (ids[at], tables[at]) = (symbol.id, merges.of(symbol.id));
     }
-    let set = |at: usize, merge: Merge, becomes: &mut [(TokenId, Table); SHORT], order: &mut [u64; SHORT]| {
-        becomes[at % SHORT] = (merge.id, merge.table);
-        order[at % SHORT] = u64::from(merge.rank) << 32 | at as u64;
+    let set = |at: usize, merge: Merge, becomes: &mut [(TokenId, Table); N], order: &mut [u64; N]| {
+        becomes[at % N] = (merge.id, merge.table);
+        order[at % N] = u64::from(merge.rank) << 32 | at as u64;
     };
-    for at in 1..count.min(SHORT) {
+    for at in 1..count.min(N) {
         set(at - 1, merges.find(tables[at - 1], ids[at]), &mut becomes, &mut order);
     }
     let none = u64::from(NO_MERGE.rank) << 32;
-    let mut left: u32 = u32::MAX >> (SHORT - count);
+    // A bit for each symbol that is still there.
+    let mut left: u32 = u32::MAX >> (32 - count);
     loop {
         let lowest = order[..count - 1].iter().fold(u64::MAX, |lowest, &one| lowest.min(one));
         if lowest >= none {
             break;
         }
-        let at = lowest as usize % SHORT;
-        let right = next(left, at);
+        let at = lowest as usize % N;
+        let right = (at + 1 + (left >> at >> 1).trailing_zeros() as usize) % N;
         left &= !(1 << right);
         order[right] = u64::MAX;
         order[at] = u64::MAX;
@@ -155,27 +168,21 @@ fn merge_short(merges: &PairTable, symbols: &mut [Symbol]) -> usize {
         let (behind, before) = (left >> at >> 1, left & ((1 << at) - 1));
         if behind != 0 {
             let behind = at + 1 + behind.trailing_zeros() as usize;
-            set(at, merges.find(tables[at], ids[behind % SHORT]), &mut becomes, &mut order);
+            set(at, merges.find(tables[at], ids[behind % N]), &mut becomes, &mut order);
         }
         if before != 0 {
             let before = 31 - before.leading_zeros() as usize;
-            set(before, merges.find(tables[before % SHORT], ids[at]), &mut becomes, &mut order);
+            set(before, merges.find(tables[before % N], ids[at]), &mut becomes, &mut order);
         }
     }
     let mut kept = 0;
     while left != 0 {
-        let at = left.trailing_zeros() as usize % SHORT;
+        let at = left.trailing_zeros() as usize % N;
         left &= left - 1;
         symbols[kept] = Symbol { id: ids[at], ..symbols[at] };
         kept += 1;
     }
     kept
-}
-
-/// The place of the next symbol behind `at`, which is not the last one.
-#[inline(always)]
-fn next(left: u32, at: usize) -> usize {
-    (at + 1 + (left >> at >> 1).trailing_zeros() as usize) % SHORT
 }
 
 /// Merges the symbols of a long word; as many as it answers are left, at the beginning.

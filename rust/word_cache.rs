@@ -195,14 +195,17 @@ impl WordCache {
         key.is_of(entry).then_some(Entry(entry))
     }
 
-    /// Keeps the tokens of the word that begins at byte `start`, unless they are many or leave bytes out.
+    /// Keeps the tokens of the word that begins at byte `start`; of a whole word whose tokens are many, or leave bytes out,
+    /// that it is such a one: no tokens.
     pub(crate) fn put(&mut self, key: &Key, start: usize, tokens: &[Token]) {
         let length = key.length();
         let mut reached = start;
         let tiles = tokens.iter().all(|t| t.start == std::mem::replace(&mut reached, t.end) && t.end > t.start);
-        if tokens.is_empty() || tokens.len() > MOST_TOKENS || !tiles || reached != start + length {
+        let fits = tokens.len() <= MOST_TOKENS && tiles && reached == start + length;
+        if !fits && key.tag & Scope::Part as u8 != 0 {
             return;
         }
+        let tokens = if fits { tokens } else { &[] };
         let mut entry = [0; 8];
         entry[..3].copy_from_slice(&key.bytes);
         entry[3] = u64::from(key.tag) | (tokens.len() as u64) << 8;
@@ -275,11 +278,14 @@ mod tests {
 
     #[test]
     fn does_not_keep_what_it_cannot_give_back() {
-        let mut cache = WordCache::default();
-        let key = Key::new(b"abcdefgh", 0, 8, Scope::Word);
-        cache.put(&key, 0, &[token(1, 0, 3), token(2, 4, 8)]);
-        cache.put(&key, 0, &[token(1, 0, 3)]);
-        cache.put(&key, 0, &(0..8).map(|at| token(1, at, at + 1)).collect::<Vec<_>>());
-        assert!(cache.get(&key).is_none());
+        for (scope, known) in [(Scope::Word, Some(0)), (Scope::Part, None)] {
+            let key = Key::new(b"abcdefgh", 0, 8, scope);
+            let many = (0..8).map(|at| token(1, at, at + 1)).collect::<Vec<_>>();
+            for tokens in [&[token(1, 0, 3), token(2, 4, 8)][..], &[token(1, 0, 3)], &[], &many] {
+                let mut cache = WordCache::default();
+                cache.put(&key, 0, tokens);
+                assert_eq!(cache.get(&key).map(Entry::len), known);
+            }
+        }
     }
 }
