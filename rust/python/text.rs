@@ -231,13 +231,22 @@ fn array(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<TokenId>>> {
 fn narrow<T: Element + Display + TryInto<u32>>(py: Python<'_>, buffer: PyUntypedBuffer) -> PyResult<Option<Vec<TokenId>>> {
     // One that is not aligned, as an empty one often is, is left to Python to read.
     let Ok(buffer) = buffer.into_typed::<T>() else { return Ok(None) };
-    let values = buffer.to_vec(py)?;
-    let mut ids = Vec::with_capacity(values.len());
-    for (position, &value) in values.iter().enumerate() {
-        let Ok(id) = value.try_into() else { return Err(no_id("UnknownTokenError", &value.to_string(), position)) };
-        ids.push(TokenId(id));
+    narrowed(&buffer.to_vec(py)?).map(Some)
+}
+
+/// All are converted before one that is no id is looked for: without a way out of the loop it goes many at a time.
+fn narrowed<T: Copy + Display + TryInto<u32>>(values: &[T]) -> PyResult<Vec<TokenId>> {
+    let mut refused = false;
+    let id = |&value: &T| {
+        let id = value.try_into();
+        refused |= id.is_err();
+        TokenId(id.unwrap_or_default())
+    };
+    let ids = values.iter().map(id).collect();
+    match values.iter().position(|&value| refused && value.try_into().is_err()) {
+        Some(position) => Err(no_id("UnknownTokenError", &values[position].to_string(), position)),
+        None => Ok(ids),
     }
-    Ok(Some(ids))
 }
 
 fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
@@ -245,10 +254,16 @@ fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
 }
 
 /// One token id.
+#[inline]
 pub(super) fn id(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
-    if let Ok(id) = item.extract::<u32>() {
-        return Ok(TokenId(id));
+    match item.extract::<u32>() {
+        Ok(id) => Ok(TokenId(id)),
+        Err(_) => no_integer(item, position),
     }
+}
+
+#[cold]
+fn no_integer(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
     let class = if item.is_instance_of::<PyInt>() { "UnknownTokenError" } else { "ArgumentError" };
     Err(no_id(class, &item.repr()?.to_string(), position))
 }

@@ -2,6 +2,7 @@
 
 use super::errors::{named, raise};
 use super::numbers::Numbers;
+use super::strings::Strings;
 use super::text::{id, ids, lists, lossy, numbered, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
@@ -13,11 +14,18 @@ use std::sync::Arc;
 
 /// One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
 #[pyclass(name = "Tokenizer", module = "coolfusion", frozen)]
-pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>);
+pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>, pub(super) Arc<Strings>);
+
+impl From<Arc<Tokenizer>> for PyTokenizer {
+    fn from(tokenizer: Arc<Tokenizer>) -> Self {
+        let strings = Arc::new(Strings::new(tokenizer.vocabulary().len()));
+        Self(tokenizer, strings)
+    }
+}
 
 impl PyTokenizer {
     fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Arc<Tokenizer>> + Send) -> PyResult<Self> {
-        py.detach(load).map(Self).map_err(raise)
+        py.detach(load).map(Self::from).map_err(raise)
     }
 
     fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Numbers<TokenId>> {
@@ -105,7 +113,7 @@ impl PyTokenizer {
     ) -> PyResult<Self> {
         let (engine, vocabulary, drops) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
         let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, notes).map_err(raise)?;
-        Ok(Self(Arc::new(tokenizer)))
+        Ok(Arc::new(tokenizer).into())
     }
 
     /// Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
