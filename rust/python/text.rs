@@ -76,17 +76,43 @@ impl Unit {
             Self::Byte => at,
             Self::Character if text.is_ascii() => at,
             Self::Character => {
-                let mut characters = 0;
-                let mut reached = 0;
-                at.into_iter()
-                    .map(|byte| {
-                        characters += text[reached..byte].chars().count();
-                        reached = byte;
-                        characters
-                    })
-                    .collect()
+                let mut count = Characters { bytes: text.as_bytes(), words: 0, characters: 0 };
+                at.into_iter().map(|byte| count.before(byte)).collect()
             }
         }
+    }
+}
+
+/// Counts the characters before places of a text that ascend, eight bytes at a time: words are shorter than what counting
+/// each by itself costs.
+struct Characters<'a> {
+    bytes: &'a [u8],
+    /// Words of eight bytes that are counted.
+    words: usize,
+    /// The characters in them.
+    characters: usize,
+}
+
+impl Characters<'_> {
+    fn before(&mut self, at: usize) -> usize {
+        while self.words < at / 8 {
+            self.characters += 8 - self.inside(u64::MAX);
+            self.words += 1;
+        }
+        let bytes = at % 8;
+        self.characters + bytes - self.inside((1 << (8 * bytes)) - 1)
+    }
+
+    /// The bytes of the next word under `mask` that begin no character, those of the form 10xxxxxx.
+    #[inline]
+    fn inside(&self, mask: u64) -> usize {
+        let from = 8 * self.words;
+        let word = match self.bytes.get(from..from + 8).and_then(|word| word.try_into().ok()) {
+            Some(word) => u64::from_le_bytes(word),
+            None => self.bytes[from..].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+        // The two highest bits of each byte, to its lowest place.
+        (word >> 7 & !(word >> 6) & 0x0101_0101_0101_0101 & mask).count_ones() as usize
     }
 }
 
