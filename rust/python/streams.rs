@@ -68,7 +68,8 @@ impl PyStreamDecoder {
         let this = slf.get();
         let mut stream = alone(slf, &this.stream)?;
         this.settled.store(false, Ordering::Release);
-        stream.decoder.count(this.uncounted.swap(0, Ordering::Relaxed));
+        stream.decoder.count(this.uncounted.load(Ordering::Relaxed));
+        this.uncounted.store(0, Ordering::Relaxed);
         let done = work(&mut stream);
         this.settled.store(stream.decoder.is_settled(), Ordering::Release);
         done

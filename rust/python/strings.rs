@@ -3,62 +3,102 @@
 use crate::TokenId;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::OnceLock;
+use std::array::from_fn;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
-/// Ids whose strings stand together.
-const GROUP: usize = 32;
-type Group = Box<[OnceLock<Py<PyString>>]>;
-
-/// A string of a few characters, whose header is 48 to 72 bytes.
-const STRING: usize = 80;
+/// How often a token has to come before its string is kept, which takes some 0.1 microseconds, most of it for memory that is
+/// new, and saves 30 ns each time.
+const OFTEN: u16 = 8;
+/// The table is made when one id for this many of the vocabulary has come: clearing it takes as long as was lost till then,
+/// and a process that decodes a short text does without.
+const FIRST: usize = 32;
 /// Longer tokens are rare, and making their strings is not what a call costs.
 const LONGEST: usize = 32;
-/// Memory for each id of the vocabulary, in bytes: a fifth to a third of the file, full when texts of many scripts came.
-const ROOM: usize = 16;
+/// Memory for strings for each id of the vocabulary, in bytes: a fifth to a third of the file, full when texts of many
+/// scripts came. Two bytes for each id are beside it.
+const ROOM: usize = 14;
+/// A string of a few characters, whose header is 48 to 72 bytes, and its place.
+const STRING: usize = 96;
 
-/// For each id the text of its bytes, once it was asked for, until the room is used up.
+/// Strings that stand together.
+const PLACES: usize = 64;
+
+type Places = Box<[OnceLock<Py<PyString>>; PLACES]>;
+
+/// For ids that come often the text of their bytes, until the room is used up.
 ///
 /// A new string is an allocation of 64 bytes and a check and copy of its text, 30 ns and more where strings are kept; one
-/// that is there already is a count of references. The first that come stay: those are the frequent ones.
+/// that is there already is a count of references.
 pub(super) struct Strings {
-    groups: OnceLock<Box<[OnceLock<Group>]>>,
+    table: OnceLock<Table>,
+    /// Ids that came before there was a table.
+    came: AtomicUsize,
+    /// The strings that are kept.
+    kept: Mutex<usize>,
     vocab_size: usize,
-    /// Bytes in use.
-    used: AtomicUsize,
+}
+
+struct Table {
+    /// For each id how often it came, below [`OFTEN`]; or `OFTEN` and the number of its string.
+    numbers: Box<[AtomicU16]>,
+    strings: Box<[OnceLock<Places>]>,
+}
+
+fn unset<T>(count: usize) -> Box<[OnceLock<T>]> {
+    std::iter::repeat_with(OnceLock::new).take(count).collect()
 }
 
 impl Strings {
     /// No string yet, and no memory.
     pub(super) fn new(vocab_size: usize) -> Self {
-        Self { groups: OnceLock::new(), vocab_size, used: AtomicUsize::new(0) }
+        Self { table: OnceLock::new(), came: AtomicUsize::new(0), kept: Mutex::default(), vocab_size }
+    }
+
+    /// The most strings that have room.
+    fn most(&self) -> usize {
+        (ROOM * self.vocab_size / STRING).min(usize::from(u16::MAX - OFTEN))
     }
 
     /// The string of `id`, if it was kept.
     #[inline]
     pub(super) fn get(&self, id: TokenId) -> Option<&Py<PyString>> {
-        let id = id.0 as usize;
-        self.groups.get()?.get(id / GROUP)?.get()?.get(id % GROUP)?.get()
+        let (id, table) = (id.0 as usize, self.table.get()?);
+        let number = table.numbers.get(id)?.load(Ordering::Acquire);
+        let number = usize::from(number.checked_sub(OFTEN)?);
+        table.strings.get(number / PLACES)?.get()?[number % PLACES].get()
     }
 
-    /// Keeps the string of `id`, an id of the vocabulary whose text has `length` bytes, if there is room.
+    /// Keeps the string of `id`, an id of the vocabulary whose text has `length` bytes, if it came often and there is room.
     pub(super) fn keep(&self, id: TokenId, string: &Bound<'_, PyString>, length: usize) {
-        if length > LONGEST || self.used.load(Ordering::Relaxed) > ROOM * self.vocab_size {
+        let id = id.0 as usize;
+        if self.table.get().is_none() {
+            let came = self.came.load(Ordering::Relaxed) + 1;
+            self.came.store(came, Ordering::Relaxed);
+            if came < self.vocab_size / FIRST {
+                return;
+            }
+        }
+        let table = self.table.get_or_init(|| Table {
+            numbers: std::iter::repeat_with(AtomicU16::default).take(self.vocab_size).collect(),
+            strings: unset(self.most().div_ceil(PLACES)),
+        });
+        let Some(number) = table.numbers.get(id) else { return };
+        let times = number.load(Ordering::Relaxed);
+        if times + 1 < OFTEN {
+            // A count that another thread overwrites is no loss.
+            number.store(times + 1, Ordering::Relaxed);
             return;
         }
-        let id = id.0 as usize;
-        let groups = self.groups.get_or_init(|| empty(self.vocab_size.div_ceil(GROUP)));
-        let Some(group) = groups.get(id / GROUP) else { return };
-        let group = group.get_or_init(|| {
-            self.used.fetch_add(GROUP * size_of::<OnceLock<Py<PyString>>>(), Ordering::Relaxed);
-            empty(GROUP)
-        });
-        if group[id % GROUP].set(string.clone().unbind()).is_ok() {
-            self.used.fetch_add(STRING, Ordering::Relaxed);
+        // Nobody waits for it: the next time will do.
+        let Some(mut kept) = self.kept.try_lock().ok().filter(|kept| **kept < self.most()) else { return };
+        if length > LONGEST || number.load(Ordering::Relaxed) >= OFTEN {
+            return;
+        }
+        let places = table.strings[*kept / PLACES].get_or_init(|| Box::new(from_fn(|_| OnceLock::new())));
+        if places[*kept % PLACES].set(string.clone().unbind()).is_ok() {
+            number.store(OFTEN + *kept as u16, Ordering::Release);
+            *kept += 1;
         }
     }
-}
-
-fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
-    std::iter::repeat_with(OnceLock::new).take(count).collect()
 }

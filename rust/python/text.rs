@@ -1,7 +1,7 @@
 //! Texts and ids as Python passes them.
 
 use super::errors::{named, raise};
-use super::threads::{detached_if, LONG_TEXT};
+use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use crate::{for_each, Error, TokenId};
 use pyo3::buffer::{Element, PyUntypedBuffer};
 use pyo3::prelude::*;
@@ -220,16 +220,35 @@ pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
     items.enumerate().map(|(position, item)| id(&item?, position)).collect()
 }
 
-/// Many lists of ids; errors say which.
-pub(super) fn lists(object: &Bound<'_, PyAny>) -> PyResult<Vec<Vec<TokenId>>> {
+/// `work` for many lists of ids, some thousand ids at a time; errors say which list.
+pub(super) fn each_list<T>(
+    object: &Bound<'_, PyAny>,
+    mut work: impl FnMut(&[Vec<TokenId>]) -> std::result::Result<Vec<T>, (usize, Error)>,
+) -> PyResult<Vec<T>> {
     let Ok(items) = object.try_iter() else {
         let kind = object.get_type().name()?.to_string();
         return Err(named("ArgumentError", &format!("lists of token ids are of type {kind}: expected a list of lists")));
     };
-    let list = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
-        ids(&item?).map_err(|error| numbered(object.py(), "list", index, error))
+    let numbered = |index, error| numbered(object.py(), "list", index, error);
+    let mut answers = Vec::new();
+    let mut pass = |lists: &[Vec<TokenId>]| -> PyResult<()> {
+        let first = answers.len();
+        answers.extend(work(lists).map_err(|(index, error)| numbered(first + index, raise(error)))?);
+        Ok(())
     };
-    items.enumerate().map(list).collect()
+    let (mut lists, mut size) = (Vec::new(), 0);
+    for (index, item) in items.enumerate() {
+        let list = item.and_then(|item| ids(&item).map_err(|error| numbered(index, error)))?;
+        size += list.len();
+        lists.push(list);
+        if size > MANY_IDS {
+            pass(&lists)?;
+            lists.clear();
+            size = 0;
+        }
+    }
+    pass(&lists)?;
+    Ok(answers)
 }
 
 /// The ids of a one-dimensional buffer of native integers; None for anything else.
