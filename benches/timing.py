@@ -2,11 +2,11 @@
 
 An operation over a text is timed in forked processes of its own: the first pass meets tokenizer objects that have
 encoded nothing yet, the passes after it objects that have seen this text and no other. The first pass also pays what a
-new process pays (pages copied on their first write, some tenths of a millisecond), ours and theirs alike; that would be
-most of what encoding takes, so encode is timed in this process, our tokenizer loaded anew for each round and the library's
-cache emptied. Whole decoding and boundaries take so many documents that their work is more than those pages, and each
-contestant has copies of its own of what it reads (`own`): else the first one pays for the others, who find the counts of
-references on pages that were copied and texts whose UTF-8 Python has made and kept.
+new process pays (pages copied on their first write, some tenths of a millisecond), ours and theirs alike. That would be
+most of what encoding takes, so encode is timed in this process, our tokenizer loaded anew for each round and the
+library's cache emptied. Whole decoding and boundaries take so many documents that their work is more than those pages,
+and each contestant has copies of its own of what it reads (`own`): else the first one pays for the others, who find
+the counts of references on pages that were copied and texts whose UTF-8 Python has made and kept.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def test_a_decoder_under_free_use_from_threads() -> None:
 
 
 def test_a_push_beside_another_thread_is_whole_or_refused() -> None:
-    """One thread extends, others push: what all of them got is what the stream gave, and no id is lost or said twice."""
+    """One thread extends, others push: all get what the stream gave, and no id is lost or said twice."""
     tok = family("made_gpt2").tok
     ids = tok.encode("the cat sat. ") * 2000
     cat = tok.encode("cat")
