@@ -165,7 +165,8 @@ impl Vocabulary {
     pub fn append(&self, ids: &[TokenId], first: usize, bytes: &mut Vec<u8>) -> Result<()> {
         let before = bytes.len();
         let mut end = before;
-        bytes.reserve(4 * ids.len());
+        // At most one allocation where there are few.
+        bytes.reserve(8 * ids.len().min(CHUNK) + 4 * ids.len().saturating_sub(CHUNK));
         for (number, chunk) in ids.chunks(CHUNK).enumerate() {
             // Every entry is copied whole and the end moved by the length of its text: no branch on lengths. So there
             // must be room for eight bytes an id.
