@@ -59,7 +59,7 @@ def rows_of(pair: Pair, long_texts: dict[str, str], size: Size, chosen: Sequence
     once = partial(row, rounds=size.rounds + 2, passes=1)
     for name, text in long_texts.items():
         place = (pair.name, pair.family, name)
-        few = documents(text, size.stream_documents)
+        few, many_documents = documents(text, size.stream_documents), documents(text, size.walked)
         if "encode" in chosen:
             documents_to_encode = documents(text, size.encoded)
             checked = in_child(partial(encode.check, pair, documents_to_encode)).checked
@@ -69,9 +69,11 @@ def rows_of(pair: Pair, long_texts: dict[str, str], size: Size, chosen: Sequence
             check = partial(decode.check, pair, few)
             yield many(("stream decode", *place), "token", check, partial(decode.contestants, pair))
         if "decode" in chosen:
-            yield many(("decode", *place), "token", partial(decode.check_whole, pair, few), partial(decode.whole, pair))
+            check = partial(decode.check_whole, pair, many_documents)
+            yield many(("decode", *place), "token", check, partial(decode.whole, pair))
         if "boundaries" in chosen:
-            yield many(("boundaries", *place), BYTES, partial(cuts.check, pair, few), partial(cuts.contestants, pair))
+            check = partial(cuts.check, pair, many_documents)
+            yield many(("boundaries", *place), BYTES, check, partial(cuts.contestants, pair))
         for tokens in size.contexts if "stream encode" in chosen else ():
             if tokens > 4_000 and not name.endswith("book"):
                 continue  # the far contexts on two long texts alone

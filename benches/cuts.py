@@ -9,7 +9,7 @@ import regex
 
 import coolfusion as cf
 from benches.pairs import Pair, same, their_boundaries
-from benches.timing import Checked, Contestant, size_in_bytes
+from benches.timing import Checked, Contestant, own, size_in_bytes
 
 
 def spans(compiled: Sequence[regex.Pattern[str]], text: str) -> list[tuple[int, int]]:
@@ -49,17 +49,21 @@ def check(pair: Pair, documents: list[str]) -> Checked:
 
 def contestants(pair: Pair, documents: list[str]) -> dict[str, Contestant]:
     ours, theirs, amount = pair.ours, pair.theirs, size_in_bytes(documents)
-    ways: dict[str, Callable[[], object]] = {
-        "Tokenizer.word_boundaries": lambda: [ours.word_boundaries(document) for document in documents],
-        "Tokenizer.settled_cuts": lambda: [ours.settled_cuts(document) for document in documents],
-        "encode + offsets": lambda: [their_boundaries(pair, document) for document in documents],
+    calls: dict[str, Callable[[str], object]] = {
+        "Tokenizer.word_boundaries": ours.word_boundaries,
+        "Tokenizer.settled_cuts": ours.settled_cuts,
+        "encode + offsets": lambda document: their_boundaries(pair, document),
     }
     if (rule := theirs.pre_tokenizer) is not None:
-        ways["pre_tokenize_str"] = lambda: [rule.pre_tokenize_str(document) for document in documents]
+        calls["pre_tokenize_str"] = rule.pre_tokenize_str
     if pair.patterns:
         compiled = [regex.compile(pattern) for pattern in pair.patterns]
-        ways["bare regex"] = lambda: [spans(compiled, document) for document in documents]
-    return {name: Contestant(way, amount) for name, way in ways.items()}
+        calls["bare regex"] = lambda document: spans(compiled, document)
+
+    def each(call: Callable[[str], object], given: list[str]) -> Callable[[], object]:
+        return lambda: [call(document) for document in given]
+
+    return {name: Contestant(each(call, own(documents)), amount) for name, call in calls.items()}
 
 
 def check_common(trio: list[Pair], documents: list[str]) -> Checked:

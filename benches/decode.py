@@ -18,7 +18,7 @@ from tokenizers.decoders import DecodeStream
 
 import coolfusion as cf
 from benches.pairs import Pair, same
-from benches.timing import Checked, Contestant
+from benches.timing import Checked, Contestant, own
 
 EMPTY = Path(__file__).parent / "empty_method" / "target" / "release"
 
@@ -115,16 +115,22 @@ def contestants(pair: Pair, task: tuple[list[list[int]], bool]) -> dict[str, Con
     amount = sum(map(len, lists))
     empty, call = empty_method()
     table = pair.table
-    arrays = [np.array(ids, dtype=np.uint32) for ids in lists]
-    ways: dict[str, Callable[[], object]] = {"StreamDecoder.push": lambda: [our_stream(ours, ids) for ids in lists]}
+    calls: dict[str, Callable[[list[int]], object]] = {"StreamDecoder.push": lambda ids: our_stream(ours, ids)}
     if hasattr(cf.StreamDecoder, "extend"):
-        ways["StreamDecoder.extend(list)"] = lambda: [extended(ours, ids) for ids in lists]
-        ways["StreamDecoder.extend(array)"] = lambda: [extended(ours, ids) for ids in arrays]
+        calls["StreamDecoder.extend(list)"] = lambda ids: extended(ours, ids)
     if streams:
-        ways["DecodeStream.step"] = lambda: [stream_of(theirs, ids) for ids in lists]
-    ways["two windows"] = lambda: [two_windows(theirs, ids) for ids in lists]
-    ways["byte table"] = lambda: [by_table(table, ids) for ids in lists]
-    ways[empty] = lambda: [[call(token_id) for token_id in ids] for ids in lists]
+        calls["DecodeStream.step"] = lambda ids: stream_of(theirs, ids)
+    calls["two windows"] = lambda ids: two_windows(theirs, ids)
+    calls["byte table"] = lambda ids: by_table(table, ids)
+    calls[empty] = lambda ids: [call(token_id) for token_id in ids]
+
+    def each(call: Callable[[Any], object], given: Sequence[Any]) -> Callable[[], object]:
+        return lambda: [call(ids) for ids in given]
+
+    ways = {name: each(call, own(lists)) for name, call in calls.items()}
+    if hasattr(cf.StreamDecoder, "extend"):
+        arrays = [np.array(ids, dtype=np.uint32) for ids in lists]
+        ways["StreamDecoder.extend(array)"] = each(lambda ids: extended(ours, ids), arrays)
     return {name: Contestant(way, amount) for name, way in ways.items()}
 
 
@@ -141,9 +147,10 @@ def check_whole(pair: Pair, documents: list[str]) -> Checked:
 
 def whole(pair: Pair, lists: list[list[int]]) -> dict[str, Contestant]:
     ours, theirs, amount = pair.ours, pair.theirs, sum(map(len, lists))
+    first, second = own(lists), own(lists)
     return {
-        "Tokenizer.decode": Contestant(lambda: [ours.decode(ids) for ids in lists], amount),
+        "Tokenizer.decode": Contestant(lambda: [ours.decode(ids) for ids in first], amount),
         "tokenizers decode": Contestant(
-            lambda: [theirs.decode(ids, skip_special_tokens=True) for ids in lists], amount
+            lambda: [theirs.decode(ids, skip_special_tokens=True) for ids in second], amount
         ),
     }

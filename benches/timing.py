@@ -2,8 +2,11 @@
 
 An operation over a text is timed in forked processes of its own: the first pass meets tokenizer objects that have
 encoded nothing yet, the passes after it objects that have seen this text and no other. The first pass also pays what a
-new process pays (pages copied on their first write), ours and theirs alike; that would be most of what encoding takes,
-so encode is timed in this process, our tokenizer loaded anew for each round and the library's cache emptied.
+new process pays (pages copied on their first write, some tenths of a millisecond), ours and theirs alike. That would be
+most of what encoding takes, so encode is timed in this process, our tokenizer loaded anew for each round and the
+library's cache emptied. Whole decoding and boundaries take so many documents that their work is more than those pages,
+and each contestant has copies of its own of what it reads (`own`): else the first one pays for the others, who find
+the counts of references on pages that were copied and texts whose UTF-8 Python has made and kept.
 """
 
 from __future__ import annotations
@@ -63,7 +66,8 @@ class Size(NamedTuple):
     """How much is done."""
 
     encoded: int  # documents of 1,000 characters, of each text
-    documents: int  # of all texts together in a batch
+    documents: int  # of each text in a batch
+    walked: int  # documents to decode or to find boundaries in, of each text
     stream_documents: int
     rounds: int  # processes
     passes: int  # in each
@@ -71,8 +75,8 @@ class Size(NamedTuple):
     pieces: int  # pushed behind each context
 
 
-FULL = Size(200, 30, 6, 2, 3, (100, 1_000, 4_000, 16_000, 100_000), 300)
-QUICK = Size(20, 3, 1, 1, 2, (100, 1_000), 6)
+FULL = Size(200, 30, 100, 6, 2, 3, (100, 1_000, 4_000, 16_000, 100_000), 300)
+QUICK = Size(20, 3, 3, 1, 1, 2, (100, 1_000), 6)
 
 
 def in_child(call: Callable[[], T]) -> T:
@@ -103,6 +107,12 @@ def in_child(call: Callable[[], T]) -> T:
         raise RuntimeError(f"in the timed process:\n{found}")
     result: T = found
     return result
+
+
+def own(given: T) -> T:
+    """Equal objects that no other contestant has touched, in memory that this process has written to."""
+    copy: T = pickle.loads(pickle.dumps(given))
+    return copy
 
 
 def turns(contestants: dict[str, Contestant], passes: int, first: int) -> list[dict[str, float]]:

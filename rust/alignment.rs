@@ -1,7 +1,7 @@
 //! Encodings of one text side by side: the byte positions where all of them have a cut, and the tokens between.
 //!
-//! Definitions in docs/design.md, section 9. Each encoding is walked twice, once to mark its cuts in the text and
-//! once to count the tokens before those that all have; nothing is stored per token but its id.
+//! Definitions in docs/design.md, section 9. Each encoding is walked once, which compares its bytes with the text and
+//! marks its cuts as bits; the cuts of all are the bits that all have, and the tokens before one are the bits below it.
 
 use crate::error::{Error, Result};
 use crate::token::{Place, Token, TokenId};
@@ -70,36 +70,29 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
             }
         });
     }
-    let bytes = tokenizers
-        .iter()
-        .zip(&ids)
-        .enumerate()
-        .map(|(number, (tokenizer, ids))| tokenizer.decode_bytes(ids, rules.place).map_err(|error| error.in_encoding(number)))
-        .collect::<Result<Vec<_>>>()?;
-    let text = match text {
-        Some(text) => text.to_vec(),
-        None => common_text(&tokenizers, &bytes)?,
+    let decoded = |number: usize| tokenizers[number].decode_bytes(&ids[number], rules.place).map_err(|error| error.in_encoding(number));
+    let spelled = |text: &[u8]| -> Vec<Option<Cuts>> {
+        (0..ids.len()).map(|number| Cuts::spelled(tokenizers[number], &ids[number], text, rules.place)).collect()
     };
-    let placed = (0..ids.len())
-        .map(|number| {
-            if bytes[number] == text {
-                return Ok(Placed::Bytes);
+    // Nearly always all say the same: then no other one is decoded.
+    let mut whole = text.map_or_else(|| decoded(0), |text| Ok(text.to_vec()))?;
+    let mut cuts = spelled(&whole);
+    if cuts.iter().any(Option::is_none) {
+        let bytes = (0..ids.len()).map(decoded).collect::<Result<Vec<_>>>()?;
+        if text.is_none() {
+            whole = common_text(&tokenizers, &bytes)?;
+            cuts = spelled(&whole);
+        }
+        for number in 0..ids.len() {
+            if cuts[number].is_none() {
+                let encoding = Lossy { number, tokenizer: tokenizers[number], ids: &ids[number], bytes: &bytes[number] };
+                cuts[number] = Some(Cuts::placed(encoding.spans(&whole, canonical[number], rules.place)?, whole.len()));
             }
-            let encoding = Lossy { number, tokenizer: tokenizers[number], ids: &ids[number], bytes: &bytes[number] };
-            encoding.spans(&text, canonical[number], rules.place).map(Placed::Spans)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let drops = |tokenizer: &Tokenizer| rules.place == Place::Start && tokenizer.drops_first_space();
-    let cuts: Vec<Cuts<'_>> = (0..ids.len())
-        .map(|number| Cuts {
-            tokenizer: tokenizers[number],
-            ids: &ids[number],
-            placed: &placed[number],
-            drops_space: drops(tokenizers[number]),
-        })
-        .collect();
-    let (byte_boundaries, token_boundaries) = common(&cuts, &text, rules.characters);
-    Ok(Alignment { text, ids, byte_boundaries, token_boundaries })
+        }
+    }
+    let cuts: Vec<Cuts> = cuts.into_iter().flatten().collect();
+    let (byte_boundaries, token_boundaries) = common(&cuts, &whole, rules.characters);
+    Ok(Alignment { text: whole, ids, byte_boundaries, token_boundaries })
 }
 
 /// What the ids say if all say the same; else what those of lossless tokenizers say.
@@ -135,14 +128,6 @@ fn not_aligned(number: usize, tokenizer: &Tokenizer, found: &[u8], expected: &[u
     };
     let (found, expected) = (shown(found), shown(expected));
     Error::NotAligned { encoding: number, tokenizer: tokenizer.name().into(), position, found, expected, why }
-}
-
-/// Where the tokens of an encoding stand in the text.
-enum Placed {
-    /// One behind the other, each as long as its bytes.
-    Bytes,
-    /// As the canonical encoding tells.
-    Spans(Vec<Span>),
 }
 
 #[derive(Clone, Copy)]
@@ -202,9 +187,9 @@ impl Lossy<'_> {
         if self.tokenizer.decode_bytes(&canonical, place)? != self.bytes {
             return Ok(None);
         }
-        let drops_space = place == Place::Start && self.tokenizer.drops_first_space();
-        let cuts = |ids| Cuts { tokenizer: self.tokenizer, ids, placed: &Placed::Bytes, drops_space };
-        let (_, counts) = common(&[cuts(self.ids), cuts(&canonical)], self.bytes, false);
+        let cuts = |ids| Cuts::spelled(self.tokenizer, ids, self.bytes, place);
+        let (Some(own), Some(theirs)) = (cuts(self.ids), cuts(&canonical)) else { return Ok(None) };
+        let (_, counts) = common(&[own, theirs], self.bytes, false);
         let mut spans = Vec::with_capacity(self.ids.len());
         let mut start = 0;
         for (own, theirs) in counts[0].windows(2).zip(counts[1].windows(2)) {
@@ -249,122 +234,121 @@ fn ordered(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 /// The cuts of one encoding.
-struct Cuts<'a> {
-    tokenizer: &'a Tokenizer,
-    ids: &'a [TokenId],
-    placed: &'a Placed,
-    drops_space: bool,
+struct Cuts {
+    tokens: usize,
+    /// A bit for each position in the text and its end: a cut of this encoding, but for the start.
+    bits: Vec<u64>,
+    placed: Placed,
 }
 
-/// At which position how many encodings, from the first one on, have a cut.
-type Marks = Vec<u16>;
+/// Where the tokens of an encoding stand in the text.
+enum Placed {
+    /// One behind the other, each as long as its bytes; and where those without bytes stand, ascending.
+    Bytes(Vec<usize>),
+    /// As the canonical encoding tells.
+    Spans(Vec<Span>),
+}
 
-impl Cuts<'_> {
-    /// The length of the first tokens together, down to the first one with bytes: it may lose the dummy space.
-    fn head(&self) -> (usize, usize) {
-        let vocabulary = self.tokenizer.vocabulary();
-        let count = self.ids.iter().take_while(|&&id| vocabulary.length(id) == 0).count();
-        let first = self.ids.get(count).and_then(|&id| vocabulary.bytes(id, count).ok()).unwrap_or_default();
-        let dropped = usize::from(self.drops_space && first.first() == Some(&b' '));
-        (self.ids.len().min(count + 1), first.len() - dropped)
+const WORD: usize = u64::BITS as usize;
+
+impl Cuts {
+    /// Those of `ids` if their bytes are `text`.
+    fn spelled(tokenizer: &Tokenizer, ids: &[TokenId], text: &[u8], place: Place) -> Option<Self> {
+        let drops_space = place == Place::Start && tokenizer.drops_first_space();
+        let mut bits = vec![0; text.len() / WORD + 1];
+        let mut empty = Vec::new();
+        // Each word is written again for each cut in it and never read: no waiting for what was just written.
+        let (mut index, mut word) = (0, 0);
+        let same = tokenizer.vocabulary().spells(ids, text, drops_space, |at, any| {
+            word = if at / WORD == index { word } else { 0 } | 1 << (at % WORD);
+            index = at / WORD;
+            bits[index] = word;
+            if !any {
+                empty.push(at);
+            }
+        });
+        bits[0] &= !1;
+        same.then_some(Self { tokens: ids.len(), bits, placed: Placed::Bytes(empty) })
     }
 
-    /// Marks the cuts where the `number` encodings before this one have one too.
-    fn mark(&self, number: u16, marks: &mut Marks) {
-        let length = marks.len();
-        // Twice at one position is once.
-        let mut mark = |at: usize| {
-            if let Some(mark) = marks.get_mut(at) {
-                *mark += u16::from(*mark == number);
-            }
-        };
-        match self.placed {
-            Placed::Bytes => {
-                let (head, mut reached) = self.head();
-                let vocabulary = self.tokenizer.vocabulary();
-                mark(reached);
-                for &id in &self.ids[head..] {
-                    reached += vocabulary.length(id);
-                    mark(reached);
-                }
-            }
-            Placed::Spans(spans) => {
-                let mut reached = 0;
-                for span in spans {
-                    (reached..=span.start).for_each(&mut mark);
-                    reached = reached.max(span.end);
-                }
-                (reached..length).for_each(mark);
-            }
+    fn placed(spans: Vec<Span>, length: usize) -> Self {
+        let mut bits = vec![0; length / WORD + 1];
+        let mut mark = |at: usize| bits[at / WORD] |= 1 << (at % WORD);
+        let mut reached = 1;
+        for span in &spans {
+            (reached..=span.start).for_each(&mut mark);
+            reached = reached.max(span.end);
         }
+        (reached..length).for_each(mark);
+        Self { tokens: spans.len(), bits, placed: Placed::Spans(spans) }
     }
 
-    /// The number of tokens before each position that `all` encodings have marked; tokens without bytes that stand there
-    /// are left to what follows. Where `positions` is given, the positions are added there too.
-    fn counts(&self, all: u16, marks: &Marks, room: usize, mut positions: Option<&mut Vec<i64>>) -> Vec<i64> {
-        // The next number is always written, and stays if there is a cut: no branch to mispredict.
-        let mut counts = vec![0; room];
-        let mut found = 1;
-        match self.placed {
-            Placed::Bytes => {
-                let (head, mut reached) = self.head();
-                let vocabulary = self.tokenizer.vocabulary();
-                let mut length = reached;
-                for next in head..=self.ids.len() {
-                    let cut = length > 0 && marks.get(reached) == Some(&all);
-                    if let Some(count) = counts.get_mut(found) {
-                        *count = next as i64;
+    /// The number of tokens before each of the cuts `common`, at `positions` without the last one; tokens without bytes
+    /// that stand there are left to what follows.
+    fn counts(&self, common: &[u64], positions: &[i64]) -> Vec<i64> {
+        let mut counts = Vec::with_capacity(positions.len());
+        counts.push(0);
+        match &self.placed {
+            Placed::Bytes(empty) => {
+                let mut before = 0;
+                for (&common, &own) in common.iter().zip(&self.bits) {
+                    let mut rest = common;
+                    while rest != 0 {
+                        // The cut and all bits below it.
+                        counts.push(before + i64::from((own & (rest ^ (rest - 1))).count_ones()));
+                        rest &= rest - 1;
                     }
-                    if let Some(position) = positions.as_mut().and_then(|positions| positions.get_mut(found)) {
-                        *position = reached as i64;
+                    before += i64::from(own.count_ones());
+                }
+                if !empty.is_empty() {
+                    let mut passed = 0;
+                    for (count, &position) in counts.iter_mut().zip(positions).skip(1) {
+                        while empty.get(passed).is_some_and(|&at| (at as i64) < position) {
+                            passed += 1;
+                        }
+                        *count += passed as i64;
                     }
-                    found += usize::from(cut);
-                    length = self.ids.get(next).map_or(0, |&id| vocabulary.length(id));
-                    reached += length;
                 }
             }
             Placed::Spans(spans) => {
                 let mut next = 0;
-                for (at, _) in marks.iter().enumerate().skip(1).filter(|(_, mark)| **mark == all) {
-                    while spans.get(next).is_some_and(|span| span.start < at) {
+                for &at in &positions[1..positions.len() - 1] {
+                    while spans.get(next).is_some_and(|span| (span.start as i64) < at) {
                         next += 1;
                     }
-                    counts[found] = next as i64;
-                    if let Some(positions) = &mut positions {
-                        positions[found] = at as i64;
-                    }
-                    found += 1;
+                    counts.push(next as i64);
                 }
             }
         }
+        counts.push(self.tokens as i64);
         counts
     }
 }
 
 /// The common cuts of `encodings` in `text`, and the tokens of each before them.
-fn common(encodings: &[Cuts<'_>], text: &[u8], characters: bool) -> (Vec<i64>, Vec<Vec<i64>>) {
-    let all = encodings.len() as u16;
-    // The start and the end are cuts in any case and are added at the end.
-    let mut marks = vec![0; text.len()];
-    for (number, encoding) in encodings.iter().enumerate() {
-        encoding.mark(number as u16, &mut marks);
+fn common(encodings: &[Cuts], text: &[u8], characters: bool) -> (Vec<i64>, Vec<Vec<i64>>) {
+    let mut all = encodings[0].bits.clone();
+    for other in &encodings[1..] {
+        all.iter_mut().zip(&other.bits).for_each(|(all, other)| *all &= other);
     }
-    if let Some(start) = marks.first_mut() {
-        *start = 0;
+    // The end is a cut in any case.
+    all[text.len() / WORD] &= (1 << (text.len() % WORD)) - 1;
+    let mut positions = Vec::with_capacity(2 + all.iter().map(|word| word.count_ones() as usize).sum::<usize>());
+    positions.push(0);
+    for (index, word) in all.iter_mut().enumerate() {
+        let mut rest = *word;
+        while rest != 0 {
+            let at = WORD * index + rest.trailing_zeros() as usize;
+            if characters && text[at] & 0xC0 == 0x80 {
+                *word &= !(rest & rest.wrapping_neg());
+            } else {
+                positions.push(at as i64);
+            }
+            rest &= rest - 1;
+        }
     }
-    if characters {
-        marks.iter_mut().zip(text).filter(|(_, byte)| **byte & 0xC0 == 0x80).for_each(|(mark, _)| *mark = 0);
-    }
-    let room = 2 + marks.iter().filter(|&&mark| mark == all).count();
-    let mut positions = vec![0; room];
-    let mut counts = Vec::with_capacity(encodings.len());
-    for (number, encoding) in encodings.iter().enumerate() {
-        counts.push(encoding.counts(all, &marks, room, (number == 0).then_some(&mut positions)));
-    }
-    positions[room - 1] = text.len() as i64;
-    for (counts, encoding) in counts.iter_mut().zip(encodings) {
-        counts[room - 1] = encoding.ids.len() as i64;
-    }
+    positions.push(text.len() as i64);
+    let mut counts: Vec<Vec<i64>> = encodings.iter().map(|encoding| encoding.counts(&all, &positions)).collect();
     if encodings.iter().all(|encoding| matches!(encoding.placed, Placed::Spans(_))) {
         drop_empty_groups(&mut positions, &mut counts);
     }

@@ -54,6 +54,10 @@ pub(crate) fn stands_before_space(text: &str, at: usize) -> bool {
     if at == 0 || at >= bytes.len() || !may_be_space(bytes[at]) {
         return false;
     }
+    // Nearly all kana begin as U+3000 does.
+    if bytes[at] >= 0xE1 && !matches!(bytes.get(at + 1), Some(0x80 | 0x81 | 0x9A)) {
+        return false;
+    }
     if !text.is_char_boundary(at) {
         return false;
     }

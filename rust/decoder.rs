@@ -66,7 +66,7 @@ impl StreamDecoder {
     /// As [`StreamDecoder::push`].
     #[inline]
     pub fn push_whole(&mut self, id: TokenId) -> Result<Option<&[u8]>> {
-        if self.at_start || !self.is_whole() {
+        if !self.is_settled() {
             return Ok(None);
         }
         let bytes = self.tokenizer.vocabulary().bytes(id, self.pushed)?;
@@ -75,6 +75,18 @@ impl StreamDecoder {
         }
         self.pushed += 1;
         Ok(Some(bytes))
+    }
+
+    /// Whether [`StreamDecoder::push_whole`] would now answer for every id that ends with a whole character, and leave
+    /// nothing changed but the count of ids.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.at_start && self.is_whole()
+    }
+
+    /// Counts `ids` more ids, for errors that name a position.
+    pub fn count(&mut self, ids: usize) {
+        self.pushed += ids;
     }
 
     /// Adds many ids: the text that [`StreamDecoder::push`] gives for each, joined.

@@ -5,7 +5,7 @@
 //! whose text is not final.
 
 use crate::byte_alphabet;
-use crate::pattern::{Automaton, CodePoints, Machine, Pattern};
+use crate::pattern::{Automaton, CodePoints, Found, Machine, Open, Pattern};
 
 /// How the pieces between and of the matches are joined; the names are those of the `tokenizers` library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,8 @@ impl Splitter {
         match self.stages.as_slice() {
             [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, invert: _, on_bytes: None }] => {
                 if let Machine::Automaton(automaton) = pattern.machine() {
-                    return isolated(automaton, text, cut);
+                    automaton.each_cut(text, 0, usize::MAX, |found| if let Found::Cut(at) = found { cut(at) });
+                    return;
                 }
             }
             [] => return,
@@ -126,26 +127,6 @@ impl Splitter {
             0 if self.stages.is_empty() => "none".into(),
             compiled if compiled == self.stages.len() => "compiled: one table step a character".into(),
             compiled => format!("{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back", self.stages.len() - compiled, self.stages.len()),
-        }
-    }
-}
-
-/// The cuts around all matches: the rule of nearly every byte-level tokenizer, without a list in between.
-#[inline]
-fn isolated(automaton: &Automaton, text: &str, mut cut: impl FnMut(usize)) {
-    let (mut at, mut gap) = (0, 0);
-    while at < text.len() {
-        match automaton.match_at(text, at).0 {
-            Some(end) if end > at => {
-                if gap < at {
-                    cut(at);
-                }
-                if end < text.len() {
-                    cut(end);
-                }
-                (at, gap) = (end, end);
-            }
-            _ => at += text[at..].chars().next().map_or(1, char::len_utf8),
         }
     }
 }
@@ -211,6 +192,9 @@ impl Stage {
         let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
         match (&self.finder, &self.on_bytes) {
             (Finder::Pattern(pattern), None) => match pattern.machine() {
+                Machine::Automaton(automaton) if self.behaviour == Behaviour::Isolated && whole.len() == piece.1 => {
+                    isolated(automaton, whole, piece.0, limit, cuts, solid)
+                }
                 Machine::Automaton(automaton) => {
                     self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts, solid)
                 }
@@ -319,6 +303,26 @@ impl Stage {
     }
 }
 
+/// As [`Stage::parts`] for an automaton whose matches and what stands between them are pieces by themselves: the rule of
+/// nearly every byte-level tokenizer.
+fn isolated(automaton: &Automaton, text: &str, start: usize, limit: usize, cuts: &mut Vec<usize>, mut solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
+    // Every piece holds a match but those between matches.
+    if let Some(solid) = solid.as_mut().filter(|_| start < text.len()) {
+        solid.push(true);
+    }
+    let open = automaton.each_cut(text, start, limit, |found| match (found, &mut solid) {
+        (Found::Cut(at), solid) => {
+            cuts.push(at);
+            if let Some(solid) = solid {
+                solid.push(true);
+            }
+        }
+        (Found::Gap, Some(solid)) => solid.iter_mut().next_back().into_iter().for_each(|last| *last = false),
+        (Found::Gap, None) => {}
+    });
+    open.map(|Open { at, behind_match }| Doubt { at, cut_holds: behind_match })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -338,5 +342,50 @@ mod tests {
         assert_eq!(cuts.settled().collect::<Vec<_>>(), [3, 6, 8], "from 2 on the first stage would find 345");
         let cuts = splitter(&[r"\p{N}{1,3}", r"\s"]).cuts("1234 a b", 8);
         assert_eq!(cuts.settled().collect::<Vec<_>>(), [3, 4, 5, 6, 7], "what lies between matches is cut anywhere");
+    }
+
+    #[test]
+    fn the_walk_over_many_matches_is_the_walk_of_each() {
+        let rules = [
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            r"[!-/:-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            r"\p{N}{1,3}",
+            "[\u{4e00}-\u{9fa5}]+",
+            r"[0-9][0-9][0-9]",
+            "\\s*a|bc|\\s+b|\u{10400}",
+        ];
+        let alphabet = ["a", "b", "bc", " ", "  ", "\n", "\r", "'s", "S", "1", "23", "456", ".", "!", "\u{1}", "\u{e9}", "\u{6f22}", "\u{662}", "\u{1f600}", "\u{301}", "\u{10400}"];
+        let mut seed = 11u64;
+        let mut dice = |sides: usize| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % sides
+        };
+        let mut doubts = 0;
+        for source in rules {
+            let pattern = Pattern::new(source, Dialect::Oniguruma).unwrap();
+            let stage = Stage::new(Finder::Pattern(pattern), Behaviour::Isolated, false, false);
+            let Finder::Pattern(pattern) = &stage.finder else { unreachable!() };
+            let Machine::Automaton(automaton) = pattern.machine() else { unreachable!() };
+            for round in 0..3000 {
+                // Some are longer than a block of steps.
+                let text: String = (0..dice(if round % 20 == 0 { 120 } else { 14 })).map(|_| alphabet[dice(alphabet.len())]).collect();
+                let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+                let (one, other) = (places[dice(places.len())], places[dice(places.len())]);
+                let piece = (one.min(other), one.max(other));
+                let limit = *[usize::MAX, text.len()].get(dice(4)).unwrap_or(&places[dice(places.len())]);
+                let limit = if limit < piece.0 { usize::MAX } else { limit };
+                let whole = &text[..piece.1];
+                let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
+                let (mut cuts, mut solid, mut twin, mut twins) = (vec![7], vec![true], vec![7], vec![true]);
+                let doubt = stage.split(&text, piece, limit, &mut cuts, Some(&mut solid));
+                let expected = stage.parts(piece, limit, |at| automaton.match_at(whole, at), width, &mut twin, Some(&mut twins));
+                let shown = |doubt: Option<Doubt>, cuts: &[usize]| doubt.map(|Doubt { at, cut_holds }| (at, cuts.partition_point(|&cut| cut < at + usize::from(cut_holds))));
+                assert_eq!((&cuts, &solid), (&twin, &twins), "{source} on {text:?}, {piece:?}");
+                assert_eq!(shown(doubt, &cuts), shown(expected, &cuts), "{source} on {text:?}, {piece:?}, limit {limit}");
+                doubts += usize::from(doubt.is_some());
+            }
+        }
+        assert!(doubts > 3000, "{doubts}");
     }
 }

@@ -165,7 +165,8 @@ impl Vocabulary {
     pub fn append(&self, ids: &[TokenId], first: usize, bytes: &mut Vec<u8>) -> Result<()> {
         let before = bytes.len();
         let mut end = before;
-        bytes.reserve(4 * ids.len());
+        // At most one allocation where there are few.
+        bytes.reserve(8 * ids.len().min(CHUNK) + 4 * ids.len().saturating_sub(CHUNK));
         for (number, chunk) in ids.chunks(CHUNK).enumerate() {
             // Every entry is copied whole and the end moved by the length of its text: no branch on lengths. So there
             // must be room for eight bytes an id.
@@ -206,15 +207,63 @@ impl Vocabulary {
         Ok(())
     }
 
-    /// How many bytes `id` stands for; 0 for a control token, and where [`Vocabulary::bytes`] has an error.
-    #[must_use]
-    #[inline]
-    pub fn length(&self, id: TokenId) -> usize {
-        match self.entries.get(id.0 as usize) {
-            Some(entry) if entry.tag() < FAR => usize::from(entry.tag()) & INLINE,
-            Some(entry) if entry.tag() == LONG => entry.length(),
-            _ => self.far(id, 0).map_or(0, <[u8]>::len),
+    /// Whether the bytes of `ids` are those of `text`; calls `end` with where each token ends and whether it has bytes.
+    ///
+    /// `drops_space`: one space at the start of the bytes stands for no text. Ids that have no bytes to tell give `false`.
+    /// Complexity: O(text); of tokens of up to seven bytes the text and the entry are compared as one number. Choosing
+    /// between short and long tokens without a branch is a third slower: each position then waits for the entry before.
+    #[inline(always)]
+    pub(crate) fn spells(&self, ids: &[TokenId], text: &[u8], drops_space: bool, mut end: impl FnMut(usize, bool)) -> bool {
+        let mut at = 0;
+        let mut head = 0;
+        if drops_space {
+            while at == 0 && head < ids.len() {
+                let Ok(bytes) = self.bytes(ids[head], head) else { return false };
+                let rest = bytes.strip_prefix(b" ").unwrap_or(bytes);
+                if !text.starts_with(rest) {
+                    return false;
+                }
+                at = rest.len();
+                head += 1;
+                end(at, at > 0);
+                if !bytes.is_empty() {
+                    break;
+                }
+            }
         }
+        let number = |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|next| next.try_into().ok()).map(u64::from_le_bytes);
+        let mut differing = 0;
+        for &id in &ids[head..] {
+            let Some(entry) = self.entries.get(id.0 as usize) else { return false };
+            let packed = u64::from_le_bytes(entry.0);
+            let tag = (packed >> 56) as u8;
+            let length = match number(text, at) {
+                Some(next) if tag < FAR => {
+                    let length = usize::from(tag) & INLINE;
+                    differing |= (packed ^ next) & ((1 << (8 * length)) - 1);
+                    length
+                }
+                Some(next) if tag == LONG => {
+                    let (offset, length) = (packed as u32 as usize, (packed >> 32 & 0xFF_FFFF) as usize);
+                    let last = length - 8;
+                    let (Some(first), Some(tail), Some(own)) = (number(&self.long, offset), number(text, at + last), number(&self.long, offset + last)) else {
+                        return false;
+                    };
+                    differing |= (first ^ next) | (tail ^ own);
+                    if length > 16 && text[at..at + length] != self.long[offset..offset + length] {
+                        return false;
+                    }
+                    length
+                }
+                _ => match self.bytes(id, 0) {
+                    Ok(bytes) if text[at..].starts_with(bytes) => bytes.len(),
+                    _ => return false,
+                },
+            };
+            at += length;
+            end(at, length > 0);
+        }
+        differing == 0 && at == text.len()
     }
 
     /// Tokens with the spans that their bytes have in `text`; `None` if the bytes are not those of the text.
@@ -279,8 +328,22 @@ mod tests {
             let mut expected = bytes.clone();
             for &id in ids {
                 let token = vocabulary.bytes(id, 0).map(<[u8]>::to_vec);
-                assert_eq!(token.as_ref().map(Vec::len), Ok(vocabulary.length(id)));
                 expected.extend(token.unwrap_or_default());
+            }
+            let text = &expected[6..];
+            for drops in [false, true] {
+                let (mut ends, mut reached) = (Vec::new(), 0);
+                assert!(vocabulary.spells(ids, text, drops, |at, any| ends.push((at, any))));
+                let lengths = ids.iter().map(|&id| vocabulary.bytes(id, 0).map_or(0, <[u8]>::len));
+                let all: Vec<_> = lengths.map(|length| { reached += length; (reached, length > 0) }).collect();
+                assert_eq!(ends, all);
+                for wrong in (0..text.len()).take(if text.len() < big.len() { 3000 } else { 3 }) {
+                    let mut other = text.to_vec();
+                    other[wrong] ^= 1;
+                    assert!(!vocabulary.spells(ids, &other, drops, |_, _| ()), "{wrong}");
+                }
+                assert!(text.is_empty() || !vocabulary.spells(ids, &text[..text.len() - 1], drops, |_, _| ()));
+                assert!(!vocabulary.spells(ids, &[text, b"x"].concat(), drops, |_, _| ()));
             }
             assert_eq!(vocabulary.append(ids, 0, &mut bytes), Ok(()));
             assert!(bytes == expected);
@@ -288,6 +351,7 @@ mod tests {
         let mut bytes = b"before".to_vec();
         let mut broken = ids.clone();
         broken[2000] = TokenId(82);
+        assert!(!vocabulary.spells(&broken, b"", false, |_, _| ()));
         let error = vocabulary.append(&broken, 5, &mut bytes);
         assert_eq!(error, Err(Error::UnknownToken { id: 82, position: 2005, vocab_size: 84 }));
         assert_eq!(bytes, b"before");

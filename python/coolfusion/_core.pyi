@@ -263,7 +263,10 @@ class Tokenizer:
         """
 
     def decode_batch(self, list_of_ids: Iterable[_TokenIds]) -> list[str]:
-        """Decodes many lists of ids, each as `decode` does, on all cores.
+        """Decodes many lists of ids, each as `decode` does.
+
+        One thread does it, because reading lists and making strings is most of the work and has to be done by one;
+        other Python threads run meanwhile.
 
         Args:
             list_of_ids: lists or arrays of ids; the rows of a two-dimensional array.

@@ -28,18 +28,57 @@ const MOST_SETS: usize = 64;
 /// Places visited while the states are made; published rules need up to 14,000.
 const MOST_WORK: usize = 2_000_000;
 
+/// In a chain: a match, or what stands between matches, begins at this character.
+const CUTS: u32 = 1 << 31;
+/// In a chain: a match would end before this character if nothing longer is found.
+const MAY_END: u32 = 1 << 30;
+/// In a chain: the walk is over and no match ends here.
+const STUCK: u32 = 1 << 29;
+const CHAIN_ROW: u32 = STUCK - 1;
+/// Steps between two looks at the cuts that were found.
+const BLOCK: usize = 32;
+/// Code points that share a leaf: those whose UTF-8 differs in the last byte alone.
+const LEAF: usize = 64;
+const PAGES: usize = 0x10000 / LEAF;
+
 /// A compiled pattern.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
-    /// Symbol of every code point below U+10000.
-    plane: Box<[u8]>,
+    /// For each 64 code points below U+10000 where their symbols stand in `leaves`, in units of 64. Few are distinct, so
+    /// that both stay in the nearest cache where one table of the plane, 64 KiB, does not.
+    pages: Box<[u16; PAGES]>,
+    leaves: Box<[u8]>,
     /// First code point and symbol of each range above.
     above: Box<[(u32, u8)]>,
     /// `steps[row + symbol]` holds the row of the next state, a multiple of `symbols`; the last symbol is the end of the text.
     steps: Box<[u32]>,
+    /// As `steps`, over one match after the other: where a match ends before a character, the step of the first state over
+    /// that character. So the cuts of a text are found without a branch on where they are, which would be mispredicted
+    /// twice a word.
+    chain: Box<[u32]>,
+    /// For each byte, whether a match may begin with a character whose UTF-8 begins with it.
+    begins: Box<[bool; 256]>,
     symbols: usize,
     /// The row of the first state.
     start: usize,
+}
+
+/// What a walk over many matches finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A match, or what stands between matches, ends here and another begins.
+    Cut(usize),
+    /// What begins at the last cut, or where the walk began, is in no match.
+    Gap,
+}
+
+/// The first attempt of a walk that looked at or beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// Where it began.
+    pub(crate) at: usize,
+    /// Whether a match ended there, or the text began.
+    pub(crate) behind_match: bool,
 }
 
 impl Automaton {
@@ -71,8 +110,8 @@ impl Automaton {
     #[inline]
     pub(crate) fn symbol(&self, c: char) -> u8 {
         let code = c as u32;
-        match self.plane.get(code as usize) {
-            Some(&symbol) => symbol,
+        match self.pages.get(code as usize / LEAF) {
+            Some(&page) => self.leaves[usize::from(page) * LEAF + code as usize % LEAF],
             None => self.above[self.above.partition_point(|&(first, _)| first <= code) - 1].1,
         }
     }
@@ -81,15 +120,118 @@ impl Automaton {
     #[inline]
     pub(crate) fn match_at(&self, text: &str, start: usize) -> (Option<usize>, usize) {
         let bytes = text.as_bytes();
-        self.walk(start, bytes.len(), |at| {
-            let byte = bytes[at];
-            if byte < 0x80 {
-                (self.plane[usize::from(byte)], 1)
-            } else {
-                let c = code_point(bytes, at);
-                (self.symbol(c), c.len_utf8())
+        self.walk(start, bytes.len(), |at| self.symbol_at(bytes, at))
+    }
+
+    /// Whether a match may begin with the character at byte `at` of UTF-8.
+    #[inline(always)]
+    fn may_begin(&self, bytes: &[u8], at: usize) -> bool {
+        self.steps[self.start + usize::from(self.symbol_at(bytes, at).0)] != DEAD
+    }
+
+    /// The symbol of the character at byte `at` of UTF-8, and its length.
+    #[inline(always)]
+    fn symbol_at(&self, bytes: &[u8], at: usize) -> (u8, usize) {
+        // The first pages are those of ASCII, whose leaves stand first.
+        let tail = |i: usize| usize::from(bytes[at + i] & 0x3F);
+        let leaf = |page: usize, place: usize| self.leaves[LEAF * usize::from(self.pages[page]) + place];
+        match bytes[at] {
+            byte @ ..0x80 => (self.leaves[usize::from(byte)], 1),
+            byte @ ..0xE0 => (leaf(usize::from(byte & 0x1F), tail(1)), 2),
+            byte @ ..0xF0 => (leaf(usize::from(byte & 0x0F) << 6 | tail(1), tail(2)), 3),
+            _ => (self.symbol(code_point(bytes, at)), 4),
+        }
+    }
+
+    /// Calls `tell` with the ends of all matches in `text` from `start` on, and with the places where one begins behind
+    /// text that is in none: ascending, inside the text.
+    ///
+    /// The answer is the first attempt that looked at or beyond `limit`, `text.len()` being "the text ended there".
+    /// The matches must not be empty. Complexity: O(text) where matches are not much shorter than what they look at.
+    #[inline]
+    pub(crate) fn each_cut(&self, text: &str, start: usize, limit: usize, mut tell: impl FnMut(Found)) -> Option<Open> {
+        let bytes = text.as_bytes();
+        let length = bytes.len();
+        let first = self.start as u32;
+        let mut open: Option<Open> = None;
+        let mut stop = limit.min(length);
+        let (mut at, mut row) = (start, first);
+        // The match that is walked begins at `begin`; if `end` is behind that, it may end there.
+        let (mut begin, mut end) = (start, start);
+        let mut cuts = [0; BLOCK];
+        loop {
+            let mut stuck = false;
+            while at < stop && !stuck {
+                let mut count = 0;
+                for _ in 0..BLOCK {
+                    if at >= stop {
+                        break;
+                    }
+                    let (symbol, width) = self.symbol_at(bytes, at);
+                    let step = self.chain[row as usize + usize::from(symbol)];
+                    // Written in any case, kept if it is one.
+                    cuts[count % BLOCK] = at;
+                    count += usize::from(step & CUTS != 0);
+                    end = if step & MAY_END != 0 { at } else { end };
+                    if step & STUCK != 0 {
+                        stuck = true;
+                        break;
+                    }
+                    row = step & CHAIN_ROW;
+                    at += width;
+                }
+                for &found in &cuts[..count] {
+                    begin = found;
+                    if found > start {
+                        tell(Found::Cut(found));
+                    }
+                }
             }
-        })
+            if !stuck {
+                if limit <= length && open.is_none() {
+                    let behind = row == first;
+                    if !behind || at < length {
+                        open = Some(Open { at: if behind { at } else { begin }, behind_match: true });
+                    }
+                    stop = length;
+                    if at < length {
+                        continue;
+                    }
+                }
+                if row == first || self.steps[row as usize + self.symbols - 1] & ENDS_BEFORE != 0 {
+                    return open;
+                }
+            }
+            row = first;
+            if end > begin {
+                at = end;
+                begin = end;
+                continue;
+            }
+            tell(Found::Gap);
+            at = begin;
+            loop {
+                // No character that begins with a byte in between begins a match, and few of the others do.
+                at = (at + 1..length).find(|&at| self.begins[usize::from(bytes[at])] && self.may_begin(bytes, at)).unwrap_or(length);
+                if at >= limit && limit < length && open.is_none() {
+                    let at = (limit..at).find(|&at| text.is_char_boundary(at)).unwrap_or(at);
+                    open = Some(Open { at, behind_match: false });
+                }
+                if at >= length {
+                    return open;
+                }
+                let (found, looked) = self.match_at(text, at);
+                if looked >= limit && open.is_none() {
+                    open = Some(Open { at, behind_match: false });
+                }
+                if let Some(found) = found {
+                    tell(Found::Cut(at));
+                    (at, begin, end) = (found, found, found);
+                    break;
+                }
+            }
+            stop = if open.is_some() { length } else { stop };
+        }
     }
 
     /// As [`Automaton::match_at`] over single bytes, `symbols` being the symbol of each.
@@ -134,7 +276,7 @@ impl Automaton {
 }
 
 /// The character at byte `at` of well-formed UTF-8 that is no ASCII.
-#[inline]
+#[inline(always)]
 pub(crate) fn code_point(bytes: &[u8], at: usize) -> char {
     let tail = |i: usize| u32::from(bytes[at + i] & 0x3F);
     let lead = u32::from(bytes[at]);
@@ -277,6 +419,64 @@ fn first_of(nodes: &[Node]) -> First {
         }
     }
     first
+}
+
+/// `steps` over one match after the other.
+fn chain(steps: &[u32], symbols: usize, start: usize) -> Box<[u32]> {
+    let mut chain = vec![STUCK; steps.len()];
+    let mut fill = |row: usize| {
+        for symbol in 0..symbols - 1 {
+            let step = steps[row + symbol];
+            let begins = if row == start { CUTS } else { 0 };
+            chain[row + symbol] = if step & ENDS_BEHIND != 0 {
+                start as u32 | begins
+            } else if step & ROW != DEAD {
+                step & ROW | begins | if step & ENDS_BEFORE != 0 && row != start { MAY_END } else { 0 }
+            } else if step & ENDS_BEFORE != 0 && row != start {
+                // That row is filled first.
+                chain[start + symbol]
+            } else {
+                STUCK | begins
+            };
+        }
+    };
+    fill(start);
+    (0..steps.len()).step_by(symbols).filter(|&row| row != start).for_each(fill);
+    chain.into_boxed_slice()
+}
+
+/// The table of a plane as pages of leaves, each leaf once; those of ASCII come first.
+fn folded(plane: &[u8]) -> (Box<[u16; PAGES]>, Box<[u8]>) {
+    let mut leaves = plane[..2 * LEAF].to_vec();
+    let mut known: FxHashMap<&[u8], u16> = FxHashMap::default();
+    let mut pages = Box::new([0; PAGES]);
+    for (page, leaf) in pages.iter_mut().zip(plane.chunks_exact(LEAF)) {
+        *page = *known.entry(leaf).or_insert_with(|| {
+            leaves.extend_from_slice(leaf);
+            (leaves.len() / LEAF - 1) as u16
+        });
+    }
+    (pages, leaves.into())
+}
+
+/// For each byte, whether `may` holds for the symbol of some character that begins with it.
+fn begins(plane: &[u8], above: &[(u32, u8)], may: impl Fn(u8) -> bool) -> [bool; 256] {
+    let mut begins = [false; 256];
+    let mut set = |code: u32| {
+        let mut buffer = [0; 4];
+        if let Some(c) = char::from_u32(code) {
+            begins[usize::from(c.encode_utf8(&mut buffer).as_bytes()[0])] = true;
+        }
+    };
+    (0..).zip(plane).filter(|(_, &symbol)| may(symbol)).for_each(|(code, _)| set(code));
+    for (index, &(first, symbol)) in above.iter().enumerate() {
+        let last = above.get(index + 1).map_or(0x10FFFF, |&(next, _)| next - 1);
+        if may(symbol) {
+            // Each of the bytes F0 to F4 stands for 2^18 code points.
+            (first..=last).step_by(1 << 18).chain([last]).for_each(&mut set);
+        }
+    }
+    begins
 }
 
 impl Places {
@@ -451,7 +651,11 @@ impl<'a> Determiniser<'a> {
             return None;
         }
         let Alphabet { plane, above, .. } = self.alphabet;
-        Some(Automaton { plane, above, steps: steps.into_boxed_slice(), symbols, start: start * symbols })
+        let start = start * symbols;
+        let begins = Box::new(begins(&plane, &above, |symbol| steps[start + usize::from(symbol)] != DEAD));
+        let (pages, leaves) = folded(&plane);
+        let steps = steps.into_boxed_slice();
+        Some(Automaton { pages, leaves, above, chain: chain(&steps, symbols, start), steps, begins, symbols, start })
     }
 
     fn number(&mut self, state: Vec<usize>) -> Option<u32> {

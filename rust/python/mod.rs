@@ -5,6 +5,7 @@ mod errors;
 mod numbers;
 mod segmenter;
 mod streams;
+mod strings;
 mod text;
 mod threads;
 mod tokenizer;

@@ -2,24 +2,77 @@
 
 use super::errors::raise;
 use super::numbers::Numbers;
+use super::strings::Strings;
 use super::text::{count, id, ids, lossy, Text};
-use super::threads::{detached_if, exclusive, shared, LONG_TEXT, MANY_IDS};
+use super::threads::{alone, detached_if, exclusive, shared, LONG_TEXT, MANY_IDS};
 use super::tokenizer::PyTokenizer;
 use crate::{Edit, Error, StreamDecoder, StreamEncoder, TokenId, Utf8Decoder};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Turns ids into text one at a time; what it returned is never withdrawn.
-#[pyclass(name = "StreamDecoder", module = "coolfusion")]
+///
+/// Most calls find the stream settled and the string of the token made: they change nothing but a count, so they take no
+/// lock and answer as if they had come before or behind whatever another thread does.
+#[pyclass(name = "StreamDecoder", module = "coolfusion", frozen)]
 pub(super) struct PyStreamDecoder {
+    stream: Mutex<Stream>,
+    strings: Arc<Strings>,
+    /// [`StreamDecoder::is_settled`]; false while a call is at work.
+    settled: AtomicBool,
+    /// Ids that the decoder has not counted yet.
+    uncounted: AtomicUsize,
+}
+
+struct Stream {
     decoder: StreamDecoder,
     /// Kept between calls, so that a push allocates nothing.
     text: String,
 }
 
-impl From<StreamDecoder> for PyStreamDecoder {
-    fn from(decoder: StreamDecoder) -> Self {
-        Self { decoder, text: String::new() }
+impl Stream {
+    fn push<'py>(&mut self, py: Python<'py>, strings: &Strings, id: TokenId) -> crate::Result<Bound<'py, PyString>> {
+        if let Some(bytes) = self.decoder.push_whole(id)? {
+            let string = lossy(py, bytes);
+            strings.keep(id, &string, bytes.len());
+            return Ok(string);
+        }
+        self.text.clear();
+        self.decoder.push(id, &mut self.text)?;
+        Ok(PyString::new(py, &self.text))
+    }
+}
+
+impl PyStreamDecoder {
+    fn behind(decoder: StreamDecoder, strings: Arc<Strings>) -> Self {
+        let settled = AtomicBool::new(decoder.is_settled());
+        Self { stream: Mutex::new(Stream { decoder, text: String::new() }), strings, settled, uncounted: AtomicUsize::new(0) }
+    }
+
+    /// The string of `id`, if that is all there is to a push now.
+    #[inline]
+    fn made(&self, id: TokenId) -> Option<&Py<PyString>> {
+        if !self.settled.load(Ordering::Acquire) {
+            return None;
+        }
+        let string = self.strings.get(id)?;
+        // The interpreter's lock is held: no other thread writes in between.
+        self.uncounted.store(self.uncounted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Some(string)
+    }
+
+    /// `work` on the stream by itself.
+    fn alone<T>(slf: &Bound<'_, Self>, work: impl FnOnce(&mut Stream) -> PyResult<T>) -> PyResult<T> {
+        let this = slf.get();
+        let mut stream = alone(slf, &this.stream)?;
+        this.settled.store(false, Ordering::Release);
+        stream.decoder.count(this.uncounted.load(Ordering::Relaxed));
+        this.uncounted.store(0, Ordering::Relaxed);
+        let done = work(&mut stream);
+        this.settled.store(stream.decoder.is_settled(), Ordering::Release);
+        done
     }
 }
 
@@ -29,39 +82,37 @@ impl PyStreamDecoder {
     #[pyo3(signature = (tokenizer, prompt_ids = None), text_signature = "(tokenizer, prompt_ids=())")]
     fn new(tokenizer: &PyTokenizer, prompt_ids: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
-        StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map(Self::from).map_err(raise)
+        let decoder = StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map_err(raise)?;
+        Ok(Self::behind(decoder, tokenizer.1.clone()))
     }
 
     /// Adds one id and returns the text that is now certain, which may be empty.
     fn push<'py>(slf: &Bound<'py, Self>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let id = id(token_id, 0)?;
-        let this = &mut *exclusive(slf)?;
-        if let Some(bytes) = this.decoder.push_whole(id).map_err(raise)? {
-            return Ok(lossy(slf.py(), bytes));
+        if let Some(string) = slf.get().made(id) {
+            return Ok(string.bind(slf.py()).clone());
         }
-        this.text.clear();
-        this.decoder.push(id, &mut this.text).map_err(raise)?;
-        Ok(PyString::new(slf.py(), &this.text))
+        Self::alone(slf, |stream| stream.push(slf.py(), &slf.get().strings, id).map_err(raise))
     }
 
     /// Adds many ids and returns what `push` would return for each, joined.
     fn extend<'py>(slf: &Bound<'py, Self>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let (py, ids) = (slf.py(), ids(token_ids)?);
-        let decoder = &mut exclusive(slf)?.decoder;
-        let bytes = detached_if(ids.len() > MANY_IDS, py, || decoder.extend_bytes(&ids)).map_err(raise)?;
-        Ok(lossy(py, &bytes))
+        let extend = |stream: &mut Stream| detached_if(ids.len() > MANY_IDS, py, || stream.decoder.extend_bytes(&ids)).map_err(raise);
+        Ok(lossy(py, &Self::alone(slf, extend)?))
     }
 
     /// Ends the text: bytes of an unfinished character become one U+FFFD.
     fn flush(slf: &Bound<'_, Self>) -> PyResult<String> {
         let mut text = String::new();
-        exclusive(slf)?.decoder.flush(&mut text);
+        Self::alone(slf, |stream| Ok(stream.decoder.flush(&mut text)))?;
         Ok(text)
     }
 
     /// Returns an independent copy, for trying a continuation.
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
-        Ok(shared(slf)?.decoder.clone().into())
+        let decoder = Self::alone(slf, |stream| Ok(stream.decoder.clone()))?;
+        Ok(Self::behind(decoder, slf.get().strings.clone()))
     }
 }
 

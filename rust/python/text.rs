@@ -1,7 +1,7 @@
 //! Texts and ids as Python passes them.
 
 use super::errors::{named, raise};
-use super::threads::{detached_if, LONG_TEXT};
+use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use crate::{for_each, Error, TokenId};
 use pyo3::buffer::{Element, PyUntypedBuffer};
 use pyo3::prelude::*;
@@ -76,17 +76,43 @@ impl Unit {
             Self::Byte => at,
             Self::Character if text.is_ascii() => at,
             Self::Character => {
-                let mut characters = 0;
-                let mut reached = 0;
-                at.into_iter()
-                    .map(|byte| {
-                        characters += text[reached..byte].chars().count();
-                        reached = byte;
-                        characters
-                    })
-                    .collect()
+                let mut count = Characters { bytes: text.as_bytes(), words: 0, characters: 0 };
+                at.into_iter().map(|byte| count.before(byte)).collect()
             }
         }
+    }
+}
+
+/// Counts the characters before places of a text that ascend, eight bytes at a time: words are shorter than what counting
+/// each by itself costs.
+struct Characters<'a> {
+    bytes: &'a [u8],
+    /// Words of eight bytes that are counted.
+    words: usize,
+    /// The characters in them.
+    characters: usize,
+}
+
+impl Characters<'_> {
+    fn before(&mut self, at: usize) -> usize {
+        while self.words < at / 8 {
+            self.characters += 8 - self.inside(u64::MAX);
+            self.words += 1;
+        }
+        let bytes = at % 8;
+        self.characters + bytes - self.inside((1 << (8 * bytes)) - 1)
+    }
+
+    /// The bytes of the next word under `mask` that begin no character, those of the form 10xxxxxx.
+    #[inline]
+    fn inside(&self, mask: u64) -> usize {
+        let from = 8 * self.words;
+        let word = match self.bytes.get(from..from + 8).and_then(|word| word.try_into().ok()) {
+            Some(word) => u64::from_le_bytes(word),
+            None => self.bytes[from..].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+        // The two highest bits of each byte, to its lowest place.
+        (word >> 7 & !(word >> 6) & 0x0101_0101_0101_0101 & mask).count_ones() as usize
     }
 }
 
@@ -194,16 +220,35 @@ pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
     items.enumerate().map(|(position, item)| id(&item?, position)).collect()
 }
 
-/// Many lists of ids; errors say which.
-pub(super) fn lists(object: &Bound<'_, PyAny>) -> PyResult<Vec<Vec<TokenId>>> {
+/// `work` for many lists of ids, some thousand ids at a time; errors say which list.
+pub(super) fn each_list<T>(
+    object: &Bound<'_, PyAny>,
+    mut work: impl FnMut(&[Vec<TokenId>]) -> std::result::Result<Vec<T>, (usize, Error)>,
+) -> PyResult<Vec<T>> {
     let Ok(items) = object.try_iter() else {
         let kind = object.get_type().name()?.to_string();
         return Err(named("ArgumentError", &format!("lists of token ids are of type {kind}: expected a list of lists")));
     };
-    let list = |(index, item): (usize, PyResult<Bound<'_, PyAny>>)| {
-        ids(&item?).map_err(|error| numbered(object.py(), "list", index, error))
+    let numbered = |index, error| numbered(object.py(), "list", index, error);
+    let mut answers = Vec::new();
+    let mut pass = |lists: &[Vec<TokenId>]| -> PyResult<()> {
+        let first = answers.len();
+        answers.extend(work(lists).map_err(|(index, error)| numbered(first + index, raise(error)))?);
+        Ok(())
     };
-    items.enumerate().map(list).collect()
+    let (mut lists, mut size) = (Vec::new(), 0);
+    for (index, item) in items.enumerate() {
+        let list = item.and_then(|item| ids(&item).map_err(|error| numbered(index, error)))?;
+        size += list.len();
+        lists.push(list);
+        if size > MANY_IDS {
+            pass(&lists)?;
+            lists.clear();
+            size = 0;
+        }
+    }
+    pass(&lists)?;
+    Ok(answers)
 }
 
 /// The ids of a one-dimensional buffer of native integers; None for anything else.
@@ -231,13 +276,22 @@ fn array(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<TokenId>>> {
 fn narrow<T: Element + Display + TryInto<u32>>(py: Python<'_>, buffer: PyUntypedBuffer) -> PyResult<Option<Vec<TokenId>>> {
     // One that is not aligned, as an empty one often is, is left to Python to read.
     let Ok(buffer) = buffer.into_typed::<T>() else { return Ok(None) };
-    let values = buffer.to_vec(py)?;
-    let mut ids = Vec::with_capacity(values.len());
-    for (position, &value) in values.iter().enumerate() {
-        let Ok(id) = value.try_into() else { return Err(no_id("UnknownTokenError", &value.to_string(), position)) };
-        ids.push(TokenId(id));
+    narrowed(&buffer.to_vec(py)?).map(Some)
+}
+
+/// All are converted before one that is no id is looked for: without a way out of the loop it goes many at a time.
+fn narrowed<T: Copy + Display + TryInto<u32>>(values: &[T]) -> PyResult<Vec<TokenId>> {
+    let mut refused = false;
+    let id = |&value: &T| {
+        let id = value.try_into();
+        refused |= id.is_err();
+        TokenId(id.unwrap_or_default())
+    };
+    let ids = values.iter().map(id).collect();
+    match values.iter().position(|&value| refused && value.try_into().is_err()) {
+        Some(position) => Err(no_id("UnknownTokenError", &values[position].to_string(), position)),
+        None => Ok(ids),
     }
-    Ok(Some(ids))
 }
 
 fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
@@ -245,10 +299,16 @@ fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
 }
 
 /// One token id.
+#[inline]
 pub(super) fn id(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
-    if let Ok(id) = item.extract::<u32>() {
-        return Ok(TokenId(id));
+    match item.extract::<u32>() {
+        Ok(id) => Ok(TokenId(id)),
+        Err(_) => no_integer(item, position),
     }
+}
+
+#[cold]
+fn no_integer(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
     let class = if item.is_instance_of::<PyInt>() { "UnknownTokenError" } else { "ArgumentError" };
     Err(no_id(class, &item.repr()?.to_string(), position))
 }

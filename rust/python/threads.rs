@@ -4,6 +4,7 @@ use super::errors::named;
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyRef, PyRefMut};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// From this many ids on, letting other Python threads run costs less than it gives: some 20 microseconds of work.
 pub(super) const MANY_IDS: usize = 4096;
@@ -24,6 +25,15 @@ pub(super) fn exclusive<'py, T: PyClass<Frozen = pyo3::pyclass::boolean_struct::
 /// The object for one call that reads it.
 pub(super) fn shared<'py, T: PyClass>(object: &Bound<'py, T>) -> PyResult<PyRef<'py, T>> {
     object.try_borrow().map_err(|_| in_use(object))
+}
+
+/// What `state` of the object holds, for one call.
+pub(super) fn alone<'a, T: PyClass, S>(object: &Bound<'_, T>, state: &'a Mutex<S>) -> PyResult<MutexGuard<'a, S>> {
+    match state.try_lock() {
+        Ok(state) => Ok(state),
+        Err(TryLockError::Poisoned(state)) => Ok(state.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(in_use(object)),
+    }
 }
 
 #[cold]

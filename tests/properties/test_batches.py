@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -186,3 +187,45 @@ def test_a_decoder_under_free_use_from_threads() -> None:
     assert done + len(refused) == 80
     assert done >= 1
     assert decoder.extend(ids[:3]) == tok.decode(ids[:3])
+
+
+def test_a_push_beside_another_thread_is_whole_or_refused() -> None:
+    """One thread extends, others push: all get what the stream gave, and no id is lost or said twice."""
+    tok = family("made_gpt2").tok
+    ids = tok.encode("the cat sat. ") * 2000
+    cat = tok.encode("cat")
+    decoder = cf.StreamDecoder(tok, prompt_ids=ids[:1])
+    tried = 3_000
+
+    def push(_: int) -> int:
+        done = 0
+        for _ in range(tried):
+            try:
+                assert "".join(decoder.push(n) for n in cat) == "cat"
+                done += 1
+            except cf.ConcurrentUseError:
+                pass
+        return done
+
+    def extend(_: int) -> int:
+        done = 0
+        for _ in range(50):
+            try:
+                assert decoder.extend(ids) == "the cat sat. " * 2000
+                done += 1
+            except cf.ConcurrentUseError:
+                pass
+        return done
+
+    with ThreadPoolExecutor(3) as pool:
+        pushers = [pool.submit(push, number) for number in range(2)]
+        extended = pool.submit(extend, 0).result()
+        pushed = sum(pusher.result() for pusher in pushers)
+    assert pushed
+    assert extended
+    with pytest.raises(cf.UnknownTokenError, match=r"token id \d+ at position \d+") as refused:
+        decoder.push(tok.vocab_size)
+    said = int(re.search(r"at position (\d+)", str(refused.value))[1])  # type: ignore[index]
+    # A word whose second id was refused was begun all the same.
+    least = pushed * len(cat) + extended * len(ids)
+    assert least <= said <= least + (2 * tried - pushed) * (len(cat) - 1)

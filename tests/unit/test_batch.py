@@ -66,6 +66,22 @@ def test_batches_of_nothing_and_of_one() -> None:
     assert TOY.decode_batch([array("I", [257]), (264,), iter([195])]) == ["the", " cat", "\ufffd"]
 
 
+def test_lists_that_are_decoded_some_thousand_ids_at_a_time() -> None:
+    """Around the ends of the groups, with empty and long lists; the list with the error is counted from the first."""
+    lists = [[257, 264] * (number * 37 % 900) for number in range(120)] + [[257] * 20_000, [], [264]]
+    assert sum(map(len, lists)) > 10 * 4096
+    assert TOY.decode_batch(lists) == [TOY.decode(ids) for ids in lists]
+    for at in (0, 3, 60, 119, 120, 122):
+        broken = [[*ids, 9999] if number == at else ids for number, ids in enumerate(lists)]
+        with pytest.raises(cf.UnknownTokenError, match=rf"^list {at}: token id 9999 at position {len(lists[at])} "):
+            TOY.decode_batch(broken)
+        broken[at] = [257, None]  # type: ignore[list-item]
+        with pytest.raises(cf.ArgumentError, match=rf"^list {at}: token id None at position 1"):
+            TOY.decode_batch(broken)
+    with pytest.raises(ZeroDivisionError):
+        TOY.decode_batch([257 // n] for n in (1, 0))
+
+
 def test_rows_of_an_array() -> None:
     numpy = pytest.importorskip("numpy", reason="the arrays are NumPy's")
     assert TOY.decode_batch(numpy.array([[257, 264], [257, 265]])) == ["the cat", "the sat"]

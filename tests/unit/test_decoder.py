@@ -101,6 +101,53 @@ def test_an_unknown_id_leaves_the_stream_as_it_was(token_id: int) -> None:
     assert decoder.push(ids[data[1]]) + decoder.push(ids[data[2]]) == "岁"
 
 
+@pytest.mark.parametrize("name", ["made_gpt2", "made_llama2", "made_t5", "made_bert"])
+def test_a_string_that_was_kept_is_the_string_of_its_bytes(name: str) -> None:
+    """Every id, when it comes first and when it comes again, also inside a character, which no kept string may end."""
+    tok = family(name).tok
+    known = sorted(set(range(tok.vocab_size)) - set(tok.unused_ids))
+    letter = next(n for n in known if (data := tok.token_bytes(n)).isalpha() and len(data) == 1)
+    for turn in range(12):
+        for token_id in known:
+            decoder = cf.StreamDecoder(tok, prompt_ids=[letter])
+            shown = decoder.push(token_id) + decoder.flush()
+            assert shown == tok.token_bytes(token_id).decode("utf-8", "replace"), (turn, token_id)
+    if name in ("made_gpt2", "made_llama2"):
+        ids = _byte_ids(tok)
+        decoder = cf.StreamDecoder(tok, prompt_ids=[letter, ids[0xE5]])
+        text = tok.token_bytes(letter).decode()
+        assert [decoder.push(letter), decoder.push(letter)] == [f"\ufffd{text}", text]
+
+
+def test_kept_strings_stay_within_their_room() -> None:
+    """At most 14 bytes for each id of the vocabulary, 96 for each string, and no long ones."""
+    tok = cf.Tokenizer.from_file(family("made_gpt2").path)
+    decoder = cf.StreamDecoder(tok, prompt_ids=tok.encode("A"))
+    whole = [
+        n for n in range(tok.vocab_size) if (data := tok.token_bytes(n)).decode("utf-8", "ignore").encode() == data
+    ]
+    long = [n for n in whole if len(tok.token_bytes(n)) > 4]
+    assert not any(decoder.push(n) is decoder.push(n) for n in long), "not before they came often"
+    for _ in range(10):
+        for token_id in long:
+            decoder.push(token_id)
+    kept = [n for n in long if decoder.push(n) is decoder.push(n)]
+    assert 0 < len(kept) <= tok.vocab_size * 14 // 96
+    assert all(len(tok.token_bytes(n)) <= 32 for n in kept)
+    assert decoder.fork().push(kept[0]) is decoder.push(kept[0]) is cf.StreamDecoder(tok, tok.encode("A")).push(kept[0])
+
+
+def test_an_unknown_id_is_counted_behind_kept_strings() -> None:
+    """Its position is the number of ids before it, whichever way they went."""
+    ids = GPT2.encode("a cat and a cat and a cat")
+    decoder = cf.StreamDecoder(GPT2)
+    for count in range(1, 4):
+        for token_id in ids * 10:
+            decoder.push(token_id)
+        with pytest.raises(cf.UnknownTokenError, match=rf"at position {count * 10 * len(ids)} "):
+            decoder.push(GPT2.vocab_size)
+
+
 def test_an_id_that_is_no_number() -> None:
     decoder = cf.StreamDecoder(GPT2)
     with pytest.raises(cf.ArgumentError, match=r"token id 'a' .*expected an integer"):
