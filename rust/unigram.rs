@@ -28,6 +28,8 @@ pub(crate) struct Unigram {
     pub(crate) unknown_score: f64,
     /// The ids of the byte pieces, where unknown text is spelled in bytes.
     pub(crate) bytes: Option<Box<[Option<u32>; 256]>>,
+    /// There is one for every byte, so no text is unknown.
+    pub(crate) spells_all: bool,
     pub(crate) sums: Sums,
     pub(crate) marks: bool,
 }
@@ -43,11 +45,42 @@ struct Best {
 
 const NOWHERE: Best = Best { sum: 0.0, id: 0, length: 0 };
 
+/// What is known of the part of a word that stands before a position: with it, encoding goes on there as if it had never
+/// stopped, down to the last bit of the sums.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Carried {
+    /// The sum of scores of the best way to here.
+    sum: f64,
+    /// Unknown text ends here, and more of it may follow: it is no piece as a whole, because none stands across.
+    unknown: bool,
+}
+
+/// A position that every segmentation goes through, whatever follows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Point {
+    pub(crate) at: usize,
+    /// So many tokens stand before it, without one of unknown text that may go on behind it.
+    pub(crate) tokens: usize,
+    pub(crate) carried: Carried,
+}
+
 /// Buffers that are used again.
 #[derive(Debug, Default)]
 pub(crate) struct Lattice {
     best: Vec<Best>,
     path: Vec<(u32, u32)>,
+    /// What [`Unigram::encode_open`] found.
+    pub(crate) points: Vec<Point>,
+    /// How many tokens it has emitted, all words together.
+    pub(crate) emitted: usize,
+}
+
+/// Unknown text that more of it may follow.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    start: usize,
+    /// It is no piece as a whole: a position that no piece stands across is inside it.
+    torn: bool,
 }
 
 impl Unigram {
@@ -57,26 +90,56 @@ impl Unigram {
     /// stretch that pieces overlap without a gap.
     pub(crate) fn encode(&self, word: &str, lattice: &mut Lattice, mut emit: impl FnMut(u32, usize, usize)) {
         match self.sums {
-            Sums::Double => self.search::<false>(word, lattice, &mut emit),
-            Sums::Single => self.search::<true>(word, lattice, &mut emit),
+            Sums::Double => self.search::<false, false>(word, None, 0, lattice, &mut emit),
+            Sums::Single => self.search::<true, false>(word, None, 0, lattice, &mut emit),
         }
     }
 
-    fn search<const SINGLE: bool>(&self, word: &str, lattice: &mut Lattice, emit: &mut impl FnMut(u32, usize, usize)) {
+    /// The same for the rest of a word behind what is `carried`; also fills `lattice.points`.
+    ///
+    /// Points are before `last`, and what stands behind `last` may still change; they are few where unknown text is
+    /// spelled in bytes of which some are missing.
+    pub(crate) fn encode_open(
+        &self,
+        word: &str,
+        carried: Option<Carried>,
+        last: usize,
+        lattice: &mut Lattice,
+        mut emit: impl FnMut(u32, usize, usize),
+    ) {
+        lattice.points.clear();
+        match self.sums {
+            Sums::Double => self.search::<false, true>(word, carried, last, lattice, &mut emit),
+            Sums::Single => self.search::<true, true>(word, carried, last, lattice, &mut emit),
+        }
+    }
+
+    fn search<const SINGLE: bool, const OPEN: bool>(
+        &self,
+        word: &str,
+        carried: Option<Carried>,
+        last: usize,
+        lattice: &mut Lattice,
+        emit: &mut impl FnMut(u32, usize, usize),
+    ) {
         let bytes = word.as_bytes();
         // Positions in the lattice count from here: the last position that every segmentation goes through.
         let mut origin = 0;
         // The furthest that a piece has reached.
         let mut furthest = 0;
-        // Unknown text before the origin that more of it may follow.
-        let mut open: Option<usize> = None;
+        // Whether a piece that began may stand across `last`.
+        let mut grows = false;
+        let mut run = carried.filter(|carried| carried.unknown).map(|_| Run { start: 0, torn: true });
         let mut at = 0;
         lattice.best.clear();
-        lattice.best.push(NOWHERE);
+        lattice.best.push(Best { sum: carried.map_or(0.0, |carried| carried.sum), ..NOWHERE });
         while at < bytes.len() {
             let here = lattice.best[at - origin].sum;
             if furthest == at && at > origin {
-                open = self.emit_path(word, origin, at, open, lattice, emit);
+                run = self.emit_path::<OPEN>(word, origin, at, run, lattice, emit);
+                if OPEN && !grows && at < last {
+                    run = self.point(word, at, here, run, lattice, emit);
+                }
                 lattice.best.clear();
                 lattice.best.push(Best { sum: here, ..NOWHERE });
                 origin = at;
@@ -99,28 +162,58 @@ impl Unigram {
                     furthest = furthest.max(end);
                 }
             }
+            if OPEN {
+                grows |= end > last || end == last && node.goes_on();
+            }
             if !is_piece {
                 reach::<SINGLE>(&mut lattice.best, at - origin, size, self.unknown_score + here, self.unknown);
                 furthest = furthest.max(at + size);
             }
             at += size;
         }
-        open = self.emit_path(word, origin, at, open, lattice, emit);
-        if let Some(start) = open {
-            self.emit_unknown(word, start, at, emit);
+        run = self.emit_path::<OPEN>(word, origin, at, run, lattice, emit);
+        if let Some(run) = run {
+            self.emit_unknown::<OPEN>(word, run, at, lattice, emit);
         }
     }
 
-    /// Emits the best path from `origin` to `end`, but for unknown text at its end: that begins at the result.
-    fn emit_path(
+    /// Remembers the point `at`, if encoding can go on there; what unknown text before it is to be emitted later.
+    #[inline]
+    fn point(
+        &self,
+        word: &str,
+        at: usize,
+        sum: f64,
+        run: Option<Run>,
+        lattice: &mut Lattice,
+        emit: &mut impl FnMut(u32, usize, usize),
+    ) -> Option<Run> {
+        let unknown = run.is_some();
+        let run = match run {
+            // If nothing more follows it becomes this piece, else not.
+            Some(Run { start, torn: false }) if self.as_piece(&word.as_bytes()[start..at]).is_some() => return run,
+            Some(run) if self.spells_all => {
+                self.emit_unknown::<true>(word, Run { torn: true, ..run }, at, lattice, emit);
+                Some(Run { start: at, torn: true })
+            }
+            Some(_) if self.bytes.is_some() => return run,
+            Some(run) => Some(Run { torn: true, ..run }),
+            None => None,
+        };
+        lattice.points.push(Point { at, tokens: lattice.emitted, carried: Carried { sum, unknown } });
+        run
+    }
+
+    /// Emits the best path from `origin` to `end`, but for unknown text at its end, which is the result.
+    fn emit_path<const OPEN: bool>(
         &self,
         word: &str,
         origin: usize,
         end: usize,
-        mut open: Option<usize>,
+        mut run: Option<Run>,
         lattice: &mut Lattice,
         emit: &mut impl FnMut(u32, usize, usize),
-    ) -> Option<usize> {
+    ) -> Option<Run> {
         let mut at = end;
         lattice.path.clear();
         while at > origin {
@@ -128,30 +221,49 @@ impl Unigram {
             lattice.path.push((id, length));
             at -= length as usize;
         }
-        for &(id, length) in lattice.path.iter().rev() {
+        for index in (0..lattice.path.len()).rev() {
+            let (id, length) = lattice.path[index];
             let behind = at + length as usize;
             if id == self.unknown {
-                open = open.or(Some(at));
+                run = run.or(Some(Run { start: at, torn: false }));
             } else {
-                if let Some(start) = open.take() {
-                    self.emit_unknown(word, start, at, emit);
+                if let Some(run) = run.take() {
+                    self.emit_unknown::<OPEN>(word, run, at, lattice, emit);
                 }
                 emit(id, at, behind);
+                lattice.emitted += usize::from(OPEN);
             }
             at = behind;
         }
-        open
+        run
+    }
+
+    /// The piece that unknown text is as a whole: the crate asks for it once more, so one that scores worse is found.
+    fn as_piece(&self, text: &[u8]) -> Option<u32> {
+        if self.sums == Sums::Single {
+            return None;
+        }
+        self.pieces.get(text).and_then(|index| self.entries.get(index as usize)).map(|&(_, id)| id)
     }
 
     /// Neighbouring unknown characters are one token, or their bytes.
     #[cold]
-    fn emit_unknown(&self, word: &str, start: usize, end: usize, emit: &mut impl FnMut(u32, usize, usize)) {
+    fn emit_unknown<const OPEN: bool>(
+        &self,
+        word: &str,
+        run: Run,
+        end: usize,
+        lattice: &mut Lattice,
+        emit: &mut impl FnMut(u32, usize, usize),
+    ) {
+        let Run { start, torn } = run;
+        let mut emit = |id: u32, start: usize, end: usize| {
+            emit(id, start, end);
+            lattice.emitted += usize::from(OPEN);
+        };
         let text = &word.as_bytes()[start..end];
-        // The crate asks for the whole run once more; it may be a piece after all if that scores worse than unknown.
-        if self.sums == Sums::Double {
-            if let Some(&(_, id)) = self.pieces.get(text).and_then(|index| self.entries.get(index as usize)) {
-                return emit(id, start, end);
-            }
+        if let Some(id) = Some(text).filter(|_| !torn).and_then(|text| self.as_piece(text)) {
+            return emit(id, start, end);
         }
         if let Some(ids) = &self.bytes {
             let id = |byte: u8| ids[usize::from(byte)];
