@@ -7,6 +7,7 @@
 
 use crate::char_memo::CharMemo;
 use crate::formats::charsmap::Charsmap;
+use crate::known_words::{hash, KnownWords, Placed, LONGEST_WORD};
 use crate::pattern::CodePoints;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -307,6 +308,17 @@ impl Rewriter {
         self.code(c) & CLOSES != 0
     }
 
+    /// What [`Rewriter::divides_classes`] needs to know of `c`.
+    pub(crate) fn class(&self, c: char) -> u8 {
+        self.code(c) & CLASS
+    }
+
+    /// The same as [`Rewriter::divides`] where that is not always false.
+    #[inline]
+    pub(crate) fn divides_classes(left: u8, right: u8) -> bool {
+        !touch(left, right)
+    }
+
     /// Whether the text can be cut between `left` and `right`, each side being rewritten by itself.
     pub(crate) fn divides(&self, left: char, right: char) -> bool {
         !self.undivided && !touch(self.code(left), self.code(right))
@@ -345,12 +357,16 @@ impl Rewriter {
     }
 
     /// Appends what `part` becomes to `normal`, and where it came from to `trace`; positions in the part count from `base`.
-    pub(crate) fn rewrite(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace) {
+    /// Stretches that cannot be divided are remembered in `groups`: the syllables of Thai are few.
+    pub(crate) fn rewrite(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace, groups: &mut KnownWords) {
         if self.keeps(part, ends) {
             return Self::copy(part, 0..part.len(), base, normal, trace);
         }
         if self.undivided || ends.start && self.acts_on_start || ends.end && self.acts_on_end {
-            return self.run(part, base, ends, normal, trace);
+            return self.run(part, ends, |c, start, end| {
+                trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
+                normal.push(c);
+            });
         }
         let mut chars = part.char_indices().peekable();
         // Where the run of kept characters began, and the stretch that cannot be divided.
@@ -364,7 +380,7 @@ impl Rewriter {
             if start < at || code & CLASS > Class::Sticky as u8 {
                 Self::copy(part, kept..start, base, normal, trace);
                 if start < at || code & CLASS == Class::Open as u8 {
-                    self.run(&part[start..end], base + start, ends, normal, trace);
+                    self.group(&part[start..end], base + start, normal, trace, groups);
                 } else {
                     trace.replace(normal.len(), (base + at) as u32, (base + end) as u32);
                     self.push_output(c, normal);
@@ -383,17 +399,38 @@ impl Rewriter {
         }
     }
 
-    /// All stages, on a part that cannot be divided.
-    fn run(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace) {
-        let place = |(at, c): (usize, char)| Item { c, start: (base + at) as u32, end: (base + at + c.len_utf8()) as u32 };
+    /// Appends what `part`, which cannot be divided, becomes where nothing is done at its ends.
+    fn group(&self, part: &str, base: usize, normal: &mut String, trace: &mut Trace, groups: &mut KnownWords) {
+        let mut push = |c: char, start: usize, end: usize| {
+            trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
+            normal.push(c);
+        };
+        if part.len() > LONGEST_WORD {
+            return self.run(part, Ends::default(), push);
+        }
+        let key = hash(part.as_bytes(), 0);
+        if let Some((known, _)) = groups.get(part.as_bytes(), 0, key) {
+            for item in known {
+                push(char::from_u32(item.id).unwrap_or(char::REPLACEMENT_CHARACTER), usize::from(item.start), usize::from(item.end));
+            }
+            return;
+        }
+        let mut found = Vec::new();
+        self.run(part, Ends::default(), |c, start, end| {
+            found.push(Placed { id: u32::from(c), start: start as u16, end: end as u16, word: 0 });
+            push(c, start, end);
+        });
+        groups.insert(part.as_bytes(), 0, key, &found, 0);
+    }
+
+    /// All stages, on a part that cannot be divided: `push` gets each character with the bytes of the part it stands for.
+    fn run(&self, part: &str, ends: Ends, mut push: impl FnMut(char, usize, usize)) {
+        let place = |(at, c): (usize, char)| Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let mut items: Vec<Item> = part.char_indices().map(place).collect();
         for step in &self.steps {
             items = step.apply(items, ends);
         }
-        for item in items {
-            trace.replace(normal.len(), item.start, item.end);
-            normal.push(item.c);
-        }
+        items.iter().for_each(|item| push(item.c, item.start as usize, item.end as usize));
     }
 }
 
@@ -670,7 +707,7 @@ mod tests {
 
     fn rewritten(rewriter: &Rewriter, text: &str) -> (String, Vec<(usize, usize)>) {
         let (mut normal, mut trace) = (String::new(), Trace::default());
-        rewriter.rewrite(text, 0, Ends { start: true, end: true }, &mut normal, &mut trace);
+        rewriter.rewrite(text, 0, Ends { start: true, end: true }, &mut normal, &mut trace, &mut KnownWords::default());
         let spans = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
         (normal, spans)
     }

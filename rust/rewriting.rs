@@ -67,7 +67,7 @@ pub(crate) struct Rewriting {
     loose: bool,
     /// A space begins a part behind a space too.
     each_space: bool,
-    /// Words that nothing parts may be told from the characters beside the place: [`Rewriting::is_border`].
+    /// Where words end without white space may be told from the characters beside the place: [`Rewriting::borders`].
     has_borders: bool,
     sides: CharMemo,
     /// No piece holds a space behind another character, and a space is never fused with an unknown one.
@@ -95,6 +95,16 @@ struct Work {
     word: String,
     positions: Vec<u32>,
     points: Vec<Point>,
+    groups: KnownWords,
+}
+
+impl Work {
+    /// A huge text leaves no huge buffers behind.
+    fn shrink(&mut self, length: usize) {
+        if length > LARGE {
+            *self = Self { groups: std::mem::take(&mut self.groups), ..Self::default() };
+        }
+    }
 }
 
 /// What a stream knows of a part, beside its text.
@@ -121,6 +131,29 @@ struct Role {
 impl Role {
     fn variant(self) -> u8 {
         u8::from(self.ends.start) | u8::from(self.ends.end) << 1 | u8::from(self.dummy) << 2
+    }
+}
+
+/// What [`Rewriting::borders`] remembers of a character: the codes, in its word rule, of the first and last character of
+/// what it becomes, its class in the rewriter, and whether it is white space.
+#[derive(Clone, Copy)]
+struct Sides(u64);
+
+impl Sides {
+    fn first(self) -> u8 {
+        self.0 as u8
+    }
+
+    fn last(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    fn class(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    fn is_white(self) -> bool {
+        self.0 >> 24 != 0
     }
 }
 
@@ -207,7 +240,8 @@ impl Rewriting {
             closes[c as usize] = rewriter.is_solid(c) || loose && rewriter.is_closed(c);
         }
         let each_space = matches!(words, Words::Spaced) && rewriter.divides(' ', ' ') && !rewriter.acts_on_runs();
-        let has_borders = matches!(words, Words::Ruled { .. }) && !rewriter.acts_on_runs();
+        let parts_text = matches!(&words, Words::Ruled { rule, .. } if rule.parts_text());
+        let has_borders = parts_text && !rewriter.acts_on_runs() && rewriter.divides('a', 'b');
         let (scratch, sides) = (Pool::default(), CharMemo::default());
         Self {
             has_borders, sides, added, rewriter, words, model, dummy, dummy_everywhere, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
@@ -237,30 +271,35 @@ impl Rewriting {
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
-    /// Whether `stretch` may be cut at byte `at` because a word ends there, whatever stands elsewhere: without white space.
-    fn is_border(&self, stretch: &str, at: usize) -> bool {
-        let Words::Ruled { rule, .. } = &self.words else { return false };
-        if !self.has_borders || !stretch.is_char_boundary(at) {
-            return false;
+    /// Calls `each` with the places of `text`, ascending, where a word ends whatever stands elsewhere: without white space.
+    fn borders(&self, text: &str, mut each: impl FnMut(usize)) {
+        let Words::Ruled { rule, .. } = &self.words else { return };
+        if !self.has_borders {
+            return;
         }
-        let mut behind = stretch[at..].chars();
-        let (Some(left), Some(right)) = (stretch[..at].chars().next_back(), behind.next()) else { return false };
-        let (left_side, right_side) = (self.sides(left, rule), self.sides(right, rule));
-        let parted = WordRule::parts((left_side >> 8) as u8, right_side as u8);
-        if !parted || left.is_whitespace() || !self.rewriter.divides(left, right) {
-            return false;
+        let mut left: Option<Sides> = None;
+        // A border that is one if the character behind it is not changed by the next one.
+        let mut unsure = None;
+        for (at, c) in text.char_indices() {
+            let right = Sides(self.sides.get(c, || self.find_sides(c, rule).0));
+            if let Some(left) = left.replace(right) {
+                let divided = Rewriter::divides_classes(left.class(), right.class());
+                if let Some(at) = unsure.take().filter(|_| divided) {
+                    each(at);
+                }
+                if divided && !left.is_white() && WordRule::parts(left.last(), right.first()) {
+                    // The left side, by itself, is never a part of a word with what follows.
+                    if WordRule::stands_alone(left.last()) { each(at) } else { unsure = Some(at) }
+                }
+            }
         }
-        // What follows may still change the right side; not so that the left one, by itself, becomes a part of a word with it.
-        WordRule::stands_alone((left_side >> 8) as u8) || behind.next().is_some_and(|next| self.rewriter.divides(right, next))
     }
 
-    /// The codes of the first (bits 0 to 7) and the last character of what `c` becomes by itself.
-    fn sides(&self, c: char, rule: &WordRule) -> u64 {
-        self.sides.get(c, || {
-            let output = self.rewriter.alone(c).unwrap_or_default();
-            let code = |c: Option<char>| c.map_or(0, |c| u64::from(rule.code(c)));
-            code(output.chars().next()) | code(output.chars().next_back()) << 8
-        })
+    fn find_sides(&self, c: char, rule: &WordRule) -> Sides {
+        let output = self.rewriter.alone(c).unwrap_or_default();
+        let code = |c: Option<char>| c.map_or(0, |c| u64::from(rule.code(c)));
+        let (first, last) = (code(output.chars().next()), code(output.chars().next_back()));
+        Sides(first | last << 8 | u64::from(self.rewriter.class(c)) << 16 | u64::from(c.is_whitespace()) << 24)
     }
 
     /// Whether the two sides of byte `at` are rewritten each by itself, the right one as [`Place::Inside`].
@@ -284,8 +323,14 @@ impl Rewriting {
     }
 
     /// The cuts of `stretch`: each side is encoded by itself, as far as words go.
-    fn cuts<'a>(&'a self, stretch: &'a str) -> impl Iterator<Item = usize> + 'a {
-        (1..stretch.len()).filter(|&at| self.is_cut(stretch, at) || self.is_border(stretch, at))
+    fn cuts(&self, stretch: &str) -> Vec<usize> {
+        let mut cuts: Vec<usize> = (1..stretch.len()).filter(|&at| self.is_cut(stretch, at)).collect();
+        if self.has_borders {
+            self.borders(stretch, |at| cuts.push(at));
+            cuts.sort_unstable();
+            cuts.dedup();
+        }
+        cuts
     }
 
     /// Whether a stretch behind an added token begins like a text; T' would not.
@@ -325,10 +370,7 @@ impl Rewriting {
                 }
             }
         }
-        // A huge text leaves no huge buffers behind.
-        if text.len() > LARGE {
-            scratch.work = Work::default();
-        }
+        scratch.work.shrink(text.len());
     }
 
     /// What is special about the parts of a stretch: of that from `start` to `end`.
@@ -367,10 +409,12 @@ impl Rewriting {
             }
             let mut from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
             if self.has_borders && end - from > LONGEST_WORD {
-                for at in (from + 1..end).filter(|&at| self.is_border(stretch, at)) {
+                let first = from;
+                self.borders(&stretch[first..end], |at| {
+                    let at = first + at;
                     self.part(stretch, from, at, base, role(start, at), scratch, word, emit);
                     (start, from) = (at, at);
-                }
+                });
             }
             self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
             start = end;
@@ -449,7 +493,7 @@ impl Rewriting {
     ) {
         let kept = self.normalize(part, role, work);
         let last = if OPEN { opening.map_or(0, |opening| self.last_final(part, opening, kept, work)) } else { 0 };
-        let Work { lattice, path, normal, trace, word, positions, points } = work;
+        let Work { lattice, path, normal, trace, word, positions, points, .. } = work;
         if OPEN {
             lattice.emitted = 0;
             points.clear();
@@ -606,13 +650,13 @@ impl Rewriting {
         work.normal.clear();
         work.trace.clear();
         if !matches!(self.words, Words::Whole) {
-            self.rewriter.rewrite(part, 0, role.ends, &mut work.normal, &mut work.trace);
+            self.rewriter.rewrite(part, 0, role.ends, &mut work.normal, &mut work.trace, &mut work.groups);
             return false;
         }
         let mut start = 0;
         for end in (1..part.len()).filter(|&at| self.is_cut(part, at)).chain([part.len()]) {
             let ends = Ends { start: start == 0 && role.ends.start, end: end == part.len() && role.ends.end };
-            self.rewriter.rewrite(&part[start..end], start, ends, &mut work.normal, &mut work.trace);
+            self.rewriter.rewrite(&part[start..end], start, ends, &mut work.normal, &mut work.trace, &mut work.groups);
             start = end;
         }
         false
@@ -635,10 +679,8 @@ impl Rewriting {
         let whole = matches!(self.words, Words::Whole);
         let has_points = matches!(self.model, Model::Unigram(_));
         let mut start = 0;
-        for end in 1..=stretch.len() {
-            if end < stretch.len() && (whole || !self.is_cut(stretch, end) && !self.is_border(stretch, end)) {
-                continue;
-            }
+        let cuts = if whole { Vec::new() } else { self.cuts(stretch) };
+        for end in cuts.into_iter().chain([stretch.len()]) {
             let carried = opening.carried.filter(|_| start == 0);
             if has_points && (whole || carried.is_some() || end - start > LONGEST_WORD) {
                 let horizon = opening.horizon.saturating_sub(start);
@@ -693,7 +735,7 @@ impl Rewriting {
     /// The settled cuts of a stretch that the model reads as one word.
     fn settled_in_whole(&self, stretch: &str, index: usize, place: Place, horizon: usize, open: bool) -> Vec<usize> {
         if self.rewriter.acts_on_runs() {
-            return if self.spaces_begin_pieces { self.cuts(stretch).collect() } else { Vec::new() };
+            return if self.spaces_begin_pieces { self.cuts(stretch) } else { Vec::new() };
         }
         let Model::Unigram(model) = &self.model else { return Vec::new() };
         let mut cuts: Vec<usize> = Vec::new();
@@ -711,7 +753,7 @@ impl Rewriting {
         let final_text = &stretch[..horizon];
         let kept = self.rewriter.keeps(final_text, Ends::default());
         if !kept {
-            self.rewriter.rewrite(final_text, 0, Ends::default(), &mut work.normal, &mut work.trace);
+            self.rewriter.rewrite(final_text, 0, Ends::default(), &mut work.normal, &mut work.trace, &mut work.groups);
         }
         let normal: &str = if kept { final_text } else { &work.normal };
         let dummy = usize::from(self.dummy_at(index, place) && self.wants_dummy(normal));
@@ -781,7 +823,7 @@ impl Engine for Rewriting {
             let open = index + 1 == stretches.len() || part.end > unsure;
             let inside = match self.words {
                 Words::Whole => self.settled_in_whole(stretch, index, place, horizon, open),
-                _ => self.cuts(stretch).collect(),
+                _ => self.cuts(stretch),
             };
             cuts.extend(inside.into_iter().filter(|&at| at < horizon).map(|at| part.start + at));
         }
@@ -819,9 +861,7 @@ impl Engine for Rewriting {
                 };
                 self.open_stretch(stretch, part.start, self.roles(stretch, index, place), opening, scratch, &mut word, tokens, resumes);
             }
-            if text.len() > LARGE {
-                scratch.work = Work::default();
-            }
+            scratch.work.shrink(text.len());
         });
         if !found.hidden.is_empty() {
             resumes.retain(|resume| found.parts(resume.at));

@@ -135,14 +135,16 @@ impl Unigram {
         lattice.best.push(Best { sum: carried.map_or(0.0, |carried| carried.sum), ..NOWHERE });
         while at < bytes.len() {
             let here = lattice.best[at - origin].sum;
-            if furthest == at && at > origin {
-                run = self.emit_path::<OPEN>(word, origin, at, run, lattice, emit);
+            if furthest == at && at > 0 {
+                if at > origin {
+                    run = self.emit_path::<OPEN>(word, origin, at, run, lattice, emit);
+                    lattice.best.clear();
+                    lattice.best.push(Best { sum: here, ..NOWHERE });
+                    origin = at;
+                }
                 if OPEN && !grows && at < last {
                     run = self.point(word, at, here, run, lattice, emit);
                 }
-                lattice.best.clear();
-                lattice.best.push(Best { sum: here, ..NOWHERE });
-                origin = at;
             }
             let size = char_length(bytes[at]);
             let mut is_piece = false;
@@ -165,7 +167,13 @@ impl Unigram {
             if OPEN {
                 grows |= end > last || end == last && node.goes_on();
             }
-            if !is_piece {
+            if furthest == at && at == origin {
+                // No piece begins here and none stands across: the only way on is one more unknown character.
+                run = run.or(Some(Run { start: at, torn: false }));
+                lattice.best[0].sum = rounded::<SINGLE>(self.unknown_score + here);
+                origin = at + size;
+                furthest = origin;
+            } else if !is_piece {
                 reach::<SINGLE>(&mut lattice.best, at - origin, size, self.unknown_score + here, self.unknown);
                 furthest = furthest.max(at + size);
             }
@@ -290,12 +298,17 @@ fn reach<const SINGLE: bool>(best: &mut Vec<Best>, at: usize, length: usize, sum
     if best.len() <= to {
         best.resize(to + 1, NOWHERE);
     }
-    // The sum of two numbers of 32 bits, rounded to 64 and then to 32 bits, is what an addition in 32 bits gives.
-    let sum = if SINGLE { f64::from(sum as f32) } else { sum };
+    let sum = rounded::<SINGLE>(sum);
     let target = &mut best[to];
     if target.length == 0 || sum > target.sum {
         *target = Best { sum, id, length: length as u32 };
     }
+}
+
+/// The sum of two numbers of 32 bits, rounded to 64 and then to 32 bits, is what an addition in 32 bits gives.
+#[inline]
+fn rounded<const SINGLE: bool>(sum: f64) -> f64 {
+    if SINGLE { f64::from(sum as f32) } else { sum }
 }
 
 /// The length of the character that begins with `byte`.

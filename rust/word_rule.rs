@@ -50,6 +50,11 @@ impl WordRule {
         self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)))
     }
 
+    /// Whether words may end elsewhere than at white space.
+    pub(crate) fn parts_text(&self) -> bool {
+        self.rules.iter().any(|rule| !matches!(rule, Rule::WhiteSpace))
+    }
+
     /// Whether `c` is never part of a word.
     pub(crate) fn is_dropped(&self, c: char) -> bool {
         self.code(c) & DROPPED != 0
