@@ -287,6 +287,23 @@ impl Rewriter {
         }
     }
 
+    /// The first and the last character of what `c` becomes everywhere, if so it is.
+    pub(crate) fn edges(&self, c: char) -> Option<(char, char)> {
+        let known = self.remembered(c);
+        let count = known >> COUNT & SHORT_OUTPUT as u64;
+        match (known as u8 & CLASS, count) {
+            (class, _) if class <= Class::Sticky as u8 => Some((c, c)),
+            (class, 1..) if class == Class::Mapped as u8 => {
+                let output = |index: u64| char::from_u32((known >> (u64::from(OUTPUT) + 16 * index)) as u32 & 0xffff);
+                Some((output(0)?, output(count - 1)?))
+            }
+            _ => {
+                let output = self.alone(c)?;
+                Some((output.chars().next()?, output.chars().next_back()?))
+            }
+        }
+    }
+
     /// Appends what `c`, which is mapped, becomes.
     fn push_output(&self, c: char, normal: &mut String) {
         let known = self.remembered(c);
@@ -497,6 +514,7 @@ impl Step {
                     at += length;
                 }
             }),
+            Self::ClusterRules(rules) if is_idle(rules, &items) => items,
             Self::ClusterRules(rules) => by_text(&items, |text, push| {
                 for (at, cluster) in text.grapheme_indices(true) {
                     if let Some(replacement) = Some(cluster).filter(|c| c.len() < 6).and_then(|c| rules.shortest_prefix(c)) {
@@ -592,6 +610,12 @@ fn by_text<'r>(items: &[Item], change: impl FnOnce(&str, &mut dyn FnMut(usize, u
         }
     });
     output
+}
+
+/// Whether no rule begins anywhere: then it makes no difference where clusters end.
+fn is_idle(rules: &Charsmap, items: &[Item]) -> bool {
+    let text: String = items.iter().map(|item| item.c).collect();
+    text.char_indices().all(|(at, _)| rules.shortest_prefix(&text[at..]).is_none())
 }
 
 /// Whether `c` is a grapheme cluster by itself between any others of which the same is true (UAX 29).
@@ -721,6 +745,34 @@ mod tests {
         assert_eq!(spans, [(0, 1), (1, 2), (4, 7), (4, 7), (7, 9), (9, 10), (10, 11), (11, 13)]);
         assert!(rewriter.keeps("a`b", Ends::default()) && !rewriter.keeps("``", Ends::default()));
         assert!(rewriter.divides('e', ' ') && !rewriter.divides('e', '\u{301}') && !rewriter.divides('`', '`'));
+    }
+
+    #[test]
+    fn edges_are_those_of_what_a_character_becomes() {
+        let rewriter = Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents: true, lowercase: true }), Step::Form(Form::Nfkd)]);
+        let mut mapped = 0;
+        for c in ('\0'..='\u{ffff}').chain('\u{1d400}'..='\u{1d7ff}') {
+            let alone = rewriter.alone(c);
+            let edges = alone.as_deref().and_then(|output| Some((output.chars().next()?, output.chars().next_back()?)));
+            assert_eq!(rewriter.edges(c), edges, "{c:?}");
+            mapped += usize::from(alone.is_some_and(|output| output != c.to_string()));
+        }
+        assert!(mapped > 20_000);
+    }
+
+    #[test]
+    fn groups_that_come_again_are_as_before() {
+        let rewriter = Rewriter::new(vec![Step::Form(Form::Nfkd), Step::StripAccents, Step::Lowercase]);
+        let (mut groups, text) = (KnownWords::default(), "\u{e01}\u{e33}E\u{301}b \u{301}\u{fb01}E\u{301}\u{e01}\u{e33}");
+        let mut rewritten = || {
+            let (mut normal, mut trace) = (String::new(), Trace::default());
+            rewriter.rewrite(text, 7, Ends::default(), &mut normal, &mut trace, &mut groups);
+            let spans: Vec<_> = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
+            (normal, spans)
+        };
+        let first = rewritten();
+        assert!(first.0.starts_with("\u{e01}\u{e32}eb fie"), "{:?}", first.0);
+        assert_eq!(rewritten(), first);
     }
 
     #[test]

@@ -281,7 +281,7 @@ impl Rewriting {
         // A border that is one if the character behind it is not changed by the next one.
         let mut unsure = None;
         for (at, c) in text.char_indices() {
-            let right = Sides(self.sides.get(c, || self.find_sides(c, rule).0));
+            let right = self.sides_of(c, rule);
             if let Some(left) = left.replace(right) {
                 let divided = Rewriter::divides_classes(left.class(), right.class());
                 if let Some(at) = unsure.take().filter(|_| divided) {
@@ -295,11 +295,12 @@ impl Rewriting {
         }
     }
 
-    fn find_sides(&self, c: char, rule: &WordRule) -> Sides {
-        let output = self.rewriter.alone(c).unwrap_or_default();
-        let code = |c: Option<char>| c.map_or(0, |c| u64::from(rule.code(c)));
-        let (first, last) = (code(output.chars().next()), code(output.chars().next_back()));
-        Sides(first | last << 8 | u64::from(self.rewriter.class(c)) << 16 | u64::from(c.is_whitespace()) << 24)
+    #[inline]
+    fn sides_of(&self, c: char, rule: &WordRule) -> Sides {
+        Sides(self.sides.get(c, || {
+            let (first, last) = self.rewriter.edges(c).map_or((0, 0), |(first, last)| (rule.code(first), rule.code(last)));
+            u64::from(first) | u64::from(last) << 8 | u64::from(self.rewriter.class(c)) << 16 | u64::from(c.is_whitespace()) << 24
+        }))
     }
 
     /// Whether the two sides of byte `at` are rewritten each by itself, the right one as [`Place::Inside`].
@@ -407,18 +408,50 @@ impl Rewriting {
             if end < bytes.len() && !self.is_cut(stretch, end) {
                 continue;
             }
-            let mut from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
-            if self.has_borders && end - from > LONGEST_WORD {
-                let first = from;
-                self.borders(&stretch[first..end], |at| {
-                    let at = first + at;
-                    self.part(stretch, from, at, base, role(start, at), scratch, word, emit);
-                    (start, from) = (at, at);
-                });
+            let from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
+            if end - from > LONGEST_WORD {
+                self.long_part(stretch, start, from, end, base, &role, scratch, word, emit);
+            } else {
+                self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
             }
-            self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
             start = end;
         }
+    }
+
+    /// A part that is not remembered as a whole: in scripts without spaces its words may be.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(never)]
+    fn long_part(
+        &self,
+        stretch: &str,
+        mut start: usize,
+        first: usize,
+        end: usize,
+        base: usize,
+        role: &impl Fn(usize, usize) -> Role,
+        scratch: &mut Scratch,
+        word: &mut u32,
+        emit: &mut impl FnMut(u32, usize, usize, u32),
+    ) {
+        let mut from = first;
+        if self.has_borders && self.is_mixed(&stretch[first..end]) {
+            self.borders(&stretch[first..end], |at| {
+                let at = first + at;
+                self.part(stretch, from, at, base, role(start, at), scratch, word, emit);
+                (start, from) = (at, at);
+            });
+        }
+        self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
+    }
+
+    /// Whether one of a few characters of `part` is a word by itself; if not, looking for borders hardly pays.
+    fn is_mixed(&self, part: &str) -> bool {
+        let Words::Ruled { rule, .. } = &self.words else { return false };
+        (0..8).any(|place| {
+            let at = part.len() * place / 8;
+            let c = (at..part.len()).find(|&at| part.is_char_boundary(at)).and_then(|at| part[at..].chars().next());
+            c.is_some_and(|c| WordRule::stands_alone(self.sides_of(c, rule).last()))
+        })
     }
 
     /// How much white space before the first word of a part makes no difference.
@@ -871,7 +904,7 @@ impl Engine for Rewriting {
 
     fn resumes(&self) -> bool {
         match self.words {
-            Words::Whole => self.rewriter.divides('a', 'b'),
+            Words::Whole => self.has_cuts() && self.rewriter.divides('a', 'b'),
             Words::Spaced | Words::Ruled { .. } => self.restarts(),
         }
     }
@@ -906,6 +939,10 @@ impl Engine for Rewriting {
         let mut reach = Vec::new();
         if whole {
             reach.push("the model's sums of scores run from the left, so encoding starts again at the start of the text only".into());
+        }
+        if self.resumes() && matches!(self.model, Model::Unigram(_)) {
+            let inside = if whole { "a stream" } else { "inside a long word a stream" };
+            reach.push(format!("{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back that is depends on the text"));
         }
         if self.rewriter.acts_on_runs() {
             reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());

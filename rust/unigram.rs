@@ -321,3 +321,75 @@ pub(crate) fn char_length(byte: u8) -> usize {
         _ => 4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(pieces: &[(&str, f64)], bytes: bool, sums: Sums) -> Unigram {
+        let words = pieces.iter().zip(0..).map(|((piece, _), index)| (piece.as_bytes().into(), index)).collect();
+        Unigram {
+            pieces: Dictionary::new(words).unwrap_or_default(),
+            entries: pieces.iter().zip(1..).map(|(&(_, score), id)| (score, id)).collect(),
+            unknown: 0,
+            unknown_score: -20.3,
+            bytes: bytes.then(|| Box::new(std::array::from_fn(|byte| Some(1000 + byte as u32)))),
+            spells_all: bytes,
+            sums,
+            marks: false,
+        }
+    }
+
+    fn ids(model: &Unigram, word: &str, carried: Option<Carried>) -> (Vec<u32>, Vec<Point>) {
+        let (mut found, mut lattice) = (Vec::new(), Lattice::default());
+        model.encode_open(word, carried, word.len(), &mut lattice, |id, _, _| found.push(id));
+        assert_eq!(found.len(), lattice.emitted);
+        (found, lattice.points)
+    }
+
+    /// Texts over six letters: those of pieces, and two that are unknown.
+    fn word(number: usize, length: u32) -> String {
+        (0..length).map(|place| ['a', 'b', 'c', 'x', 'y', '\u{e01}'][number / 6_usize.pow(place) % 6]).collect()
+    }
+
+    #[test]
+    fn every_point_goes_on_as_if_it_had_never_stopped() {
+        // "xy" and "yx" score less than two unknown characters: they are found when unknown text is asked for as a whole.
+        let pieces = [("a", -1.1), ("b", -1.3), ("c", -9.7), ("ab", -2.400_000_1), ("bc", -3.1), ("abc", -5.3), ("xy", -77.0), ("yx", -78.0)];
+        for (bytes, sums) in [(false, Sums::Double), (true, Sums::Double), (false, Sums::Single), (true, Sums::Single)] {
+            let model = model(&pieces, bytes, sums);
+            let (mut points_seen, mut inside_unknown) = (0, 0);
+            for number in 0..6_usize.pow(6) {
+                let text = word(number, 6);
+                let mut whole = Vec::new();
+                model.encode(&text, &mut Lattice::default(), |id, _, _| whole.push(id));
+                let (open, points) = ids(&model, &text, None);
+                assert_eq!(open, whole, "{text}");
+                // Whatever was there before the point stays, and what follows goes on from it.
+                let (before, early) = ids(&model, &text[..text.char_indices().nth(4).map_or(0, |(at, _)| at)], None);
+                for point in early {
+                    assert_eq!(before[..point.tokens], whole[..point.tokens], "{text} at {}", point.at);
+                    let (rest, _) = ids(&model, &text[point.at..], Some(point.carried));
+                    assert_eq!(rest, whole[point.tokens..], "{text} at {}", point.at);
+                    points_seen += 1;
+                    inside_unknown += usize::from(point.carried.unknown);
+                }
+                for point in points {
+                    let (rest, later) = ids(&model, &text[point.at..], Some(point.carried));
+                    assert_eq!(rest, whole[point.tokens..], "{text} at {}", point.at);
+                    // Points behind a point are points of the whole.
+                    assert!(later.iter().all(|later| later.at > 0));
+                }
+            }
+            assert!(points_seen > 10_000 && inside_unknown > 1_000, "{points_seen} {inside_unknown}");
+        }
+    }
+
+    #[test]
+    fn no_point_where_a_piece_may_still_grow() {
+        let model = model(&[("a", -1.0), ("b", -1.0), ("abab", -1.5)], false, Sums::Double);
+        let points = |word: &str| ids(&model, word, None).1.iter().map(|point| point.at).collect::<Vec<_>>();
+        assert_eq!((points("bab"), points("bb"), points("bbb")), (vec![1], vec![1], vec![1, 2]));
+        assert_eq!((points("aba"), points("abb"), points("abab")), (vec![], vec![1, 2], vec![]));
+    }
+}
