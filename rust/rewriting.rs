@@ -278,6 +278,8 @@ impl Rewriting {
             return;
         }
         let mut left: Option<Sides> = None;
+        // Whether the left character is not changed by the one before it.
+        let mut alone = true;
         // A border that is one if the character behind it is not changed by the next one.
         let mut unsure = None;
         for (at, c) in text.char_indices() {
@@ -287,10 +289,11 @@ impl Rewriting {
                 if let Some(at) = unsure.take().filter(|_| divided) {
                     each(at);
                 }
-                if divided && !left.is_white() && WordRule::parts(left.last(), right.first()) {
+                if divided && alone && !left.is_white() && WordRule::parts(left.last(), right.first()) {
                     // The left side, by itself, is never a part of a word with what follows.
                     if WordRule::stands_alone(left.last()) { each(at) } else { unsure = Some(at) }
                 }
+                alone = divided;
             }
         }
     }
