@@ -385,13 +385,14 @@ impl Rewriter {
                 normal.push(c);
             });
         }
-        let mut chars = part.char_indices().peekable();
+        let mut chars = part.char_indices().map(|(at, c)| (at, c, self.code(c)));
         // Where the run of kept characters began, and the stretch that cannot be divided.
         let (mut kept, mut start) = (0, 0);
-        while let Some((at, c)) = chars.next() {
-            let code = self.code(c);
+        let mut next = chars.next();
+        while let Some((at, c, code)) = next {
             let end = at + c.len_utf8();
-            if chars.peek().is_some_and(|&(_, next)| touch(code, self.code(next))) {
+            next = chars.next();
+            if next.is_some_and(|(_, _, next)| touch(code, next)) {
                 continue;
             }
             if start < at || code & CLASS > Class::Sticky as u8 {
