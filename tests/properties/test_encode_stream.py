@@ -139,12 +139,24 @@ def test_ill_formed_bytes_leave_the_stream_as_it_was(family: Family, head: list[
     assert encoder.text == text + bad.decode("utf-8", "ignore")
 
 
-# What a long word without white space is made of: scripts without spaces, pieces that overlap, text that no piece holds,
+# What a long word without white space is made of: scripts without spaces, pieces that overlap, text of no piece,
 # what a normalizer rewrites by itself or together with its neighbours, and what ends a word.
 RUNS = (
-    *("日本語の文章、漢字仮名。「」ー々〆", "สวัสดีครับนี่คือภาษาไทย\u0e33", "的我是在有人", "カタカナがぎ\u3099\u309aハ\uff9e"),
+    *(
+        "日本語の文章、漢字仮名。「」ー々〆",
+        "สวัสดีครับนี่คือภาษาไทย\u0e33",
+        "的我是在有人",
+        "カタカナがぎ\u3099\u309aハ\uff9e",
+    ),
     *("ab", "abc12,.!?", "абвгд", "ΑΣΟΣσς", "éèe\u0301\u0300a\u0323", "``''\"", "=\u0338<>", "[UNK]", "\u2581ab"),
-    *("🙂👩\u200d🏽🇩🇪", "\u0001\u007f\u00ad\u200b", "ﬁ㍿①ｆｕｌｌ", "한국어\u1100\u1161\u11a8", "\u0600\u06dd١٢", "\u3000\u00a0 "),
+    *(
+        "🙂👩\u200d🏽🇩🇪",
+        "\u0001\u007f\u00ad\u200b",
+        "ﬁ㍿①ｆｕｌｌ",
+        "한국어\u1100\u1161\u11a8",
+        "\u0600\u06dd١٢",
+        "\u3000\u00a0 ",
+    ),
 )
 long_words = st.lists(
     st.one_of(
@@ -161,7 +173,7 @@ long_words = st.lists(
 @examples(0.5)
 @given(text=long_words, words=st.integers(0, 3), size=st.integers(1, 9))
 def test_long_words_go_on_where_they_stopped(family: Family, text: str, words: int, size: int) -> None:
-    """Inside a word a stream carries the sum of scores over, at the borders of words nothing: the ids stay those of the whole."""
+    """Inside a word a stream carries the sum of scores over, elsewhere nothing: the ids are those of the whole."""
     encoder = cf.StreamEncoder(family.tok, context_words=words)
     rebuilt: list[int] = []
     for start in range(0, len(text), size):
