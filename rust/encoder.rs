@@ -5,9 +5,9 @@
 //! cannot change, and what is encoded again is compared with what is stored.
 
 use crate::boundary::tokens_before;
-use crate::engine::Window;
+use crate::engine::{Behind, Resume, Window};
 use crate::error::Result;
-use crate::token::{Place, TokenId};
+use crate::token::TokenId;
 use crate::tokenizer::Tokenizer;
 use std::sync::Arc;
 
@@ -22,14 +22,15 @@ pub struct Edit {
     pub lossless: bool,
 }
 
-/// A position in the text and the number of tokens before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A position in the text, the number of tokens before it, and what encoding must know there of the text before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Anchor {
     byte: usize,
     tokens: usize,
+    behind: Behind,
 }
 
-const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0 };
+const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: Behind::Start };
 
 /// An incremental encoder: after every push `ids` is the canonical encoding of the whole text.
 #[derive(Clone)]
@@ -44,7 +45,14 @@ pub struct StreamEncoder {
     settled: Anchor,
     widened: usize,
     /// What the last push worked with; only its memory is used again.
+    found: Found,
+}
+
+/// What an engine tells of a window.
+#[derive(Clone, Default)]
+struct Found {
     window: Window,
+    resumes: Vec<Resume>,
 }
 
 impl StreamEncoder {
@@ -59,7 +67,7 @@ impl StreamEncoder {
             anchor: ORIGIN,
             settled: ORIGIN,
             widened: 0,
-            window: Window::default(),
+            found: Found::default(),
         }
     }
 
@@ -81,10 +89,6 @@ impl StreamEncoder {
         self.widened
     }
 
-    fn place(anchor: Anchor) -> Place {
-        if anchor.byte == 0 { Place::Start } else { Place::Inside }
-    }
-
     /// How many tokens of `window`, which begins at `anchor`, are those that are stored.
     fn same(&self, anchor: Anchor, window: &Window) -> usize {
         self.ids[anchor.tokens..].iter().zip(&window.tokens).take_while(|(a, b)| **a == b.id).count()
@@ -93,19 +97,20 @@ impl StreamEncoder {
     /// Encodes `tail`, the text from the window's start on; where that contradicts what was settled, all of `whole`.
     ///
     /// The self-check: if a settled token changed, the window was too small.
-    fn attempt(&self, tail: &str, whole: impl Fn() -> String, window: &mut Window) -> Result<(Anchor, Edit, bool)> {
+    fn attempt(&self, tail: &str, whole: impl Fn() -> String, found: &mut Found) -> Result<(Anchor, Edit, bool)> {
         let mut anchor = self.anchor;
-        self.tokenizer.window(tail, Self::place(anchor), window)?;
+        let Found { window, resumes } = found;
+        self.tokenizer.resume(tail, anchor.behind, window, resumes)?;
         let mut same = self.same(anchor, window);
         let widened = anchor.tokens + same < self.settled.tokens;
         let lossless = if widened {
             anchor = ORIGIN;
             let whole = whole();
-            self.tokenizer.window(&whole, Place::Start, window)?;
+            self.tokenizer.resume(&whole, anchor.behind, window, resumes)?;
             same = self.same(anchor, window);
-            self.tokenizer.gives_back(&window.tokens, &whole, Place::Start)?
+            self.tokenizer.gives_back(&window.tokens, &whole, anchor.behind.place())?
         } else {
-            self.tokenizer.gives_back(&window.tokens, tail, Self::place(anchor))?
+            self.tokenizer.gives_back(&window.tokens, tail, anchor.behind.place())?
         };
         let drop = self.ids.len() - anchor.tokens - same;
         Ok((anchor, Edit { drop, ids: window.tokens[same..].iter().map(|t| t.id).collect(), lossless }, widened))
@@ -118,7 +123,7 @@ impl StreamEncoder {
     pub fn peek(&self, text: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
         let whole = || format!("{}{text}", self.text);
-        Ok(self.attempt(&tail, whole, &mut Window::default())?.1)
+        Ok(self.attempt(&tail, whole, &mut Found::default())?.1)
     }
 
     /// Appends `text`.
@@ -129,15 +134,15 @@ impl StreamEncoder {
     pub fn push(&mut self, text: &str) -> Result<Edit> {
         let length = self.text.len();
         self.text.push_str(text);
-        let mut window = std::mem::take(&mut self.window);
-        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), &mut window);
+        let mut found = std::mem::take(&mut self.found);
+        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), &mut found);
         match done {
             Ok((anchor, edit, widened)) => {
                 self.ids.truncate(self.ids.len() - edit.drop);
                 self.ids.extend_from_slice(&edit.ids);
                 self.widened += usize::from(widened);
-                self.move_on(anchor, &window);
-                self.window = window;
+                self.move_on(anchor, &found);
+                self.found = found;
                 Ok(edit)
             }
             Err(error) => {
@@ -147,17 +152,28 @@ impl StreamEncoder {
         }
     }
 
-    /// Takes up the cuts of `window`, which begins at `start`.
-    fn move_on(&mut self, start: Anchor, window: &Window) {
-        let anchor = |at: usize| Anchor { byte: start.byte + at, tokens: start.tokens + tokens_before(&window.tokens, at) };
+    /// Takes up the cuts that were `found` in the window that begins at `start`.
+    fn move_on(&mut self, start: Anchor, found: &Found) {
+        let Found { window, resumes: places } = found;
         self.anchor = start;
-        let cuts = &window.cuts;
+        let resumes = self.tokenizer.resumes();
+        let count = if resumes { places.len() } else { window.cuts.len() };
+        let anchor = |index: usize| {
+            let (at, tokens, behind) = if resumes {
+                let place = places[index];
+                (place.at, place.tokens, place.behind)
+            } else {
+                let at = window.cuts[index];
+                (at, tokens_before(&window.tokens, at), Behind::Text)
+            };
+            Anchor { byte: start.byte + at, tokens: start.tokens + tokens, behind }
+        };
         // What was settled stays so, even where this window did not look for that cut.
-        if let Some(&last) = cuts.last().filter(|&&last| start.byte + last > self.settled.byte) {
-            self.settled = anchor(last);
+        if let Some(last) = count.checked_sub(1).map(anchor).filter(|last| last.byte > self.settled.byte) {
+            self.settled = last;
         }
-        if cuts.len() > self.context_words && self.tokenizer.restarts() {
-            self.anchor = anchor(cuts[cuts.len() - 1 - self.context_words]);
+        if count > self.context_words && (resumes || self.tokenizer.restarts()) {
+            self.anchor = anchor(count - 1 - self.context_words);
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::boundary::stands_before_space;
 use crate::error::Result;
 use crate::token::{Place, Token, TokenId};
+use crate::unigram::Carried;
 
 /// How an engine can prove that a cut is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,39 @@ pub struct Window {
     pub tokens: Vec<Token>,
     /// Settled cuts, ascending.
     pub cuts: Vec<usize>,
+}
+
+/// What encoding needs to know of the text before a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Behind {
+    /// There is none.
+    Start,
+    /// Nothing, but that there is some.
+    Text,
+    /// How a word begins that goes on in the window.
+    Word(Carried),
+}
+
+impl Behind {
+    /// Where the window stands.
+    #[must_use]
+    pub fn place(self) -> Place {
+        match self {
+            Self::Start => Place::Start,
+            Self::Text | Self::Word(_) => Place::Inside,
+        }
+    }
+}
+
+/// An interior position of a window where encoding can go on, whatever is appended: the tokens before it stay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resume {
+    /// In bytes.
+    pub at: usize,
+    /// So many tokens of the window stay; the others are those of the text from `at` on.
+    pub tokens: usize,
+    /// What encoding must be told there.
+    pub behind: Behind,
 }
 
 /// What is proved of a tokenizer at load, in words and numbers; see docs/design.md, "Certificates".
@@ -75,6 +109,21 @@ pub trait Engine: Send + Sync {
         window.tokens = self.encode(text, place)?;
         window.cuts = self.settled(text, place)?;
         Ok(())
+    }
+
+    /// Replaces `window.tokens` by the canonical tokens of `text`, which stands behind what `behind` tells, and `resumes` by
+    /// places where encoding can go on, ascending; where not [`Engine::resumes`], what [`Engine::window`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        resumes.clear();
+        self.window(text, behind.place(), window)
+    }
+
+    /// Whether [`Engine::resume`] tells where to go on, which may be more places than settled cuts that encoding restarts at.
+    fn resumes(&self) -> bool {
+        false
     }
 
     /// The settled cuts before white space: what [`Engine::settled`] tells, at these places alone.

@@ -7,6 +7,7 @@
 
 use crate::char_memo::CharMemo;
 use crate::formats::charsmap::Charsmap;
+use crate::known_words::{hash, KnownWords, Placed, LONGEST_WORD};
 use crate::pattern::CodePoints;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -286,6 +287,23 @@ impl Rewriter {
         }
     }
 
+    /// The first and the last character of what `c` becomes everywhere, if so it is.
+    pub(crate) fn edges(&self, c: char) -> Option<(char, char)> {
+        let known = self.remembered(c);
+        let count = known >> COUNT & SHORT_OUTPUT as u64;
+        match (known as u8 & CLASS, count) {
+            (class, _) if class <= Class::Sticky as u8 => Some((c, c)),
+            (class, 1..) if class == Class::Mapped as u8 => {
+                let output = |index: u64| char::from_u32((known >> (u64::from(OUTPUT) + 16 * index)) as u32 & 0xffff);
+                Some((output(0)?, output(count - 1)?))
+            }
+            _ => {
+                let output = self.alone(c)?;
+                Some((output.chars().next()?, output.chars().next_back()?))
+            }
+        }
+    }
+
     /// Appends what `c`, which is mapped, becomes.
     fn push_output(&self, c: char, normal: &mut String) {
         let known = self.remembered(c);
@@ -305,6 +323,17 @@ impl Rewriter {
     #[inline]
     pub(crate) fn is_closed(&self, c: char) -> bool {
         self.code(c) & CLOSES != 0
+    }
+
+    /// What [`Rewriter::divides_classes`] needs to know of `c`.
+    pub(crate) fn class(&self, c: char) -> u8 {
+        self.code(c) & CLASS
+    }
+
+    /// The same as [`Rewriter::divides`] where that is not always false.
+    #[inline]
+    pub(crate) fn divides_classes(left: u8, right: u8) -> bool {
+        !touch(left, right)
     }
 
     /// Whether the text can be cut between `left` and `right`, each side being rewritten by itself.
@@ -345,26 +374,31 @@ impl Rewriter {
     }
 
     /// Appends what `part` becomes to `normal`, and where it came from to `trace`; positions in the part count from `base`.
-    pub(crate) fn rewrite(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace) {
+    /// Stretches that cannot be divided are remembered in `groups`: the syllables of Thai are few.
+    pub(crate) fn rewrite(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace, groups: &mut KnownWords) {
         if self.keeps(part, ends) {
             return Self::copy(part, 0..part.len(), base, normal, trace);
         }
         if self.undivided || ends.start && self.acts_on_start || ends.end && self.acts_on_end {
-            return self.run(part, base, ends, normal, trace);
+            return self.run(part, ends, |c, start, end| {
+                trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
+                normal.push(c);
+            });
         }
-        let mut chars = part.char_indices().peekable();
+        let mut chars = part.char_indices().map(|(at, c)| (at, c, self.code(c)));
         // Where the run of kept characters began, and the stretch that cannot be divided.
         let (mut kept, mut start) = (0, 0);
-        while let Some((at, c)) = chars.next() {
-            let code = self.code(c);
+        let mut next = chars.next();
+        while let Some((at, c, code)) = next {
             let end = at + c.len_utf8();
-            if chars.peek().is_some_and(|&(_, next)| touch(code, self.code(next))) {
+            next = chars.next();
+            if next.is_some_and(|(_, _, next)| touch(code, next)) {
                 continue;
             }
             if start < at || code & CLASS > Class::Sticky as u8 {
                 Self::copy(part, kept..start, base, normal, trace);
                 if start < at || code & CLASS == Class::Open as u8 {
-                    self.run(&part[start..end], base + start, ends, normal, trace);
+                    self.group(&part[start..end], base + start, normal, trace, groups);
                 } else {
                     trace.replace(normal.len(), (base + at) as u32, (base + end) as u32);
                     self.push_output(c, normal);
@@ -383,17 +417,38 @@ impl Rewriter {
         }
     }
 
-    /// All stages, on a part that cannot be divided.
-    fn run(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace) {
-        let place = |(at, c): (usize, char)| Item { c, start: (base + at) as u32, end: (base + at + c.len_utf8()) as u32 };
+    /// Appends what `part`, which cannot be divided, becomes where nothing is done at its ends.
+    fn group(&self, part: &str, base: usize, normal: &mut String, trace: &mut Trace, groups: &mut KnownWords) {
+        let mut push = |c: char, start: usize, end: usize| {
+            trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
+            normal.push(c);
+        };
+        if part.len() > LONGEST_WORD {
+            return self.run(part, Ends::default(), push);
+        }
+        let key = hash(part.as_bytes(), 0);
+        if let Some((known, _)) = groups.get(part.as_bytes(), 0, key) {
+            for item in known {
+                push(char::from_u32(item.id).unwrap_or(char::REPLACEMENT_CHARACTER), usize::from(item.start), usize::from(item.end));
+            }
+            return;
+        }
+        let mut found = Vec::new();
+        self.run(part, Ends::default(), |c, start, end| {
+            found.push(Placed { id: u32::from(c), start: start as u16, end: end as u16, word: 0 });
+            push(c, start, end);
+        });
+        groups.insert(part.as_bytes(), 0, key, &found, 0);
+    }
+
+    /// All stages, on a part that cannot be divided: `push` gets each character with the bytes of the part it stands for.
+    fn run(&self, part: &str, ends: Ends, mut push: impl FnMut(char, usize, usize)) {
+        let place = |(at, c): (usize, char)| Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let mut items: Vec<Item> = part.char_indices().map(place).collect();
         for step in &self.steps {
             items = step.apply(items, ends);
         }
-        for item in items {
-            trace.replace(normal.len(), item.start, item.end);
-            normal.push(item.c);
-        }
+        items.iter().for_each(|item| push(item.c, item.start as usize, item.end as usize));
     }
 }
 
@@ -460,6 +515,7 @@ impl Step {
                     at += length;
                 }
             }),
+            Self::ClusterRules(rules) if is_idle(rules, &items) => items,
             Self::ClusterRules(rules) => by_text(&items, |text, push| {
                 for (at, cluster) in text.grapheme_indices(true) {
                     if let Some(replacement) = Some(cluster).filter(|c| c.len() < 6).and_then(|c| rules.shortest_prefix(c)) {
@@ -555,6 +611,12 @@ fn by_text<'r>(items: &[Item], change: impl FnOnce(&str, &mut dyn FnMut(usize, u
         }
     });
     output
+}
+
+/// Whether no rule begins anywhere: then it makes no difference where clusters end.
+fn is_idle(rules: &Charsmap, items: &[Item]) -> bool {
+    let text: String = items.iter().map(|item| item.c).collect();
+    text.char_indices().all(|(at, _)| rules.shortest_prefix(&text[at..]).is_none())
 }
 
 /// Whether `c` is a grapheme cluster by itself between any others of which the same is true (UAX 29).
@@ -670,7 +732,7 @@ mod tests {
 
     fn rewritten(rewriter: &Rewriter, text: &str) -> (String, Vec<(usize, usize)>) {
         let (mut normal, mut trace) = (String::new(), Trace::default());
-        rewriter.rewrite(text, 0, Ends { start: true, end: true }, &mut normal, &mut trace);
+        rewriter.rewrite(text, 0, Ends { start: true, end: true }, &mut normal, &mut trace, &mut KnownWords::default());
         let spans = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
         (normal, spans)
     }
@@ -684,6 +746,34 @@ mod tests {
         assert_eq!(spans, [(0, 1), (1, 2), (4, 7), (4, 7), (7, 9), (9, 10), (10, 11), (11, 13)]);
         assert!(rewriter.keeps("a`b", Ends::default()) && !rewriter.keeps("``", Ends::default()));
         assert!(rewriter.divides('e', ' ') && !rewriter.divides('e', '\u{301}') && !rewriter.divides('`', '`'));
+    }
+
+    #[test]
+    fn edges_are_those_of_what_a_character_becomes() {
+        let rewriter = Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents: true, lowercase: true }), Step::Form(Form::Nfkd)]);
+        let mut mapped = 0;
+        for c in ('\0'..='\u{ffff}').chain('\u{1d400}'..='\u{1d7ff}') {
+            let alone = rewriter.alone(c);
+            let edges = alone.as_deref().and_then(|output| Some((output.chars().next()?, output.chars().next_back()?)));
+            assert_eq!(rewriter.edges(c), edges, "{c:?}");
+            mapped += usize::from(alone.is_some_and(|output| output != c.to_string()));
+        }
+        assert!(mapped > 20_000);
+    }
+
+    #[test]
+    fn groups_that_come_again_are_as_before() {
+        let rewriter = Rewriter::new(vec![Step::Form(Form::Nfkd), Step::StripAccents, Step::Lowercase]);
+        let (mut groups, text) = (KnownWords::default(), "\u{e01}\u{e33}E\u{301}b \u{301}\u{fb01}E\u{301}\u{e01}\u{e33}");
+        let mut rewritten = || {
+            let (mut normal, mut trace) = (String::new(), Trace::default());
+            rewriter.rewrite(text, 7, Ends::default(), &mut normal, &mut trace, &mut groups);
+            let spans: Vec<_> = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
+            (normal, spans)
+        };
+        let first = rewritten();
+        assert!(first.0.starts_with("\u{e01}\u{e32}eb fie"), "{:?}", first.0);
+        assert_eq!(rewritten(), first);
     }
 
     #[test]

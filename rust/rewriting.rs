@@ -8,17 +8,19 @@
 
 use crate::added::Stretch;
 use crate::dictionary::Dictionary;
-use crate::engine::{Certificate, Engine, Proof};
+use crate::char_memo::CharMemo;
+use crate::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
 use crate::error::{Error, Result};
 use crate::normal::METASPACE;
 use crate::pipeline::DummyPrefix;
 use crate::rewriter::{Ends, Rewriter, Trace};
 use crate::token::{Place, Token, TokenId};
-use crate::unigram::{Lattice, Unigram};
+use crate::unigram::{Carried, Lattice, Point, Unigram};
 use crate::known_words::{hash, Placed, KnownWords, LONGEST_WORD};
 use crate::word_rule::WordRule;
 use crate::wordpiece::WordPiece;
 use crate::word_cache::Pool;
+use std::ops::Range;
 
 /// How a word becomes tokens.
 #[derive(Debug)]
@@ -65,10 +67,11 @@ pub(crate) struct Rewriting {
     loose: bool,
     /// A space begins a part behind a space too.
     each_space: bool,
+    /// Where words end without white space may be told from the characters beside the place: [`Rewriting::borders`].
+    has_borders: bool,
+    sides: CharMemo,
     /// No piece holds a space behind another character, and a space is never fused with an unknown one.
     spaces_begin_pieces: bool,
-    /// A character without a piece becomes the unknown token, and neighbours may fuse.
-    may_be_unknown: bool,
     exact_spans: bool,
     notes: String,
     scratch: Pool<Scratch>,
@@ -91,6 +94,28 @@ struct Work {
     trace: Trace,
     word: String,
     positions: Vec<u32>,
+    points: Vec<Point>,
+    groups: KnownWords,
+}
+
+impl Work {
+    /// A huge text leaves no huge buffers behind.
+    fn shrink(&mut self, length: usize) {
+        if length > LARGE {
+            *self = Self { groups: std::mem::take(&mut self.groups), ..Self::default() };
+        }
+    }
+}
+
+/// What a stream knows of a part, beside its text.
+#[derive(Clone, Copy)]
+struct Opening {
+    /// Of the word that the part begins in the middle of.
+    carried: Option<Carried>,
+    /// From here on the text of the part is not final.
+    horizon: usize,
+    /// More text may follow directly.
+    grows: bool,
 }
 
 /// Buffers of texts that are longer (in bytes) are not kept.
@@ -109,6 +134,29 @@ impl Role {
     }
 }
 
+/// What [`Rewriting::borders`] remembers of a character: the codes, in its word rule, of the first and last character of
+/// what it becomes, its class in the rewriter, and whether it is white space.
+#[derive(Clone, Copy)]
+struct Sides(u64);
+
+impl Sides {
+    fn first(self) -> u8 {
+        self.0 as u8
+    }
+
+    fn last(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    fn class(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    fn is_white(self) -> bool {
+        self.0 >> 24 != 0
+    }
+}
+
 /// What the definition says.
 pub(crate) struct Parts {
     pub(crate) added: Added,
@@ -124,8 +172,9 @@ pub(crate) struct Parts {
 
 impl Added {
     /// The stretches of `text`, and the first position from where a later text could change them.
-    fn stretches(&self, text: &str) -> (Vec<Stretch>, usize) {
+    fn stretches(&self, text: &str) -> Stretches {
         let mut stretches = Vec::new();
+        let mut hidden = Vec::new();
         let (mut at, mut gap, mut unsure) = (0, 0, text.len());
         let bytes = text.as_bytes();
         while !self.ids.is_empty() && at < bytes.len() {
@@ -146,13 +195,31 @@ impl Added {
                 }
                 stretches.push(Stretch { start: at, end: at + length, added: Some(id) });
                 gap = at + length;
+            } else {
+                hidden.push(at..at + length);
             }
             at += length;
         }
         if gap < text.len() {
             stretches.push(Stretch { start: gap, end: text.len(), added: None });
         }
-        (stretches, unsure)
+        Stretches { stretches, unsure, hidden }
+    }
+}
+
+/// What [`Added::stretches`] finds.
+struct Stretches {
+    stretches: Vec<Stretch>,
+    unsure: usize,
+    /// Control tokens, which are text: looking for added tokens cannot begin inside one.
+    hidden: Vec<Range<usize>>,
+}
+
+impl Stretches {
+    /// Whether added tokens are found behind `at` as if nothing stood before it.
+    fn parts(&self, at: usize) -> bool {
+        let next = self.hidden.partition_point(|hidden| hidden.end <= at);
+        self.hidden.get(next).is_none_or(|hidden| at <= hidden.start)
     }
 }
 
@@ -173,14 +240,11 @@ impl Rewriting {
             closes[c as usize] = rewriter.is_solid(c) || loose && rewriter.is_closed(c);
         }
         let each_space = matches!(words, Words::Spaced) && rewriter.divides(' ', ' ') && !rewriter.acts_on_runs();
-        let may_be_unknown = match &model {
-            Model::Unigram(unigram) => unigram.bytes.as_ref().is_none_or(|ids| ids.iter().any(Option::is_none)),
-            Model::WordPiece(_) => true,
-        };
-        let scratch = Pool::default();
+        let parts_text = matches!(&words, Words::Ruled { rule, .. } if rule.parts_text());
+        let has_borders = parts_text && !rewriter.acts_on_runs() && rewriter.divides('a', 'b');
+        let (scratch, sides) = (Pool::default(), CharMemo::default());
         Self {
-            added, rewriter, words, model, dummy, dummy_everywhere, borders, closes, loose, each_space, spaces_begin_pieces, may_be_unknown,
-            exact_spans, notes, scratch,
+            has_borders, sides, added, rewriter, words, model, dummy, dummy_everywhere, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
         }
     }
 
@@ -207,6 +271,53 @@ impl Rewriting {
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
+    /// Calls `each` with the places of `text`, ascending, where a word ends whatever stands elsewhere: without white space.
+    fn borders(&self, text: &str, mut each: impl FnMut(usize)) {
+        let Words::Ruled { rule, .. } = &self.words else { return };
+        if !self.has_borders {
+            return;
+        }
+        let mut left: Option<Sides> = None;
+        // Whether the left character is not changed by the one before it.
+        let mut alone = true;
+        // A border that is one if the character behind it is not changed by the next one.
+        let mut unsure = None;
+        for (at, c) in text.char_indices() {
+            let right = self.sides_of(c, rule);
+            if let Some(left) = left.replace(right) {
+                let divided = Rewriter::divides_classes(left.class(), right.class());
+                if let Some(at) = unsure.take().filter(|_| divided) {
+                    each(at);
+                }
+                if divided && alone && !left.is_white() && WordRule::parts(left.last(), right.first()) {
+                    // The left side, by itself, is never a part of a word with what follows.
+                    if WordRule::stands_alone(left.last()) { each(at) } else { unsure = Some(at) }
+                }
+                alone = divided;
+            }
+        }
+    }
+
+    #[inline]
+    fn sides_of(&self, c: char, rule: &WordRule) -> Sides {
+        Sides(self.sides.get(c, || {
+            let (first, last) = self.rewriter.edges(c).map_or((0, 0), |(first, last)| (rule.code(first), rule.code(last)));
+            u64::from(first) | u64::from(last) << 8 | u64::from(self.rewriter.class(c)) << 16 | u64::from(c.is_whitespace()) << 24
+        }))
+    }
+
+    /// Whether the two sides of byte `at` are rewritten each by itself, the right one as [`Place::Inside`].
+    fn is_parted(&self, part: &str, at: usize) -> bool {
+        let mut before = part[..at].chars().rev();
+        let (Some(left), Some(right)) = (before.next(), part[at..].chars().next()) else { return false };
+        if !self.rewriter.divides(left, right) {
+            return false;
+        }
+        // Nothing that acts on white space reaches across something else that stays.
+        let is_solid = !left.is_whitespace() && self.rewriter.is_solid(left);
+        !self.rewriter.acts_on_runs() || is_solid && before.next().is_none_or(|before| self.rewriter.divides(before, left))
+    }
+
     /// Whether any text has settled cuts.
     fn has_cuts(&self) -> bool {
         match self.words {
@@ -216,8 +327,19 @@ impl Rewriting {
     }
 
     /// The cuts of `stretch`: each side is encoded by itself, as far as words go.
-    fn cuts<'a>(&'a self, stretch: &'a str) -> impl Iterator<Item = usize> + 'a {
-        (1..stretch.len()).filter(|&at| self.is_cut(stretch, at))
+    fn cuts(&self, stretch: &str) -> Vec<usize> {
+        let mut cuts: Vec<usize> = (1..stretch.len()).filter(|&at| self.is_cut(stretch, at)).collect();
+        if self.has_borders {
+            self.borders(stretch, |at| cuts.push(at));
+            cuts.sort_unstable();
+            cuts.dedup();
+        }
+        cuts
+    }
+
+    /// Whether a stretch behind an added token begins like a text; T' would not.
+    fn begins_anew(&self) -> bool {
+        self.dummy_everywhere && self.dummy != DummyPrefix::None || self.rewriter.acts_on_start()
     }
 
     fn dummy_at(&self, index: usize, place: Place) -> bool {
@@ -231,9 +353,7 @@ impl Rewriting {
     }
 
     fn run(&self, text: &str, place: Place, emit: &mut impl FnMut(u32, usize, usize, u32)) -> Result<()> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(Error::Argument { name: "text", value: format!("{} bytes long", text.len()), expected: "less than 4 GiB".into() });
-        }
+        check_length(text)?;
         self.scratch.with(|scratch| self.run_with(scratch, text, place, emit));
         Ok(())
     }
@@ -245,7 +365,7 @@ impl Rewriting {
                 self.stretch(text, 0, 0, place, scratch, &mut word, emit);
             }
         } else {
-            for (index, part) in self.added.stretches(text).0.iter().enumerate() {
+            for (index, part) in self.added.stretches(text).stretches.iter().enumerate() {
                 if let Some(id) = part.added {
                     emit(id.0, part.start, part.end, word);
                     word += 1;
@@ -254,10 +374,14 @@ impl Rewriting {
                 }
             }
         }
-        // A huge text leaves no huge buffers behind.
-        if text.len() > LARGE {
-            scratch.work = Work::default();
-        }
+        scratch.work.shrink(text.len());
+    }
+
+    /// What is special about the parts of a stretch: of that from `start` to `end`.
+    fn roles(&self, stretch: &str, index: usize, place: Place) -> impl Fn(usize, usize) -> Role + use<> {
+        let at_start = self.rewriter.acts_on_start() && (index > 0 || place == Place::Start);
+        let (dummy, at_end, length) = (self.dummy_at(index, place), self.rewriter.acts_on_end(), stretch.len());
+        move |start, end| Role { ends: Ends { start: start == 0 && at_start, end: end == length && at_end }, dummy: start == 0 && dummy }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -271,14 +395,15 @@ impl Rewriting {
         word: &mut u32,
         emit: &mut impl FnMut(u32, usize, usize, u32),
     ) {
-        let at_start = self.rewriter.acts_on_start() && (index > 0 || place == Place::Start);
-        let dummy = self.dummy_at(index, place);
-        let role = |start: usize, end: usize| Role {
-            ends: Ends { start: start == 0 && at_start, end: end == stretch.len() && self.rewriter.acts_on_end() },
-            dummy: start == 0 && dummy,
-        };
+        let role = self.roles(stretch, index, place);
         if matches!(self.words, Words::Whole) {
-            return self.whole(stretch, base, dummy, role, &mut scratch.work, word, emit);
+            let mut words = 0;
+            self.encode_part::<false>(stretch, role(0, stretch.len()), None, &mut scratch.work, &mut |id, start, end, number| {
+                words = number + 1;
+                emit(id, base + start, base + end, *word + number);
+            });
+            *word += words;
+            return;
         }
         let mut start = 0;
         let bytes = stretch.as_bytes();
@@ -286,11 +411,50 @@ impl Rewriting {
             if end < bytes.len() && !self.is_cut(stretch, end) {
                 continue;
             }
-            let role = role(start, end);
             let from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
-            self.part(stretch, from, end, base, role, scratch, word, emit);
+            if end - from > LONGEST_WORD {
+                self.long_part(stretch, start, from, end, base, &role, scratch, word, emit);
+            } else {
+                self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
+            }
             start = end;
         }
+    }
+
+    /// A part that is not remembered as a whole: in scripts without spaces its words may be.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(never)]
+    fn long_part(
+        &self,
+        stretch: &str,
+        mut start: usize,
+        first: usize,
+        end: usize,
+        base: usize,
+        role: &impl Fn(usize, usize) -> Role,
+        scratch: &mut Scratch,
+        word: &mut u32,
+        emit: &mut impl FnMut(u32, usize, usize, u32),
+    ) {
+        let mut from = first;
+        if self.has_borders && self.is_mixed(&stretch[first..end]) {
+            self.borders(&stretch[first..end], |at| {
+                let at = first + at;
+                self.part(stretch, from, at, base, role(start, at), scratch, word, emit);
+                (start, from) = (at, at);
+            });
+        }
+        self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
+    }
+
+    /// Whether one of a few characters of `part` is a word by itself; if not, looking for borders hardly pays.
+    fn is_mixed(&self, part: &str) -> bool {
+        let Words::Ruled { rule, .. } = &self.words else { return false };
+        (0..8).any(|place| {
+            let at = part.len() * place / 8;
+            let c = (at..part.len()).find(|&at| part.is_char_boundary(at)).and_then(|at| part[at..].chars().next());
+            c.is_some_and(|c| WordRule::stands_alone(self.sides_of(c, rule).last()))
+        })
     }
 
     /// How much white space before the first word of a part makes no difference.
@@ -320,7 +484,7 @@ impl Rewriting {
         let at = base + start;
         if part.len() > LONGEST_WORD {
             let mut words = 0;
-            self.encode_part(part, role, &mut scratch.work, &mut |id, start, end, number| {
+            self.encode_part::<false>(part, role, None, &mut scratch.work, &mut |id, start, end, number| {
                 words = number + 1;
                 emit(id, at + start, at + end, *word + number);
             });
@@ -337,7 +501,7 @@ impl Rewriting {
         } else {
             scratch.tokens.clear();
             let tokens = &mut scratch.tokens;
-            self.encode_part(part, role, &mut scratch.work, &mut |id, start, end, number| {
+            self.encode_part::<false>(part, role, None, &mut scratch.work, &mut |id, start, end, number| {
                 // The part is short, so these are small; what it is rewritten to may be longer, so numbers may not be.
                 tokens.push(Placed { id, start: start as u16, end: end as u16, word: number.min(u32::from(u16::MAX)) as u16 });
             });
@@ -352,13 +516,23 @@ impl Rewriting {
     }
 
     /// Emits (id, start, end, number of the pre-token) for the tokens of a part.
-    fn encode_part(&self, part: &str, role: Role, work: &mut Work, emit: &mut impl FnMut(u32, usize, usize, u32)) {
-        let Work { lattice, path, normal, trace, word, positions } = work;
-        let kept = self.rewriter.keeps(part, role.ends);
-        if !kept {
-            normal.clear();
-            trace.clear();
-            self.rewriter.rewrite(part, 0, role.ends, normal, trace);
+    ///
+    /// Where `OPEN`, `opening` counts, and `work.points` are then where the model can go on, as positions in the rewritten
+    /// text. Complexity: O(part), times the longest piece at worst.
+    fn encode_part<const OPEN: bool>(
+        &self,
+        part: &str,
+        role: Role,
+        opening: Option<Opening>,
+        work: &mut Work,
+        emit: &mut impl FnMut(u32, usize, usize, u32),
+    ) {
+        let kept = self.normalize(part, role, work);
+        let last = if OPEN { opening.map_or(0, |opening| self.last_final(part, opening, kept, work)) } else { 0 };
+        let Work { lattice, path, normal, trace, word, positions, points, .. } = work;
+        if OPEN {
+            lattice.emitted = 0;
+            points.clear();
         }
         let normal: &str = if kept { part } else { normal };
         let mut place = |id: u32, start: usize, end: usize, number: u32| {
@@ -370,93 +544,91 @@ impl Rewriting {
             };
             emit(id, start, end, number);
         };
+        let mut carried = opening.and_then(|opening| opening.carried);
+        let (marked, split) = match &self.words {
+            Words::Ruled { marked, .. } => (*marked, false),
+            Words::Spaced => (false, true),
+            Words::Whole => (false, false),
+        };
+        let has_marks = marked && !normal.is_ascii() && normal.contains(METASPACE);
+        let dummy = role.dummy && self.wants_dummy(normal);
         let mut number = 0;
-        match &self.words {
-            Words::Ruled { rule, marked: false } => rule.words(normal, |start, end| {
-                self.encode_word(&normal[start..end], lattice, path, |id, from, to| place(id, start + from, start + to, number));
-                number += 1;
-            }),
-            Words::Ruled { rule, marked: true } => {
-                let has_marks = !normal.is_ascii() && normal.contains(METASPACE);
-                rule.words(normal, |start, end| {
-                    if has_marks && normal[start..end].contains(METASPACE) {
-                        self.encode_marked(&normal[start..end], word, positions, lattice, path, &mut number, |id, from, to, number| {
-                            place(id, start + from, start + to, number);
-                        });
-                        return;
-                    }
-                    if start > 0 && normal.as_bytes()[start - 1] == b' ' {
-                        let start = start - 1;
-                        let placed = |id, from: usize, to: usize| place(id, start + from.max(1), start + to.max(1), number);
-                        self.encode_word(&normal[start..end], lattice, path, placed);
-                    } else {
-                        self.encode_behind_space(&normal[start..end], word, lattice, path, |id, from, to| place(id, start + from, start + to, number));
-                    }
-                    number += 1;
+        let mut each = |start: usize, end: usize| {
+            let text = &normal[start..end];
+            let carried = carried.take().filter(|_| OPEN);
+            if has_marks && text.contains(METASPACE) {
+                return self.encode_marked::<OPEN>(text, carried, word, positions, lattice, path, &mut number, |id, from, to, number| {
+                    place(id, start + from, start + to, number);
                 });
             }
-            Words::Whole | Words::Spaced => {
+            let mut lead = usize::from(carried.is_none() && (marked || dummy && start == 0));
+            if lead > 0 && split && text.starts_with(' ') {
+                // The dummy is a word of its own.
+                self.encode_word::<OPEN>(" ", None, 0, lattice, path, |id, _, _| place(id, 0, 0, number));
+                number += 1;
+                lead = 0;
+            }
+            let text = match lead {
+                0 => text,
+                _ if start > 0 && normal.as_bytes()[start - 1] == b' ' => &normal[start - 1..end],
+                _ => {
+                    word.clear();
+                    word.push(' ');
+                    word.push_str(text);
+                    &*word
+                }
+            };
+            let last = if end < last { usize::MAX } else { last.saturating_sub(start) + if last > start { lead } else { 0 } };
+            self.encode_word::<OPEN>(text, carried, last, lattice, path, |id, from, to| {
+                place(id, start + from.saturating_sub(lead), start + to.saturating_sub(lead), number);
+            });
+            if OPEN {
+                points.extend(lattice.points.iter().map(|point| Point { at: start + point.at - lead, ..*point }));
+            }
+            number += 1;
+        };
+        match &self.words {
+            Words::Ruled { rule, .. } => rule.words(normal, each),
+            Words::Whole if normal.is_empty() => {}
+            Words::Whole => each(0, normal.len()),
+            Words::Spaced => {
                 let mut start = 0;
-                let split = matches!(self.words, Words::Spaced);
                 for end in 1..=normal.len() {
-                    if end < normal.len() && !(split && normal.as_bytes()[end] == b' ') {
-                        continue;
+                    if end == normal.len() || normal.as_bytes()[end] == b' ' {
+                        each(start, end);
+                        start = end;
                     }
-                    let text = &normal[start..end];
-                    if start == 0 && role.dummy && self.wants_dummy(normal) {
-                        self.encode_dummy(text, split, word, lattice, path, &mut number, &mut place);
-                    } else {
-                        self.encode_word(text, lattice, path, |id, from, to| place(id, start + from, start + to, number));
-                        number += 1;
-                    }
-                    start = end;
                 }
             }
         }
     }
 
-    /// The first word of a text behind a dummy space; where it begins with a space itself, the dummy is a word of its own.
-    #[allow(clippy::too_many_arguments)]
-    fn encode_dummy(
-        &self,
-        text: &str,
-        split: bool,
-        word: &mut String,
-        lattice: &mut Lattice,
-        path: &mut Vec<(u32, u32)>,
-        number: &mut u32,
-        place: &mut impl FnMut(u32, usize, usize, u32),
-    ) {
-        if split && text.starts_with(' ') {
-            self.encode_word(" ", lattice, path, |id, _, _| place(id, 0, 0, *number));
-            *number += 1;
-            self.encode_word(text, lattice, path, |id, from, to| place(id, from, to, *number));
-        } else {
-            self.encode_behind_space(text, word, lattice, path, |id, from, to| place(id, from, to, *number));
+    /// The position in the rewritten text of `part` up to which it is final.
+    fn last_final(&self, part: &str, opening: Opening, kept: bool, work: &Work) -> usize {
+        let Opening { horizon, grows, .. } = opening;
+        let mut last = horizon.min(part.len());
+        if grows && self.rewriter.looks_behind_itself() {
+            // What is appended may change the last character, and all that cannot be divided from it.
+            let mut before = part[..last].char_indices().rev();
+            let mut right = before.next();
+            last = 0;
+            while let (Some((at, c)), Some(left)) = (right, before.next()) {
+                if self.rewriter.divides(left.1, c) {
+                    last = at;
+                    break;
+                }
+                right = Some(left);
+            }
         }
-        *number += 1;
-    }
-
-    /// The tokens of `text` behind a space that is not there.
-    fn encode_behind_space(
-        &self,
-        text: &str,
-        word: &mut String,
-        lattice: &mut Lattice,
-        path: &mut Vec<(u32, u32)>,
-        mut emit: impl FnMut(u32, usize, usize),
-    ) {
-        word.clear();
-        word.push(' ');
-        word.push_str(text);
-        self.encode_word(word, lattice, path, |id, start, end| emit(id, start.saturating_sub(1), end - 1));
+        if kept { last } else { work.trace.position(last, work.normal.len()) }
     }
 
     /// The tokens of a word that holds marks of its own: at each a new word begins.
     #[allow(clippy::too_many_arguments)]
-    fn encode_marked(
+    fn encode_marked<const OPEN: bool>(
         &self,
         text: &str,
+        mut carried: Option<Carried>,
         word: &mut String,
         positions: &mut Vec<u32>,
         lattice: &mut Lattice,
@@ -466,7 +638,7 @@ impl Rewriting {
     ) {
         word.clear();
         positions.clear();
-        if !text.starts_with(METASPACE) {
+        if !text.starts_with(METASPACE) && carried.is_none() {
             word.push(' ');
             positions.push(0);
         }
@@ -481,7 +653,7 @@ impl Rewriting {
             if end < word.len() && word.as_bytes()[end] != b' ' {
                 continue;
             }
-            self.encode_word(&word[start..end], lattice, path, |id, from, to| {
+            self.encode_word::<OPEN>(&word[start..end], carried.take(), 0, lattice, path, |id, from, to| {
                 emit(id, positions[start + from] as usize, positions[start + to] as usize, *number);
             });
             *number += 1;
@@ -490,66 +662,116 @@ impl Rewriting {
     }
 
     #[inline]
-    fn encode_word(&self, word: &str, lattice: &mut Lattice, path: &mut Vec<(u32, u32)>, emit: impl FnMut(u32, usize, usize)) {
+    fn encode_word<const OPEN: bool>(
+        &self,
+        word: &str,
+        carried: Option<Carried>,
+        last: usize,
+        lattice: &mut Lattice,
+        path: &mut Vec<(u32, u32)>,
+        emit: impl FnMut(u32, usize, usize),
+    ) {
         match &self.model {
+            Model::Unigram(model) if OPEN => model.encode_open(word, carried, last, lattice, emit),
             Model::Unigram(model) => model.encode(word, lattice, emit),
             Model::WordPiece(model) => model.encode(word, path, emit),
         }
     }
 
-    /// A stretch that the model reads as one word.
-    #[allow(clippy::too_many_arguments)]
-    fn whole(
-        &self,
-        stretch: &str,
-        base: usize,
-        dummy: bool,
-        role: impl Fn(usize, usize) -> Role,
-        work: &mut Work,
-        number: &mut u32,
-        emit: &mut impl FnMut(u32, usize, usize, u32),
-    ) {
-        let kept = self.normalize(stretch, role, work);
-        let Work { lattice, path, normal, trace, word, .. } = work;
-        let normal: &str = if kept { stretch } else { normal };
-        if normal.is_empty() {
-            return;
-        }
-        let mut place = |id: u32, start: usize, end: usize| {
-            let (start, end) = match (kept, start == end) {
-                (true, _) => (start, end),
-                (false, true) => (trace.span(start, start + 1).0, trace.span(start, start + 1).0),
-                (false, false) => trace.span(start, end),
-            };
-            emit(id, base + start, base + end, *number);
-        };
-        if dummy && self.wants_dummy(normal) {
-            self.encode_behind_space(normal, word, lattice, path, &mut place);
-        } else {
-            self.encode_word(normal, lattice, path, &mut place);
-        }
-        *number += 1;
-    }
-
-    /// Rewrites a stretch part by part into `work`; true if it stays as it is, and `work` is not touched.
-    fn normalize(&self, stretch: &str, role: impl Fn(usize, usize) -> Role, work: &mut Work) -> bool {
-        if self.rewriter.keeps(stretch, role(0, stretch.len()).ends) {
+    /// Rewrites a part into `work`; true if it stays as it is, and `work` is not touched.
+    fn normalize(&self, part: &str, role: Role, work: &mut Work) -> bool {
+        if self.rewriter.keeps(part, role.ends) {
             return true;
         }
         work.normal.clear();
         work.trace.clear();
+        if !matches!(self.words, Words::Whole) {
+            self.rewriter.rewrite(part, 0, role.ends, &mut work.normal, &mut work.trace, &mut work.groups);
+            return false;
+        }
         let mut start = 0;
-        for end in self.cuts(stretch).chain([stretch.len()]) {
-            self.rewriter.rewrite(&stretch[start..end], start, role(start, end).ends, &mut work.normal, &mut work.trace);
+        for end in (1..part.len()).filter(|&at| self.is_cut(part, at)).chain([part.len()]) {
+            let ends = Ends { start: start == 0 && role.ends.start, end: end == part.len() && role.ends.end };
+            self.rewriter.rewrite(&part[start..end], start, ends, &mut work.normal, &mut work.trace, &mut work.groups);
             start = end;
         }
         false
     }
 
+    /// As [`Rewriting::stretch`], for a window: `horizon` is the first position of the stretch that is not final, and the
+    /// stretch `grows` if what is appended may become a part of it.
+    #[allow(clippy::too_many_arguments)]
+    fn open_stretch(
+        &self,
+        stretch: &str,
+        base: usize,
+        role: impl Fn(usize, usize) -> Role,
+        opening: Opening,
+        scratch: &mut Scratch,
+        word: &mut u32,
+        tokens: &mut Vec<Token>,
+        resumes: &mut Vec<Resume>,
+    ) {
+        let whole = matches!(self.words, Words::Whole);
+        let has_points = matches!(self.model, Model::Unigram(_));
+        let mut start = 0;
+        let cuts = if whole { Vec::new() } else { self.cuts(stretch) };
+        for end in cuts.into_iter().chain([stretch.len()]) {
+            let carried = opening.carried.filter(|_| start == 0);
+            if has_points && (whole || carried.is_some() || end - start > LONGEST_WORD) {
+                let horizon = opening.horizon.saturating_sub(start);
+                let opening = Opening { carried, horizon, grows: opening.grows && end == stretch.len() };
+                self.open_part(&stretch[start..end], base + start, role(start, end), opening, &mut scratch.work, word, tokens, resumes);
+            } else {
+                let from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
+                self.part(stretch, from, end, base, role(start, end), scratch, word, &mut |id, start, end, word| {
+                    tokens.push(Token { id: TokenId(id), start, end, word });
+                });
+            }
+            if end < stretch.len() && end < opening.horizon {
+                resumes.push(Resume { at: base + end, tokens: tokens.len(), behind: Behind::Text });
+            }
+            start = end;
+        }
+    }
+
+    /// The tokens of a part that may be long, with the places where the model can go on inside it.
+    #[allow(clippy::too_many_arguments)]
+    fn open_part(
+        &self,
+        part: &str,
+        base: usize,
+        role: Role,
+        opening: Opening,
+        work: &mut Work,
+        word: &mut u32,
+        tokens: &mut Vec<Token>,
+        resumes: &mut Vec<Resume>,
+    ) {
+        let (before, mut words) = (tokens.len(), 0);
+        self.encode_part::<true>(part, role, Some(opening), work, &mut |id, start, end, number| {
+            words = number + 1;
+            tokens.push(Token { id: TokenId(id), start: base + start, end: base + end, word: *word + number });
+        });
+        *word += words;
+        let kept = self.rewriter.keeps(part, role.ends);
+        let mut points = work.points.iter().peekable();
+        for (at, _) in part.char_indices().skip(1) {
+            if points.peek().is_none() {
+                break;
+            }
+            let here = if kept { at } else { work.trace.position(at, work.normal.len()) };
+            while points.next_if(|point| point.at < here).is_some() {}
+            if let Some(point) = points.next_if(|point| point.at == here && self.is_parted(part, at)) {
+                resumes.push(Resume { at: base + at, tokens: before + point.tokens, behind: Behind::Word(point.carried) });
+            }
+        }
+    }
+
     /// The settled cuts of a stretch that the model reads as one word.
     fn settled_in_whole(&self, stretch: &str, index: usize, place: Place, horizon: usize, open: bool) -> Vec<usize> {
         if self.rewriter.acts_on_runs() {
-            return if self.spaces_begin_pieces { self.cuts(stretch).collect() } else { Vec::new() };
+            return if self.spaces_begin_pieces { self.cuts(stretch) } else { Vec::new() };
         }
         let Model::Unigram(model) = &self.model else { return Vec::new() };
         let mut cuts: Vec<usize> = Vec::new();
@@ -567,12 +789,12 @@ impl Rewriting {
         let final_text = &stretch[..horizon];
         let kept = self.rewriter.keeps(final_text, Ends::default());
         if !kept {
-            self.rewriter.rewrite(final_text, 0, Ends::default(), &mut work.normal, &mut work.trace);
+            self.rewriter.rewrite(final_text, 0, Ends::default(), &mut work.normal, &mut work.trace, &mut work.groups);
         }
         let normal: &str = if kept { final_text } else { &work.normal };
         let dummy = usize::from(self.dummy_at(index, place) && self.wants_dummy(normal));
         let text = if dummy > 0 { format!(" {normal}") } else { normal.to_string() };
-        let free = uncrossed(&model.pieces, &text, |c| self.may_be_unknown && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8());
+        let free = uncrossed(&model.pieces, &text, |c| !model.spells_all && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8());
         cuts.retain(|&at| {
             at < horizon && {
                 let at = if kept { at } else { work.trace.position(at, normal.len()) };
@@ -580,6 +802,13 @@ impl Rewriting {
             }
         });
         cuts
+    }
+}
+
+fn check_length(text: &str) -> Result<()> {
+    match u32::try_from(text.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::Argument { name: "text", value: format!("{} bytes long", text.len()), expected: "less than 4 GiB".into() }),
     }
 }
 
@@ -614,12 +843,12 @@ impl Engine for Rewriting {
         if !self.has_cuts() {
             return Ok(Vec::new());
         }
-        let (stretches, unsure) = self.added.stretches(text);
+        let found = self.added.stretches(text);
+        let Stretches { stretches, unsure, .. } = &found;
+        let unsure = *unsure;
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
-            // Behind an added token a stretch begins like a text; T' would not.
-            let begins_anew = part.added.is_none() && (self.dummy_everywhere && self.dummy != DummyPrefix::None || self.rewriter.acts_on_start());
-            if part.start > 0 && part.start <= unsure && !begins_anew {
+            if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew()) {
                 cuts.push(part.start);
             }
             if part.added.is_some() || part.start >= unsure {
@@ -628,14 +857,59 @@ impl Engine for Rewriting {
             let stretch = &text[part.start..part.end];
             let horizon = (unsure - part.start).min(stretch.len());
             let open = index + 1 == stretches.len() || part.end > unsure;
-            let found = match self.words {
+            let inside = match self.words {
                 Words::Whole => self.settled_in_whole(stretch, index, place, horizon, open),
-                _ => self.cuts(stretch).collect(),
+                _ => self.cuts(stretch),
             };
-            cuts.extend(found.into_iter().filter(|&at| at < horizon).map(|at| part.start + at));
+            cuts.extend(inside.into_iter().filter(|&at| at < horizon).map(|at| part.start + at));
         }
-        cuts.retain(|&at| at < text.len());
+        cuts.retain(|&at| at < text.len() && found.parts(at));
         Ok(cuts)
+    }
+
+    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        check_length(text)?;
+        let place = behind.place();
+        let carried = if let Behind::Word(carried) = behind { Some(carried) } else { None };
+        let tokens = &mut window.tokens;
+        tokens.clear();
+        resumes.clear();
+        let begins_anew = self.begins_anew();
+        let found = self.added.stretches(text);
+        let Stretches { stretches, unsure, .. } = &found;
+        let unsure = *unsure;
+        self.scratch.with(|scratch| {
+            let mut word = 0;
+            for (index, part) in stretches.iter().enumerate() {
+                if part.start > 0 && part.start <= unsure && (part.added.is_some() || !begins_anew) {
+                    resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: Behind::Text });
+                }
+                if let Some(id) = part.added {
+                    tokens.push(Token { id, start: part.start, end: part.end, word });
+                    word += 1;
+                    continue;
+                }
+                let stretch = &text[part.start..part.end];
+                let opening = Opening {
+                    carried: carried.filter(|_| index == 0),
+                    horizon: unsure.saturating_sub(part.start).min(stretch.len()),
+                    grows: index + 1 == stretches.len() || part.end > unsure,
+                };
+                self.open_stretch(stretch, part.start, self.roles(stretch, index, place), opening, scratch, &mut word, tokens, resumes);
+            }
+            scratch.work.shrink(text.len());
+        });
+        if !found.hidden.is_empty() {
+            resumes.retain(|resume| found.parts(resume.at));
+        }
+        Ok(())
+    }
+
+    fn resumes(&self) -> bool {
+        match self.words {
+            Words::Whole => self.has_cuts() && self.rewriter.divides('a', 'b'),
+            Words::Spaced | Words::Ruled { .. } => self.restarts(),
+        }
     }
 
     fn restarts(&self) -> bool {
@@ -668,6 +942,10 @@ impl Engine for Rewriting {
         let mut reach = Vec::new();
         if whole {
             reach.push("the model's sums of scores run from the left, so encoding starts again at the start of the text only".into());
+        }
+        if self.resumes() && matches!(self.model, Model::Unigram(_)) {
+            let inside = if whole { "a stream" } else { "inside a long word a stream" };
+            reach.push(format!("{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back that is depends on the text"));
         }
         if self.rewriter.acts_on_runs() {
             reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());

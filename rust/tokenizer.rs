@@ -1,7 +1,7 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
 use crate::definition::{self, Definition, Loaded, Spelling};
-use crate::engine::{Certificate, Engine, Window};
+use crate::engine::{Behind, Certificate, Engine, Resume, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::token::{Place, Token, TokenId};
@@ -164,12 +164,17 @@ impl Tokenizer {
         self.engine.settled(text, place)
     }
 
-    /// The tokens and some settled cuts of `text`, the end of a growing text.
+    /// The tokens of `text`, the end of a growing text, and some places where encoding can go on; see [`Engine::resume`].
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
-        self.engine.window(text, place, window)
+    pub(crate) fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        self.engine.resume(text, behind, window, resumes)
+    }
+
+    /// Whether the window says itself where encoding can go on; see [`Engine::resumes`].
+    pub(crate) fn resumes(&self) -> bool {
+        self.engine.resumes()
     }
 
     /// Whether the bytes of `tokens` are those of `text`.
@@ -345,7 +350,7 @@ impl Tokenizer {
                 "certificate": self.certificate_text(),
                 "exact": true,
                 "default_words": 4,
-                "whole_text": !self.restarts(),
+                "whole_text": !self.restarts() && !self.resumes(),
                 "factorises_at_word_boundaries": self.restarts(),
                 "matcher": proof.matcher,
                 "unit": proof.unit,

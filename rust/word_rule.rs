@@ -50,6 +50,11 @@ impl WordRule {
         self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)))
     }
 
+    /// Whether words may end elsewhere than at white space.
+    pub(crate) fn parts_text(&self) -> bool {
+        self.rules.iter().any(|rule| !matches!(rule, Rule::WhiteSpace))
+    }
+
     /// Whether `c` is never part of a word.
     pub(crate) fn is_dropped(&self, c: char) -> bool {
         self.code(c) & DROPPED != 0
@@ -74,8 +79,20 @@ impl WordRule {
         })
     }
 
+    /// Whether a word ends between two neighbours of these codes.
     #[inline]
-    fn code(&self, c: char) -> u8 {
+    pub(crate) fn parts(left: u8, right: u8) -> bool {
+        left != right || Self::stands_alone(left)
+    }
+
+    /// Whether what has this code is a word by itself or part of none, whatever stands beside it.
+    pub(crate) fn stands_alone(code: u8) -> bool {
+        code & (DROPPED | ISOLATED) != 0
+    }
+
+    /// What [`WordRule::parts`] needs to know of `c`.
+    #[inline]
+    pub(crate) fn code(&self, c: char) -> u8 {
         let point = c as usize;
         match self.ascii.get(point) {
             Some(&code) => code,
@@ -91,7 +108,7 @@ impl WordRule {
         for (at, c) in text.char_indices() {
             let code = self.code(c);
             match open {
-                Some((_, before)) if before == code && code & (DROPPED | ISOLATED) == 0 => continue,
+                Some((_, before)) if !Self::parts(before, code) => continue,
                 Some((start, _)) => word(start, at),
                 None => {}
             }

@@ -799,7 +799,7 @@ class Family:
     @cached_property
     def restarts(self) -> bool:
         """Whether encoding may start again at a settled cut; where not, `describe` says so."""
-        return not self.tok.describe()["window"]["whole_text"]
+        return bool(self.tok.describe()["window"]["factorises_at_word_boundaries"])
 
     @cached_property
     def certified(self) -> bool:

@@ -326,7 +326,8 @@ impl Reader<'_> {
         };
         let sums = if single.is_some() { Sums::Single } else { Sums::Double };
         let bytes = fallback.then(|| Box::new(bytes));
-        let model = Unigram { pieces, entries, unknown, unknown_score, bytes, sums, marks };
+        let spells_all = bytes.as_ref().is_some_and(|ids| ids.iter().all(Option::is_some));
+        let model = Unigram { pieces, entries, unknown, unknown_score, bytes, spells_all, sums, marks };
         Ok((Model::Unigram(model), !inner_space && !fused))
     }
 

@@ -52,7 +52,7 @@ class Attack:
         window = self.tok.describe()["window"]
         self.certificate: str = window["certificate"]
         self.proved = not self.certificate.startswith("none")
-        self.exact, self.restarts = window["exact"], not window["whole_text"]
+        self.exact, self.restarts = window["exact"], window["factorises_at_word_boundaries"]
         self.defined = family in DEFINED
         self.bytewise = self.tok.describe()["method"] == "bytes"
 

@@ -137,3 +137,50 @@ def test_ill_formed_bytes_leave_the_stream_as_it_was(family: Family, head: list[
             return
     encoder.push(bad)
     assert encoder.text == text + bad.decode("utf-8", "ignore")
+
+
+# What a long word without white space is made of: scripts without spaces, pieces that overlap, text of no piece,
+# what a normalizer rewrites by itself or together with its neighbours, and what ends a word.
+RUNS = (
+    *(
+        "日本語の文章、漢字仮名。「」ー々〆",
+        "สวัสดีครับนี่คือภาษาไทย\u0e33",
+        "的我是在有人",
+        "カタカナがぎ\u3099\u309aハ\uff9e",
+    ),
+    *("ab", "abc12,.!?", "абвгд", "ΑΣΟΣσς", "éèe\u0301\u0300a\u0323", "``''\"", "=\u0338<>", "[UNK]", "\u2581ab"),
+    *(
+        "🙂👩\u200d🏽🇩🇪",
+        "\u0001\u007f\u00ad\u200b",
+        "ﬁ㍿①ｆｕｌｌ",
+        "한국어\u1100\u1161\u11a8",
+        "\u0600\u06dd١٢",
+        "\u3000\u00a0 ",
+    ),
+)
+long_words = st.lists(
+    st.one_of(
+        st.sampled_from(RUNS).flatmap(lambda run: st.text(st.sampled_from(run), min_size=1, max_size=50)),
+        st.builds(lambda run, count: run[:2] * count, st.sampled_from(RUNS), st.integers(20, 60)),
+        st.sampled_from([" ", "  ", "\n", "<table>", "LS] x"]),
+    ),
+    min_size=1,
+    max_size=6,
+).map("".join)
+
+
+@every_family
+@examples(0.5)
+@given(text=long_words, words=st.integers(0, 3), size=st.integers(1, 9))
+def test_long_words_go_on_where_they_stopped(family: Family, text: str, words: int, size: int) -> None:
+    """Inside a word a stream carries the sum of scores over, elsewhere nothing: the ids are those of the whole."""
+    encoder = cf.StreamEncoder(family.tok, context_words=words)
+    rebuilt: list[int] = []
+    for start in range(0, len(text), size):
+        seen = encoder.peek(text[start : start + size])
+        edit = encoder.push(text[start : start + size])
+        assert (seen.drop, seen.ids, seen.lossless) == (edit.drop, edit.ids, edit.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + edit.ids
+        assert rebuilt == family.tok.encode(text[: start + size])
+    assert encoder.ids == rebuilt
+    assert encoder.widened == 0
