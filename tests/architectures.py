@@ -146,9 +146,7 @@ OTHERS = {
     ),
     "falcon, alibi": (
         "rows",
-        lambda t: t.FalconConfig(
-            vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True
-        ),
+        lambda t: t.FalconConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True),
     ),
     "recurrent_gemma, keeps its state to itself": (
         "full",
