@@ -70,13 +70,14 @@ def read(out: Output) -> list[float]:
     return [round((held.processed_tokens - len(held.prompt_ids)) / held.committed_tokens, 3) for held in out.members]
 
 
-def with_oracles(toks: Sequence[Any], budget: int) -> Iterator[Run]:
+def with_oracles(toks: Sequence[Any], words: int) -> Iterator[Run]:
     """Passes, and the time that models of unequal size would take, at every agreement."""
-    text = f"{PROMPT} " + " ".join([WORDS] * (budget // 40))
+    text = f"{PROMPT} " + " ".join([WORDS] * (words // 40 + 1))
     for agreement in AGREEMENTS:
-        expected = Fusion(trio(toks[:3], text, agreement)).generate(PROMPT, budget, schedule="literal")
+        expected = written(toks, text, agreement, words, drafts=0, schedule="literal")[0]
         assert text.startswith(PROMPT + expected.text), expected.text
         agreed = sum(len(step.candidates) == 1 for step in expected.steps) / len(expected.steps)
+        assert abs(agreed - agreement) < 1e-9, agreed
         variants: dict[str, dict[str, Any]] = {
             "literal": {"drafts": 0, "schedule": "literal"},
             "no drafts": {"drafts": 0},
@@ -84,14 +85,9 @@ def with_oracles(toks: Sequence[Any], budget: int) -> Iterator[Run]:
             "adaptive": {"drafts": None},
         }
         for name, options in variants.items():
-            schedule = options.get("schedule", "auto")
-            figures: dict[str, Any] = {"agreement": round(agreed, 3)}
+            figures: dict[str, Any] = {}
             for place, apart in (("one device", False), ("a device each", True)):
-                members = trio(toks[:3], text, agreement, seconds=SECONDS, apart=apart)
-                fusion = Fusion(members, drafts=options["drafts"])
-                began = time.perf_counter()
-                out = fusion.generate(PROMPT, budget, schedule=schedule)
-                took = time.perf_counter() - began
+                out, took = written(toks, text, agreement, words, seconds=SECONDS, apart=apart, **options)
                 assert out.text == expected.text, (name, place)
                 alone = [held.committed_tokens * cost for held, (cost, _) in zip(out.members, SECONDS, strict=True)]
                 figures[place] = {
@@ -100,7 +96,26 @@ def with_oracles(toks: Sequence[Any], budget: int) -> Iterator[Run]:
                     "to the slowest generate": round(took / max(alone), 3),
                     "to all generates": round(took / sum(alone), 3),
                 }
-            yield Run("oracles", name, {"wanted agreement": agreement}, figures)
+            yield Run("oracles", name, {"agreement": agreement}, figures)
+
+
+def written(
+    toks: Sequence[Any],
+    text: str,
+    agreement: float,
+    words: int,
+    *,
+    drafts: int | None,
+    schedule: str = "auto",
+    **how: Any,
+) -> tuple[Output, float]:
+    """So many words of three oracles, and the seconds they took."""
+    fusion = Fusion(trio(toks[:3], text, agreement, begin=len(PROMPT), **how), drafts=drafts)
+    generation = fusion.stream(PROMPT, 8 * words, schedule=schedule)
+    began = time.perf_counter()
+    for _ in range(words):
+        next(generation)
+    return generation.output, time.perf_counter() - began
 
 
 def own_time(toks: Sequence[Any], words: int) -> Iterator[Run]:
@@ -254,7 +269,7 @@ def main() -> None:
     if "COOLFUSION_DATA" in os.environ:
         base = Path(os.environ["COOLFUSION_DATA"]) / "models"
         groups.append(("outside", [base / name for name in ("stories260K", "babyllama361-yarn3", "tlm6000")]))
-    parts = [with_oracles(toks, 60 if options.quick else 240), own_time(toks, 40 if options.quick else 150)]
+    parts = [with_oracles(toks, 60 if options.quick else 210), own_time(toks, 40 if options.quick else 150)]
     parts += [
         small_models(names, label, 24 if options.quick else 60, 1 if options.quick else 5) for label, names in groups
     ]

@@ -164,6 +164,18 @@ def test_what_runs_in_the_background_waits_for_what_does_not():
     assert seen == ["front", "front", "front ends", "back", "back", "next", "next ends"]
 
 
+def test_a_draft_that_finds_no_end_of_a_word_is_short():
+    """Behind a word that loses a leader may write what never ends: its draft was once as long as the budget."""
+
+    def stray(text):
+        return " " * 20 if " mat" in text else " mat" if text == "a cat" else "a cat sat on"[len(text) :]
+
+    members = [writer(WORDS, stray, chance=0.4), *(writer(WORDS, "a cat sat on", chance=0.99) for _ in range(2))]
+    output = Fusion(members, drafts=6).generate("a", 400)
+    assert output.text == " cat sat on"
+    assert output.members[0].processed_tokens < 60
+
+
 def test_two_threads_may_use_one_fusion():
     fusion = Fusion([gambler(WORDS, 1), gambler(LETTERS, 2)])
     expected = Fusion([gambler(WORDS, 1), gambler(LETTERS, 2)]).generate("the", 12).text
