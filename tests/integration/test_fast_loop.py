@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import time
+
 import pytest
 
 from fusion_parts import same_steps
@@ -12,7 +15,9 @@ pytest.importorskip("transformers", reason="the loop on real models needs transf
 from loop_parts import twin  # noqa: E402
 
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
+from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
+from coolfusion.models.arena import Arena  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -118,3 +123,61 @@ def test_reranked_continuations_share_their_passes(members):
     assert len(best.continuations) == 4
     for held, mine in zip(plain.members, calls, strict=True):
         assert len(mine) <= 2 * held.forward_passes + 24
+
+
+@pytest.fixture
+def bytes_held(monkeypatch):
+    """What all arenas hold together."""
+    arenas = []
+    make = Arena.__init__
+    monkeypatch.setattr(Arena, "__init__", lambda self, *args: (make(self, *args), arenas.append(self))[0])
+
+    def held():
+        for _ in range(100):
+            layers = [layer for arena in arenas if arena._cache is not None for layer in arena._cache.layers]
+            found = sum(each.numel() * each.element_size() for layer in layers for each in (layer.keys, layer.values))
+            if not found:
+                break
+            time.sleep(0.01)  # threads of their own are told to give back
+        return found
+
+    return held
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_memory_does_not_grow_with_calls_and_is_given_back_after_errors(members, apart, bytes_held):
+    trio = [twin(member) for member in members]
+    if apart:
+        for number, member in enumerate(trio):
+            member.runner.device = f"cpu, number {number}"
+    fusion = Fusion(trio)
+    generation = fusion.stream(PROMPTS[0], 16)
+    next(generation)
+    assert bytes_held() > 0, "a text being written holds memory"
+    del generation
+    gc.collect()
+    assert bytes_held() == 0
+    for call in range(6):
+        fusion.generate(PROMPTS[call % 3], 12) if call % 2 else fusion.generate(PROMPTS[:3], 8)
+        assert bytes_held() == 0
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        if len(calls) > 6:
+            raise RuntimeError("out of memory")
+
+    hook = trio[1].model.register_forward_pre_hook(fail)
+    try:
+        for prompt in (PROMPTS[0], PROMPTS[:3]):
+            calls.clear()
+            with pytest.raises(ModelError, match="out of memory") as caught:
+                fusion.generate(prompt, 16)
+            assert caught.value.partial
+            assert bytes_held() == 0
+        calls.clear()
+        output = fusion.generate(PROMPTS[0], 16, on_failure="continue")
+        assert "out of memory" in output.members[1].failed
+        assert bytes_held() == 0
+    finally:
+        hook.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 from types import SimpleNamespace
@@ -125,6 +126,44 @@ def test_a_pass_that_hangs_loses_its_member_and_not_its_neighbour_on_the_device(
     output = fusion.generate("a", on_failure="continue")
     assert output.text == " cat sat on"
     assert [each.failed is None for each in output.members] == [False, True, True]
+
+
+@pytest.mark.parametrize("drafts", [0, None])
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("on_failure", ["stop", "continue"])
+@pytest.mark.parametrize("failure", ["raises", "no numbers", "hangs"])
+def test_case_g07_every_failure_of_one_or_many_texts_on_one_device_or_several(
+    failure, on_failure, many, apart, drafts, hang
+):
+    bad = failing(
+        WORDS, {"raises": raising(RuntimeError("broken")), "hangs": hang, "no numbers": lambda: None}[failure]
+    )
+    if failure == "no numbers":
+        rows = bad.runner._logits
+        bad.runner._logits = lambda ids: [math.nan] * WORDS.vocab_size if len(ids) > 3 else rows(ids)
+    members = [bad, writer(LETTERS, "a cat sat on"), writer(WORDS, "a cat sat on", name="well")]
+    limit = 0.5 if failure == "hangs" else None
+    fusion = Fusion(on_devices(members) if apart else members, drafts=drafts, time_limit=limit)
+    whole = {"a": " cat sat on", "a cat": " sat on"} if many else {"a": " cat sat on"}
+    prompt = list(whole) if many else "a"
+    if on_failure == "continue":
+        outputs = fusion.generate(prompt, on_failure="continue")
+        for output, text in zip(outputs if many else [outputs], whole.values(), strict=True):
+            assert (output.text, output.finish_reason) == (text, "end")
+            assert [each.failed is None for each in output.members] == [failure == "no numbers", True, True]
+            assert output.steps[-1].excluded == (0,)
+            assert output.steps[-1].rejected, "and says so"
+        return
+    with pytest.raises(ModelError, match="failing") as caught:
+        fusion.generate(prompt)
+    partial = caught.value.partial if many else [caught.value.partial]
+    for output, text in zip(partial, whole.values(), strict=True):
+        assert text.startswith(output.text) and output.text != text
+        assert output.text == "".join(step.text for step in output.steps)
+        assert output.finish_reason is None
+    if not many:
+        assert partial[0].text == " cat"
 
 
 def test_threads_end_with_their_fusion():
