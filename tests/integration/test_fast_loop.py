@@ -16,7 +16,7 @@ from loop_parts import twin  # noqa: E402
 
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.errors import ModelError  # noqa: E402
-from coolfusion.fusion import Fusion  # noqa: E402
+from coolfusion.fusion import Fusion, Member  # noqa: E402
 from coolfusion.models.arena import Arena  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -104,6 +104,29 @@ def test_many_texts_in_step_are_each_the_text_alone(members):
         hook.remove()
     for number, mine in enumerate(calls):
         assert len(mine) < 0.6 * sum(each.members[number].forward_passes for each in alone) + 40
+
+
+RAGGED = ["", PROMPTS[0], PROMPTS[1], "x", PROMPTS[1], "", " ".join([PROMPTS[3]] * 5), PROMPTS[4], PROMPTS[0]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("texts_in_step", [4, 32])
+def test_ragged_equal_and_empty_prompts_and_more_than_fit(members, dtype, texts_in_step):
+    if dtype == "float32":
+        members = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
+    # The end of a text before is something to start from, so that a prompt may be empty.
+    members = [Member(twin(m).runner, m.tokenizer, m.runner.end_ids[:1]) for m in members]
+    fusion = Fusion(members, texts_in_step=texts_in_step)
+    alone = [fusion.generate(prompt, 16) for prompt in RAGGED]
+    rows = []
+    hook = members[0].model.register_forward_hook(lambda _, arguments, out: rows.append(arguments[0].shape[0]))
+    together = fusion.generate(RAGGED, 16)
+    hook.remove()
+    for ours, theirs in zip(together, alone, strict=True):
+        same_steps(ours, theirs, tolerance=1e-9 if dtype == "float64" else 1e-4)
+    assert len({out.text for out in together}) > 3
+    assert max(rows) == min(texts_in_step, len(RAGGED))
+    assert fusion.generate([]) == []
 
 
 def test_texts_in_float32_are_those_of_float64_here(members):

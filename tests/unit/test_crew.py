@@ -290,6 +290,9 @@ def test_options_that_do_not_exist_are_refused():
         fusion.generate("a", schedule="fast")
     with pytest.raises(ArgumentError, match="on_failure 'ignore' is unknown"):
         fusion.generate("a", on_failure="ignore")
+    for texts in (0, 2.5, True):
+        with pytest.raises(ArgumentError, match="texts_in_step"):
+            Fusion([writer(WORDS, "a cat")], texts_in_step=texts)
     for drafts in (-1, 1.5, True):
         with pytest.raises(ArgumentError, match="drafts"):
             Fusion([writer(WORDS, "a cat")], drafts=drafts)
