@@ -232,6 +232,69 @@ def no_cache(fusion: Fusion, prompt: str, out: Output) -> float:
     return time.perf_counter() - began
 
 
+def beginning(text: str, toks: Sequence[Any], context: int) -> str:
+    """Of about so many tokens of the first tokenizer, behind which all go on as in the whole text."""
+    ids = [tokenizer.encode(text) for tokenizer in toks]
+    at = len(toks[0].decode(ids[0][:context]))
+    while True:
+        at = text.index(" ", at + 1)
+        parts = [tokenizer.encode(text[:at]) for tokenizer in toks]
+        if all(whole[: len(part)] == part for whole, part in zip(ids, parts, strict=True)):
+            return text[:at]
+
+
+def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
+    """The whole loop on small LLaMAs with random weights, by context and by members, beside their own `generate`."""
+    import torch
+    import transformers
+
+    from benches.gpu_loop import pushed
+    from coolfusion.models.huggingface import HuggingFaceModel
+
+    torch.set_num_threads(1)
+    everyone = []
+    for number, tokenizer in enumerate(toks):
+        torch.manual_seed(number)
+        config = transformers.LlamaConfig(
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=16384,
+            pad_token_id=0,
+            bos_token_id=0,
+            eos_token_id=[],
+        )
+        module = transformers.AutoModelForCausalLM.from_config(config)
+        everyone.append(Member(HuggingFaceModel(module, name=f"llama {number}", end_ids=()), tokenizer))
+    sizes = [(3, context) for context in (100, 1000, 4000, 8000)] + [(k, 1000) for k in range(2, len(toks) + 1)]
+    for count, context in sizes:
+        members = everyone[:count]
+        text = f"{PROMPT} " + " ".join([WORDS] * (context // 40 + words // 40 + 3))
+        prompt = beginning(text, toks[:count], context)
+        with pushed(members, text, 1.0):
+            fusion = Fusion(members, drafts=0)
+            generation = fusion.stream(prompt, 8 * words)
+            next(generation)
+            began = time.perf_counter()
+            for _ in range(words):
+                next(generation)
+            took = (time.perf_counter() - began) / words
+            generation.close()
+            # The difference of two lengths leaves out the reading of the prompt.
+            alone = [(generate(m, prompt, words + 4) - generate(m, prompt, 4)) / words for m in members]
+        agreed = sum(len(step.candidates) == 1 for step in generation.output.steps) / (words + 1)
+        figures = {
+            "agreement": round(agreed, 3),
+            "ms per word": round(took * 1e3, 2),
+            "generate of all, ms per token": round(sum(alone) * 1e3, 2),
+            "passes": passes(generation.output),
+        }
+        yield Run("growth", "no drafts", {"members": count, "context": context}, figures)
+
+
 def memory(names: Sequence[Path]) -> Iterator[Run]:
     """Bytes of keys and values behind a text, and what a tree of candidates adds."""
     fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32")
@@ -273,6 +336,7 @@ def main() -> None:
     parts += [
         small_models(names, label, 24 if options.quick else 60, 1 if options.quick else 5) for label, names in groups
     ]
+    parts += [growth(toks, 12 if options.quick else 40)]
     parts += [memory(names) for _, names in groups]
     print(machine())
     for part in parts:
