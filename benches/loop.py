@@ -243,16 +243,15 @@ def beginning(text: str, toks: Sequence[Any], context: int) -> str:
             return text[:at]
 
 
-def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
-    """The whole loop on small LLaMAs with random weights, by context and by members, beside their own `generate`."""
+def small_llamas(toks: Sequence[Any]) -> list[Member]:
+    """One for each tokenizer, with random weights and 16K positions."""
     import torch
     import transformers
 
-    from benches.gpu_loop import pushed
     from coolfusion.models.huggingface import HuggingFaceModel
 
     torch.set_num_threads(1)
-    everyone = []
+    found = []
     for number, tokenizer in enumerate(toks):
         torch.manual_seed(number)
         config = transformers.LlamaConfig(
@@ -268,7 +267,15 @@ def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
             eos_token_id=[],
         )
         module = transformers.AutoModelForCausalLM.from_config(config)
-        everyone.append(Member(HuggingFaceModel(module, name=f"llama {number}", end_ids=()), tokenizer))
+        found.append(Member(HuggingFaceModel(module, name=f"llama {number}", end_ids=()), tokenizer))
+    return found
+
+
+def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
+    """The whole loop on small LLaMAs with random weights, by context and by members, beside their own `generate`."""
+    from benches.gpu_loop import pushed
+
+    everyone = small_llamas(toks)
     sizes = [(3, context) for context in (100, 1000, 4000, 8000)] + [(k, 1000) for k in range(2, len(toks) + 1)]
     for count, context in sizes:
         members = everyone[:count]

@@ -19,7 +19,7 @@ from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.fusion import Fusion, Member  # noqa: E402
 from coolfusion.models.arena import Arena  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
 
 PROMPTS = [
     "Once upon a time",
@@ -28,14 +28,6 @@ PROMPTS = [
     "There once was a shy girl. Her name was",
     "Emoji \U0001f600 and caf\u00e9,\n\tthen",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,10 @@ from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.fusion import Fusion, Member  # noqa: E402
 from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers and its companions warn of their own affairs
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("one_thread"),
+]  # transformers and its companions warn of their own affairs
 
 PROMPTS = ["Once upon a time", "Question: Ann has 9 pens. She buys 8 more. How many pens does Ann have? Answer:"]
 BUDGET = 24
@@ -29,14 +32,6 @@ BUDGET = 24
 def needs(*names):
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {' and '.join(missing)}: pip install 'coolfusion[test]'")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

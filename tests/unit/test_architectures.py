@@ -20,20 +20,15 @@ from coolfusion.models import LanguageModel, probe  # noqa: E402
 from coolfusion.models.huggingface import TIERS, HuggingFaceModel  # noqa: E402
 from model_walks import Walk  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers warns of its own affairs
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("one_thread"),
+]  # transformers warns of its own affairs
 
 EAGER_ONLY = {"gemma2", "bloom, alibi", "mpt, alibi", "rwkv", "mamba2", "mamba"}
 BOTH = [(name, attention) for name in ARCHITECTURES for attention in ("sdpa", "eager")]
 OTHERS_EAGER_ONLY = {"gpt_oss", "gpt_neo, local", "falcon_mamba", "openai-gpt, no cache", "xlnet, looks ahead"}
 BUILT = [pair for pair in BOTH if pair[1] == "eager" or pair[0] not in EAGER_ONLY]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def walked(runner, seeds, count=2, turns=5):

@@ -174,14 +174,14 @@ def _what_it_keeps(runner: HuggingFaceModel, ids: Sequence[int]) -> str:
     return "nothing" if own is None else "more"
 
 
-def _largest_error(runner: HuggingFaceModel, ids: Sequence[int]) -> float:
-    """Of two texts that are read as a fusion reads them, relative to the largest logit."""
+def _rows_of_a_walk(runner: HuggingFaceModel, ids: Sequence[int]) -> list[tuple[tuple[int, ...], Sequence[float]]]:
+    """Two texts, read as a fusion reads them: each text that a row stands behind, and the row."""
     first, second, late = len(ids) // 4, len(ids) // 2, len(ids) - 4
     other = list(reversed(ids))
     one, two = runner.open(2)
     runner.prefill([(one, ids[:first]), (two, other[: second + 1])])
     branch, wrong = tuple(ids[first:second]), tuple(other[:3])
-    found = []
+    found: list[tuple[tuple[int, ...], Sequence[float]]] = []
 
     def look(context: Any, *paths: tuple[int, ...]) -> None:
         for path in paths:
@@ -205,6 +205,12 @@ def _largest_error(runner: HuggingFaceModel, ids: Sequence[int]) -> float:
         one.commit((token_id,))
     one.close()
     two.close()
+    return found
+
+
+def _largest_error(runner: HuggingFaceModel, ids: Sequence[int]) -> float:
+    """Of the rows of a walk from those of full passes, relative to the largest logit."""
+    found = _rows_of_a_walk(runner, ids)
     torch = runner.torch
     worst, scale = 0.0, 1.0
     full: dict[tuple[int, ...], Any] = {}
