@@ -128,19 +128,23 @@ def own_time(toks: Sequence[Any], words: int) -> Iterator[Run]:
         cut = text.index(" ", cut)
         members = trio(toks[:count], text, 0.8)
         fusion = Fusion(members, drafts=0)
-        times = []
+        times, walls = [], []
         for _ in range(4):  # the first fills the oracles' answers
             generation = fusion.stream(text[:cut], 4 * words)
             next(generation)
-            began = time.perf_counter()
+            began, computing = time.perf_counter(), time.process_time()
             for _ in range(words):
                 next(generation)
-            times.append((time.perf_counter() - began) / words)
+            times.append((time.process_time() - computing) / words)
+            walls.append((time.perf_counter() - began) / words)
         yield Run(
             "own time",
             "ms per word",
             {"members": count, "context": context},
-            {"ms": round(statistics.median(times[1:]) * 1e3, 4)},
+            {
+                "ms of the processor": round(statistics.median(times[1:]) * 1e3, 4),
+                "ms on the clock": round(statistics.median(walls[1:]) * 1e3, 4),
+            },
         )
 
 
