@@ -1,27 +1,31 @@
 """Models of one to nine billion parameters with random weights on a GPU: fused ms per word against `generate`.
 
-    python -m benches.gpu_loop [--scale 1b|8b] [--words 100] [--json FILE]
+    python -m benches.gpu_loop [--scale 1b|8b] [--words 100] [--compile] [--json FILE]
 
 Three architectures as LLaMA-3, Phi-3 and GLM-4 are built, in bfloat16. Random weights write nothing that agrees, so the
 logits are pushed towards a text (`Push`), with as many differences as are asked for; what a pass costs does not change.
-Without a GPU the script says so and runs models a thousand times smaller on the CPU, which shows that it works and
-nothing else.
+With `--compile` all is measured a second time behind `torch.compile` with dynamic shapes; what that took, and whether
+it pays, stands in the lines. Without a GPU the script says so and runs models a thousand times smaller on the CPU: that
+shows that it works and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from benches.loop import PROMPT, WORDS, passes, tokenizers
+from benches.loop import PROMPT, WORDS, beginning, passes, tokenizers
+from benches.machine import machine
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models.huggingface import HuggingFaceModel
 
@@ -41,11 +45,11 @@ class Push:
     It looks at positions alone, so that it costs no look-up of texts and no transfer: a tree is pushed as a line is.
     """
 
-    def __init__(self, ids: list[int], other: dict[int, int], rows: int, device: torch.device) -> None:
+    def __init__(self, ids: list[int], other: dict[int, int], device: torch.device) -> None:
         wanted = torch.tensor([*ids[1:], ids[0]], device=device)  # (T,): what stands behind each position
         for at, token_id in other.items():
             wanted[at] = token_id
-        self._wanted, self._rows = wanted, rows
+        self._wanted = wanted
 
     def __call__(self, module: Any, arguments: Any, options: dict[str, Any], out: Any) -> None:
         tokens = arguments[0] if arguments else options["input_ids"]
@@ -58,9 +62,8 @@ class Push:
         out.logits.scatter_add_(2, self._wanted[last][..., None], torch.full_like(out.logits[..., :1], STRENGTH))
 
 
-def members_of(scale: str, device: str, text: str, agreement: float) -> list[Member]:
-    """The three models, each pushed towards `text`."""
-    dice = random.Random(0)
+def members_of(scale: str, device: str) -> list[Member]:
+    """The three models, each with a runner and the tokenizer of its family."""
     classes = (transformers.LlamaConfig, transformers.Phi3Config, transformers.Glm4Config)
     found = []
     for number, (make, sizes, tokenizer) in enumerate(zip(classes, SCALES[scale], tokenizers(), strict=False)):
@@ -83,14 +86,24 @@ def members_of(scale: str, device: str, text: str, agreement: float) -> list[Mem
         with torch.device(device):
             module = transformers.AutoModelForCausalLM.from_config(config)
         torch.set_default_dtype(torch.float32)
-        runner = HuggingFaceModel(module.eval(), name=config.model_type, end_ids=())
-        ids = tokenizer.encode(text)
-        word = tokenizer.encode(OTHER_WORDS[number])[-1]
-        differ = {at: word for at in range(8, len(ids)) if dice.random() > agreement}
-        hook = Push(ids, differ, tokenizer.vocab_size, runner.place)
-        module.register_forward_hook(hook, with_kwargs=True)
-        found.append(Member(runner, tokenizer))
+        found.append(Member(HuggingFaceModel(module.eval(), name=config.model_type, end_ids=()), tokenizer))
     return found
+
+
+@contextlib.contextmanager
+def pushed(members: Sequence[Member], text: str, agreement: float) -> Iterator[None]:
+    """The members want `text`, but for this share of their tokens."""
+    dice = random.Random(0)
+    hooks = []
+    for number, member in enumerate(members):
+        ids = member.tokenizer.encode(text)
+        word = member.tokenizer.encode(OTHER_WORDS[number % len(OTHER_WORDS)])[-1]
+        differ = {at: word for at in range(8, len(ids)) if dice.random() > agreement}
+        push = Push(ids, differ, member.runner.place)
+        hooks.append(member.model.register_forward_hook(push, with_kwargs=True))
+    yield
+    for hook in hooks:
+        hook.remove()
 
 
 def synchronized() -> float:
@@ -110,60 +123,80 @@ def generate_seconds(member: Member, prompt: str, count: int) -> float:
     return synchronized() - began
 
 
+def measured(members: Sequence[Member], prompt: str, words: int) -> Iterator[dict[str, Any]]:
+    """Fused, with and without drafts, beside `generate` of each; first passes are not counted."""
+    for member in members:
+        generate_seconds(member, prompt, 4)
+    per_token = [
+        statistics.median(generate_seconds(member, prompt, words) for _ in range(3)) / words for member in members
+    ]
+    for name, drafts in (("no drafts", 0), ("adaptive", None)):
+        fusion = Fusion(members, drafts=drafts)
+        fusion.generate(prompt, 16)
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        times = []
+        for _ in range(3):
+            began = synchronized()
+            out = fusion.generate(prompt, words)
+            times.append(synchronized() - began)
+        steps, took = len(out.steps), statistics.median(times)
+        plain = [held.committed_tokens * seconds for held, seconds in zip(out.members, per_token, strict=True)]
+        yield {
+            "agreement": round(sum(len(step.candidates) == 1 for step in out.steps) / steps, 3),
+            "schedule": name,
+            "ms per word": round(took / steps * 1e3, 2),
+            "generate, ms per token": [round(seconds * 1e3, 2) for seconds in per_token],
+            "to the slowest generate": round(took / max(plain), 3),
+            "to all generates": round(took / sum(plain), 3),
+            "passes": passes(out),
+            "tiers": [member.runner.tier for member in members],
+            "peak GB": round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_available() else None,
+        }
+
+
+def compiled(members: Sequence[Member], prompt: str) -> float:
+    """Compile all models with dynamic shapes: a tree has another shape at every step. Seconds until they are warm."""
+    torch._dynamo.config.recompile_limit = 64  # three architectures share functions of transformers
+    began = synchronized()
+    for member in members:
+        member.model.forward = torch.compile(member.model.forward, dynamic=True)
+    for drafts in (0, None):
+        Fusion(members, drafts=drafts).generate(prompt, 24)
+    return synchronized() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scale", choices=sorted(SCALES), default="8b")
-    parser.add_argument("--words", type=int, default=100)
+    parser.add_argument("--words", type=int, default=100, help="tokens of each member to write")
     parser.add_argument("--context", type=int, nargs="*", default=[100, 1000, 4000])
+    parser.add_argument("--agreement", type=float, nargs="*", default=[1.0, 0.9, 0.7])
+    parser.add_argument("--compile", action="store_true", help="also behind torch.compile; takes minutes to warm up")
     parser.add_argument("--json", type=Path, help="also write the results there, a line each")
     options = parser.parse_args()
     scale, device = options.scale, "cuda"
-    if torch.cuda.is_available():
-        print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, transformers {transformers.__version__}")
-    else:
+    if not torch.cuda.is_available():
         scale, device = "tiny", "cpu"
         torch.set_num_threads(1)
         print("no GPU here: tiny models on the CPU, to show that the script runs; the figures mean nothing")
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else str(machine()["cpu"])
+    versions = {"machine": where, "torch": torch.__version__, "transformers": transformers.__version__}
+    print(json.dumps(versions))
+    members = members_of(scale, device)
     lines = []
-    for context in options.context:
-        text = f"{PROMPT} " + " ".join([WORDS] * (context // 40 + options.words // 40 + 3))
-        tokenizer = tokenizers()[0]
-        prompt = text[: text.index(" ", len(tokenizer.decode(tokenizer.encode(text)[:context])))]
-        for agreement in (1.0, 0.9, 0.7):
-            members = members_of(scale, device, text, agreement)
-            for member in members:
-                generate_seconds(member, prompt, 4)
-            alone = [generate_seconds(member, prompt, options.words) for member in members]
-            for name, drafts in (("no drafts", 0), ("adaptive", None)):
-                fusion = Fusion(members, drafts=drafts)
-                fusion.generate(prompt, 16)
-                times = []
-                for _ in range(3):
-                    began = synchronized()
-                    out = fusion.generate(prompt, options.words)
-                    times.append(synchronized() - began)
-                words, took = len(out.steps), statistics.median(times)
-                tokens = [held.committed_tokens for held in out.members]
-                per_token = [seconds / options.words for seconds in alone]
-                plain = [count * seconds for count, seconds in zip(tokens, per_token, strict=True)]
-                line = {
-                    "scale": scale,
-                    "context": context,
-                    "pushed agreement": agreement,
-                    "agreement": round(sum(len(step.candidates) == 1 for step in out.steps) / words, 3),
-                    "schedule": name,
-                    "ms per word": round(took / words * 1e3, 2),
-                    "generate, ms per token": [round(seconds * 1e3, 2) for seconds in per_token],
-                    "to the slowest generate": round(took / max(plain), 3),
-                    "to all generates": round(took / sum(plain), 3),
-                    "passes": passes(out),
-                    "tiers": [member.runner.tier for member in members],
-                }
-                lines.append(line)
-                print(json.dumps(line))
-            del members, fusion, out
-            if device == "cuda":
-                torch.cuda.empty_cache()
+    for compile_seconds in (None, 0.0) if options.compile else (None,):
+        for context in options.context:
+            text = f"{PROMPT} " + " ".join([WORDS] * (context // 40 + options.words // 40 + 3))
+            prompt = beginning(text, [member.tokenizer for member in members], context)
+            for agreement in options.agreement:
+                with pushed(members, text, agreement):
+                    if compile_seconds == 0.0:
+                        compile_seconds = round(compiled(members, prompt), 1)
+                    for figures in measured(members, prompt, options.words):
+                        asked = {"scale": scale, "context": context, "pushed agreement": agreement}
+                        lines.append({**versions, **asked, "seconds to compile": compile_seconds, **figures})
+                        print(json.dumps({**asked, "seconds to compile": compile_seconds, **figures}), flush=True)
     if options.json:
         options.json.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 

@@ -70,13 +70,14 @@ def read(out: Output) -> list[float]:
     return [round((held.processed_tokens - len(held.prompt_ids)) / held.committed_tokens, 3) for held in out.members]
 
 
-def with_oracles(toks: Sequence[Any], budget: int) -> Iterator[Run]:
+def with_oracles(toks: Sequence[Any], words: int) -> Iterator[Run]:
     """Passes, and the time that models of unequal size would take, at every agreement."""
-    text = f"{PROMPT} " + " ".join([WORDS] * (budget // 40))
+    text = f"{PROMPT} " + " ".join([WORDS] * (words // 40 + 1))
     for agreement in AGREEMENTS:
-        expected = Fusion(trio(toks[:3], text, agreement)).generate(PROMPT, budget, schedule="literal")
+        expected = written(toks, text, agreement, words, drafts=0, schedule="literal")[0]
         assert text.startswith(PROMPT + expected.text), expected.text
         agreed = sum(len(step.candidates) == 1 for step in expected.steps) / len(expected.steps)
+        assert abs(agreed - agreement) < 1e-9, agreed
         variants: dict[str, dict[str, Any]] = {
             "literal": {"drafts": 0, "schedule": "literal"},
             "no drafts": {"drafts": 0},
@@ -84,14 +85,9 @@ def with_oracles(toks: Sequence[Any], budget: int) -> Iterator[Run]:
             "adaptive": {"drafts": None},
         }
         for name, options in variants.items():
-            schedule = options.get("schedule", "auto")
-            figures: dict[str, Any] = {"agreement": round(agreed, 3)}
+            figures: dict[str, Any] = {}
             for place, apart in (("one device", False), ("a device each", True)):
-                members = trio(toks[:3], text, agreement, seconds=SECONDS, apart=apart)
-                fusion = Fusion(members, drafts=options["drafts"])
-                began = time.perf_counter()
-                out = fusion.generate(PROMPT, budget, schedule=schedule)
-                took = time.perf_counter() - began
+                out, took = written(toks, text, agreement, words, seconds=SECONDS, apart=apart, **options)
                 assert out.text == expected.text, (name, place)
                 alone = [held.committed_tokens * cost for held, (cost, _) in zip(out.members, SECONDS, strict=True)]
                 figures[place] = {
@@ -100,7 +96,26 @@ def with_oracles(toks: Sequence[Any], budget: int) -> Iterator[Run]:
                     "to the slowest generate": round(took / max(alone), 3),
                     "to all generates": round(took / sum(alone), 3),
                 }
-            yield Run("oracles", name, {"wanted agreement": agreement}, figures)
+            yield Run("oracles", name, {"agreement": agreement}, figures)
+
+
+def written(
+    toks: Sequence[Any],
+    text: str,
+    agreement: float,
+    words: int,
+    *,
+    drafts: int | None,
+    schedule: str = "auto",
+    **how: Any,
+) -> tuple[Output, float]:
+    """So many words of three oracles, and the seconds they took."""
+    fusion = Fusion(trio(toks[:3], text, agreement, begin=len(PROMPT), **how), drafts=drafts)
+    generation = fusion.stream(PROMPT, 8 * words, schedule=schedule)
+    began = time.perf_counter()
+    for _ in range(words):
+        next(generation)
+    return generation.output, time.perf_counter() - began
 
 
 def own_time(toks: Sequence[Any], words: int) -> Iterator[Run]:
@@ -113,19 +128,23 @@ def own_time(toks: Sequence[Any], words: int) -> Iterator[Run]:
         cut = text.index(" ", cut)
         members = trio(toks[:count], text, 0.8)
         fusion = Fusion(members, drafts=0)
-        times = []
+        times, walls = [], []
         for _ in range(4):  # the first fills the oracles' answers
             generation = fusion.stream(text[:cut], 4 * words)
             next(generation)
-            began = time.perf_counter()
+            began, computing = time.perf_counter(), time.process_time()
             for _ in range(words):
                 next(generation)
-            times.append((time.perf_counter() - began) / words)
+            times.append((time.process_time() - computing) / words)
+            walls.append((time.perf_counter() - began) / words)
         yield Run(
             "own time",
             "ms per word",
             {"members": count, "context": context},
-            {"ms": round(statistics.median(times[1:]) * 1e3, 4)},
+            {
+                "ms of the processor": round(statistics.median(times[1:]) * 1e3, 4),
+                "ms on the clock": round(statistics.median(walls[1:]) * 1e3, 4),
+            },
         )
 
 
@@ -217,6 +236,76 @@ def no_cache(fusion: Fusion, prompt: str, out: Output) -> float:
     return time.perf_counter() - began
 
 
+def beginning(text: str, toks: Sequence[Any], context: int) -> str:
+    """Of about so many tokens of the first tokenizer, behind which all go on as in the whole text."""
+    ids = [tokenizer.encode(text) for tokenizer in toks]
+    at = len(toks[0].decode(ids[0][:context]))
+    while True:
+        at = text.index(" ", at + 1)
+        parts = [tokenizer.encode(text[:at]) for tokenizer in toks]
+        if all(whole[: len(part)] == part for whole, part in zip(ids, parts, strict=True)):
+            return text[:at]
+
+
+def small_llamas(toks: Sequence[Any]) -> list[Member]:
+    """One for each tokenizer, with random weights and 16K positions."""
+    import torch
+    import transformers
+
+    from coolfusion.models.huggingface import HuggingFaceModel
+
+    torch.set_num_threads(1)
+    found = []
+    for number, tokenizer in enumerate(toks):
+        torch.manual_seed(number)
+        config = transformers.LlamaConfig(
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=16384,
+            pad_token_id=0,
+            bos_token_id=0,
+            eos_token_id=[],
+        )
+        module = transformers.AutoModelForCausalLM.from_config(config)
+        found.append(Member(HuggingFaceModel(module, name=f"llama {number}", end_ids=()), tokenizer))
+    return found
+
+
+def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
+    """The whole loop on small LLaMAs with random weights, by context and by members, beside their own `generate`."""
+    from benches.gpu_loop import pushed
+
+    everyone = small_llamas(toks)
+    sizes = [(3, context) for context in (100, 1000, 4000, 8000)] + [(k, 1000) for k in range(2, len(toks) + 1)]
+    for count, context in sizes:
+        members = everyone[:count]
+        text = f"{PROMPT} " + " ".join([WORDS] * (context // 40 + words // 40 + 3))
+        prompt = beginning(text, toks[:count], context)
+        with pushed(members, text, 1.0):
+            fusion = Fusion(members, drafts=0)
+            generation = fusion.stream(prompt, 8 * words)
+            next(generation)
+            began = time.perf_counter()
+            for _ in range(words):
+                next(generation)
+            took = (time.perf_counter() - began) / words
+            generation.close()
+            # The difference of two lengths leaves out the reading of the prompt.
+            alone = [(generate(m, prompt, words + 4) - generate(m, prompt, 4)) / words for m in members]
+        agreed = sum(len(step.candidates) == 1 for step in generation.output.steps) / (words + 1)
+        figures = {
+            "agreement": round(agreed, 3),
+            "ms per word": round(took * 1e3, 2),
+            "generate of all, ms per token": round(sum(alone) * 1e3, 2),
+            "passes": passes(generation.output),
+        }
+        yield Run("growth", "no drafts", {"members": count, "context": context}, figures)
+
+
 def memory(names: Sequence[Path]) -> Iterator[Run]:
     """Bytes of keys and values behind a text, and what a tree of candidates adds."""
     fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32")
@@ -254,10 +343,11 @@ def main() -> None:
     if "COOLFUSION_DATA" in os.environ:
         base = Path(os.environ["COOLFUSION_DATA"]) / "models"
         groups.append(("outside", [base / name for name in ("stories260K", "babyllama361-yarn3", "tlm6000")]))
-    parts = [with_oracles(toks, 60 if options.quick else 240), own_time(toks, 40 if options.quick else 150)]
+    parts = [with_oracles(toks, 60 if options.quick else 210), own_time(toks, 40 if options.quick else 150)]
     parts += [
         small_models(names, label, 24 if options.quick else 60, 1 if options.quick else 5) for label, names in groups
     ]
+    parts += [growth(toks, 12 if options.quick else 40)]
     parts += [memory(names) for _, names in groups]
     print(machine())
     for part in parts:

@@ -20,6 +20,7 @@ from coolfusion.models.trie import Trie
 
 # As easily said as what they stand for; none may be a beginning of another.
 OTHER_WORDS = (" people", " water", " never", " house", " again")
+WORDS_IN_A_BLOCK = 30
 WANTED, SECOND, REST = math.log(0.9), math.log(0.08), math.log(1e-3)
 
 
@@ -68,6 +69,7 @@ class Oracle:
         text: what it wants to write, ASCII words.
         number: its place; each has another word to differ with.
         places: byte positions of `text` at which it differs.
+        other: what it writes there.
         seconds: for a pass over one token, and for each more.
         device: where it runs.
     """
@@ -81,6 +83,7 @@ class Oracle:
         number: int,
         places: set[int],
         *,
+        other: str = "",
         seconds: tuple[float, float] = (0.0, 0.0),
         device: str = "script",
     ) -> None:
@@ -92,7 +95,7 @@ class Oracle:
         self.banned: tuple[int, ...] = ()
         self.forward_passes = self.processed_tokens = 0
         self._tokenizer, self._places, self._seconds = tokenizer, places, seconds
-        self._text, self._other = text.encode(), OTHER_WORDS[number].encode()
+        self._text, self._other = text.encode(), (other or OTHER_WORDS[number]).encode()
         self._answers: dict[bytes, tuple[int, int | None]] = {}
         self._bytes: dict[int, bytes] = {}
 
@@ -167,17 +170,36 @@ def trio(
     seed: int = 0,
     seconds: Sequence[tuple[float, float]] = (),
     apart: bool = False,
+    begin: int = 0,
+    others: Sequence[str] = OTHER_WORDS,
 ) -> list[Member]:
-    """Members of which all agree on this share of the words; each differs by itself, all equally often."""
+    """Members of which all agree on exactly this share of every `WORDS_IN_A_BLOCK` words.
+
+    On each of the others one member differs, each equally often, so that the text returns to what the others write.
+
+    Args:
+        tokenizers: one for each member.
+        text: what they want to write.
+        agreement: a share that gives each member a whole number of words in a block.
+        seed: of the places.
+        seconds: for each member in turn, see `Oracle`.
+        apart: whether each has a device of its own.
+        begin: where in the text they begin to write.
+        others: what each writes where it differs; none may be a beginning of another, or stand in the text.
+    """
     dice = random.Random(seed)
-    each = 1.0 - agreement ** (1.0 / len(tokenizers))
-    starts = [at for at, byte in enumerate(text.encode()) if byte == 32]
-    # One is always for the text, so that it returns to it.
-    differing = {at: [dice.random() < each for _ in tokenizers] for at in starts}
+    count = len(tokenizers)
+    apiece = round((1.0 - agreement) * WORDS_IN_A_BLOCK / count)
+    starts = [at for at, byte in enumerate(text.encode()) if byte == 32 and at >= begin]
+    places: list[set[int]] = [set() for _ in tokenizers]
+    for first in range(0, len(starts), WORDS_IN_A_BLOCK):
+        block = starts[first : first + WORDS_IN_A_BLOCK]
+        for at, start in enumerate(dice.sample(block, min(len(block), count * apiece))):
+            places[at % count].add(start)
     members = []
     for number, tokenizer in enumerate(tokenizers):
-        places = {at for at, which in differing.items() if which[number] and not all(which)}
         cost = seconds[number % len(seconds)] if seconds else (0.0, 0.0)
         device = f"device {number}" if apart else "script"
-        members.append(Member(Oracle(tokenizer, text, number, places, seconds=cost, device=device), tokenizer))
+        model = Oracle(tokenizer, text, number, places[number], other=others[number], seconds=cost, device=device)
+        members.append(Member(model, tokenizer))
     return members

@@ -19,6 +19,9 @@ LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0
 MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "head_dim": 8}
 MAMBA = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}
 HEAD = {"head_dim": 8}
+MLA = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 8}
+GPT = {"vocab_size": 97, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
+WINDOWS = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
 
 # Name -> (tier, configuration, attention); "sdpa" is what transformers takes by itself where there is any.
 ARCHITECTURES = {
@@ -31,7 +34,7 @@ ARCHITECTURES = {
     "phi3, sliding window": ("tree", lambda t: t.Phi3Config(**SIZES, **ENDS, sliding_window=8)),
     "gemma2": ("tree", lambda t: t.Gemma2Config(**SIZES, **HEAD, sliding_window=8)),
     "gemma3": ("tree", lambda t: t.Gemma3TextConfig(**SIZES, **HEAD, sliding_window=8)),
-    "gpt2": ("tree", lambda t: t.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=96)),
+    "gpt2": ("tree", lambda t: t.GPT2Config(**GPT)),
     "gpt_neox": (
         "tree",
         lambda t: t.GPTNeoXConfig(**{k: v for k, v in SIZES.items() if k != "num_key_value_heads"}),
@@ -76,13 +79,143 @@ ARCHITECTURES = {
     "mamba": ("step", lambda t: t.MambaConfig(**MAMBA)),
 }
 
+# What nobody asked for by name: others of the same kinds, and odd ones.
+OTHERS = {
+    "olmo2": ("tree", lambda t: t.Olmo2Config(**SIZES)),
+    "cohere2, windows": ("tree", lambda t: t.Cohere2Config(**SIZES, **HEAD, **WINDOWS)),
+    "starcoder2": ("tree", lambda t: t.Starcoder2Config(**SIZES, sliding_window=8)),
+    "gptj": ("tree", lambda t: t.GPTJConfig(**GPT, rotary_dim=4)),
+    "gpt_bigcode": ("tree", lambda t: t.GPTBigCodeConfig(**GPT)),
+    "opt": (
+        "tree",
+        lambda t: t.OPTConfig(
+            vocab_size=97,
+            hidden_size=32,
+            ffn_dim=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=96,
+            word_embed_proj_dim=32,
+            **ENDS,
+        ),
+    ),
+    "phi": ("tree", lambda t: t.PhiConfig(**SIZES, **ENDS)),
+    "granite": ("tree", lambda t: t.GraniteConfig(**SIZES)),
+    "smollm3": ("tree", lambda t: t.SmolLM3Config(**SIZES, **ENDS)),
+    "glm": ("tree", lambda t: t.GlmConfig(**SIZES, **HEAD, **ENDS)),
+    "deepseek_v3, mla": (
+        "tree",
+        lambda t: t.DeepseekV3Config(
+            **{**SIZES, "num_key_value_heads": 4},
+            **MLA,
+            n_routed_experts=4,
+            num_experts_per_tok=2,
+            n_group=2,
+            topk_group=1,
+            moe_intermediate_size=24,
+            first_k_dense_replace=1,
+        ),
+    ),
+    "gpt_oss": (
+        "tree",
+        lambda t: t.GptOssConfig(**SIZES, **HEAD, sliding_window=8, num_local_experts=4, num_experts_per_tok=2),
+    ),
+    "llama4, chunks": (
+        "rows",
+        lambda t: t.Llama4TextConfig(
+            **SIZES,
+            **HEAD,
+            intermediate_size_mlp=48,
+            num_local_experts=2,
+            attention_chunk_size=8,
+            layer_types=["chunked_attention", "full_attention"],
+            no_rope_layers=[1, 0],
+        ),
+    ),
+    "gpt_neo, local": (
+        "rows",
+        lambda t: t.GPTNeoConfig(
+            vocab_size=97,
+            hidden_size=32,
+            num_layers=2,
+            num_heads=4,
+            attention_types=[[["global", "local"], 1]],
+            window_size=8,
+            max_position_embeddings=96,
+        ),
+    ),
+    "falcon, alibi": (
+        "rows",
+        lambda t: t.FalconConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True),
+    ),
+    "recurrent_gemma, keeps its state to itself": (
+        "full",
+        lambda t: t.RecurrentGemmaConfig(
+            **{**SIZES, "num_hidden_layers": 3, "num_key_value_heads": 1},
+            **ENDS,
+            attention_window_size=8,
+            lru_width=32,
+        ),
+    ),
+    "zamba2": (
+        "copy",
+        lambda t: t.Zamba2Config(
+            **{**SIZES, "num_hidden_layers": 4},
+            **ENDS,
+            mamba_d_state=8,
+            mamba_headdim=16,
+            n_mamba_heads=4,
+            mamba_ngroups=1,
+            chunk_size=8,
+            layers_block_type=["mamba", "hybrid", "mamba", "hybrid"],
+            hybrid_layer_ids=[1, 3],
+            num_mem_blocks=1,
+            adapter_rank=4,
+        ),
+    ),
+    "falcon_mamba": ("step", lambda t: t.FalconMambaConfig(**MAMBA)),
+    "jamba": (
+        "step",
+        lambda t: t.JambaConfig(
+            **SIZES,
+            **ENDS,
+            attn_layer_period=2,
+            attn_layer_offset=1,
+            num_experts=2,
+            use_mamba_kernels=False,
+            mamba_d_state=4,
+            mamba_dt_rank=4,
+        ),
+    ),
+    "bamba": (
+        "full",
+        lambda t: t.BambaConfig(
+            **SIZES,
+            **ENDS,
+            attn_layer_indices=[1],
+            mamba_n_heads=8,
+            mamba_d_head=8,
+            mamba_d_state=8,
+            mamba_n_groups=1,
+            mamba_chunk_size=8,
+        ),
+    ),
+    "openai-gpt, no cache": ("full", lambda t: t.OpenAIGPTConfig(**GPT)),
+    "xlnet, looks ahead": ("each", lambda t: t.XLNetConfig(vocab_size=97, d_model=32, n_layer=2, n_head=4, d_inner=48)),
+}
+
 
 def build(name: str, rows: int | None = None, **options):
     """A model with weights large enough that a wrong cache shows, for so many token ids if not for 97."""
-    torch.manual_seed(0)
-    config = ARCHITECTURES[name][1](transformers)
+    config = (ARCHITECTURES | OTHERS)[name][1](transformers)
     if rows is not None:
         config.vocab_size = rows
+    return from_config(config, **options)
+
+
+def from_config(config, **options):
+    """The same of any configuration."""
+    torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config, **options)
     with torch.no_grad():
         for parameter in model.parameters():

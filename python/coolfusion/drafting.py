@@ -3,11 +3,12 @@
 A draft changes passes, never text, so that everything here may be an estimate. With a leader that writes D words in a
 row, the others read all of them in one pass each; the words are good as long as the leader's win. Model of the time
 of one word on one device, with n_j tokens in a word of member j, c_j(q) seconds for a pass over q tokens, a the share
-of words on which all agree, w the share that the leader wins and d_j the share on which j differs from the leader::
+of words on which all agree, w_j the share that j's own word wins and d_j the share on which j differs from the leader::
 
-    without draft    sum_j n_j c_j(1)  +  (1 - a) sum_j c_j(k)
-    with D words     (D n_L c_L(1) + sum_j c_j(D n_j)) / E  +  sum_j d_j n_j c_j(1)  +  (1 - a) c_L(k)
-                     where E = 1 + w + ... + w^(D - 1) words of a draft are used
+    without draft    sum_j n_j c_j(1)  +  (1 - w_j) c_j(n_j)                                          +  s
+    with D words     (D n_L c_L(1) + sum_j c_j(D n_j)) / E  +  sum_j d_j n_j c_j(1)  +  (1 - w_L) c_L(n_L)  +  s
+                     where E = 1 + w_L + ... + w_L^(D - 1) words of a draft are used
+    scores           s = (1 - a) sum_j min(1, n_j - 1) c_j(k): a word of one token has its score without a pass
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from collections.abc import Mapping, Sequence
 LENGTHS = (1, 2, 3, 4, 6, 8)
 RATE = 0.1  # of the moving means: the last ten words or passes count most
 FIRST_GUESS = 0.75  # of agreement, before anything was seen
-GAIN = 0.97  # a change of plan must save so much
+GAIN = 0.97  # a change of plan, and any draft at all, must save so much
+GAIN_APART = 0.8  # with threads, whose exchanges and interrupted passes no model here knows
 WORDS_BETWEEN_PLANS = 4
 
 
@@ -27,6 +29,17 @@ class PassCost:
     def __init__(self) -> None:
         self._single: float | None = None
         self._slope = 0.0
+        self._slopes = 1  # seen, and one of 0 that was not
+
+    @property
+    def known(self) -> bool:
+        """Whether a pass over one token was seen."""
+        return self._single is not None
+
+    @property
+    def slope_known(self) -> bool:
+        """Whether a pass over several tokens was seen."""
+        return self._slopes > 1
 
     def observe(self, seconds: float, tokens: float) -> None:
         """A pass over so many tokens of each text; an outlier, such as a first pass, counts little."""
@@ -35,7 +48,8 @@ class PassCost:
             self._single = seconds if old is None else old + RATE * (min(seconds, 2.0 * old) - old)
         elif self._single is not None:
             slope = max(0.0, (seconds - self._single) / (tokens - 1.0))
-            self._slope += RATE * (min(slope, self._single) - self._slope)
+            self._slopes += 1
+            self._slope += max(RATE, 1.0 / self._slopes) * (min(slope, self._single) - self._slope)
 
     def of(self, tokens: float) -> float:
         """Seconds; 1 for every pass, whatever its size, where nothing was measured yet."""
@@ -79,8 +93,10 @@ class Drafting:
 
         Complexity: O(members^2), every few words.
         """
-        if len(numbers) < 2 or not any(self._packs[j] for j in numbers):
+        if len(numbers) < 2 or self._drafts == 0 or not any(self._packs[j] for j in numbers):
             return numbers[0], 0
+        if self._drafts is None and not all(self._costs[j].known for j in numbers):
+            return numbers[0], 0  # the first word measures what passes cost
         if self._plan is None or self._plan[0] not in numbers or self._age >= WORDS_BETWEEN_PLANS:
             self._age = 0
             self._plan = self._apart_plan(numbers) if self._apart else self._shared_plan(numbers)
@@ -105,38 +121,82 @@ class Drafting:
                 self._same[i][j] += RATE * ((text == other) - self._same[i][j])
 
     def _shared_plan(self, numbers: Sequence[int]) -> tuple[int, int]:
-        lengths = LENGTHS if self._drafts is None else (self._drafts,)
         plans = {
-            (leader, words): self._seconds(numbers, leader, words) for leader in numbers for words in lengths if words
+            (leader, words): self._seconds(numbers, leader, words)
+            for leader in numbers
+            for words in self._lengths(numbers, leader)
         }
-        if not self._drafts:
-            plans[numbers[0], 0] = self._seconds_without(numbers)
+        if self._drafts is None:
+            plans[numbers[0], 0] = GAIN * self._seconds_without(numbers)
         best = min(plans, key=lambda plan: (plans[plan], plan))
         if self._plan in plans and plans[best] > GAIN * plans[self._plan]:
             return self._plan
         return best
 
+    def _lengths(self, numbers: Sequence[int], leader: int) -> Sequence[int]:
+        """The drafts that come into question: short ones, until it is known what their tokens cost."""
+        if self._drafts is not None:
+            return (self._drafts,)
+        followers = [self._costs[j] for j in numbers if j != leader and self._packs[j]]
+        return LENGTHS if all(cost.slope_known for cost in followers) else LENGTHS[:2]
+
     def _seconds_without(self, numbers: Sequence[int]) -> float:
         """Of a word, without a draft."""
-        writing = sum(self._tokens[j] * self._costs[j].of(1) for j in numbers)
-        return writing + (1.0 - self._all_agree) * sum(self._costs[j].of(len(numbers)) for j in numbers)
+        return sum(self._seconds_of_own(j) for j in numbers) + self._seconds_of_scores(numbers)
 
     def _seconds(self, numbers: Sequence[int], leader: int, words: int) -> float:
         """Of a word, with a draft of so many words."""
         tokens, costs = self._tokens, self._costs
         others = [j for j in numbers if j != leader and self._packs[j]]
-        alone = sum(tokens[j] * costs[j].of(1) for j in numbers if j != leader and not self._packs[j])
+        alone = sum(self._seconds_of_own(j) for j in numbers if j != leader and not self._packs[j])
         wins = min(self._wins[leader], 0.999)
         used = (1.0 - wins**words) / (1.0 - wins)
         draft = words * tokens[leader] * costs[leader].of(1) + sum(costs[j].of(words * tokens[j]) for j in others)
         own = sum((1.0 - self._same[leader][j]) * tokens[j] * costs[j].of(1) for j in others)
-        return draft / used + own + alone + (1.0 - self._all_agree) * costs[leader].of(len(numbers))
+        lost = (1.0 - wins) * costs[leader].of(tokens[leader])
+        return draft / used + own + lost + alone + self._seconds_of_scores(numbers)
+
+    def _seconds_of_own(self, j: int) -> float:
+        """What a member takes that reads its own word, and that of the winner where it has lost."""
+        cost, tokens = self._costs[j], self._tokens[j]
+        return tokens * cost.of(1) + (1.0 - self._wins[j]) * cost.of(tokens)
+
+    def _seconds_of_scores(self, numbers: Sequence[int]) -> float:
+        """What the scores of others' words take that are longer than one token; those of one token are there."""
+        longer = sum(min(1.0, self._tokens[j] - 1.0) * self._costs[j].of(len(numbers)) for j in numbers)
+        return (1.0 - self._all_agree) * longer
 
     def _apart_plan(self, numbers: Sequence[int]) -> tuple[int, int]:
-        """The fastest writer leads; it writes on while the others read, as far as its words are likely to be used."""
-        speed = {j: self._tokens[j] * self._costs[j].of(1) for j in numbers}
-        leader = min(numbers, key=lambda j: (speed[j], j))
-        if self._drafts is not None:
-            return leader, self._drafts
-        useful = [words for words in LENGTHS if self._wins[leader] ** words > 0.5]
-        return leader, max(useful, default=0) if speed[leader] < 0.9 * max(speed.values()) else 0
+        """A leader that writes on while the others read, where that is clearly faster."""
+        plans = {
+            (leader, words): self._seconds_apart(numbers, leader, words)
+            for leader in numbers
+            for words in self._lengths(numbers, leader)
+            if self._drafts is not None or words == 1 or self._wins[leader] ** words > 0.5
+        }
+        least = min(plans.values())
+        # Of equals the longest: where the leader is the slower side its followers read whenever a draft is full.
+        best = max((plan for plan in plans if plans[plan] <= least / GAIN), key=lambda plan: (plan[1], -plan[0]))
+        without = max(self._seconds_of_own(j) for j in numbers)
+        return best if self._drafts is not None or plans[best] < GAIN_APART * without else (best[0], 0)
+
+    def _seconds_apart(self, numbers: Sequence[int], leader: int, words: int) -> float:
+        """Of a word, with a leader that is at most so many words ahead: what the slower of leader and followers takes.
+
+        Behind a word that lost, the leader begins anew, and the pass that it is in has been in vain.
+        """
+        tokens, costs, wins = self._tokens, self._costs, min(self._wins[leader], 0.999)
+        pace = tokens[leader] * costs[leader].of(1)
+        slowest = pace + (1.0 - wins) * 2.0 * costs[leader].of(tokens[leader])
+        for j in numbers:
+            if j == leader:
+                continue
+            if not self._packs[j]:
+                slowest = max(slowest, self._seconds_of_own(j))
+                continue
+            pass_of = costs[j].of(words * tokens[j])
+            # What the leader has written while a pass of the follower ran, or all where it was waited for.
+            used = min((1.0 - wins**ahead) / (1.0 - wins) for ahead in (words, max(1.0, pass_of / max(pace, 1e-9))))
+            own = (1.0 - self._same[leader][j]) * tokens[j] * costs[j].of(1)
+            slowest = max(slowest, pass_of / used + own)
+        return slowest

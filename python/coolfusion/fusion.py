@@ -13,7 +13,7 @@ from typing import Any, Literal, overload
 from coolfusion import Tokenizer
 from coolfusion.crew import Crew
 from coolfusion.drafting import Drafting
-from coolfusion.errors import ArgumentError, NoModelsError
+from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
 from coolfusion.generation import Generation, OnFailure, Plan
 from coolfusion.member import Member, Prompt
 from coolfusion.records import Output
@@ -40,6 +40,7 @@ class Fusion:
             cost and to how often the members agree. Changes passes, never text.
         time_limit: seconds that a pass of a model may take, or None. A pass that takes longer is a failure; its
             member is lost for this fusion.
+        texts_in_step: how many texts of a list are written at the same time, which bounds the memory of caches.
 
     Raises:
         NoModelsError: no members.
@@ -57,6 +58,7 @@ class Fusion:
         rule: SelectionRule = arithmetic_mean_perplexity,
         drafts: int | None = None,
         time_limit: float | None = None,
+        texts_in_step: int = 32,
     ) -> None:
         self.members = tuple(members)
         if not self.members:
@@ -69,8 +71,11 @@ class Fusion:
             raise ArgumentError(f"drafts must be None or a whole number of words from 0 on, not {drafts!r}")
         if time_limit is not None and not 0.0 < time_limit < float("inf"):
             raise ArgumentError(f"time_limit must be None or a positive number of seconds, not {time_limit!r}")
+        if isinstance(texts_in_step, bool) or not isinstance(texts_in_step, int) or texts_in_step < 1:
+            raise ArgumentError(f"texts_in_step must be a whole number of at least 1, not {texts_in_step!r}")
         self.alignment = alignment
         self.rule = rule
+        self._texts_in_step = texts_in_step
         self._crew = Crew(self.members, time_limit)
         packs = [member.runner.packs for member in self.members]
         self._drafting = Drafting(self._crew.costs, packs, drafts=drafts, apart=self._crew.apart)
@@ -87,6 +92,7 @@ class Fusion:
         rule: SelectionRule = arithmetic_mean_perplexity,
         drafts: int | None = None,
         time_limit: float | None = None,
+        texts_in_step: int = 32,
         **model_options: Any,
     ) -> Fusion:
         """Load transformers models from local directories or hub names; safetensors weights only.
@@ -100,6 +106,7 @@ class Fusion:
             rule: see `Fusion`.
             drafts: see `Fusion`.
             time_limit: see `Fusion`.
+            texts_in_step: see `Fusion`.
             model_options: passed on to transformers, such as `device_map` or `quantization_config`.
 
         Raises:
@@ -115,7 +122,14 @@ class Fusion:
         loaded = load_models(names, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **model_options)
         tokenizers = {id(each.tokenizer): Tokenizer.wrap(each.tokenizer) for each in loaded}
         members = [Member(each.model, tokenizers[id(each.tokenizer)], each.prefix_ids) for each in loaded]
-        return cls(members, alignment=alignment, rule=rule, drafts=drafts, time_limit=time_limit)
+        return cls(
+            members,
+            alignment=alignment,
+            rule=rule,
+            drafts=drafts,
+            time_limit=time_limit,
+            texts_in_step=texts_in_step,
+        )
 
     @overload
     def generate(
@@ -169,6 +183,9 @@ class Fusion:
                 "stop" ends the text with an error, "continue" goes on without the member and says so (`failed` of
                 the member, `rejected` of the steps).
 
+        Returns:
+            what was written, with its steps and what it cost each member; for a list of prompts a list, in their order.
+
         Raises:
             ArgumentError: an argument outside its range.
             EmptyPromptError: a member has nothing to start from.
@@ -177,20 +194,32 @@ class Fusion:
             ModelError: a model failed; `partial` holds what was written. Of many texts the first error is raised when
                 all have ended; `partial` is then the list of all outputs.
 
-        Complexity: about one pass of each model for each token of its own; fewer where drafts are good.
+        Complexity: about one pass of each model for each token of its own; fewer where drafts are good. Memory for the
+            caches of at most `texts_in_step` texts at a time.
+
+        Source: arXiv 2407.19807, section 3; the fast schedule is docs/design.md, section 11.
+
+        Example:
+            ``one, two = fusion.generate(["Once", "Twice"], 24); print(one.text, one.members[0].forward_passes)``
         """
         prompts = prompt if isinstance(prompt, list) else [prompt]
         plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
-        if rerank:
-            from coolfusion.rerank import write_and_rerank
+        groups = [prompts[at : at + self._texts_in_step] for at in range(0, len(prompts), self._texts_in_step)]
+        # All prompts are looked at before the first is read.
+        rows = [self._contexts(len(group) * (2 if rerank else 1)) for group in groups]
+        opened = [self._open(group, plan, contexts) for group, contexts in zip(groups, rows, strict=True)]
+        outputs: list[Output] = []
+        errors: list[CoolFusionError | None] = []
+        for generations, contexts in zip(opened, rows, strict=True):
+            if rerank:
+                from coolfusion.rerank import write_and_rerank
 
-            contexts = self._contexts(2 * len(prompts))
-            generations = self._open(prompts, plan, contexts[: len(prompts)])
-            outputs, errors = write_and_rerank(generations, contexts[len(prompts) :])
-        else:
-            generations = self._open(prompts, plan, self._contexts(len(prompts)))
-            self._crew.run([generation.all_steps() for generation in generations])
-            outputs, errors = [each.output for each in generations], [each.error for each in generations]
+                written, failed = write_and_rerank(generations, contexts[len(generations) :])
+            else:
+                self._crew.run([generation.all_steps() for generation in generations])
+                written, failed = [each.output for each in generations], [each.error for each in generations]
+            outputs += written
+            errors += failed
         error = next((each for each in errors if each is not None), None)
         if error is not None:
             if isinstance(prompt, list):
@@ -235,9 +264,9 @@ class Fusion:
         return list(zip(*(member.runner.open(count) for member in self.members), strict=True))
 
     def _open(self, prompts: Sequence[OneText], plan: Plan, contexts: Sequence[tuple[Any, ...]]) -> list[Generation]:
-        """Texts that are written in step."""
+        """Texts that are written in step, each with the first context that nobody has."""
         each = [_prompts(prompt, len(self.members)) for prompt in prompts]
-        return [Generation(self.members, own, plan, row) for own, row in zip(each, contexts, strict=True)]
+        return [Generation(self.members, own, plan, row) for own, row in zip(each, contexts, strict=False)]
 
 
 def _prompts(prompt: Any, count: int) -> list[Prompt]:

@@ -15,6 +15,9 @@ from coolfusion.member import Ahead, MemberState, Task
 from coolfusion.models.base import Path
 from coolfusion.records import Rejection, RejectionReason
 
+# A draft that went astray may write spaces, or one word, without an end.
+TOKENS_OF_A_DRAFTED_WORD = 4
+
 
 class Proposal(NamedTuple):
     """What one member would write next.
@@ -112,11 +115,15 @@ def write_ahead(state: MemberState, budget: int, words: int) -> Task[None]:
         state: the member.
         budget: most tokens to write.
         words: how many segments to write, the next one included.
+
+    Complexity: a pass for each token that is not known yet, of four a segment on average at most.
     """
     state.settle()
     runner, context, segmenter = state.member.runner, state.context, state.segmenter
     segmenter.restart("")
-    room = budget if runner.limit is None else min(budget, runner.limit - state.n_context)
+    room = min(budget, TOKENS_OF_A_DRAFTED_WORD * words)
+    if runner.limit is not None:
+        room = min(room, runner.limit - state.n_context)
     commits, ids, texts = state.commits, list[int](), list[str]()
     while len(texts) < words and len(ids) < room:
         path = tuple(ids)

@@ -109,7 +109,8 @@ class FastSchedule:
             draft = leader.known_ahead()
             orders = [Order(leader, write_segment(leader, budget[number]))]
             orders += [Order(s, write_segment(s, budget[s.number], draft)) for s in others]
-            ahead = Order(leader, write_ahead(leader, budget[number], words), background=True)
+            # Behind the word that is being read now: when the next one is asked for, so much is left of it.
+            ahead = Order(leader, write_ahead(leader, budget[number], words + 1), background=True)
             answers = yield [*orders, ahead]
             return _in_order(states, orders, answers)
         if words:

@@ -15,7 +15,7 @@ from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.fusion import Fusion  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
 
 PROMPTS = (
     "Once upon a time",
@@ -25,14 +25,6 @@ PROMPTS = (
     "There once was a shy girl. Her name was",
     "Emoji \U0001f600 and caf\u00e9,\n\tthen",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import time
+
 import pytest
 
 from fusion_parts import same_steps
@@ -12,9 +15,11 @@ pytest.importorskip("transformers", reason="the loop on real models needs transf
 from loop_parts import twin  # noqa: E402
 
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
-from coolfusion.fusion import Fusion  # noqa: E402
+from coolfusion.errors import ModelError  # noqa: E402
+from coolfusion.fusion import Fusion, Member  # noqa: E402
+from coolfusion.models.arena import Arena  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
 
 PROMPTS = [
     "Once upon a time",
@@ -23,14 +28,6 @@ PROMPTS = [
     "There once was a shy girl. Her name was",
     "Emoji \U0001f600 and caf\u00e9,\n\tthen",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +98,29 @@ def test_many_texts_in_step_are_each_the_text_alone(members):
         assert len(mine) < 0.6 * sum(each.members[number].forward_passes for each in alone) + 40
 
 
+RAGGED = ["", PROMPTS[0], PROMPTS[1], "x", PROMPTS[1], "", " ".join([PROMPTS[3]] * 5), PROMPTS[4], PROMPTS[0]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("texts_in_step", [4, 32])
+def test_ragged_equal_and_empty_prompts_and_more_than_fit(members, dtype, texts_in_step):
+    if dtype == "float32":
+        members = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
+    # The end of a text before is something to start from, so that a prompt may be empty.
+    members = [Member(twin(m).runner, m.tokenizer, m.runner.end_ids[:1]) for m in members]
+    fusion = Fusion(members, texts_in_step=texts_in_step)
+    alone = [fusion.generate(prompt, 16) for prompt in RAGGED]
+    rows = []
+    hook = members[0].model.register_forward_hook(lambda _, arguments, out: rows.append(arguments[0].shape[0]))
+    together = fusion.generate(RAGGED, 16)
+    hook.remove()
+    for ours, theirs in zip(together, alone, strict=True):
+        same_steps(ours, theirs, tolerance=1e-9 if dtype == "float64" else 1e-4)
+    assert len({out.text for out in together}) > 3
+    assert max(rows) == min(texts_in_step, len(RAGGED))
+    assert fusion.generate([]) == []
+
+
 def test_texts_in_float32_are_those_of_float64_here(members):
     fusion = Fusion.from_pretrained(folders(), device="cpu", dtype="float32")
     exact = Fusion(members)
@@ -118,3 +138,61 @@ def test_reranked_continuations_share_their_passes(members):
     assert len(best.continuations) == 4
     for held, mine in zip(plain.members, calls, strict=True):
         assert len(mine) <= 2 * held.forward_passes + 24
+
+
+@pytest.fixture
+def bytes_held(monkeypatch):
+    """What all arenas hold together."""
+    arenas = []
+    make = Arena.__init__
+    monkeypatch.setattr(Arena, "__init__", lambda self, *args: (make(self, *args), arenas.append(self))[0])
+
+    def held():
+        for _ in range(100):
+            layers = [layer for arena in arenas if arena._cache is not None for layer in arena._cache.layers]
+            found = sum(each.numel() * each.element_size() for layer in layers for each in (layer.keys, layer.values))
+            if not found:
+                break
+            time.sleep(0.01)  # threads of their own are told to give back
+        return found
+
+    return held
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_memory_does_not_grow_with_calls_and_is_given_back_after_errors(members, apart, bytes_held):
+    trio = [twin(member) for member in members]
+    if apart:
+        for number, member in enumerate(trio):
+            member.runner.device = f"cpu, number {number}"
+    fusion = Fusion(trio)
+    generation = fusion.stream(PROMPTS[0], 16)
+    next(generation)
+    assert bytes_held() > 0, "a text being written holds memory"
+    del generation
+    gc.collect()
+    assert bytes_held() == 0
+    for call in range(6):
+        fusion.generate(PROMPTS[call % 3], 12) if call % 2 else fusion.generate(PROMPTS[:3], 8)
+        assert bytes_held() == 0
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        if len(calls) > 6:
+            raise RuntimeError("out of memory")
+
+    hook = trio[1].model.register_forward_pre_hook(fail)
+    try:
+        for prompt in (PROMPTS[0], PROMPTS[:3]):
+            calls.clear()
+            with pytest.raises(ModelError, match="out of memory") as caught:
+                fusion.generate(prompt, 16)
+            assert caught.value.partial
+            assert bytes_held() == 0
+        calls.clear()
+        output = fusion.generate(PROMPTS[0], 16, on_failure="continue")
+        assert "out of memory" in output.members[1].failed
+        assert bytes_held() == 0
+    finally:
+        hook.remove()

@@ -16,7 +16,7 @@ from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
 from coolfusion.errors import EmptyPromptError, UnrepresentableTextError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
 
-pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
 
 TRIO = ("stories260K", "babyllama361-yarn3", "tlm6000")
 PROMPTS = (
@@ -31,14 +31,6 @@ PROMPTS = (
     "It was a sunny day and the children",
     "Ben had a red car. He liked to",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -15,24 +15,20 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from architectures import ARCHITECTURES, build  # noqa: E402 - behind the skip
-from coolfusion.models import LanguageModel  # noqa: E402
+from architectures import ARCHITECTURES, HEAD, OTHERS, SIZES, build, from_config  # noqa: E402 - behind the skip
+from coolfusion.models import LanguageModel, probe  # noqa: E402
 from coolfusion.models.huggingface import TIERS, HuggingFaceModel  # noqa: E402
 from model_walks import Walk  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers warns of its own affairs
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("one_thread"),
+]  # transformers warns of its own affairs
 
 EAGER_ONLY = {"gemma2", "bloom, alibi", "mpt, alibi", "rwkv", "mamba2", "mamba"}
 BOTH = [(name, attention) for name in ARCHITECTURES for attention in ("sdpa", "eager")]
+OTHERS_EAGER_ONLY = {"gpt_oss", "gpt_neo, local", "falcon_mamba", "openai-gpt, no cache", "xlnet, looks ahead"}
 BUILT = [pair for pair in BOTH if pair[1] == "eager" or pair[0] not in EAGER_ONLY]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def walked(runner, seeds, count=2, turns=5):
@@ -55,7 +51,7 @@ def test_case_g01_the_probe_finds_the_best_tier_and_all_its_rows_are_right(name,
     assert isinstance(runner, LanguageModel)
     assert (runner.forward_passes, runner.processed_tokens) == (0, 0), "the probe is not the user's work"
     described = json.loads(json.dumps(runner.describe()))
-    assert described["probe_errors"][runner.tier] < 1e-5
+    assert described["probe_errors"][runner.tier] < 5e-5
     assert walked(runner, range(3)) < 5e-5
 
 
@@ -72,11 +68,44 @@ def test_in_float64_a_tree_differs_by_its_last_bits_alone(tier):
     assert walked(runner, range(5)) < 1e-13
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.15), ("float16", 0.02)])
-def test_half_precision_is_run_in_trees_too(dtype, tolerance):
-    runner = HuggingFaceModel(build("llama").to(getattr(torch, dtype)), name="llama")
-    assert runner.tier == "tree"
+@pytest.mark.parametrize("name", OTHERS)
+def test_architectures_that_nobody_asked_for_are_right_too(name):
+    attention = "eager" if name in OTHERS_EAGER_ONLY else "sdpa"
+    runner = HuggingFaceModel(build(name, attn_implementation=attention), name=name)
+    assert runner.tier == OTHERS[name][0], runner.probe_errors
+    assert walked(runner, range(2)) < 5e-5
+
+
+# Rows of passes over other shapes differ by some units of the dtype, in recurrent models by more.
+@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.08), ("float16", 0.01)])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_half_precision_takes_the_tiers_of_float32(name, dtype, tolerance):
+    attention = "eager" if name in EAGER_ONLY else "sdpa"
+    runner = HuggingFaceModel(build(name, attn_implementation=attention).to(getattr(torch, dtype)), name=name)
+    assert runner.tier == ARCHITECTURES[name][0], runner.probe_errors
+    assert next(runner.module.parameters()).dtype == getattr(torch, dtype), "the copy was converted, not the model"
     assert walked(runner, range(2)) < tolerance
+
+
+def test_in_half_precision_rounding_hides_no_wrong_tree():
+    """MPT in a tree is off by less than what sixteen units of bfloat16 would allow."""
+    model = build("mpt, alibi", attn_implementation="eager").to(torch.bfloat16)
+    runner = HuggingFaceModel(model, name="mpt")
+    assert 1e-2 < runner.probe_errors["tree"] < 16 * torch.finfo(torch.bfloat16).eps
+    assert runner.tier == "rows"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_in_half_precision_a_model_too_large_to_be_copied_takes_no_chances(dtype, monkeypatch):
+    monkeypatch.setattr(probe, "LARGEST_COPY", 0)
+
+    def tier(name):
+        model = build(name, attn_implementation="eager").to(getattr(torch, dtype))
+        return HuggingFaceModel(model, name=name).tier
+
+    assert tier("llama") == tier("gemma3") == tier("mixtral") == "tree"
+    assert tier("mpt, alibi") == tier("bloom, alibi") == "rows"
+    assert tier("lfm2, hybrid") == tier("mamba") == tier("mamba2") == "step", "never several tokens at a time"
 
 
 def test_mpt_in_a_tree_would_be_silently_wrong():
@@ -92,22 +121,35 @@ def test_mamba_over_several_tokens_would_be_silently_wrong():
 
 def test_a_hybrid_cache_is_never_cropped_whatever_the_numbers_say():
     runner = HuggingFaceModel(build("falcon_h1, hybrid"), name="falcon_h1")
-    assert "more than one entry" in runner.probe_errors["crop"]
-    assert "more than one entry" in runner.probe_errors["tree"]
+    for tier in ("tree", "rows", "crop"):  # in rows the padding would go into the state
+        assert "more than one entry" in runner.probe_errors[tier]
 
 
-def test_attention_that_takes_no_mask_of_a_tree_is_given_none():
-    model = build("llama")
-    model.config._attn_implementation = "flex_attention"
-    runner = HuggingFaceModel(model, name="llama")
-    assert "no mask of a tree" in str(runner.probe_errors["tree"])
-    assert runner.tier != "tree"
+@pytest.mark.parametrize("attention", ["flash_attention_2", "flash_attention_3", "flex_attention"])
+def test_attention_that_takes_no_mask_of_a_tree_is_given_none(attention):
+    runner = HuggingFaceModel(build("llama"), name="llama", tier="full")
+    runner.module.config._attn_implementation = attention
+    assert "no mask of a tree" in probe._never(runner, "tree", "entry per position", None)
+    assert probe._never(runner, "rows", "entry per position", None) is None
 
 
+def test_attention_that_nobody_knows_reads_rows():
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register("nobodys", sdpa_attention_forward)
+    AttentionMaskInterface.register("nobodys", sdpa_mask)
+    runner = HuggingFaceModel(build("llama", attn_implementation="nobodys"), name="llama")
+    assert (runner.tier, runner.packs) == ("rows", True)
+    assert walked(runner, range(2)) < 1e-5
+
+
+@pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("lengths", [(22, 30), (10, 26), (24, 25), (28, 8)])
-def test_positions_that_change_with_the_length_are_right_on_both_sides_and_across(lengths):
+def test_positions_that_change_with_the_length_are_right_on_both_sides_and_across(lengths, tier):
     """Phi-3's longrope: a text over 24 tokens has other positions from its first token on."""
-    runner = HuggingFaceModel(build("phi3, longrope"), name="phi3")
+    runner = HuggingFaceModel(build("phi3, longrope"), name="phi3", tier=tier)
     for seed in range(4):
         walk = Walk(runner, seed)
         walk.begin(lengths)
@@ -116,22 +158,89 @@ def test_positions_that_change_with_the_length_are_right_on_both_sides_and_acros
         assert walk.error < 1e-5
 
 
+LONG = {**SIZES, "max_position_embeddings": 2048}
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("name", ["mistral, sliding window", "gemma3"])
+def test_windows_are_right_in_every_tier(name, tier):
+    """transformers' own sliding layers forget what a cut would bring back: no tier that cuts may hold them."""
+    runner = HuggingFaceModel(build(name), name=name, tier=tier)
+    assert walked(runner, range(3), turns=7) < 1e-5
+
+
 def test_a_window_that_is_longer_than_the_probe_is_still_in_the_mask():
     import transformers
 
-    from architectures import SIZES
-
-    torch.manual_seed(0)
-    config = transformers.MistralConfig(**{**SIZES, "max_position_embeddings": 2048}, sliding_window=600)
-    model = transformers.MistralForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(3.0)
-    runner = HuggingFaceModel(model, name="mistral")
+    runner = HuggingFaceModel(from_config(transformers.MistralConfig(**LONG, sliding_window=600)), name="mistral")
     assert runner.tier == "tree"
+    assert long_walk(runner) < 1e-5
+
+
+def long_walk(runner):
     walk = Walk(runner, 0)
     walk.begin([640, 700])
     for _ in range(3):
         walk.turn()
-    assert walk.error < 1e-5
+    return walk.error
+
+
+@pytest.mark.parametrize("length", [300, 600])
+def test_attention_that_forgets_by_a_rule_of_its_own_is_given_no_mask(length):
+    """Llama-4 looks back to the last multiple of a length; a probe over fewer tokens would see nothing of it."""
+    import transformers
+
+    config = transformers.Llama4TextConfig(
+        **LONG,
+        **HEAD,
+        intermediate_size_mlp=48,
+        num_local_experts=2,
+        attention_chunk_size=length,
+        layer_types=["chunked_attention", "full_attention"],
+        no_rope_layers=[1, 0],
+    )
+    runner = HuggingFaceModel(from_config(config), name="llama4")
+    assert runner.hidden_windows == [length]
+    assert runner.tier == "rows", runner.probe_errors
+    assert long_walk(runner) < 1e-5
+    assert long_walk(HuggingFaceModel(runner.module, name="llama4", tier="tree")) > 1e-2, "there is something to see"
+
+
+def test_masks_are_numbers_and_one_for_each_type_of_layers():
+    """A boolean mask is added by eager attention, and silently wrong."""
+    seen = []
+
+    def look(module, arguments, options):
+        seen.append(options.get("attention_mask"))
+
+    for name in ("llama", "cohere2, windows"):
+        runner = HuggingFaceModel(build(name, attn_implementation="eager"), name=name)
+        runner.module.register_forward_pre_hook(look, with_kwargs=True)
+        [context] = runner.open(1)
+        runner.prefill([(context, [1, 2, 3])])
+        runner.extend([(context, [(4, 5), (6,)])])
+    plain, by_type = seen[1], seen[3]
+    assert plain.dtype == torch.float32 and plain.shape == (1, 1, 3, 7)
+    assert set(by_type) == {"full_attention", "sliding_attention"}
+    assert all(mask.dtype == torch.float32 for mask in by_type.values())
+
+
+def test_the_head_computes_no_rows_that_nobody_asks_for():
+    runner = HuggingFaceModel(build("llama"), name="llama")
+    rows = []
+    runner.module.lm_head.register_forward_hook(lambda _, arguments, out: rows.append(out.shape[-2]))
+    [context] = runner.open(1)
+    runner.prefill([(context, [1, 2, 3, 4, 5])])
+    context.commit((6, 7, 8))
+    runner.extend([(context, [(9,), (10, 11)])])
+    assert rows == [1, 4], "the end of the prompt; the end of the text and three nodes, not two tokens inside it"
+
+
+def test_numbers_that_are_missing_on_one_side_are_a_difference():
+    nan, inf = float("nan"), float("inf")
+    row = torch.tensor([1.0, nan, -inf, inf])
+    assert probe._difference(row, row.clone()) == 0.0
+    for at in range(4):
+        other = row.clone()
+        other[at] = 2.0
+        assert probe._difference(row, other) == probe._difference(other, row) == (1.0 if at == 0 else inf)

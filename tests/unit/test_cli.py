@@ -13,18 +13,11 @@ pytest.importorskip("torch", reason="the command line's models need torch: pip i
 import coolfusion  # noqa: E402 - behind the skip
 from coolfusion.cli import run, spread_models  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers warns of its own affairs
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("one_thread"),
+]  # transformers warns of its own affairs
 EMBEDDED = "embedded"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

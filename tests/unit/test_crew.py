@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 from types import SimpleNamespace
@@ -127,6 +128,44 @@ def test_a_pass_that_hangs_loses_its_member_and_not_its_neighbour_on_the_device(
     assert [each.failed is None for each in output.members] == [False, True, True]
 
 
+@pytest.mark.parametrize("drafts", [0, None])
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("on_failure", ["stop", "continue"])
+@pytest.mark.parametrize("failure", ["raises", "no numbers", "hangs"])
+def test_case_g07_every_failure_of_one_or_many_texts_on_one_device_or_several(
+    failure, on_failure, many, apart, drafts, hang
+):
+    bad = failing(
+        WORDS, {"raises": raising(RuntimeError("broken")), "hangs": hang, "no numbers": lambda: None}[failure]
+    )
+    if failure == "no numbers":
+        rows = bad.runner._logits
+        bad.runner._logits = lambda ids: [math.nan] * WORDS.vocab_size if len(ids) > 3 else rows(ids)
+    members = [bad, writer(LETTERS, "a cat sat on"), writer(WORDS, "a cat sat on", name="well")]
+    limit = 0.5 if failure == "hangs" else None
+    fusion = Fusion(on_devices(members) if apart else members, drafts=drafts, time_limit=limit)
+    whole = {"a": " cat sat on", "a cat": " sat on"} if many else {"a": " cat sat on"}
+    prompt = list(whole) if many else "a"
+    if on_failure == "continue":
+        outputs = fusion.generate(prompt, on_failure="continue")
+        for output, text in zip(outputs if many else [outputs], whole.values(), strict=True):
+            assert (output.text, output.finish_reason) == (text, "end")
+            assert [each.failed is None for each in output.members] == [failure == "no numbers", True, True]
+            assert output.steps[-1].excluded == (0,)
+            assert output.steps[-1].rejected, "and says so"
+        return
+    with pytest.raises(ModelError, match="failing") as caught:
+        fusion.generate(prompt)
+    partial = caught.value.partial if many else [caught.value.partial]
+    for output, text in zip(partial, whole.values(), strict=True):
+        assert text.startswith(output.text) and output.text != text
+        assert output.text == "".join(step.text for step in output.steps)
+        assert output.finish_reason is None
+    if not many:
+        assert partial[0].text == " cat"
+
+
 def test_threads_end_with_their_fusion():
     others = set(threading.enumerate())
     fusion = Fusion(on_devices([writer(WORDS, "a cat"), writer(LETTERS, "a cat")]))
@@ -162,6 +201,18 @@ def test_what_runs_in_the_background_waits_for_what_does_not():
         if seen == ["front", "front", "front ends", "back", "back"]:
             worker.add(_Ticket(Order(state, task("next", (9,))), phase, 0))
     assert seen == ["front", "front", "front ends", "back", "back", "next", "next ends"]
+
+
+def test_a_draft_that_finds_no_end_of_a_word_is_short():
+    """Behind a word that loses a leader may write what never ends: its draft was once as long as the budget."""
+
+    def stray(text):
+        return " " * 20 if " mat" in text else " mat" if text == "a cat" else "a cat sat on"[len(text) :]
+
+    members = [writer(WORDS, stray, chance=0.4), *(writer(WORDS, "a cat sat on", chance=0.99) for _ in range(2))]
+    output = Fusion(members, drafts=6).generate("a", 400)
+    assert output.text == " cat sat on"
+    assert output.members[0].processed_tokens < 60
 
 
 def test_two_threads_may_use_one_fusion():
@@ -239,6 +290,9 @@ def test_options_that_do_not_exist_are_refused():
         fusion.generate("a", schedule="fast")
     with pytest.raises(ArgumentError, match="on_failure 'ignore' is unknown"):
         fusion.generate("a", on_failure="ignore")
+    for texts in (0, 2.5, True):
+        with pytest.raises(ArgumentError, match="texts_in_step"):
+            Fusion([writer(WORDS, "a cat")], texts_in_step=texts)
     for drafts in (-1, 1.5, True):
         with pytest.raises(ArgumentError, match="drafts"):
             Fusion([writer(WORDS, "a cat")], drafts=drafts)

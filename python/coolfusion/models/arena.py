@@ -108,40 +108,12 @@ class Arena:
         torch, model = self.model.torch, self.model
         parts = [_Part(context, missing) for context, missing in wanted]
         try:
-            span = max(part.context.top for part in parts)
-            self._reserve(span)
-            first, last = min(part.context.row for part in parts), max(part.context.row for part in parts) + 1
-            width = max(len(part.tokens) for part in parts)
-            n_rows = last - first
-            tokens = [[0] * width for _ in range(n_rows)]
-            slots = [[0] * width for _ in range(n_rows)]
-            positions = [[0] * width for _ in range(n_rows)]
-            for part in parts:
-                at, count = part.context.row - first, len(part.tokens)
-                tokens[at][:count], slots[at][:count], positions[at][:count] = part.tokens, part.slots, part.positions
-            self._settle(parts)
-            device = self._hidden.device
-            where = torch.tensor(slots, device=device)  # (B, T)
-            placed = torch.tensor(positions, device=device)  # (B, T)
-            if model.window is not None:
-                self._positions[torch.arange(first, last, device=device)[:, None], where] = placed
-            mask = self._mask(parts, first, last, width, span)  # (B, 1, T, S)
-            start = parts[0].slots[0]
-            consecutive = n_rows == 1 and parts[0].slots == list(range(start, start + width))
-            self.writing = _Writing(first, last, start if consecutive else where, span)
-            keep = parts[0].n_rows_needed if n_rows == 1 else width
-            logits = model.call(
-                torch.tensor(tokens),
-                self._new_cache(),
-                keep=keep,
-                attention_mask=self._by_layer(mask, placed, first, last, span),
-                position_ids=placed,
-            )  # (B, T, V)
+            logits, first, keep = self._pass(parts)
         except ModelError:
             for part in parts:
                 part.context.free += part.slots
             raise
-        if n_rows == 1:
+        if len(parts) == 1:
             picked = logits[0, -keep:]  # (N, V)
         else:
             index = [(part.context.row - first, q) for part in parts for q in part.rows_needed]
@@ -151,6 +123,40 @@ class Arena:
         for part in parts:
             at = part.take(found, at)
         model.count([(part.context, len(part.tokens)) for part in parts])
+
+    def _pass(self, parts: Sequence[_Part]) -> tuple[Any, int, int]:
+        """One pass over all parts: (B, T, V) logits, the arena's row of the first, and how many at the end count."""
+        torch, model = self.model.torch, self.model
+        span = max(part.context.top for part in parts)
+        self._reserve(span)
+        first, last = min(part.context.row for part in parts), max(part.context.row for part in parts) + 1
+        width = max(len(part.tokens) for part in parts)
+        n_rows = last - first
+        tokens = [[0] * width for _ in range(n_rows)]
+        slots = [[0] * width for _ in range(n_rows)]
+        positions = [[0] * width for _ in range(n_rows)]
+        for part in parts:
+            at, count = part.context.row - first, len(part.tokens)
+            tokens[at][:count], slots[at][:count], positions[at][:count] = part.tokens, part.slots, part.positions
+        self._settle(parts)
+        device = self._hidden.device
+        where = torch.tensor(slots, device=device)  # (B, T)
+        placed = torch.tensor(positions, device=device)  # (B, T)
+        if model.window is not None:
+            self._positions[torch.arange(first, last, device=device)[:, None], where] = placed
+        mask = self._mask(parts, first, last, width, span)  # (B, 1, T, S)
+        start = parts[0].slots[0]
+        consecutive = n_rows == 1 and parts[0].slots == list(range(start, start + width))
+        self.writing = _Writing(first, last, start if consecutive else where, span)
+        keep = parts[0].n_rows_needed if n_rows == 1 else width
+        logits = model.call(
+            torch.tensor(tokens),
+            self._new_cache(),
+            keep=keep,
+            attention_mask=self._by_layer(mask, placed, first, last, span),
+            position_ids=placed,
+        )  # (B, T, V)
+        return logits, first, keep
 
     @property
     def _lowest(self) -> float:

@@ -5,6 +5,7 @@
 * ``copy``: any cache; what may lose goes into a copy, several tokens at a time.
 * ``step``: the same, token by token.
 * ``full``: no cache, the whole context in each pass.
+* ``each``: the same with a pass for each row, where rows depend on what stands behind them.
 
 A cache holds one line of ids. To read a path it goes back to where the path leaves the line, or to the copy of an
 earlier end of the text, and reads on from there. A member's own words are such a line, so that they cost a pass for
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 CROPPED = ("rows", "crop")
+CACHELESS = ("full", "each")
 
 
 class ChainContext(Known):
@@ -59,20 +61,22 @@ class ChainContext(Known):
 
     def read(self, missing: Sequence[Path]) -> None:
         """Read what is missing: the longest paths, each with all its prefixes."""
-        leaves = [
-            path for path in missing if not any(other[: len(path)] == path and other != path for other in missing)
-        ]
-        if self.model.tier == "rows" and len(leaves) > 1:
-            self._read_rows(leaves)
-            return
-        for path in leaves:
-            self._read(path)
+        switch = self.model.switch
+        # Positions that change with the length of a text are those of the longest path of a pass.
+        near = [path for path in missing if switch is not None and len(self.ids) + len(path) <= switch]
+        for group in (near, [path for path in missing if path not in near]):
+            leaves = list(group) if self.model.tier == "each" else _leaves(group)
+            if self.model.tier == "rows" and len(leaves) > 1:
+                self._read_rows(leaves)
+            else:
+                for path in leaves:
+                    self._read(path)
 
     def _read(self, path: Path) -> None:
         """Read a path behind all committed ids, from the first token on whose row is not known."""
         target = [*self.ids, *path]
         first = len(self.ids) + self._n_known(path) - 1
-        start, cache = (0, None) if self.model.tier == "full" else self._rewound(target, first)
+        start, cache = (0, None) if self.model.tier in CACHELESS else self._rewound(target, first)
         rows = self._forward(target, start, first, cache)
         self.trie.unread = ()
         for at in range(first, len(target)):
@@ -126,7 +130,7 @@ class ChainContext(Known):
             logits, cache = model.call_with_state(ids, cache, keep=min(keep, len(ids)))
             parts.append(logits[0, -keep:])
             model.count([(self, len(ids))])
-        if model.tier != "full":
+        if model.tier not in CACHELESS:
             self._line, self._cache = target, cache
         return Rows(model.torch, model.torch.cat(parts)[-keep:], model.name)
 
@@ -134,6 +138,7 @@ class ChainContext(Known):
         """A cache that has read a beginning of `target`, of at most `first` tokens, and how much that is."""
         model, line = self.model, self._line
         if model.switch is not None and (len(line) <= model.switch) != (len(target) <= model.switch):
+            self._kept, self._copy = [], None
             return 0, model.fresh_state()  # other positions: everything cached is wrong
         common = min(_common(line, target), first)
         if self._cache is not None and model.tier in CROPPED and common:
@@ -149,6 +154,11 @@ class ChainContext(Known):
             with model.torch.inference_mode():
                 return len(self._kept), copy.deepcopy(self._copy)
         return 0, model.fresh_state()
+
+
+def _leaves(paths: Sequence[Path]) -> list[Path]:
+    """Those that are no beginning of another."""
+    return [path for path in paths if not any(other[: len(path)] == path and other != path for other in paths)]
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

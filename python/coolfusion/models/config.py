@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+# Where attention forgets or selects by itself: GPT-Neo's window_size, Llama-4's attention_chunk_size, Doge's
+# keep_window_size, DeepSeek-V3.2's index_topk. A sliding_window is known and stands in the masks; the last are layers.
+LOCAL_ATTENTION = re.compile(r"window|att\w*_chunk|local_att|index_topk")
+CARRIED = re.compile(r"^sliding_window(_size)?$|pattern|layers|indices")
 
 
 def position_limit(config: Any) -> int | None:
@@ -46,6 +51,13 @@ def sliding_window(config: Any) -> tuple[int | None, tuple[str, ...]]:
     if types and not any("sliding" in name for name in types):
         window = None
     return window, types if len(types) > 1 else ()
+
+
+def hidden_windows(config: Any) -> list[int]:
+    """Lengths from which on attention may leave out tokens by rules of its own, which a mask from outside replaces."""
+    values = vars(_text_config(config)).items()
+    named = [value for name, value in values if LOCAL_ATTENTION.search(name) and not CARRIED.search(name)]
+    return sorted({value for value in named if isinstance(value, int) and not isinstance(value, bool) and value > 0})
 
 
 def _text_config(config: Any) -> Any:

@@ -3,7 +3,7 @@
 Architectures differ in what their caches can do, and some are silently wrong: a recurrent state cannot be cropped,
 positional biases ignore the positions of a tree, some models continue one token at a time only. So a probe compares
 what the loop does with full forward passes on random tokens and takes the first tier that agrees: ``tree`` (`arena`),
-or ``rows``, ``crop``, ``copy``, ``step``, ``full`` (`chain`).
+or ``rows``, ``crop``, ``copy``, ``step``, ``full``, ``each`` (`chain`).
 
 Probabilities are float64 log-softmax values of the model's own logits over all rows.
 """
@@ -17,11 +17,11 @@ from typing import Any
 from coolfusion.errors import ModelError
 from coolfusion.models.arena import Arena, TreeContext, by_arena
 from coolfusion.models.base import Path
-from coolfusion.models.chain import CROPPED, ChainContext
-from coolfusion.models.config import context_switch, find_end_ids, position_limit, sliding_window
+from coolfusion.models.chain import CACHELESS, CROPPED, ChainContext
+from coolfusion.models.config import context_switch, find_end_ids, hidden_windows, position_limit, sliding_window
 from coolfusion.models.rows import Row, Rows
 
-TIERS = ("tree", "rows", "crop", "copy", "step", "full")
+TIERS = ("tree", "rows", "crop", "copy", "step", "full", "each")
 # What torch and transformers raise where an architecture cannot do what a tier asks, or has no room for it.
 MODEL_FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError)
 # transformers calls it `cache` from 5.24 on; before that each architecture had its own name.
@@ -74,6 +74,7 @@ class HuggingFaceModel:
         self.switch = context_switch(module.config)
         self.window, self.layer_types = sliding_window(module.config)
         self.limit = position_limit(module.config) if limit is None else limit
+        self.hidden_windows = [n for n in hidden_windows(module.config) if self.limit is None or n < self.limit]
         self.forward_passes = self.processed_tokens = 0
         self.forbidden: frozenset[int] = frozenset()
         self._banned: tuple[int, ...] = ()
@@ -190,7 +191,7 @@ class HuggingFaceModel:
 
     def call_with_state(self, ids: Sequence[int], state: Any, *, keep: int) -> tuple[Any, Any]:
         """One pass over one line: (1, N, V) logits with at least `keep` rows at the end, and the state after it."""
-        options: dict[str, Any] = {"use_cache": self.tier != "full"}
+        options: dict[str, Any] = {"use_cache": self.tier not in CACHELESS}
         if self._takes_keep:
             options["logits_to_keep"] = keep
         if state is not None:
@@ -198,7 +199,9 @@ class HuggingFaceModel:
         out = self._pass(self.torch.tensor([list(ids)]), **options)
         if self._state_name is None:  # a model that takes anything by name
             self._state_name = next((name for name in STATE_NAMES if out.get(name) is not None), None)
-        return out.logits, out.get(self._state_name) if self._state_name and self.tier != "full" else None
+        if self._state_name is None or self.tier in CACHELESS:
+            return out.logits, None
+        return out.logits, out.get(self._state_name)
 
     def fresh_state(self) -> Any:
         """The state before the first token: None lets the model make its own."""

@@ -157,7 +157,7 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
     # transformers, safetensors and the hub have no common root; each of these means that the files do not load.
     failures = (OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError, SafetensorError)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_name(name), trust_remote_code=trust_remote_code)
         module: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **options
         )
@@ -167,6 +167,15 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
         what = "cannot be loaded" if Path(name).is_dir() else "no local directory, and as a hub name not to be loaded"
         reason = (str(err).splitlines() or [""])[0]
         raise ModelError(f"{name}: {what}: {type(err).__name__}: {reason}") from err
+
+
+def _tokenizer_name(name: str) -> str:
+    """Where the tokenizer lies: an adapter that was saved without one has that of its base model."""
+    adapter = Path(name) / "adapter_config.json"
+    if not adapter.is_file() or any(Path(name).glob("tokenizer*")):
+        return name
+    base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    return base if isinstance(base, str) else name
 
 
 def _end_ids(module: Any, tokenizer: Any) -> set[int]:
