@@ -180,7 +180,7 @@ impl PyStreamEncoder {
     #[pyo3(signature = (tokenizer, context_words = None), text_signature = "(tokenizer, context_words=4)")]
     fn new(tokenizer: &PyTokenizer, context_words: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let words = context_words.map_or(Ok(4), |given| count(given, "context_words", "0 or more"))?;
-        Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default(), whole_text: !tokenizer.0.restarts() })
+        Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default(), whole_text: !tokenizer.0.restarts() && !tokenizer.0.resumes() })
     }
 
     /// Appends text and says how `ids` changed.
