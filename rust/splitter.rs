@@ -157,11 +157,11 @@ impl Stage {
             let limit = if index < before.settled { usize::MAX } else { horizon };
             let first = cuts.len();
             let solid = pieces.as_mut().map(|pieces| &mut pieces.solid);
-            if let Some(doubt) = self.split(text, (start, end), limit, &mut cuts, solid) {
+            let doubt = self.split(text, (start, end), limit, &mut cuts, solid);
+            let sure = doubt.map_or(cuts.len(), |doubt| first + cuts[first..].partition_point(|&at| at < doubt.at + usize::from(doubt.cut_holds)));
+            if let Some(doubt) = doubt {
                 unsure = unsure.min(doubt.at);
-                settled.get_or_insert_with(|| {
-                    first + cuts[first..].partition_point(|&at| at < doubt.at + usize::from(doubt.cut_holds))
-                });
+                settled.get_or_insert(sure);
             }
             if let (Some(pieces), Some(known)) = (&mut pieces, &before.pieces) {
                 let was_solid = known.solid[index];
@@ -169,6 +169,10 @@ impl Stage {
                 // At least one piece, also where there is no text.
                 pieces.solid.resize(cuts.len() + 1, false);
                 pieces.solid[first..].iter_mut().for_each(|solid| *solid |= was_solid);
+                if limit < usize::MAX && self.matches_join_gaps() {
+                    // What is appended may put a match into the pieces whose end is open.
+                    pieces.solid[sure..].fill(true);
+                }
                 if end < text.len() {
                     pieces.inside.push(known.inside[index]);
                 }
@@ -183,6 +187,12 @@ impl Stage {
         }
         let settled = settled.unwrap_or(cuts.len());
         (Cuts { at: cuts, settled, pieces }, unsure)
+    }
+
+    /// Whether a match becomes one piece with what stands before it.
+    fn matches_join_gaps(&self) -> bool {
+        let behaviour = if self.invert { Behaviour::MergedWithNext } else { Behaviour::MergedWithPrevious };
+        self.behaviour == behaviour && matches!(self.finder, Finder::Pattern(_))
     }
 
     /// Appends the cuts inside the piece `(start, end)`, whose bytes from `limit` on are not final.
@@ -342,6 +352,20 @@ mod tests {
         assert_eq!(cuts.settled().collect::<Vec<_>>(), [3, 6, 8], "from 2 on the first stage would find 345");
         let cuts = splitter(&[r"\p{N}{1,3}", r"\s"]).cuts("1234 a b", 8);
         assert_eq!(cuts.settled().collect::<Vec<_>>(), [3, 4, 5, 6, 7], "what lies between matches is cut anywhere");
+    }
+
+    #[test]
+    fn a_gap_at_the_end_may_join_a_match_that_is_still_to_come() {
+        let pattern = |source: &str| Finder::Pattern(Pattern::new(source, Dialect::Oniguruma).unwrap());
+        for (behaviour, invert) in [(Behaviour::MergedWithPrevious, false), (Behaviour::MergedWithNext, true)] {
+            let first = Stage::new(pattern("(?:..)+"), behaviour, invert, false);
+            let splitter = Splitter { stages: vec![first, Stage::new(pattern("\\n"), Behaviour::Isolated, false, false)] };
+            let settled = |text: &str| splitter.cuts(text, text.len()).settled().collect::<Vec<_>>();
+            for (text, longer) in [(",\n", ",\nab"), ("ab,\n", "ab,\ncd"), (",\n\n", ",\n\na")] {
+                let (before, behind) = (settled(text), settled(longer));
+                assert!(before.iter().all(|at| behind.contains(at)), "{behaviour:?}: {text:?} {before:?}, {longer:?} {behind:?}");
+            }
+        }
     }
 
     #[test]
