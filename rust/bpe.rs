@@ -14,7 +14,6 @@ use crate::seams::Seams;
 use crate::token::{Sink, Token, TokenId};
 use crate::whole_pieces::WholePieces;
 use crate::word_cache::{Key, Scope, WordCache, LONGEST};
-use rustc_hash::FxHashMap;
 
 /// A byte-pair encoder.
 #[derive(Debug)]
@@ -102,8 +101,12 @@ impl Bpe {
         let short = pieces.filter(move |(_, piece, _)| (1..=LONGEST).contains(&piece.len()) && (bytes || std::str::from_utf8(piece).is_ok()));
         let whole = WholePieces::with_room(short.clone().map(|(_, bytes, _)| bytes.len()), always);
         let fragments = matches!(alphabet, Alphabet::Bytes { complete: true, .. }).then(|| {
-            let known: FxHashMap<TokenId, &[u8]> = spelled.collect();
-            Fragments::new(&merges, |id| known.get(&id).copied().unwrap_or_default())
+            let mut known: Vec<&[u8]> = Vec::new();
+            for (TokenId(id), bytes) in spelled {
+                known.resize(known.len().max(id as usize + 1), &[]);
+                known[id as usize] = bytes;
+            }
+            Fragments::new(&merges, |TokenId(id)| known.get(id as usize).copied().unwrap_or_default())
         });
         let mut all = Self { alphabet, merges, whole, seams, fragments };
         all.try_pieces(short);
@@ -111,32 +114,23 @@ impl Bpe {
     }
 
     /// Notes of each piece whether its bytes alone become one token.
-    fn try_pieces<'a>(&mut self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)> + Clone) {
-        const TOGETHER: usize = 64;
+    fn try_pieces<'a>(&mut self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)>) {
         let (mut merger, mut characters) = (Merger::default(), Characters::default());
-        let mut rest = pieces;
-        loop {
+        for (id, bytes, control) in pieces {
             merger.clear();
-            let some = rest.clone().take(TOGETHER);
-            let count = some.clone().map(|(_, bytes, _)| self.add(bytes, &mut merger, &mut characters)).count();
-            if count == 0 {
-                return;
-            }
-            for ((id, bytes, control), number) in some.zip(0..) {
-                let key = Key::new(bytes, 0, bytes.len(), Scope::Word);
-                let made = match merger.symbols(number) {
-                    [all] if all.start == 0 && all.end as usize == bytes.len() => Some(all.id),
-                    _ => None,
-                };
-                if self.whole.ignores_merges() {
-                    if !control {
-                        self.whole.insert(&key, id, made == Some(id));
-                    }
-                } else if let Some(id) = made {
-                    self.whole.insert(&key, id, true);
+            let own = self.add(bytes, &mut merger, &mut characters);
+            let made = match merger.symbols(own) {
+                [all] if all.start == 0 && all.end as usize == bytes.len() => Some(all.id),
+                _ => None,
+            };
+            let key = Key::new(bytes, 0, bytes.len(), Scope::Word);
+            if self.whole.ignores_merges() {
+                if !control {
+                    self.whole.insert(&key, id, made == Some(id));
                 }
+            } else if let Some(id) = made {
+                self.whole.insert(&key, id, true);
             }
-            rest.nth(count - 1);
         }
     }
 
