@@ -77,10 +77,10 @@ impl Word<'_> {
         let Self { merger, first } = self;
         let symbols = &mut merger.symbols[first..];
         let count = match symbols.len() {
-            count @ ..=1 => count,
+            count @ ..2 => count,
             2 => merge_two(merges, symbols),
-            ..=8 => merge_short::<8>(merges, symbols),
-            ..=SHORT => merge_short::<SHORT>(merges, symbols),
+            3..=8 => merge_short::<8>(merges, symbols),
+            9..=SHORT => merge_short::<SHORT>(merges, symbols),
             _ => merge_long(merges, symbols, &mut merger.long),
         };
         merger.symbols.truncate(first + count);

@@ -32,7 +32,7 @@ impl<const W: usize> Slots<W> {
     /// Where to look first: the product of the hash's upper half and the number of slots, its upper half.
     #[inline(always)]
     fn first(&self, hash: u64) -> usize {
-        ((hash >> 32) * self.0.len() as u64 >> 32) as usize
+        (((hash >> 32) * self.0.len() as u64) >> 32) as usize
     }
 
     fn insert(&mut self, key: &Key, id: TokenId, made: bool) {
@@ -90,7 +90,7 @@ impl WholePieces {
     pub(crate) fn insert(&mut self, key: &Key, id: TokenId, made: bool) {
         match key.length() {
             ..=8 => self.one.insert(key, id, made),
-            ..=16 => self.two.insert(key, id, made),
+            9..=16 => self.two.insert(key, id, made),
             _ => self.three.insert(key, id, made),
         }
     }
@@ -111,7 +111,7 @@ impl WholePieces {
     pub(crate) fn get(&self, key: &Key, whole: bool) -> Option<TokenId> {
         let (id, tag) = match key.length() {
             ..=8 => self.one.get(key),
-            ..=16 => self.two.get(key),
+            9..=16 => self.two.get(key),
             _ => self.three.get(key),
         }?;
         (tag & MADE != 0 || whole && self.always.is_some()).then_some(TokenId(id))
