@@ -5,7 +5,7 @@
 //! with the crate is a test on every tokenizer (tests/properties/test_encode.py).
 
 use crate::alphabet::Alphabet;
-use crate::characters::{Characters, Fragments};
+use crate::characters::{Characters, Fragments, Outline};
 use crate::long_words::{LongWords, LONG_WORD};
 use crate::merger::Merger;
 use crate::pair_table::PairTable;
@@ -14,6 +14,17 @@ use crate::seams::Seams;
 use crate::token::{Sink, Token, TokenId};
 use crate::whole_pieces::WholePieces;
 use crate::word_cache::{Key, Scope, WordCache, LONGEST};
+use std::iter::{Skip, Take};
+
+/// What the bytes of a piece become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Itself,
+    /// One other token of the same bytes.
+    Another,
+    /// Several tokens, or one that leaves bytes out.
+    Nothing,
+}
 
 /// A byte-pair encoder.
 #[derive(Debug)]
@@ -90,7 +101,7 @@ impl Bpe {
         alphabet: Alphabet,
         merges: PairTable,
         ignore_merges: bool,
-        pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)> + Clone,
+        pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)> + Clone + Send,
     ) -> Self {
         let seams = Seams::new(pieces.clone().map(|(_, bytes, _)| bytes));
         let spelled = pieces.clone().map(|(id, bytes, _)| (id, bytes));
@@ -101,37 +112,75 @@ impl Bpe {
         let short = pieces.filter(move |(_, piece, _)| (1..=LONGEST).contains(&piece.len()) && (bytes || std::str::from_utf8(piece).is_ok()));
         let whole = WholePieces::with_room(short.clone().map(|(_, bytes, _)| bytes.len()), always);
         let fragments = matches!(alphabet, Alphabet::Bytes { complete: true, .. }).then(|| {
-            let mut known: Vec<&[u8]> = Vec::new();
+            let mut outlines = Vec::new();
             for (TokenId(id), bytes) in spelled {
-                known.resize(known.len().max(id as usize + 1), &[]);
-                known[id as usize] = bytes;
+                outlines.resize(outlines.len().max(id as usize + 1), Outline::default());
+                outlines[id as usize] = Outline::new(bytes);
             }
-            Fragments::new(&merges, |TokenId(id)| known.get(id as usize).copied().unwrap_or_default())
+            Fragments::new(&merges, &outlines)
         });
         let mut all = Self { alphabet, merges, whole, seams, fragments };
         all.try_pieces(short);
         all
     }
 
-    /// Notes of each piece whether its bytes alone become one token.
-    fn try_pieces<'a>(&mut self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)>) {
-        let (mut merger, mut characters) = (Merger::default(), Characters::default());
-        for (id, bytes, control) in pieces {
-            merger.clear();
-            let own = self.add(bytes, &mut merger, &mut characters);
-            let made = match merger.symbols(own) {
-                [all] if all.start == 0 && all.end as usize == bytes.len() => Some(all.id),
-                _ => None,
+    /// Notes of each piece whether its bytes alone become one token; the work is divided among a few threads.
+    fn try_pieces<'a>(&mut self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)> + Clone + Send) {
+        const MOST_THREADS: usize = 4;
+        const FEW: usize = 1 << 12;
+        let count = pieces.clone().count();
+        let threads = if count < FEW { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS) };
+        let share = count.div_ceil(threads).max(1);
+        let this = &*self;
+        let made: Vec<Vec<Made>> = std::thread::scope(|scope| {
+            let parts = (0..threads).map(|part| pieces.clone().skip(part * share).take(share));
+            let start = |part: Take<Skip<_>>| {
+                let own = part.clone();
+                std::thread::Builder::new().spawn_scoped(scope, move || this.made_from(own)).map_err(|_| part)
             };
+            let running: Vec<_> = parts.skip(1).map(start).collect();
+            let first = this.made_from(pieces.clone().take(share));
+            let others = running.into_iter().map(|thread| match thread {
+                Ok(thread) => thread.join().unwrap_or_default(),
+                // There may be no more threads to have.
+                Err(part) => this.made_from(part),
+            });
+            std::iter::once(first).chain(others).collect()
+        });
+        // A thread that died leaves out what it had to do: those pieces are not known, and merged like other words.
+        let made = made.into_iter().flat_map(|mut part| {
+            part.resize(share, Made::Nothing);
+            part
+        });
+        for ((id, bytes, control), made) in pieces.zip(made) {
             let key = Key::new(bytes, 0, bytes.len(), Scope::Word);
-            if self.whole.ignores_merges() {
-                if !control {
-                    self.whole.insert(&key, id, made == Some(id));
+            match made {
+                Made::Itself => self.whole.insert(&key, id, true),
+                Made::Another if !self.whole.ignores_merges() => {
+                    let (mut merger, mut characters) = (Merger::default(), Characters::default());
+                    let own = self.add(bytes, &mut merger, &mut characters);
+                    merger.symbols(own).iter().for_each(|all| self.whole.insert(&key, all.id, true));
                 }
-            } else if let Some(id) = made {
-                self.whole.insert(&key, id, true);
+                _ if self.whole.ignores_merges() && !control => self.whole.insert(&key, id, false),
+                Made::Another | Made::Nothing => {}
             }
         }
+    }
+
+    /// What the bytes of each piece become.
+    fn made_from<'a>(&self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)>) -> Vec<Made> {
+        let (mut merger, mut characters) = (Merger::default(), Characters::default());
+        let mut made = |id: TokenId, bytes: &[u8]| {
+            merger.clear();
+            let own = self.add(bytes, &mut merger, &mut characters);
+            match merger.symbols(own) {
+                [all] if all.start > 0 || (all.end as usize) < bytes.len() => Made::Nothing,
+                [all] if all.id == id => Made::Itself,
+                [_] => Made::Another,
+                _ => Made::Nothing,
+            }
+        };
+        pieces.map(|(id, bytes, _)| made(id, bytes)).collect()
     }
 
     /// Whether a whole word that is a piece is that token whatever the merges say.

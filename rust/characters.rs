@@ -20,28 +20,57 @@ pub(crate) struct Fragments {
     first_use: FxHashMap<TokenId, u32>,
 }
 
-/// A part of one character: what may be a symbol on the way to it.
-fn is_fragment(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|&byte| byte >= 0x80) && bytes.len() < 4 && std::str::from_utf8(bytes).is_err()
+/// What a merge needs to know of a token.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outline {
+    first: u8,
+    last: u8,
+    kind: Kind,
 }
 
-fn is_character(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|&byte| byte >= 0x80) && bytes.len() <= 4 && std::str::from_utf8(bytes).is_ok_and(|text| text.chars().count() == 1)
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// One character that is not ASCII.
+    Character,
+    /// What may be a symbol on the way to one.
+    Fragment,
+    #[default]
+    Other,
+}
+
+impl Outline {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return Self::default() };
+        let length = match first {
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 0,
+        };
+        // Bytes that are no character after all are called one, which delays nothing but their use.
+        let kind = match first {
+            0x80.. if bytes.len() == length && bytes[1..].iter().all(|byte| byte & 0xC0 == 0x80) => Kind::Character,
+            0x80.. if bytes.len() < 4 => Kind::Fragment,
+            _ => Kind::Other,
+        };
+        Self { first, last, kind }
+    }
 }
 
 impl Fragments {
-    /// Those of a vocabulary; `bytes` of an id.
-    pub(crate) fn new<'a>(merges: &PairTable, bytes: impl Fn(TokenId) -> &'a [u8]) -> Self {
+    /// Those of a vocabulary; `outlines` by id, all others being empty.
+    pub(crate) fn new(merges: &PairTable, outlines: &[Outline]) -> Self {
+        let outline = |TokenId(id): TokenId| outlines.get(id as usize).copied().unwrap_or_default();
         let mut all = Self::default();
         for (left, right, rank) in merges.iter() {
-            let (before, behind) = (bytes(left), bytes(right));
-            if let (true, Some(&byte)) = (is_fragment(behind), before.last()) {
-                all.from_left.entry(right).or_default().push((rank, byte));
+            let (before, behind) = (outline(left), outline(right));
+            if behind.kind == Kind::Fragment {
+                all.from_left.entry(right).or_default().push((rank, before.last));
             }
-            if let (true, Some(&byte)) = (is_fragment(before), behind.first()) {
-                all.from_right.entry(left).or_default().push((rank, byte));
+            if before.kind == Kind::Fragment {
+                all.from_right.entry(left).or_default().push((rank, behind.first));
             }
-            for (side, _) in [(left, before), (right, behind)].into_iter().filter(|(_, bytes)| is_character(bytes)) {
+            for (side, _) in [(left, before), (right, behind)].into_iter().filter(|(_, side)| side.kind == Kind::Character) {
                 let first = all.first_use.entry(side).or_insert(rank);
                 *first = rank.min(*first);
             }
@@ -170,11 +199,11 @@ mod tests {
     /// What the bytes of a word become, with whole characters from the start and without.
     fn both(pieces: &[(&[u8], u32)], merges: &[(u32, u32, u32)], word: &str) -> (Vec<u32>, Vec<u32>) {
         let table = PairTable::new(merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id)))).unwrap();
-        let bytes = |id: TokenId| pieces.iter().find(|(_, other)| *other == id.0).unwrap().0;
+        let outlines: Vec<Outline> = (0..16).map(|id| pieces.iter().find(|(_, other)| *other == id).map_or_else(Outline::default, |(bytes, _)| Outline::new(bytes))).collect();
         let ids: Symbols = std::array::from_fn(|byte| pieces.iter().find(|(piece, _)| *piece == [byte as u8]).map(|(_, id)| TokenId(*id)));
         let mut merger = Merger::default();
         let mut first = merger.word(word.len());
-        Characters::default().symbols((&table, &Fragments::new(&table, bytes)), &ids, word, &mut first);
+        Characters::default().symbols((&table, &Fragments::new(&table, &outlines)), &ids, word, &mut first);
         let first = first.end(&table);
         let mut plain = merger.word(word.len());
         word.bytes().enumerate().for_each(|(at, byte)| plain.symbol(ids[usize::from(byte)].unwrap(), at, at + 1));

@@ -8,17 +8,21 @@ use crate::piece_table::PieceTable;
 use crate::token::TokenId;
 use crate::word_cache::{Key, LONGEST};
 
-/// A slot for a piece of up to `8 * W` bytes, which stand in the slot themselves: a look-up is one cache line.
+/// A slot for a piece of up to `4 * W` bytes, which stand in the slot themselves: a look-up is a cache line or two.
 #[derive(Debug, Clone, Copy)]
 struct Slot<const W: usize> {
-    bytes: [u64; W],
-    id: u32,
-    /// The length, and [`MADE`]; 0 where free.
-    tag: u32,
+    bytes: [u32; W],
+    /// From the lowest bit: the length (5 bits), [`MADE`], the id (26 bits); 0 where free.
+    rest: u32,
 }
 
+const LENGTH: u32 = 0x1F;
 /// The merges build this piece from its bytes.
-const MADE: u32 = 1 << 8;
+const MADE: u32 = 1 << 5;
+const ID: u32 = 6;
+
+/// Ids of pieces are below this.
+pub(crate) const MOST_IDS: u32 = 1 << (32 - ID);
 
 /// An open-addressed table, three quarters full at most.
 #[derive(Debug)]
@@ -26,53 +30,49 @@ struct Slots<const W: usize>(Box<[Slot<W>]>);
 
 impl<const W: usize> Slots<W> {
     fn with_room(pieces: usize) -> Self {
-        Self(vec![Slot { bytes: [0; W], id: 0, tag: 0 }; pieces + pieces / 3 + 1].into_boxed_slice())
+        Self(vec![Slot { bytes: [0; W], rest: 0 }; pieces + pieces / 3 + 1].into_boxed_slice())
     }
 
-    /// Where to look first: the product of the hash's upper half and the number of slots, its upper half.
-    #[inline(always)]
-    fn first(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.0.len() as u64) >> 32) as usize
+    /// Where the piece `key` is, or the free place where it belongs.
+    #[inline]
+    fn place(&self, key: &Key) -> usize {
+        let (bytes, length) = (words(key), key.length() as u32);
+        // Where to look first: the product of the hash's upper half and the number of slots, its upper half.
+        let mut at = (((key.bare_hash() >> 32) * self.0.len() as u64) >> 32) as usize;
+        loop {
+            let slot = &self.0[at];
+            if slot.rest == 0 || slot.bytes == bytes && slot.rest & LENGTH == length {
+                return at;
+            }
+            at = if at + 1 == self.0.len() { 0 } else { at + 1 };
+        }
     }
 
     fn insert(&mut self, key: &Key, id: TokenId, made: bool) {
-        let (bytes, length) = parts(key);
-        let mut at = self.first(key.bare_hash());
-        while self.0[at].tag != 0 && !(self.0[at].bytes == bytes && self.0[at].tag & !MADE == length) {
-            at = if at + 1 == self.0.len() { 0 } else { at + 1 };
-        }
-        self.0[at] = Slot { bytes, id: id.0, tag: length | if made { MADE } else { 0 } };
+        let rest = id.0 << ID | if made { MADE } else { 0 } | key.length() as u32;
+        let at = self.place(key);
+        self.0[at] = Slot { bytes: words(key), rest };
     }
 
-    /// Id and tag.
+    /// Id, and whether the merges build it.
     #[inline]
-    fn get(&self, key: &Key) -> Option<(u32, u32)> {
-        let (bytes, length) = parts(key);
-        let mut at = self.first(key.bare_hash());
-        loop {
-            let slot = &self.0[at];
-            if slot.tag == 0 {
-                return None;
-            }
-            if slot.bytes == bytes && slot.tag & !MADE == length {
-                return Some((slot.id, slot.tag));
-            }
-            at = if at + 1 == self.0.len() { 0 } else { at + 1 };
-        }
+    fn get(&self, key: &Key) -> Option<(TokenId, bool)> {
+        let rest = self.0[self.place(key)].rest;
+        (rest != 0).then_some((TokenId(rest >> ID), rest & MADE != 0))
     }
 }
 
 #[inline(always)]
-fn parts<const W: usize>(key: &Key) -> ([u64; W], u32) {
-    (key.bytes().first_chunk().copied().unwrap_or([0; W]), key.length() as u32)
+fn words<const W: usize>(key: &Key) -> [u32; W] {
+    std::array::from_fn(|at| (key.bytes()[at / 2] >> (at % 2 * 32)) as u32)
 }
 
 /// bytes -> the one token that a word of these bytes is.
 #[derive(Debug)]
 pub(crate) struct WholePieces {
-    one: Slots<1>,
-    two: Slots<2>,
-    three: Slots<3>,
+    one: Slots<2>,
+    two: Slots<4>,
+    three: Slots<6>,
     /// A whole word that is a piece is that token whatever the merges say (`ignore_merges`); those of more than
     /// [`LONGEST`] bytes.
     always: Option<PieceTable>,
@@ -86,7 +86,7 @@ impl WholePieces {
         Self { one: Slots::with_room(room[0]), two: Slots::with_room(room[1]), three: Slots::with_room(room[2]), always }
     }
 
-    /// Notes that a word is this token; `made`: the merges say so too. Of equal words the last one counts.
+    /// Notes that a word is this token, whose id is below [`MOST_IDS`]; `made`: the merges say so too. Of equal words the last one counts.
     pub(crate) fn insert(&mut self, key: &Key, id: TokenId, made: bool) {
         match key.length() {
             ..=8 => self.one.insert(key, id, made),
@@ -109,12 +109,12 @@ impl WholePieces {
     /// The token of a word, if it is one; `whole`: it is a whole word, not a part of one.
     #[inline]
     pub(crate) fn get(&self, key: &Key, whole: bool) -> Option<TokenId> {
-        let (id, tag) = match key.length() {
+        let (id, made) = match key.length() {
             ..=8 => self.one.get(key),
             9..=16 => self.two.get(key),
             _ => self.three.get(key),
         }?;
-        (tag & MADE != 0 || whole && self.always.is_some()).then_some(TokenId(id))
+        (made || whole && self.always.is_some()).then_some(id)
     }
 }
 

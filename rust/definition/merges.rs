@@ -7,6 +7,7 @@ use crate::byte_alphabet;
 use crate::normal::METASPACE;
 use crate::pair_table::PairTable;
 use crate::token::TokenId;
+use crate::whole_pieces::MOST_IDS;
 use rustc_hash::FxHashSet;
 
 impl Reader<'_> {
@@ -14,6 +15,9 @@ impl Reader<'_> {
         let merges = self.merges()?;
         let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols() };
         let controls: FxHashSet<u32> = self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
+        if let Some((id, _)) = self.pieces.iter().find(|&(id, _)| id >= MOST_IDS) {
+            return Err(Refusal(format!("id {id}, expected ids below {MOST_IDS}")));
+        }
         let pieces = self.pieces.iter().zip(self.spelled.iter()).map(|((id, _), bytes)| (TokenId(id), bytes, controls.contains(&id)));
         Ok(Bpe::new(alphabet, merges, flag(self.model, "ignore_merges") == Some(true), pieces))
     }
