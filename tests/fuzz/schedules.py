@@ -26,6 +26,7 @@ from coolfusion.fusion import Fusion, Member
 from coolfusion.models.huggingface import HuggingFaceModel
 from coolfusion.records import Output
 from fusion_parts import BOS, same_steps, toy
+from model_walks import in_float64
 
 SENTENCE = "once upon a time there was the little girl who said that you can not go to big red dog and mom ran fast"
 TOKENIZER_WORDS = (" the", " cat", "ab", " on", " a", "in", "er", " s", "th", "an")
@@ -42,6 +43,9 @@ def trained() -> list[tuple[str, list[Member]]]:
         names = ("stories260K", "babyllama361-yarn3", "tlm6000")
         loaded = Fusion.from_pretrained([models / name for name in names], device="cpu", dtype="float64")
         groups.append(("outside", list(loaded.members)))
+    for _, members in groups:
+        for member in members:
+            in_float64(member.model)
     return groups
 
 
@@ -52,6 +56,7 @@ def untrained(dice: random.Random) -> list[Member]:
     for name, tokenizer in zip(dice.sample(RANDOM, 3), tokenizers, strict=True):
         attention = {"attn_implementation": "eager"} if name in ("bloom, alibi", "mamba2") else {}
         module = build(name, rows=tokenizer.vocab_size, **attention).double()
+        in_float64(module)
         members.append(Member(HuggingFaceModel(module, name=name, end_ids=(1,)), tokenizer, (BOS,)))
     return members
 

@@ -18,6 +18,7 @@ from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.fusion import Fusion, Member  # noqa: E402
 from coolfusion.models.arena import Arena  # noqa: E402
+from model_walks import in_float64  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
 
@@ -32,7 +33,10 @@ PROMPTS = [
 
 @pytest.fixture(scope="module")
 def members():
-    return Fusion.from_pretrained(folders(), device="cpu", dtype="float64").members
+    members = Fusion.from_pretrained(folders(), device="cpu", dtype="float64").members
+    for member in members:
+        in_float64(member.model)
+    return members
 
 
 def counted(fusion):
