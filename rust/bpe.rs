@@ -7,7 +7,7 @@
 use crate::alphabet::Alphabet;
 use crate::characters::{Characters, Fragments, Outline};
 use crate::long_words::{LongWords, LONG_WORD};
-use crate::merger::Merger;
+use crate::merger::{Merger, Symbol};
 use crate::pair_table::PairTable;
 use crate::piece_table::PieceTable;
 use crate::seams::Seams;
@@ -158,8 +158,8 @@ impl Bpe {
                 Made::Itself => self.whole.insert(&key, id, true),
                 Made::Another if !self.whole.ignores_merges() => {
                     let (mut merger, mut characters) = (Merger::default(), Characters::default());
-                    let own = self.add(bytes, &mut merger, &mut characters);
-                    merger.symbols(own).iter().for_each(|all| self.whole.insert(&key, all.id, true));
+                    let made: Vec<TokenId> = self.encoded(bytes, &mut merger, &mut characters).iter().map(|all| all.id).collect();
+                    made.into_iter().for_each(|id| self.whole.insert(&key, id, true));
                 }
                 _ if self.whole.ignores_merges() && !control => self.whole.insert(&key, id, false),
                 Made::Another | Made::Nothing => {}
@@ -170,15 +170,11 @@ impl Bpe {
     /// What the bytes of each piece become.
     fn made_from<'a>(&self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)>) -> Vec<Made> {
         let (mut merger, mut characters) = (Merger::default(), Characters::default());
-        let mut made = |id: TokenId, bytes: &[u8]| {
-            merger.clear();
-            let own = self.add(bytes, &mut merger, &mut characters);
-            match merger.symbols(own) {
-                [all] if all.start > 0 || (all.end as usize) < bytes.len() => Made::Nothing,
-                [all] if all.id == id => Made::Itself,
-                [_] => Made::Another,
-                _ => Made::Nothing,
-            }
+        let mut made = |id: TokenId, bytes: &[u8]| match self.encoded(bytes, &mut merger, &mut characters) {
+            [all] if all.start > 0 || (all.end as usize) < bytes.len() => Made::Nothing,
+            [all] if all.id == id => Made::Itself,
+            [_] => Made::Another,
+            _ => Made::Nothing,
         };
         pieces.map(|(id, bytes, _)| made(id, bytes)).collect()
     }
@@ -316,24 +312,22 @@ impl Bpe {
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
     fn merged(&self, word: &[u8], base: usize, number: u32, bench: &mut Bench) {
         let Bench { merger, characters, merged, .. } = bench;
-        merger.clear();
-        let own = self.add(word, merger, characters);
-        merged.extend(merger.symbols(own).iter().map(|symbol| {
+        merged.extend(self.encoded(word, merger, characters).iter().map(|symbol| {
             Token { id: symbol.id, start: base + symbol.start as usize, end: base + symbol.end as usize, word: number }
         }));
     }
 
-    /// Merges the symbols of a word; answers its number.
-    fn add(&self, word: &[u8], merger: &mut Merger, characters: &mut Characters) -> usize {
-        let mut symbols = merger.word(word.len());
+    /// What the merges alone make of a word.
+    fn encoded<'m>(&self, word: &[u8], merger: &'m mut Merger, characters: &mut Characters) -> &'m [Symbol] {
+        merger.begin(word.len());
         match (&self.fragments, &self.alphabet) {
             (Some(fragments), Alphabet::Bytes { ids, .. }) if !word.is_ascii() => match std::str::from_utf8(word) {
-                Ok(word) => characters.symbols((&self.merges, fragments), ids, word, &mut symbols),
-                Err(_) => self.alphabet.symbols(word, &mut symbols),
+                Ok(word) => characters.symbols((&self.merges, fragments), ids, word, merger),
+                Err(_) => self.alphabet.symbols(word, merger),
             },
-            _ => self.alphabet.symbols(word, &mut symbols),
+            _ => self.alphabet.symbols(word, merger),
         }
-        symbols.end(&self.merges)
+        merger.merge(&self.merges)
     }
 }
 
@@ -403,8 +397,8 @@ mod tests {
         for (number, word) in words.iter().enumerate() {
             // Without a cache, seams or pieces.
             let mut merger = Merger::default();
-            let own = bpe.add(word.as_bytes(), &mut merger, &mut Characters::default());
-            let alone: Vec<_> = merger.symbols(own).iter().map(|s| (s.id, at + s.start as usize, at + s.end as usize)).collect();
+            let alone = bpe.encoded(word.as_bytes(), &mut merger, &mut Characters::default());
+            let alone: Vec<_> = alone.iter().map(|s| (s.id, at + s.start as usize, at + s.end as usize)).collect();
             let among: Vec<_> = together.iter().filter(|t| t.word == number as u32).map(|t| (t.id, t.start, t.end)).collect();
             assert_eq!(among, alone, "{word}");
             at += word.len();

@@ -201,14 +201,10 @@ mod tests {
         let table = PairTable::new(merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id)))).unwrap();
         let outlines: Vec<Outline> = (0..16).map(|id| pieces.iter().find(|(_, other)| *other == id).map_or_else(Outline::default, |(bytes, _)| Outline::new(bytes))).collect();
         let ids: Symbols = std::array::from_fn(|byte| pieces.iter().find(|(piece, _)| *piece == [byte as u8]).map(|(_, id)| TokenId(*id)));
-        let mut merger = Merger::default();
-        let mut first = merger.word(word.len());
+        let (mut first, mut plain) = (Merger::default(), Merger::default());
         Characters::default().symbols((&table, &Fragments::new(&table, &outlines)), &ids, word, &mut first);
-        let first = first.end(&table);
-        let mut plain = merger.word(word.len());
         word.bytes().enumerate().for_each(|(at, byte)| plain.symbol(ids[usize::from(byte)].unwrap(), at, at + 1));
-        let plain = plain.end(&table);
-        let list = |number| merger.symbols(number).iter().map(|symbol| symbol.id.0).collect();
+        let list = |mut merger: Merger| merger.merge(&table).iter().map(|symbol| symbol.id.0).collect();
         (list(first), list(plain))
     }
 

@@ -24,18 +24,10 @@ pub(crate) struct Symbol {
 /// Above this many symbols a heap is faster than looking for the lowest rank again and again.
 pub(crate) const SHORT: usize = 32;
 
-/// One word: where its symbols begin, and how many there are.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    first: u32,
-    count: u32,
-}
-
-/// Words whose symbols merge.
+/// A word whose symbols merge, and room for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Merger {
     symbols: Vec<Symbol>,
-    stretches: Vec<Stretch>,
     long: Long,
 }
 
@@ -48,76 +40,50 @@ struct Long {
     heap: BinaryHeap<Reverse<u64>>,
 }
 
-/// The symbols of one more word.
-pub(crate) struct Word<'a> {
-    merger: &'a mut Merger,
-    first: usize,
-}
-
-impl Take for Word<'_> {
+impl Take for Merger {
     #[inline]
     fn symbol(&mut self, id: TokenId, start: usize, end: usize) {
-        self.merger.symbols.push(Symbol { id, start: start as u32, end: end as u32, merge: NO_MERGE });
+        self.symbols.push(Symbol { id, start: start as u32, end: end as u32, merge: NO_MERGE });
     }
 
     #[inline]
     fn widen_last(&mut self, end: usize) {
-        if let Some(last) = self.merger.symbols.last_mut() {
+        if let Some(last) = self.symbols.last_mut() {
             last.end = end as u32;
         }
     }
 }
 
-impl Word<'_> {
-    /// Ends the word and merges its symbols; answers its number.
-    ///
-    /// Complexity: O(n^2) for n symbols up to [`SHORT`], O(n log n) above.
-    #[inline]
-    pub(crate) fn end(self, merges: &PairTable) -> usize {
-        let Self { merger, first } = self;
-        let symbols = &mut merger.symbols[first..];
-        let count = match symbols.len() {
-            count @ ..2 => count,
-            2 => merge_two(merges, symbols),
-            3..=8 => merge_short::<8>(merges, symbols),
-            9..=SHORT => merge_short::<SHORT>(merges, symbols),
-            _ => merge_long(merges, symbols, &mut merger.long),
-        };
-        merger.symbols.truncate(first + count);
-        merger.stretches.push(Stretch { first: first as u32, count: count as u32 });
-        merger.stretches.len() - 1
-    }
-}
-
 impl Merger {
-    /// Forgets all words.
-    #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.symbols.clear();
-        self.stretches.clear();
-    }
-
     /// Gives back the memory that a huge word has left.
     pub(crate) fn trim(&mut self) {
         *self = Self::default();
     }
 
-    /// Begins a word of up to `symbols` symbols.
+    /// Forgets the word before and takes the symbols of one that has `symbols` at most.
     #[inline]
-    pub(crate) fn word(&mut self, symbols: usize) -> Word<'_> {
+    pub(crate) fn begin(&mut self, symbols: usize) {
+        self.symbols.clear();
         // Known beforehand, so that a huge word does not grow by doubling.
         if symbols > SHORT {
             self.symbols.reserve_exact(symbols);
         }
-        let first = self.symbols.len();
-        Word { merger: self, first }
     }
 
-    /// The tokens of word `number`.
+    /// Merges the symbols of the word: its tokens.
+    ///
+    /// Complexity: O(n^2) for n symbols up to [`SHORT`], O(n log n) above.
     #[inline]
-    pub(crate) fn symbols(&self, number: usize) -> &[Symbol] {
-        let Stretch { first, count } = self.stretches[number];
-        &self.symbols[first as usize..(first + count) as usize]
+    pub(crate) fn merge(&mut self, merges: &PairTable) -> &[Symbol] {
+        let symbols = &mut self.symbols[..];
+        let count = match symbols.len() {
+            count @ ..2 => count,
+            2 => merge_two(merges, symbols),
+            3..=8 => merge_short::<8>(merges, symbols),
+            9..=SHORT => merge_short::<SHORT>(merges, symbols),
+            _ => merge_long(merges, symbols, &mut self.long),
+        };
+        &self.symbols[..count]
     }
 }
 
@@ -252,10 +218,9 @@ mod tests {
     }
 
     fn tokens(merger: &mut Merger, word: &[u32]) -> Vec<(u32, u32, u32)> {
-        let mut symbols = merger.word(word.len());
-        word.iter().enumerate().for_each(|(at, &id)| symbols.symbol(TokenId(id), at, at + 1));
-        let number = symbols.end(&table());
-        merger.symbols(number).iter().map(|s| (s.id.0, s.start, s.end)).collect()
+        merger.begin(word.len());
+        word.iter().enumerate().for_each(|(at, &id)| merger.symbol(TokenId(id), at, at + 1));
+        merger.merge(&table()).iter().map(|s| (s.id.0, s.start, s.end)).collect()
     }
 
     #[test]
