@@ -88,6 +88,7 @@ class Oracle:
         device: str = "script",
     ) -> None:
         self.name = f"oracle {number}"
+        self.pass_seconds = seconds if seconds[0] else (1.0, 0.0)
         self.device = device
         self.limit = None
         self.n_rows = tokenizer.vocab_size

@@ -1,6 +1,7 @@
-"""Who leads, and how many words ahead: chosen by what passes cost and how often the members agreed of late.
+"""Who leads, and how many words ahead: chosen by what passes cost and how often the members of a text have agreed.
 
-A draft changes passes, never text, so that everything here may be an estimate. With a leader that writes D words in a
+A draft changes passes, never text in exact arithmetic, so that everything here may be an estimate. It must not be a
+measurement of time, because passes of another shape round otherwise. With a leader that writes D words in a
 row, the others read all of them in one pass each; the words are good as long as the leader's win. Model of the time
 of one word on one device, with n_j tokens in a word of member j, c_j(q) seconds for a pass over q tokens, a the share
 of words on which all agree, w_j the share that j's own word wins and d_j the share on which j differs from the leader::
@@ -14,55 +15,46 @@ of words on which all agree, w_j the share that j's own word wins and d_j the sh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 LENGTHS = (1, 2, 3, 4, 6, 8)
-RATE = 0.1  # of the moving means: the last ten words or passes count most
+RATE = 0.1  # of the moving means: the last ten words count most
 FIRST_GUESS = 0.75  # of agreement, before anything was seen
 GAIN = 0.97  # a change of plan, and any draft at all, must save so much
 GAIN_APART = 0.8  # with threads, whose exchanges and interrupted passes no model here knows
 WORDS_BETWEEN_PLANS = 4
 
 
-class PassCost:
-    """What a pass of one model takes: a straight line in the number of its tokens."""
+class PassCost(NamedTuple):
+    """What a pass of one model takes: a straight line in the number of its tokens.
 
-    def __init__(self) -> None:
-        self._single: float | None = None
-        self._slope = 0.0
-        self._slopes = 1  # seen, and one of 0 that was not
+    Never measured: what decides which tokens share a pass has to be the same at every run (docs/design.md, section
+    11). A runner may say what it expects; of the others every pass costs the same.
 
-    @property
-    def known(self) -> bool:
-        """Whether a pass over one token was seen."""
-        return self._single is not None
+    Attributes:
+        single: seconds of a pass over one token.
+        further: seconds of each token more.
+    """
 
-    @property
-    def slope_known(self) -> bool:
-        """Whether a pass over several tokens was seen."""
-        return self._slopes > 1
+    single: float = 1.0
+    further: float = 0.0
 
-    def observe(self, seconds: float, tokens: float) -> None:
-        """A pass over so many tokens of each text; an outlier, such as a first pass, counts little."""
-        if tokens <= 1.0:
-            old = self._single
-            self._single = seconds if old is None else old + RATE * (min(seconds, 2.0 * old) - old)
-        elif self._single is not None:
-            slope = max(0.0, (seconds - self._single) / (tokens - 1.0))
-            self._slopes += 1
-            self._slope += max(RATE, 1.0 / self._slopes) * (min(slope, self._single) - self._slope)
+    @classmethod
+    def of_runner(cls, runner: Any) -> PassCost:
+        """What a runner says in `pass_seconds`, if it does."""
+        said = getattr(runner, "pass_seconds", None)
+        return cls() if said is None else cls(float(said[0]), float(said[1]))
 
     def of(self, tokens: float) -> float:
-        """Seconds; 1 for every pass, whatever its size, where nothing was measured yet."""
-        if self._single is None:
-            return 1.0
-        return self._single + self._slope * max(0.0, tokens - 1.0)
+        """Seconds of a pass over so many tokens."""
+        return self.single + self.further * max(0.0, tokens - 1.0)
 
 
 class Drafting:
     """The plan for the next word.
 
     Args:
-        costs: (M,) what the members' passes take; others keep them up to date.
+        costs: (M,) what the members' passes take.
         packs: (M,) whether the members read a draft in one pass; those that do not gain nothing by it.
         drafts: words to write ahead, 0 for none; None adapts.
         apart: whether each model has a device of its own.
@@ -87,6 +79,7 @@ class Drafting:
         self._all_agree = FIRST_GUESS
         self._plan: tuple[int, int] | None = None
         self._age = 0
+        self._begun = False
 
     def plan(self, numbers: Sequence[int]) -> tuple[int, int]:
         """The leader among these members, and how many words it writes ahead.
@@ -95,8 +88,8 @@ class Drafting:
         """
         if len(numbers) < 2 or self._drafts == 0 or not any(self._packs[j] for j in numbers):
             return numbers[0], 0
-        if self._drafts is None and not all(self._costs[j].known for j in numbers):
-            return numbers[0], 0  # the first word measures what passes cost
+        if self._drafts is None and not self._begun:
+            return numbers[0], 0  # the first word shows whether the members agree at all
         if self._plan is None or self._plan[0] not in numbers or self._age >= WORDS_BETWEEN_PLANS:
             self._age = 0
             self._plan = self._apart_plan(numbers) if self._apart else self._shared_plan(numbers)
@@ -113,6 +106,7 @@ class Drafting:
         if len(texts) < 2:
             return
         self._age += 1
+        self._begun = True
         self._all_agree += RATE * ((len(set(texts.values())) == 1) - self._all_agree)
         for i, text in texts.items():
             self._wins[i] += RATE * ((text == winner) - self._wins[i])
@@ -122,9 +116,7 @@ class Drafting:
 
     def _shared_plan(self, numbers: Sequence[int]) -> tuple[int, int]:
         plans = {
-            (leader, words): self._seconds(numbers, leader, words)
-            for leader in numbers
-            for words in self._lengths(numbers, leader)
+            (leader, words): self._seconds(numbers, leader, words) for leader in numbers for words in self._lengths()
         }
         if self._drafts is None:
             plans[numbers[0], 0] = GAIN * self._seconds_without(numbers)
@@ -133,12 +125,9 @@ class Drafting:
             return self._plan
         return best
 
-    def _lengths(self, numbers: Sequence[int], leader: int) -> Sequence[int]:
-        """The drafts that come into question: short ones, until it is known what their tokens cost."""
-        if self._drafts is not None:
-            return (self._drafts,)
-        followers = [self._costs[j] for j in numbers if j != leader and self._packs[j]]
-        return LENGTHS if all(cost.slope_known for cost in followers) else LENGTHS[:2]
+    def _lengths(self) -> Sequence[int]:
+        """The drafts that come into question."""
+        return LENGTHS if self._drafts is None else (self._drafts,)
 
     def _seconds_without(self, numbers: Sequence[int]) -> float:
         """Of a word, without a draft."""
@@ -171,7 +160,7 @@ class Drafting:
         plans = {
             (leader, words): self._seconds_apart(numbers, leader, words)
             for leader in numbers
-            for words in self._lengths(numbers, leader)
+            for words in self._lengths()
             if self._drafts is not None or words == 1 or self._wins[leader] ** words > 0.5
         }
         least = min(plans.values())

@@ -6,6 +6,7 @@ itself is `generation`; who runs the models, and when, are `crew` and `schedule`
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -36,8 +37,8 @@ class Fusion:
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
         rule: the selection rule.
-        drafts: how many words the leader of the fast schedule writes ahead, 0 for none; None adapts to what passes
-            cost and to how often the members agree. Changes passes, never text.
+        drafts: how many words the leader of the fast schedule writes ahead, 0 for none; None adapts to how often the
+            members agree on the text, never to measured time. Changes passes, never text in exact arithmetic.
         time_limit: seconds that a pass of a model may take, or None. A pass that takes longer is a failure; its
             member is lost for this fusion.
         texts_in_step: how many texts of a list are written at the same time, which bounds the memory of caches.
@@ -78,7 +79,7 @@ class Fusion:
         self._texts_in_step = texts_in_step
         self._crew = Crew(self.members, time_limit)
         packs = [member.runner.packs for member in self.members]
-        self._drafting = Drafting(self._crew.costs, packs, drafts=drafts, apart=self._crew.apart)
+        self._drafting = functools.partial(Drafting, self._crew.costs, packs, drafts=drafts, apart=self._crew.apart)
 
     @classmethod
     def from_pretrained(
@@ -253,11 +254,15 @@ class Fusion:
     ) -> Plan:
         if schedule not in ("auto", "literal"):
             raise ArgumentError(f"schedule {schedule!r} is unknown; expected 'auto' or 'literal'")
-        chosen: Schedule = (
-            LiteralSchedule() if schedule == "literal" else FastSchedule(self._drafting, apart=self._crew.apart)
-        )
+
+        def scheduled() -> Schedule:
+            if schedule == "literal":
+                return LiteralSchedule()
+            # Each text has drafts of its own: what the texts before it have shown must not change its passes.
+            return FastSchedule(self._drafting(), apart=self._crew.apart)
+
         stops = check_stop_strings(stop_strings)
-        return Plan(self._crew, chosen, self.rule, self.alignment == "aligned", max_new_tokens, stops, on_failure)
+        return Plan(self._crew, scheduled, self.rule, self.alignment == "aligned", max_new_tokens, stops, on_failure)
 
     def _contexts(self, count: int) -> list[tuple[Any, ...]]:
         """So many rows of one context of each member; those of a member share passes."""

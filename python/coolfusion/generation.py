@@ -42,7 +42,7 @@ class Plan:
 
     Attributes:
         crew: who runs the members' models.
-        schedule: when they run.
+        schedule: makes what says when they run, a new one for each text.
         rule: the selection rule.
         aligned: whether segments end where all tokenizers have a boundary.
         max_new_tokens: budget of each member, in its own tokens.
@@ -51,7 +51,7 @@ class Plan:
     """
 
     crew: Crew
-    schedule: Schedule
+    schedule: Callable[[], Schedule]
     rule: SelectionRule
     aligned: bool
     max_new_tokens: int
@@ -91,6 +91,7 @@ class Generation(Iterator[Step]):
             MemberState(member, number, prompt, [t for t in tokenizers if t is not member.tokenizer], context)
             for number, (member, prompt, context) in enumerate(zip(members, prompts, contexts, strict=True))
         ]
+        self._schedule = plan.schedule()
         self._filter = StopFilter(plan.stops)
         self._steps: list[Step] = []
         self._text: list[str] = []
@@ -192,7 +193,7 @@ class Generation(Iterator[Step]):
         winner = candidates[selection.winner]
         for state in self._live():
             state.commit(winner.token_ids[state.number], winner.text, forced=winner.forced[state.number])
-        self.plan.schedule.observe(self._live(), proposals, winner)
+        self._schedule.observe(self._live(), proposals, winner)
         text = self._release(winner)
         clock.append(perf_counter())
         members = tuple(
@@ -234,7 +235,7 @@ class Generation(Iterator[Step]):
     def _propose(self, budgets: Sequence[int]) -> Generator[list[Order], list[Any], list[Proposal]]:
         """(M,) proposals; of a lost member one that says so."""
         live = self._live()
-        phases = self.plan.schedule.propose(live, [budgets[state.number] for state in live])
+        phases = self._schedule.propose(live, [budgets[state.number] for state in live])
         found = yield from self._settled(live, phases, lambda state, err: None)
         by_number = {state.number: proposal for state, proposal in zip(live, found, strict=True)}
         proposals: list[Proposal] = []
@@ -253,7 +254,7 @@ class Generation(Iterator[Step]):
         """(C, M) scores; nan under members that are lost."""
         nothing = [Score(math.nan, 0, len(candidate.text.encode())) for candidate in candidates]
         live = self._live()
-        phases = self.plan.schedule.evaluate(live, candidates)
+        phases = self._schedule.evaluate(live, candidates)
         found = yield from self._settled(live, phases, lambda state, err: nothing)
         by_number = {state.number: column for state, column in zip(live, found, strict=True)}
         return list(zip(*(by_number.get(state.number, nothing) for state in self.states), strict=True))

@@ -90,7 +90,7 @@ class FastSchedule:
     """The same decisions in few passes: what was read is kept, and several tokens are read at a time.
 
     Args:
-        drafting: who leads and how far; it learns as it goes and may be shared by generations.
+        drafting: who leads and how far; it learns as it goes.
         apart: whether each model has a device of its own, so that the leader writes on while the others read.
     """
 

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from coolfusion.crew import Worker, _Phase, _Ticket
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.member import Need
 from coolfusion.models import ScriptedModel
 from coolfusion.schedule import Order
+from coolfusion.worker import Phase, Ticket, Worker
 from fusion_parts import BOS, END, again, gambler, lean, toy, writer
 
 WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
@@ -193,13 +193,13 @@ def test_what_runs_in_the_background_waits_for_what_does_not():
             yield Need(context, (path,))
         seen.append(f"{name} ends")
 
-    phase = _Phase(0, [])
-    worker.add(_Ticket(Order(state, task("front", (5,), (5, 6))), phase, 0))
-    worker.add(_Ticket(Order(state, task("back", (7,), (7, 8)), background=True), phase, -1))
+    phase = Phase(0, [])
+    worker.add(Ticket(Order(state, task("front", (5,), (5, 6))), phase, 0))
+    worker.add(Ticket(Order(state, task("back", (7,), (7, 8)), background=True), phase, -1))
     while worker.load[1]:
         worker.step()
         if seen == ["front", "front", "front ends", "back", "back"]:
-            worker.add(_Ticket(Order(state, task("next", (9,))), phase, 0))
+            worker.add(Ticket(Order(state, task("next", (9,))), phase, 0))
     assert seen == ["front", "front", "front ends", "back", "back", "next", "next ends"]
 
 

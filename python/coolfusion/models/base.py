@@ -62,7 +62,8 @@ class Context(Protocol):
 class LanguageModel(Protocol):
     """A causal language model over token ids, for any number of contexts at a time.
 
-    One thread at a time may use a model and its contexts.
+    One thread at a time may use a model and its contexts. A model may also say in `pass_seconds` what a pass over one
+    token, and each token more, is taken to cost; drafts are planned by that, and never by a clock.
 
     Attributes:
         name: for messages and records.

@@ -19,6 +19,7 @@ from coolfusion.models.arena import Arena, TreeContext, by_arena
 from coolfusion.models.base import Path
 from coolfusion.models.chain import CACHELESS, CROPPED, ChainContext
 from coolfusion.models.config import context_switch, find_end_ids, hidden_windows, position_limit, sliding_window
+from coolfusion.models.costs import pass_seconds
 from coolfusion.models.rows import Row, Rows
 
 TIERS = ("tree", "rows", "crop", "copy", "step", "full", "each")
@@ -43,6 +44,7 @@ class HuggingFaceModel:
         module: the torch module, whose calls are the passes.
         tier: how it is run.
         packs: whether any number of paths costs one pass.
+        pass_seconds: what a pass over one token, and each token more, is taken to cost; never measured.
         probe_errors: of each tier tried, its largest error relative to the logits, or why it cannot be.
 
     Raises:
@@ -71,6 +73,7 @@ class HuggingFaceModel:
         self.place = module.get_input_embeddings().weight.device
         self.device = str(self.place)
         self.dtype = _dtype(module)
+        self.pass_seconds = pass_seconds(module, self.place)
         self.switch = context_switch(module.config)
         self.window, self.layer_types = sliding_window(module.config)
         self.limit = position_limit(module.config) if limit is None else limit

@@ -1,0 +1,84 @@
+"""Writes the same texts with passes that take as long as chance will have it; prints what was decided, as JSON.
+
+    python tests/wild/same_passes.py DTYPE SEED [THREADS]
+
+`SEED` is that of the delays only. A text is written alone, in a list and by a stream; with all models on one device,
+with a thread each and with a time limit; with adaptive drafts and with drafts of three words.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+import warnings
+
+import torch
+
+from coolfusion.embedded import folders
+from coolfusion.fusion import Fusion, Member
+from coolfusion.models.huggingface import HuggingFaceModel
+
+PROMPTS = [
+    "Once upon a time",
+    "Question: Ann has 9 pens. She buys 8 more. How many pens does Ann have? Answer:",
+    "One day, a boy named Tim found a",
+]
+
+
+def twins(members, *, apart=False):
+    """The same weights under new runners."""
+    found = []
+    for number, member in enumerate(members):
+        old = member.runner
+        runner = HuggingFaceModel(old.module, name=old.name, end_ids=old.end_ids, tier=old.tier)
+        if apart:
+            runner.device = f"device {number}"
+        found.append(Member(runner, member.tokenizer, member.prefix_ids))
+    return found
+
+
+def decided(out):
+    """Everything that a run decides, and every pass that it makes."""
+    return [
+        [step.winner, step.text, step.candidates[step.winner].token_ids]
+        + [[cost.forward_passes, cost.processed_tokens] for cost in step.members]
+        + [[round(score.logprob, 9) for score in row] for row in step.scores]
+        for step in out.steps
+    ]
+
+
+def main(dtype, seed, threads):
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(threads)
+    dice = random.Random(seed)
+    loaded = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
+
+    def delay(*_):
+        if seed:
+            time.sleep(dice.choice((0.0, 0.0, 0.001, 0.004)))
+
+    for member in loaded:
+        member.model.register_forward_pre_hook(delay)
+    found = {}
+    for name, options in {"adaptive": {}, "three words": {"drafts": 3}}.items():
+        for place in ("one device", "apart", "time limit"):
+            limit = {"time_limit": 100.0} if place == "time limit" else {}
+            fusion = Fusion(twins(loaded, apart=place == "apart"), **options, **limit)
+            alone = decided(fusion.generate(PROMPTS[0], 24))
+            found[f"{name}, {place}, alone"] = alone
+            found[f"{name}, {place}, list"] = [decided(out) for out in fusion.generate(PROMPTS, 24)]
+            stream = fusion.stream(PROMPTS[0], 24)
+            for _ in stream:
+                delay()
+            found[f"{name}, {place}, streamed"] = decided(stream.output)
+            if decided(fusion.generate(PROMPTS[0], 24)) != alone:
+                found[f"{name}, {place}, again"] = "differs"
+            if decided(stream.output) != alone:
+                found[f"{name}, {place}, stream"] = "differs from the text alone"
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)
