@@ -34,7 +34,7 @@ LAYERS = (
     {"member"},
     {"judgement", "proposal"},
     {"admission", "schedule"},
-    {"worker"},
+    {"endings", "worker"},
     {"station"},
     {"crew"},
     {"generation"},

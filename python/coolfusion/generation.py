@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from coolfusion.admission import admit
 from coolfusion.crew import Crew
+from coolfusion.endings import cut_to_budgets, is_decided
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoCandidateError
 from coolfusion.member import Member, MemberState, Prompt
 from coolfusion.models.base import Context
@@ -141,7 +142,8 @@ class Generation(Iterator[Step]):
             return None
         if self._filter.held:
             self._waiting = yield from self._attempt()
-            if self._waiting is None:
+            # At the end of a budget a larger one might complete the stop string, and take this text away.
+            if self._waiting is None and self._finish_reason != "length":
                 step = replace(step, text=step.text + self._filter.flush())
         self._steps.append(step)
         self._text.append(step.text)
@@ -180,7 +182,7 @@ class Generation(Iterator[Step]):
             self._finish_reason = "length"
             return None
         proposals = yield from self._propose(budgets)
-        candidates, rejected = admit(self.states, proposals, budgets)
+        candidates, rejected = admit(self.states, proposals)
         clock.append(perf_counter())
         if not candidates:
             self._finish_without_candidate(rejected)
@@ -190,11 +192,18 @@ class Generation(Iterator[Step]):
         selection = self._select(candidates, scores)
         clock.append(perf_counter())
         contexts = [(state.start, len(state.ids)) for state in self.states]
-        winner = candidates[selection.winner]
+        chosen = candidates[selection.winner]
+        winner = cut_to_budgets(self.states, proposals, chosen, budgets)
+        if winner is None:
+            self._finish_reason = "length"
+            self._rejected = (*rejected, *_over_budget(self._live(), chosen, budgets))
+            return None
         for state in self._live():
             state.commit(winner.token_ids[state.number], winner.text, forced=winner.forced[state.number])
         self._schedule.observe(self._live(), proposals, winner)
         text = self._release(winner)
+        if self._finish_reason is None and (winner is not chosen or any(proposal.cut for proposal in proposals)):
+            self._finish_reason = "length"
         clock.append(perf_counter())
         members = tuple(
             MemberStep(context, *_spent(before, _cost(state)), winner.forced[state.number])
@@ -233,22 +242,29 @@ class Generation(Iterator[Step]):
                     answers[at] = instead(state, answer)
 
     def _propose(self, budgets: Sequence[int]) -> Generator[list[Order], list[Any], list[Proposal]]:
-        """(M,) proposals; of a lost member one that says so."""
+        """(M,) proposals; of a lost member one that says so. Unfinished ones only where the rest decides nothing."""
+        nothing = Proposal(None, False)
+        found = [nothing] * len(self.states)
+
+        def enter(states: Sequence[MemberState], answers: Sequence[Any]) -> None:
+            for state, proposal in zip(states, answers, strict=True):
+                found[state.number] = nothing if proposal is None else proposal
+
         live = self._live()
         phases = self._schedule.propose(live, [budgets[state.number] for state in live])
-        found = yield from self._settled(live, phases, lambda state, err: None)
-        by_number = {state.number: proposal for state, proposal in zip(live, found, strict=True)}
-        proposals: list[Proposal] = []
+        enter(live, (yield from self._settled(live, phases, lambda state, err: None)))
+        live = self._live()
+        if not is_decided(live, found):
+            cut = [state for state in live if found[state.number].cut]
+            enter(cut, (yield from self._settled(cut, self._schedule.finish(cut), lambda state, err: None)))
         for state in self.states:
             if state.failed is not None:
                 lost = state.reject("failed", "", (state.number,), state.failed)
-                proposals.append(Proposal(None, False, rejected=(lost,)))
-            else:
-                proposals.append(by_number[state.number])
-        broken = [r.detail for each in proposals for r in each.rejected if r.reason == "numbers"]
+                found[state.number] = Proposal(None, False, rejected=(lost,))
+        broken = [r.detail for each in found for r in each.rejected if r.reason == "numbers"]
         if broken and self.plan.on_failure == "stop":
             raise ModelError("; ".join(broken))
-        return proposals
+        return found
 
     def _evaluate(self, candidates: Sequence[Candidate]) -> Phases:
         """(C, M) scores; nan under members that are lost."""
@@ -316,6 +332,16 @@ class Generation(Iterator[Step]):
 def _at_once(states: Sequence[MemberState]) -> Phases:
     """All members read their prompts."""
     return (yield [Order(state, state.begin()) for state in states])
+
+
+def _over_budget(states: Sequence[MemberState], chosen: Candidate, budgets: Sequence[int]) -> list[Rejection]:
+    """Whose budgets are too small even for the beginning of what was chosen."""
+    return [
+        state.reject("budget", chosen.text, chosen.members, f"{chosen.text!r} takes {n} tokens, {left} are left")
+        for state in states
+        for n, left in [(len(chosen.token_ids[state.number]), budgets[state.number])]
+        if n > left
+    ]
 
 
 def _cost(state: MemberState) -> tuple[int, int]:

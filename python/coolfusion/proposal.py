@@ -17,6 +17,8 @@ from coolfusion.records import Rejection, RejectionReason
 
 # A draft that went astray may write spaces, or one word, without an end.
 TOKENS_OF_A_DRAFTED_WORD = 4
+# No segment has more: it holds at most 128 bytes, and tokens without any text are few.
+TOKENS_OF_A_SEGMENT = 256
 
 
 class Proposal(NamedTuple):
@@ -27,12 +29,14 @@ class Proposal(NamedTuple):
         end: whether it is END.
         ids: the generated ids of the segment; () for END.
         rejected: what the member wrote that has no text and was therefore left out.
+        cut: whether it is unfinished because the budget ended; the segment would be longer.
     """
 
     text: str | None
     end: bool
     ids: Path = ()
     rejected: tuple[Rejection, ...] = ()
+    cut: bool = False
 
 
 class _Draft:
@@ -66,7 +70,8 @@ def write_segment(state: MemberState, budget: int, draft: Sequence[str] = ()) ->
     """Greedy tokens until the segmenter knows a segment, END comes, or room or budget end.
 
     At END, and where `budget` tokens are written, what is there is the segment, also inside a word. If the context
-    grows over the model's limit on the way, it is cut and the segment is written again under the shorter context.
+    grows over the model's limit on the way, it is cut and the segment is written again under the shorter context,
+    whatever the budget is: nothing but the end of the segment may depend on it.
 
     Args:
         state: the member.
@@ -83,7 +88,6 @@ def write_segment(state: MemberState, budget: int, draft: Sequence[str] = ()) ->
     segmenter.restart("")
     others = _Draft(state, draft, budget)
     ids: list[int] = []
-    why: RejectionReason = "invalid"
     while True:
         path = tuple(ids)
         if not context.is_known(path):
@@ -98,14 +102,14 @@ def write_segment(state: MemberState, budget: int, draft: Sequence[str] = ()) ->
         segment = segmenter.push(token_id)
         if segment is not None:
             break
-        if len(ids) < budget and not state.fits(len(ids)) and state.n_context > state.kept_after_cut:
+        if not state.fits(len(ids)) and state.n_context > state.kept_after_cut:
             yield from state.make_room(len(ids))
             return (yield from write_segment(state, budget, draft))
-        if len(ids) >= budget or not state.fits(len(ids)):
-            why = "budget" if len(ids) >= budget else "limit"
-            segment = _last_segment(segmenter, ids)
-            break
-    return _proposal(state, segment, ids, why)
+        if len(ids) >= min(budget, TOKENS_OF_A_SEGMENT) or not state.fits(len(ids)):
+            cut = budget < TOKENS_OF_A_SEGMENT and state.fits(len(ids))
+            proposal = _proposal(state, _last_segment(segmenter, ids), ids, "budget" if cut else "limit")
+            return proposal._replace(cut=cut)
+    return _proposal(state, segment, ids, "invalid")
 
 
 def write_ahead(state: MemberState, budget: int, words: int) -> Task[None]:

@@ -14,7 +14,7 @@ from coolfusion.drafting import Drafting
 from coolfusion.judgement import score_candidates, score_one_by_one
 from coolfusion.member import Member, MemberState, Task
 from coolfusion.models.base import Context
-from coolfusion.proposal import Proposal, write_ahead, write_segment
+from coolfusion.proposal import TOKENS_OF_A_SEGMENT, Proposal, write_ahead, write_segment
 from coolfusion.records import Candidate, Score
 
 
@@ -53,6 +53,9 @@ class Schedule(Protocol):
     def propose(self, states: Sequence[MemberState], budgets: Sequence[int]) -> Phases:
         """TextGen: what each member would write next, a `Proposal` each."""
 
+    def finish(self, states: Sequence[MemberState]) -> Phases:
+        """What these members propose without any budget, behind what they have just written."""
+
     def evaluate(self, states: Sequence[MemberState], candidates: Sequence[Candidate]) -> Phases:
         """Evaluate: each member's list of (C,) scores, given its own context."""
 
@@ -73,6 +76,13 @@ class LiteralSchedule:
         proposals: list[Proposal] = []
         for state, budget in zip(states, budgets, strict=True):
             proposals += yield [Order(state, _write_from_nothing(state, budget))]
+        return proposals
+
+    def finish(self, states: Sequence[MemberState]) -> Phases:
+        """One after the other, behind what is known of the proposals that the budget has cut."""
+        proposals: list[Proposal] = []
+        for state in states:
+            proposals += yield [Order(state, write_segment(state, TOKENS_OF_A_SEGMENT))]
         return proposals
 
     def evaluate(self, states: Sequence[MemberState], candidates: Sequence[Candidate]) -> Phases:
@@ -123,6 +133,10 @@ class FastSchedule:
         orders = [Order(s, write_segment(s, budget[s.number])) for s in states]
         answers = yield orders
         return answers
+
+    def finish(self, states: Sequence[MemberState]) -> Phases:
+        """All at once, behind what is known."""
+        return (yield [Order(state, write_segment(state, TOKENS_OF_A_SEGMENT)) for state in states])
 
     def evaluate(self, states: Sequence[MemberState], candidates: Sequence[Candidate]) -> Phases:
         """Score every candidate under every member: a pass for those who have not read them all."""
