@@ -38,6 +38,7 @@ LAYERS = (
     {"station"},
     {"crew"},
     {"generation"},
+    {"opening"},
     {"fusion", "rerank"},
     {"cli"},
     {"__main__"},

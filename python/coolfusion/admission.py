@@ -96,9 +96,7 @@ def _unsayable(way: Way) -> bool:
     return isinstance(way, Rejection) and way.reason in ("lossy", "vocabulary")
 
 
-def _ways(
-    states: Sequence[MemberState], proposals: Sequence[Proposal], text: str, members: Sequence[int]
-) -> list[Way]:
+def _ways(states: Sequence[MemberState], proposals: Sequence[Proposal], text: str, members: Sequence[int]) -> list[Way]:
     """For each member its ids of a text, or why it has none."""
     return [
         ((), False) if state.failed else ids_under(state, text, proposal, members)

@@ -24,6 +24,7 @@ from coolfusion.fusion import Fusion
 from coolfusion.records import Candidate, Output, Score, Step, to_jsonable
 from coolfusion.scoring import perplexity
 
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 # A text for each trade: ash tells stories, birch has learnt sums, cedar puzzles.
 DEMO_PROMPTS = (
@@ -39,6 +40,8 @@ def run(arguments: Sequence[str]) -> None:
     """Run one command; an error of the library is one line on stderr and exit code 2."""
     try:
         app(spread_models(arguments), prog_name="coolfusion")
+    except KeyboardInterrupt as err:
+        raise SystemExit(INTERRUPTED) from err
     except CoolFusionError as err:
         print(f"error: {err}", file=sys.stderr)
         raise SystemExit(2) from err
@@ -84,13 +87,22 @@ def generate(
     console.print(f"loading {len(models)} models: {' '.join(Path(name).name for name in models)}", style="dim")
     fusion = Fusion.from_pretrained(models, device=device, dtype=dtype)
     begun = perf_counter()
+    interrupted = False
+    try:
+        if as_json or rerank:
+            with console.status("writing"):
+                output = fusion.generate(prompt, max_new_tokens, stop_strings=stop or (), rerank=rerank)
+        else:
+            output = _stream(fusion, prompt, max_new_tokens, stop or (), console)
+    except KeyboardInterrupt as err:
+        if getattr(err, "partial", None) is None:
+            raise
+        output, interrupted = err.partial, True  # type: ignore[attr-defined]
     if as_json or rerank:
-        with console.status("writing"):
-            output = fusion.generate(prompt, max_new_tokens, stop_strings=stop or (), rerank=rerank)
         print(json.dumps(to_jsonable(output), ensure_ascii=False, allow_nan=False) if as_json else output.text)
-    else:
-        output = _stream(fusion, prompt, max_new_tokens, stop or (), console)
     console.print(_summary(output, perf_counter() - begun), style="dim", markup=False)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
@@ -145,10 +157,14 @@ def _stream(fusion: Fusion, prompt: str, max_new_tokens: int, stops: Sequence[st
     with ExitStack() as stack:
         stack.callback(print, flush=True)  # ends the line, also after an error
         status = stack.enter_context(console.status("writing")) if counting else None
-        for step in generation:
-            print(step.text, end="", flush=True)
-            if status is not None:
-                status.update(f"{step.index + 1} steps, {len(generation.output.text)} characters")
+        try:
+            for step in generation:
+                print(step.text, end="", flush=True)
+                if status is not None:
+                    status.update(f"{step.index + 1} steps, {len(generation.output.text)} characters")
+        except KeyboardInterrupt as err:
+            err.partial = generation.output  # type: ignore[attr-defined]
+            raise
     return generation.output
 
 

@@ -35,7 +35,8 @@ def cut_to_budgets(
     """The winner, less what does not fit into the budgets; None where nothing of it does.
 
     The longest beginning, in whole characters, for which each member has few enough ids: those that it has written
-    itself or scored, where a token ends there, or else (never for a proposer) the canonical ones.
+    itself or scored, where a token ends there, or else the canonical ones. What a proposer's own tokens do not reach
+    within its budget is never committed: under a larger budget it may be all that is decided.
 
     Args:
         states: (M,) the members.
@@ -53,9 +54,12 @@ def cut_to_budgets(
     for end in range(len(winner.text) - 1, 0, -1):
         text = winner.text[:end]
         found: dict[int, tuple[Path, bool]] = {}
-        for state in sorted(live, key=lambda state: state.number not in winner.members):
+        for state in live:
+            own, budget = proposals[state.number], budgets[state.number]
+            if state.number in winner.members and len(text.encode()) > _reach(state, own, budget):
+                break
             way = _way(state, winner, text, ends[state.number])
-            if way is None or len(way[0]) > budgets[state.number]:
+            if way is None or len(way[0]) > budget:
                 break
             found[state.number] = way
         else:
@@ -65,15 +69,29 @@ def cut_to_budgets(
     return None
 
 
+def over_budget(states: Sequence[MemberState], chosen: Candidate, budgets: Sequence[int]) -> list[Rejection]:
+    """Whose budgets are too small even for the beginning of what was chosen."""
+    return [
+        state.reject("budget", chosen.text, chosen.members, f"{chosen.text!r} takes {n} tokens, {left} are left")
+        for state in states
+        for n, left in [(len(chosen.token_ids[state.number]), budgets[state.number])]
+        if n > left
+    ]
+
+
 def _way(state: MemberState, winner: Candidate, text: str, ends: dict[int, Path]) -> tuple[Path, bool] | None:
     """The ids of a beginning of the winner, and whether they are a forced cut; None if there are none."""
     own = ends.get(len(text.encode()))
     if own is not None:
         return own, winner.forced[state.number]
-    if state.number in winner.members:
-        return None
     way = ids_under(state, text, None, ())
     return None if isinstance(way, Rejection) else way
+
+
+def _reach(state: MemberState, proposal: Proposal, budget: int) -> int:
+    """Bytes of a proposal that its first `budget` tokens reach."""
+    behind = sum(len(state.member.tokenizer.token_bytes(token_id)) for token_id in proposal.ids[budget:])
+    return len((proposal.text or "").encode()) - behind
 
 
 def _ends(state: MemberState, proposal: Proposal, winner: Candidate, written: bytes) -> dict[int, Path]:

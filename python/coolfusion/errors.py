@@ -17,6 +17,7 @@
     └── FusionError
         ├── NoModelsError         nothing to fuse
         ├── EmptyPromptError      a member has nothing to start from
+        ├── PromptTooLongError    a prompt above a member's limit that was not to be cut
         └── NoCandidateError      no candidate can be said by every member
 
 The classes above ``ModelError`` are raised by the Rust core as well as by Python; every message names the value, the
@@ -42,6 +43,7 @@ __all__ = [
     "ModelError",
     "NoCandidateError",
     "NoModelsError",
+    "PromptTooLongError",
     "TextError",
     "TokenizerError",
     "TokenizerFileError",
@@ -115,6 +117,10 @@ class NoModelsError(FusionError):
 
 class EmptyPromptError(FusionError):
     """The prompt is empty and a member has no token to start from."""
+
+
+class PromptTooLongError(FusionError):
+    """A prompt is longer than what a member can hold, and was not to be cut."""
 
 
 class NoCandidateError(FusionError):

@@ -15,9 +15,10 @@ from coolfusion import Tokenizer
 from coolfusion.crew import Crew
 from coolfusion.drafting import Drafting
 from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
-from coolfusion.generation import Generation, OnFailure, Plan
-from coolfusion.member import Member, Prompt
-from coolfusion.records import Output
+from coolfusion.generation import Generation, OnFailure, Overlong, Plan
+from coolfusion.member import Member
+from coolfusion.opening import OneText, open_texts
+from coolfusion.records import MemberOutput, Output
 from coolfusion.schedule import FastSchedule, LiteralSchedule, Schedule
 from coolfusion.selection import SelectionRule, arithmetic_mean_perplexity
 from coolfusion.stops import check_stop_strings
@@ -26,7 +27,6 @@ __all__ = ["Fusion", "Generation", "Member"]
 
 Alignment = Literal["aligned", "shortest"]
 ScheduleName = Literal["auto", "literal"]
-OneText = str | tuple[Prompt, ...]
 
 
 class Fusion:
@@ -143,6 +143,7 @@ class Fusion:
         schedule: ScheduleName = "auto",
         score_all: bool = False,
         on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
     ) -> Output: ...
     @overload
     def generate(
@@ -155,6 +156,7 @@ class Fusion:
         schedule: ScheduleName = "auto",
         score_all: bool = False,
         on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
     ) -> list[Output]: ...
     def generate(
         self,
@@ -166,6 +168,7 @@ class Fusion:
         schedule: ScheduleName = "auto",
         score_all: bool = False,
         on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
     ) -> Output | list[Output]:
         """Write a text, or many in step, which share the passes of the models.
 
@@ -182,7 +185,10 @@ class Fusion:
                 nothing and leave none out.
             on_failure: what happens when a model raises, gives no numbers, or takes longer than the time limit:
                 "stop" ends the text with an error, "continue" goes on without the member and says so (`failed` of
-                the member, `rejected` of the steps).
+                the member, `rejected` of the steps). In a list it also keeps what ended one text, or kept it from being
+                begun, from ending the call: it stands in `error` of that text's output.
+            overlong: what happens to a prompt that is longer than a member's limit: "truncate" cuts it at the left to
+                the newest half of the limit and warns, "error" refuses it.
 
         Returns:
             what was written, with its steps and what it cost each member; for a list of prompts a list, in their order.
@@ -191,9 +197,11 @@ class Fusion:
             ArgumentError: an argument outside its range.
             EmptyPromptError: a member has nothing to start from.
             UnrepresentableTextError: a member cannot say the prompt.
+            PromptTooLongError: a prompt is longer than a member's limit, and `overlong` is "error".
             NoCandidateError: no member's proposal can be said by all; `partial` holds what was written.
             ModelError: a model failed; `partial` holds what was written. Of many texts the first error is raised when
-                all have ended; `partial` is then the list of all outputs.
+                all have ended; `partial` is then the list of all outputs, and what concerns a prompt gives its number.
+            KeyboardInterrupt: of the user; `partial` holds what was written, a list for a list.
 
         Complexity: about one pass of each model for each token of its own; fewer where drafts are good. Memory for the
             caches of at most `texts_in_step` texts at a time.
@@ -203,30 +211,49 @@ class Fusion:
         Example:
             ``one, two = fusion.generate(["Once", "Twice"], 24); print(one.text, one.members[0].forward_passes)``
         """
+        listed = isinstance(prompt, list)
         prompts = prompt if isinstance(prompt, list) else [prompt]
-        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
+        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure, overlong)
         groups = [prompts[at : at + self._texts_in_step] for at in range(0, len(prompts), self._texts_in_step)]
         # All prompts are looked at before the first is read.
-        rows = [self._contexts(len(group) * (2 if rerank else 1)) for group in groups]
-        opened = [self._open(group, plan, contexts) for group, contexts in zip(groups, rows, strict=True)]
-        outputs: list[Output] = []
-        errors: list[CoolFusionError | None] = []
-        for generations, contexts in zip(opened, rows, strict=True):
-            if rerank:
-                from coolfusion.rerank import write_and_rerank
+        texts: list[Generation | CoolFusionError] = []
+        spare = []
+        for group in groups:
+            contexts = self._contexts(len(group) * (2 if rerank else 1))
+            texts += open_texts(self.members, group, plan, contexts, first=len(texts) if listed else None)
+            spare.append(contexts)
+        found: dict[int, Output] = {}
+        errors: dict[int, CoolFusionError] = {n: each for n, each in enumerate(texts) if isinstance(each, Exception)}
 
-                written, failed = write_and_rerank(generations, contexts[len(generations) :])
-            else:
-                self._crew.run([generation.all_steps() for generation in generations])
-                written, failed = [each.output for each in generations], [each.error for each in generations]
-            outputs += written
-            errors += failed
-        error = next((each for each in errors if each is not None), None)
-        if error is not None:
-            if isinstance(prompt, list):
-                error.partial = outputs
+        def outputs() -> list[Output]:
+            return [found.get(number) or self._output(each) for number, each in enumerate(texts)]
+
+        try:
+            for number, contexts in enumerate(spare):
+                start = number * self._texts_in_step
+                group_texts = enumerate(texts[start : start + self._texts_in_step], start)
+                writing = {n: each for n, each in group_texts if isinstance(each, Generation)}
+                generations = list(writing.values())
+                if rerank:
+                    from coolfusion.rerank import write_and_rerank
+
+                    written, failed = write_and_rerank(generations, contexts)
+                else:
+                    self._crew.run([generation.all_steps() for generation in generations])
+                    written, failed = [each.output for each in generations], [each.error for each in generations]
+                found |= zip(writing, written, strict=True)
+                errors |= {n: err for n, err in zip(writing, failed, strict=True) if err is not None}
+                for row in contexts[len(generations) if rerank else 0 :]:
+                    self._crew.close(self.members, row)  # of prompts that were refused
+        except KeyboardInterrupt as err:
+            err.partial = outputs() if listed else outputs()[0]  # type: ignore[attr-defined]
+            raise
+        if errors and not (listed and on_failure == "continue"):
+            error = errors[min(errors)]
+            if listed:
+                error.partial = outputs()
             raise error
-        return outputs if isinstance(prompt, list) else outputs[0]
+        return outputs() if listed else outputs()[0]
 
     def stream(
         self,
@@ -237,10 +264,14 @@ class Fusion:
         schedule: ScheduleName = "auto",
         score_all: bool = False,
         on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
     ) -> Generation:
         """The steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once."""
-        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
-        return self._open([prompt], plan, self._contexts(1))[0]
+        plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure, overlong)
+        [text] = open_texts(self.members, [prompt], plan, self._contexts(1), first=None)
+        if isinstance(text, CoolFusionError):
+            raise text
+        return text
 
     def describe(self) -> dict[str, Any]:
         """The members' models and tokenizers, as values that JSON can hold."""
@@ -250,7 +281,12 @@ class Fusion:
         return {"alignment": self.alignment, "rule": getattr(self.rule, "__name__", "custom"), "members": members}
 
     def _plan(
-        self, max_new_tokens: int, stop_strings: str | Iterable[str], schedule: ScheduleName, on_failure: OnFailure
+        self,
+        max_new_tokens: int,
+        stop_strings: str | Iterable[str],
+        schedule: ScheduleName,
+        on_failure: OnFailure,
+        overlong: Overlong,
     ) -> Plan:
         if schedule not in ("auto", "literal"):
             raise ArgumentError(f"schedule {schedule!r} is unknown; expected 'auto' or 'literal'")
@@ -262,30 +298,17 @@ class Fusion:
             return FastSchedule(self._drafting(), apart=self._crew.apart)
 
         stops = check_stop_strings(stop_strings)
-        return Plan(self._crew, scheduled, self.rule, self.alignment == "aligned", max_new_tokens, stops, on_failure)
+        return Plan(
+            self._crew, scheduled, self.rule, self.alignment == "aligned", max_new_tokens, stops, on_failure, overlong
+        )
 
     def _contexts(self, count: int) -> list[tuple[Any, ...]]:
         """So many rows of one context of each member; those of a member share passes."""
         return list(zip(*(member.runner.open(count) for member in self.members), strict=True))
 
-    def _open(self, prompts: Sequence[OneText], plan: Plan, contexts: Sequence[tuple[Any, ...]]) -> list[Generation]:
-        """Texts that are written in step, each with the first context that nobody has."""
-        each = [_prompts(prompt, len(self.members)) for prompt in prompts]
-        return [Generation(self.members, own, plan, row) for own, row in zip(each, contexts, strict=False)]
-
-
-def _prompts(prompt: Any, count: int) -> list[Prompt]:
-    """One prompt for each member.
-
-    Raises:
-        ArgumentError: not a text, and not one prompt for each member.
-    """
-    if isinstance(prompt, str):
-        return [prompt] * count
-    prompts = list(prompt) if isinstance(prompt, tuple) else []
-    if len(prompts) != count or any(not isinstance(each, str | list | tuple) for each in prompts):
-        raise ArgumentError(
-            f"a prompt must be a text, or a tuple of one text or list of ids for each of the {count} members, "
-            f"not {prompt!r:.80}"
-        )
-    return prompts
+    def _output(self, text: Generation | CoolFusionError) -> Output:
+        """What was written of a text, or that it was not begun."""
+        if isinstance(text, Generation):
+            return text.output
+        members = tuple(MemberOutput(member.name, [], [], 0, 0) for member in self.members)
+        return Output("", (), None, members, error=str(text))

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from coolfusion.admission import admit
 from coolfusion.crew import Crew
-from coolfusion.endings import cut_to_budgets, is_decided
+from coolfusion.endings import cut_to_budgets, is_decided, over_budget
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoCandidateError
 from coolfusion.member import Member, MemberState, Prompt
 from coolfusion.models.base import Context
@@ -30,6 +30,7 @@ from coolfusion.selection import Selection, SelectionRule, select
 from coolfusion.stops import StopFilter
 
 OnFailure = Literal["stop", "continue"]
+Overlong = Literal["truncate", "error"]
 Steps = Generator[list[Order], list[Any], Step | None]
 
 # Nats. Passes over other shapes change a float32 score by some 1e-6: below this another shape could decide otherwise.
@@ -49,6 +50,7 @@ class Plan:
         max_new_tokens: budget of each member, in its own tokens.
         stops: the stop strings.
         on_failure: what happens when a member fails.
+        overlong: what happens to a prompt above a member's limit.
     """
 
     crew: Crew
@@ -58,6 +60,7 @@ class Plan:
     max_new_tokens: int
     stops: tuple[str, ...]
     on_failure: OnFailure
+    overlong: Overlong = "truncate"
 
     def __post_init__(self) -> None:
         budget = self.max_new_tokens
@@ -65,6 +68,8 @@ class Plan:
             raise ArgumentError(f"max_new_tokens must be a whole number of at least 1, not {budget!r}")
         if self.on_failure not in ("stop", "continue"):
             raise ArgumentError(f"on_failure {self.on_failure!r} is unknown; expected 'stop' or 'continue'")
+        if self.overlong not in ("truncate", "error"):
+            raise ArgumentError(f"overlong {self.overlong!r} is unknown; expected 'truncate' or 'error'")
 
 
 class Generation(Iterator[Step]):
@@ -110,7 +115,9 @@ class Generation(Iterator[Step]):
     def output(self) -> Output:
         """What was written so far; `finish_reason` is None while more may come."""
         members = tuple(state.output() for state in self.states)
-        return Output("".join(self._text), tuple(self._steps), self._finish_reason, members, self._rejected)
+        error = None if self._error is None else str(self._error)
+        steps = tuple(self._steps)
+        return Output("".join(self._text), steps, self._finish_reason, members, self._rejected, error=error)
 
     @property
     def error(self) -> CoolFusionError | None:
@@ -123,9 +130,13 @@ class Generation(Iterator[Step]):
         """The next step.
 
         A step that holds back text for a stop string waits for the one behind it: if none comes, the text that it
-        held is its own.
+        held is its own. A `KeyboardInterrupt` carries what was written in `partial`, as errors do.
         """
-        [step] = self.plan.crew.run([self.next_step()])
+        try:
+            [step] = self.plan.crew.run([self.next_step()])
+        except KeyboardInterrupt as err:
+            err.partial = self.output  # type: ignore[attr-defined]
+            raise
         if isinstance(step, CoolFusionError):
             raise step
         if step is None:
@@ -196,7 +207,7 @@ class Generation(Iterator[Step]):
         winner = cut_to_budgets(self.states, proposals, chosen, budgets)
         if winner is None:
             self._finish_reason = "length"
-            self._rejected = (*rejected, *_over_budget(self._live(), chosen, budgets))
+            self._rejected = (*rejected, *over_budget(self._live(), chosen, budgets))
             return None
         for state in self._live():
             state.commit(winner.token_ids[state.number], winner.text, forced=winner.forced[state.number])
@@ -243,12 +254,11 @@ class Generation(Iterator[Step]):
 
     def _propose(self, budgets: Sequence[int]) -> Generator[list[Order], list[Any], list[Proposal]]:
         """(M,) proposals; of a lost member one that says so. Unfinished ones only where the rest decides nothing."""
-        nothing = Proposal(None, False)
-        found = [nothing] * len(self.states)
+        found = [Proposal(None, False)] * len(self.states)
 
         def enter(states: Sequence[MemberState], answers: Sequence[Any]) -> None:
             for state, proposal in zip(states, answers, strict=True):
-                found[state.number] = nothing if proposal is None else proposal
+                found[state.number] = proposal or Proposal(None, False)
 
         live = self._live()
         phases = self._schedule.propose(live, [budgets[state.number] for state in live])
@@ -332,16 +342,6 @@ class Generation(Iterator[Step]):
 def _at_once(states: Sequence[MemberState]) -> Phases:
     """All members read their prompts."""
     return (yield [Order(state, state.begin()) for state in states])
-
-
-def _over_budget(states: Sequence[MemberState], chosen: Candidate, budgets: Sequence[int]) -> list[Rejection]:
-    """Whose budgets are too small even for the beginning of what was chosen."""
-    return [
-        state.reject("budget", chosen.text, chosen.members, f"{chosen.text!r} takes {n} tokens, {left} are left")
-        for state in states
-        for n, left in [(len(chosen.token_ids[state.number]), budgets[state.number])]
-        if n > left
-    ]
 
 
 def _cost(state: MemberState) -> tuple[int, int]:

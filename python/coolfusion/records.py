@@ -108,8 +108,9 @@ class Step:
 
     Attributes:
         index: number of the step, from 0.
-        text: the text that this step adds to the output. It is the winner's text unless stop strings are given:
-            then a tail that could begin a stop string is held back until a later step shows that it does not.
+        text: the text that this step adds to the output. It is the winner's text, but for the last step of a budget,
+            which may add only its beginning, and where stop strings are given: then a tail that could begin one is
+            held back until a later step shows that it does not.
         winner: index into `candidates`.
         candidates: the admissible ones, in the order of their bytes (END first).
         scores: scores[i][j] is candidate i under member j; a score of nan where the member is lost.
@@ -194,12 +195,13 @@ class Output:
     Attributes:
         text: the text; equal to the step texts in a row, unless a rerank chose another continuation.
         steps: the steps of the fused text.
-        finish_reason: "end" (END won), "length" (no candidate fits the budget), "stop" (a stop string); None while
+        finish_reason: "end" (END won), "length" (the budget ends), "stop" (a stop string); None while
             the generation is unfinished, as in `error.partial`.
         members: the members' ids for the fused text.
         rejected: the proposals of a last round that could commit nothing, and why.
         author: "fusion", or the member whose own continuation a rerank chose.
         continuations: all k + 1 continuations of a rerank, the fused one first; () without one.
+        error: what ended the text, or kept it from being begun; None if nothing did.
     """
 
     text: str
@@ -209,6 +211,7 @@ class Output:
     rejected: tuple[Rejection, ...] = ()
     author: Author = "fusion"
     continuations: tuple[Continuation, ...] = field(default=())
+    error: str | None = None
 
 
 def to_jsonable(value: Any) -> Any:

@@ -43,8 +43,8 @@ def write_and_rerank(
 
     Args:
         generations: of one fusion, not begun.
-        contexts: for each generation one more of each member, which shares passes with it: the members' own texts
-            are written in step with the fused one.
+        contexts: for each generation at least one more of each member, which shares passes with it: the members' own
+            texts are written in step with the fused one.
 
     Returns:
         for each the fused output with the chosen text, its finish reason and author, and all continuations, and the
@@ -56,7 +56,7 @@ def write_and_rerank(
     """
     if not generations:
         return [], []
-    alone = [_alone(generation, row) for generation, row in zip(generations, contexts, strict=True)]
+    alone = [_alone(generation, row) for generation, row in zip(generations, contexts, strict=False)]
     crew = generations[0].plan.crew
     everyone = [each for own, generation in zip(alone, generations, strict=True) for each in (generation, *own)]
     crew.run([generation.all_steps() for generation in everyone])

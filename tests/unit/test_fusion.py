@@ -99,12 +99,13 @@ def test_case_g03_a_stop_string_anywhere_in_the_text_cuts_exactly_before_it(seed
 
 @given(seed=seeds)
 @FEW
-def test_held_back_text_is_handed_out_when_nothing_more_comes(seed):
+def test_held_back_text_is_handed_out_at_the_end_and_kept_back_where_a_larger_budget_might_complete_it(seed):
     whole = Fusion(group(seed)).generate("the", 12)
     stop = whole.text[-2:] + "\x00"
     output = Fusion(group(seed)).generate("the", 12, stop_strings=stop)
-    assert (output.text, output.finish_reason) == (whole.text, whole.finish_reason)
-    assert "".join(step.text for step in output.steps) == whole.text
+    expected = whole.text if whole.finish_reason == "end" else whole.text[:-2]
+    assert (output.text, output.finish_reason) == (expected, whole.finish_reason)
+    assert "".join(step.text for step in output.steps) == expected
     assert len(output.steps) == len(whole.steps)
 
 
@@ -209,10 +210,13 @@ def test_case_g04_a_budget_that_ends_inside_a_character_drops_the_incomplete_one
         assert (output.text, output.finish_reason) == (text, "length")
 
 
-def test_the_last_round_says_what_did_not_fit():
+def test_a_character_that_does_not_fit_ends_the_text_and_the_output_says_so():
     members = [writer(TOKENIZERS[0], "a \u00e9"), writer(TOKENIZERS[1], "a \u00e9")]
     output = Fusion(members).generate("a", 2)
     assert (output.text, output.finish_reason) == (" ", "length")
+    members = [writer(TOKENIZERS[0], "a\u00e9"), writer(TOKENIZERS[1], "a\u00e9")]
+    output = Fusion(members).generate("a", 1)
+    assert (output.text, output.finish_reason) == ("", "length")
     assert [(rejection.reason, rejection.member) for rejection in output.rejected] == [("budget", 0), ("budget", 1)]
 
 

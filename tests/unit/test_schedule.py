@@ -196,12 +196,21 @@ def test_a_token_without_a_row_in_the_model_is_rejected(tokenizer):
         Fusion([small]).generate(" sat")
 
 
-def test_a_proposal_never_exceeds_the_budget_and_a_candidate_that_does_is_rejected(tokenizer, letters):
-    members = [writer(tokenizer, "a category"), writer(letters, "a cat sat")]
-    step = first_step(members, budget=4)
-    assert [candidate.text for candidate in step.candidates] == [" cat"]
-    [rejection] = step.rejected
-    assert (rejection.reason, rejection.text, rejection.member) == ("budget", " category", 1)
+def test_a_segment_is_decided_without_the_budget_and_cut_to_it(tokenizer, letters):
+    def members():
+        return [writer(tokenizer, "a category", chance=0.99), writer(letters, "a cat sat")]
+
+    whole = first_step(members())
+    assert whole.text == " category"
+    for budget, text in ((9, " category"), (8, " categor"), (4, " cat"), (1, " ")):
+        output = Fusion(members()).generate("a", budget)
+        [step] = output.steps[:1]
+        assert step.text == text
+        assert [candidate.text for candidate in step.candidates] == [c.text for c in whole.candidates]
+        assert output.text == text and output.finish_reason == "length"
+        assert [tokenizer.decode(output.members[0].token_ids), letters.decode(output.members[1].token_ids)] == [
+            text
+        ] * 2
 
 
 def test_the_context_is_cut_at_the_left_and_the_step_says_the_range(letters):
