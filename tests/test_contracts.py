@@ -25,10 +25,10 @@ LAYERS = (
     {"errors"},
     {"_core"},
     {"__init__"},
-    {"drafting", "embedded", "foreign", "models.base", "models.config", "records", "stops", "toy"},
-    {"models.trie", "scoring", "token_table"},
-    {"adapters", "models.rows", "models.scripted", "selection"},
-    {"models.arena", "models.chain"},
+    {"drafting", "embedded", "foreign", "models.base", "models.header", "records", "stops", "toy"},
+    {"models.config_file", "models.trie", "scoring", "token_table"},
+    {"adapters", "models.config", "models.rows", "models.scripted", "selection"},
+    {"models.arena", "models.chain", "models.weights"},
     {"models.huggingface"},
     {"models", "models.loading", "models.probe"},
     {"member"},
@@ -193,7 +193,8 @@ def test_no_broad_exception_handlers():
     assert sum(isinstance(node, ast.ExceptHandler) for _, node in nodes) > 5
     found = [name for name, node in nodes if broad(node)]
     # What a model raises, whatever it is, ends its task; what a task raises crosses over to the thread that asked.
-    assert found == ["crew", "crew", "crew"]
+    # What other libraries raise over the files of a model becomes an error of ours.
+    assert found == ["crew", "crew", "crew", "models.weights"]
 
 
 def test_no_absolute_home_paths():
