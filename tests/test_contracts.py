@@ -25,7 +25,7 @@ LAYERS = (
     {"errors"},
     {"_core"},
     {"__init__"},
-    {"drafting", "embedded", "foreign", "models.base", "models.header", "records", "stops", "toy"},
+    {"drafting", "embedded", "foreign", "models.base", "models.header", "models.proofs", "records", "stops", "toy"},
     {"models.config_file", "models.trie", "scoring", "token_table"},
     {"adapters", "models.config", "models.rows", "models.scripted", "selection"},
     {"models.arena", "models.chain", "models.weights"},
@@ -48,6 +48,7 @@ UPWARDS = {
     ("models.arena", "models.huggingface"): "the type of an argument",
     ("models.chain", "models.huggingface"): "the type of an argument",
     ("models.huggingface", "models.probe"): "a runner asks the probe for its tier, and the probe runs it",
+    ("models.proofs", "models.huggingface"): "the type of an argument, and the names of the tiers",
     ("models.rows", "models.huggingface"): "the type of an argument",
 }
 HEAVY = {"torch", "transformers", "typer", "rich", "numpy", "tokenizers", "safetensors", "huggingface_hub"}

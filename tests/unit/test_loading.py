@@ -120,5 +120,5 @@ def test_a_device_map_is_left_to_transformers(folder):
 def test_an_adapter_needs_its_base_and_says_so(folder, tmp_path):
     path = damaged(folder, tmp_path, "config.json")
     (path / "adapter_config.json").write_text('{"base_model_name_or_path": "./none", "peft_type": "LORA"}')
-    with pytest.raises(ModelError, match="./none: no local directory"):
+    with pytest.raises(ModelError, match=r"\./none: no local directory"):
         Fusion.from_pretrained([path])

@@ -29,6 +29,8 @@ CORE = {
 LAYERS = re.compile(r"n(um)?_(\w+_)?layers?")
 # A tensor may hold several parts (queries, keys and values), or several small numbers in a large one.
 PARTS_IN_A_TENSOR = 64
+# A number so many times larger than what its class has is told where a model cannot be made.
+UNUSUAL = 10_000
 OTHER_TASKS = re.compile(
     r"For(MaskedLM|PreTraining|NextSentencePrediction|SequenceClassification|TokenClassification|QuestionAnswering"
     r"|MultipleChoice|\w*ImageClassification|CTC|\w*Retrieval)$|(Encoder|Bert)Model$"
@@ -114,11 +116,11 @@ def check_kind(raw: dict[str, Any], where: str, trust_remote_code: bool) -> None
         raise ModelError(f"{where}: model_type {kind!r} is no causal language model, expected one that writes text")
     known = {expected} if isinstance(expected, str) else set(expected)
     given = raw.get("architectures") or []
-    if isinstance(given, list) and given and all(isinstance(each, str) for each in given):
-        if not known & set(given) and all(OTHER_TASKS.search(each) for each in given):
-            raise ModelError(
-                f"{where}: architectures is {given!r}, no causal language model; expected {' or '.join(sorted(known))}"
-            )
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ModelError(f"{where}: architectures is {given!r}, expected a list of names")
+    if given and not known & set(given) and all(OTHER_TASKS.search(each) for each in given):
+        wanted = " or ".join(sorted(known))
+        raise ModelError(f"{where}: architectures is {given!r}, no causal language model; expected {wanted}")
 
 
 def describe_sizes(raw: dict[str, Any]) -> str:
@@ -134,6 +136,29 @@ def describe_sizes(raw: dict[str, Any]) -> str:
         if one and other and one[1] % other[1]
     ]
     return "; ".join([*odd, text])
+
+
+def odd_fields(raw: dict[str, Any]) -> set[str]:
+    """Fields whose value is of another kind than what the class of the configuration has by itself."""
+    from transformers import CONFIG_MAPPING
+
+    kind = raw.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        return set()
+    own = vars(CONFIG_MAPPING[kind]())
+    odd = {key for key, value in raw.items() if not _alike(value, own.get(key))}
+    return odd | {key for key in ("dtype", "torch_dtype") if not isinstance(raw.get(key), str | None)}
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind of a default, and if both are numbers, of its sign and some thousand times it."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if default is None:
+            return 0 <= value <= UNUSUAL
+        if not isinstance(default, int | float) or isinstance(default, bool):
+            return False
+        return value <= UNUSUAL * max(1, abs(default)) and (value > 0 or default <= 0)
+    return default is None or value is None or type(value) is type(default)
 
 
 def _first(sizes: dict[str, Any], *names: str) -> tuple[str, int] | None:

@@ -153,9 +153,9 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
     """
     from transformers import AutoTokenizer
 
+    module = load_module(name, dtype, trust_remote_code, options)
     with own_errors(name, {}):
         tokenizer = AutoTokenizer.from_pretrained(_tokenizer_name(name), trust_remote_code=trust_remote_code)
-    module = load_module(name, dtype, trust_remote_code, options)
     placed = "device_map" in options or getattr(module, "hf_device_map", None) or hasattr(module, "hf_quantizer")
     return (module if placed else module.to(device)).eval(), tokenizer
 

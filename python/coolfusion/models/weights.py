@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coolfusion.errors import CoolFusionError, CoolFusionWarning, ModelError
-from coolfusion.models.config_file import check_config, check_generation_config, check_kind, describe_sizes
+from coolfusion.models.config_file import check_config, check_generation_config, check_kind, describe_sizes, odd_fields
 from coolfusion.models.header import Held, lost_beside_others, name_some, read_headers, read_json_object
 
 ADAPTER = "adapter_config.json"
@@ -91,7 +91,9 @@ def _refusal(name: str, raw: dict[str, Any], held: Held | None, err: Exception) 
     lost = lost_beside_others(held) if held else []
     if lost:
         return ModelError(f"{name}: the checkpoint lacks {len(lost)} weights of the model: {name_some(lost)}: {reason}")
-    named = [f"{key}={value!r}" for key, value in raw.items() if key in re.findall(r"\w+", reason)]
+    words = re.findall(r"\w+", reason)
+    spoken = {key for key, value in raw.items() if key in words or (isinstance(value, str) and repr(value) in reason)}
+    named = [f"{key}={raw[key]!r}" for key in sorted(spoken | odd_fields(raw))]
     about = ", ".join(named) or describe_sizes(raw)
     told = f" (config.json says {about})" if about else ""
     return ModelError(f"{name}: cannot be loaded: {type(err).__name__}: {reason}{told}")
@@ -151,8 +153,8 @@ def _check_memory(name: str, raw: dict[str, Any], held: Held | None, trust_remot
     count = sum(weight.numel() for weight in outline.parameters())
     if count > NUMBERS_IN_A_BYTE * held.n_bytes:
         raise ModelError(
-            f"{Path(name) / 'config.json'}: tells of a model of {count} weights, and the checkpoint holds {held.n_bytes} "
-            f"bytes of them: {describe_sizes(raw)}"
+            f"{Path(name) / 'config.json'}: tells of a model of {count} weights, and the checkpoint holds "
+            f"{held.n_bytes} bytes of them: {describe_sizes(raw)}"
         )
     buffers = sum(each.numel() * each.element_size() for each in outline.buffers())
     if buffers > max(LARGEST_BUFFERS, held.n_bytes):
@@ -213,14 +215,17 @@ def _check_values(module: Any, name: str) -> None:
         if weight.device.type == "meta":
             if not offloaded:  # what lies on a disk is read by its module
                 empty.append(key)
-        elif weight.is_floating_point() and weight.numel() and type(weight.data).__name__ == "Tensor":
-            # The first number tells, nearly always, and costs nothing.
-            if bool(weight.detach().flatten()[:1].isnan()) and bool(weight.detach().isnan().all()):
-                nan.append(key)
+        elif weight.is_floating_point() and type(weight.data).__name__ == "Tensor" and _only_nan(weight.detach()):
+            nan.append(key)
     if empty:
         raise ModelError(f"{name}: {len(empty)} weights were not loaded: {name_some(sorted(empty))}")
     if nan:
         raise ModelError(f"{name}: {len(nan)} weights hold nothing but nan: {name_some(sorted(nan))}")
+
+
+def _only_nan(weight: Any) -> bool:
+    """Whether a weight is nothing but nan; the first number tells, nearly always, and costs nothing."""
+    return bool(weight.numel() and weight.flatten()[:1].isnan() and weight.isnan().all())
 
 
 def _warn_of_more(module: Any, unexpected: Iterable[str], name: str) -> None:
@@ -229,8 +234,8 @@ def _warn_of_more(module: Any, unexpected: Iterable[str], name: str) -> None:
     more = sorted(key for key in unexpected if NUMBER.search(key) and NUMBER.sub("*", key) in known)
     if more:
         warnings.warn(
-            f"{name}: the checkpoint holds {len(more)} weights for more layers than its config.json tells of, which are "
-            f"not used: {name_some(more)}",
+            f"{name}: the checkpoint holds {len(more)} weights for more layers than its config.json tells of, "
+            f"which are not used: {name_some(more)}",
             CoolFusionWarning,
             stacklevel=2,
         )
