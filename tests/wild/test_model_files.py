@@ -1,4 +1,4 @@
-"""Configuration files and weights with wrong values: a folder loads, or an error of ours names the file and the field."""
+"""Configuration files and weights with wrong values: a folder loads, or an error of ours names file and field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ transformers = pytest.importorskip("transformers", reason="the loop on real mode
 
 from safetensors.torch import load_file, save_file  # noqa: E402 - behind the skip
 
-from architectures import ENDS, SIZES, build, from_config  # noqa: E402
+from architectures import SIZES, from_config  # noqa: E402
 from coolfusion.errors import CoolFusionError, CoolFusionWarning, ModelError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
 from fusion_parts import END, toy_inner  # noqa: E402

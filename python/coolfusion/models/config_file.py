@@ -96,7 +96,7 @@ def check_kind(raw: dict[str, Any], where: str, trust_remote_code: bool) -> None
     Raises:
         ModelError: the model_type or the architecture, and what was expected.
     """
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
     kind, remote = raw.get("model_type"), raw.get("auto_map")
@@ -109,7 +109,7 @@ def check_kind(raw: dict[str, Any], where: str, trust_remote_code: bool) -> None
             f"{where}: model_type {kind!r} needs code that comes with the model (auto_map); expected a model type that "
             "transformers knows, or trust_remote_code=True"
         )
-    if kind not in CONFIG_MAPPING_NAMES:
+    if kind not in CONFIG_MAPPING:
         raise ModelError(f"{where}: model_type {kind!r} is unknown to this transformers, expected one that it knows")
     expected = CAUSAL.get(kind)
     if expected is None:

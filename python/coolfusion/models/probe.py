@@ -108,6 +108,8 @@ def best_tier(runner: HuggingFaceModel) -> str:
 
 def _still_right(runner: HuggingFaceModel, tier: str) -> bool:
     """Whether two short texts with branches, read in a tier, have the rows of whole passes."""
+    if tier == "each":
+        return True  # every row has a whole pass of its own: nothing to compare it with
     ids = _random_ids(runner, SPOT_TOKENS)
     runner.tier = tier
     try:
@@ -158,7 +160,7 @@ def _configs_of_windows(runner: HuggingFaceModel) -> list[Any]:
     found: dict[int, Any] = {}
     for part in runner.module.modules():
         config = getattr(part, "config", None)
-        text = config.get_text_config() if hasattr(config, "get_text_config") else config
+        text = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
         for each in (part, config, text):
             if _own_window(each) == runner.window:
                 found[id(each)] = each

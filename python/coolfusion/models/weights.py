@@ -49,9 +49,10 @@ def load_module(name: str, dtype: Any, trust_remote_code: bool, options: dict[st
 
         # Shapes that differ are told in the report; left to transformers they are an error without names.
         told = {**options, "output_loading_info": True, "ignore_mismatched_sizes": True}
-        module, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **told
         )
+        module, report = loaded
         check_report(module, report, name, describe_sizes(raw))
         if Path(name).is_dir():
             check_generation_config(Path(name), _n_rows(module), _default_ends(module.config))
@@ -149,7 +150,8 @@ def _check_memory(name: str, raw: dict[str, Any], held: Held | None, trust_remot
 
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     with torch.device("meta"):
-        outline: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+        maker: Any = AutoModelForCausalLM
+        outline = maker.from_config(config, trust_remote_code=trust_remote_code)
     count = sum(weight.numel() for weight in outline.parameters())
     if count > NUMBERS_IN_A_BYTE * held.n_bytes:
         raise ModelError(
@@ -243,11 +245,9 @@ def _warn_of_more(module: Any, unexpected: Iterable[str], name: str) -> None:
 
 def _n_rows(module: Any) -> int:
     """Rows of the head, or of the embedding where the module does not tell its head."""
-    head = module.get_output_embeddings() if hasattr(module, "get_output_embeddings") else None
-    weight = getattr(head, "weight", None)
-    if weight is None or getattr(head, "out_features", None) is None:
-        return int(module.get_input_embeddings().num_embeddings)
-    return int(head.out_features)
+    head: Any = module.get_output_embeddings() if hasattr(module, "get_output_embeddings") else None
+    count = getattr(head, "out_features", None)
+    return int(module.get_input_embeddings().num_embeddings if count is None else count)
 
 
 def _default_ends(config: Any) -> tuple[int, ...]:
