@@ -17,7 +17,7 @@ from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.models.config import find_end_ids
 from coolfusion.models.header import read_json_object
 from coolfusion.models.huggingface import HuggingFaceModel
-from coolfusion.models.weights import load_module, own_errors
+from coolfusion.models.weights import load_module, own_errors, tell_file
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -75,7 +75,11 @@ def load_models(
             module, tokenizer = shared[name, place]
             label = Path(name).name
             ends = sorted(_end_ids(module, tokenizer))
-            loaded.append(Loaded(HuggingFaceModel(module, name=label, end_ids=ends), tokenizer, _prefix_ids(tokenizer)))
+            try:
+                runner = HuggingFaceModel(module, name=label, end_ids=ends)
+            except ModelError as err:
+                raise ModelError(f"{name}: {err}{tell_file(name, str(err))}") from err
+            loaded.append(Loaded(runner, tokenizer, _prefix_ids(tokenizer)))
     return loaded
 
 

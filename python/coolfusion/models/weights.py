@@ -92,12 +92,29 @@ def _refusal(name: str, raw: dict[str, Any], held: Held | None, err: Exception) 
     lost = lost_beside_others(held) if held else []
     if lost:
         return ModelError(f"{name}: the checkpoint lacks {len(lost)} weights of the model: {name_some(lost)}: {reason}")
+    return ModelError(f"{name}: cannot be loaded: {type(err).__name__}: {reason}{tell_config(raw, reason)}")
+
+
+def tell_config(raw: dict[str, Any], reason: str) -> str:
+    """The fields of a configuration that an error may be about: named in it, unusual, or sizes."""
     words = re.findall(r"\w+", reason)
-    spoken = {key for key, value in raw.items() if key in words or (isinstance(value, str) and repr(value) in reason)}
+    spoken = {
+        key
+        for key, value in raw.items()
+        if key in words or (isinstance(value, str | float) and repr(value) in reason and value not in (0.0, 1.0))
+    }
     named = [f"{key}={raw[key]!r}" for key in sorted(spoken | odd_fields(raw))]
-    about = ", ".join(named) or describe_sizes(raw)
-    told = f" (config.json says {about})" if about else ""
-    return ModelError(f"{name}: cannot be loaded: {type(err).__name__}: {reason}{told}")
+    about = "; ".join(filter(None, [", ".join(named), describe_sizes(raw)]))
+    return f" (config.json says {about})" if about else ""
+
+
+def tell_file(name: str, reason: str) -> str:
+    """The same of a folder, if it is one."""
+    file = Path(name) / "config.json"
+    try:
+        return tell_config(read_json_object(file), reason)
+    except ModelError:
+        return ""
 
 
 def _quietly_held(name: str) -> Held | None:
