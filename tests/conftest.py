@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Proofs of earlier runs are no proofs of this code; the tests of the memory set a folder of their own.
+os.environ["COOLFUSION_CACHE"] = "off"
 settings.register_profile(
     "dev", max_examples=25, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

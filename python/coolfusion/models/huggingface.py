@@ -45,6 +45,7 @@ class HuggingFaceModel:
         tier: how it is run.
         packs: whether any number of paths costs one pass.
         pass_seconds: what a pass over one token, and each token more, is taken to cost; never measured.
+        proof: how the tier was found ("probed", "remembered" or "given"), and how many seconds that took.
         probe_errors: of each tier tried, its largest error relative to the logits, or why it cannot be.
 
     Raises:
@@ -82,10 +83,14 @@ class HuggingFaceModel:
         self.forbidden: frozenset[int] = frozenset()
         self._banned: tuple[int, ...] = ()
         self.tier = "full"
-        self.n_rows = int(self.call_with_state([0], None, keep=1)[0].shape[-1])
+        first = self.call_with_state([0], None, keep=1)[0]
+        self.n_rows = int(first.shape[-1])
+        if bool(first.isnan().all()):
+            raise ModelError(f"{name}: the model gives no number for any token; expected weights without nan")
         found = find_end_ids(module) if end_ids is None else end_ids
         self.end_ids = tuple(sorted({i for i in found if 0 <= i < self.n_rows}))
         self.probe_errors: dict[str, float | str] = {}
+        self.proof: dict[str, str | float] = {"how": "given", "seconds": 0.0}
         self.tier = tier if tier is not None else self._probe()
         self.forward_passes = self.processed_tokens = 0
 
@@ -172,6 +177,7 @@ class HuggingFaceModel:
             "device": self.device,
             "dtype": str(self.dtype).removeprefix("torch."),
             "tier": self.tier,
+            "proof": dict(self.proof),
             "probe_errors": dict(self.probe_errors),
         }
 

@@ -8,13 +8,16 @@ must: a hybrid model that keeps a wrong recurrent state differs by 3e-5 with sma
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coolfusion.errors import ModelError
 from coolfusion.models import huggingface as hf
+from coolfusion.models import proofs
 from coolfusion.models.chain import CROPPED
 
 if TYPE_CHECKING:
@@ -33,35 +36,222 @@ TIMES_NOISE = 4
 LARGEST_COPY = 2**28  # parameters
 PROBE_TOKENS = 36
 LONGEST_WINDOW_PROBED = 512
+# A window that shows in a probe of few tokens, and so many times the tolerance is what it must change.
+SHORT_WINDOW = 8
+WINDOW_SHOWS = 4
+# Of the comparison with what is remembered.
+SPOT_TOKENS = 9
 # Cache layers that hold one entry per position and nothing else, so that hiding or cutting off is rolling back.
 PLAIN_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 # Attention that takes the additive mask of a tree. The others take other masks, or none at all.
 TREE_ATTENTION = {"eager", "sdpa"}
+# Texts, and the row of logits behind each, (V,) float64.
+Read = list[tuple[tuple[int, ...], Any]]
+
+
+class Setting:
+    """One way in which a model is looked at: the whole passes over some texts, each made once.
+
+    Args:
+        runner: the model.
+    """
+
+    def __init__(self, runner: HuggingFaceModel) -> None:
+        self.runner = runner
+        self._passes: dict[tuple[int, ...], Any] = {}  # (T, V) in the model's dtype
+        self.scale = 1.0
+
+    def prepare(self, texts: Iterable[Sequence[int]]) -> None:
+        """Pass over each text that is no beginning of another."""
+        tier, self.runner.tier = self.runner.tier, "full"
+        try:
+            for text in sorted({tuple(text) for text in texts}, key=len, reverse=True):
+                if not any(known[: len(text)] == text for known in self._passes):
+                    logits = self.runner.call_with_state(text, None, keep=len(text))[0][0]
+                    self._passes[text] = logits
+                    self.scale = max([self.scale, *(_scale(row) for row in logits)])
+        finally:
+            self.runner.tier = tier
+
+    def row(self, text: Sequence[int]) -> Any:
+        """The row behind a text that is prepared, (V,) float64."""
+        text = tuple(text)
+        return next(rows[len(text) - 1].double() for known, rows in self._passes.items() if known[: len(text)] == text)
+
+    def worst(self, found: Sequence[tuple[tuple[int, ...], Any]]) -> float:
+        """The largest difference of rows from those of whole passes, relative to the largest logit."""
+        self.prepare(text for text, _ in found)
+        return max((_difference(row, self.row(text)) for text, row in found), default=0.0) / self.scale
 
 
 def best_tier(runner: HuggingFaceModel) -> str:
     """The first tier of `huggingface.TIERS` that agrees with full passes; errors go to `runner.probe_errors`.
 
-    Complexity: about twelve passes over 36 tokens (more with a short window) for each tier tried; in half precision as
-    many again over a copy in float32, which lives as long as the probe.
+    A proof that was made before is taken where a small comparison agrees with it; `runner.proof` tells.
+
+    Complexity: about twelve passes over 36 tokens for each tier tried, with a longer window two more over one window;
+    in half precision as many again over a copy in float32, which lives as long as the probe.
     """
+    start = time.perf_counter()
+    key = proofs.key_of(runner)
+    known = proofs.recall(key)
+    if known is not None and _still_right(runner, known.tier):
+        runner.probe_errors = dict(known.errors)
+        runner.proof = {"how": "remembered", "seconds": time.perf_counter() - start}
+        return known.tier
+    runner.probe_errors = {}
+    tier = _probed(runner)
+    proofs.remember(key, proofs.Proof(tier, runner.probe_errors))
+    runner.proof = {"how": "probed", "seconds": time.perf_counter() - start}
+    return tier
+
+
+def _still_right(runner: HuggingFaceModel, tier: str) -> bool:
+    """Whether two short texts with branches, read in a tier, have the rows of whole passes."""
+    if tier == "each":
+        return True  # every row has a whole pass of its own: nothing to compare it with
+    ids = _random_ids(runner, SPOT_TOKENS)
+    runner.tier = tier
+    try:
+        return Setting(runner).worst(_rows_of_a_look(runner, ids)) <= _units(runner, UNITS_OF_HALF_PRECISION)
+    except (ModelError, *hf.MODEL_FAILURES):
+        return False
+
+
+def _probed(runner: HuggingFaceModel) -> str:
+    """The tier, by the whole probe: with a short window first where the model lets it be set."""
+    runner.tier = "full"
+    exact = _exact_copy(runner)
+    window = runner.window
+    if window is not None and window > SHORT_WINDOW and _window_acts(exact or runner):
+        with contextlib.ExitStack() as stack:
+            for model in (runner, exact):
+                if model is not None:
+                    stack.enter_context(_short_window(model))
+            tier = _first_right(runner, exact)
+        if tier == "tree" and _right_at_the_window(runner, exact, tier):
+            return tier
+        runner.probe_errors = {}
+    return _first_right(runner, exact)
+
+
+def _first_right(runner: HuggingFaceModel, exact: HuggingFaceModel | None) -> str:
     ids = _probe_ids(runner)
     if len(ids) < 12:
         return "full"
     runner.tier = "full"
-    exact = _exact_copy(runner)
-    noise = _error_of_lengths(runner, ids)
-    spread = noise if exact is None else _error_of_lengths(exact, ids)
+    own = Setting(runner)
+    precise = None if exact is None else Setting(exact)
+    spread = noise = _error_of_lengths(precise or own, ids)
     if spread > (_units(runner, UNITS_OF_HALF_PRECISION) if exact is None else FLOAT32_TOLERANCE):
         runner.probe_errors["full"] = spread
         return "each"
     kept = _what_it_keeps(runner, ids)
     for tier in hf.TIERS[: hf.TIERS.index("full")]:
         why = _never(runner, tier, kept, exact)
-        runner.probe_errors[tier], right = (why, False) if why else _tried(runner, exact, tier, ids, noise)
+        runner.probe_errors[tier], right = (why, False) if why else _tried(own, precise, tier, ids, noise)
         if right:
             return tier
     return "full"
+
+
+def _configs_of_windows(runner: HuggingFaceModel) -> list[Any]:
+    """All objects of a model that hold its window: configurations, and modules that took the number from there."""
+    found: dict[int, Any] = {}
+    for part in runner.module.modules():
+        config = getattr(part, "config", None)
+        text = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
+        for each in (part, config, text):
+            if _own_window(each) == runner.window:
+                found[id(each)] = each
+    return list(found.values())
+
+
+def _own_window(thing: Any) -> Any:
+    return getattr(thing, "__dict__", {}).get("sliding_window")
+
+
+@contextlib.contextmanager
+def _fewer_layers(runner: HuggingFaceModel) -> Iterator[None]:
+    """The model with its first layers alone, of each type one at least, as long as that lasts."""
+    config = runner.module.config
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    count, types = getattr(text, "num_hidden_layers", None), getattr(text, "layer_types", None) or []
+    needed = max([2, *(types.index(each) + 1 for each in set(types))])
+    if not isinstance(count, int) or needed >= count or "num_hidden_layers" not in vars(text):
+        yield
+        return
+    text.num_hidden_layers = needed
+    try:
+        yield
+    finally:
+        text.num_hidden_layers = count
+
+
+@contextlib.contextmanager
+def _short_window(runner: HuggingFaceModel) -> Iterator[None]:
+    """The model with another window, as long as that lasts."""
+    window, places = runner.window, _configs_of_windows(runner)
+    runner.window = SHORT_WINDOW
+    try:
+        for each in places:
+            each.sliding_window = SHORT_WINDOW
+        yield
+    finally:
+        runner.window = window
+        for each in places:
+            each.sliding_window = window
+
+
+def _window_acts(runner: HuggingFaceModel) -> bool:
+    """Whether a short window that is set changes the rows behind it, and those alone."""
+    ids = _random_ids(runner, PROBE_TOKENS)
+    if len(ids) < PROBE_TOKENS:
+        return False
+    limit = _units(runner, UNITS_WITHOUT_COPY)
+    wide = Setting(runner)
+    try:
+        wide.prepare([ids])
+        with _short_window(runner):
+            narrow = Setting(runner)
+            narrow.prepare([ids])
+    except (ModelError, *hf.MODEL_FAILURES):
+        return False
+    errors = [_difference(narrow.row(ids[:n]), wide.row(ids[:n])) / wide.scale for n in range(1, len(ids) + 1)]
+    return max(errors[:SHORT_WINDOW]) <= limit < WINDOW_SHOWS * limit < min(errors[SHORT_WINDOW + 4 :])
+
+
+def _right_at_the_window(runner: HuggingFaceModel, exact: HuggingFaceModel | None, tier: str) -> bool:
+    """Whether the rows right after a window of the model's own length are those of a whole pass.
+
+    The short window has shown all layers; here the first few show that the length of the window is the one that the
+    configuration says.
+    """
+    window = runner.window
+    if window is None or window > LONGEST_WINDOW_PROBED:
+        return True
+    model = exact or runner
+    ids = _random_ids(runner, window + 8)
+    if len(ids) < window + 8:
+        return True  # no text is as long as the window
+    tier, model.tier = model.tier, tier
+    first, path = ids[: window + 2], tuple(ids[window + 2 :])
+    try:
+        with _fewer_layers(model):
+            [context] = model.open(1)
+            model.prefill([(context, first)])
+            rows = [context.next_row(())]
+            model.extend([(context, [path, (*path[:1], *ids[:2])])])
+            rows += [context.next_row(path[:n]) for n in range(1, len(path) + 1)]
+            context.close()
+            model.tier = "full"
+            whole = model.call_with_state(ids, None, keep=len(rows))[0][0, -len(rows) :].double()  # (N, V)
+    except (ModelError, *hf.MODEL_FAILURES):
+        return False
+    finally:
+        model.tier = tier
+    error = max(_difference(row, wanted) for row, wanted in zip(rows, whole, strict=True)) / _scale(whole)
+    return error <= (FLOAT32_TOLERANCE if exact is not None else _units(runner, UNITS_WITHOUT_COPY))
 
 
 def _units(runner: HuggingFaceModel, count: int) -> float:
@@ -101,20 +291,25 @@ def _never(runner: HuggingFaceModel, tier: str, kept: str, exact: HuggingFaceMod
 
 
 def _tried(
-    runner: HuggingFaceModel, exact: HuggingFaceModel | None, tier: str, ids: Sequence[int], noise: float
+    own: Setting, precise: Setting | None, tier: str, ids: Sequence[int], noise: float
 ) -> tuple[float | str, bool]:
     """The error of a tier, or why it cannot be, and whether it is right: in float32 first, then as it is."""
+    runner = own.runner
     # Token by token is how everybody runs a state: nothing but rounding can be wrong there.
-    loose = exact is not None or tier == "step"
+    loose = precise is not None or tier == "step"
     most = _units(runner, UNITS_OF_HALF_PRECISION)
     allowed = most if loose else min(most, max(_units(runner, UNITS_WITHOUT_COPY), TIMES_NOISE * noise))
     error = 0.0
-    for model, tolerance in ((exact, FLOAT32_TOLERANCE), (runner, allowed)):
-        if model is None:
+    for setting, tolerance in ((precise, FLOAT32_TOLERANCE), (own, allowed)):
+        if setting is None:
             continue
-        model.tier = tier
+        setting.runner.tier = tier
         try:
-            error = _largest_error(model, ids)
+            if setting is own and precise is not None:
+                # The copy has shown what is right; the dtype can add rounding, and numbers that it does not have.
+                error = setting.worst(_rows_of_a_look(setting.runner, _random_ids(own.runner, SPOT_TOKENS)))
+            else:
+                error = setting.worst(_rows_of_a_walk(setting.runner, ids))
         except (ModelError, *hf.MODEL_FAILURES) as err:
             return f"{type(err).__name__}: {err}", False
         if not error <= tolerance:
@@ -128,6 +323,12 @@ def _probe_ids(runner: HuggingFaceModel) -> list[int]:
     window = max((each for each in windows if each <= LONGEST_WINDOW_PROBED), default=0)
     length = window + 24 if window > 0 else PROBE_TOKENS
     # Where the position embedding changes with the length, no cache agrees; the runner sees to that by itself.
+    return _random_ids(runner, length)
+
+
+def _random_ids(runner: HuggingFaceModel, length: int) -> list[int]:
+    """So many ids from a fixed seed, or as many as fit."""
+    # Where the position embedding changes with the length, no cache agrees; the runner sees to that by itself.
     length = min(length, runner.limit or length, runner.switch or length)
     generator = runner.torch.Generator().manual_seed(0)
     ids: list[int] = runner.torch.randint(runner.n_rows, (length,), generator=generator).tolist()
@@ -140,18 +341,18 @@ def _difference(row: Any, wanted: Any) -> float:
     return float((row - wanted).abs().masked_fill(same, 0.0).nan_to_num(nan=math.inf, posinf=math.inf).max())
 
 
-def _error_of_lengths(runner: HuggingFaceModel, ids: Sequence[int]) -> float:
+def _error_of_lengths(setting: Setting, ids: Sequence[int]) -> float:
     """What rows of a full pass differ by from the last rows of passes over beginnings, relative to the largest logit.
 
     More than rounding where rows depend on what stands behind them: models that look ahead, activations that are
     quantised by the range of a whole pass.
     """
-    whole = runner.call_with_state(ids, None, keep=len(ids))[0][0].double()  # (T, V)
+    setting.prepare([ids])
     error = 0.0
     for n in (1, len(ids) // 3, len(ids) - 1):
-        row = runner.call_with_state(ids[:n], None, keep=1)[0][0, -1].double()  # (V,)
-        error = max(error, _difference(row, whole[n - 1]))
-    return error / _scale(whole)
+        row = setting.runner.call_with_state(ids[:n], None, keep=1)[0][0, -1].double()  # (V,)
+        error = max(error, _difference(row, setting.row(ids[:n])))
+    return error / setting.scale
 
 
 def _scale(rows: Any) -> float:
@@ -174,18 +375,41 @@ def _what_it_keeps(runner: HuggingFaceModel, ids: Sequence[int]) -> str:
     return "nothing" if own is None else "more"
 
 
-def _rows_of_a_walk(runner: HuggingFaceModel, ids: Sequence[int]) -> list[tuple[tuple[int, ...], Sequence[float]]]:
+def _rows_of_a_look(runner: HuggingFaceModel, ids: Sequence[int]) -> Read:
+    """The same in few tokens: prompts of two lengths, branches, and what was committed unread.
+
+    All that is looked at are beginnings of one text, so that one whole pass tells what is right; other branches are
+    there to be hidden from them.
+    """
+    half = len(ids) // 2
+    path, wrong = tuple(ids[half - 1 : -1]), tuple(reversed(ids[:2]))
+    one, two = runner.open(2)
+    try:
+        runner.prefill([(one, ids[: half - 1]), (two, ids[: half + 1])])
+        found: Read = [(tuple(each.ids), each.next_row(())) for each in (one, two)]
+        runner.extend([(one, [wrong, path]), (two, [wrong[:1], tuple(ids[half + 1 : half + 2])])])
+        found += [((*one.ids, *path[:n]), one.next_row(path[:n])) for n in range(1, len(path) + 1)]
+        found.append((tuple(ids[: half + 2]), two.next_row((ids[half + 1],))))
+        one.commit((*path, ids[-1]))
+        runner.extend([(one, [()])])
+        return [*found, (tuple(ids), one.next_row(()))]
+    finally:
+        one.close()
+        two.close()
+
+
+def _rows_of_a_walk(runner: HuggingFaceModel, ids: Sequence[int]) -> Read:
     """Two texts, read as a fusion reads them: each text that a row stands behind, and the row."""
     first, second, late = len(ids) // 4, len(ids) // 2, len(ids) - 4
     other = list(reversed(ids))
     one, two = runner.open(2)
     runner.prefill([(one, ids[:first]), (two, other[: second + 1])])
     branch, wrong = tuple(ids[first:second]), tuple(other[:3])
-    found: list[tuple[tuple[int, ...], Sequence[float]]] = []
+    found: Read = []
 
     def look(context: Any, *paths: tuple[int, ...]) -> None:
         for path in paths:
-            found.append(((*context.ids, *path), context.next_logits(path)))
+            found.append(((*context.ids, *path), context.next_row(path)))
 
     look(one, ())
     look(two, ())
@@ -206,24 +430,3 @@ def _rows_of_a_walk(runner: HuggingFaceModel, ids: Sequence[int]) -> list[tuple[
     one.close()
     two.close()
     return found
-
-
-def _largest_error(runner: HuggingFaceModel, ids: Sequence[int]) -> float:
-    """Of the rows of a walk from those of full passes, relative to the largest logit."""
-    found = _rows_of_a_walk(runner, ids)
-    torch = runner.torch
-    worst, scale = 0.0, 1.0
-    full: dict[tuple[int, ...], Any] = {}
-    tier, runner.tier = runner.tier, "full"
-    try:
-        for text in sorted({text for text, _ in found}, key=len, reverse=True):
-            if not any(known[: len(text)] == text for known in full):
-                logits = runner.call_with_state(text, None, keep=len(text))[0]
-                full[text] = logits[0].double()  # (T, V)
-    finally:
-        runner.tier = tier
-    for text, row in found:
-        wanted = next(rows[len(text) - 1] for known, rows in full.items() if known[: len(text)] == text)
-        scale = max(scale, _scale(wanted))
-        worst = max(worst, _difference(torch.tensor(row, dtype=torch.float64, device=wanted.device), wanted))
-    return worst / scale

@@ -84,8 +84,12 @@ class Rows:
 
     def logits(self, at: int) -> list[float]:
         """(V,) float64."""
-        row: list[float] = self._logits[at].double().tolist()
+        row: list[float] = self.tensor(at).tolist()
         return row
+
+    def tensor(self, at: int) -> Any:
+        """(V,) float64, on the device."""
+        return self._logits[at].double()
 
 
 class Row(NamedTuple):
@@ -141,6 +145,11 @@ class Known:
         """The row of logits behind a known path, (V,) float64."""
         rows, at = self.trie.rows[path]
         return rows.logits(at)
+
+    def next_row(self, path: Path) -> Any:
+        """The row of logits behind a known path, (V,) float64, on the device."""
+        rows, at = self.trie.rows[path]
+        return rows.tensor(at)
 
     def check_open(self) -> None:
         """Raises ModelError if it was closed."""

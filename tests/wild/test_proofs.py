@@ -1,0 +1,235 @@
+"""The load probe: what it remembers, when it forgets, and the faults of windows that it must find."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
+transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
+
+from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - behind the skip
+from coolfusion.models import probe, proofs  # noqa: E402
+from coolfusion.models.arena import Arena  # noqa: E402
+from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("one_thread"),
+]  # transformers warns of its own affairs
+
+LONG = {**SIZES, "max_position_embeddings": 2048}
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """An empty folder of proofs that is in use."""
+    monkeypatch.setenv("COOLFUSION_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "proofs"
+
+
+def run(module, name="tiny"):
+    runner = HuggingFaceModel(module, name=name)
+    return runner, runner.proof["how"]
+
+
+@pytest.mark.parametrize("name", ["llama", "mpt, alibi", "mamba", "gemma3", "bamba", "xlnet, looks ahead"])
+def test_a_proof_is_remembered_and_says_so(name, memory):
+    attention = "eager" if name in ("mpt, alibi", "mamba", "xlnet, looks ahead") else "sdpa"
+    first, how = run(build(name, attn_implementation=attention))
+    assert how == "probed"
+    second, how = run(build(name, attn_implementation=attention))
+    assert how == "remembered"
+    assert (second.tier, second.probe_errors) == (first.tier, first.probe_errors)
+    assert json.loads(json.dumps(second.describe()))["proof"]["seconds"] > 0
+    assert (second.forward_passes, second.processed_tokens) == (0, 0)
+    assert [file.suffix for file in memory.iterdir()] == [".json"], "no halves of files"
+
+
+def test_what_a_proof_depends_on_is_in_its_key(memory, monkeypatch):
+    config = transformers.LlamaConfig(**SIZES)
+    keys = set()
+
+    def key(module):
+        found = proofs.key_of(HuggingFaceModel(module, name="tiny", tier="full"))
+        assert found is not None
+        keys.add(found)
+        return found
+
+    assert key(from_config(config)) == key(from_config(config))
+    key(from_config(config, attn_implementation="eager"))
+    key(from_config(config).double())
+    key(
+        from_config(
+            transformers.LlamaConfig(**{**SIZES, "rope_parameters": {"rope_type": "default", "rope_theta": 5.0}})
+        )
+    )
+    other = from_config(config)
+    with torch.no_grad():
+        other.lm_head.weight[0, 0] += 1.0
+    key(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(proofs, "_own_code", lambda: "other code")
+        key(from_config(config))
+    runner = HuggingFaceModel(from_config(config), name="tiny", tier="full")
+    monkeypatch.setattr(type(runner.module.model.layers[0].self_attn), "forward", lambda *arguments: None)
+    keys.add(proofs.key_of(runner))
+    assert len(keys) == 7 and None not in keys
+
+
+def test_a_module_that_somebody_steps_into_is_never_remembered(memory):
+    hooked = build("llama")
+    hooked.model.layers[0].register_forward_hook(lambda *_: None)
+    patched = build("llama")
+    patched.model.norm.forward = patched.model.norm.forward
+    for module in (hooked, patched):
+        assert run(module)[1] == run(module)[1] == "probed"
+    assert not memory.exists()
+
+
+def only(memory):
+    [file] = memory.iterdir()
+    return file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"tier": "tree"}',
+        '{"tier": "best", "errors": {}}',
+        '{"tier": 3, "errors": {}}',
+        "[" * 10**5,
+    ],
+)
+def test_a_proof_that_cannot_be_read_is_made_again(memory, text):
+    run(build("llama"))
+    only(memory).write_text(text, encoding="utf-8")
+    assert run(build("llama"))[1] == "probed"
+    assert run(build("llama"))[1] == "remembered"
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("mpt, alibi", "tree"), ("mamba", "copy"), ("falcon_h1, hybrid", "step")])
+def test_a_remembered_proof_that_is_wrong_is_found_and_replaced(memory, name, wrong):
+    attention = "sdpa" if "hybrid" in name else "eager"
+    right, _ = run(build(name, attn_implementation=attention))
+    only(memory).write_text(json.dumps({"tier": wrong, "errors": {}}), encoding="utf-8")
+    again, how = run(build(name, attn_implementation=attention))
+    if wrong != "step":  # slower, and right
+        assert (how, again.tier) == ("probed", right.tier)
+        assert json.loads(only(memory).read_text())["tier"] == right.tier
+    else:
+        assert (how, again.tier) == ("remembered", "step")
+
+
+def test_a_fault_that_came_after_the_proof_is_found(memory, monkeypatch):
+    assert run(build("llama"))[0].tier == "tree"
+    whole = Arena._mask
+
+    def open_mask(self, *arguments):
+        return whole(self, *arguments) * 0.0  # everything sees everything
+
+    monkeypatch.setattr(Arena, "_mask", open_mask)
+    runner, how = run(build("llama"))
+    assert how == "probed" and runner.tier != "tree"
+
+
+@pytest.mark.parametrize("value", ["off", "OFF", "0"])
+def test_the_memory_can_be_switched_off(monkeypatch, tmp_path, value):
+    monkeypatch.setenv("COOLFUSION_CACHE", value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run(build("llama"))[1] == run(build("llama"))[1] == "probed"
+    assert not list(tmp_path.iterdir())
+    monkeypatch.delenv("COOLFUSION_CACHE")
+    assert [run(build("llama"))[1], run(build("llama"))[1]] == ["probed", "remembered"]
+    assert (tmp_path / "coolfusion" / "proofs").is_dir()
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_error(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("COOLFUSION_CACHE", str(tmp_path / "file"))
+    assert run(build("llama"))[1] == run(build("llama"))[1] == "probed"
+
+
+def windowed(window, kind="gemma3"):
+    if kind == "mistral":
+        return from_config(transformers.MistralConfig(**LONG, sliding_window=window))
+    return from_config(transformers.Gemma3TextConfig(**LONG, **HEAD, sliding_window=window))
+
+
+def tokens_of_the_probe(module):
+    """How many tokens the load reads, and the runner."""
+    read = []
+    hook = module.register_forward_hook(lambda _, arguments, out: read.append(arguments[0].numel()))
+    runner = HuggingFaceModel(module, name="tiny")
+    hook.remove()
+    return sum(read), runner
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "mistral"])
+@pytest.mark.parametrize("window", [100, 512, 1024])
+def test_a_long_window_is_proved_with_a_short_one(kind, window):
+    module = windowed(window, kind)
+    read, runner = tokens_of_the_probe(module)
+    assert runner.tier == "tree"
+    assert read < 500 + 2.1 * (window if window <= 512 else 0), "a walk over the whole window reads six times it"
+    assert runner.window == window
+    assert module.config.sliding_window == window
+    assert {part.sliding_window for part in module.modules() if getattr(part, "sliding_window", None)} <= {window}
+    assert module.config.num_hidden_layers == 2
+
+
+def masks_by(monkeypatch, window_of):
+    """Lets the model's own masks have another window than its configuration says."""
+    from transformers.models.gemma3 import modeling_gemma3 as gemma
+
+    make = gemma.create_sliding_window_causal_mask
+
+    def changed(config, *arguments, **options):
+        said = config.sliding_window
+        config.sliding_window = window_of(said)
+        try:
+            return make(config, *arguments, **options)
+        finally:
+            config.sliding_window = said
+
+    monkeypatch.setattr(gemma, "create_sliding_window_causal_mask", changed)
+    if hasattr(gemma, "create_masks_for_generate"):
+        monkeypatch.setattr(gemma, "create_masks_for_generate", gemma.create_masks_for_generate)
+
+
+@pytest.mark.parametrize(
+    "window_of",
+    [
+        lambda said: said + 1,
+        lambda said: said - 1,
+        lambda said: said // 2,
+        lambda said: 256,
+        lambda said: min(said, 256),
+    ],
+    ids=["one more", "one less", "half", "a number of its own", "at most a number of its own"],
+)
+def test_a_window_that_is_not_the_one_of_the_configuration_is_found(monkeypatch, window_of):
+    """The last one agrees with every short window that is set."""
+    masks_by(monkeypatch, window_of)
+    runner = HuggingFaceModel(windowed(512), name="tiny")
+    assert runner.tier != "tree", runner.probe_errors
+
+
+def test_a_window_that_cannot_be_set_is_probed_in_its_length(monkeypatch):
+    masks_by(monkeypatch, lambda said: 100)
+    module = windowed(100)
+    assert not probe._window_acts(HuggingFaceModel(module, name="tiny", tier="full"))
+    read, runner = tokens_of_the_probe(module)
+    assert runner.tier == "tree" and read > 600
+
+
+def test_half_precision_with_a_long_window_takes_the_tree(monkeypatch):
+    runner = HuggingFaceModel(windowed(512).to(torch.bfloat16), name="tiny")
+    assert runner.tier == "tree" and runner.window == 512
+    monkeypatch.setattr(probe, "LARGEST_COPY", 0)
+    assert HuggingFaceModel(windowed(512).to(torch.bfloat16), name="tiny").tier == "tree"
