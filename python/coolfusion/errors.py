@@ -22,6 +22,8 @@
 The classes above ``ModelError`` are raised by the Rust core as well as by Python; every message names the value, the
 position and what was expected. A ``FusionError`` raised after generation began carries what was written so far in
 ``partial``.
+
+Every warning of this package is a ``CoolFusionWarning`` (a ``UserWarning``), so that filters can name them all.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ __all__ = [
     "ArgumentError",
     "ConcurrentUseError",
     "CoolFusionError",
+    "CoolFusionWarning",
     "EmptyPromptError",
     "FusionError",
     "MissingPackageError",
@@ -116,3 +119,7 @@ class EmptyPromptError(FusionError):
 
 class NoCandidateError(FusionError):
     """No candidate can be said by every member."""
+
+
+class CoolFusionWarning(UserWarning):
+    """Something was done otherwise than a caller may expect; the message says what to do about it."""
