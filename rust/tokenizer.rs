@@ -19,6 +19,8 @@ pub struct Tokenizer {
     drops_first_space: bool,
     origin: Origin,
     probe: Probe,
+    /// For another process; an engine of the caller's own has none.
+    definition: Option<Definition>,
 }
 
 /// What the definition said, for [`Tokenizer::describe`].
@@ -28,6 +30,7 @@ struct Origin {
     split_rule: String,
     normalizer: String,
     added_text: Vec<String>,
+    control_tokens: Vec<(String, u32)>,
     notes: Vec<String>,
 }
 
@@ -83,9 +86,12 @@ impl Tokenizer {
             split_rule: loaded.split_rule,
             normalizer: loaded.normalizer,
             added_text: loaded.added_text,
+            control_tokens: loaded.control_tokens,
             notes: loaded.source_notes,
         };
-        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)
+        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)?;
+        tokenizer.definition = Some(definition.clone());
+        Ok(tokenizer)
     }
 
     /// A tokenizer around an engine of the caller's own (wrapped objects).
@@ -97,6 +103,7 @@ impl Tokenizer {
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
         drops_first_space: bool,
+        control_tokens: Vec<(String, u32)>,
         notes: Vec<String>,
     ) -> Result<Self> {
         let origin = Origin {
@@ -105,6 +112,7 @@ impl Tokenizer {
             split_rule: "unknown".into(),
             normalizer: "unknown".into(),
             added_text: Vec::new(),
+            control_tokens,
             notes,
         };
         Self::probed(name, vocabulary, engine, drops_first_space, origin)
@@ -121,7 +129,7 @@ impl Tokenizer {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
         let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default() };
+            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default(), definition: None };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -130,6 +138,26 @@ impl Tokenizer {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What was loaded, for another process: [`Definition::to_bytes`]. None where the engine is the caller's own.
+    #[must_use]
+    pub fn definition(&self) -> Option<&Definition> {
+        self.definition.as_ref()
+    }
+
+    /// What control tokens are called, and their ids, ascending.
+    #[must_use]
+    pub fn control_tokens(&self) -> &[(String, u32)] {
+        &self.origin.control_tokens
+    }
+
+    /// The tokenizer in what [`Definition::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
+    ///
+    /// # Errors
+    /// `Definition` for other bytes.
+    pub fn from_state(state: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[state, name.as_bytes(), b"state"], || Self::from_definition(&Definition::from_bytes(state)?, name))
     }
 
     /// Its vocabulary.

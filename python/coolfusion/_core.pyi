@@ -162,9 +162,23 @@ class Tokenizer:
         control_ids: Sequence[int],
         name: str,
         notes: Sequence[str],
+        *,
+        control_tokens: Sequence[tuple[str, int]] = ...,
+        object: Any = None,
     ) -> Tokenizer:
         """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown."""
 
+    def _declaring(
+        self,
+        bos_id: int | None,
+        eos_id: int | None,
+        prefix_ids: Sequence[int],
+        chat_templates: dict[str, str],
+    ) -> Tokenizer:
+        """Returns the same tokenizer with what a folder declares: BOS, EOS, what stands before a text, chat templates."""
+
+    def __copy__(self) -> Tokenizer: ...
+    def __deepcopy__(self, _memo: Any, /) -> Tokenizer: ...
     def encode(
         self, text: str | bytes, *, continues: bool = False, errors: Literal["replace", "strict"] = "replace"
     ) -> list[int]:
@@ -474,6 +488,51 @@ class Tokenizer:
         """
 
     @property
+    def control_tokens(self) -> dict[str, int]:
+        """What control tokens are called, and their ids.
+
+        Example:
+            >>> toy.spaced_tokenizer().control_tokens
+            {'<unk>': 0, '<s>': 1, '</s>': 2}
+        """
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a text, as the folder says; None where it says nothing.
+
+        Example:
+            >>> toy.tokenizer().bos_id is None
+            True
+        """
+
+    @property
+    def eos_id(self) -> int | None:
+        """The id that ends a text, as the folder says; None where it says nothing.
+
+        Example:
+            >>> toy.tokenizer().eos_id is None
+            True
+        """
+
+    @property
+    def prefix_ids(self) -> list[int]:
+        """The ids that the folder puts before every text, such as BOS; `encode` does not add them.
+
+        Example:
+            >>> toy.tokenizer().prefix_ids
+            []
+        """
+
+    @property
+    def chat_templates(self) -> dict[str, str]:
+        """The chat templates of the folder by their names; the one without a name is "default".
+
+        Example:
+            >>> toy.tokenizer().chat_templates
+            {}
+        """
+
+    @property
     def unused_ids(self) -> list[int]:
         """The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
 
@@ -575,6 +634,8 @@ class StreamDecoder:
             ('', '\\ufffd')
         """
 
+    def __copy__(self) -> StreamDecoder: ...
+    def __deepcopy__(self, _memo: Any, /) -> StreamDecoder: ...
     def fork(self) -> StreamDecoder:
         """Returns an independent copy, for trying a continuation.
 
@@ -745,6 +806,8 @@ class StreamEncoder:
             2
         """
 
+    def __copy__(self) -> StreamEncoder: ...
+    def __deepcopy__(self, _memo: Any, /) -> StreamEncoder: ...
     def fork(self) -> StreamEncoder:
         """Returns an independent copy, for trying a continuation.
 
@@ -920,6 +983,8 @@ end=False, level="rest")]
             [' on']
         """
 
+    def __copy__(self) -> Segmenter: ...
+    def __deepcopy__(self, _memo: Any, /) -> Segmenter: ...
     def fork(self) -> Segmenter:
         """Returns an independent copy, for trying a continuation.
 
@@ -1120,3 +1185,16 @@ def align(
         >>> aligned.byte_boundaries.tolist(), [counts.tolist() for counts in aligned.token_boundaries]
         ([0, 3, 7], [[0, 3, 5], [0, 1, 3]])
     """
+
+# How an object that was pickled is made again.
+def _tokenizer(
+    state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
+) -> Tokenizer: ...
+def _wrapped(
+    state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
+) -> Tokenizer: ...
+def _edit(drop: int, ids: list[int], lossless: bool) -> Edit: ...
+def _segment(text: str, ids: list[int], end: bool, valid: bool, level: str) -> Segment: ...
+def _alignment(
+    text: bytes, ids: list[list[int]], byte_boundaries: list[int], token_boundaries: list[list[int]]
+) -> Alignment: ...

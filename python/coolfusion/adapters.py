@@ -19,7 +19,7 @@ from typing import Any
 
 from coolfusion._core import Tokenizer
 from coolfusion.errors import TokenizerFileError, UnsupportedTokenizerError
-from coolfusion.foreign import PROBES, control_ids, decoder, encoder, vocabulary_size
+from coolfusion.foreign import PROBES, control_ids, control_tokens, decoder, encoder, vocabulary_size
 from coolfusion.token_table import token_table
 
 __all__ = ["from_pretrained", "wrap"]
@@ -123,7 +123,9 @@ def _from_callables(obj: Any, name: str, notes: list[str]) -> Tokenizer:
     notes = [*notes, *framing, f"used through encode and decode of {_type_name(obj)}"]
     if opaque:
         notes.append(f"the bytes of {opaque} of {size} ids could not be found out by decoding")
-    return Tokenizer._from_callables(encode, table, sorted(controls), name, notes)
+    return Tokenizer._from_callables(
+        encode, table, sorted(controls), name, notes, control_tokens=control_tokens(obj, controls), object=obj
+    )
 
 
 def from_pretrained(

@@ -2,30 +2,38 @@
 
 use super::errors::{named, raise};
 use super::numbers::Numbers;
+use super::pickling::{of_tokenizer, Call, Declared, Extras};
 use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
 use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
 #[pyclass(name = "Tokenizer", module = "coolfusion", frozen)]
-pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>, pub(super) Arc<Strings>);
+pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>, pub(super) Arc<Strings>, pub(super) Arc<Extras>);
 
 impl From<Arc<Tokenizer>> for PyTokenizer {
     fn from(tokenizer: Arc<Tokenizer>) -> Self {
         let strings = Arc::new(Strings::new(tokenizer.vocabulary().len()));
-        Self(tokenizer, strings)
+        Self(tokenizer, strings, Arc::default())
     }
 }
 
 impl PyTokenizer {
     fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Arc<Tokenizer>> + Send) -> PyResult<Self> {
         py.detach(load).map(Self::from).map_err(raise)
+    }
+
+    /// The same tokenizer with what a folder declares.
+    pub(super) fn declaring(&self, declared: Declared) -> Self {
+        let object = Python::attach(|py| self.2.object.as_ref().map(|object| object.clone_ref(py)));
+        Self(self.0.clone(), self.1.clone(), Arc::new(Extras { declared, object }))
     }
 
     fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Numbers<TokenId>> {
@@ -61,7 +69,7 @@ impl PyTokenizer {
     fn from_pretrained<'py>(
         _class: &Bound<'py, PyType>,
         name_or_path: &Bound<'py, PyAny>,
-        options: Option<&Bound<'py, pyo3::types::PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         name_or_path.py().import("coolfusion.adapters")?.getattr("from_pretrained")?.call((name_or_path,), options)
     }
@@ -70,7 +78,7 @@ impl PyTokenizer {
     #[classmethod]
     #[pyo3(signature = (obj, *, name = None))]
     fn wrap<'py>(_class: &Bound<'py, PyType>, obj: &Bound<'py, PyAny>, name: Option<String>) -> PyResult<Bound<'py, PyAny>> {
-        let options = pyo3::types::PyDict::new(obj.py());
+        let options = PyDict::new(obj.py());
         options.set_item("name", name)?;
         obj.py().import("coolfusion.adapters")?.getattr("wrap")?.call((obj,), Some(&options))
     }
@@ -104,16 +112,26 @@ impl PyTokenizer {
 
     /// Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
     #[staticmethod]
+    #[pyo3(signature = (encode, token_table, control_ids, name, notes, *, control_tokens = Vec::new(), object = None))]
+    #[allow(clippy::too_many_arguments)]
     fn _from_callables(
         encode: Py<PyAny>,
         token_table: Vec<Option<Vec<u8>>>,
         control_ids: Vec<u32>,
         name: &str,
         notes: Vec<String>,
+        control_tokens: Vec<(String, u32)>,
+        object: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let (engine, vocabulary, drops) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
-        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, notes).map_err(raise)?;
-        Ok(Arc::new(tokenizer).into())
+        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, control_tokens, notes).map_err(raise)?;
+        let made = Self::from(Arc::new(tokenizer));
+        Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))
+    }
+
+    /// Returns the same tokenizer with what a folder declares: BOS, EOS, what stands before a text, chat templates.
+    fn _declaring(&self, bos_id: Option<u32>, eos_id: Option<u32>, prefix_ids: Vec<u32>, chat_templates: BTreeMap<String, String>) -> Self {
+        self.declaring(Declared(bos_id, eos_id, prefix_ids, chat_templates))
     }
 
     /// Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
@@ -203,6 +221,38 @@ impl PyTokenizer {
         Numbers(self.0.vocabulary().ids(Kind::Control).collect())
     }
 
+    /// What control tokens are called, and their ids.
+    #[getter]
+    fn control_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let tokens = PyDict::new(py);
+        self.0.control_tokens().iter().try_for_each(|(content, id)| tokens.set_item(content, id))?;
+        Ok(tokens)
+    }
+
+    /// The id that begins a text, as the folder says; None where it says nothing.
+    #[getter]
+    fn bos_id(&self) -> Option<u32> {
+        self.2.declared.0
+    }
+
+    /// The id that ends a text, as the folder says; None where it says nothing.
+    #[getter]
+    fn eos_id(&self) -> Option<u32> {
+        self.2.declared.1
+    }
+
+    /// The ids that the folder puts before every text, such as BOS; `encode` does not add them.
+    #[getter]
+    fn prefix_ids(&self) -> Vec<u32> {
+        self.2.declared.2.clone()
+    }
+
+    /// The chat templates of the folder by their names; the one without a name is "default".
+    #[getter]
+    fn chat_templates(&self) -> BTreeMap<String, String> {
+        self.2.declared.3.clone()
+    }
+
     /// The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
     #[getter]
     fn unused_ids(&self) -> Numbers<TokenId> {
@@ -210,6 +260,18 @@ impl PyTokenizer {
         let mut unused: Vec<TokenId> = vocabulary.ids(Kind::Unused).chain(vocabulary.ids(Kind::Opaque)).collect();
         unused.sort_unstable();
         Numbers(unused)
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
+        of_tokenizer(py, self)
     }
 
     fn __repr__(&self) -> String {
