@@ -27,6 +27,11 @@ __all__ = [
     "StreamEncoder",
     "Tokenizer",
     "__version__",
+    "_alignment",
+    "_edit",
+    "_segment",
+    "_tokenizer",
+    "_wrapped",
     "align",
     "common_boundaries",
 ]
