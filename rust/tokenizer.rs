@@ -35,18 +35,23 @@ struct Origin {
 }
 
 impl Tokenizer {
-    /// The tokenizer in a file: tokenizer.json, a SentencePiece model or tiktoken ranks; the content decides which it is.
+    /// The tokenizer in a file; the content decides which of the formats of [`formats`] it is.
     ///
-    /// As [`Tokenizer::from_bytes`], with the path as the name.
+    /// As [`Tokenizer::from_bytes`], with the path as the name; `vocab.json` and `merges.txt` find each other, and of a
+    /// GGUF file only the header is read.
     ///
     /// # Errors
     /// `File` where it cannot be read; else as [`Tokenizer::from_bytes`].
     pub fn from_file(path: &Path, pattern: Option<&str>) -> Result<Arc<Self>> {
-        let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::File { path: shown.clone(), reason: format!("cannot be read ({error}): expected a tokenizer file") }
-        })?;
-        Self::from_bytes(&bytes, &shown, pattern)
+        let name = path.display().to_string();
+        Self::from_content(&formats::Content::read(path)?, &name, pattern)
+    }
+
+    fn from_content(content: &formats::Content, name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
+        let mut parts = content.parts();
+        parts.extend([name.as_bytes(), given.as_bytes(), split.as_bytes()]);
+        shared(&parts, || Self::from_definition(&content.definition(name, pattern)?, name))
     }
 
     /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.

@@ -60,19 +60,23 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], *, pattern: str | None = None) -> Tokenizer:
-        """Loads a tokenizer.json, a SentencePiece .model or a .tiktoken file; the content decides which it is.
+        """Loads a tokenizer file of any known format; the content decides which it is.
+
+        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt, vocab.txt,
+        the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
 
         Args:
-            path: the file.
-            pattern: the split pattern of tiktoken ranks, which such a file does not hold; None takes the known one
-                where the ranks are those of a known file.
+            path: the file. A vocab.json finds the merges.txt in its folder, and the other way round.
+            pattern: the split pattern where a file does not hold it (tiktoken ranks, vocab.json with merges.txt, a GGUF
+                file with an unknown `tokenizer.ggml.pre`); None takes the known one of a known file.
 
         Returns:
             The tokenizer, named after the path. While it is in use, loading the same content from the same path again
             takes what is there already.
 
         Raises:
-            TokenizerFileError: the file is missing, empty, broken or of none of these kinds, or needs a `pattern`.
+            TokenizerFileError: the file (or the one that belongs to it) is missing, empty, broken or of none of these
+                formats, or needs a `pattern`.
             UnsupportedTokenizerError: the file asks for a stage that cannot be run here.
 
         Complexity:
@@ -149,6 +153,29 @@ class Tokenizer:
     @staticmethod
     def _from_json(json_text: str, name: str) -> Tokenizer:
         """Loads the text of a tokenizer.json."""
+
+    @staticmethod
+    def _definition(path: str | PathLike[str], *, pattern: str | None = None) -> str:
+        """Returns the text of the tokenizer.json that says the same as the file at `path`, of any format."""
+
+    @staticmethod
+    def _definition_of_merges(
+        vocab: bytes, merges: bytes, name: str, *, pattern: str | None = None, add_prefix_space: bool = False
+    ) -> str:
+        """Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt."""
+
+    @staticmethod
+    def _definition_of_word_pieces(
+        vocab: bytes,
+        name: str,
+        *,
+        lowercase: bool = True,
+        strip_accents: bool | None = None,
+        part_ideographs: bool = True,
+        unknown: str = "[UNK]",
+        prefix: str = "##",
+    ) -> str:
+        """Returns the text of the tokenizer.json that says the same as a vocab.txt."""
 
     @staticmethod
     def _from_sentencepiece(model: bytes, name: str) -> Tokenizer:

@@ -21,6 +21,11 @@ mod protobuf;
 pub mod sentencepiece;
 pub mod tiktoken;
 mod user_defined;
+pub mod vocab_merges;
+pub mod word_pieces;
+mod content;
+
+pub use content::Content;
 
 use serde_json::{json, Value};
 
@@ -46,7 +51,13 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
     let json_text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if json_text.starts_with(b"{") {
         let read = definition::read(json_text).map_err(|error| file_error(format!("broken JSON: {error}")))?;
-        return read.ok_or_else(|| file_error("a JSON object without `model`, expected a tokenizer.json".into()));
+        if let Some(read) = read {
+            return Ok(read);
+        }
+        if vocab_merges::is_vocabulary(json_text) {
+            return Err(file_error("a vocabulary without its merges, expected the files vocab.json and merges.txt side by side".into()));
+        }
+        return Err(file_error("a JSON object without `model`, expected a tokenizer.json".into()));
     }
     if tiktoken::looks_like_ranks(bytes) {
         let ranks = tiktoken::parse(bytes, source)?;
@@ -54,6 +65,9 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
             file_error("tiktoken ranks do not hold the split pattern: expected it in the argument `pattern`".into())
         })?;
         return tiktoken::definition(&ranks, pattern, &[], source);
+    }
+    if word_pieces::looks_like_word_pieces(bytes) {
+        return word_pieces::definition(bytes, source, &word_pieces::Options::default());
     }
     // A SentencePiece model begins with field 1, its first piece (wire type 2).
     if bytes.first() != Some(&0x0a) {
@@ -63,6 +77,23 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
         )));
     }
     sentencepiece::definition(bytes, source)
+}
+
+/// The text in `bytes`, without a byte order mark.
+fn text<'a>(bytes: &'a [u8], source: &str) -> Result<&'a str> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Error::File {
+        path: source.to_owned(),
+        reason: format!("byte {} is not UTF-8, expected a text file", error.valid_up_to()),
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// The pre-tokenizer of a byte-level model; no pattern is GPT-2's.
+fn splitting(pattern: Option<&str>, add_prefix_space: bool) -> Value {
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": pattern.is_none()});
+    let Some(pattern) = pattern else { return byte_level };
+    let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    json!({"type": "Sequence", "pretokenizers": [split, byte_level]})
 }
 
 /// One entry of `added_tokens`.

@@ -7,7 +7,7 @@ use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
+use crate::{formats, Definition, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use std::collections::BTreeMap;
@@ -42,6 +42,12 @@ impl PyTokenizer {
     }
 }
 
+/// The JSON of a definition.
+fn definition_text(py: Python<'_>, read: impl FnOnce() -> crate::Result<Definition> + Send) -> PyResult<String> {
+    let text = py.detach(|| read().map(|definition| serde_json::to_string(&definition)));
+    text.map_err(raise)?.map_err(|error| named("TokenizerError", &error.to_string()))
+}
+
 fn is_strict(errors: &str) -> PyResult<bool> {
     match errors {
         "replace" => Ok(false),
@@ -56,7 +62,7 @@ pub(super) fn place(continues: bool) -> Place {
 
 #[pymethods]
 impl PyTokenizer {
-    /// Loads a tokenizer.json, a SentencePiece .model or a .tiktoken file; the content decides which it is.
+    /// Loads a tokenizer file of any known format; the content decides which it is.
     #[classmethod]
     #[pyo3(signature = (path, *, pattern = None))]
     fn from_file(_class: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<Self> {
@@ -87,6 +93,47 @@ impl PyTokenizer {
     #[staticmethod]
     fn _from_json(py: Python<'_>, json_text: &str, name: &str) -> PyResult<Self> {
         Self::new(py, || Tokenizer::from_bytes(json_text.as_bytes(), name, None))
+    }
+
+    /// Returns the text of the tokenizer.json that says the same as the file at `path`, of any format.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, pattern = None))]
+    fn _definition(py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<String> {
+        definition_text(py, || formats::Content::read(&path)?.definition(&path.display().to_string(), pattern.as_deref()))
+    }
+
+    /// Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt.
+    #[staticmethod]
+    #[pyo3(signature = (vocab, merges, name, *, pattern = None, add_prefix_space = false))]
+    fn _definition_of_merges(
+        py: Python<'_>,
+        vocab: Vec<u8>,
+        merges: Vec<u8>,
+        name: &str,
+        pattern: Option<String>,
+        add_prefix_space: bool,
+    ) -> PyResult<String> {
+        let options = formats::vocab_merges::Options { pattern, add_prefix_space };
+        definition_text(py, || formats::vocab_merges::definition(&vocab, &merges, name, &options))
+    }
+
+    /// Returns the text of the tokenizer.json that says the same as a vocab.txt.
+    #[staticmethod]
+    #[pyo3(signature = (vocab, name, *, lowercase = true, strip_accents = None, part_ideographs = true, unknown = "[UNK]", prefix = "##"))]
+    #[allow(clippy::too_many_arguments)]
+    fn _definition_of_word_pieces(
+        py: Python<'_>,
+        vocab: Vec<u8>,
+        name: &str,
+        lowercase: bool,
+        strip_accents: Option<bool>,
+        part_ideographs: bool,
+        unknown: &str,
+        prefix: &str,
+    ) -> PyResult<String> {
+        let (unknown, prefix) = (unknown.into(), prefix.into());
+        let options = formats::word_pieces::Options { lowercase, strip_accents, part_ideographs, unknown, prefix };
+        definition_text(py, || formats::word_pieces::definition(&vocab, name, &options))
     }
 
     /// Loads the bytes of a SentencePiece model.
