@@ -207,7 +207,7 @@ class Tokenizer:
         prefix_ids: Sequence[int],
         chat_templates: dict[str, str],
     ) -> Tokenizer:
-        """Returns the same tokenizer with what a folder declares: BOS, EOS, what stands before a text, chat templates."""
+        """Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates."""
 
     def __copy__(self) -> Tokenizer: ...
     def __deepcopy__(self, _memo: Any, /) -> Tokenizer: ...

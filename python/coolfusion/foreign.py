@@ -11,7 +11,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["PROBES", "Decode", "Encode", "attempt", "control_ids", "control_tokens", "decoder", "encoder", "vocabulary_size"]
+__all__ = [
+    "PROBES",
+    "Decode",
+    "Encode",
+    "attempt",
+    "control_ids",
+    "control_tokens",
+    "decoder",
+    "encoder",
+    "vocabulary_size",
+]
 
 Encode = Callable[[str], list[int]]
 Decode = Callable[[list[int]], str]
@@ -173,8 +183,8 @@ def control_tokens(obj: Any, ids: set[int]) -> list[tuple[str, int]]:
         if isinstance(tokens, Mapping):
             found |= {each: token_id for each, token_id in tokens.items() if isinstance(each, str) and token_id in ids}
     spell = next((getattr(obj, each) for each in _SPELLERS if hasattr(obj, each)), None)
-    for token_id in ids - set(found.values()) if spell else ():
-        name = attempt(spell, token_id)
-        if isinstance(name, str) and name:
-            found.setdefault(name, token_id)
+    for token_id in ids - set(found.values()):
+        content = attempt(spell, token_id) if spell else None
+        if isinstance(content, str) and content:
+            found.setdefault(content, token_id)
     return sorted(found.items(), key=lambda entry: entry[1])

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from coolfusion import Tokenizer
 from coolfusion.crew import Crew
 from coolfusion.drafting import Drafting
 from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
@@ -112,6 +111,7 @@ class Fusion:
         Raises:
             NoModelsError: no names.
             ModelError: a directory is missing or incomplete, holds only pickled weights, or cannot be loaded.
+            TokenizerError: its tokenizer cannot be loaded.
             ArgumentError: an unknown device or dtype.
         """
         names = [names] if isinstance(names, str | Path) else list(names)
@@ -120,8 +120,7 @@ class Fusion:
         from coolfusion.models.loading import load_models
 
         loaded = load_models(names, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **model_options)
-        tokenizers = {id(each.tokenizer): Tokenizer.wrap(each.tokenizer) for each in loaded}
-        members = [Member(each.model, tokenizers[id(each.tokenizer)], each.prefix_ids) for each in loaded]
+        members = [Member(each.model, each.tokenizer, each.prefix_ids) for each in loaded]
         return cls(
             members,
             alignment=alignment,

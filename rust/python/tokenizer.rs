@@ -77,7 +77,7 @@ impl PyTokenizer {
         name_or_path: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        name_or_path.py().import("coolfusion.adapters")?.getattr("from_pretrained")?.call((name_or_path,), options)
+        name_or_path.py().import("coolfusion.pretrained")?.getattr("from_pretrained")?.call((name_or_path,), options)
     }
 
     /// Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
@@ -176,7 +176,7 @@ impl PyTokenizer {
         Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))
     }
 
-    /// Returns the same tokenizer with what a folder declares: BOS, EOS, what stands before a text, chat templates.
+    /// Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates.
     fn _declaring(&self, bos_id: Option<u32>, eos_id: Option<u32>, prefix_ids: Vec<u32>, chat_templates: BTreeMap<String, String>) -> Self {
         self.declaring(Declared(bos_id, eos_id, prefix_ids, chat_templates))
     }

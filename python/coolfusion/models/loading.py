@@ -13,9 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coolfusion import Tokenizer
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.models.config import find_end_ids
 from coolfusion.models.huggingface import HuggingFaceModel
+from coolfusion.models.rebuilt import warn_of_rebuilt
+from coolfusion.pretrained import resolve
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -27,12 +30,12 @@ class Loaded(NamedTuple):
 
     Attributes:
         model: the runner.
-        tokenizer: the transformers tokenizer.
+        tokenizer: the one in its files.
         prefix_ids: the ids that the tokenizer puts in front of a text, such as BOS.
     """
 
     model: HuggingFaceModel
-    tokenizer: Any
+    tokenizer: Tokenizer
     prefix_ids: tuple[int, ...]
 
 
@@ -58,6 +61,7 @@ def load_models(
 
     Raises:
         ModelError: a name is no directory with config.json and safetensors weights, or cannot be loaded.
+        TokenizerError: the tokenizer of one cannot be loaded.
         ArgumentError: an unknown device or dtype.
     """
     checked = [check_model_name(name) for name in names]
@@ -73,7 +77,9 @@ def load_models(
             module, tokenizer = shared[name, place]
             label = Path(name).name
             ends = sorted(_end_ids(module, tokenizer))
-            loaded.append(Loaded(HuggingFaceModel(module, name=label, end_ids=ends), tokenizer, _prefix_ids(tokenizer)))
+            loaded.append(
+                Loaded(HuggingFaceModel(module, name=label, end_ids=ends), tokenizer, tuple(tokenizer.prefix_ids))
+            )
     return loaded
 
 
@@ -152,12 +158,12 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
     Quantised weights and those that transformers spreads over devices must not be moved afterwards.
     """
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     # transformers, safetensors and the hub have no common root; each of these means that the files do not load.
     failures = (OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError, SafetensorError)
+    tokenizer = _load_tokenizer(name, trust_remote_code)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_name(name), trust_remote_code=trust_remote_code)
         module: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **options
         )
@@ -178,18 +184,17 @@ def _tokenizer_name(name: str) -> str:
     return base if isinstance(base, str) else name
 
 
-def _end_ids(module: Any, tokenizer: Any) -> set[int]:
-    own = getattr(tokenizer, "eos_token_id", None)
-    return find_end_ids(module) | ({own} if isinstance(own, int) else set())
+def _load_tokenizer(name: str, trust_remote_code: bool) -> Tokenizer:
+    source = _tokenizer_name(name)
+    tokenizer = Tokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    folder = resolve(source, trust_remote_code=trust_remote_code)
+    warn_of_rebuilt(name, tokenizer, str(folder), trust_remote_code)
+    return tokenizer
 
 
-def _prefix_ids(tokenizer: Any) -> tuple[int, ...]:
-    """What stands in front of a text that is encoded with special tokens; an EOS behind it does not belong there."""
-    with_special = list(tokenizer("a")["input_ids"])
-    text = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    starts = range(len(with_special) - len(text) + 1)
-    at = next((i for i in starts if with_special[i : i + len(text)] == text), 0)
-    return tuple(with_special[:at])
+def _end_ids(module: Any, tokenizer: Tokenizer) -> set[int]:
+    own = tokenizer.eos_id
+    return find_end_ids(module) | ({own} if own is not None else set())
 
 
 @contextlib.contextmanager
