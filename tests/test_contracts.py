@@ -26,7 +26,7 @@ LAYERS = (
     {"_core"},
     {"__init__"},
     {"drafting", "embedded", "folder", "foreign", "models.base", "models.config", "records", "stops", "toy"},
-    {"declare", "folder_formats", "models.trie", "scoring", "token_table"},
+    {"declare", "folder_formats", "models.trie", "prompts", "scoring", "token_table"},
     {"adapters", "models.rows", "models.scripted", "selection"},
     {"models.arena", "models.chain", "pretrained"},
     {"models.huggingface", "models.rebuilt"},

@@ -14,7 +14,8 @@ from coolfusion.crew import Crew
 from coolfusion.drafting import Drafting
 from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
 from coolfusion.generation import Generation, OnFailure, Plan
-from coolfusion.member import Member, Prompt
+from coolfusion.member import Member
+from coolfusion.prompts import Reader, per_member, warn_of_spelled
 from coolfusion.records import Output
 from coolfusion.schedule import FastSchedule, LiteralSchedule, Schedule
 from coolfusion.selection import SelectionRule, arithmetic_mean_perplexity
@@ -24,7 +25,7 @@ __all__ = ["Fusion", "Generation", "Member"]
 
 Alignment = Literal["aligned", "shortest"]
 ScheduleName = Literal["auto", "literal"]
-OneText = str | tuple[Prompt, ...]
+OneText = str | tuple[Any, ...]
 
 
 class Fusion:
@@ -72,6 +73,7 @@ class Fusion:
             raise ArgumentError(f"time_limit must be None or a positive number of seconds, not {time_limit!r}")
         if isinstance(texts_in_step, bool) or not isinstance(texts_in_step, int) or texts_in_step < 1:
             raise ArgumentError(f"texts_in_step must be a whole number of at least 1, not {texts_in_step!r}")
+        self._readers = [Reader(member.name, member.tokenizer) for member in self.members]
         self.alignment = alignment
         self.rule = rule
         self._texts_in_step = texts_in_step
@@ -169,8 +171,9 @@ class Fusion:
 
         Args:
             prompt: one text for all members; or a tuple of one prompt for each member, a text or ids of that member
-                (a chat template, for instance); or a list of such prompts, for a list of outputs. The written text
-                is shared by the members, the prompts need not be.
+                (a chat template, for instance) in any usual container; or a list of such prompts, for a list of
+                outputs. The written text is shared by the members, the prompts need not be. A text that spells control
+                tokens of a member is encoded as text, and a warning says so.
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
             stop_strings: the text is cut exactly before the first of them.
             rerank: let each member also write its own continuation, and answer with the best of all by the same
@@ -202,6 +205,7 @@ class Fusion:
             ``one, two = fusion.generate(["Once", "Twice"], 24); print(one.text, one.members[0].forward_passes)``
         """
         prompts = prompt if isinstance(prompt, list) else [prompt]
+        warn_of_spelled(prompts, self._readers)
         plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
         groups = [prompts[at : at + self._texts_in_step] for at in range(0, len(prompts), self._texts_in_step)]
         # All prompts are looked at before the first is read.
@@ -237,6 +241,7 @@ class Fusion:
         on_failure: OnFailure = "stop",
     ) -> Generation:
         """The steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once."""
+        warn_of_spelled([prompt], self._readers)
         plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure)
         return self._open([prompt], plan, self._contexts(1))[0]
 
@@ -264,22 +269,5 @@ class Fusion:
 
     def _open(self, prompts: Sequence[OneText], plan: Plan, contexts: Sequence[tuple[Any, ...]]) -> list[Generation]:
         """Texts that are written in step, each with the first context that nobody has."""
-        each = [_prompts(prompt, len(self.members)) for prompt in prompts]
+        each = [per_member(prompt, self._readers) for prompt in prompts]
         return [Generation(self.members, own, plan, row) for own, row in zip(each, contexts, strict=False)]
-
-
-def _prompts(prompt: Any, count: int) -> list[Prompt]:
-    """One prompt for each member.
-
-    Raises:
-        ArgumentError: not a text, and not one prompt for each member.
-    """
-    if isinstance(prompt, str):
-        return [prompt] * count
-    prompts = list(prompt) if isinstance(prompt, tuple) else []
-    if len(prompts) != count or any(not isinstance(each, str | list | tuple) for each in prompts):
-        raise ArgumentError(
-            f"a prompt must be a text, or a tuple of one text or list of ids for each of the {count} members, "
-            f"not {prompt!r:.80}"
-        )
-    return prompts

@@ -20,8 +20,9 @@ from typing import Any, Literal
 from coolfusion.admission import admit
 from coolfusion.crew import Crew
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoCandidateError
-from coolfusion.member import Member, MemberState, Prompt
+from coolfusion.member import Member, MemberState
 from coolfusion.models.base import Context
+from coolfusion.prompts import Prompt
 from coolfusion.proposal import Proposal
 from coolfusion.records import Candidate, FinishReason, MemberStep, Output, Rejection, Score, Seconds, Step
 from coolfusion.schedule import Order, Phases, Schedule
