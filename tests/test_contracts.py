@@ -267,7 +267,7 @@ def documented() -> dict[str, ast.ClassDef | ast.FunctionDef]:
                 for item in node.body
                 if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")
             }
-        elif isinstance(node, ast.FunctionDef):
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             found[node.name] = node
     assert len(found) > 40
     return found
