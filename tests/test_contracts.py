@@ -25,10 +25,10 @@ LAYERS = (
     {"errors"},
     {"_core"},
     {"__init__"},
-    {"drafting", "embedded", "folder", "foreign", "models.base", "models.config", "records", "stops", "toy"},
-    {"declare", "folder_formats", "models.trie", "prompts", "scoring", "token_table"},
-    {"adapters", "models.rows", "models.scripted", "selection"},
-    {"models.arena", "models.chain", "pretrained"},
+    {"drafting", "embedded", "folder", "foreign", "models.base", "models.header", "records", "stops", "toy"},
+    {"declare", "folder_formats", "models.config_file", "models.trie", "prompts", "scoring", "token_table"},
+    {"adapters", "models.config", "models.rows", "models.scripted", "selection"},
+    {"models.arena", "models.chain", "models.weights", "pretrained"},
     {"models.huggingface", "models.rebuilt"},
     {"models", "models.loading", "models.probe"},
     {"member"},
@@ -193,7 +193,8 @@ def test_no_broad_exception_handlers():
     assert sum(isinstance(node, ast.ExceptHandler) for _, node in nodes) > 5
     found = [name for name, node in nodes if broad(node)]
     # What a model raises, whatever it is, ends its task; what a task raises crosses over to the thread that asked.
-    assert found == ["crew", "crew", "crew"]
+    # What other libraries raise over the files of a model becomes an error of ours.
+    assert found == ["crew", "crew", "crew", "models.rebuilt", "models.weights", "pretrained"]
 
 
 def test_no_absolute_home_paths():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from coolfusion.models.config_file import check_end
+
 LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 # Where attention forgets or selects by itself: GPT-Neo's window_size, Llama-4's attention_chunk_size, Doge's
 # keep_window_size, DeepSeek-V3.2's index_topk. A sliding_window is known and stands in the masks; the last are layers.
@@ -23,11 +25,15 @@ def position_limit(config: Any) -> int | None:
 
 
 def find_end_ids(module: Any) -> set[int]:
-    """END ids of generation_config and config, each an int or a list."""
+    """END ids of generation_config and config, each an int or a list.
+
+    Raises:
+        ModelError: one of them holds something else.
+    """
     ends: set[int] = set()
     for config in (getattr(module, "generation_config", None), module.config):
         value = getattr(config, "eos_token_id", None)
-        ends.update([value] if isinstance(value, int) else value or [])
+        ends.update(check_end(value, type(config).__name__, defaults=(value,)))
     return ends
 
 

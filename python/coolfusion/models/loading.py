@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 from coolfusion import Tokenizer
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.models.config import find_end_ids
+from coolfusion.models.header import read_json_object
 from coolfusion.models.huggingface import HuggingFaceModel
 from coolfusion.models.rebuilt import warn_of_rebuilt
+from coolfusion.models.weights import load_module
 from coolfusion.pretrained import resolve
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -101,11 +103,9 @@ def check_model_name(name: str | Path) -> str:
     adapter = (path / "adapter_config.json").is_file()  # names its base model; transformers loads both, with peft
     if not adapter and not (path / "config.json").is_file():
         raise ModelError(f"{path}: no config.json; expected a transformers model directory")
-    for file in (path / "config.json", path / "tokenizer.json"):
-        try:
-            json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        except ValueError as err:
-            raise ModelError(f"{file}: not JSON: {err}") from err
+    for file in (path / "config.json", path / "generation_config.json", path / "tokenizer.json"):
+        if file.is_file():
+            read_json_object(file)
     if not any(path.glob("*.safetensors")):
         pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
         if pickles:
@@ -157,22 +157,10 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
 
     Quantised weights and those that transformers spreads over devices must not be moved afterwards.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    # transformers, safetensors and the hub have no common root; each of these means that the files do not load.
-    failures = (OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError, SafetensorError)
     tokenizer = _load_tokenizer(name, trust_remote_code)
-    try:
-        module: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code, **options
-        )
-        placed = "device_map" in options or getattr(module, "hf_device_map", None) or hasattr(module, "hf_quantizer")
-        return (module if placed else module.to(device)).eval(), tokenizer
-    except failures as err:
-        what = "cannot be loaded" if Path(name).is_dir() else "no local directory, and as a hub name not to be loaded"
-        reason = (str(err).splitlines() or [""])[0]
-        raise ModelError(f"{name}: {what}: {type(err).__name__}: {reason}") from err
+    module = load_module(name, dtype, trust_remote_code, options)
+    placed = "device_map" in options or getattr(module, "hf_device_map", None) or hasattr(module, "hf_quantizer")
+    return (module if placed else module.to(device)).eval(), tokenizer
 
 
 def _tokenizer_name(name: str) -> str:

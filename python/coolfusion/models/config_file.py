@@ -1,0 +1,172 @@
+"""The configuration files of a model, checked before transformers sees them.
+
+transformers refuses some wrong fields with errors of several libraries, allocates by others, and takes some silently.
+So every size is checked here first, against its kind and against the tensors that are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coolfusion.errors import ModelError
+from coolfusion.models.header import Held, read_json_object
+
+# Fields that say how large something is: whole numbers, where they are given.
+SIZES = re.compile(
+    r"((hidden|intermediate|vocab|embedding|inner|state|head|ffn|n_embd|expert)\w*_(size|dim)|head_dim|ffn_dim"
+    r"|d_(model|inner|ff|kv|state)|n_(embd|inner|layers?|heads?|positions|ctx)|num_\w*(layers|heads|experts|groups)"
+    r"|num_kv_heads|n_\w*(experts|heads))"
+)
+# Those without which there is no model; the others may be 0 (no shared expert) or null.
+CORE = {
+    *("hidden_size", "n_embd", "d_model", "vocab_size", "head_dim"),
+    *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    *("num_attention_heads", "n_head", "n_heads", "num_heads", "num_key_value_heads", "num_kv_heads"),
+}
+LAYERS = re.compile(r"n(um)?_(\w+_)?layers?")
+# A tensor may hold several parts (queries, keys and values), or several small numbers in a large one.
+PARTS_IN_A_TENSOR = 64
+OTHER_TASKS = re.compile(
+    r"For(MaskedLM|PreTraining|NextSentencePrediction|SequenceClassification|TokenClassification|QuestionAnswering"
+    r"|MultipleChoice|\w*ImageClassification|CTC|\w*Retrieval)$|(Encoder|Bert)Model$"
+)
+# A list stands for one size of each layer.
+Sizes = list[tuple[str, Any]]
+
+
+def check_config(raw: dict[str, Any], where: str, held: Held | None) -> None:
+    """Refuse sizes that are none, and those that the checkpoint cannot have.
+
+    Args:
+        raw: the object of config.json.
+        where: the file, for messages.
+        held: what the checkpoint holds, if that is known.
+
+    Raises:
+        ModelError: the field, its value, and what was expected.
+    """
+    for field, value in sizes_of(raw):
+        _check_size(field, value, where, held)
+
+
+def sizes_of(raw: dict[str, Any]) -> Sizes:
+    """All sizes with their fields, also those of parts such as text_config."""
+    return list(_walk(raw, "", 0))
+
+
+def _walk(raw: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:
+    for key, value in raw.items():
+        if isinstance(value, dict) and depth < 3:
+            yield from _walk(value, f"{before}{key}.", depth + 1)
+        elif SIZES.fullmatch(key) or key in CORE or LAYERS.fullmatch(key):
+            yield f"{before}{key}", value
+
+
+def _check_size(field: str, value: Any, where: str, held: Held | None) -> None:
+    name = field.rpartition(".")[2]
+    if isinstance(value, list | dict):
+        return
+    # Classes with a default of None take null; transformers knows which.
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ModelError(f"{where}: {field} is {value!r}, expected a whole number")
+    least = 1 if name in CORE else 0
+    if value < least:
+        raise ModelError(f"{where}: {field} is {value}, expected at least {least}")
+    if held is None:
+        return
+    # Every layer has a tensor of its own, so more of them than tensors are a mistake, and looping over them never ends.
+    most = len(held.shapes) if LAYERS.fullmatch(name) else PARTS_IN_A_TENSOR * max(held.longest, len(held.shapes))
+    if value > most:
+        raise ModelError(
+            f"{where}: {field} is {value}, expected at most {most} for a checkpoint of {len(held.shapes)} tensors, "
+            f"whose largest dimension is {held.longest}"
+        )
+
+
+def check_kind(raw: dict[str, Any], where: str, trust_remote_code: bool) -> None:
+    """Refuse what is no causal language model that transformers knows.
+
+    Raises:
+        ModelError: the model_type or the architecture, and what was expected.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+    kind, remote = raw.get("model_type"), raw.get("auto_map")
+    if isinstance(remote, dict) and trust_remote_code:
+        return
+    if not isinstance(kind, str) or not kind:
+        raise ModelError(f"{where}: model_type is {kind!r}, expected the name of a model type that transformers knows")
+    if isinstance(remote, dict) and kind not in CAUSAL:
+        raise ModelError(
+            f"{where}: model_type {kind!r} needs code that comes with the model (auto_map); expected a model type that "
+            "transformers knows, or trust_remote_code=True"
+        )
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise ModelError(f"{where}: model_type {kind!r} is unknown to this transformers, expected one that it knows")
+    expected = CAUSAL.get(kind)
+    if expected is None:
+        raise ModelError(f"{where}: model_type {kind!r} is no causal language model, expected one that writes text")
+    known = {expected} if isinstance(expected, str) else set(expected)
+    given = raw.get("architectures") or []
+    if isinstance(given, list) and given and all(isinstance(each, str) for each in given):
+        if not known & set(given) and all(OTHER_TASKS.search(each) for each in given):
+            raise ModelError(
+                f"{where}: architectures is {given!r}, no causal language model; expected {' or '.join(sorted(known))}"
+            )
+
+
+def describe_sizes(raw: dict[str, Any]) -> str:
+    """The sizes of a configuration, and which do not divide each other, for the message of a model that cannot be."""
+    sizes = {field: value for field, value in sizes_of(raw) if not isinstance(value, list)}
+    text = ", ".join(f"{field}={value!r}" for field, value in sizes.items())
+    heads = _first(sizes, "num_attention_heads", "n_head", "n_heads", "num_heads")
+    width = _first(sizes, "hidden_size", "n_embd", "d_model")
+    groups = _first(sizes, "num_key_value_heads", "num_kv_heads")
+    odd = [
+        f"{one[0]} {one[1]} is no multiple of {other[0]} {other[1]}"
+        for one, other in ((width, heads), (heads, groups))
+        if one and other and one[1] % other[1]
+    ]
+    return "; ".join([*odd, text])
+
+
+def _first(sizes: dict[str, Any], *names: str) -> tuple[str, int] | None:
+    found = ((field, value) for field, value in sizes.items() if field.rpartition(".")[2] in names)
+    return next(((field, value) for field, value in found if isinstance(value, int) and value > 0), None)
+
+
+def check_generation_config(folder: Path, n_rows: int, defaults: Any) -> None:
+    """Refuse END ids of generation_config.json and config.json that are none.
+
+    Args:
+        folder: the model's.
+        n_rows: ids are below it.
+        defaults: the ids of the configuration's class, which nobody chose.
+
+    Raises:
+        ModelError: the file, the value and what was expected.
+    """
+    for file in (folder / "generation_config.json", folder / "config.json"):
+        if file.is_file():
+            check_end(read_json_object(file).get("eos_token_id"), str(file), n_rows, defaults)
+
+
+def check_end(value: Any, where: str, n_rows: int | None = None, defaults: Any = ()) -> list[int]:
+    """END ids of a field that holds null, an id or a list of ids.
+
+    Raises:
+        ModelError: it holds something else, or an id that has no row.
+    """
+    ids = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    for each in ids:
+        if isinstance(each, bool) or not isinstance(each, int):
+            raise ModelError(f"{where}: eos_token_id is {value!r}, expected an id, a list of ids or null")
+        if (each < 0 or (n_rows is not None and each >= n_rows)) and each not in defaults:
+            raise ModelError(f"{where}: eos_token_id is {value!r}, expected ids in 0..{n_rows or ''}")
+    return list(ids)
