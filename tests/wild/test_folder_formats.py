@@ -1,0 +1,166 @@
+"""Folders without a tokenizer.json: what the class that the configuration names says beside the vocabulary."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import coolfusion as cf
+
+tokenizers = pytest.importorskip("tokenizers", reason="makes and judges tokenizer files")
+
+from folder_parts import TEXTS, byte_level, folder, truth  # noqa: E402 - behind the skip
+
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+MORE = (*TEXTS, "e\u0301 ÉCOLE naïve", "中文字 mixed", "it's 'S", "unaffable!")
+
+
+def pair(path: Path, inner: tokenizers.Tokenizer, **files: Any) -> Path:
+    """A folder with the vocabulary and the merges of `inner`."""
+    model = json.loads(inner.to_str())["model"]
+    merges = "#version: 0.2\n" + "".join(f"{' '.join(merge)}\n" for merge in model["merges"])
+    return folder(path, vocab=model["vocab"], merges__txt=merges, **files)
+
+
+@pytest.mark.parametrize("name", [None, "GPT2Tokenizer", "CodeGenTokenizer", "RobertaTokenizer", "Qwen2Tokenizer"])
+@pytest.mark.parametrize("space", [False, True])
+def test_vocabulary_and_merges(name: str | None, space: bool, tmp_path: Path) -> None:
+    qwen = name == "Qwen2Tokenizer"
+    inner = byte_level(QWEN2 if qwen else GPT2)
+    config = {"tokenizer_class": name, "add_prefix_space": space and not qwen, "bos_token": "<s>", "eos_token": "</s>"}
+    path = pair(tmp_path, inner, tokenizer_config=config)
+    tokenizer = cf.Tokenizer.from_pretrained(path)
+    pre = tokenizers.pre_tokenizers
+    split = pre.Split(tokenizers.Regex(QWEN2 if qwen else GPT2), "isolated")
+    inner.pre_tokenizer = pre.Sequence([split, pre.ByteLevel(add_prefix_space=False, use_regex=False)])
+    if not qwen:
+        inner.pre_tokenizer = pre.ByteLevel(add_prefix_space=space)
+    else:
+        inner.normalizer = tokenizers.normalizers.NFC()
+    for text in MORE:
+        assert tokenizer.encode(text) == truth(inner, text), text
+    assert (tokenizer.bos_id, tokenizer.eos_id) == (0, 1)
+    assert {0, 1} <= set(tokenizer.control_ids)
+    assert tokenizer.prefix_ids == ([0] if name == "RobertaTokenizer" else [])
+
+
+WORDS = (
+    "un",
+    "##aff",
+    "##able",
+    "!",
+    "hello",
+    "Hello",
+    "world",
+    "中",
+    "##文",
+    "文",
+    "字",
+    "e",
+    "école",
+    "ecole",
+    "a",
+    "b",
+)
+PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "École", "É", "2023", "i", "'", "m", "naive", "naïve")
+
+
+@pytest.mark.parametrize("name", [None, "BertTokenizer", "DistilBertTokenizer"])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"do_lower_case": False},
+        {"do_lower_case": True, "strip_accents": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"tokenize_chinese_chars": False},
+    ],
+    ids=str,
+)
+def test_word_pieces_with_their_switches(name: str | None, switches: dict[str, bool], tmp_path: Path) -> None:
+    config = {"tokenizer_class": name, **switches}
+    path = folder(tmp_path, vocab__txt="".join(f"{piece}\n" for piece in PIECES), tokenizer_config=config)
+    tokenizer = cf.Tokenizer.from_pretrained(path)
+    judge = tokenizers.implementations.BertWordPieceTokenizer(
+        str(path / "vocab.txt"),
+        lowercase=switches.get("do_lower_case", True),
+        strip_accents=switches.get("strip_accents"),
+        handle_chinese_chars=switches.get("tokenize_chinese_chars", True),
+    )
+    for text in MORE:
+        assert tokenizer.encode(text) == judge.encode(text, add_special_tokens=False).ids, text
+    assert set(tokenizer.control_ids) == set(range(5))
+    assert tokenizer.prefix_ids == ([2] if name else [])
+
+
+def test_word_pieces_without_any_configuration(tmp_path: Path) -> None:
+    path = folder(tmp_path, vocab__txt="".join(f"{piece}\n" for piece in PIECES))
+    judge = tokenizers.implementations.BertWordPieceTokenizer(str(path / "vocab.txt"))
+    tokenizer = cf.Tokenizer.from_pretrained(path)
+    assert [tokenizer.encode(text) for text in MORE] == [judge.encode(t, add_special_tokens=False).ids for t in MORE]
+
+
+def test_a_class_that_shifts_ids_is_left_to_transformers(data: Path, tmp_path: Path) -> None:
+    """Its SentencePiece file alone would give other ids, so without the class it is refused."""
+    folder(tmp_path, tokenizer_config={"tokenizer_class": "PegasusTokenizer"})
+    (tmp_path / "spiece.model").symlink_to(data / "tokenizers" / "xlnet_base_cased" / "spiece.model")
+    plain = cf.Tokenizer.from_file(tmp_path / "spiece.model")
+    try:
+        tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    except (cf.TokenizerFileError, cf.UnsupportedTokenizerError):
+        return
+    assert tokenizer.encode("Hello") != plain.encode("Hello")
+
+
+@pytest.mark.parametrize(
+    ("config", "prefix"),
+    [
+        ({}, []),
+        ({"tokenizer_class": "LlamaTokenizer"}, [1]),
+        ({"tokenizer_class": "LlamaTokenizer", "add_bos_token": False}, []),
+        ({"tokenizer_class": "T5Tokenizer"}, []),
+        ({"tokenizer_class": "T5Tokenizer", "add_bos_token": True, "bos_token": "<s>"}, [1]),
+    ],
+)
+def test_bos_before_the_text_of_a_sentencepiece_file(
+    config: dict[str, Any], prefix: list[int], data: Path, tmp_path: Path
+) -> None:
+    folder(tmp_path, tokenizer_config=config)
+    file = data / "tokenizers" / "llama2" / "tokenizer.model"
+    (tmp_path / "tokenizer.model").symlink_to(file)
+    tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    assert tokenizer.prefix_ids == prefix
+    plain = cf.Tokenizer.from_file(file)
+    assert [tokenizer.encode(text) for text in MORE] == [plain.encode(text) for text in MORE]
+
+
+def test_bos_by_the_type_of_the_model(data: Path, tmp_path: Path) -> None:
+    folder(tmp_path, config={"model_type": "llama"})
+    (tmp_path / "tokenizer.model").symlink_to(data / "tokenizers" / "llama2" / "tokenizer.model")
+    assert cf.Tokenizer.from_pretrained(tmp_path).prefix_ids == [1]
+
+
+def test_declared_specials_beside_tiktoken_ranks(data: Path, tmp_path: Path) -> None:
+    tiktoken = pytest.importorskip("tiktoken", reason="judges rank files")
+    file = data / "tokenizers" / "cl100k" / "cl100k_base.tiktoken"
+    (tmp_path / "cl100k_base.tiktoken").symlink_to(file)
+    decoder = {"100257": {"content": "<|endoftext|>", "special": True}}
+    folder(tmp_path, tokenizer_config={"eos_token": "<|endoftext|>", "added_tokens_decoder": decoder})
+    tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    ranks = {base64.b64decode(token): int(rank) for token, rank in map(str.split, file.read_text().splitlines())}
+    pattern = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    judge = tiktoken.Encoding("judge", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    assert tokenizer.eos_id == 100257
+    assert 100257 in tokenizer.control_ids
+    assert [tokenizer.encode(text) for text in MORE] == [judge.encode_ordinary(text) for text in MORE]
