@@ -48,7 +48,8 @@ class Tokenizer:
     """One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
 
     It cannot be changed and may be shared by any number of threads, which run side by side. There is no constructor:
-    use `from_file`, `from_pretrained` or `wrap`.
+    use `from_file`, `from_pretrained` or `wrap`. It can be pickled, definition and all, without its file; a copy is the
+    tokenizer itself.
 
     Example:
         >>> tok = toy.tokenizer()
@@ -95,7 +96,10 @@ class Tokenizer:
     ) -> Tokenizer:
         """Loads the tokenizer of a model directory, of a tokenizer file, or of a name on the Hugging Face hub.
 
-        Directories with a tokenizer.json, a SentencePiece model or tiktoken ranks are read without transformers.
+        A hub name becomes the folder of its files. In a folder the file that holds the vocabulary is the truth; its
+        configuration files declare added tokens, `bos_id`, `eos_id`, `prefix_ids` and `chat_templates`. What they
+        declare against the file does not hold, and a `CoolFusionWarning` says so. `Fusion.from_pretrained` loads in
+        the same way. Only vocabularies that mean nothing without their class need transformers.
 
         Args:
             name_or_path: a directory, a file, or a hub name such as "gpt2".
@@ -106,7 +110,8 @@ class Tokenizer:
             The tokenizer, named after `name_or_path`.
 
         Raises:
-            TokenizerFileError: there is no such directory, or nothing in it that is a tokenizer.
+            TokenizerFileError: there is no such directory, no vocabulary in it, or a field of a configuration file has
+                a wrong type; names file, field, value and what was expected.
             UnsupportedTokenizerError: only transformers can read it, and that is not installed.
 
         Complexity:
@@ -525,7 +530,7 @@ class Tokenizer:
 
         Example:
             >>> toy.spaced_tokenizer().control_tokens
-            {'<unk>': 0, '<s>': 1, '</s>': 2}
+            {'<unk>': 0, '<s>': 1, '<end>': 2}
         """
 
     @property

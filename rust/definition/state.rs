@@ -37,8 +37,10 @@ impl Definition {
         let read = read(json).map_err(|error| broken(&error.to_string()))?;
         let mut definition = read.ok_or_else(|| broken("no `model`"))?;
         show_fractions(&mut definition.frame);
-        let (scores, rest) = scores.as_chunks::<8>();
-        let scores = scores.iter().map(|bits| f64::from_bits(u64::from_le_bytes(*bits))).collect();
+        let whole = scores.chunks_exact(8);
+        let rest = whole.remainder();
+        let bits = whole.filter_map(|bits| bits.try_into().ok());
+        let scores = bits.map(|bits| f64::from_bits(u64::from_le_bytes(bits))).collect();
         if !rest.is_empty() || !definition.pieces.set_scores(scores) {
             return Err(broken("the number of scores is another"));
         }

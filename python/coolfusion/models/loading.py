@@ -157,7 +157,7 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
 
     Quantised weights and those that transformers spreads over devices must not be moved afterwards.
     """
-    tokenizer = _load_tokenizer(name, trust_remote_code)
+    tokenizer = _load_tokenizer(name, trust_remote_code, options.get("revision"))
     module = load_module(name, dtype, trust_remote_code, options)
     placed = "device_map" in options or getattr(module, "hf_device_map", None) or hasattr(module, "hf_quantizer")
     return (module if placed else module.to(device)).eval(), tokenizer
@@ -172,10 +172,11 @@ def _tokenizer_name(name: str) -> str:
     return base if isinstance(base, str) else name
 
 
-def _load_tokenizer(name: str, trust_remote_code: bool) -> Tokenizer:
+def _load_tokenizer(name: str, trust_remote_code: bool, revision: str | None) -> Tokenizer:
     source = _tokenizer_name(name)
-    tokenizer = Tokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    folder = resolve(source, trust_remote_code=trust_remote_code)
+    revision = revision if source == name else None  # that of an adapter is not that of its base model
+    tokenizer = Tokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
+    folder = resolve(source, trust_remote_code=trust_remote_code, revision=revision)
     warn_of_rebuilt(name, tokenizer, str(folder), trust_remote_code)
     return tokenizer
 
