@@ -16,14 +16,17 @@
 //! * `unused`: ids of a Unigram model that text never gives.
 
 pub mod charsmap;
+mod content;
+pub mod known_ranks;
 mod model_proto;
 mod protobuf;
 pub mod sentencepiece;
+mod sha256;
+mod tekken;
 pub mod tiktoken;
 mod user_defined;
 pub mod vocab_merges;
 pub mod word_pieces;
-mod content;
 
 pub use content::Content;
 
@@ -36,7 +39,7 @@ use crate::error::{Error, Result};
 ///
 /// The content decides, as a file called `tokenizer.model` may hold either of the last two. `source` is the path as the
 /// user gave it; `pattern` is the split pattern that a file of tiktoken ranks does not hold, and may be None for the
-/// files that [`tiktoken::known_pattern`] knows by name.
+/// files that [`known_ranks`] knows.
 ///
 /// # Errors
 /// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for what nobody here can run.
@@ -54,17 +57,16 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
         if let Some(read) = read {
             return Ok(read);
         }
+        if let Some(read) = tekken::definition(json_text, source)? {
+            return Ok(read);
+        }
         if vocab_merges::is_vocabulary(json_text) {
             return Err(file_error("a vocabulary without its merges, expected the files vocab.json and merges.txt side by side".into()));
         }
         return Err(file_error("a JSON object without `model`, expected a tokenizer.json".into()));
     }
     if tiktoken::looks_like_ranks(bytes) {
-        let ranks = tiktoken::parse(bytes, source)?;
-        let pattern = pattern.or_else(|| tiktoken::known_pattern(source, &ranks)).ok_or_else(|| {
-            file_error("tiktoken ranks do not hold the split pattern: expected it in the argument `pattern`".into())
-        })?;
-        return tiktoken::definition(&ranks, pattern, &[], source);
+        return tiktoken::file(bytes, source, pattern);
     }
     if word_pieces::looks_like_word_pieces(bytes) {
         return word_pieces::definition(bytes, source, &word_pieces::Options::default());
