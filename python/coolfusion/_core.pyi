@@ -63,8 +63,8 @@ class Tokenizer:
     def from_file(cls, path: str | PathLike[str], *, pattern: str | None = None) -> Tokenizer:
         """Loads a tokenizer file of any known format; the content decides which it is.
 
-        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt, vocab.txt,
-        the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
+        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt,
+        vocab.txt, the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
 
         Args:
             path: the file. A vocab.json finds the merges.txt in its folder, and the other way round.
@@ -162,6 +162,10 @@ class Tokenizer:
     @staticmethod
     def _definition(path: str | PathLike[str], *, pattern: str | None = None) -> str:
         """Returns the text of the tokenizer.json that says the same as the file at `path`, of any format."""
+
+    @staticmethod
+    def _pattern_of_class(name: str) -> str | None:
+        """Returns the split pattern of a class that reads tiktoken ranks or byte-level merges, or None."""
 
     @staticmethod
     def _definition_of_merges(

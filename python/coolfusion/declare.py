@@ -46,11 +46,16 @@ def join(definition: dict[str, Any], tokens: Iterable[Token], name: str) -> Join
     ids = {piece: token_id for token_id, piece in pieces.items()}
     ids |= {entry["content"]: token_id for token_id, entry in added.items()}
     source = dict.fromkeys(added, "the file")
+    guessed = _guessed(definition, added)
     conflicts, changed = [], False
     for token in tokens:
         token_id = ids.get(token.content) if token.id is None else token.id
         if token_id is None:  # no row of a model can stand for it
             continue
+        for guess in {token_id, ids.get(token.content, token_id)} & guessed:
+            if (guess, added[guess]["content"]) != (token_id, token.content):
+                ids.pop(added.pop(guess)["content"], None)
+                guessed.discard(guess)
         there = added.get(token_id)
         meaning = there["content"] if there else pieces.get(token_id)
         if meaning is not None and meaning not in (token.content, there or _byte_level(token.content)):
@@ -128,6 +133,14 @@ def _added(definition: Mapping[str, Any], name: str) -> dict[int, dict[str, Any]
             raise TokenizerFileError(f"{name}: added_tokens[{at}] is {entry!r:.80}: expected an id and a content")
         found[token_id] = {**dict.fromkeys(_FLAGS, False), **entry}
     return found
+
+
+def _guessed(definition: Mapping[str, Any], added: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """Ids whose names the file does not hold: those of other publications of the same ranks, or of their places."""
+    source = (definition.get("coolfusion") or {}).get("source_format")
+    if source == "tekken":
+        return {token_id for token_id, entry in added.items() if entry["content"].startswith("<SPECIAL_")}
+    return set(added) if source == "tiktoken" else set()
 
 
 def _prefix(processor: Any, name: str) -> list[int]:

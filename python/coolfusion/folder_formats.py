@@ -29,9 +29,6 @@ _SHIFTED = {
 # GPT-2's split rule; those of the second set put BOS before a text.
 _BYTE_LEVEL = {"", "GPT2Tokenizer", "CodeGenTokenizer", "BlenderbotTokenizer"}
 _FRAMED_BYTE_LEVEL = {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer", "MvpTokenizer"}
-_QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 _WORD_PIECES = {
     *("BertTokenizer", "ConvBertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "LayoutLMTokenizer"),
     *("LxmertTokenizer", "MobileBertTokenizer", "RetriBertTokenizer", "SqueezeBertTokenizer"),
@@ -78,7 +75,7 @@ def definition_by_class(file: Path, configuration: Configuration) -> str:
             _bytes(file),
             _bytes(file.with_name("merges.txt")),
             str(file),
-            pattern=_QWEN2 if qwen else None,
+            pattern=Tokenizer._pattern_of_class(name),
             add_prefix_space=switches.get("add_prefix_space", False),
         )
         if qwen:
@@ -94,7 +91,13 @@ def definition_by_class(file: Path, configuration: Configuration) -> str:
             unknown=configuration.roles.get("unk_token", "[UNK]"),
         )
         return _framed(text, configuration, "cls_token", "[CLS]") if name else text
-    return Tokenizer._definition(file)
+    try:
+        return Tokenizer._definition(file)
+    except TokenizerFileError:  # ranks that are not known by their content
+        pattern = Tokenizer._pattern_of_class(name)
+        if pattern is None:
+            raise
+        return Tokenizer._definition(file, pattern=pattern)
 
 
 def _framed(text: str, configuration: Configuration, role: str, usual: str) -> str:

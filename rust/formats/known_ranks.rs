@@ -135,6 +135,17 @@ fn llama4() -> Specials {
     specials
 }
 
+/// The split pattern of a class of transformers, or of remote code, that reads tiktoken ranks or byte-level merges.
+#[must_use]
+pub fn pattern_of_class(name: &str) -> Option<&'static str> {
+    match name {
+        "QWenTokenizer" | "Qwen2Tokenizer" => Some(QWEN),
+        "ChatGLM4Tokenizer" => Some(CL100K),
+        "TikTokenTokenizer" => Some(KIMI),
+        _ => None,
+    }
+}
+
 impl Known {
     /// The special tokens with their ids.
     pub(super) fn specials(&self) -> Vec<(String, u32)> {

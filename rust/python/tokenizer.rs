@@ -102,6 +102,12 @@ impl PyTokenizer {
         definition_text(py, || formats::Content::read(&path)?.definition(&path.display().to_string(), pattern.as_deref()))
     }
 
+    /// Returns the split pattern of a class that reads tiktoken ranks or byte-level merges, or None.
+    #[staticmethod]
+    fn _pattern_of_class(name: &str) -> Option<&'static str> {
+        formats::known_ranks::pattern_of_class(name)
+    }
+
     /// Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt.
     #[staticmethod]
     #[pyo3(signature = (vocab, merges, name, *, pattern = None, add_prefix_space = false))]

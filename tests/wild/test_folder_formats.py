@@ -164,3 +164,79 @@ def test_declared_specials_beside_tiktoken_ranks(data: Path, tmp_path: Path) -> 
     assert tokenizer.eos_id == 100257
     assert 100257 in tokenizer.control_ids
     assert [tokenizer.encode(text) for text in MORE] == [judge.encode_ordinary(text) for text in MORE]
+
+
+def ranks_file(path: Path) -> dict[bytes, int]:
+    """Ranks of single bytes and of a few words, written as tiktoken writes them."""
+    words = [bytes([byte]) for byte in range(256)]
+    words += [b"He", b"ll", b"Hell", b"Hello", b" w", b"20", b"202", b"2023", b"12", b"34"]
+    ranks = {word: rank for rank, word in enumerate(words)}
+    path.write_bytes(b"".join(base64.b64encode(word) + f" {rank}\n".encode() for word, rank in ranks.items()))
+    return ranks
+
+
+@pytest.mark.parametrize("name", ["QWenTokenizer", "ChatGLM4Tokenizer", "TikTokenTokenizer", "UnknownTokenizer"])
+def test_the_class_says_how_unknown_ranks_are_split(name: str, tmp_path: Path) -> None:
+    tiktoken = pytest.importorskip("tiktoken", reason="judges rank files")
+    ranks = ranks_file(tmp_path / "qwen.tiktoken")
+    decoder = {"300": {"content": "<|end|>", "special": True}}
+    folder(
+        tmp_path, tokenizer_config={"tokenizer_class": name, "eos_token": "<|end|>", "added_tokens_decoder": decoder}
+    )
+    if name == "UnknownTokenizer":
+        with pytest.raises(cf.TokenizerFileError, match="pattern"):
+            cf.Tokenizer.from_pretrained(tmp_path)
+        return
+    pattern = cf.Tokenizer._pattern_of_class(name)
+    assert pattern is not None
+    tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    assert tokenizer.eos_id == 300
+    judge = tiktoken.Encoding("judge", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    assert [tokenizer.encode(text) for text in MORE] == [judge.encode_ordinary(text) for text in MORE]
+
+
+def test_declared_names_replace_those_that_were_guessed(data: Path, tmp_path: Path) -> None:
+    """The ranks of LLaMA-3 hold no special tokens: the file is known by its content, the folder knows better."""
+    file = data / "tokenizers" / "llama3" / "tokenizer.model"
+    guessed = cf.Tokenizer.from_file(file).control_tokens
+    decoder = {
+        str(token_id): {"content": f"<|mine_{token_id}|>", "special": True} for token_id in range(128002, 128006)
+    }
+    folder(tmp_path, tokenizer_config={"eos_token": "<|mine_128003|>", "added_tokens_decoder": decoder})
+    (tmp_path / "tokenizer.model").symlink_to(file)
+    tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    assert tokenizer.eos_id == 128003
+    assert tokenizer.encode("2023") == [2366, 18]
+    rest = {content: token_id for content, token_id in guessed.items() if token_id not in range(128002, 128006)}
+    assert tokenizer.control_tokens == rest | {each["content"]: int(token_id) for token_id, each in decoder.items()}
+
+
+def tekken(path: Path) -> tuple[dict[str, Any], dict[bytes, int]]:
+    """A tekken.json with five special tokens, two of them without a name."""
+    ranks = ranks_file(path.with_name("ranks"))
+    path.with_name("ranks").unlink()
+    vocab = [{"rank": rank, "token_bytes": base64.b64encode(word).decode()} for word, rank in ranks.items()]
+    named = [{"rank": at, "token_str": name} for at, name in enumerate(("<unk>", "<s>", "</s>"))]
+    config = {"pattern": GPT2, "default_vocab_size": len(ranks) + 5, "default_num_special_tokens": 5, "version": "v7"}
+    file = {"config": config, "vocab": vocab, "special_tokens": named}
+    path.write_text(json.dumps(file))
+    return file, ranks
+
+
+def test_tekken_in_a_folder(tmp_path: Path) -> None:
+    tiktoken = pytest.importorskip("tiktoken", reason="judges rank files")
+    _, ranks = tekken(tmp_path / "tekken.json")
+    config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
+    decoder = {"4": {"content": "[INST]", "special": True}}
+    folder(tmp_path, tokenizer_config={**config, "added_tokens_decoder": decoder}, config={"model_type": "mistral"})
+    tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    shifted = {word: rank + 5 for word, rank in ranks.items()}
+    judge = tiktoken.Encoding("judge", pat_str=GPT2, mergeable_ranks=shifted, special_tokens={})
+    assert [tokenizer.encode(text) for text in MORE] == [judge.encode_ordinary(text) for text in MORE]
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.prefix_ids) == (1, 2, [1])
+    assert tokenizer.control_tokens == {"<unk>": 0, "<s>": 1, "</s>": 2, "<SPECIAL_3>": 3, "[INST]": 4}
+    inner = byte_level()
+    folder(tmp_path, inner)  # beside a tokenizer.json, which is the truth then
+    (tmp_path / "tokenizer_config.json").unlink()
+    both = cf.Tokenizer.from_pretrained(tmp_path)
+    assert [both.encode(text) for text in MORE] == [truth(inner, text) for text in MORE]
