@@ -410,6 +410,7 @@ impl Tokenizer {
             }
             Certificate::PreTokens => ("bytes", "the byte map is complete and the pre-token rule says how far it looked".into()),
             Certificate::Spaces => ("bytes", "the byte map is complete and every space begins a new word".into()),
+            Certificate::Longest => ("bytes", "the byte map is complete and the walk for the longest token says whether it saw the end".into()),
             Certificate::Pieces => ("bytes", "the byte map is complete and no piece can stand across a settled cut".into()),
         }
     }
@@ -417,6 +418,7 @@ impl Tokenizer {
     fn certificate_text(&self) -> &'static str {
         match self.certificate() {
             Certificate::PreTokens => "pre-token rule: the matcher knows how far it looked",
+            Certificate::Longest => "longest token first: the walk knows whether it saw the end",
             Certificate::Pieces => "vocabulary: no piece stands across the cut",
             Certificate::Spaces => "a space begins a new word: by the pre-token rule, or because no piece holds one inside",
             Certificate::None => "none: the whole text is encoded again at every push",

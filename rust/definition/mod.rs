@@ -8,6 +8,7 @@
 
 mod entries;
 mod guarded;
+mod longest;
 mod merges;
 mod model;
 mod read;
@@ -76,6 +77,9 @@ fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
 /// Loads `definition`.
 pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let (definition, model, pieces) = (&whole.frame, whole.model(), &whole.pieces);
+    if kind(model) == "LongestMatch" {
+        return longest::load(whole);
+    }
     check_kinds(definition, model)?;
     check_rules(definition)?;
     if let Some(dropout) = model.get("dropout").and_then(Value::as_f64).filter(|&dropout| dropout > 0.0) {

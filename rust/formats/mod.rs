@@ -21,6 +21,7 @@ pub mod known_ranks;
 mod model_proto;
 mod protobuf;
 pub mod sentencepiece;
+mod rwkv;
 mod sha256;
 mod tekken;
 pub mod tiktoken;
@@ -67,6 +68,9 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
     }
     if tiktoken::looks_like_ranks(bytes) {
         return tiktoken::file(bytes, source, pattern);
+    }
+    if rwkv::looks_like_rwkv(bytes) {
+        return rwkv::definition(bytes, source);
     }
     if word_pieces::looks_like_word_pieces(bytes) {
         return word_pieces::definition(bytes, source, &word_pieces::Options::default());
