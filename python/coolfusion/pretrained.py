@@ -92,8 +92,6 @@ def _from_folder(folder: Path, name: str, trust_remote_code: bool) -> Tokenizer:
     file = None if by_code else find_vocabulary(folder, configuration)
     if file is None:
         return _rebuilt(folder, name, configuration, trust_remote_code)
-    if file.suffix in (".txt", ".gguf") and file.name != "vocab.txt":  # RWKV and GGUF hold all that there is to know
-        return Tokenizer.from_file(file)
     text = _read(file) if file.name == "tokenizer.json" else definition_by_class(file, configuration)
     return _joined(text, name, str(file), configuration)
 

@@ -1,6 +1,6 @@
 //! Definitions of the model `LongestMatch`, which no `tokenizer.json` of the library has: see `rust/longest.rs`.
 
-use super::entries::{added_tokens, check_pieces, vocabulary};
+use super::entries::{added_tokens, check_pieces, control_tokens, vocabulary};
 use super::{check_largest_id, Definition, Loaded, Spelling};
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
@@ -34,6 +34,7 @@ pub(super) fn load(whole: &Definition) -> Result<Loaded> {
         split_rule: "none: the whole text is one word".into(),
         normalizer: String::new(),
         added_text: Vec::new(),
+        control_tokens: control_tokens(&added, None, pieces),
         source_notes: notes.into_iter().flatten().filter_map(|note| note.as_str().map(String::from)).collect(),
     })
 }

@@ -240,3 +240,26 @@ def test_tekken_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").unlink()
     both = cf.Tokenizer.from_pretrained(tmp_path)
     assert [both.encode(text) for text in MORE] == [truth(inner, text) for text in MORE]
+
+
+def test_rwkv_in_a_folder(tmp_path: Path) -> None:
+    words = [bytes([byte]) for byte in range(256)] + [b"He", b"Hell", b"Hello", b" world", b"20", b"2023"]
+    lines = [f"{at} {word!r} {len(word)}\n" for at, word in enumerate(words, 1)]
+    (tmp_path / "rwkv_vocab_v20230424.txt").write_text("".join(lines))
+    folder(
+        tmp_path,
+        added_tokens={"<|pad|>": 300},
+        special_tokens_map={"pad_token": "<|pad|>"},
+        config={"model_type": "rwkv"},
+    )
+    tokenizer = cf.Tokenizer.from_pretrained(tmp_path)
+    ids = {word: at for at, word in enumerate(words, 1)}
+    for text in MORE:
+        data, right = text.encode(), []
+        while data:  # the published rule: the longest token that the rest begins with
+            longest = max((word for word in words if data.startswith(word)), key=len)
+            right.append(ids[longest])
+            data = data[len(longest) :]
+        assert tokenizer.encode(text) == right, text
+    assert tokenizer.vocab_size == 301
+    assert tokenizer.decode([tokenizer.encode("Hello")[0], 0]) == "Hello"
