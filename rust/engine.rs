@@ -12,6 +12,8 @@ pub enum Certificate {
     PreTokens,
     /// No piece of the vocabulary can stand across the cut.
     Pieces,
+    /// The walk for the longest token, by whether it ran into the end of the text.
+    Longest,
     /// Cuts before a space only, because no piece holds a space behind another character.
     Spaces,
     /// None: boundaries are checked by encoding the prefix again, windows are the whole text.
@@ -153,6 +155,7 @@ pub trait Engine: Send + Sync {
             Certificate::Spaces => ("words", Some(1), "every space begins a word, and words are encoded by themselves"),
             Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
             Certificate::PreTokens => ("pre-tokens", None, "the matcher tells how far it looked; how far back the last settled cut is depends on the text"),
+            Certificate::Longest => ("settled cuts", None, "a token is the longest that fits; how far back the last settled cut is depends on the text"),
             Certificate::None => ("whole text", None, "nothing tells how far the rule looks"),
         };
         Proof { matcher: "none of coolfusion's own".into(), unit, open, why: why.into(), reach: Vec::new() }

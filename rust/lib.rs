@@ -28,6 +28,7 @@ mod error;
 pub mod formats;
 mod known_words;
 mod library;
+mod longest;
 mod long_words;
 mod merger;
 mod normal;

@@ -35,11 +35,33 @@ pub(crate) struct Library {
     notes: String,
 }
 
+thread_local! {
+    /// Whether a panic of this thread is caught and becomes an error, so that the hook need not print it.
+    static CAUGHT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `run` without a report of its panics on stderr; those of other threads and of other code are reported as before.
+fn silently<T>(run: impl FnOnce() -> T) -> T {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !CAUGHT.try_with(std::cell::Cell::get).unwrap_or(false) {
+                report(panic);
+            }
+        }));
+    });
+    let before = CAUGHT.replace(true);
+    let value = run();
+    CAUGHT.set(before);
+    value
+}
+
 /// Runs a call of the crate, which panics on some broken definitions and where Oniguruma gives up on a pattern.
 fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
     let failed = |reason: String| Error::Foreign { call, reason };
     // What a panic leaves behind in the crate's objects is a cache at most.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|panic| {
+    let outcome = silently(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))).map_err(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
         failed(words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "it panicked".into()))
     })?;

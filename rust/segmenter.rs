@@ -34,6 +34,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// All levels.
+    pub const ALL: [Self; 6] = [Self::Word, Self::PreToken, Self::Token, Self::CodePoint, Self::Rest, Self::End];
+
     /// The level's name.
     #[must_use]
     pub fn name(self) -> &'static str {

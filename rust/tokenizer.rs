@@ -19,6 +19,8 @@ pub struct Tokenizer {
     drops_first_space: bool,
     origin: Origin,
     probe: Probe,
+    /// For another process; an engine of the caller's own has none.
+    definition: Option<Definition>,
 }
 
 /// What the definition said, for [`Tokenizer::describe`].
@@ -28,22 +30,28 @@ struct Origin {
     split_rule: String,
     normalizer: String,
     added_text: Vec<String>,
+    control_tokens: Vec<(String, u32)>,
     notes: Vec<String>,
 }
 
 impl Tokenizer {
-    /// The tokenizer in a file: tokenizer.json, a SentencePiece model or tiktoken ranks; the content decides which it is.
+    /// The tokenizer in a file; the content decides which of the formats of [`formats`] it is.
     ///
-    /// As [`Tokenizer::from_bytes`], with the path as the name.
+    /// As [`Tokenizer::from_bytes`], with the path as the name; `vocab.json` and `merges.txt` find each other, and of a
+    /// GGUF file only the header is read.
     ///
     /// # Errors
     /// `File` where it cannot be read; else as [`Tokenizer::from_bytes`].
     pub fn from_file(path: &Path, pattern: Option<&str>) -> Result<Arc<Self>> {
-        let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::File { path: shown.clone(), reason: format!("cannot be read ({error}): expected a tokenizer file") }
-        })?;
-        Self::from_bytes(&bytes, &shown, pattern)
+        let name = path.display().to_string();
+        Self::from_content(&formats::Content::read(path)?, &name, pattern)
+    }
+
+    fn from_content(content: &formats::Content, name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
+        let mut parts = content.parts();
+        parts.extend([name.as_bytes(), given.as_bytes(), split.as_bytes()]);
+        shared(&parts, || Self::from_definition(&content.definition(name, pattern)?, name))
     }
 
     /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
@@ -83,9 +91,12 @@ impl Tokenizer {
             split_rule: loaded.split_rule,
             normalizer: loaded.normalizer,
             added_text: loaded.added_text,
+            control_tokens: loaded.control_tokens,
             notes: loaded.source_notes,
         };
-        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)
+        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)?;
+        tokenizer.definition = Some(definition.clone());
+        Ok(tokenizer)
     }
 
     /// A tokenizer around an engine of the caller's own (wrapped objects).
@@ -97,6 +108,7 @@ impl Tokenizer {
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
         drops_first_space: bool,
+        control_tokens: Vec<(String, u32)>,
         notes: Vec<String>,
     ) -> Result<Self> {
         let origin = Origin {
@@ -105,6 +117,7 @@ impl Tokenizer {
             split_rule: "unknown".into(),
             normalizer: "unknown".into(),
             added_text: Vec::new(),
+            control_tokens,
             notes,
         };
         Self::probed(name, vocabulary, engine, drops_first_space, origin)
@@ -121,7 +134,7 @@ impl Tokenizer {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
         let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default() };
+            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default(), definition: None };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -130,6 +143,26 @@ impl Tokenizer {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What was loaded, for another process: [`Definition::to_bytes`]. None where the engine is the caller's own.
+    #[must_use]
+    pub fn definition(&self) -> Option<&Definition> {
+        self.definition.as_ref()
+    }
+
+    /// What control tokens are called, and their ids, ascending.
+    #[must_use]
+    pub fn control_tokens(&self) -> &[(String, u32)] {
+        &self.origin.control_tokens
+    }
+
+    /// The tokenizer in what [`Definition::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
+    ///
+    /// # Errors
+    /// `Definition` for other bytes.
+    pub fn from_state(state: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[state, name.as_bytes(), b"state"], || Self::from_definition(&Definition::from_bytes(state)?, name))
     }
 
     /// Its vocabulary.
@@ -377,6 +410,7 @@ impl Tokenizer {
             }
             Certificate::PreTokens => ("bytes", "the byte map is complete and the pre-token rule says how far it looked".into()),
             Certificate::Spaces => ("bytes", "the byte map is complete and every space begins a new word".into()),
+            Certificate::Longest => ("bytes", "the byte map is complete and the walk for the longest token says whether it saw the end".into()),
             Certificate::Pieces => ("bytes", "the byte map is complete and no piece can stand across a settled cut".into()),
         }
     }
@@ -384,6 +418,7 @@ impl Tokenizer {
     fn certificate_text(&self) -> &'static str {
         match self.certificate() {
             Certificate::PreTokens => "pre-token rule: the matcher knows how far it looked",
+            Certificate::Longest => "longest token first: the walk knows whether it saw the end",
             Certificate::Pieces => "vocabulary: no piece stands across the cut",
             Certificate::Spaces => "a space begins a new word: by the pre-token rule, or because no piece holds one inside",
             Certificate::None => "none: the whole text is encoded again at every push",

@@ -27,6 +27,11 @@ __all__ = [
     "StreamEncoder",
     "Tokenizer",
     "__version__",
+    "_alignment",
+    "_edit",
+    "_segment",
+    "_tokenizer",
+    "_wrapped",
     "align",
     "common_boundaries",
 ]
@@ -43,7 +48,8 @@ class Tokenizer:
     """One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
 
     It cannot be changed and may be shared by any number of threads, which run side by side. There is no constructor:
-    use `from_file`, `from_pretrained` or `wrap`.
+    use `from_file`, `from_pretrained` or `wrap`. It can be pickled, definition and all, without its file; a copy is the
+    tokenizer itself.
 
     Example:
         >>> tok = toy.tokenizer()
@@ -55,19 +61,23 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], *, pattern: str | None = None) -> Tokenizer:
-        """Loads a tokenizer.json, a SentencePiece .model or a .tiktoken file; the content decides which it is.
+        """Loads a tokenizer file of any known format; the content decides which it is.
+
+        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt,
+        vocab.txt, the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
 
         Args:
-            path: the file.
-            pattern: the split pattern of tiktoken ranks, which such a file does not hold; None takes the known one
-                where the ranks are those of a known file.
+            path: the file. A vocab.json finds the merges.txt in its folder, and the other way round.
+            pattern: the split pattern where a file does not hold it (tiktoken ranks, vocab.json with merges.txt, a GGUF
+                file with an unknown `tokenizer.ggml.pre`); None takes the known one of a known file.
 
         Returns:
             The tokenizer, named after the path. While it is in use, loading the same content from the same path again
             takes what is there already.
 
         Raises:
-            TokenizerFileError: the file is missing, empty, broken or of none of these kinds, or needs a `pattern`.
+            TokenizerFileError: the file (or the one that belongs to it) is missing, empty, broken or of none of these
+                formats, or needs a `pattern`.
             UnsupportedTokenizerError: the file asks for a stage that cannot be run here.
 
         Complexity:
@@ -86,7 +96,10 @@ class Tokenizer:
     ) -> Tokenizer:
         """Loads the tokenizer of a model directory, of a tokenizer file, or of a name on the Hugging Face hub.
 
-        Directories with a tokenizer.json, a SentencePiece model or tiktoken ranks are read without transformers.
+        A hub name becomes the folder of its files. In a folder the file that holds the vocabulary is the truth; its
+        configuration files declare added tokens, `bos_id`, `eos_id`, `prefix_ids` and `chat_templates`. What they
+        declare against the file does not hold, and a `CoolFusionWarning` says so. `Fusion.from_pretrained` loads in
+        the same way. Only vocabularies that mean nothing without their class need transformers.
 
         Args:
             name_or_path: a directory, a file, or a hub name such as "gpt2".
@@ -97,7 +110,8 @@ class Tokenizer:
             The tokenizer, named after `name_or_path`.
 
         Raises:
-            TokenizerFileError: there is no such directory, or nothing in it that is a tokenizer.
+            TokenizerFileError: there is no such directory, no vocabulary in it, or a field of a configuration file has
+                a wrong type; names file, field, value and what was expected.
             UnsupportedTokenizerError: only transformers can read it, and that is not installed.
 
         Complexity:
@@ -146,6 +160,33 @@ class Tokenizer:
         """Loads the text of a tokenizer.json."""
 
     @staticmethod
+    def _definition(path: str | PathLike[str], *, pattern: str | None = None) -> str:
+        """Returns the text of the tokenizer.json that says the same as the file at `path`, of any format."""
+
+    @staticmethod
+    def _pattern_of_class(name: str) -> str | None:
+        """Returns the split pattern of a class that reads tiktoken ranks or byte-level merges, or None."""
+
+    @staticmethod
+    def _definition_of_merges(
+        vocab: bytes, merges: bytes, name: str, *, pattern: str | None = None, add_prefix_space: bool = False
+    ) -> str:
+        """Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt."""
+
+    @staticmethod
+    def _definition_of_word_pieces(
+        vocab: bytes,
+        name: str,
+        *,
+        lowercase: bool = True,
+        strip_accents: bool | None = None,
+        part_ideographs: bool = True,
+        unknown: str = "[UNK]",
+        prefix: str = "##",
+    ) -> str:
+        """Returns the text of the tokenizer.json that says the same as a vocab.txt."""
+
+    @staticmethod
     def _from_sentencepiece(model: bytes, name: str) -> Tokenizer:
         """Loads the bytes of a SentencePiece model."""
 
@@ -162,9 +203,23 @@ class Tokenizer:
         control_ids: Sequence[int],
         name: str,
         notes: Sequence[str],
+        *,
+        control_tokens: Sequence[tuple[str, int]] = ...,
+        object: Any = None,
     ) -> Tokenizer:
         """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown."""
 
+    def _declaring(
+        self,
+        bos_id: int | None,
+        eos_id: int | None,
+        prefix_ids: Sequence[int],
+        chat_templates: dict[str, str],
+    ) -> Tokenizer:
+        """Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates."""
+
+    def __copy__(self) -> Tokenizer: ...
+    def __deepcopy__(self, _memo: Any, /) -> Tokenizer: ...
     def encode(
         self, text: str | bytes, *, continues: bool = False, errors: Literal["replace", "strict"] = "replace"
     ) -> list[int]:
@@ -474,6 +529,51 @@ class Tokenizer:
         """
 
     @property
+    def control_tokens(self) -> dict[str, int]:
+        """What control tokens are called, and their ids.
+
+        Example:
+            >>> toy.spaced_tokenizer().control_tokens
+            {'<unk>': 0, '<s>': 1, '<end>': 2}
+        """
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a text, as the folder says; None where it says nothing.
+
+        Example:
+            >>> toy.tokenizer().bos_id is None
+            True
+        """
+
+    @property
+    def eos_id(self) -> int | None:
+        """The id that ends a text, as the folder says; None where it says nothing.
+
+        Example:
+            >>> toy.tokenizer().eos_id is None
+            True
+        """
+
+    @property
+    def prefix_ids(self) -> list[int]:
+        """The ids that the folder puts before every text, such as BOS; `encode` does not add them.
+
+        Example:
+            >>> toy.tokenizer().prefix_ids
+            []
+        """
+
+    @property
+    def chat_templates(self) -> dict[str, str]:
+        """The chat templates of the folder by their names; the one without a name is "default".
+
+        Example:
+            >>> toy.tokenizer().chat_templates
+            {}
+        """
+
+    @property
     def unused_ids(self) -> list[int]:
         """The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
 
@@ -575,6 +675,8 @@ class StreamDecoder:
             ('', '\\ufffd')
         """
 
+    def __copy__(self) -> StreamDecoder: ...
+    def __deepcopy__(self, _memo: Any, /) -> StreamDecoder: ...
     def fork(self) -> StreamDecoder:
         """Returns an independent copy, for trying a continuation.
 
@@ -745,6 +847,8 @@ class StreamEncoder:
             2
         """
 
+    def __copy__(self) -> StreamEncoder: ...
+    def __deepcopy__(self, _memo: Any, /) -> StreamEncoder: ...
     def fork(self) -> StreamEncoder:
         """Returns an independent copy, for trying a continuation.
 
@@ -920,6 +1024,8 @@ end=False, level="rest")]
             [' on']
         """
 
+    def __copy__(self) -> Segmenter: ...
+    def __deepcopy__(self, _memo: Any, /) -> Segmenter: ...
     def fork(self) -> Segmenter:
         """Returns an independent copy, for trying a continuation.
 
@@ -1120,3 +1226,16 @@ def align(
         >>> aligned.byte_boundaries.tolist(), [counts.tolist() for counts in aligned.token_boundaries]
         ([0, 3, 7], [[0, 3, 5], [0, 1, 3]])
     """
+
+# How an object that was pickled is made again.
+def _tokenizer(
+    state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
+) -> Tokenizer: ...
+def _wrapped(
+    state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
+) -> Tokenizer: ...
+def _edit(drop: int, ids: list[int], lossless: bool) -> Edit: ...
+def _segment(text: str, ids: list[int], end: bool, valid: bool, level: str) -> Segment: ...
+def _alignment(
+    text: bytes, ids: list[list[int]], byte_boundaries: list[int], token_boundaries: list[list[int]]
+) -> Alignment: ...

@@ -6,6 +6,7 @@
     ├── ArgumentError             (also ValueError)   an argument outside its range
     ├── TextError                 (also ValueError)   bytes that are not UTF-8, lone surrogates
     ├── ConcurrentUseError        (also RuntimeError) a stream that is at work in another thread
+    ├── TransferError             (also TypeError)    an object that cannot be sent to another process
     ├── MissingPackageError       (also ImportError)  an optional package that is not installed
     ├── TokenizerError
     │   ├── TokenizerFileError    a missing, broken or unknown tokenizer file
@@ -47,6 +48,7 @@ __all__ = [
     "TextError",
     "TokenizerError",
     "TokenizerFileError",
+    "TransferError",
     "UnknownTokenError",
     "UnrepresentableTextError",
     "UnsupportedTokenizerError",
@@ -73,6 +75,10 @@ class TextError(CoolFusionError, ValueError):
 
 class ConcurrentUseError(CoolFusionError, RuntimeError):
     """A stream or segmenter is called while another call on it has not come back; it is as that call leaves it."""
+
+
+class TransferError(CoolFusionError, TypeError):
+    """An object cannot be pickled: a stream at work, or a tokenizer around an object that cannot."""
 
 
 class MissingPackageError(CoolFusionError, ImportError):

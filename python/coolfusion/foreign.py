@@ -11,7 +11,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["PROBES", "Decode", "Encode", "attempt", "control_ids", "decoder", "encoder", "vocabulary_size"]
+__all__ = [
+    "PROBES",
+    "Decode",
+    "Encode",
+    "attempt",
+    "control_ids",
+    "control_tokens",
+    "decoder",
+    "encoder",
+    "vocabulary_size",
+]
 
 Encode = Callable[[str], list[int]]
 Decode = Callable[[list[int]], str]
@@ -22,6 +32,7 @@ PROBES = ("Hello world", " two  spaces", "a\nb\n", "don't 3,456.78", "Grüße, �
 _NO_SUCH_ID = (LookupError, ValueError, OverflowError, TypeError)
 # An object without any size: this many empty or failing ids in a row are taken for the end.
 _GAP = 1024
+_SPELLERS = ("convert_ids_to_tokens", "id_to_token", "id_to_piece")
 _MOST_IDS = 1 << 21
 
 
@@ -162,3 +173,18 @@ def control_ids(obj: Any, size: int) -> set[int]:
         if callable(test):
             found.update(each for each in range(size) if test(each))
     return {each for each in found if 0 <= each < size}
+
+
+def control_tokens(obj: Any, ids: set[int]) -> list[tuple[str, int]]:
+    """What the object calls its control tokens, and their ids, ascending; none for an object that does not say."""
+    found: dict[str, int] = {}
+    for name in ("_special_tokens", "special_tokens"):
+        tokens = getattr(obj, name, None)
+        if isinstance(tokens, Mapping):
+            found |= {each: token_id for each, token_id in tokens.items() if isinstance(each, str) and token_id in ids}
+    spell = next((getattr(obj, each) for each in _SPELLERS if hasattr(obj, each)), None)
+    for token_id in ids - set(found.values()):
+        content = attempt(spell, token_id) if spell else None
+        if isinstance(content, str) and content:
+            found.setdefault(content, token_id)
+    return sorted(found.items(), key=lambda entry: entry[1])

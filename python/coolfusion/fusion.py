@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from coolfusion import Tokenizer
 from coolfusion.crew import Crew
 from coolfusion.drafting import Drafting
 from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
 from coolfusion.generation import Generation, OnFailure, Overlong, Plan
 from coolfusion.member import Member
 from coolfusion.opening import OneText, open_texts
+from coolfusion.prompts import Reader, warn_of_spelled
 from coolfusion.records import MemberOutput, Output
 from coolfusion.schedule import FastSchedule, LiteralSchedule, Schedule
 from coolfusion.selection import SelectionRule, arithmetic_mean_perplexity
@@ -74,6 +74,7 @@ class Fusion:
             raise ArgumentError(f"time_limit must be None or a positive number of seconds, not {time_limit!r}")
         if isinstance(texts_in_step, bool) or not isinstance(texts_in_step, int) or texts_in_step < 1:
             raise ArgumentError(f"texts_in_step must be a whole number of at least 1, not {texts_in_step!r}")
+        self._readers = [Reader(member.name, member.tokenizer) for member in self.members]
         self.alignment = alignment
         self.rule = rule
         self._texts_in_step = texts_in_step
@@ -113,6 +114,7 @@ class Fusion:
         Raises:
             NoModelsError: no names.
             ModelError: a directory is missing or incomplete, holds only pickled weights, or cannot be loaded.
+            TokenizerError: its tokenizer cannot be loaded.
             ArgumentError: an unknown device or dtype.
         """
         names = [names] if isinstance(names, str | Path) else list(names)
@@ -121,8 +123,7 @@ class Fusion:
         from coolfusion.models.loading import load_models
 
         loaded = load_models(names, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **model_options)
-        tokenizers = {id(each.tokenizer): Tokenizer.wrap(each.tokenizer) for each in loaded}
-        members = [Member(each.model, tokenizers[id(each.tokenizer)], each.prefix_ids) for each in loaded]
+        members = [Member(each.model, each.tokenizer, each.prefix_ids) for each in loaded]
         return cls(
             members,
             alignment=alignment,
@@ -174,8 +175,9 @@ class Fusion:
 
         Args:
             prompt: one text for all members; or a tuple of one prompt for each member, a text or ids of that member
-                (a chat template, for instance); or a list of such prompts, for a list of outputs. The written text
-                is shared by the members, the prompts need not be.
+                (a chat template, for instance) in any usual container; or a list of such prompts, for a list of
+                outputs. The written text is shared by the members, the prompts need not be. A text that spells control
+                tokens of a member is encoded as text, and a warning says so.
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
             stop_strings: the text is cut exactly before the first of them.
             rerank: let each member also write its own continuation, and answer with the best of all by the same
@@ -213,6 +215,7 @@ class Fusion:
         """
         listed = isinstance(prompt, list)
         prompts = prompt if isinstance(prompt, list) else [prompt]
+        warn_of_spelled(prompts, self._readers)
         plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure, overlong)
         groups = [prompts[at : at + self._texts_in_step] for at in range(0, len(prompts), self._texts_in_step)]
         # All prompts are looked at before the first is read.
@@ -267,6 +270,7 @@ class Fusion:
         overlong: Overlong = "truncate",
     ) -> Generation:
         """The steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once."""
+        warn_of_spelled([prompt], self._readers)
         plan = self._plan(max_new_tokens, stop_strings, schedule, on_failure, overlong)
         [text] = open_texts(self.members, [prompt], plan, self._contexts(1), first=None)
         if isinstance(text, CoolFusionError):

@@ -21,8 +21,9 @@ from coolfusion.admission import admit
 from coolfusion.crew import Crew
 from coolfusion.endings import cut_to_budgets, is_decided, over_budget
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoCandidateError
-from coolfusion.member import Member, MemberState, Prompt
+from coolfusion.member import Member, MemberState
 from coolfusion.models.base import Context
+from coolfusion.prompts import Prompt
 from coolfusion.proposal import Proposal
 from coolfusion.records import Candidate, FinishReason, MemberStep, Output, Rejection, Score, Seconds, Step
 from coolfusion.schedule import Order, Phases, Schedule

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 from coolfusion import Segmenter, StreamEncoder, Tokenizer
 from coolfusion.errors import CoolFusionError, EmptyPromptError, ModelError, UnrepresentableTextError
 from coolfusion.models.base import Context, LanguageModel, Path
+from coolfusion.prompts import Prompt
 from coolfusion.records import MemberOutput, Rejection, RejectionReason
 
-Prompt = str | Sequence[int]
 Answer = TypeVar("Answer")
 
 
@@ -94,9 +94,12 @@ class Member:
             raise EmptyPromptError(
                 f"the prompt is empty and member {self.name} has no BOS to start from; expected at least one token"
             )
-        wrong = [i for i in ids if not 0 <= i < self.runner.n_rows]
-        if wrong:
-            raise ModelError(f"member {self.name}: prompt id {wrong[0]} has no row, expected 0..{self.runner.n_rows}")
+        wrong = next((at for at, token_id in enumerate(ids) if not 0 <= token_id < self.runner.n_rows), None)
+        if wrong is not None:
+            raise ModelError(
+                f"member {self.name}: prompt id {ids[wrong]} at position {wrong} has no row, "
+                f"expected 0..{self.runner.n_rows - 1}"
+            )
         return ids
 
     def encoder(self, prompt: Prompt) -> Any:

@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from coolfusion.errors import ArgumentError, CoolFusionError, CoolFusionWarning, PromptTooLongError
+from coolfusion.errors import CoolFusionError, CoolFusionWarning, PromptTooLongError
 from coolfusion.generation import Generation, Plan
-from coolfusion.member import Member, Prompt
+from coolfusion.member import Member
+from coolfusion.prompts import Reader, per_member
 
-OneText = str | tuple[Prompt, ...]
+OneText = str | tuple[Any, ...]
 
 
 def open_texts(
@@ -33,8 +34,9 @@ def open_texts(
     Raises:
         ArgumentError: what stands for a prompt is none.
     """
+    readers = [Reader(member.name, member.tokenizer) for member in members]
     opened: list[Generation | CoolFusionError] = []
-    for number, own in enumerate([_prompts(prompt, len(members)) for prompt in prompts]):
+    for number, own in enumerate([per_member(prompt, readers) for prompt in prompts]):
         where = "" if first is None else f"prompt {first + number}: "
         try:
             generation = Generation(members, own, plan, contexts[0])
@@ -69,19 +71,3 @@ def _check_lengths(generation: Generation, where: str) -> None:
         what += f": only the last {kept} are read, and {state.n_prompt - kept} are left out"
         warnings.warn(f"{where}{what}", CoolFusionWarning, stacklevel=4)
 
-
-def _prompts(prompt: Any, count: int) -> list[Prompt]:
-    """One prompt for each member.
-
-    Raises:
-        ArgumentError: not a text, and not one prompt for each member.
-    """
-    if isinstance(prompt, str):
-        return [prompt] * count
-    prompts = list(prompt) if isinstance(prompt, tuple) else []
-    if len(prompts) != count or any(not isinstance(each, str | list | tuple) for each in prompts):
-        raise ArgumentError(
-            f"a prompt must be a text, or a tuple of one text or list of ids for each of the {count} members, "
-            f"not {prompt!r:.80}"
-        )
-    return prompts

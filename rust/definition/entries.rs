@@ -57,6 +57,15 @@ pub(super) fn added_tokens(definition: &Value) -> Result<Vec<Added>> {
         .collect()
 }
 
+/// What control tokens are called, and their ids, ascending.
+pub(super) fn control_tokens(added: &[Added], unknown: Option<u32>, pieces: &Pieces) -> Vec<(String, u32)> {
+    let mut named: Vec<(String, u32)> = added.iter().filter(|token| token.control).map(|token| (token.content.clone(), token.id)).collect();
+    let is_unknown = |entry: &(u32, &str)| Some(entry.0) == unknown && !added.iter().any(|token| token.id == entry.0);
+    named.extend(pieces.iter().find(is_unknown).map(|(id, piece)| (piece.to_string(), id)));
+    named.sort_by_key(|entry| entry.1);
+    named
+}
+
 pub(super) fn unknown_id(model: &Value, pieces: &Pieces) -> Option<u32> {
     if let Some(id) = model.get("unk_id").and_then(Value::as_u64) {
         return u32::try_from(id).ok();

@@ -3,17 +3,19 @@
 //! Source: the file format of the `tokenizers` library, version "1.0". Formats that are not JSON are brought into this
 //! shape first (rust/formats/), so that there is one way in. [`model`] holds what was read and [`read`] reads it from JSON;
 //! [`stages`] builds our own engine or says why it cannot;
-//! [`guarded`] prepares the definition for the library then; [`merges`] reads byte-pair tables; [`entries`] the bytes of
+//! [`guarded`] prepares the definition for the library then; [`merges`] reads byte-pair tables; [`state`] carries a definition to another process; [`entries`] the bytes of
 //! the vocabulary.
 
 mod entries;
 mod guarded;
+mod longest;
 mod merges;
 mod model;
 mod read;
 mod rewriting;
 mod space_cuts;
 mod stages;
+mod state;
 
 pub(crate) use entries::Spelling;
 pub use model::Definition;
@@ -28,7 +30,7 @@ use crate::pieces::holds_inner_space;
 use crate::pattern;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
-use entries::{added_tokens, adds_space, check_pieces, drops_first_space, spelling, unknown_id, vocabulary, Added};
+use entries::{added_tokens, adds_space, check_pieces, control_tokens, drops_first_space, spelling, unknown_id, vocabulary, Added};
 use serde_json::Value;
 
 /// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
@@ -45,6 +47,7 @@ pub(crate) struct Loaded {
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
     pub(crate) added_text: Vec<String>,
+    pub(crate) control_tokens: Vec<(String, u32)>,
     pub(crate) source_notes: Vec<String>,
 }
 
@@ -74,6 +77,9 @@ fn text<'a>(stage: &'a Value, key: &str) -> Option<&'a str> {
 /// Loads `definition`.
 pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let (definition, model, pieces) = (&whole.frame, whole.model(), &whole.pieces);
+    if kind(model) == "LongestMatch" {
+        return longest::load(whole);
+    }
     check_kinds(definition, model)?;
     check_rules(definition)?;
     if let Some(dropout) = model.get("dropout").and_then(Value::as_f64).filter(|&dropout| dropout > 0.0) {
@@ -116,6 +122,7 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
         split_rule: rule_text(&pre_tokenizers),
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
         added_text: added.iter().filter(|a| !a.control).map(|a| a.content.clone()).collect(),
+        control_tokens: control_tokens(&added, unknown, pieces),
         source_notes: notes.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect(),
         vocabulary,
         spelling,

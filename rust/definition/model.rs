@@ -132,6 +132,20 @@ impl Pieces {
         self.scores.get(number).copied().filter(|score| !score.is_nan())
     }
 
+    /// All scores: none for an object, NaN for an entry without one.
+    pub(super) fn scores(&self) -> &[f64] {
+        &self.scores
+    }
+
+    /// Replaces all scores; false, and nothing done, where their number is another.
+    pub(super) fn set_scores(&mut self, scores: Vec<f64>) -> bool {
+        let fits = scores.len() == self.scores.len();
+        if fits {
+            self.scores = scores;
+        }
+        fits
+    }
+
     /// The number of `piece`. Complexity: O(1).
     pub(crate) fn number(&self, piece: &str) -> Option<usize> {
         self.index.find(piece, &self.strings)

@@ -16,11 +16,20 @@
 //! * `unused`: ids of a Unigram model that text never gives.
 
 pub mod charsmap;
+mod content;
+pub mod known_ranks;
 mod model_proto;
 mod protobuf;
 pub mod sentencepiece;
+mod rwkv;
+mod sha256;
+mod tekken;
 pub mod tiktoken;
 mod user_defined;
+pub mod vocab_merges;
+pub mod word_pieces;
+
+pub use content::Content;
 
 use serde_json::{json, Value};
 
@@ -31,7 +40,7 @@ use crate::error::{Error, Result};
 ///
 /// The content decides, as a file called `tokenizer.model` may hold either of the last two. `source` is the path as the
 /// user gave it; `pattern` is the split pattern that a file of tiktoken ranks does not hold, and may be None for the
-/// files that [`tiktoken::known_pattern`] knows by name.
+/// files that [`known_ranks`] knows.
 ///
 /// # Errors
 /// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for what nobody here can run.
@@ -46,14 +55,25 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
     let json_text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if json_text.starts_with(b"{") {
         let read = definition::read(json_text).map_err(|error| file_error(format!("broken JSON: {error}")))?;
-        return read.ok_or_else(|| file_error("a JSON object without `model`, expected a tokenizer.json".into()));
+        if let Some(read) = read {
+            return Ok(read);
+        }
+        if let Some(read) = tekken::definition(json_text, source)? {
+            return Ok(read);
+        }
+        if vocab_merges::is_vocabulary(json_text) {
+            return Err(file_error("a vocabulary without its merges, expected the files vocab.json and merges.txt side by side".into()));
+        }
+        return Err(file_error("a JSON object without `model`, expected a tokenizer.json".into()));
     }
     if tiktoken::looks_like_ranks(bytes) {
-        let ranks = tiktoken::parse(bytes, source)?;
-        let pattern = pattern.or_else(|| tiktoken::known_pattern(source, &ranks)).ok_or_else(|| {
-            file_error("tiktoken ranks do not hold the split pattern: expected it in the argument `pattern`".into())
-        })?;
-        return tiktoken::definition(&ranks, pattern, &[], source);
+        return tiktoken::file(bytes, source, pattern);
+    }
+    if rwkv::looks_like_rwkv(bytes) {
+        return rwkv::definition(bytes, source);
+    }
+    if word_pieces::looks_like_word_pieces(bytes) {
+        return word_pieces::definition(bytes, source, &word_pieces::Options::default());
     }
     // A SentencePiece model begins with field 1, its first piece (wire type 2).
     if bytes.first() != Some(&0x0a) {
@@ -63,6 +83,23 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
         )));
     }
     sentencepiece::definition(bytes, source)
+}
+
+/// The text in `bytes`, without a byte order mark.
+fn text<'a>(bytes: &'a [u8], source: &str) -> Result<&'a str> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Error::File {
+        path: source.to_owned(),
+        reason: format!("byte {} is not UTF-8, expected a text file", error.valid_up_to()),
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// The pre-tokenizer of a byte-level model; no pattern is GPT-2's.
+fn splitting(pattern: Option<&str>, add_prefix_space: bool) -> Value {
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": pattern.is_none()});
+    let Some(pattern) = pattern else { return byte_level };
+    let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    json!({"type": "Sequence", "pretokenizers": [split, byte_level]})
 }
 
 /// One entry of `added_tokens`.

@@ -8,17 +8,10 @@ use base64::{engine::general_purpose::STANDARD, Engine};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{json, Value};
 
-use super::added_token;
+use super::{added_token, known_ranks};
 use crate::byte_alphabet;
 use crate::definition::{Definition, Merges, Pieces};
 use crate::error::{Error, Result};
-
-/// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
-const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// `cl100k_base` of `tiktoken_ext/openai_public.py`, in its first form without possessive quantifiers.
-const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// `o200k_base` of `tiktoken_ext/openai_public.py`.
-const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Whether the first lines are ranks. A file called `tokenizer.model` may be a SentencePiece model as well.
 pub fn looks_like_ranks(bytes: &[u8]) -> bool {
@@ -38,6 +31,10 @@ pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<(Vec<u8>, u32)>> {
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = trim(line);
         if line.is_empty() {
+            continue;
+        }
+        // whisper's multilingual.tiktoken ends with an empty token, which no text gives.
+        if line.starts_with(b"= ") && rank_line(&[b"YQ==", &line[1..]].concat()).is_ok() {
             continue;
         }
         let entry = rank_line(line).and_then(|(token, rank)| {
@@ -61,18 +58,28 @@ pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<(Vec<u8>, u32)>> {
     Ok(ranks)
 }
 
-/// The split pattern of a file that OpenAI published, known by its name and by the number of its ranks.
+/// The definition in the bytes of a file; `pattern` is `None` for a file that [`known_ranks`] knows.
 ///
-/// `name` may be a path; any extension is ignored. For all other files the pattern must come from the caller, as the
-/// ranks say nothing about it.
-pub fn known_pattern(name: &str, ranks: &[(Vec<u8>, u32)]) -> Option<&'static str> {
-    let file = name.rsplit(['/', '\\']).next()?;
-    match (file.split('.').next()?, ranks.len()) {
-        ("r50k_base", 50_256) | ("p50k_base", 50_280) => Some(R50K),
-        ("cl100k_base", 100_256) => Some(CL100K),
-        ("o200k_base", 199_998) => Some(O200K),
-        _ => None,
+/// # Errors
+/// As [`parse`]; [`Error::File`] where the pattern is unknown.
+pub fn file(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Definition> {
+    let ranks = parse(bytes, source)?;
+    if let Some(pattern) = pattern {
+        return definition(&ranks, pattern, &[], source);
     }
+    let Some(known) = known_ranks::find(bytes, &ranks) else {
+        let reason = format!("{} tiktoken ranks of no known file do not hold the split pattern: expected it in the argument `pattern`", ranks.len());
+        return Err(Error::File { path: source.to_owned(), reason });
+    };
+    let mut definition = definition(&ranks, known.pattern, &known.specials(), source)?;
+    if known.composes {
+        definition.frame["normalizer"] = json!({"type": "NFC"});
+    }
+    if let Some(notes) = definition.frame["coolfusion"]["notes"].as_array_mut() {
+        notes.push(json!(format!("the ranks are those of {}: its published split pattern and special tokens are used", known.name)));
+        notes.extend(known.note.map(Value::from));
+    }
+    Ok(definition)
 }
 
 /// The definition of the byte-level BPE tokenizer that `ranks` and `pattern` make.
@@ -244,14 +251,11 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_known_by_name_and_size() {
-        let ranks = vec![(Vec::new(), 0); 100_256];
-        assert_eq!(known_pattern("/a/b/cl100k_base.tiktoken", &ranks), Some(CL100K));
-        assert_eq!(known_pattern("cl100k_base.tiktoken", &ranks[1..]), None);
-        assert_eq!(known_pattern("tokenizer.model", &ranks), None);
-        let patterns = [(50_256, "r50k_base", R50K), (50_280, "p50k_base", R50K), (199_998, "o200k_base", O200K)];
-        for (size, name, pattern) in patterns {
-            assert_eq!(known_pattern(name, &vec![(Vec::new(), 0); size]), Some(pattern));
-        }
+    fn unknown_ranks_need_a_pattern_and_an_empty_token_has_no_id() {
+        let file = b"YQ== 0\nYg== 1\n= 2\n";
+        assert_eq!(parse(file, "x").unwrap().len(), 2);
+        let error = super::file(file, "dir/x", None).unwrap_err().to_string();
+        assert!(error.starts_with("dir/x: 2 tiktoken ranks") && error.contains("`pattern`"), "{error}");
+        assert_eq!(super::file(file, "dir/x", Some(".")).unwrap().frame["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"], ".");
     }
 }

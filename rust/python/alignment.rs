@@ -1,6 +1,7 @@
 //! `coolfusion.Alignment` and `coolfusion.align`.
 
 use super::errors::{named, raise};
+use super::pickling::{of_alignment, Call};
 use super::text::{ids, lossy, Text};
 use super::tokenizer::{place, PyTokenizer};
 use crate::{Alignment, Encoding, Rules, Tokenizer, TokenId};
@@ -18,6 +19,12 @@ pub(super) struct PyAlignment {
     byte_boundaries: PyOnceLock<Py<PyAny>>,
     token_boundaries: PyOnceLock<Py<PyTuple>>,
     ids: PyOnceLock<Py<PyTuple>>,
+}
+
+impl From<Alignment> for PyAlignment {
+    fn from(alignment: Alignment) -> Self {
+        Self { alignment, byte_boundaries: PyOnceLock::new(), token_boundaries: PyOnceLock::new(), ids: PyOnceLock::new() }
+    }
 }
 
 #[pymethods]
@@ -81,6 +88,10 @@ impl PyAlignment {
         array(py, sums.len(), "float64", |at| sums[at].to_ne_bytes())
     }
 
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
+        of_alignment(py, &self.alignment)
+    }
+
     fn __len__(&self) -> usize {
         self.alignment.byte_boundaries.len() - 1
     }
@@ -122,12 +133,7 @@ pub(super) fn align<'py>(
         let encodings = tokenizers.iter().zip(ids).map(|(tokenizer, ids)| Encoding { tokenizer, ids }).collect();
         crate::align(encodings, text, rules)
     });
-    Ok(PyAlignment {
-        alignment: aligned.map_err(raise)?,
-        byte_boundaries: PyOnceLock::new(),
-        token_boundaries: PyOnceLock::new(),
-        ids: PyOnceLock::new(),
-    })
+    aligned.map(PyAlignment::from).map_err(raise)
 }
 
 /// A tokenizer, or (tokenizer, ids).

@@ -3,6 +3,7 @@
 mod alignment;
 mod errors;
 mod numbers;
+mod pickling;
 mod segmenter;
 mod streams;
 mod strings;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::alignment::{align, PyAlignment};
+    #[pymodule_export]
+    use super::pickling::{_alignment, _edit, _segment, _tokenizer, _wrapped};
     #[pymodule_export]
     use super::segmenter::{PySegment, PySegmenter};
     #[pymodule_export]

@@ -2,16 +2,18 @@
 
 use super::errors::raise;
 use super::numbers::Numbers;
+use super::pickling::{of_segment, refused, Call};
 use super::text::{count, id, ids, Text};
 use super::threads::{exclusive, shared};
 use super::tokenizer::PyTokenizer;
 use crate::{Limits, Segment, Segmenter, TokenId};
 use pyo3::prelude::*;
+use pyo3::types::PyAny;
 
 /// A text segment and the tokens that said it.
 #[pyclass(name = "Segment", module = "coolfusion", frozen, eq)]
 #[derive(PartialEq)]
-pub(super) struct PySegment(Segment);
+pub(super) struct PySegment(pub(super) Segment);
 
 #[pymethods]
 impl PySegment {
@@ -43,6 +45,10 @@ impl PySegment {
     #[getter]
     fn level(&self) -> &'static str {
         self.0.level.name()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
+        of_segment(py, &self.0)
     }
 
     fn __repr__(&self) -> String {
@@ -94,5 +100,17 @@ impl PySegmenter {
     /// Returns an independent copy, for trying a continuation.
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
         Ok(Self(shared(slf)?.0.clone()))
+    }
+
+    fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Self> {
+        Self::fork(slf)
+    }
+
+    fn __deepcopy__(slf: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::fork(slf)
+    }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<Call<'static>> {
+        refused("Segmenter", "its tokenizers and prompt_ids")
     }
 }

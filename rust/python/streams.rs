@@ -3,6 +3,7 @@
 use super::errors::raise;
 use super::numbers::Numbers;
 use super::strings::Strings;
+use super::pickling::{of_edit, refused, Call};
 use super::text::{count, id, ids, lossy, Text};
 use super::threads::{alone, detached_if, exclusive, shared, LONG_TEXT, MANY_IDS};
 use super::tokenizer::PyTokenizer;
@@ -114,12 +115,24 @@ impl PyStreamDecoder {
         let decoder = Self::alone(slf, |stream| Ok(stream.decoder.clone()))?;
         Ok(Self::behind(decoder, slf.get().strings.clone()))
     }
+
+    fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Self> {
+        Self::fork(slf)
+    }
+
+    fn __deepcopy__(slf: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::fork(slf)
+    }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<Call<'static>> {
+        refused("StreamDecoder", "its tokenizer and the ids so far")
+    }
 }
 
 /// What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
 #[pyclass(name = "Edit", module = "coolfusion", frozen, eq)]
 #[derive(PartialEq)]
-pub(super) struct PyEdit(Edit);
+pub(super) struct PyEdit(pub(super) Edit);
 
 #[pymethods]
 impl PyEdit {
@@ -139,6 +152,10 @@ impl PyEdit {
     #[getter]
     fn lossless(&self) -> bool {
         self.0.lossless
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
+        of_edit(py, &self.0)
     }
 
     fn __repr__(&self) -> String {
@@ -233,5 +250,17 @@ impl PyStreamEncoder {
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
         let this = shared(slf)?;
         Ok(Self { encoder: this.encoder.clone(), held: this.held.clone(), whole_text: this.whole_text })
+    }
+
+    fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Self> {
+        Self::fork(slf)
+    }
+
+    fn __deepcopy__(slf: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::fork(slf)
+    }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<Call<'static>> {
+        refused("StreamEncoder", "its tokenizer and its text")
     }
 }

@@ -2,24 +2,26 @@
 
 use super::errors::{named, raise};
 use super::numbers::Numbers;
+use super::pickling::{of_tokenizer, Call, Declared, Extras};
 use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
+use crate::{formats, Definition, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
 #[pyclass(name = "Tokenizer", module = "coolfusion", frozen)]
-pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>, pub(super) Arc<Strings>);
+pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>, pub(super) Arc<Strings>, pub(super) Arc<Extras>);
 
 impl From<Arc<Tokenizer>> for PyTokenizer {
     fn from(tokenizer: Arc<Tokenizer>) -> Self {
         let strings = Arc::new(Strings::new(tokenizer.vocabulary().len()));
-        Self(tokenizer, strings)
+        Self(tokenizer, strings, Arc::default())
     }
 }
 
@@ -28,10 +30,22 @@ impl PyTokenizer {
         py.detach(load).map(Self::from).map_err(raise)
     }
 
+    /// The same tokenizer with what a folder declares.
+    pub(super) fn declaring(&self, declared: Declared) -> Self {
+        let object = Python::attach(|py| self.2.object.as_ref().map(|object| object.clone_ref(py)));
+        Self(self.0.clone(), self.1.clone(), Arc::new(Extras { declared, object }))
+    }
+
     fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Numbers<TokenId>> {
         let ids = if strict { self.0.require(text, place) } else { self.0.ids(text, place) };
         ids.map(Numbers)
     }
+}
+
+/// The JSON of a definition.
+fn definition_text(py: Python<'_>, read: impl FnOnce() -> crate::Result<Definition> + Send) -> PyResult<String> {
+    let text = py.detach(|| read().map(|definition| serde_json::to_string(&definition)));
+    text.map_err(raise)?.map_err(|error| named("TokenizerError", &error.to_string()))
 }
 
 fn is_strict(errors: &str) -> PyResult<bool> {
@@ -48,7 +62,7 @@ pub(super) fn place(continues: bool) -> Place {
 
 #[pymethods]
 impl PyTokenizer {
-    /// Loads a tokenizer.json, a SentencePiece .model or a .tiktoken file; the content decides which it is.
+    /// Loads a tokenizer file of any known format; the content decides which it is.
     #[classmethod]
     #[pyo3(signature = (path, *, pattern = None))]
     fn from_file(_class: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<Self> {
@@ -61,16 +75,16 @@ impl PyTokenizer {
     fn from_pretrained<'py>(
         _class: &Bound<'py, PyType>,
         name_or_path: &Bound<'py, PyAny>,
-        options: Option<&Bound<'py, pyo3::types::PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        name_or_path.py().import("coolfusion.adapters")?.getattr("from_pretrained")?.call((name_or_path,), options)
+        name_or_path.py().import("coolfusion.pretrained")?.getattr("from_pretrained")?.call((name_or_path,), options)
     }
 
     /// Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
     #[classmethod]
     #[pyo3(signature = (obj, *, name = None))]
     fn wrap<'py>(_class: &Bound<'py, PyType>, obj: &Bound<'py, PyAny>, name: Option<String>) -> PyResult<Bound<'py, PyAny>> {
-        let options = pyo3::types::PyDict::new(obj.py());
+        let options = PyDict::new(obj.py());
         options.set_item("name", name)?;
         obj.py().import("coolfusion.adapters")?.getattr("wrap")?.call((obj,), Some(&options))
     }
@@ -79,6 +93,53 @@ impl PyTokenizer {
     #[staticmethod]
     fn _from_json(py: Python<'_>, json_text: &str, name: &str) -> PyResult<Self> {
         Self::new(py, || Tokenizer::from_bytes(json_text.as_bytes(), name, None))
+    }
+
+    /// Returns the text of the tokenizer.json that says the same as the file at `path`, of any format.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, pattern = None))]
+    fn _definition(py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<String> {
+        definition_text(py, || formats::Content::read(&path)?.definition(&path.display().to_string(), pattern.as_deref()))
+    }
+
+    /// Returns the split pattern of a class that reads tiktoken ranks or byte-level merges, or None.
+    #[staticmethod]
+    fn _pattern_of_class(name: &str) -> Option<&'static str> {
+        formats::known_ranks::pattern_of_class(name)
+    }
+
+    /// Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt.
+    #[staticmethod]
+    #[pyo3(signature = (vocab, merges, name, *, pattern = None, add_prefix_space = false))]
+    fn _definition_of_merges(
+        py: Python<'_>,
+        vocab: Vec<u8>,
+        merges: Vec<u8>,
+        name: &str,
+        pattern: Option<String>,
+        add_prefix_space: bool,
+    ) -> PyResult<String> {
+        let options = formats::vocab_merges::Options { pattern, add_prefix_space };
+        definition_text(py, || formats::vocab_merges::definition(&vocab, &merges, name, &options))
+    }
+
+    /// Returns the text of the tokenizer.json that says the same as a vocab.txt.
+    #[staticmethod]
+    #[pyo3(signature = (vocab, name, *, lowercase = true, strip_accents = None, part_ideographs = true, unknown = "[UNK]", prefix = "##"))]
+    #[allow(clippy::too_many_arguments)]
+    fn _definition_of_word_pieces(
+        py: Python<'_>,
+        vocab: Vec<u8>,
+        name: &str,
+        lowercase: bool,
+        strip_accents: Option<bool>,
+        part_ideographs: bool,
+        unknown: &str,
+        prefix: &str,
+    ) -> PyResult<String> {
+        let (unknown, prefix) = (unknown.into(), prefix.into());
+        let options = formats::word_pieces::Options { lowercase, strip_accents, part_ideographs, unknown, prefix };
+        definition_text(py, || formats::word_pieces::definition(&vocab, name, &options))
     }
 
     /// Loads the bytes of a SentencePiece model.
@@ -104,16 +165,26 @@ impl PyTokenizer {
 
     /// Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
     #[staticmethod]
+    #[pyo3(signature = (encode, token_table, control_ids, name, notes, *, control_tokens = Vec::new(), object = None))]
+    #[allow(clippy::too_many_arguments)]
     fn _from_callables(
         encode: Py<PyAny>,
         token_table: Vec<Option<Vec<u8>>>,
         control_ids: Vec<u32>,
         name: &str,
         notes: Vec<String>,
+        control_tokens: Vec<(String, u32)>,
+        object: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let (engine, vocabulary, drops) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
-        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, notes).map_err(raise)?;
-        Ok(Arc::new(tokenizer).into())
+        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, control_tokens, notes).map_err(raise)?;
+        let made = Self::from(Arc::new(tokenizer));
+        Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))
+    }
+
+    /// Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates.
+    fn _declaring(&self, bos_id: Option<u32>, eos_id: Option<u32>, prefix_ids: Vec<u32>, chat_templates: BTreeMap<String, String>) -> Self {
+        self.declaring(Declared(bos_id, eos_id, prefix_ids, chat_templates))
     }
 
     /// Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
@@ -203,6 +274,38 @@ impl PyTokenizer {
         Numbers(self.0.vocabulary().ids(Kind::Control).collect())
     }
 
+    /// What control tokens are called, and their ids.
+    #[getter]
+    fn control_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let tokens = PyDict::new(py);
+        self.0.control_tokens().iter().try_for_each(|(content, id)| tokens.set_item(content, id))?;
+        Ok(tokens)
+    }
+
+    /// The id that begins a text, as the folder says; None where it says nothing.
+    #[getter]
+    fn bos_id(&self) -> Option<u32> {
+        self.2.declared.0
+    }
+
+    /// The id that ends a text, as the folder says; None where it says nothing.
+    #[getter]
+    fn eos_id(&self) -> Option<u32> {
+        self.2.declared.1
+    }
+
+    /// The ids that the folder puts before every text, such as BOS; `encode` does not add them.
+    #[getter]
+    fn prefix_ids(&self) -> Vec<u32> {
+        self.2.declared.2.clone()
+    }
+
+    /// The chat templates of the folder by their names; the one without a name is "default".
+    #[getter]
+    fn chat_templates(&self) -> BTreeMap<String, String> {
+        self.2.declared.3.clone()
+    }
+
     /// The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
     #[getter]
     fn unused_ids(&self) -> Numbers<TokenId> {
@@ -210,6 +313,18 @@ impl PyTokenizer {
         let mut unused: Vec<TokenId> = vocabulary.ids(Kind::Unused).chain(vocabulary.ids(Kind::Opaque)).collect();
         unused.sort_unstable();
         Numbers(unused)
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
+        of_tokenizer(py, self)
     }
 
     fn __repr__(&self) -> String {

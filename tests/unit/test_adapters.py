@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import coolfusion as cf
-from coolfusion import adapters
+from coolfusion import adapters, pretrained
 from coolfusion.token_table import token_table
 
 TEXTS = [
@@ -305,27 +305,27 @@ def test_from_pretrained_reads_a_directory_without_transformers(
         "added_tokens_decoder": {"400": {"content": "<|user|>", "special": True}},
     }
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    tokenizer = adapters.from_pretrained(tmp_path)
+    tokenizer = pretrained.from_pretrained(tmp_path)
     assert tokenizer.vocab_size == 401
     assert tokenizer.control_ids == [byte_level.token_to_id("</s>"), 400]
     assert_alike(tokenizer, lambda text: byte_level.encode(text, add_special_tokens=False).ids)
-    assert adapters.from_pretrained(tmp_path / "tokenizer.json").encode("a b") == tokenizer.encode("a b")
+    assert pretrained.from_pretrained(tmp_path / "tokenizer.json").encode("a b") == tokenizer.encode("a b")
 
 
 def test_from_pretrained_reads_a_sentencepiece_file(processor: Any, tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(processor.serialized_model_proto())
-    assert_alike(adapters.from_pretrained(str(tmp_path)), processor.encode)
+    assert_alike(pretrained.from_pretrained(str(tmp_path)), processor.encode)
 
 
 def test_from_pretrained_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(cf.TokenizerFileError, match=r"empty directory.*expected tokenizer\.json"):
-        adapters.from_pretrained(tmp_path)
+        pretrained.from_pretrained(tmp_path)
     with pytest.raises(cf.TokenizerFileError, match="no such file or directory"):
-        adapters.from_pretrained(tmp_path / "missing")
+        pretrained.from_pretrained(tmp_path / "missing")
     for content, words in [("{", "cannot be read as JSON"), ("[]", "a JSON list"), ("{}", "no `model`")]:
         (tmp_path / "tokenizer.json").write_text(content)
         with pytest.raises(cf.TokenizerFileError, match=rf"tokenizer\.json: {words}"):
-            adapters.from_pretrained(tmp_path)
-    monkeypatch.setitem(sys.modules, "transformers", None)
+            pretrained.from_pretrained(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(cf.UnsupportedTokenizerError, match=r"pip install 'coolfusion\[hf\]'"):
-        adapters.from_pretrained("some/name")
+        pretrained.from_pretrained("some/name")

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coolfusion import Tokenizer
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.models.config import find_end_ids
 from coolfusion.models.header import read_json_object
 from coolfusion.models.huggingface import HuggingFaceModel
-from coolfusion.models.weights import load_module, own_errors, tell_file
+from coolfusion.models.rebuilt import warn_of_rebuilt
+from coolfusion.models.weights import load_module, tell_file
+from coolfusion.pretrained import resolve
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -29,12 +32,12 @@ class Loaded(NamedTuple):
 
     Attributes:
         model: the runner.
-        tokenizer: the transformers tokenizer.
+        tokenizer: the one in its files.
         prefix_ids: the ids that the tokenizer puts in front of a text, such as BOS.
     """
 
     model: HuggingFaceModel
-    tokenizer: Any
+    tokenizer: Tokenizer
     prefix_ids: tuple[int, ...]
 
 
@@ -60,6 +63,7 @@ def load_models(
 
     Raises:
         ModelError: a name is no directory with config.json and safetensors weights, or cannot be loaded.
+        TokenizerError: the tokenizer of one cannot be loaded.
         ArgumentError: an unknown device or dtype.
     """
     checked = [check_model_name(name) for name in names]
@@ -79,7 +83,7 @@ def load_models(
                 runner = HuggingFaceModel(module, name=label, end_ids=ends)
             except ModelError as err:
                 raise ModelError(f"{name}: {err}{tell_file(name, str(err))}") from err
-            loaded.append(Loaded(runner, tokenizer, _prefix_ids(tokenizer)))
+            loaded.append(Loaded(runner, tokenizer, tuple(tokenizer.prefix_ids)))
     return loaded
 
 
@@ -155,11 +159,8 @@ def _load_one(name: str, device: str, dtype: Any, trust_remote_code: bool, optio
 
     Quantised weights and those that transformers spreads over devices must not be moved afterwards.
     """
-    from transformers import AutoTokenizer
-
+    tokenizer = _load_tokenizer(name, trust_remote_code, options.get("revision"))
     module = load_module(name, dtype, trust_remote_code, options)
-    with own_errors(name, {}):
-        tokenizer = AutoTokenizer.from_pretrained(_tokenizer_name(name), trust_remote_code=trust_remote_code)
     placed = "device_map" in options or getattr(module, "hf_device_map", None) or hasattr(module, "hf_quantizer")
     return (module if placed else module.to(device)).eval(), tokenizer
 
@@ -173,18 +174,18 @@ def _tokenizer_name(name: str) -> str:
     return base if isinstance(base, str) else name
 
 
-def _end_ids(module: Any, tokenizer: Any) -> set[int]:
-    own = getattr(tokenizer, "eos_token_id", None)
-    return find_end_ids(module) | ({own} if isinstance(own, int) else set())
+def _load_tokenizer(name: str, trust_remote_code: bool, revision: str | None) -> Tokenizer:
+    source = _tokenizer_name(name)
+    revision = revision if source == name else None  # that of an adapter is not that of its base model
+    tokenizer = Tokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
+    folder = resolve(source, trust_remote_code=trust_remote_code, revision=revision)
+    warn_of_rebuilt(name, tokenizer, str(folder), trust_remote_code)
+    return tokenizer
 
 
-def _prefix_ids(tokenizer: Any) -> tuple[int, ...]:
-    """What stands in front of a text that is encoded with special tokens; an EOS behind it does not belong there."""
-    with_special = list(tokenizer("a")["input_ids"])
-    text = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    starts = range(len(with_special) - len(text) + 1)
-    at = next((i for i in starts if with_special[i : i + len(text)] == text), 0)
-    return tuple(with_special[:at])
+def _end_ids(module: Any, tokenizer: Tokenizer) -> set[int]:
+    own = tokenizer.eos_id
+    return find_end_ids(module) | ({own} if own is not None else set())
 
 
 @contextlib.contextmanager

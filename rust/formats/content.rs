@@ -1,0 +1,72 @@
+//! What a path leads to: one file, or the pair of files that one of them needs.
+
+use std::path::{Path, PathBuf};
+
+use super::{definition, vocab_merges};
+use crate::definition::Definition;
+use crate::error::{Error, Result};
+
+/// The bytes that a tokenizer is read from.
+#[derive(Debug)]
+pub enum Content {
+    /// A file that says all.
+    One(Vec<u8>),
+    /// `vocab.json` and `merges.txt`.
+    VocabAndMerges(Vec<u8>, Vec<u8>),
+}
+
+/// Names of the two files, and what is before them stays the same (`roberta-vocab.json`).
+const PAIRS: [(&str, &str); 2] = [("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")];
+
+impl Content {
+    /// Reads the file at `path`, and the one that belongs to it.
+    ///
+    /// # Errors
+    /// [`Error::File`] where one of them cannot be read; it names the missing one.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = read(path, "a tokenizer file")?;
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let other = |from: &str, to: &str| -> Option<PathBuf> { Some(path.with_file_name(format!("{}{to}", name.strip_suffix(from)?))) };
+        let json = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();
+        if json.starts_with(b"{") && vocab_merges::is_vocabulary(json) {
+            let merges = PAIRS.iter().find_map(|(vocab, merges)| other(vocab, merges)).unwrap_or_else(|| path.with_file_name("merges.txt"));
+            let merges = read(&merges, &format!("the merges of {}", path.display()))?;
+            return Ok(Self::VocabAndMerges(bytes, merges));
+        }
+        let vocab = PAIRS.iter().find_map(|(vocab, merges)| other(merges, vocab));
+        if let Some(vocab) = vocab.or_else(|| bytes.starts_with(b"#version").then(|| path.with_file_name("vocab.json"))) {
+            let vocab = read(&vocab, &format!("the vocabulary of {}", path.display()))?;
+            return Ok(Self::VocabAndMerges(vocab, bytes));
+        }
+        Ok(Self::One(bytes))
+    }
+
+    /// All that a load depends on.
+    pub(crate) fn parts(&self) -> Vec<&[u8]> {
+        match self {
+            Self::One(bytes) => vec![bytes],
+            Self::VocabAndMerges(vocab, merges) => vec![vocab, merges, b"vocab and merges"],
+        }
+    }
+
+    /// The definition; see [`definition`].
+    ///
+    /// # Errors
+    /// As [`definition`].
+    pub fn definition(&self, source: &str, pattern: Option<&str>) -> Result<Definition> {
+        match self {
+            Self::One(bytes) => definition(bytes, source, pattern),
+            Self::VocabAndMerges(vocab, merges) => {
+                let options = vocab_merges::Options { pattern: pattern.map(str::to_owned), ..Default::default() };
+                vocab_merges::definition(vocab, merges, source, &options)
+            }
+        }
+    }
+}
+
+fn read(path: &Path, expected: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::File {
+        path: path.display().to_string(),
+        reason: format!("cannot be read ({error}): expected {expected}"),
+    })
+}

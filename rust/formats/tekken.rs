@@ -1,0 +1,161 @@
+//! Mistral's `tekken.json` as a tokenizer definition.
+//!
+//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`, `tokens/tokenizers/tekken.py`. The
+//! special tokens have the first ids, `config.default_num_special_tokens` of them; the ids of text follow, and the vocabulary
+//! is cut off so that all are `config.default_vocab_size`.
+
+use base64::{engine::general_purpose::STANDARD, Engine};
+use serde::Deserialize;
+use serde_json::{json, Value};
+
+use super::tiktoken;
+use crate::definition::Definition;
+use crate::error::{Error, Result};
+
+/// The two keys that tell such a file from others.
+#[derive(Deserialize)]
+struct Sketch {
+    config: Option<Value>,
+    vocab: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    config: Config,
+    vocab: Vec<Rank>,
+    #[serde(default)]
+    special_tokens: Option<Vec<Special>>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    pattern: String,
+    default_vocab_size: u32,
+    default_num_special_tokens: u32,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Rank {
+    rank: u32,
+    token_bytes: String,
+}
+
+#[derive(Deserialize)]
+struct Special {
+    rank: u32,
+    token_str: String,
+}
+
+/// Those of files of the first versions, which do not name them.
+const FIRST: [&str; 20] = [
+    "<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]",
+    "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]",
+];
+const MOST_SPECIALS: u32 = 1 << 20;
+
+/// The definition in the JSON object of a file; `None` where it is no such file.
+///
+/// # Errors
+/// [`Error::File`] with line and column, or with the entry that breaks a rule. Complexity: O(bytes).
+pub(super) fn definition(json: &[u8], source: &str) -> Result<Option<Definition>> {
+    let wrong = |reason: String| Error::File { path: source.to_owned(), reason };
+    let sketch: Sketch = match serde_json::from_slice(json) {
+        Ok(sketch) => sketch,
+        Err(_) => return Ok(None),
+    };
+    if !sketch.config.is_some_and(|config| config.is_object()) || sketch.vocab.is_none() {
+        return Ok(None);
+    }
+    let file: File = serde_json::from_slice(json).map_err(|error| wrong(format!("tekken.json: {error}")))?;
+    let (size, specials) = (file.config.default_vocab_size, file.config.default_num_special_tokens);
+    if specials > size || specials > MOST_SPECIALS {
+        return Err(wrong(format!("config.default_num_special_tokens is {specials}, expected at most config.default_vocab_size ({size}) and 2^20")));
+    }
+    let texts = (size - specials) as usize;
+    if file.vocab.len() < texts {
+        return Err(wrong(format!("vocab has {} entries, expected at least the {texts} that config.default_vocab_size asks for", file.vocab.len())));
+    }
+    let mut ranks = Vec::with_capacity(texts);
+    for (index, entry) in file.vocab.iter().take(texts).enumerate() {
+        if entry.rank as usize != index {
+            return Err(wrong(format!("vocab[{index}] has the rank {}, expected {index}", entry.rank)));
+        }
+        let token = STANDARD.decode(&entry.token_bytes);
+        let token = token.map_err(|error| wrong(format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes)))?;
+        if index < 256 && token != [index as u8] {
+            return Err(wrong(format!("vocab[{index}] is {:?}, expected the byte {index}", String::from_utf8_lossy(&token))));
+        }
+        ranks.push((token, entry.rank + specials));
+    }
+    let mut names: Vec<Option<String>> = vec![None; specials as usize];
+    let named = match &file.special_tokens {
+        Some(named) => named.iter().map(|special| (special.rank, special.token_str.as_str())).collect(),
+        None => (0..).zip(FIRST).take(specials as usize).collect::<Vec<_>>(),
+    };
+    for (rank, name) in named {
+        match names.get_mut(rank as usize) {
+            Some(place @ None) if !name.is_empty() => *place = Some(name.to_owned()),
+            _ => return Err(wrong(format!("special token {name:?} has the rank {rank}, expected a name, and a rank below {specials} of its own"))),
+        }
+    }
+    let names = (0..).zip(names).map(|(id, name): (u32, _)| (name.unwrap_or_else(|| format!("<SPECIAL_{id}>")), id)).collect::<Vec<_>>();
+    let mut definition = tiktoken::definition(&ranks, &file.config.pattern, &names, source).map_err(|error| wrong(error.to_string()))?;
+    let extension = &mut definition.frame["coolfusion"];
+    extension["source_format"] = json!("tekken");
+    if let (Some(notes), None) = (extension["notes"].as_array_mut(), &file.special_tokens) {
+        let version = file.config.version.unwrap_or_else(|| "unknown".into());
+        notes.push(json!(format!("the file (version {version}) names no special tokens: those of the first tekken files are used")));
+    }
+    Ok(Some(definition))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn file() -> Value {
+        let entry = |rank: usize, token: &[u8]| json!({"rank": rank, "token_bytes": STANDARD.encode(token), "token_str": null});
+        let mut vocab: Vec<Value> = (0..=255u8).map(|byte| entry(byte.into(), &[byte])).collect();
+        vocab.extend([entry(256, b"ab"), entry(257, b"abc"), entry(258, b"never")]);
+        json!({"config": {"pattern": "x", "default_vocab_size": 261, "default_num_special_tokens": 3, "num_vocab_tokens": 259, "version": "v3"}, "vocab": vocab})
+    }
+
+    #[test]
+    fn text_follows_the_special_tokens_and_is_cut_off() {
+        let read = definition(file().to_string().as_bytes(), "x").unwrap().unwrap();
+        let read = serde_json::to_value(read).unwrap();
+        assert_eq!(read["model"]["vocab"]["ab"], 259);
+        assert_eq!(read["model"]["vocab"].as_object().unwrap().len(), 258);
+        assert_eq!(read["added_tokens"][2]["content"], "</s>");
+        let mut named = file();
+        named["special_tokens"] = json!([{"rank": 1, "token_str": "<b>", "is_control": true}]);
+        let read = serde_json::to_value(definition(named.to_string().as_bytes(), "x").unwrap().unwrap()).unwrap();
+        let contents: Vec<&str> = read["added_tokens"].as_array().unwrap().iter().map(|token| token["content"].as_str().unwrap()).collect();
+        assert_eq!(contents, ["<SPECIAL_0>", "<b>", "<SPECIAL_2>"]);
+    }
+
+    #[test]
+    fn faults_name_the_place() {
+        for (place, value, words) in [
+            ("/vocab/7/rank", json!(8), "vocab[7] has the rank 8, expected 7"),
+            ("/vocab/7/rank", json!(-8), "invalid value: integer `-8`"),
+            ("/vocab/7/token_bytes", json!("!"), "vocab[7].token_bytes"),
+            ("/vocab/7/token_bytes", json!("YQ=="), "vocab[7] is \"a\", expected the byte 7"),
+            ("/vocab/257/token_bytes", json!("YWI="), "there twice"),
+            ("/config/default_vocab_size", json!(4_000_000_000u32), "vocab has 259 entries, expected at least the 3999999997"),
+            ("/config/default_num_special_tokens", json!(262), "expected at most config.default_vocab_size"),
+            ("/config/pattern", json!(1), "expected a string"),
+            ("/special_tokens", json!([{"rank": 3, "token_str": "x"}]), "special token \"x\" has the rank 3"),
+            ("/special_tokens", json!([{"rank": 1, "token_str": "x"}, {"rank": 1, "token_str": "y"}]), "special token \"y\" has the rank 1"),
+        ] {
+            let mut file = file();
+            file["special_tokens"] = Value::Null;
+            *file.pointer_mut(place).unwrap() = value;
+            let error = definition(file.to_string().as_bytes(), "dir/tekken.json").unwrap_err().to_string();
+            assert!(error.starts_with("dir/tekken.json: ") && error.contains(words), "{error}");
+        }
+    }
+}
