@@ -22,7 +22,9 @@ TOKENIZERS = [
     toy(" ca", "t ", " o", "n.", ".\n\n"),
     toy("the", " c", " s", "at", "at on", "hat"),
 ]
-SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def without_newline(*words: str) -> cf.Tokenizer:
