@@ -50,6 +50,9 @@ def check_config(raw: dict[str, Any], where: str, held: Held | None) -> None:
     Raises:
         ModelError: the field, its value, and what was expected.
     """
+    for field, value in raw.items():
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ModelError(f"{where}: {field} is {value}, expected a number of at most 64 bits")
     for field, value in sizes_of(raw):
         _check_size(field, value, where, held)
 
