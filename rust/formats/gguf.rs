@@ -162,8 +162,14 @@ impl File<'_> {
             Some(Item::Fractions(scores)) if scores.len() == tokens.len() => scores,
             _ => return Err(self.wrong(format!("tokenizer.ggml.scores is missing, or not one number for each of {} tokens", tokens.len()))),
         };
+        // Converters write the unknown piece as a control token in some files, and name it by its id.
+        let mut types = types.to_vec();
+        if let (false, Some(Item::Integer(id))) = (types.contains(&UNKNOWN), self.get("unknown_token_id")) {
+            let place = usize::try_from(*id).ok().and_then(|id| types.get_mut(id));
+            *place.ok_or_else(|| self.wrong(format!("tokenizer.ggml.unknown_token_id is {id}, expected an id below {}", tokens.len())))? = UNKNOWN;
+        }
         let mut proto = Vec::new();
-        for ((token, score), kind) in tokens.iter().zip(scores).zip(types) {
+        for ((token, score), kind) in tokens.iter().zip(scores).zip(&types) {
             let mut piece = Vec::with_capacity(token.len() + 12);
             field(&mut piece, 1, token.as_bytes());
             piece.push(0x15);

@@ -4,7 +4,7 @@
 //! `pre_tokenizer`, `model`, `decoder`, `added_tokens`), as a [`Definition`]. What that form cannot say stands under the key `coolfusion`,
 //! which other readers ignore:
 //!
-//! * `source_format`: `sentencepiece` or `tiktoken`; `notes`: sentences for the user;
+//! * `source_format`: the format of the file; `notes`: sentences for the user;
 //! * `merge_ranks`: one rank per entry of `model.merges`, equal where the original lets the leftmost pair win a tie
 //!   (the position in the list cannot say that two merges are equally good);
 //! * `whole_words`: ids that a pre-token gets when it is exactly that piece (frozen user-defined symbols);
