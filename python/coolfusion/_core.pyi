@@ -57,8 +57,8 @@ class Tokenizer:
     def from_file(cls, path: str | PathLike[str], *, pattern: str | None = None) -> Tokenizer:
         """Loads a tokenizer file of any known format; the content decides which it is.
 
-        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt, vocab.txt,
-        the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
+        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt,
+        vocab.txt, the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
 
         Args:
             path: the file. A vocab.json finds the merges.txt in its folder, and the other way round.

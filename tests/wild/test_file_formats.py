@@ -101,8 +101,12 @@ def write_pair(folder: Path, names: tuple[str, str] = ("vocab.json", "merges.txt
     return paths
 
 
-@pytest.mark.parametrize("names", [("vocab.json", "merges.txt"), ("x-vocab.json", "x-merges.txt"), ("encoder.json", "vocab.bpe")])
-def test_vocab_and_merges_find_each_other_and_give_the_ids_of_the_library(tmp_path: Path, names: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "names", [("vocab.json", "merges.txt"), ("x-vocab.json", "x-merges.txt"), ("encoder.json", "vocab.bpe")]
+)
+def test_vocab_and_merges_find_each_other_and_give_the_ids_of_the_library(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
     tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     vocab, merges = write_pair(tmp_path, names)
     judge = tokenizers.ByteLevelBPETokenizer(str(vocab), str(merges))
@@ -138,11 +142,12 @@ def test_vocab_txt_is_read_as_bert_does(tmp_path: Path, end: str) -> None:
     (tmp_path / "vocab.txt").write_bytes((end.join(PIECES) + end).encode())
     judge = tokenizers.BertWordPieceTokenizer({piece: index for index, piece in enumerate(PIECES)}, lowercase=True)
     tokenizer = cf.Tokenizer.from_file(tmp_path / "vocab.txt")
-    for text in HARD[:8] + ["Hello, CAFÉ naïve it's 日 the cats"]:
+    for text in [*HARD[:8], "Hello, CAFÉ naïve it's 日 the cats"]:
         assert tokenizer.encode(text) == judge.encode(text, add_special_tokens=False).ids, text
     assert any("lower-cased" in note for note in tokenizer.describe()["notes"])
     cased = cf.Tokenizer._from_json(
-        cf.Tokenizer._definition_of_word_pieces((tmp_path / "vocab.txt").read_bytes(), "cased", lowercase=False), "cased"
+        cf.Tokenizer._definition_of_word_pieces((tmp_path / "vocab.txt").read_bytes(), "cased", lowercase=False),
+        "cased",
     )
     assert cased.encode("Hello café") == [PIECES.index("Hello"), PIECES.index("café")]
 
@@ -225,7 +230,7 @@ def test_the_rwkv_vocabulary_takes_the_longest_token(tmp_path: Path) -> None:
         assert tokenizer.decode_bytes(ids) == text.encode()
         streams(tokenizer, text)
         for cut in tokenizer.settled_cuts(text):
-            kept = [i for i in tokenizer.encode(text[:cut])]
+            kept = tokenizer.encode(text[:cut])
             for more in ("", "s", "e cat", "本"):
                 assert tokenizer.encode(text + more) == kept + tokenizer.encode(text[cut:] + more, continues=True)
     assert tokenizer.describe()["window"]["certificate"].startswith("longest token first")
@@ -274,7 +279,9 @@ def byte_level_entries(folder: Path) -> tuple[dict[str, Any], Callable[[str], li
     tokens = [token for token, _ in sorted(judge.get_vocab().items(), key=lambda item: item[1])]
     lines = [line for line in merges.read_text().split("\n")[1:] if line]
     types = [3 if token in ("<s>", "</s>") else 1 for token in tokens]
-    return ggml(model="gpt2", pre="gpt-2", tokens=tokens, token_type=types, merges=lines), lambda text: judge.encode(text).ids
+    return ggml(
+        model="gpt2", pre="gpt-2", tokens=tokens, token_type=types, merges=lines
+    ), lambda text: judge.encode(text).ids
 
 
 def test_byte_level_bpe_in_gguf(tmp_path: Path) -> None:
@@ -344,7 +351,9 @@ def test_word_pieces_the_world_vocabulary_and_a_tokenizer_json_in_gguf(tmp_path:
         assert rwkv.encode(text) == longest_match(tokens, text.encode()), text
     whole = cf.Tokenizer._definition(plain)
     (tmp_path / "hf.gguf").write_bytes(gguf(ggml(model="gpt2") | {"tokenizer.huggingface.json": whole}))
-    assert cf.Tokenizer.from_file(tmp_path / "hf.gguf").encode("the cats") == cf.Tokenizer.from_file(plain).encode("the cats")
+    assert cf.Tokenizer.from_file(tmp_path / "hf.gguf").encode("the cats") == cf.Tokenizer.from_file(plain).encode(
+        "the cats"
+    )
 
 
 def test_broken_gguf_files_name_the_entry(tmp_path: Path) -> None:
