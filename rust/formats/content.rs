@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{definition, vocab_merges};
+use super::{definition, gguf_header, vocab_merges};
 use crate::definition::Definition;
 use crate::error::{Error, Result};
 
@@ -24,6 +24,9 @@ impl Content {
     /// # Errors
     /// [`Error::File`] where one of them cannot be read; it names the missing one.
     pub fn read(path: &Path) -> Result<Self> {
+        if let Some(header) = gguf_header(path)? {
+            return Ok(Self::One(header));
+        }
         let bytes = read(path, "a tokenizer file")?;
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let other = |from: &str, to: &str| -> Option<PathBuf> { Some(path.with_file_name(format!("{}{to}", name.strip_suffix(from)?))) };
@@ -62,6 +65,19 @@ impl Content {
             }
         }
     }
+}
+
+/// The header of a GGUF file; `None` of every other.
+fn gguf_header(path: &Path) -> Result<Option<Vec<u8>>> {
+    use std::io::Read;
+    let mut magic = [0; 4];
+    // What cannot be opened or is shorter is for `read` to tell.
+    let Ok(mut file) = std::fs::File::open(path) else { return Ok(None) };
+    if file.read_exact(&mut magic).is_err() || magic != *gguf_header::MAGIC {
+        return Ok(None);
+    }
+    let length = file.metadata().map_or(u64::MAX, |data| data.len());
+    gguf_header::read(magic.as_slice().chain(file), length, &path.display().to_string()).map(Some)
 }
 
 fn read(path: &Path, expected: &str) -> Result<Vec<u8>> {

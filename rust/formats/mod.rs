@@ -4,7 +4,7 @@
 //! `pre_tokenizer`, `model`, `decoder`, `added_tokens`), as a [`Definition`]. What that form cannot say stands under the key `coolfusion`,
 //! which other readers ignore:
 //!
-//! * `source_format`: `sentencepiece` or `tiktoken`; `notes`: sentences for the user;
+//! * `source_format`: the format of the file; `notes`: sentences for the user;
 //! * `merge_ranks`: one rank per entry of `model.merges`, equal where the original lets the leftmost pair win a tie
 //!   (the position in the list cannot say that two merges are equally good);
 //! * `whole_words`: ids that a pre-token gets when it is exactly that piece (frozen user-defined symbols);
@@ -17,6 +17,9 @@
 
 pub mod charsmap;
 mod content;
+mod gguf;
+mod gguf_header;
+mod gguf_splitting;
 pub mod known_ranks;
 mod model_proto;
 mod protobuf;
@@ -51,6 +54,9 @@ pub fn definition(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<D
     }
     if u32::try_from(bytes.len()).is_err() {
         return Err(file_error(format!("{} bytes, expected fewer than 2^32", bytes.len())));
+    }
+    if bytes.starts_with(gguf_header::MAGIC) {
+        return gguf::definition(bytes, source, pattern);
     }
     let json_text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if json_text.starts_with(b"{") {

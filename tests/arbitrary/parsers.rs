@@ -120,8 +120,83 @@ fn definition() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A GGUF header of a few entries, with lengths, counts and types that are right for the most part.
+fn gguf() -> impl Strategy<Value = Vec<u8>> {
+    let keys = ["model", "pre", "tokens", "scores", "token_type", "merges", "add_space_prefix", "precompiled_charsmap"];
+    let words = ["gpt2", "llama", "t5", "bert", "rwkv", "gpt-2", "\u{2581}a", "a", "b", "ab", "a b", "<0x41>", "\\x41", "[UNK]", "<unk>"];
+    let word = proptest::sample::select(words.to_vec());
+    let text = |word: &str| [&(word.len() as u64).to_le_bytes()[..], word.as_bytes()].concat();
+    let value = (0u8..14, proptest::collection::vec(word, 0..6), any::<Option<u64>>(), proptest::collection::vec(0u8..8, 0..6));
+    let entry = (proptest::sample::select(keys.to_vec()), value).prop_map(move |(key, (shape, words, wrong, numbers))| {
+        let mut bytes = text(&format!("tokenizer.ggml.{key}"));
+        let count = |right: usize| wrong.filter(|wrong| wrong % 8 == 0).unwrap_or(right as u64).to_le_bytes();
+        match shape {
+            0..=4 => {
+                bytes.extend([9, 0, 0, 0, 8, 0, 0, 0]);
+                bytes.extend(count(words.len()));
+                words.iter().for_each(|word| bytes.extend(text(word)));
+            }
+            5..=7 => {
+                bytes.extend([9, 0, 0, 0, if shape == 5 { 6 } else { 5 }, 0, 0, 0]);
+                bytes.extend(count(numbers.len()));
+                numbers.iter().for_each(|number| bytes.extend([*number, 0, 0, 0]));
+            }
+            8..=10 => {
+                bytes.extend([8, 0, 0, 0]);
+                bytes.extend(text(words.first().copied().unwrap_or("gpt2")));
+            }
+            _ => bytes.extend([shape, 0, 0, 0, 1]),
+        }
+        bytes
+    });
+    (proptest::collection::vec(entry, 0..8), any::<Option<u8>>()).prop_map(|(entries, cut)| {
+        let mut bytes = b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+        bytes.extend((entries.len() as u64).to_le_bytes());
+        bytes.extend(entries.concat());
+        let length = cut.filter(|cut| cut % 4 == 0).map_or(bytes.len(), |cut| bytes.len() * usize::from(cut) / 256);
+        bytes.truncate(length);
+        bytes
+    })
+}
+
 proptest! {
     #![proptest_config(examples(400))]
+
+    #[test]
+    fn any_gguf_is_an_error_or_a_tokenizer(bytes in gguf()) {
+        tried(&bytes);
+    }
+
+    #[test]
+    fn any_rwkv_lines_are_an_error_or_a_tokenizer(
+        lines in proptest::collection::vec(("-?[0-9]{1,3}", "b?['\"][a-c'\"\\\\xu0é]{0,6}['\"]?", 0usize..8), 0..6),
+    ) {
+        let file: String = lines.iter().map(|(id, literal, length)| format!("{id} {literal} {length}\n")).collect();
+        tried(format!("1 'a' 1\n{file}").as_bytes());
+        tried(file.as_bytes());
+    }
+
+    #[test]
+    fn any_vocabulary_files_are_an_error_or_a_tokenizer(
+        vocab in any_json(), merges in "[a-c# \n]{0,20}", pieces in "[a#\n]{0,12}", part in 0usize..4,
+    ) {
+        use coolfusion::formats::{vocab_merges, word_pieces};
+        let entries = format!("{{\"a\": 0, \"b\": 1, \"ab\": 2, \"c\": {vocab}}}");
+        for vocab in [vocab.to_string(), entries, "{\"a\": 0, \"b\": 1, \"ab\": 2, \"#\": 3, \"##\": 4}".to_owned()] {
+            if let Ok(definition) = vocab_merges::definition(vocab.as_bytes(), merges.as_bytes(), "x", &vocab_merges::Options::default()) {
+                try_out(&definition);
+            }
+        }
+        if let Ok(definition) = word_pieces::definition(format!("[UNK]\n[CLS]\n{pieces}").as_bytes(), "x", &word_pieces::Options::default()) {
+            try_out(&definition);
+        }
+        let mut tekken = json!({
+            "config": {"pattern": ".", "default_vocab_size": 2, "default_num_special_tokens": 1},
+            "vocab": [{"rank": 0, "token_bytes": "AA=="}], "special_tokens": [{"rank": 0, "token_str": "x"}],
+        });
+        tekken[["config", "vocab", "special_tokens", "more"][part]] = vocab;
+        tried(tekken.to_string().as_bytes());
+    }
 
     #[test]
     fn any_bytes_are_an_error_or_a_tokenizer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
