@@ -5,10 +5,15 @@ The files are written field by field (``sentencepiece_model.proto``), so pieces 
 
 from __future__ import annotations
 
+import base64
 import random
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
+
+import coolfusion as cf
+import fixtures
+import sentencepiece
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BPE = 1, 2
@@ -68,6 +73,12 @@ def byte_pieces() -> list[Piece]:
     return [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
 
 
+_REWRITES: tuple[dict[str, str], ...] = (
+    {"ﬁ": "fi", "Å": "a", "e\u0301": "é"},
+    {"\u3000": " ", "\r\n": " ", "\n": " ", "\t": " "},
+    {"a": "", "é": "e\u0301", "b": "  b", "c": "▁", "d": " ", "ab": "c", "abcd": "d"},
+)
+CHARSMAPS = tuple(base64.b64decode(fixtures.charsmap(rules)) for rules in _REWRITES)
 ODD = (" ", "  ", "▁", "▁▁", "▁▁▁", " a", "a ", "▁ ", "\n", "\n\n", "\t", "é", "e\u0301", "語", "👍", "\ufeff", "<0x41>")
 CHARACTERS = "aabbcd▁<s>/\n-é"
 
@@ -88,16 +99,17 @@ def _contents(dice: random.Random) -> list[str]:
 
 
 def _symbols(dice: random.Random, contents: list[str]) -> list[str]:
-    """User-defined symbols: pieces, their beginnings, what stands across two of them, runs and texts of control pieces."""
+    """User-defined symbols: pieces, their beginnings, what stands across two of them, runs, control pieces."""
     found = []
     for _ in range(dice.choice((0, 0, 1, 2, 4, 8))):
         one, other = dice.choices(contents, k=2)
-        choices = (one, one + other, one[-1:] + other[:1], one[: dice.randint(1, len(one))], dice.choice(ODD), "--", "</s")
+        made = (one, one + other, one[-1:] + other[:1], one[: dice.randint(1, len(one))])
+        choices = (*made, dice.choice(ODD), "--", "</s")
         found.append(dice.choice(choices))
     return list(dict.fromkeys(found))
 
 
-def drawn(dice: random.Random, charsmaps: Iterable[bytes] = ()) -> Model:
+def drawn(dice: random.Random) -> Model:
     """A model that SentencePiece loads, of any type and with any flags that can be run."""
     contents = _contents(dice)
     symbols = _symbols(dice, contents)
@@ -113,12 +125,11 @@ def drawn(dice: random.Random, charsmaps: Iterable[bytes] = ()) -> Model:
     taken |= set(symbols)
     for text in contents:
         if text not in taken:
-            kind = dice.choice(kinds)
-            own.append((text, dice.choice(scores), NORMAL if model_type == BPE and len(text) > 1 else kind))
+            kind = NORMAL if model_type == BPE and len(text) > 1 else dice.choice(kinds)
+            own.append((text, dice.choice(scores), kind))
     dice.shuffle(own)
     if dice.random() < 0.05:
         own.append(("\0", -1.0, NORMAL))
-    charsmaps = list(charsmaps)
     return Model(
         pieces + own,
         model_type,
@@ -126,14 +137,15 @@ def drawn(dice: random.Random, charsmaps: Iterable[bytes] = ()) -> Model:
         add_dummy_prefix=dice.random() < 0.6,
         remove_extra_whitespaces=dice.random() < 0.4,
         escape_whitespaces=dice.random() < 0.9,
-        charsmap=dice.choice(charsmaps) if charsmaps and dice.random() < 0.3 else b"",
+        charsmap=dice.choice(CHARSMAPS) if dice.random() < 0.3 else b"",
     )
 
 
 def texts(dice: random.Random, model: Model, count: int) -> list[str]:
     """Texts made from the pieces of ``model``, with spaces for marks and what no piece holds in between."""
     pieces = [text for text, _, kind in model.pieces if kind != BYTE]
-    others = [" ", "  ", "   ", "x", "\0", "\n", "▁", " ▁", "\u0301", "ﬁ", "Å", "語", "👍", "a b", "<0x41>", "xy", "\r\n", "\u3000"]
+    others = [" ", "  ", "   ", "x", "\0", "\n", "▁", " ▁", "\u0301", "ﬁ", "Å", "語", "👍", "a b", "<0x41>", "xy"]
+    others += ["\r\n", "\u3000", "ab", "abc"]
     found = []
     for _ in range(count):
         parts = []
@@ -144,3 +156,44 @@ def texts(dice: random.Random, model: Model, count: int) -> list[str]:
             parts.append(part[:cut] if dice.random() < 0.2 else part)
         found.append("".join(parts))
     return found
+
+
+def loaded(model: Model) -> tuple[Any, cf.Tokenizer] | None:
+    """The model in SentencePiece and here; None where either refuses it."""
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(bytes(model))
+    except RuntimeError:
+        return None
+    try:
+        return processor, cf.Tokenizer._from_sentencepiece(bytes(model), "drawn")
+    except cf.UnsupportedTokenizerError:
+        return None
+
+
+def difference(model: Model, found: tuple[Any, cf.Tokenizer], dice: random.Random, count: int) -> str | None:
+    """A text that SentencePiece encodes otherwise, a stream that is not its whole, or a settled cut that is none."""
+    processor, tokenizer = found
+    restarts = tokenizer.describe()["window"]["factorises_at_word_boundaries"]
+    drawn_texts = texts(dice, model, count)
+    for text in drawn_texts:
+        expected, ids = processor.encode(text), tokenizer.encode(text)
+        if ids != expected:
+            return f"{text!r}: {ids}, SentencePiece gives {expected}"
+        if tokenizer.represents(text) and tokenizer.decode(ids) != text:
+            return f"{text!r}: decodes to {tokenizer.decode(ids)!r}"
+        encoder, at = cf.StreamEncoder(tokenizer), 0
+        while at < len(text):
+            size = dice.randint(1, 4)
+            encoder.push(text[at : at + size])
+            at += size
+        if encoder.ids != ids or encoder.widened:
+            return f"{text!r}: a stream has {encoder.ids}, widened {encoder.widened} times"
+        more = dice.choice(drawn_texts)
+        longer = tokenizer.encode(text + more)
+        for cut in tokenizer.settled_cuts(text) if restarts else []:
+            rest, rest_of_longer = (tokenizer.encode(tail, continues=True) for tail in (text[cut:], text[cut:] + more))
+            before, other = ids[: len(ids) - len(rest)], longer[: len(longer) - len(rest_of_longer)]
+            if before + rest != ids or other + rest_of_longer != longer or before != other:
+                return f"{text!r} + {more!r}: {cut} is no settled cut"
+    return None

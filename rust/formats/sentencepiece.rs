@@ -120,9 +120,11 @@ fn normalizer(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
         steps.push(replace(json!({"Regex": trailing}), ""));
     }
     // `Prepend` leaves an empty text empty, as SentencePiece does.
-    let mark = if proto.escape_whitespaces { SPACE_MARK } else { " " };
-    if proto.add_dummy_prefix {
-        steps.push(json!({"type": "Prepend", "prepend": mark}));
+    if proto.add_dummy_prefix && proto.escape_whitespaces {
+        steps.push(json!({"type": "Prepend", "prepend": SPACE_MARK}));
+    } else if proto.add_dummy_prefix {
+        // Decoding does not take this space away, so it is no dummy prefix in the sense of this form.
+        steps.push(replace(json!({"Regex": "\\A"}), " "));
     }
     if proto.escape_whitespaces {
         steps.push(replace(json!({"String": " "}), SPACE_MARK));
@@ -147,15 +149,13 @@ fn decoder(proto: &ModelProto) -> Value {
 
 /// The Unigram model; user-defined symbols are pieces with the score that makes SentencePiece always choose them.
 fn unigram(proto: &ModelProto) -> Result<(Value, Pieces)> {
-    // `Model::EncodeOptimized`: bytes * max_score - 0.1, the product in 32 bits. That the maximum is at least 0.1 is what the
-    // scores of sentencepiece 0.2.3 show (`<eop>` of XLNet: 0.4); versions before began at 0, with the same choices but for ties.
-    let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| piece.score);
-    let max_score = normal.fold(0.1, f32::max);
+    // The score of sentencepiece 0.2.3, found by bisection, is 0.1 for each byte but one, whatever the other scores are. Versions
+    // before took the largest score of a piece for 0.1, with the same choices where no score is above 0.
     let pieces = Pieces::with_scores(indexed(proto).map(|(_, piece)| match piece.kind {
         Kind::UserDefined => {
             #[allow(clippy::cast_precision_loss)]
-            let length = piece.text.len() as f32;
-            (piece.text.as_str(), f64::from(length * max_score) - 0.1)
+            let length = piece.text.len() as f64;
+            (piece.text.as_str(), length * 0.1 - 0.1)
         }
         _ => (piece.text.as_str(), f64::from(piece.score)),
     }));
@@ -291,26 +291,23 @@ mod tests {
 
     #[test]
     fn unused_pieces_and_user_defined_symbols_are_not_merged() {
-        let pieces = [UNK, ("ab", -1.0, 5), ("ba", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 1), ("abc", -4.0, 1)];
+        let pieces = [UNK, ("ba", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 1), ("abc", -4.0, 1), ("xyz", -1.0, 5)];
         let definition = load(&pieces, BPE, PLAIN).unwrap();
         assert_eq!(definition["model"]["merges"], json!([]));
-        // Without a dummy prefix the raw text can be searched for the symbol.
-        assert_eq!(definition["added_tokens"][1]["content"], "ba");
-        assert_eq!(definition["added_tokens"][1]["special"], false);
-        let notes = definition["coolfusion"]["notes"].to_string();
-        assert!(notes.contains("1 pieces hold a character") && notes.contains("1 pieces are marked unused"), "{notes}");
+        assert_eq!(definition["coolfusion"]["symbols"], json!([1]));
+        assert_eq!(definition["coolfusion"]["unused"], json!([5]));
+        assert_eq!(definition["coolfusion"]["literally"], true);
+        // SentencePiece merges unused pieces, and takes them apart as it merged the last one of a text.
+        let error = load(&[UNK, ("ab", -1.0, 5), ("a", -2.0, 1)], BPE, PLAIN).unwrap_err().to_string();
+        assert!(error.contains("piece 1 \"ab\" is marked unused") && error.contains("wrap the SentencePieceProcessor"), "{error}");
     }
 
     #[test]
-    fn with_a_dummy_prefix_symbols_are_split_off_behind_the_normalizer() {
-        let pieces = [UNK, ("<s>", 0.0, 3), ("==", 0.0, 4), ("=", 0.0, 4), ("=x", 0.0, 4), ("(", 0.0, 4)];
-        let definition = load(&pieces, BPE, &[]).unwrap();
-        let split = &definition["pre_tokenizer"]["pretokenizers"][0];
-        assert_eq!(split["pattern"]["Regex"], "\\(|=(?:=|x)?");
-        assert_eq!(definition["coolfusion"]["whole_words"], json!([2, 3, 4, 5]));
-        assert_eq!(definition["coolfusion"]["unmatchable"], json!([0, 1]));
-        assert_eq!(definition["model"]["ignore_merges"], true);
-        assert_eq!(definition["added_tokens"].as_array().unwrap().len(), 2);
+    fn characters_without_a_piece_merge_too() {
+        let pieces = [UNK, ("<", 0.0, 3), ("ax", -1.0, 1), ("a", -2.0, 1), ("<a", -3.0, 1)];
+        let definition = load(&pieces, BPE, PLAIN).unwrap();
+        assert_eq!(definition["coolfusion"]["bare_merges"], json!([["a", "x", 0], ["<", "a", 1]]));
+        assert_eq!(definition["model"]["merges"], json!([]));
     }
 
     #[test]
@@ -326,7 +323,8 @@ mod tests {
         assert_eq!(types(&default["normalizer"], "normalizers"), ["Replace", "Replace", "Replace", "Prepend", "Replace"]);
         assert_eq!(types(&default["decoder"], "decoders"), ["Replace", "Fuse", "Strip"]);
         let raw_spaces = load(&[UNK], BPE, &[0x20, 0, 0x28, 0]).unwrap();
-        assert_eq!(raw_spaces["normalizer"]["normalizers"], json!([{"type": "Prepend", "prepend": " "}]));
+        assert_eq!(types(&raw_spaces["normalizer"], "normalizers"), ["Replace"]);
+        assert_eq!(types(&raw_spaces["decoder"], "decoders"), ["Replace", "Fuse"]);
     }
 
     #[test]
@@ -342,13 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn unigram_user_defined_symbols_outscore_and_unused_pieces_cannot_be_spelled() {
+    fn unigram_user_defined_symbols_outscore_and_unused_pieces_are_listed() {
         let pieces = [UNK, ("abc", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 5)];
         let definition = load(&pieces, &[], PLAIN).unwrap();
         let vocab = &definition["model"]["vocab"];
         assert!((vocab[1][1].as_f64().unwrap() - 0.2).abs() < 1e-9);
         assert_eq!(vocab[2], json!(["a", -2.0]));
-        assert_eq!(vocab[3][0], "\u{10ffff}unused 3");
+        assert_eq!(definition["coolfusion"]["unused"], json!([3]));
         assert_eq!(definition["model"]["unk_id"], 0);
     }
 
@@ -366,6 +364,8 @@ mod tests {
             (&[UNK, ("<0x00>", 0.0, 6)], BPE, "byte_fallback is false"),
             (&[UNK, ("<0x00>", 0.0, 6)], &[0x98, 2, 1], "no piece <0x01>"),
             (&[UNK, ("a", 0.0, 9)], BPE, "of type 9"),
+            (&[UNK, ("a\0", 0.0, 1)], BPE, "piece 1 \"a\\0\" holds the character NUL"),
+            (&[UNK, ("<0xzz>", 0.0, 6)], &[0x98, 2, 1], "of type BYTE, expected <0x00> to <0xFF>"),
         ] {
             let error = load(pieces, trainer, &[]).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
