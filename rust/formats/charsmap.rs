@@ -123,6 +123,11 @@ impl Charsmap {
         None
     }
 
+    /// Whether a rule writes two spaces side by side.
+    pub(crate) fn writes_runs(&self) -> bool {
+        self.replacements.windows(2).any(|pair| pair == b"  ")
+    }
+
     /// Whether symbols of several characters are left alone.
     pub(crate) fn keeps_several(&self) -> bool {
         self.kept.values().flatten().any(|symbol| symbol.chars().nth(1).is_some())

@@ -92,13 +92,18 @@ fn symbols(proto: &ModelProto) -> impl Iterator<Item = (usize, &str)> {
 ///
 /// The faster engines take U+2581 for a space, know no symbols, and rewrite nothing before merges.
 fn literally(proto: &ModelProto) -> bool {
-    let spaced = proto.pieces.iter().any(|piece| piece.text.contains(' '));
+    if !proto.escape_whitespaces {
+        return true;
+    }
+    if proto.model_type == ModelType::Unigram {
+        // A rule that writes two spaces writes both.
+        let runs = proto.remove_extra_whitespaces && Charsmap::new(&proto.charsmap).is_ok_and(|rules| rules.writes_runs());
+        return runs || symbols(proto).any(|(_, text)| text.contains(' '));
+    }
     let marked = proto.pieces.iter().any(|piece| piece.kind == Kind::Normal && piece.text == SPACE_MARK);
-    let symbols = symbols(proto).next().is_some();
-    let odd = |piece: &Piece| piece.kind != Kind::Normal && piece.text.chars().nth(1).is_none();
+    let odd = |piece: &Piece| piece.text.contains(' ') || piece.kind != Kind::Normal && piece.text.chars().nth(1).is_none();
     let rewrites = proto.remove_extra_whitespaces || !proto.charsmap.is_empty();
-    let bpe = proto.model_type == ModelType::Bpe;
-    spaced || !marked || !proto.escape_whitespaces || proto.pieces.iter().any(odd) || symbols && (bpe || rewrites) || bpe && rewrites
+    !marked || rewrites || symbols(proto).next().is_some() || proto.pieces.iter().any(odd)
 }
 
 /// `Normalizer::Normalize`: charsmap, then spaces stripped and collapsed, then the dummy prefix and the space mark.
