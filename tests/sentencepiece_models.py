@@ -79,7 +79,25 @@ _REWRITES: tuple[dict[str, str], ...] = (
     {"a": "", "é": "e\u0301", "b": "  b", "c": "▁", "d": " ", "ab": "c", "abcd": "d"},
 )
 CHARSMAPS = tuple(base64.b64decode(fixtures.charsmap(rules)) for rules in _REWRITES)
-ODD = (" ", "  ", "▁", "▁▁", "▁▁▁", " a", "a ", "▁ ", "\n", "\n\n", "\t", "é", "e\u0301", "語", "👍", "\ufeff", "<0x41>")
+ODD = (
+    " ",
+    "  ",
+    "▁",
+    "▁▁",
+    "▁▁▁",
+    " a",
+    "a ",
+    "▁ ",
+    "\n",
+    "\n\n",
+    "\t",
+    "é",
+    "e\u0301",
+    "語",
+    "👍",
+    "\ufeff",
+    "<0x41>",
+)
 CHARACTERS = "aabbcd▁<s>/\n-é"
 
 

@@ -28,7 +28,25 @@ MEETING = {"normalized": ("<a>", "ab"), "others": ("a><", "b")}
 
 def texts() -> list[str]:
     dice = random.Random(5)
-    parts = ["<think>", "x", "((", "[tool]", "[to", "ol]", "\n", "\n\n", "<a>", "a><", "ab", "b", " the", " cat", "é", "<th", "[t"]
+    parts = [
+        "<think>",
+        "x",
+        "((",
+        "[tool]",
+        "[to",
+        "ol]",
+        "\n",
+        "\n\n",
+        "<a>",
+        "a><",
+        "ab",
+        "b",
+        " the",
+        " cat",
+        "é",
+        "<th",
+        "[t",
+    ]
     return ["".join(dice.choices(parts, k=dice.randint(1, 9))) for _ in range(400)]
 
 

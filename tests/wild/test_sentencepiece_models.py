@@ -58,7 +58,9 @@ NAMED = {
     "NUL": (Model(HEAD + byte_pieces() + normal("\0", "▁"), BPE, True), "\0"),
     "NUL, Unigram": (Model(HEAD + byte_pieces() + normal("\0", "▁"), UNIGRAM, True), "\0"),
     "two spaces, Unigram": (
-        Model([*HEAD, ("  ", 0.0, USER_DEFINED), *normal("▁two", "▁words", "▁")], UNIGRAM, remove_extra_whitespaces=True),
+        Model(
+            [*HEAD, ("  ", 0.0, USER_DEFINED), *normal("▁two", "▁words", "▁")], UNIGRAM, remove_extra_whitespaces=True
+        ),
         "two  words",
     ),
     "two spaces": (
@@ -140,7 +142,9 @@ def test_damaged_files_are_errors_of_our_own(seed: int, data: st.DataObject) -> 
     """Cut, flipped, with huge lengths and wrong wire types: loads or is refused, and never panics."""
     file = bytearray(bytes(drawn(random.Random(seed))))
     for _ in range(data.draw(st.integers(1, 4))):
-        file[data.draw(st.integers(0, len(file) - 1))] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x0B, 0x15]))
+        file[data.draw(st.integers(0, len(file) - 1))] = data.draw(
+            st.sampled_from([0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x0B, 0x15])
+        )
     file = file[: data.draw(st.integers(1, len(file)))]
     try:
         tokenizer = cf.Tokenizer._from_sentencepiece(bytes(file), "x")
