@@ -11,9 +11,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+import sentencepiece
+
 import coolfusion as cf
 import fixtures
-import sentencepiece
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BPE = 1, 2

@@ -25,6 +25,11 @@ impl Reader<'_> {
         self.extension("escape").is_boolean()
     }
 
+    /// Whether SentencePiece leaves the dummy prefix of a text that is rewritten to nothing.
+    pub(super) fn keeps_dummy_alone(&self) -> bool {
+        self.is_sentencepiece() && self.extension("remove_extra") != true
+    }
+
     /// Whether only [`Reader::sentencepiece`] runs it.
     pub(super) fn is_literal(&self) -> bool {
         self.extension("literally") == true
