@@ -1,4 +1,4 @@
-"""Random SentencePiece models against SentencePiece: ``python tests/fuzz/sentencepiece_models.py --models 3000 --seed 1``."""
+"""Random SentencePiece models: ``python tests/fuzz/sentencepiece_models.py --models 3000 --seed 1``."""
 
 from __future__ import annotations
 
