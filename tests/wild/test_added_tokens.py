@@ -22,7 +22,7 @@ def mixed(*, normalized: tuple[str, ...], others: tuple[str, ...]) -> str:
     return json.dumps(definition)
 
 
-APART = {"normalized": ("<think>", "<think>x", "((", "("), "others": ("[tool]", "[to", "\n\n")}
+APART = {"normalized": ("<think>", "<think>x", "((", "((("), "others": ("[tool]", "[to", "\n\n")}
 MEETING = {"normalized": ("<a>", "ab"), "others": ("a><", "b")}
 
 
