@@ -30,6 +30,7 @@ proof: $(VENV)/test.ready
 # The same as fuzz for tokenizers that nobody has: random normalizers, pre-tokenizers and rules. FUZZ="--seed 7" draws others.
 fuzz-definitions: $(VENV)/test.ready
 	$(BIN)/python tests/fuzz/definitions.py $(FUZZ)
+	$(BIN)/python tests/fuzz/sentencepiece_models.py $(FUZZ)
 
 # The properties on many more, and other, examples; an hour or two.
 nightly: $(VENV)/test.ready

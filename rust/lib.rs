@@ -44,6 +44,7 @@ mod seams;
 mod rewriter;
 mod rewriting;
 mod segmenter;
+mod sentencepiece;
 mod shared;
 mod space_cuts;
 mod splitter;

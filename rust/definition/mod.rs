@@ -13,6 +13,7 @@ mod merges;
 mod model;
 mod read;
 mod rewriting;
+mod sentencepiece;
 mod space_cuts;
 mod stages;
 mod state;
@@ -101,10 +102,16 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let reader = Reader { whole, definition, model, pieces, spelled: &spelled, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
     // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
     let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
-    let engine: Box<dyn Engine> = match reader.pipeline() {
+    let own = if reader.is_literal() { refuse("a SentencePiece file") } else { reader.pipeline() };
+    let engine: Box<dyn Engine> = match own {
         Ok(pipeline) => Box::new(pipeline),
-        Err(Refusal(reason)) => match reader.rewriting() {
+        Err(Refusal(reason)) => match if reader.is_literal() { refuse("a SentencePiece file") } else { reader.rewriting() } {
             Ok(rewriting) => Box::new(rewriting),
+            // The library reads neither the ranks nor the scores of such a file as SentencePiece does.
+            Err(_) if reader.is_sentencepiece() => match reader.sentencepiece() {
+                Ok(engine) => Box::new(engine),
+                Err(Refusal(reason)) => return Err(Error::definition("model", reason)),
+            },
             Err(Refusal(other)) => {
                 // The engine that would be the one for this model says what it misses.
                 let reason = if matches!(model_name(whole), "Unigram" | "WordPiece") { other } else { reason };

@@ -82,6 +82,7 @@ impl Reader<'_> {
             model,
             dummy,
             dummy_everywhere: plan.dummy_everywhere,
+            dummy_alone: self.keeps_dummy_alone(),
             spaces_begin_pieces,
             exact_spans,
             notes: format!("coolfusion's own {} encoder, {how}", model_name(self.whole)),

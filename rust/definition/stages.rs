@@ -166,7 +166,12 @@ impl Reader<'_> {
 
     fn added_text(&self, plan: &Plan) -> Own<AddedText> {
         let tokens: Vec<&Added> = self.added.iter().filter(|a| !a.control).collect();
-        if tokens.iter().any(|a| a.normalized) && tokens.iter().any(|a| !a.normalized) {
+        let (late, early): (Vec<&&Added>, Vec<&&Added>) = tokens.iter().partition(|a| a.normalized);
+        // The library looks for the normalized ones last. Without a normalizer, and where no text holds two that share a
+        // character, one walk finds the same.
+        let meet = |a: &str, b: &str| a.contains(b) || b.contains(a) || shares_end(a, b) || shares_end(b, a);
+        let apart = self.normalizers.is_empty() && !late.iter().any(|a| early.iter().any(|b| meet(&a.content, &b.content)));
+        if !late.is_empty() && !early.is_empty() && !apart {
             return refuse("added text tokens both before and behind the normalizer");
         }
         // Gemma's runs of U+2581 are matched before spaces become that mark, so only a text that holds the mark has them.
@@ -176,6 +181,11 @@ impl Reader<'_> {
         }
         Ok(AddedText::new(tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect()))
     }
+}
+
+/// Whether an end of `left` is a beginning of `right`.
+fn shares_end(left: &str, right: &str) -> bool {
+    left.char_indices().any(|(at, _)| right.starts_with(&left[at..]))
 }
 
 fn behaviour(name: &str) -> Own<Behaviour> {

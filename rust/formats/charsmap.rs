@@ -74,6 +74,16 @@ impl Charsmap {
         })
     }
 
+    /// As [`Charsmap::longest_prefix`] without the kept symbols, and whether more text could make the rule longer.
+    pub(crate) fn longest_rule(&self, text: &str) -> (Option<(usize, &str)>, bool) {
+        let (found, grows) = self.walk(text.as_bytes());
+        let rule = found.and_then(|(length, at)| {
+            let replacement = self.replacements.get(at..)?.split(|byte| *byte == 0).next()?;
+            text.is_char_boundary(length).then_some((length, std::str::from_utf8(replacement).ok()?))
+        });
+        (rule, grows)
+    }
+
     /// The whole text rewritten, from left to right. Costs O(length).
     pub fn normalize(&self, text: &str) -> String {
         let mut output = String::with_capacity(text.len());
@@ -111,6 +121,11 @@ impl Charsmap {
             }
         }
         None
+    }
+
+    /// Whether a rule writes two spaces side by side.
+    pub(crate) fn writes_runs(&self) -> bool {
+        self.replacements.windows(2).any(|pair| pair == b"  ")
     }
 
     /// Whether symbols of several characters are left alone.
@@ -155,22 +170,28 @@ impl Charsmap {
 
     /// (length of the key, its value) for the longest key that `bytes` begins with.
     fn longest_match(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        self.walk(bytes).0
+    }
+
+    /// The same, and whether the walk was still going on at the end of `bytes`.
+    fn walk(&self, bytes: &[u8]) -> (Option<(usize, usize)>, bool) {
         let mut longest = None;
-        let mut node = offset(*self.units.first()?);
+        let Some(&root) = self.units.first() else { return (None, false) };
+        let mut node = offset(root);
         for (index, byte) in bytes.iter().enumerate() {
             node ^= usize::from(*byte);
-            let unit = *self.units.get(node)?;
+            let Some(&unit) = self.units.get(node) else { return (longest, false) };
             // A value's unit has bit 31 set, so it is never taken for the label 0.
             if unit & 0x8000_00ff != u32::from(*byte) {
-                break;
+                return (longest, false);
             }
             node ^= offset(unit);
             if unit >> 8 & 1 == 1 {
-                let value = *self.units.get(node)? & 0x7fff_ffff;
-                longest = Some((index + 1, value as usize));
+                let Some(value) = self.units.get(node) else { return (longest, false) };
+                longest = Some((index + 1, (value & 0x7fff_ffff) as usize));
             }
         }
-        longest
+        (longest, true)
     }
 }
 

@@ -7,13 +7,15 @@
 //! * `source_format`: the format of the file; `notes`: sentences for the user;
 //! * `merge_ranks`: one rank per entry of `model.merges`, equal where the original lets the leftmost pair win a tie
 //!   (the position in the list cannot say that two merges are equally good);
-//! * `whole_words`: ids that a pre-token gets when it is exactly that piece (frozen user-defined symbols);
+//! * `bare_merges`: (left, right, rank) of merges with a character that is no piece;
+//! * `symbols`: ids of user-defined symbols; `dummy`, `remove_extra`, `escape`: the flags of SentencePiece's normalizer;
+//! * `literally`: the definition is one for the engine of SentencePiece files (`rust/sentencepiece/`);
 //! * `unmatchable`: ids that text never gives, even if it spells them (control, unknown and byte pieces);
 //! * `exact_charsmap`: the `Precompiled` normalizer replaces the longest matching prefix at each position
 //!   ([`charsmap::Charsmap`]), not grapheme by grapheme as the `tokenizers` crate does, and leaves the symbols in
 //!   `charsmap_keeps` alone;
 //! * `lowest_score`: of the normal pieces of a Unigram model, whose sums are then those of SentencePiece, in 32 bits;
-//! * `unused`: ids of a Unigram model that text never gives.
+//! * `unused`: ids of a SentencePiece model that text never gives.
 
 pub mod charsmap;
 mod content;
@@ -28,7 +30,6 @@ mod rwkv;
 mod sha256;
 mod tekken;
 pub mod tiktoken;
-mod user_defined;
 pub mod vocab_merges;
 pub mod word_pieces;
 

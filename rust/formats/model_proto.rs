@@ -19,6 +19,9 @@ pub(super) enum Kind {
     Byte,
 }
 
+/// What to do with a model that cannot be run here.
+pub(super) const WRAP: &str = "wrap the SentencePieceProcessor object instead";
+
 /// One entry of the vocabulary; its id is its index.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
@@ -46,7 +49,7 @@ pub(super) struct ModelProto {
     pub(super) remove_extra_whitespaces: bool,
     pub(super) escape_whitespaces: bool,
     /// Whether decoding rewrites the text once more.
-    pub(super) denormalizes: bool,
+    denormalizes: bool,
     treat_whitespace_as_suffix: bool,
 }
 
@@ -81,6 +84,10 @@ impl ModelProto {
                 reason: "no pieces found, expected a SentencePiece model".to_owned(),
             });
         }
+        if proto.byte_fallback {
+            // SentencePiece 0.2.3 treats this piece as unused; versions before refuse it or cannot find it.
+            proto.pieces.iter_mut().filter(|piece| piece.text == "\0").for_each(|piece| piece.kind = Kind::Unused);
+        }
         proto.check()?;
         Ok(proto)
     }
@@ -108,7 +115,7 @@ impl ModelProto {
                         4 => "CHAR",
                         _ => "unknown",
                     };
-                    let reason = format!("SentencePiece model of type {name} ({other}), expected UNIGRAM (1) or BPE (2)");
+                    let reason = format!("SentencePiece model of type {name} ({other}), expected UNIGRAM (1) or BPE (2): {WRAP}");
                     return Err(Error::definition("model", reason));
                 }
                 (24, Value::Varint(flag)) => self.treat_whitespace_as_suffix = flag != 0,
@@ -146,7 +153,10 @@ impl ModelProto {
     fn check(&self) -> Result<()> {
         let wrong = |reason: String| Err(Error::definition("model", reason));
         if self.treat_whitespace_as_suffix {
-            return wrong("treat_whitespace_as_suffix is true (the space mark ends a word), expected false".to_owned());
+            return wrong(format!("treat_whitespace_as_suffix is true (the space mark ends a word), expected false: {WRAP}"));
+        }
+        if self.denormalizes {
+            return wrong(format!("the model has a denormalizer, which rewrites decoded text, expected none: {WRAP}"));
         }
         self.unknown_id()?;
         let mut seen = HashSet::with_capacity(self.pieces.len());
@@ -159,12 +169,21 @@ impl ModelProto {
             if !seen.insert(piece.text.as_str()) {
                 return wrong(format!("piece {id} {:?} is already defined", piece.text));
             }
+            let is_nul = piece.text == "\0" && self.byte_fallback && piece.kind == Kind::Unused;
+            if piece.text.contains('\0') && !is_nul {
+                return wrong(format!("piece {id} {:?} holds the character NUL, which SentencePiece refuses", piece.text));
+            }
             if !piece.score.is_finite() {
                 return wrong(format!("piece {id} {:?} has the score {}, expected a number", piece.text, piece.score));
             }
             if piece.kind == Kind::Byte {
                 if !self.byte_fallback {
                     return wrong(format!("piece {id} {:?} is a byte, but byte_fallback is false", piece.text));
+                }
+                let digits = piece.text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+                let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                if byte.is_none_or(|byte| format!("<0x{byte:02X}>") != piece.text) {
+                    return wrong(format!("piece {id} {:?} is of type BYTE, expected <0x00> to <0xFF>", piece.text));
                 }
                 bytes.insert(piece.text.as_str());
             }

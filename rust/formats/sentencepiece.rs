@@ -5,18 +5,15 @@
 //! <https://github.com/google/sentencepiece>, format in `src/sentencepiece_model.proto`. Where the shape of
 //! `tokenizer.json` cannot say it, a key under `coolfusion` does (see the parent module).
 
-use std::borrow::Cow;
-
 use base64::{engine::general_purpose::STANDARD, Engine};
 use rustc_hash::FxHashMap;
 use serde_json::{json, Value};
 
 use super::charsmap::Charsmap;
-use super::model_proto::{Kind, ModelProto, ModelType, Piece};
+use super::model_proto::{Kind, ModelProto, ModelType, Piece, WRAP};
 use super::added_token;
-use super::user_defined::{symbols_in_raw_text, user_defined_split};
 use crate::definition::{Definition, Merges, Pieces};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// SentencePiece's mark for a space, U+2581.
 pub(super) const SPACE_MARK: &str = "\u{2581}";
@@ -32,55 +29,81 @@ pub fn definition(model: &[u8], source: &str) -> Result<Definition> {
     let proto = ModelProto::parse(model, source)?;
     let mut notes = Vec::new();
     let normalizer = normalizer(&proto, &mut notes)?;
-    let symbols = proto.pieces.iter().filter(|piece| piece.kind == Kind::UserDefined).map(|piece| piece.text.as_str());
     let mut extension = json!({
         "source_format": "sentencepiece",
         "source": source,
         "exact_charsmap": !proto.charsmap.is_empty(),
-        "charsmap_keeps": symbols.collect::<Vec<_>>(),
+        "charsmap_keeps": symbols(&proto).map(|(_, text)| text).collect::<Vec<_>>(),
         "unmatchable": ids(&proto, |kind| matches!(kind, Kind::Unknown | Kind::Control | Kind::Byte)),
+        "unused": ids(&proto, |kind| kind == Kind::Unused),
+        "symbols": symbols(&proto).map(|(id, _)| id).collect::<Vec<_>>(),
+        "dummy": proto.add_dummy_prefix,
+        "remove_extra": proto.remove_extra_whitespaces,
+        "escape": proto.escape_whitespaces,
+        "literally": literally(&proto),
     });
     let (model, pieces, merges) = match proto.model_type {
         ModelType::Unigram => {
             // `Model::Model`: the least score of the normal pieces, from which that of unknown characters follows.
             let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| piece.score);
             extension["lowest_score"] = json!(normal.fold(f32::MAX, f32::min));
-            extension["unused"] = json!(ids(&proto, |kind| kind == Kind::Unused));
-            let (model, pieces) = unigram(&proto, &mut notes)?;
+            let (model, pieces) = unigram(&proto)?;
             (model, pieces, None)
         }
         ModelType::Bpe => {
-            extension["whole_words"] = json!(ids(&proto, |kind| kind == Kind::UserDefined));
-            let merges = merges(&proto, &mut notes);
-            (bpe(&proto), Pieces::with_ids(proto.pieces.iter().map(|piece| piece.text.as_str()).zip(0..)), Some(merges))
+            let (merges, ranks, bare) = merges(&proto)?;
+            if !bare.is_empty() {
+                extension["literally"] = true.into();
+            }
+            extension["bare_merges"] = json!(bare);
+            let pieces = Pieces::with_ids(proto.pieces.iter().map(|piece| piece.text.as_str()).zip(0..));
+            (bpe(&proto), pieces, Some((merges, ranks)))
         }
     };
-    let pre_tokenizer = match proto.model_type {
-        ModelType::Bpe if !symbols_in_raw_text(&proto) => user_defined_split(&proto),
-        _ => Value::Null,
-    };
+    let unused = ids(&proto, |kind| kind == Kind::Unused).len();
+    if unused > 0 {
+        notes.push(format!("{unused} pieces are marked unused and are never produced"));
+    }
     let (merges, ranks) = merges.unzip();
     extension["notes"] = json!(notes);
-    let added: Vec<Value> = indexed(&proto)
-        .filter_map(|(id, piece)| match piece.kind {
-            Kind::Unknown | Kind::Control => Some(added_token(id, &piece.text, true)),
-            Kind::UserDefined if symbols_in_raw_text(&proto) => Some(added_token(id, &piece.text, false)),
-            _ => None,
-        })
-        .collect();
+    let controls = indexed(&proto).filter(|(_, piece)| matches!(piece.kind, Kind::Unknown | Kind::Control));
+    let added: Vec<Value> = controls.map(|(id, piece)| added_token(id, &piece.text, true)).collect();
     let frame = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
         "added_tokens": added,
         "normalizer": normalizer,
-        "pre_tokenizer": pre_tokenizer,
+        "pre_tokenizer": null,
         "post_processor": null,
         "decoder": decoder(&proto),
         "model": model,
         "coolfusion": extension,
     });
     Ok(Definition { frame, pieces, merges, ranks })
+}
+
+/// User-defined symbols: text that is always one token, with its id.
+fn symbols(proto: &ModelProto) -> impl Iterator<Item = (usize, &str)> {
+    indexed(proto).filter(|(_, piece)| piece.kind == Kind::UserDefined).map(|(id, piece)| (id, piece.text.as_str()))
+}
+
+/// Whether the model must run on the normal form as it is written, on the engine made for that (`rust/sentencepiece/`).
+///
+/// The faster engines take U+2581 for a space, know no symbols, and rewrite nothing before merges.
+fn literally(proto: &ModelProto) -> bool {
+    if !proto.escape_whitespaces {
+        return true;
+    }
+    if proto.model_type == ModelType::Unigram {
+        // A rule that writes two spaces writes both.
+        let runs = proto.remove_extra_whitespaces && Charsmap::new(&proto.charsmap).is_ok_and(|rules| rules.writes_runs());
+        return runs || symbols(proto).any(|(_, text)| text.contains(' '));
+    }
+    let marked = proto.pieces.iter().any(|piece| piece.kind == Kind::Normal && piece.text == SPACE_MARK);
+    let odd = |piece: &Piece| piece.text.contains(' ') || piece.kind != Kind::Normal && piece.text.chars().nth(1).is_none();
+    let rewrites = proto.remove_extra_whitespaces || !proto.charsmap.is_empty();
+    !marked || rewrites || symbols(proto).next().is_some() || proto.pieces.iter().any(odd)
 }
 
 /// `Normalizer::Normalize`: charsmap, then spaces stripped and collapsed, then the dummy prefix and the space mark.
@@ -102,15 +125,14 @@ fn normalizer(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
         steps.push(replace(json!({"Regex": trailing}), ""));
     }
     // `Prepend` leaves an empty text empty, as SentencePiece does.
-    let mark = if proto.escape_whitespaces { SPACE_MARK } else { " " };
-    if proto.add_dummy_prefix {
-        steps.push(json!({"type": "Prepend", "prepend": mark}));
+    if proto.add_dummy_prefix && proto.escape_whitespaces {
+        steps.push(json!({"type": "Prepend", "prepend": SPACE_MARK}));
+    } else if proto.add_dummy_prefix {
+        // Decoding does not take this space away, so it is no dummy prefix in the sense of this form.
+        steps.push(replace(json!({"Regex": "\\A"}), " "));
     }
     if proto.escape_whitespaces {
         steps.push(replace(json!({"String": " "}), SPACE_MARK));
-    }
-    if proto.denormalizes {
-        notes.push("the model has a denormalizer, which SentencePiece applies on decoding and this definition does not".into());
     }
     Ok(json!({"type": "Sequence", "normalizers": steps}))
 }
@@ -118,81 +140,77 @@ fn normalizer(proto: &ModelProto, notes: &mut Vec<String>) -> Result<Value> {
 /// `SentencePieceProcessor::Decode`: marks to spaces, byte pieces to bytes, and the dummy prefix taken away.
 fn decoder(proto: &ModelProto) -> Value {
     let mut steps = Vec::new();
-    if proto.escape_whitespaces {
-        steps.push(json!({"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "}));
-    }
+    steps.push(json!({"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "}));
     if proto.byte_fallback {
         steps.push(json!({"type": "ByteFallback"}));
     }
     steps.push(json!({"type": "Fuse"}));
-    if proto.add_dummy_prefix || proto.remove_extra_whitespaces {
+    // A dummy prefix that is a space, no mark, stays.
+    if proto.escape_whitespaces && (proto.add_dummy_prefix || proto.remove_extra_whitespaces) {
         steps.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
     json!({"type": "Sequence", "decoders": steps})
 }
 
 /// The Unigram model; user-defined symbols are pieces with the score that makes SentencePiece always choose them.
-fn unigram(proto: &ModelProto, notes: &mut Vec<String>) -> Result<(Value, Pieces)> {
-    // `Model::EncodeOptimized`: bytes * max_score - 0.1. That the maximum is at least 0.1 is what the scores of
-    // sentencepiece 0.2.3 show (`<eop>` of XLNet: 0.4); versions before began at 0, with the same choices but for ties.
-    let normal = proto.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| f64::from(piece.score));
-    let max_score = normal.fold(0.1, f64::max);
-    let pieces = Pieces::with_scores(indexed(proto).map(|(id, piece)| match piece.kind {
+fn unigram(proto: &ModelProto) -> Result<(Value, Pieces)> {
+    // The score of sentencepiece 0.2.3, found by bisection, is 0.1 for each byte but one, whatever the other scores are. Versions
+    // before took the largest score of a piece for 0.1, with the same choices where no score is above 0.
+    let pieces = Pieces::with_scores(indexed(proto).map(|(_, piece)| match piece.kind {
         Kind::UserDefined => {
             #[allow(clippy::cast_precision_loss)]
             let length = piece.text.len() as f64;
-            (Cow::Borrowed(piece.text.as_str()), length * max_score - 0.1)
+            (piece.text.as_str(), length * 0.1 - 0.1)
         }
-        // The lattice of the crate knows no types: an entry that no text can spell keeps the id out of it.
-        Kind::Unused => (Cow::Owned(format!("\u{10ffff}unused {id}")), f64::from(piece.score)),
-        _ => (Cow::Borrowed(piece.text.as_str()), f64::from(piece.score)),
+        _ => (piece.text.as_str(), f64::from(piece.score)),
     }));
-    let unused = ids(proto, |kind| kind == Kind::Unused);
-    if !unused.is_empty() {
-        notes.push(format!("{} pieces are marked unused and are never produced; their ids have no text", unused.len()));
-    }
     let unk_id = proto.unknown_id()?;
     Ok((json!({"type": "Unigram", "unk_id": unk_id, "byte_fallback": proto.byte_fallback}), pieces))
 }
 
-/// The merges of a BPE model and the rank of each.
+type Merged<'a> = (Merges, Vec<u32>, Vec<(&'a str, &'a str, u32)>);
+
+/// The merges of a BPE model, the rank of each, and (left, right, rank) of those with a character that is no piece.
 ///
 /// SentencePiece merges the adjacent pair whose concatenation is the piece of the best score, the leftmost if two are
 /// equally good. So every split of a piece into two symbols is a merge, ranks follow the scores, and pieces with one
 /// score share a rank. (LLaMA-2 has 15 runs of spaces with the score -1e9: which of two is merged depends on where
 /// they stand.) A symbol is a piece or any single character, as that is what the text is cut into at first.
-fn merges(proto: &ModelProto, notes: &mut Vec<String>) -> (Merges, Vec<u32>) {
-    let by_text: FxHashMap<&str, u32> = indexed(proto)
-        .filter(|(_, piece)| piece.kind == Kind::Normal || piece.text.chars().nth(1).is_none())
-        .map(|(id, piece)| (piece.text.as_str(), id as u32))
-        .collect();
-    let mut merges: Vec<(f32, u32, u32, u32)> = Vec::new();
-    let mut unreachable = 0;
-    for (id, piece) in indexed(proto).filter(|(_, piece)| piece.kind == Kind::Normal) {
+fn merges(proto: &ModelProto) -> Result<Merged<'_>> {
+    let is_single = |text: &str| text.chars().nth(1).is_none();
+    let built = |kind: Kind| matches!(kind, Kind::Normal | Kind::Unused);
+    let by_text: FxHashMap<&str, (u32, Kind)> = indexed(proto).map(|(id, piece)| (piece.text.as_str(), (id as u32, piece.kind))).collect();
+    let is_symbol = |text: &str| is_single(text) || by_text.get(text).is_some_and(|(_, kind)| built(*kind));
+    // Pieces of which a character is none by itself, or of a type that text never gives.
+    let id = |text: &str| by_text.get(text).filter(|(_, kind)| matches!(kind, Kind::Normal | Kind::UserDefined)).map(|(id, _)| *id);
+    let mut merges: Vec<(f32, u32, &str, &str)> = Vec::new();
+    for (number, piece) in indexed(proto).filter(|(_, piece)| built(piece.kind)) {
         for (cut, _) in piece.text.char_indices().skip(1) {
             let (left, right) = piece.text.split_at(cut);
-            if let (Some(left), Some(right)) = (by_text.get(left), by_text.get(right)) {
-                merges.push((piece.score, *left, *right, id as u32));
+            if !(is_symbol(left) && is_symbol(right)) {
+                continue;
             }
+            if piece.kind == Kind::Unused {
+                let reason = format!("piece {number} {:?} is marked unused: SentencePiece merges it and takes it apart again, expected unused \
+                                      pieces that no merge builds: {WRAP}", piece.text);
+                return Err(Error::definition("model", reason));
+            }
+            merges.push((piece.score, number as u32, left, right));
         }
-        let known = |character: char| by_text.contains_key(character.encode_utf8(&mut [0; 4]) as &str);
-        unreachable += usize::from(!piece.text.chars().all(known));
     }
-    merges.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.3, a.1, a.2).cmp(&(b.3, b.1, b.2))));
-    if unreachable > 0 {
-        notes.push(format!(
-            "{unreachable} pieces hold a character that is not a piece itself: SentencePiece can reach them, this \
-             definition may not"
-        ));
+    merges.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2.len()).cmp(&(b.1, b.2.len()))));
+    let ranks = dense_ranks(merges.iter().map(|(score, ..)| *score));
+    let (mut pairs, mut pair_ranks, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for ((_, _, left, right), rank) in merges.into_iter().zip(ranks) {
+        match (id(left), id(right)) {
+            (Some(left), Some(right)) => {
+                pairs.push((left, right));
+                pair_ranks.push(rank);
+            }
+            _ => bare.push((left, right, rank)),
+        }
     }
-    let unused = proto.pieces.iter().filter(|piece| piece.kind == Kind::Unused && piece.text.chars().nth(1).is_some());
-    let unused = unused.count();
-    if unused > 0 {
-        notes.push(format!("{unused} pieces are marked unused; SentencePiece merges them and takes them apart again, \
-                            this definition never merges them: ids can differ"));
-    }
-    let pairs = merges.iter().map(|(_, left, right, _)| (*left, *right)).collect();
-    (Merges::new(pairs), dense_ranks(merges.iter().map(|(score, ..)| *score)))
+    Ok((Merges::new(pairs), pair_ranks, bare))
 }
 
 /// The BPE model without its vocabulary and merges.
@@ -206,9 +224,7 @@ fn bpe(proto: &ModelProto) -> Value {
         "end_of_word_suffix": null,
         "fuse_unk": true,
         "byte_fallback": proto.byte_fallback,
-        // A frozen symbol is a pre-token of its own and must not be merged out of its characters; a reader that knows
-        // `whole_words` applies this to those alone, for any other it is the nearest that the format can say.
-        "ignore_merges": !symbols_in_raw_text(proto) && proto.pieces.iter().any(|piece| piece.kind == Kind::UserDefined && piece.text.chars().nth(1).is_some()),
+        "ignore_merges": false,
     })
 }
 
@@ -280,26 +296,23 @@ mod tests {
 
     #[test]
     fn unused_pieces_and_user_defined_symbols_are_not_merged() {
-        let pieces = [UNK, ("ab", -1.0, 5), ("ba", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 1), ("abc", -4.0, 1)];
+        let pieces = [UNK, ("ba", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 1), ("abc", -4.0, 1), ("xyz", -1.0, 5)];
         let definition = load(&pieces, BPE, PLAIN).unwrap();
         assert_eq!(definition["model"]["merges"], json!([]));
-        // Without a dummy prefix the raw text can be searched for the symbol.
-        assert_eq!(definition["added_tokens"][1]["content"], "ba");
-        assert_eq!(definition["added_tokens"][1]["special"], false);
-        let notes = definition["coolfusion"]["notes"].to_string();
-        assert!(notes.contains("1 pieces hold a character") && notes.contains("1 pieces are marked unused"), "{notes}");
+        assert_eq!(definition["coolfusion"]["symbols"], json!([1]));
+        assert_eq!(definition["coolfusion"]["unused"], json!([5]));
+        assert_eq!(definition["coolfusion"]["literally"], true);
+        // SentencePiece merges unused pieces, and takes them apart as it merged the last one of a text.
+        let error = load(&[UNK, ("ab", -1.0, 5), ("a", -2.0, 1)], BPE, PLAIN).unwrap_err().to_string();
+        assert!(error.contains("piece 1 \"ab\" is marked unused") && error.contains("wrap the SentencePieceProcessor"), "{error}");
     }
 
     #[test]
-    fn with_a_dummy_prefix_symbols_are_split_off_behind_the_normalizer() {
-        let pieces = [UNK, ("<s>", 0.0, 3), ("==", 0.0, 4), ("=", 0.0, 4), ("=x", 0.0, 4), ("(", 0.0, 4)];
-        let definition = load(&pieces, BPE, &[]).unwrap();
-        let split = &definition["pre_tokenizer"]["pretokenizers"][0];
-        assert_eq!(split["pattern"]["Regex"], "\\(|=(?:=|x)?");
-        assert_eq!(definition["coolfusion"]["whole_words"], json!([2, 3, 4, 5]));
-        assert_eq!(definition["coolfusion"]["unmatchable"], json!([0, 1]));
-        assert_eq!(definition["model"]["ignore_merges"], true);
-        assert_eq!(definition["added_tokens"].as_array().unwrap().len(), 2);
+    fn characters_without_a_piece_merge_too() {
+        let pieces = [UNK, ("<", 0.0, 3), ("ax", -1.0, 1), ("a", -2.0, 1), ("<a", -3.0, 1)];
+        let definition = load(&pieces, BPE, PLAIN).unwrap();
+        assert_eq!(definition["coolfusion"]["bare_merges"], json!([["a", "x", 0], ["<", "a", 1]]));
+        assert_eq!(definition["model"]["merges"], json!([]));
     }
 
     #[test]
@@ -315,7 +328,8 @@ mod tests {
         assert_eq!(types(&default["normalizer"], "normalizers"), ["Replace", "Replace", "Replace", "Prepend", "Replace"]);
         assert_eq!(types(&default["decoder"], "decoders"), ["Replace", "Fuse", "Strip"]);
         let raw_spaces = load(&[UNK], BPE, &[0x20, 0, 0x28, 0]).unwrap();
-        assert_eq!(raw_spaces["normalizer"]["normalizers"], json!([{"type": "Prepend", "prepend": " "}]));
+        assert_eq!(types(&raw_spaces["normalizer"], "normalizers"), ["Replace"]);
+        assert_eq!(types(&raw_spaces["decoder"], "decoders"), ["Replace", "Fuse"]);
     }
 
     #[test]
@@ -331,13 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn unigram_user_defined_symbols_outscore_and_unused_pieces_cannot_be_spelled() {
+    fn unigram_user_defined_symbols_outscore_and_unused_pieces_are_listed() {
         let pieces = [UNK, ("abc", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 5)];
         let definition = load(&pieces, &[], PLAIN).unwrap();
         let vocab = &definition["model"]["vocab"];
         assert!((vocab[1][1].as_f64().unwrap() - 0.2).abs() < 1e-9);
         assert_eq!(vocab[2], json!(["a", -2.0]));
-        assert_eq!(vocab[3][0], "\u{10ffff}unused 3");
+        assert_eq!(definition["coolfusion"]["unused"], json!([3]));
         assert_eq!(definition["model"]["unk_id"], 0);
     }
 
@@ -355,6 +369,8 @@ mod tests {
             (&[UNK, ("<0x00>", 0.0, 6)], BPE, "byte_fallback is false"),
             (&[UNK, ("<0x00>", 0.0, 6)], &[0x98, 2, 1], "no piece <0x01>"),
             (&[UNK, ("a", 0.0, 9)], BPE, "of type 9"),
+            (&[UNK, ("a\0", 0.0, 1)], BPE, "piece 1 \"a\\0\" holds the character NUL"),
+            (&[UNK, ("<0xzz>", 0.0, 6)], &[0x98, 2, 1], "of type BYTE, expected <0x00> to <0xFF>"),
         ] {
             let error = load(pieces, trainer, &[]).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -57,6 +57,8 @@ pub(crate) struct Rewriting {
     dummy: DummyPrefix,
     /// The dummy prefix stands before every stretch behind an added token too, not only at the start.
     dummy_everywhere: bool,
+    /// It stands alone too, where a text is rewritten to nothing.
+    dummy_alone: bool,
     /// ASCII white space that begins a part.
     borders: [bool; 128],
     /// ASCII characters behind which a border is a cut.
@@ -83,6 +85,7 @@ pub(crate) struct Parts {
     pub(crate) model: Model,
     pub(crate) dummy: DummyPrefix,
     pub(crate) dummy_everywhere: bool,
+    pub(crate) dummy_alone: bool,
     pub(crate) spaces_begin_pieces: bool,
     pub(crate) exact_spans: bool,
     pub(crate) notes: String,
@@ -90,7 +93,7 @@ pub(crate) struct Parts {
 
 impl Rewriting {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { added, rewriter, words, model, dummy, dummy_everywhere, spaces_begin_pieces, exact_spans, notes } = parts;
+        let Parts { added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, spaces_begin_pieces, exact_spans, notes } = parts;
         let drops = |c: char| matches!(&words, Words::Ruled { rule, .. } if rule.is_dropped(c));
         let loose = matches!(&words, Words::Ruled { rule, .. } if rule.drops_white_space()) && !rewriter.acts_on_runs();
         let mut borders = [false; 128];
@@ -109,7 +112,7 @@ impl Rewriting {
         let has_borders = parts_text && !rewriter.acts_on_runs() && rewriter.divides('a', 'b');
         let (scratch, sides) = (Pool::default(), CharMemo::default());
         Self {
-            has_borders, sides, added, rewriter, words, model, dummy, dummy_everywhere, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
+            has_borders, sides, added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
         }
     }
 
@@ -125,6 +128,6 @@ impl Rewriting {
 
     /// Whether the rewritten text of a part gets a space before it.
     fn wants_dummy(&self, normal: &str) -> bool {
-        !normal.is_empty() && (self.dummy == DummyPrefix::Always || !normal.starts_with(' '))
+        (self.dummy_alone || !normal.is_empty()) && (self.dummy == DummyPrefix::Always || !normal.starts_with(' '))
     }
 }

@@ -86,7 +86,7 @@ impl Rewriting {
         };
         match &self.words {
             Words::Ruled { rule, .. } => rule.words(normal, each),
-            Words::Whole if normal.is_empty() => {}
+            Words::Whole if normal.is_empty() && !dummy => {}
             Words::Whole => each(0, normal.len()),
             Words::Spaced => {
                 let mut start = 0;

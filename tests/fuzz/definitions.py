@@ -100,7 +100,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=1500, help="settled cuts for each definition")
     parser.add_argument("--seconds", type=float, default=5.0, help="at most this long for each definition")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()
     dice = random.Random(options.seed)
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
