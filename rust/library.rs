@@ -9,6 +9,7 @@ use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::normal::Normal;
+use crate::reading::Reading;
 use crate::space_cuts::SpaceCuts;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
@@ -31,7 +32,7 @@ pub(crate) struct Library {
     /// The settled cuts; None: nothing is known of how far a stage looks.
     cuts: Option<SpaceCuts>,
     vocabulary: Vocabulary,
-    drops_first_space: bool,
+    reading: Reading,
     notes: String,
 }
 
@@ -107,7 +108,7 @@ pub(crate) struct Facts {
     pub(crate) has_added_text: bool,
     pub(crate) cuts: Option<SpaceCuts>,
     pub(crate) vocabulary: Vocabulary,
-    pub(crate) drops_first_space: bool,
+    pub(crate) reading: Reading,
     pub(crate) notes: String,
 }
 
@@ -136,7 +137,7 @@ impl Library {
             has_added_text: facts.has_added_text,
             cuts: facts.cuts,
             vocabulary: facts.vocabulary,
-            drops_first_space: facts.drops_first_space,
+            reading: facts.reading,
             notes: facts.notes,
         })
     }
@@ -169,11 +170,10 @@ impl Library {
     /// The tokens placed by their bytes, where these are the text's (with plain spaces for U+2581).
     fn exact_spans_of(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<Vec<Token>>> {
         let normal = Normal::spaced(text);
-        let drops = place == Place::Start && self.drops_first_space;
-        let mut tokens = self.vocabulary.spans(ids, &normal.text, drops)?;
-        if tokens.is_none() && drops {
+        let mut tokens = self.reading.spans(&self.vocabulary, ids, &normal.text, place)?;
+        if tokens.is_none() && place == Place::Start && self.reading.drops_first_space() {
             // The text's own first space stood in for the dummy prefix.
-            tokens = self.vocabulary.spans(ids, &normal.text, false)?;
+            tokens = Reading::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
         }
         let map = |t: Token| Token { start: normal.start(t.start), end: normal.end(t.end).max(normal.start(t.start)), ..t };
         Ok(tokens.map(|tokens| tokens.into_iter().map(map).collect()))

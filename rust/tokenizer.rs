@@ -4,6 +4,7 @@ use crate::definition::{self, Definition, Loaded, Spelling};
 use crate::engine::{Behind, Certificate, Engine, Resume, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
+use crate::reading::Reading;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::{Kind, Vocabulary};
 use crate::{formats, shared::shared};
@@ -16,7 +17,7 @@ pub struct Tokenizer {
     name: String,
     vocabulary: Vocabulary,
     engine: Box<dyn Engine>,
-    drops_first_space: bool,
+    reading: Reading,
     origin: Origin,
     probe: Probe,
 }
@@ -85,7 +86,7 @@ impl Tokenizer {
             added_text: loaded.added_text,
             notes: loaded.source_notes,
         };
-        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)
+        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, origin)
     }
 
     /// A tokenizer around an engine of the caller's own (wrapped objects).
@@ -96,7 +97,7 @@ impl Tokenizer {
         name: &str,
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
-        drops_first_space: bool,
+        reading: Reading,
         notes: Vec<String>,
     ) -> Result<Self> {
         let origin = Origin {
@@ -107,21 +108,21 @@ impl Tokenizer {
             added_text: Vec::new(),
             notes,
         };
-        Self::probed(name, vocabulary, engine, drops_first_space, origin)
+        Self::probed(name, vocabulary, engine, reading, origin)
     }
 
     fn probed(
         name: &str,
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
-        drops_first_space: bool,
+        reading: Reading,
         origin: Origin,
     ) -> Result<Self> {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
         let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default() };
+            Self { name: name.into(), vocabulary, engine, reading, origin, probe: Probe::default() };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -183,12 +184,11 @@ impl Tokenizer {
     /// `NoTokenBytes`. Complexity: O(text).
     pub(crate) fn gives_back(&self, tokens: &[Token], text: &str, place: Place) -> Result<bool> {
         let mut rest = text.as_bytes();
-        let mut start = self.drops_first_space && place == Place::Start;
+        let mut standing = self.reading.standing(place);
         for (position, token) in tokens.iter().enumerate() {
-            let bytes = self.vocabulary.bytes(token.id, position)?;
-            let dropped = usize::from(start && bytes.first() == Some(&b' '));
-            start &= bytes.is_empty();
-            let Some(behind) = rest.strip_prefix(&bytes[dropped..]) else { return Ok(false) };
+            let (owed, bytes) = self.reading.step(&self.vocabulary, token.id, position, &mut standing)?;
+            let behind = if owed { rest.strip_prefix(b" ") } else { Some(rest) };
+            let Some(behind) = behind.and_then(|rest| rest.strip_prefix(bytes)) else { return Ok(false) };
             rest = behind;
         }
         Ok(rest.is_empty())
@@ -222,7 +222,12 @@ impl Tokenizer {
     /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
     #[must_use]
     pub fn drops_first_space(&self) -> bool {
-        self.drops_first_space
+        self.reading.drops_first_space()
+    }
+
+    /// How the bytes of tokens make a text.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// The bytes that `ids` stand for; control tokens stand for none.
@@ -231,8 +236,7 @@ impl Tokenizer {
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
     pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let dropped = place == Place::Start && self.drops_first_space;
-        self.append_bytes(ids, dropped, &mut bytes)?;
+        self.reading.append(&self.vocabulary, ids, &mut self.reading.standing(place), &mut bytes)?;
         Ok(bytes)
     }
 
@@ -243,29 +247,6 @@ impl Tokenizer {
     pub fn decode(&self, ids: &[TokenId], place: Place) -> Result<String> {
         let bytes = self.decode_bytes(ids, place)?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-    }
-
-    /// Appends the bytes of `ids`, without a space at their start where `drops_space`; tells whether there were any.
-    ///
-    /// # Errors
-    /// As [`Tokenizer::decode_bytes`]; `bytes` is then not to be used.
-    pub(crate) fn append_bytes(&self, ids: &[TokenId], drops_space: bool, bytes: &mut Vec<u8>) -> Result<bool> {
-        let before = bytes.len();
-        let mut head = 0;
-        if drops_space {
-            // Up to the first token with text.
-            for (position, &id) in ids.iter().enumerate() {
-                head = position + 1;
-                let token = self.vocabulary.bytes(id, position)?;
-                if !token.is_empty() {
-                    bytes.extend_from_slice(token.strip_prefix(b" ").unwrap_or(token));
-                    self.vocabulary.append(&ids[head..], head, bytes)?;
-                    return Ok(true);
-                }
-            }
-        }
-        self.vocabulary.append(&ids[head..], head, bytes)?;
-        Ok(bytes.len() > before)
     }
 
     /// The first byte of `text` that its tokens do not give back, if there is one.
@@ -342,7 +323,7 @@ impl Tokenizer {
                 "every_byte": self.probe.every_byte,
             },
             "dummy_prefix": self.probe.dummy_prefix,
-            "decode_drops_first_space": self.drops_first_space,
+            "decode_drops_first_space": self.drops_first_space(),
             "method": method,
             "why": why,
             "methods": self.probe.methods,
@@ -392,11 +373,11 @@ impl Tokenizer {
 }
 
 fn family(loaded: &Loaded) -> String {
-    match (loaded.model.as_str(), &loaded.spelling) {
-        ("BPE", Spelling::ByteLevel) => "byte-level BPE".into(),
-        ("BPE", Spelling::Metaspace { byte_fallback: true }) => "SentencePiece BPE with byte fallback".into(),
-        ("BPE", Spelling::Metaspace { byte_fallback: false }) => "SentencePiece BPE".into(),
-        ("Unigram", Spelling::Metaspace { byte_fallback: true }) => "Unigram with byte fallback".into(),
-        (model, _) => model.into(),
+    match (loaded.model.as_str(), loaded.spelling, loaded.byte_fallback) {
+        ("BPE", Spelling::ByteLevel, _) => "byte-level BPE".into(),
+        ("BPE", Spelling::Marks, true) => "SentencePiece BPE with byte fallback".into(),
+        ("BPE", Spelling::Marks, false) => "SentencePiece BPE".into(),
+        ("Unigram", Spelling::Marks, true) => "Unigram with byte fallback".into(),
+        (model, ..) => model.into(),
     }
 }

@@ -1,10 +1,10 @@
 //! The definition as the library gets it, and what is known of it.
 
-use super::entries::Spelling;
 use super::{kind, model_name, text, Definition, Reader};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
+use crate::reading::Reading;
 use crate::vocabulary::Vocabulary;
 use base64::Engine as _;
 use rustc_hash::FxHashMap;
@@ -63,20 +63,20 @@ impl Reader<'_> {
         Definition { frame: definition, pieces, merges: self.whole.merges.clone(), ranks: None }
     }
 
-    pub(super) fn facts(&self, vocabulary: &Vocabulary, drops_first_space: bool, charsmap: Option<Charsmap>, reason: &str) -> Facts {
+    pub(super) fn facts(&self, vocabulary: &Vocabulary, reading: &Reading, charsmap: Option<Charsmap>, reason: &str) -> Facts {
         let keeps = |n: &&Value| match kind(n) {
             "Prepend" => true,
             "Replace" => n.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(n, "content") == Some("\u{2581}"),
             _ => false,
         };
-        let plain = self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && matches!(self.spelling, Spelling::Metaspace { .. });
+        let plain = self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
         Facts {
             charsmap,
             normalizes: !(self.normalizers.iter().all(keeps) && plain),
             has_added_text: self.added.iter().any(|a| !a.control),
             cuts: self.space_cuts(),
             vocabulary: vocabulary.clone(),
-            drops_first_space,
+            reading: reading.clone(),
             notes: format!("tokenizers crate ({reason})"),
         }
     }

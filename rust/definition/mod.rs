@@ -6,6 +6,7 @@
 //! [`guarded`] prepares the definition for the library then; [`merges`] reads byte-pair tables; [`entries`] the bytes of
 //! the vocabulary.
 
+mod chain;
 mod entries;
 mod guarded;
 mod merges;
@@ -20,7 +21,6 @@ pub use model::Definition;
 pub(crate) use model::{Merges, Pieces};
 pub(crate) use read::read;
 
-use crate::arena::Arena;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::Library;
@@ -28,7 +28,9 @@ use crate::pieces::holds_inner_space;
 use crate::pattern;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
-use entries::{added_tokens, adds_space, check_pieces, drops_first_space, spelling, unknown_id, vocabulary, Added};
+use crate::reading::Reading;
+use chain::{byte_piece, Chain};
+use entries::{added_tokens, adds_space, check_pieces, spelling, told, unknown_id, vocabulary, Added, Matched};
 use serde_json::Value;
 
 /// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
@@ -39,8 +41,9 @@ pub(crate) struct Loaded {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) spelling: Spelling,
-    /// Decoding drops one space at the start of a text.
-    pub(crate) drops_first_space: bool,
+    /// Some pieces stand for single bytes of a text.
+    pub(crate) byte_fallback: bool,
+    pub(crate) reading: Reading,
     pub(crate) model: String,
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
@@ -80,21 +83,33 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
         return Err(Error::definition("model.dropout", format!("{dropout}: ids would be drawn by chance, expected null")));
     }
     check_pieces(pieces)?;
-    let added = added_tokens(definition)?;
-    let decoders = stages(&definition["decoder"], "decoders");
-    let spelling = spelling(definition, model, &decoders);
+    let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
+    let mut notes: Vec<String> = notes.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect();
+    let added = added_tokens(definition, pieces, &mut notes)?;
     let unknown = unknown_id(model, pieces);
     check_largest_id(pieces, &added)?;
     if let Some(broken) = whole.merges.as_ref().and_then(|merges| merges.broken.as_ref()).filter(|_| model_name(whole) == "BPE") {
         return Err(Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab")));
     }
-    let spelled = spelling.spelled(pieces);
-    let vocabulary = vocabulary(pieces, &spelled, &added, unknown, &spelling);
+    let has_bytes = pieces.iter().map(|(_, piece)| piece).chain(added.iter().map(|a| a.shown.as_str())).any(|piece| byte_piece(piece).is_some());
+    let chain = Chain::new(&definition["decoder"], has_bytes)?;
+    notes.extend(chain.notes().iter().cloned());
+    let told = told(pieces, &chain)?;
+    let (vocabulary, joined) = vocabulary(pieces, &told, &added, unknown, &chain)?;
     let normalizers = stages(&definition["normalizer"], "normalizers");
     let pre_tokenizers = stages(&definition["pre_tokenizer"], "pretokenizers");
-    let reader = Reader { whole, definition, model, pieces, spelled: &spelled, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    let spelling = spelling(&normalizers, &pre_tokenizers);
+    let byte_fallback = flag(model, "byte_fallback") == Some(true);
+    // Where whole words are looked up, a byte piece is found under its own name.
+    let bytes = byte_fallback && flag(model, "ignore_merges") != Some(true);
+    let matched = Matched::new(pieces, spelling, bytes, &told, &chain);
     // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
-    let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
+    let adds = adds_space(&normalizers, &pre_tokenizers);
+    if adds && !joined.drops_first_space && joined.joints.strip.is_none() {
+        notes.push("decode drops the space that encoding puts before a text; the tokenizers library keeps it".into());
+    }
+    let reading = Reading::with(joined.drops_first_space || adds, joined.joints);
+    let reader = Reader { whole, definition, model, pieces, matched: &matched, chain: &chain, added: &added, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
     let engine: Box<dyn Engine> = match reader.pipeline() {
         Ok(pipeline) => Box::new(pipeline),
         Err(Refusal(reason)) => match reader.rewriting() {
@@ -104,19 +119,19 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
                 let reason = if matches!(model_name(whole), "Unigram" | "WordPiece") { other } else { reason };
                 let charsmap = reader.exact_charsmap()?;
                 let definition = reader.guarded(charsmap.is_some());
-                Box::new(Library::new(&definition, reader.facts(&vocabulary, drops_first_space, charsmap, &reason))?)
+                Box::new(Library::new(&definition, reader.facts(&vocabulary, &reading, charsmap, &reason))?)
             }
         },
     };
-    let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
     Ok(Loaded {
         engine,
-        drops_first_space,
+        byte_fallback: byte_fallback || chain.reads_bytes(),
+        reading,
         model: model_name(whole).into(),
         split_rule: rule_text(&pre_tokenizers),
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
         added_text: added.iter().filter(|a| !a.control).map(|a| a.content.clone()).collect(),
-        source_notes: notes.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect(),
+        source_notes: notes,
         vocabulary,
         spelling,
     })
@@ -224,10 +239,9 @@ struct Reader<'a> {
     definition: &'a Value,
     model: &'a Value,
     pieces: &'a Pieces,
-    /// The bytes of the pieces, by their numbers.
-    spelled: &'a Arena,
+    matched: &'a Matched<'a>,
+    chain: &'a Chain,
     added: &'a [Added],
-    spelling: &'a Spelling,
     normalizers: &'a [&'a Value],
     pre_tokenizers: &'a [&'a Value],
     unknown: Option<u32>,
@@ -236,7 +250,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// All pieces in byte space.
     fn piece_trie(&self) -> PieceTrie {
-        PieceTrie::new(self.spelled.iter().chain(self.added_text_bytes()))
+        PieceTrie::new(self.matched.iter().map(|(_, bytes)| bytes).chain(self.added_text_bytes()))
     }
 
     /// The added tokens that are text.

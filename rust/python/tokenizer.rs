@@ -111,8 +111,8 @@ impl PyTokenizer {
         name: &str,
         notes: Vec<String>,
     ) -> PyResult<Self> {
-        let (engine, vocabulary, drops) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
-        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, notes).map_err(raise)?;
+        let (engine, vocabulary, reading) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
+        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), reading, notes).map_err(raise)?;
         Ok(Arc::new(tokenizer).into())
     }
 

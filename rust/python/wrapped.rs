@@ -1,13 +1,13 @@
 //! An engine around a Python object that offers only `encode`.
 
-use crate::{Certificate, Engine, Error, Kind, Place, Result, Token, TokenId, Vocabulary};
+use crate::{Certificate, Engine, Error, Kind, Place, Reading, Result, Token, TokenId, Vocabulary};
 use pyo3::prelude::*;
 
 /// Calls the object; spans come from the bytes of the tokens.
 pub(super) struct Callables {
     encode: Py<PyAny>,
     vocabulary: Vocabulary,
-    drops_first_space: bool,
+    reading: Reading,
 }
 
 /// Stands before a text so that the object does not take it for the start; its tokens are cut off again.
@@ -19,7 +19,7 @@ impl Callables {
         encode: Py<PyAny>,
         table: Vec<Option<Vec<u8>>>,
         control_ids: &[u32],
-    ) -> Result<(Self, Vocabulary, bool)> {
+    ) -> Result<(Self, Vocabulary, Reading)> {
         let entries = table.into_iter().enumerate().map(|(id, bytes)| {
             if control_ids.contains(&(id as u32)) {
                 (Kind::Control, Vec::new())
@@ -28,11 +28,11 @@ impl Callables {
             }
         });
         let vocabulary = Vocabulary::new(entries);
-        let mut engine = Self { encode, vocabulary: vocabulary.clone(), drops_first_space: false };
+        let mut engine = Self { encode, vocabulary: vocabulary.clone(), reading: Reading::default() };
         let bytes = engine.bytes(&engine.call("word")?)?;
-        engine.drops_first_space = bytes.first() == Some(&b' ');
-        let drops = engine.drops_first_space;
-        Ok((engine, vocabulary, drops))
+        engine.reading = Reading::plain(bytes.first() == Some(&b' '));
+        let reading = engine.reading.clone();
+        Ok((engine, vocabulary, reading))
     }
 
     fn call(&self, text: &str) -> Result<Vec<TokenId>> {
@@ -64,8 +64,8 @@ impl Callables {
     }
 
     /// Tokens with spans; where the bytes are not those of the text no cut can be placed: all share the whole text.
-    fn spans(&self, ids: &[TokenId], text: &str, start: bool) -> Result<Vec<Token>> {
-        let exact = self.vocabulary.spans(ids, text, start && self.drops_first_space)?;
+    fn spans(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Vec<Token>> {
+        let exact = self.reading.spans(&self.vocabulary, ids, text, place)?;
         let shared = || ids.iter().map(|&id| Token { id, start: 0, end: text.len(), word: 0 }).collect();
         Ok(exact.unwrap_or_else(shared))
     }
@@ -73,9 +73,8 @@ impl Callables {
 
 impl Engine for Callables {
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let start = place == Place::Start;
-        let ids = if start { self.call(text)? } else { self.inside(text)? };
-        self.spans(&ids, text, start)
+        let ids = if place == Place::Start { self.call(text)? } else { self.inside(text)? };
+        self.spans(&ids, text, place)
     }
 
     fn settled(&self, _text: &str, _place: Place) -> Result<Vec<usize>> {
