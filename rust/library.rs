@@ -27,6 +27,7 @@ pub(crate) struct Library {
     normalizes: bool,
     /// There are added tokens that are text.
     has_added_text: bool,
+    has_unknown: bool,
     /// The library's offsets do not count characters that this normalizer drops at the very start.
     lags: bool,
     /// The settled cuts; None: nothing is known of how far a stage looks.
@@ -106,6 +107,7 @@ pub(crate) struct Facts {
     pub(crate) charsmap: Option<Charsmap>,
     pub(crate) normalizes: bool,
     pub(crate) has_added_text: bool,
+    pub(crate) has_unknown: bool,
     pub(crate) cuts: Option<SpaceCuts>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) reading: Reading,
@@ -127,14 +129,17 @@ impl Library {
         };
         let inside = inside_frame(&definition.frame).map(|d| load(&d)).transpose()?;
         let start = load(&definition.frame)?;
-        let probe = caught("encode", || start.encode("\u{1}ab", false))?;
+        let probe = caught("encode", || start.encode("\u{1}ab", false));
+        // A text may be refused where there is no unknown token.
+        let last = if facts.has_unknown { probe? } else { probe.unwrap_or_default() };
         Ok(Self {
-            lags: facts.normalizes && probe.get_offsets().last().is_some_and(|&(_, end)| end == 2),
+            lags: facts.normalizes && last.get_offsets().last().is_some_and(|&(_, end)| end == 2),
             start,
             inside,
             charsmap: facts.charsmap,
             normalizes: facts.normalizes,
             has_added_text: facts.has_added_text,
+            has_unknown: facts.has_unknown,
             cuts: facts.cuts,
             vocabulary: facts.vocabulary,
             reading: facts.reading,
@@ -294,6 +299,10 @@ impl Engine for Library {
             reach.push("added tokens that are text: none that is found may hold white space, else there is no settled cut".into());
         }
         Proof { matcher: "none of coolfusion's own: the tokenizers crate splits".into(), unit, open: None, why: why.into(), reach }
+    }
+
+    fn may_refuse(&self) -> bool {
+        !self.has_unknown
     }
 
     fn exact_spans(&self) -> bool {

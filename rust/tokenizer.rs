@@ -157,6 +157,17 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The ids of `text`, `None` where it holds a character that the tokenizer refuses.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn tokens_if_any(&self, text: &str, place: Place) -> Result<Option<Vec<TokenId>>> {
+        match self.ids(text, place) {
+            Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(None),
+            ids => ids.map(Some),
+        }
+    }
+
     /// The settled cuts of `text`; see [`Engine::settled`].
     ///
     /// # Errors
@@ -254,7 +265,16 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
-        self.loss_of_ids(&self.ids(text, place)?, text, place)
+        match self.ids(text, place) {
+            Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(Some(self.first_refused(text))),
+            ids => self.loss_of_ids(&ids?, text, place),
+        }
+    }
+
+    /// The first character that has no token, where a text that holds one is refused. Complexity: one encoding a character.
+    fn first_refused(&self, text: &str) -> usize {
+        let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), Place::Inside).is_err();
+        text.char_indices().find(|&(_, c)| refused(c)).map_or(0, |(at, _)| at)
     }
 
     fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
@@ -271,8 +291,15 @@ impl Tokenizer {
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
     pub fn require(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
-        let ids = self.ids(text, place)?;
-        match self.loss_of_ids(&ids, text, place)? {
+        let (ids, loss) = match self.ids(text, place) {
+            Err(Error::Foreign { .. }) if self.engine.may_refuse() => (Vec::new(), Some(self.first_refused(text))),
+            ids => {
+                let ids = ids?;
+                let loss = self.loss_of_ids(&ids, text, place)?;
+                (ids, loss)
+            }
+        };
+        match loss {
             None => Ok(ids),
             Some(position) => Err(Error::Unrepresentable {
                 tokenizer: self.name.clone(),

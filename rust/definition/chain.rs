@@ -317,6 +317,18 @@ impl Chain {
         Ok(())
     }
 
+    /// The same for an added token, which is no part of a character: where GPT-2's alphabet makes none of it ("é" would be
+    /// a byte alone), it stands for what it says.
+    pub(super) fn write_added(&self, token: &str, bytes: &mut Vec<u8>) -> Result<()> {
+        let start = bytes.len();
+        self.write(token, bytes)?;
+        if self.byte_level && std::str::from_utf8(&bytes[start..]).is_err() {
+            bytes.truncate(start);
+            bytes.extend_from_slice(token.as_bytes());
+        }
+        Ok(())
+    }
+
     fn is_simple(&self) -> bool {
         !self.byte_level && self.joined.is_empty() && self.bytes_after.is_none()
     }

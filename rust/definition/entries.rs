@@ -227,7 +227,7 @@ pub(super) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown
     let mut contents = Arena::default();
     for token in added {
         let mut bytes = Vec::new();
-        chain.write(&token.shown, &mut bytes)?;
+        chain.write_added(&token.shown, &mut bytes)?;
         contents.push(&bytes);
     }
     let mut entries: Vec<(Kind, &[u8])> = vec![(Kind::Unused, &[]); size];

@@ -73,6 +73,7 @@ impl Reader<'_> {
         Facts {
             charsmap,
             normalizes: !(self.normalizers.iter().all(keeps) && plain),
+            has_unknown: self.unknown.is_some(),
             has_added_text: self.added.iter().any(|a| !a.control),
             cuts: self.space_cuts(),
             vocabulary: vocabulary.clone(),
