@@ -38,7 +38,7 @@ pub(crate) struct Library {
 }
 
 /// Runs a call of the crate, which panics on some broken definitions and where Oniguruma gives up on a pattern.
-fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
     let failed = |reason: String| Error::Foreign { call, reason };
     // What a panic leaves behind in the crate's objects is a cache at most.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|panic| {

@@ -30,6 +30,7 @@ struct Origin {
     normalizer: String,
     added_text: Vec<String>,
     notes: Vec<String>,
+    check: String,
 }
 
 impl Tokenizer {
@@ -85,6 +86,7 @@ impl Tokenizer {
             normalizer: loaded.normalizer,
             added_text: loaded.added_text,
             notes: loaded.source_notes,
+            check: loaded.check,
         };
         Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, origin)
     }
@@ -107,6 +109,7 @@ impl Tokenizer {
             normalizer: "unknown".into(),
             added_text: Vec::new(),
             notes,
+            check: "not compared with another library at load".into(),
         };
         Self::probed(name, vocabulary, engine, reading, origin)
     }
@@ -370,6 +373,7 @@ impl Tokenizer {
             "control_tokens": count(Kind::Control),
             "unused_ids": count(Kind::Unused),
             "added_text_tokens": self.origin.added_text,
+            "check": self.origin.check,
             "notes": self.origin.notes,
         })
     }

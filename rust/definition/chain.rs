@@ -129,8 +129,6 @@ impl Chain {
         if decoder.is_null() {
             return Ok(Self { spaced: true, ..Self::default() });
         }
-        // What the library does not take as a decoder, it does not take here.
-        serde_json::from_value::<DecoderWrapper>(decoder.clone()).map_err(|error| Error::definition("decoder", error.to_string()))?;
         let mut chain = Self::default();
         let mut joined = false;
         for stage in stages(decoder, "decoders") {

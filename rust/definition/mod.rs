@@ -9,6 +9,7 @@
 mod chain;
 mod entries;
 mod guarded;
+mod judge;
 mod merges;
 mod model;
 mod read;
@@ -49,6 +50,8 @@ pub(crate) struct Loaded {
     pub(crate) normalizer: String,
     pub(crate) added_text: Vec<String>,
     pub(crate) source_notes: Vec<String>,
+    /// What the load-time comparison with another library says.
+    pub(crate) check: String,
 }
 
 /// All stages of a possibly nested `Sequence`.
@@ -105,24 +108,36 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let matched = Matched::new(pieces, spelling, bytes, &told, &chain);
     // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
     let adds = adds_space(&normalizers, &pre_tokenizers);
-    if adds && !joined.drops_first_space && joined.joints.strip.is_none() {
+    let drops = adds && !joined.drops_first_space && joined.joints.strip.is_none();
+    if drops {
         notes.push("decode drops the space that encoding puts before a text; the tokenizers library keeps it".into());
     }
     let reading = Reading::with(joined.drops_first_space || adds, joined.joints);
     let reader = Reader { whole, definition, model, pieces, matched: &matched, chain: &chain, added: &added, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
-    let engine: Box<dyn Engine> = match reader.pipeline() {
-        Ok(pipeline) => Box::new(pipeline),
-        Err(Refusal(reason)) => match reader.rewriting() {
-            Ok(rewriting) => Box::new(rewriting),
-            Err(Refusal(other)) => {
-                // The engine that would be the one for this model says what it misses.
-                let reason = if matches!(model_name(whole), "Unigram" | "WordPiece") { other } else { reason };
-                let charsmap = reader.exact_charsmap()?;
-                let definition = reader.guarded(charsmap.is_some());
-                Box::new(Library::new(&definition, reader.facts(&vocabulary, &reading, charsmap, &reason))?)
-            }
-        },
+    let library = |reason: &str| -> Result<Box<dyn Engine>> {
+        let charsmap = reader.exact_charsmap()?;
+        let definition = reader.guarded(charsmap.is_some());
+        Ok(Box::new(Library::new(&definition, reader.facts(&vocabulary, &reading, charsmap, reason))?))
     };
+    let (mut engine, own) = match reader.own_engine() {
+        Ok(engine) => (engine, true),
+        Err(Refusal(reason)) => (library(&reason)?, false),
+    };
+    let mut check = "not compared with another library at load".to_string();
+    if let Some(judge) = reader.judge() {
+        let mut differs = judge.ids_differ(engine.as_ref())?;
+        if let Some(difference) = differs.take_if(|_| own) {
+            engine = library(&difference.reason())?;
+            differs = judge.ids_differ(engine.as_ref())?;
+        }
+        if let Some(difference) = differs {
+            return Err(difference.refusal("model", "the encoding"));
+        }
+        if let Some(difference) = judge.text_differs(&vocabulary, &reading, drops)? {
+            return Err(difference.refusal("decoder", "the text"));
+        }
+        check = format!("ids and decoded text equal those of the tokenizers library on {} texts of the file's own pieces", judge.texts());
+    }
     Ok(Loaded {
         engine,
         byte_fallback: byte_fallback || chain.reads_bytes(),
@@ -132,6 +147,7 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
         added_text: added.iter().filter(|a| !a.control).map(|a| a.content.clone()).collect(),
         source_notes: notes,
+        check,
         vocabulary,
         spelling,
     })
@@ -248,6 +264,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// One of our own engines, or why the library must run the definition.
+    fn own_engine(&self) -> Own<Box<dyn Engine>> {
+        let reason = match self.pipeline() {
+            Ok(pipeline) => return Ok(Box::new(pipeline)),
+            Err(Refusal(reason)) => reason,
+        };
+        match self.rewriting() {
+            Ok(rewriting) => Ok(Box::new(rewriting)),
+            // The engine that would be the one for this model says what it misses.
+            Err(Refusal(other)) => refuse(if matches!(model_name(self.whole), "Unigram" | "WordPiece") { other } else { reason }),
+        }
+    }
+
     /// All pieces in byte space.
     fn piece_trie(&self) -> PieceTrie {
         PieceTrie::new(self.matched.iter().map(|(_, bytes)| bytes).chain(self.added_text_bytes()))
