@@ -216,7 +216,11 @@ impl Library {
         let mut start = 0;
         for end in self.word_cuts(text).into_iter().chain([text.len()]) {
             let place = if start == 0 { place } else { Place::Inside };
-            let word = self.encode_whole(&text[start..end], place)?;
+            let word = match self.encode_whole(&text[start..end], place) {
+                // The word alone may be no piece where there is no unknown token.
+                Err(Error::Foreign { .. }) if !self.has_unknown => return Ok(None),
+                word => word?,
+            };
             // However far astray, every token of the word begins in it.
             let place_in_word = |t: Token| Token { start: start + t.start.min(end - start - 1), end: start + t.end, ..t };
             tokens.extend(word.into_iter().map(place_in_word));

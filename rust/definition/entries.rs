@@ -227,7 +227,11 @@ pub(super) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown
     let mut contents = Arena::default();
     for token in added {
         let mut bytes = Vec::new();
-        chain.write_added(&token.shown, &mut bytes)?;
+        if pieces.find(&token.content) == Some(token.id) {
+            chain.write(&token.shown, &mut bytes)?;
+        } else {
+            chain.write_added(&token.shown, &mut bytes)?;
+        }
         contents.push(&bytes);
     }
     let mut entries: Vec<(Kind, &[u8])> = vec![(Kind::Unused, &[]); size];

@@ -1,14 +1,19 @@
 //! The definition as the library gets it, and what is known of it.
 
-use super::{kind, model_name, text, Definition, Reader};
+use super::{flag, kind, model_name, text, Definition, Reader};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
 use crate::reading::Reading;
 use crate::vocabulary::Vocabulary;
 use base64::Engine as _;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
+
+/// What a control piece is called where no text may find it.
+pub(super) fn hidden_name(piece: &str) -> String {
+    format!("\u{10FFFE} control {piece}")
+}
 
 impl Reader<'_> {
     /// The charsmap that we apply ourselves, because the library's reading of it is not SentencePiece's.
@@ -26,6 +31,29 @@ impl Reader<'_> {
         blob.map(|blob| Ok(Charsmap::new(&blob)?.keeping(keeps))).transpose()
     }
 
+    /// The numbers of the control pieces that a model would find in a text by their spelling: all of a Unigram model, and
+    /// those that only the look-up of whole words finds.
+    pub(super) fn hidden_pieces(&self) -> FxHashSet<usize> {
+        let whole_words = model_name(self.whole) == "BPE" && flag(self.model, "ignore_merges") == Some(true);
+        if !whole_words && model_name(self.whole) != "Unigram" {
+            return FxHashSet::default();
+        }
+        let controls = self.added.iter().filter(|a| a.control);
+        let numbers = controls.filter_map(|a| self.pieces.number(&a.content).filter(|&number| self.pieces.id(number) == a.id));
+        let mut numbers: FxHashSet<usize> = numbers.collect();
+        if let Some(merges) = self.whole.merges.as_ref().filter(|_| whole_words && !numbers.is_empty()) {
+            let mut buffer = String::new();
+            for &(left, right) in &merges.pairs {
+                let (left, right) = (left as usize, right as usize);
+                let made = self.pieces.joined(left, right, 0, &mut buffer);
+                [Some(left), Some(right), made].into_iter().flatten().for_each(|number| {
+                    numbers.remove(&number);
+                });
+            }
+        }
+        numbers
+    }
+
     /// The definition for the library: no control token can be found in a text.
     pub(super) fn guarded(&self, without_charsmap: bool) -> Definition {
         let mut definition = self.definition.clone();
@@ -35,9 +63,9 @@ impl Reader<'_> {
             }
         }
         let controls: FxHashMap<&str, u32> = self.added.iter().filter(|a| a.control).map(|a| (a.content.as_str(), a.id)).collect();
-        // A Unigram model finds its control pieces in any text; no text holds this name.
-        let unigram = model_name(self.whole) == "Unigram";
-        let hidden = |content: &str| format!("\u{10FFFE} control {content}");
+        // No text holds these names.
+        let hidden = self.hidden_pieces();
+        let hides = |content: &str| model_name(self.whole) == "Unigram" || self.pieces.number(content).is_some_and(|n| hidden.contains(&n));
         if let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) {
             for token in list {
                 let content = text(token, "content").unwrap_or_default().to_string();
@@ -45,11 +73,14 @@ impl Reader<'_> {
                     for (key, value) in [("special", true), ("lstrip", false), ("rstrip", false), ("single_word", false)] {
                         token[key] = value.into();
                     }
-                    if unigram {
-                        token["content"] = hidden(&content).into();
+                    if hides(&content) {
+                        token["content"] = hidden_name(&content).into();
                     }
                 }
             }
+        }
+        if let Some(unknown) = text(self.model, "unk_token").filter(|unknown| self.pieces.number(unknown).is_some_and(|n| hidden.contains(&n))) {
+            definition["model"]["unk_token"] = hidden_name(unknown).into();
         }
         for key in ["truncation", "padding", "post_processor"] {
             definition[key] = Value::Null;
@@ -57,9 +88,7 @@ impl Reader<'_> {
         if let Some(map) = definition.as_object_mut() {
             map.remove("coolfusion");
         }
-        let is_control = |id: u32, piece: &str| self.added.iter().any(|a| a.control && a.id == id && a.content == piece);
-        let name = |id: u32, piece: &str| (controls.contains_key(piece) && is_control(id, piece)).then(|| hidden(piece));
-        let pieces = if unigram { self.pieces.renamed(name) } else { self.pieces.clone() };
+        let pieces = if hidden.is_empty() { self.pieces.clone() } else { self.pieces.renamed(|number| hidden.contains(&number), hidden_name) };
         Definition { frame: definition, pieces, merges: self.whole.merges.clone(), ranks: None }
     }
 

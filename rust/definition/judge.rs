@@ -5,6 +5,7 @@
 //! give it, and a merge only if its result is one.
 
 use super::chain::byte_piece;
+use super::guarded::hidden_name;
 use super::{flag, model_name, text, Added, Reader};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -74,9 +75,10 @@ impl Reader<'_> {
         let sample = self.sample();
         let texts = self.sample_texts(&sample);
         let all = texts.join("\n");
-        // Control tokens are found in texts only to be left alone; no text holds the names that they have in Unigram models.
-        let unigram = model_name(self.whole) == "Unigram";
-        let reached = |a: &&Added| !(unigram && a.control) && (a.normalized || all.contains(a.content.as_str()));
+        // Control tokens are found in texts only to be left alone; no text holds the names that some have.
+        let hidden = self.hidden_pieces();
+        let is_hidden = |a: &Added| a.control && (model_name(self.whole) == "Unigram" || self.pieces.number(&a.content).is_some_and(|n| hidden.contains(&n)));
+        let reached = |a: &&Added| !is_hidden(a) && (a.normalized || all.contains(a.content.as_str()));
         let added: Vec<&Added> = self.added.iter().filter(reached).collect();
         let mut library = Tokenizer::new(BPE::default());
         library.with_normalizer(parsed::<NormalizerWrapper>(&self.definition["normalizer"])?).ok()?;
@@ -87,10 +89,10 @@ impl Reader<'_> {
         let numbers = {
             let mut words = library.clone();
             caught("add_tokens", || words.add_tokens(crate_tokens())).ok()?;
-            self.reachable(&words, &texts, &sample)?
+            self.reachable(&words, &texts, &sample, &hidden)?
         };
         let numbers: Vec<usize> = numbers.into_iter().collect();
-        let model = parsed::<ModelWrapper>(&self.reached_model(&numbers))??;
+        let model = parsed::<ModelWrapper>(&self.reached_model(&numbers, &hidden))??;
         library.with_model(match model {
             ModelWrapper::BPE(mut model) => {
                 // Its cache would outlive it.
@@ -162,7 +164,7 @@ impl Reader<'_> {
     }
 
     /// The numbers of all pieces that the texts reach.
-    fn reachable(&self, words: &Tokenizer, texts: &[String], sample: &BTreeSet<usize>) -> Option<BTreeSet<usize>> {
+    fn reachable(&self, words: &Tokenizer, texts: &[String], sample: &BTreeSet<usize>, hidden: &FxHashSet<usize>) -> Option<BTreeSet<usize>> {
         let model = model_name(self.whole);
         let given = |key: &str| text(self.model, key).unwrap_or_default().to_string();
         let (mut prefix, mut suffix) = (String::new(), String::new());
@@ -179,7 +181,8 @@ impl Reader<'_> {
         }
         found.extend(self.unknown_number());
         let score = |&number: &usize| self.pieces.score(number).unwrap_or(f64::INFINITY);
-        found.extend((0..self.pieces.len()).filter(|_| model == "Unigram").min_by(|a, b| score(a).total_cmp(&score(b))));
+        let lowest = (0..self.pieces.len()).filter(|_| model == "Unigram").min_by(|a, b| score(a).total_cmp(&score(b)));
+        found.extend(lowest);
         let longest = self.pieces.iter().map(|(_, piece)| piece.len()).max().unwrap_or(0);
         let mut seen: FxHashSet<String> = FxHashSet::default();
         for text in texts {
@@ -213,12 +216,8 @@ impl Reader<'_> {
         }
         // Of equal pieces the last one counts.
         found.retain(|&number| self.pieces.number(self.pieces.piece(number)) == Some(number));
-        let hidden = |piece: &str, id: u32| self.added.iter().any(|a| a.control && a.id == id && a.content == piece);
-        if model == "Unigram" {
-            let lowest = (0..self.pieces.len()).min_by(|a, b| score(a).total_cmp(&score(b)));
-            let kept = [self.unknown_number(), lowest];
-            found.retain(|&number| kept.contains(&Some(number)) || !hidden(self.pieces.piece(number), self.pieces.id(number)));
-        }
+        let kept = [self.unknown_number(), lowest];
+        found.retain(|number| kept.contains(&Some(*number)) || !hidden.contains(number));
         Some(found)
     }
 
@@ -228,21 +227,23 @@ impl Reader<'_> {
     }
 
     /// The model with these pieces, renumbered from 0, and the merges among them.
-    fn reached_model(&self, numbers: &[usize]) -> Value {
+    fn reached_model(&self, numbers: &[usize], hidden: &FxHashSet<usize>) -> Value {
         let mut model = self.model.clone();
         let name = model_name(self.whole);
         model["type"] = name.into();
-        let hidden = |number: usize| {
-            let (piece, id) = (self.pieces.piece(number), self.pieces.id(number));
-            let control = name == "Unigram" && self.added.iter().any(|a| a.control && a.id == id && a.content == piece);
-            if control { format!("\u{10FFFE} control {piece}") } else { piece.to_string() }
+        let named = |number: usize| {
+            let piece = self.pieces.piece(number);
+            if hidden.contains(&number) { hidden_name(piece) } else { piece.to_string() }
         };
         if name == "Unigram" {
-            model["vocab"] = numbers.iter().map(|&number| json!([hidden(number), self.pieces.score(number)])).collect();
+            model["vocab"] = numbers.iter().map(|&number| json!([named(number), self.pieces.score(number)])).collect();
             model["unk_id"] = self.unknown_number().and_then(|unknown| numbers.binary_search(&unknown).ok()).into();
             return model;
         }
-        model["vocab"] = numbers.iter().enumerate().map(|(new, &number)| (self.pieces.piece(number).to_string(), Value::from(new))).collect();
+        if let Some(unknown) = self.unknown_number().filter(|unknown| hidden.contains(unknown)) {
+            model["unk_token"] = named(unknown).into();
+        }
+        model["vocab"] = numbers.iter().enumerate().map(|(new, &number)| (named(number), Value::from(new))).collect();
         if let Some(merges) = self.whole.merges.as_ref().filter(|_| name == "BPE") {
             let mut kept = vec![false; self.pieces.len()];
             numbers.iter().for_each(|&number| kept[number] = true);
