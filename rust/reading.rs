@@ -103,6 +103,14 @@ impl Reading {
         Self { drops_first_space, joints: joints.is_needed().then(|| Arc::new(joints)) }
     }
 
+    /// One space goes at the start of a text, whatever stands for it.
+    pub(crate) fn dropping(joints: Joints) -> Self {
+        if joints.is_needed() {
+            return Self::with(false, Joints { strip: Some((b" "[..].into(), 1)), ..joints });
+        }
+        Self::plain(true)
+    }
+
     /// Concatenation with other bytes for some tokens where they are the first of a text.
     #[must_use]
     pub fn with_first(drops_first_space: bool, first: impl IntoIterator<Item = (u32, Vec<u8>)>) -> Self {
@@ -113,7 +121,7 @@ impl Reading {
     /// Whether one space goes at the start of a text.
     #[must_use]
     pub fn drops_first_space(&self) -> bool {
-        self.drops_first_space
+        self.drops_first_space || self.joints.as_ref().is_some_and(|joints| joints.strip.as_ref().is_some_and(|strip| &*strip.0 == b" "))
     }
 
     /// Whether the text is the concatenation of the tokens' bytes, but for one space at the start.

@@ -338,6 +338,10 @@ impl Chain {
             self.spell(token, spot, &mut bytes)?;
             Ok(bytes)
         };
+        if self.byte_level && of(LATER)? != later {
+            // An added token that stands for what it says, everywhere.
+            return Ok(());
+        }
         if self.knows_last() {
             let only = of(Spot { first: true, last: true })?;
             let (first, inner) = (of(Spot { first: true, last: false })?, of(Spot { first: false, last: false })?);

@@ -197,19 +197,10 @@ impl Reader<'_> {
                 if !seen.insert(word.to_string()) {
                     continue;
                 }
-                let mut named = String::new();
-                for (start, _) in word.char_indices() {
-                    let ends = word[start..].char_indices().skip(1).map(|(at, _)| start + at).chain([word.len()]);
-                    for end in ends.take_while(|end| end - start <= longest) {
-                        let part = &word[start..end];
-                        found.extend(self.pieces.number(part));
-                        for (prefix, suffix) in [(&*prefix, ""), ("", &*suffix), (&*prefix, &*suffix)] {
-                            if !prefix.is_empty() || !suffix.is_empty() {
-                                named.clear();
-                                named.extend([prefix, part, suffix]);
-                                found.extend(self.pieces.number(&named));
-                            }
-                        }
+                self.add_parts(word, &prefix, &suffix, longest, &mut found);
+                if model == "BPE" {
+                    for fuses in [false, true] {
+                        self.add_parts(&self.symbols(word, &prefix, &suffix, fuses), &prefix, &suffix, longest, &mut found);
                     }
                 }
             }
@@ -219,6 +210,47 @@ impl Reader<'_> {
         let kept = [self.unknown_number(), lowest];
         found.retain(|number| kept.contains(&Some(*number)) || !hidden.contains(number));
         Some(found)
+    }
+
+    /// Adds the pieces that are a part of `word`.
+    fn add_parts(&self, word: &str, prefix: &str, suffix: &str, longest: usize, found: &mut BTreeSet<usize>) {
+        let mut named = String::new();
+        for (start, _) in word.char_indices() {
+            let ends = word[start..].char_indices().skip(1).map(|(at, _)| start + at).chain([word.len()]);
+            for end in ends.take_while(|end| end - start <= longest) {
+                let part = &word[start..end];
+                found.extend(self.pieces.number(part));
+                for (prefix, suffix) in [(prefix, ""), ("", suffix), (prefix, suffix)] {
+                    if !prefix.is_empty() || !suffix.is_empty() {
+                        named.clear();
+                        named.extend([prefix, part, suffix]);
+                        found.extend(self.pieces.number(&named));
+                    }
+                }
+            }
+        }
+    }
+
+    /// `word` as its first symbols spell it, for byte pairs: characters without a piece are byte pieces, the unknown token
+    /// (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
+    fn symbols(&self, word: &str, prefix: &str, suffix: &str, fuses: bool) -> String {
+        let fallback = flag(self.model, "byte_fallback") == Some(true);
+        let known = |c: char| [c.to_string(), format!("{prefix}{c}"), format!("{c}{suffix}")].iter().any(|name| self.pieces.number(name).is_some());
+        let unknown = self.unknown_number().map_or("", |number| self.pieces.piece(number));
+        let (mut symbols, mut after_unknown) = (String::new(), false);
+        for c in word.chars() {
+            let is_known = known(c);
+            let names: Vec<String> = c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("<0x{byte:02X}>")).collect();
+            if is_known {
+                symbols.push(c);
+            } else if fallback && names.iter().all(|name| self.pieces.number(name).is_some()) {
+                symbols.extend(names);
+            } else if !(after_unknown && fuses) {
+                symbols.push_str(unknown);
+            }
+            after_unknown = !is_known;
+        }
+        symbols
     }
 
     /// The number of the piece of the unknown token.

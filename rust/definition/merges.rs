@@ -20,6 +20,15 @@ impl Reader<'_> {
         if !complete && names_unknown && (byte_level || self.unknown.is_none()) {
             return Err(Refusal("an unknown token for bytes, or one that is not in the vocabulary".into()));
         }
+        if let Alphabet::Characters { ids, fallback: Some(bytes), unknown: Some(_), complete: false, .. } = &alphabet {
+            // These bytes are in no text (RFC 3629).
+            let absent = |byte: u8| matches!(byte, 0xC0 | 0xC1 | 0xF5..) || byte.is_ascii() && ids.get(byte.into()).is_some();
+            let covered = (0..=255u8).all(|byte| bytes[usize::from(byte)].is_some() || absent(byte));
+            // The library writes an unknown token after the byte pieces that follow it.
+            if !covered && self.definition.get("coolfusion").is_none() {
+                return Err(Refusal("an unknown token beside byte pieces for some characters".into()));
+            }
+        }
         if !complete && byte_level && flag(self.model, "byte_fallback") == Some(true) {
             return Err(Refusal("byte fallback for some of the bytes".into()));
         }

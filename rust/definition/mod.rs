@@ -112,7 +112,7 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     if drops {
         notes.push("decode drops the space that encoding puts before a text; the tokenizers library keeps it".into());
     }
-    let reading = Reading::with(joined.drops_first_space || drops, joined.joints);
+    let reading = if drops { Reading::dropping(joined.joints) } else { Reading::with(joined.drops_first_space, joined.joints) };
     let reader = Reader { whole, definition, model, pieces, matched: &matched, chain: &chain, added: &added, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
     let library = |reason: &str| -> Result<Box<dyn Engine>> {
         let charsmap = reader.exact_charsmap()?;
