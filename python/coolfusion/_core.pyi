@@ -160,10 +160,15 @@ class Tokenizer:
         encode: Callable[[str], list[int]],
         token_table: Sequence[bytes | None],
         control_ids: Sequence[int],
+        drops: bool,
+        first: Sequence[tuple[int, bytes]],
         name: str,
         notes: Sequence[str],
     ) -> Tokenizer:
-        """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown."""
+        """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
+
+        `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
+        """
 
     def encode(
         self, text: str | bytes, *, continues: bool = False, errors: Literal["replace", "strict"] = "replace"

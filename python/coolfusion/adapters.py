@@ -20,7 +20,7 @@ from typing import Any
 from coolfusion._core import Tokenizer
 from coolfusion.errors import TokenizerFileError, UnsupportedTokenizerError
 from coolfusion.foreign import PROBES, control_ids, decoder, encoder, vocabulary_size
-from coolfusion.token_table import token_table
+from coolfusion.token_table import starts, token_table
 
 __all__ = ["from_pretrained", "wrap"]
 
@@ -123,7 +123,9 @@ def _from_callables(obj: Any, name: str, notes: list[str]) -> Tokenizer:
     notes = [*notes, *framing, f"used through encode and decode of {_type_name(obj)}"]
     if opaque:
         notes.append(f"the bytes of {opaque} of {size} ids could not be found out by decoding")
-    return Tokenizer._from_callables(encode, table, sorted(controls), name, notes)
+    texts = {token_id: data for token_id, data in enumerate(table) if data and token_id not in controls}
+    drops, first = starts(encode, decode, texts)
+    return Tokenizer._from_callables(encode, table, sorted(controls), drops, first, name, notes)
 
 
 def from_pretrained(
@@ -244,6 +246,8 @@ def _from_definition(
         for key in ("single_word", "lstrip", "rstrip", "normalized", "special"):
             token.setdefault(key, False)
     definition["added_tokens"] = [added[token_id] for token_id in sorted(added)]
+    # Without this the library's numbering counts: the next free id for each token that is no piece.
+    definition["declared_ids"] = True
     return Tokenizer._from_json(json.dumps(definition, ensure_ascii=False), name)
 
 

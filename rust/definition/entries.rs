@@ -46,11 +46,13 @@ pub(super) fn check_pieces(pieces: &Pieces) -> Result<()> {
 
 /// The added tokens, with the ids that the library gives them: that of the model's piece, else the next free one.
 ///
-/// `notes` tells of ids that the file says otherwise. Formats with ids of their own (`coolfusion`) keep them.
+/// `notes` tells of ids that the file says otherwise. Formats with ids of their own (`coolfusion`) keep them, and so do
+/// tokens that are no pieces where a folder declares them (`declared_ids`).
 pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<String>) -> Result<Vec<Added>> {
     let own_ids = definition.get("coolfusion").is_some();
     let normalizer = Normal::of(definition, own_ids)?;
     let list = definition.get("added_tokens").and_then(Value::as_array);
+    let declared = flag(definition, "declared_ids") == Some(true);
     let mut next = pieces.distinct() as u32;
     let mut places: FxHashMap<String, usize> = FxHashMap::default();
     let mut found: Vec<Added> = Vec::new();
@@ -79,7 +81,7 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
         }
         let id = pieces.find(content).unwrap_or_else(|| {
             next += 1;
-            next - 1
+            if declared { written } else { next - 1 }
         });
         if id != written {
             notes.push(format!("added token {content:?}: id {id} as in the tokenizers library, not {written} as written"));

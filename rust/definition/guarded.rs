@@ -54,6 +54,28 @@ impl Reader<'_> {
         numbers
     }
 
+    /// Puts tokens that no text holds between added tokens, so that the library's numbering gives each its id.
+    fn fill_ids(&self, definition: &mut Value) {
+        let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) else { return };
+        let mut next = self.pieces.distinct() as u64;
+        let filler = |id: u64| {
+            let flags = [("single_word", false), ("lstrip", false), ("rstrip", false), ("normalized", false), ("special", true)];
+            let mut token = serde_json::json!({"id": id, "content": hidden_name(&format!("id {id}"))});
+            flags.into_iter().for_each(|(key, value)| token[key] = value.into());
+            token
+        };
+        for token in std::mem::take(list) {
+            let id = token.get("id").and_then(Value::as_u64).unwrap_or(0);
+            let found = text(&token, "content").and_then(|content| self.added.iter().find(|a| a.content == content));
+            // Pieces have the ids of the model; of the others those that are written in ascending order can be filled.
+            if found.is_some_and(|a| u64::from(a.id) == id && self.pieces.find(&a.content) != Some(a.id)) {
+                list.extend((next..id).map(filler));
+                next = next.max(id) + 1;
+            }
+            list.push(token);
+        }
+    }
+
     /// The definition for the library: no control token can be found in a text.
     pub(super) fn guarded(&self, without_charsmap: bool) -> Definition {
         let mut definition = self.definition.clone();
@@ -79,6 +101,7 @@ impl Reader<'_> {
                 }
             }
         }
+        self.fill_ids(&mut definition);
         if let Some(unknown) = text(self.model, "unk_token").filter(|unknown| self.pieces.number(unknown).is_some_and(|n| hidden.contains(&n))) {
             definition["model"]["unk_token"] = hidden_name(unknown).into();
         }
@@ -87,6 +110,7 @@ impl Reader<'_> {
         }
         if let Some(map) = definition.as_object_mut() {
             map.remove("coolfusion");
+            map.remove("declared_ids");
         }
         let pieces = if hidden.is_empty() { self.pieces.clone() } else { self.pieces.renamed(|number| hidden.contains(&number), hidden_name) };
         Definition { frame: definition, pieces, merges: self.whole.merges.clone(), ranks: None }

@@ -103,15 +103,19 @@ impl PyTokenizer {
     }
 
     /// Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
+    ///
+    /// `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
     #[staticmethod]
     fn _from_callables(
         encode: Py<PyAny>,
         token_table: Vec<Option<Vec<u8>>>,
         control_ids: Vec<u32>,
+        drops: bool,
+        first: Vec<(u32, Vec<u8>)>,
         name: &str,
         notes: Vec<String>,
     ) -> PyResult<Self> {
-        let (engine, vocabulary, reading) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
+        let (engine, vocabulary, reading) = Callables::new(encode, token_table, &control_ids, drops, first).map_err(raise)?;
         let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), reading, notes).map_err(raise)?;
         Ok(Arc::new(tokenizer).into())
     }

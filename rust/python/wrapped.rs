@@ -14,11 +14,14 @@ pub(super) struct Callables {
 const SENTINELS: [&str; 3] = ["\n", ".", "a\n"];
 
 impl Callables {
-    /// The engine, its vocabulary, and whether decoding drops the space that encoding puts before a text.
+    /// The engine, its vocabulary, and how tokens make a text: `drops` one space at its start, or where encoding puts one
+    /// there; `first` holds tokens that have other bytes there.
     pub(super) fn new(
         encode: Py<PyAny>,
         table: Vec<Option<Vec<u8>>>,
         control_ids: &[u32],
+        drops: bool,
+        first: Vec<(u32, Vec<u8>)>,
     ) -> Result<(Self, Vocabulary, Reading)> {
         let entries = table.into_iter().enumerate().map(|(id, bytes)| {
             if control_ids.contains(&(id as u32)) {
@@ -30,7 +33,7 @@ impl Callables {
         let vocabulary = Vocabulary::new(entries);
         let mut engine = Self { encode, vocabulary: vocabulary.clone(), reading: Reading::default() };
         let bytes = engine.bytes(&engine.call("word")?)?;
-        engine.reading = Reading::plain(bytes.first() == Some(&b' '));
+        engine.reading = Reading::with_first(drops || bytes.first() == Some(&b' '), first);
         let reading = engine.reading.clone();
         Ok((engine, vocabulary, reading))
     }
