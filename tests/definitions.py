@@ -245,7 +245,8 @@ def oracle(definition: dict[str, Any]) -> tokenizers.Tokenizer:
         merged = {piece for left, right in changed["model"]["merges"] for piece in (left, right, left + right)}
         hidden = {content: _HIDDEN + content for content in special - merged if content in changed["model"]["vocab"]}
         changed["model"]["vocab"] = {hidden.get(piece, piece): n for piece, n in changed["model"]["vocab"].items()}
-        changed["model"]["unk_token"] = hidden.get(changed["model"]["unk_token"], changed["model"]["unk_token"])
+        unknown = changed["model"].get("unk_token")
+        changed["model"]["unk_token"] = hidden.get(unknown, unknown)
         for token in changed["added_tokens"]:
             token["content"] = hidden.get(token["content"], token["content"])
     found = tokenizers.Tokenizer.from_str(json.dumps(changed))
@@ -283,12 +284,18 @@ def faults(definition: dict[str, Any], path: Path, dice: random.Random) -> list[
         tok = cf.Tokenizer.from_file(path)
     except cf.TokenizerError as error:
         return f"refused: {str(error).split(':')[0]}, {str(error).split(':')[1][:60]}"
+    added = {tok_id for token in definition["added_tokens"] if (tok_id := library.token_to_id(token["content"])) is not None}
     drops = any("decode drops the space" in note for note in tok.describe()["notes"])
-    return list(_compared(tok, library, list(texts(dice, definition)), dice, drops))
+    found: list[Fault] = []
+    try:
+        found.extend(_compared(tok, library, list(texts(dice, definition)), dice, drops, added))
+    except cf.CoolFusionError as error:
+        found.append(Fault("error", str(error)))
+    return found
 
 
 def _compared(
-    tok: cf.Tokenizer, library: tokenizers.Tokenizer, samples: list[str], dice: random.Random, drops: bool
+    tok: cf.Tokenizer, library: tokenizers.Tokenizer, samples: list[str], dice: random.Random, drops: bool, added: set[int]
 ) -> Iterator[Fault]:
     control = set(tok.control_ids)
     known = sorted(set(range(tok.vocab_size)) - set(tok.unused_ids) - control)
@@ -322,5 +329,8 @@ def _compared(
         text = tok.decode(ids)
         if _decoded(tok, ids) != text:
             yield Fault("stream", f"{ids}: {_decoded(tok, ids)!r}, decode gives {text!r}")
+        # An added token may be a part of a character in GPT-2's alphabet; here it stands for what it says.
+        if "\ufffd" in text and added & set(kept):
+            continue
         if "\ufffd" not in expected_text and text != expected_text:
             yield Fault("text", f"{ids}: {text!r}, expected {expected_text!r}")

@@ -53,7 +53,7 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
     let normalizer = Normal::of(definition, own_ids)?;
     let list = definition.get("added_tokens").and_then(Value::as_array);
     let declared = flag(definition, "declared_ids") == Some(true);
-    let mut next = pieces.distinct() as u32;
+    let mut next = pieces.len() as u32;
     let mut places: FxHashMap<String, usize> = FxHashMap::default();
     let mut found: Vec<Added> = Vec::new();
     for token in list.into_iter().flatten() {

@@ -57,7 +57,7 @@ impl Reader<'_> {
     /// Puts tokens that no text holds between added tokens, so that the library's numbering gives each its id.
     fn fill_ids(&self, definition: &mut Value) {
         let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) else { return };
-        let mut next = self.pieces.distinct() as u64;
+        let mut next = self.pieces.len() as u64;
         let filler = |id: u64| {
             let flags = [("single_word", false), ("lstrip", false), ("rstrip", false), ("normalized", false), ("special", true)];
             let mut token = serde_json::json!({"id": id, "content": hidden_name(&format!("id {id}"))});
@@ -69,7 +69,8 @@ impl Reader<'_> {
             let found = text(&token, "content").and_then(|content| self.added.iter().find(|a| a.content == content));
             // Pieces have the ids of the model; of the others those that are written in ascending order can be filled.
             if found.is_some_and(|a| u64::from(a.id) == id && self.pieces.find(&a.content) != Some(a.id)) {
-                list.extend((next..id).map(filler));
+                const MOST: u64 = 1 << 16;
+                list.extend((next..id.min(next + MOST)).map(filler));
                 next = next.max(id) + 1;
             }
             list.push(token);
@@ -101,7 +102,9 @@ impl Reader<'_> {
                 }
             }
         }
-        self.fill_ids(&mut definition);
+        if definition.get("coolfusion").is_some() || flag(&definition, "declared_ids") == Some(true) {
+            self.fill_ids(&mut definition);
+        }
         if let Some(unknown) = text(self.model, "unk_token").filter(|unknown| self.pieces.number(unknown).is_some_and(|n| hidden.contains(&n))) {
             definition["model"]["unk_token"] = hidden_name(unknown).into();
         }

@@ -113,14 +113,6 @@ impl Pieces {
         self.ids.len()
     }
 
-    /// How many different pieces there are.
-    pub(crate) fn distinct(&self) -> usize {
-        match self.shape {
-            Shape::List => (0..self.len()).filter(|&number| self.number(self.piece(number)) == Some(number)).count(),
-            _ => self.len(),
-        }
-    }
-
     /// Bytes of all pieces as they are written.
     pub(crate) fn bytes(&self) -> usize {
         self.strings.bytes()
