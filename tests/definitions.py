@@ -161,7 +161,24 @@ def _model(dice: random.Random, kind: str, pieces: list[str], byte_pieces: bool,
 
 
 def _added(dice: random.Random, pieces: list[str], marks: str) -> list[dict[str, Any]]:
-    contents = ("NEW", "<x>", "a", "ab", "x", "<s>", "▁", "  ", "é", "b c", " a", "</w>", "中1", "<0x41>", "A b", *pieces[-2:])
+    contents = (
+        "NEW",
+        "<x>",
+        "a",
+        "ab",
+        "x",
+        "<s>",
+        "▁",
+        "  ",
+        "é",
+        "b c",
+        " a",
+        "</w>",
+        "中1",
+        "<0x41>",
+        "A b",
+        *pieces[-2:],
+    )
     chosen = dice.sample(contents, dice.choice((0, 0, 1, 1, 2, 3)))
     if dice.random() < 0.6:
         chosen += [piece for piece in ("<unk>", "<s>") if piece in pieces and piece not in chosen]
@@ -185,7 +202,9 @@ def drawn(dice: random.Random) -> dict[str, Any]:
     plan = _plan(dice, kind, mark, byte_pieces)
     normalizers = list(plan.normalizers)
     if dice.random() < 0.2:
-        normalizers.insert(0, dice.choice(({"type": "NFC"}, {"type": "Lowercase"}, {"type": "NFKC"}, _replace("b", "a"))))
+        normalizers.insert(
+            0, dice.choice(({"type": "NFC"}, {"type": "Lowercase"}, {"type": "NFKC"}, _replace("b", "a")))
+        )
     byte_level = any(stage["type"] == "ByteLevel" for stage in plan.pre_tokenizers)
     letters = [_in_alphabet(letter)[-1] for letter in _LETTERS] if byte_level else list(_LETTERS)
     pieces = [*letters, *plan.pieces]
@@ -284,7 +303,9 @@ def faults(definition: dict[str, Any], path: Path, dice: random.Random) -> list[
         tok = cf.Tokenizer.from_file(path)
     except cf.TokenizerError as error:
         return f"refused: {str(error).split(':')[0]}, {str(error).split(':')[1][:60]}"
-    added = {tok_id for token in definition["added_tokens"] if (tok_id := library.token_to_id(token["content"])) is not None}
+    added = {
+        tok_id for token in definition["added_tokens"] if (tok_id := library.token_to_id(token["content"])) is not None
+    }
     drops = any("decode drops the space" in note for note in tok.describe()["notes"])
     found: list[Fault] = []
     try:
@@ -295,7 +316,12 @@ def faults(definition: dict[str, Any], path: Path, dice: random.Random) -> list[
 
 
 def _compared(
-    tok: cf.Tokenizer, library: tokenizers.Tokenizer, samples: list[str], dice: random.Random, drops: bool, added: set[int]
+    tok: cf.Tokenizer,
+    library: tokenizers.Tokenizer,
+    samples: list[str],
+    dice: random.Random,
+    drops: bool,
+    added: set[int],
 ) -> Iterator[Fault]:
     control = set(tok.control_ids)
     known = sorted(set(range(tok.vocab_size)) - set(tok.unused_ids) - control)

@@ -53,6 +53,7 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
     """The bytes of every id, read from the definition: none for control tokens and for the unknown token."""
     vocab = definition["model"]["vocab"]
     pieces = pieces_by_id(definition)
+    named = {piece: token_id for token_id, piece in pieces.items()}
     kinds = kinds_of_decoder(definition)
     alphabet = byte_alphabet()
     wordpiece = kinds == ["WordPiece"]
@@ -72,7 +73,10 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
         spaced = "Replace" in kinds or "Metaspace" in kinds
         content = token["content"].replace("\u2581", " ") if spaced else token["content"]
         before = " " if wordpiece or not kinds else ""
-        table[token["id"]] = b"" if is_control(token) else _cleaned(definition, before + content)
+        # The library gives an added token the id of its piece.
+        table[named.get(token["content"], token["id"])] = (
+            b"" if is_control(token) else _cleaned(definition, before + content)
+        )
     model = definition["model"]
     unknown = model.get("unk_id")
     if unknown is None and model.get("unk_token") is not None:

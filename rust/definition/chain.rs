@@ -165,6 +165,9 @@ impl Chain {
                 }
             }
         }
+        if chain.knows_last() && chain.bytes_after.is_some() {
+            return refused("BPEDecoder", "together with ByteFallback");
+        }
         Ok(chain)
     }
 
@@ -197,6 +200,9 @@ impl Chain {
             (_, Ok(Op::Mark(mark, goes))) => self.add_replacement(name, mark.into(), if goes { "" } else { " " }.into())?,
             (_, Ok(Op::Suffix(suffix))) if single(&suffix).is_some() => self.add_replacement(name, suffix, String::new())?,
             (_, Ok(Op::Words(_, false))) | (_, Ok(Op::Strip(_, 0, 0))) => {}
+            (_, Ok(Op::Strip(content, ..))) if !content.is_ascii() && (self.byte_level || self.reads_bytes()) => {
+                return refused(name, "of a character that several tokens may spell");
+            }
             (_, Ok(Op::Strip(content, start, 0))) => match self.strip {
                 None => self.strip = Some((content, start)),
                 Some((before, count)) if before == content => self.strip = Some((content, count + start)),

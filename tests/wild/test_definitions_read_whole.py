@@ -112,9 +112,7 @@ def test_a_piece_of_a_space_beside_the_mark(load: Load) -> None:
 def test_a_byte_level_piece_outside_the_alphabet_is_found_in_no_text(load: Load) -> None:
     """The piece "中" is not the three characters that spell its bytes, also where whole words are looked up."""
     vocab = ALPHABET | {"ä¸Ń": 256, "中": 257}
-    made = definition(
-        {"vocab": vocab, "ignore_merges": True}, pre_tokenizer=BYTE_LEVEL, decoder=BYTE_LEVEL
-    )
+    made = definition({"vocab": vocab, "ignore_merges": True}, pre_tokenizer=BYTE_LEVEL, decoder=BYTE_LEVEL)
     assert same(load(made), oracle(made), "中") == [256]
 
 
