@@ -78,7 +78,7 @@ def _decoder(dice: random.Random, mark: str, usual: list[dict[str, Any]]) -> dic
     stages = copy.deepcopy(usual) if what < 0.8 else [_decoder_stage(dice, mark) for _ in range(dice.randint(1, 4))]
     if what > 0.45 and stages and dice.random() < 0.5:
         stages.pop(dice.randrange(len(stages)))
-    if 0.45 < what and dice.random() < 0.5:
+    if what > 0.45 and dice.random() < 0.5:
         stages.insert(dice.randint(0, len(stages)), _decoder_stage(dice, mark))
     return _sequence(stages, "decoders", dice)
 

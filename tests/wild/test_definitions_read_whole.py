@@ -250,7 +250,7 @@ def test_the_check_at_load_is_told(load: Load) -> None:
 
 
 def test_a_control_token_that_holds_an_added_text_falls_to_the_library(load: Load) -> None:
-    """The library finds "<a>" and leaves it alone, with the "a" in it: our own engine does not, and the check sees it."""
+    """The library finds "<a>" and leaves it alone, with the "<a" in it; the check at load sees that we do not."""
     added = [{"id": 256, "content": "<a>", "special": True}, {"id": 257, "content": "<a"}]
     made = definition({"vocab": ALPHABET}, pre_tokenizer=BYTE_LEVEL, decoder=BYTE_LEVEL, added_tokens=added)
     tok = load(copy.deepcopy(made))

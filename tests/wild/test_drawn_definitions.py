@@ -1,4 +1,4 @@
-"""Random definitions: ids, decoded text and streams are those of the `tokenizers` library, or the definition is refused."""
+"""Random definitions: ids, decoded text and streams are the `tokenizers` library's, or the definition is refused."""
 
 from __future__ import annotations
 
