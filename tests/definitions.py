@@ -329,7 +329,7 @@ def _compared(
     for text in samples:
         try:
             expected = library.encode(text, add_special_tokens=False).ids
-        except Exception:  # the library raises plain ones
+        except Exception:  # noqa: BLE001 - the library raises plain ones
             try:
                 yield Fault("ids", f"{text!r}: {tok.encode(text)}, the library raises")
             except cf.TokenizerError:

@@ -1,4 +1,4 @@
-"""Random definitions, judged and attacked: ``python tests/fuzz/definitions.py --definitions 300 --judged 3000 --seed 1``.
+"""Random definitions, judged and attacked: ``python tests/fuzz/definitions.py --judged 3000 --seed 1``.
 
 Tiny definitions of tests/definitions.py, with every kind of model, decoder and added token, are compared with the
 `tokenizers` library: ids, decoded text, decoded streams. Then certificates are attacked.

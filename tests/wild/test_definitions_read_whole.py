@@ -199,7 +199,7 @@ def test_a_decoder_that_no_token_can_be_told_by_is_refused_by_name(load: Load) -
 
 
 def test_control_pieces_of_a_unigram_model_are_spelled(load: Load) -> None:
-    """The library finds them by name, also with `encode_special_tokens`; here they are text, as in every other model."""
+    """The library finds them by name, also with `encode_special_tokens`; here they are text."""
     pieces = ["<unk>", "<pad>", "▁", "<", "p", "a", "d", ">", "▁<"]
     unigram = {"type": "Unigram", "vocab": [[piece, -float(n)] for n, piece in enumerate(pieces)], "unk_id": 0}
     added = [{"id": n, "content": pieces[n], "special": True} for n in (0, 1)]
