@@ -27,7 +27,8 @@ fuzz: $(VENV)/test.ready
 proof: $(VENV)/test.ready
 	$(BIN)/python tests/fuzz/schedules.py $(FUZZ)
 
-# The same as fuzz for tokenizers that nobody has: random normalizers, pre-tokenizers and rules. FUZZ="--seed 7" draws others.
+# Tokenizers that nobody has: random models, normalizers, pre-tokenizers, decoders and added tokens, compared with the library,
+# and random rules whose certificates are attacked as by fuzz. FUZZ="--seed 7" draws others.
 fuzz-definitions: $(VENV)/test.ready
 	$(BIN)/python tests/fuzz/definitions.py $(FUZZ)
 	$(BIN)/python tests/fuzz/sentencepiece_models.py $(FUZZ)

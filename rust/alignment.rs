@@ -254,12 +254,11 @@ const WORD: usize = u64::BITS as usize;
 impl Cuts {
     /// Those of `ids` if their bytes are `text`.
     fn spelled(tokenizer: &Tokenizer, ids: &[TokenId], text: &[u8], place: Place) -> Option<Self> {
-        let drops_space = place == Place::Start && tokenizer.drops_first_space();
         let mut bits = vec![0; text.len() / WORD + 1];
         let mut empty = Vec::new();
         // Each word is written again for each cut in it and never read: no waiting for what was just written.
         let (mut index, mut word) = (0, 0);
-        let same = tokenizer.vocabulary().spells(ids, text, drops_space, |at, any| {
+        let same = tokenizer.reading().spells(tokenizer.vocabulary(), ids, text, place, |at, any| {
             word = if at / WORD == index { word } else { 0 } | 1 << (at % WORD);
             index = at / WORD;
             bits[index] = word;

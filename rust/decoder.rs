@@ -5,7 +5,8 @@
 //! U+FFFD that later disappears. Bytes that are final leave here, others wait.
 
 use crate::error::Result;
-use crate::token::TokenId;
+use crate::reading::Standing;
+use crate::token::{Place, TokenId};
 use crate::tokenizer::Tokenizer;
 use crate::utf8::{ends_whole, Utf8Decoder};
 use crate::vocabulary::Kind;
@@ -16,8 +17,7 @@ use std::sync::Arc;
 pub struct StreamDecoder {
     tokenizer: Arc<Tokenizer>,
     utf8: Utf8Decoder,
-    /// No text has come yet: the dummy prefix is still to be dropped.
-    at_start: bool,
+    standing: Standing,
     pushed: usize,
 }
 
@@ -30,12 +30,12 @@ impl StreamDecoder {
     /// # Errors
     /// `UnknownToken` for a prompt id. Complexity: O(prompt) once, to check the ids.
     pub fn new(tokenizer: Arc<Tokenizer>, prompt_ids: &[TokenId]) -> Result<Self> {
-        let mut decoder = Self { tokenizer, utf8: Utf8Decoder::default(), at_start: true, pushed: 0 };
+        let standing = tokenizer.reading().behind(tokenizer.vocabulary(), prompt_ids)?;
+        let mut decoder = Self { tokenizer, utf8: Utf8Decoder::default(), standing, pushed: 0 };
         let mut tail = Vec::new();
         let mut known = 0;
         for (position, &id) in prompt_ids.iter().enumerate().rev() {
             let bytes = decoder.tokenizer.vocabulary().bytes(id, position)?;
-            decoder.at_start &= bytes.is_empty();
             // The last four bytes hold all that an unfinished character can be made of.
             if known < 4 {
                 known += bytes.len();
@@ -52,11 +52,11 @@ impl StreamDecoder {
     /// # Errors
     /// `UnknownToken`; the stream is then as it was. Complexity: O(bytes of the token).
     pub fn push(&mut self, id: TokenId, text: &mut String) -> Result<usize> {
-        let bytes = self.tokenizer.vocabulary().bytes(id, self.pushed)?;
+        let tokenizer = &self.tokenizer;
+        let (owed, bytes) = tokenizer.reading().step(tokenizer.vocabulary(), id, self.pushed, &mut self.standing)?;
         self.pushed += 1;
-        let drops = self.at_start && self.tokenizer.drops_first_space() && bytes.first() == Some(&b' ');
-        self.at_start &= bytes.is_empty();
-        Ok(self.utf8.push(&bytes[usize::from(drops)..], text))
+        let replaced = if owed { self.utf8.push(b" ", text) } else { 0 };
+        Ok(replaced + self.utf8.push(bytes, text))
     }
 
     /// As [`StreamDecoder::push`] where the stream and the token both end with a whole character: the token's bytes, whose
@@ -81,7 +81,7 @@ impl StreamDecoder {
     /// nothing changed but the count of ids.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        !self.at_start && self.is_whole()
+        self.is_whole() && self.tokenizer.reading().is_settled(self.standing)
     }
 
     /// Counts `ids` more ids, for errors that name a position.
@@ -106,17 +106,16 @@ impl StreamDecoder {
     /// As [`StreamDecoder::extend`].
     pub fn extend_bytes(&mut self, ids: &[TokenId]) -> Result<Vec<u8>> {
         let mut bytes = self.utf8.held().to_vec();
-        let drops = self.at_start && self.tokenizer.drops_first_space();
-        let any = self.tokenizer.append_bytes(ids, drops, &mut bytes)?;
+        self.tokenizer.reading().append(self.tokenizer.vocabulary(), ids, &mut self.standing, &mut bytes)?;
         self.pushed += ids.len();
-        self.at_start &= !any;
         self.utf8.hold_back(&mut bytes);
         Ok(bytes)
     }
 
     /// A decoder that stands behind some text that ended with a whole character.
     pub(crate) fn behind_text(&self) -> Self {
-        Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), at_start: false, pushed: 0 }
+        let standing = self.tokenizer.reading().standing(Place::Inside);
+        Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
     }
 
     /// Ends the text: bytes of an unfinished character become one U+FFFD. Returns how many were replaced.

@@ -164,6 +164,11 @@ pub trait Engine: Send + Sync {
     /// Whether token spans are exact by construction; else they are a library's offsets, in characters.
     fn exact_spans(&self) -> bool;
 
+    /// Whether encoding fails for characters without a token, because there is no unknown token either.
+    fn may_refuse(&self) -> bool {
+        false
+    }
+
     /// Whether several threads at a time are faster than one: not where every call waits for the same interpreter.
     fn gains_from_threads(&self) -> bool {
         true

@@ -41,6 +41,7 @@ mod probe;
 #[cfg(feature = "python")]
 mod python;
 mod seams;
+mod reading;
 mod rewriter;
 mod rewriting;
 mod segmenter;
@@ -67,6 +68,7 @@ pub use decoder::StreamDecoder;
 pub use encoder::{Edit, StreamEncoder};
 pub use engine::{Behind, Certificate, Engine, Proof, Resume, Window};
 pub use error::{Error, Result};
+pub use reading::Reading;
 pub use segmenter::{Level, Limits, Segment, Segmenter};
 pub use token::{Place, Token, TokenId};
 pub use tokenizer::Tokenizer;

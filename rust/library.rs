@@ -9,6 +9,7 @@ use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::normal::Normal;
+use crate::reading::Reading;
 use crate::space_cuts::SpaceCuts;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
@@ -26,12 +27,13 @@ pub(crate) struct Library {
     normalizes: bool,
     /// There are added tokens that are text.
     has_added_text: bool,
+    has_unknown: bool,
     /// The library's offsets do not count characters that this normalizer drops at the very start.
     lags: bool,
     /// The settled cuts; None: nothing is known of how far a stage looks.
     cuts: Option<SpaceCuts>,
     vocabulary: Vocabulary,
-    drops_first_space: bool,
+    reading: Reading,
     notes: String,
 }
 
@@ -58,7 +60,7 @@ fn silently<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// Runs a call of the crate, which panics on some broken definitions and where Oniguruma gives up on a pattern.
-fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
     let failed = |reason: String| Error::Foreign { call, reason };
     // What a panic leaves behind in the crate's objects is a cache at most.
     let outcome = silently(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))).map_err(|panic| {
@@ -127,9 +129,10 @@ pub(crate) struct Facts {
     pub(crate) charsmap: Option<Charsmap>,
     pub(crate) normalizes: bool,
     pub(crate) has_added_text: bool,
+    pub(crate) has_unknown: bool,
     pub(crate) cuts: Option<SpaceCuts>,
     pub(crate) vocabulary: Vocabulary,
-    pub(crate) drops_first_space: bool,
+    pub(crate) reading: Reading,
     pub(crate) notes: String,
 }
 
@@ -148,17 +151,20 @@ impl Library {
         };
         let inside = inside_frame(&definition.frame).map(|d| load(&d)).transpose()?;
         let start = load(&definition.frame)?;
-        let probe = caught("encode", || start.encode("\u{1}ab", false))?;
+        let probe = caught("encode", || start.encode("\u{1}ab", false));
+        // A text may be refused where there is no unknown token.
+        let last = if facts.has_unknown { probe? } else { probe.unwrap_or_default() };
         Ok(Self {
-            lags: facts.normalizes && probe.get_offsets().last().is_some_and(|&(_, end)| end == 2),
+            lags: facts.normalizes && last.get_offsets().last().is_some_and(|&(_, end)| end == 2),
             start,
             inside,
             charsmap: facts.charsmap,
             normalizes: facts.normalizes,
             has_added_text: facts.has_added_text,
+            has_unknown: facts.has_unknown,
             cuts: facts.cuts,
             vocabulary: facts.vocabulary,
-            drops_first_space: facts.drops_first_space,
+            reading: facts.reading,
             notes: facts.notes,
         })
     }
@@ -191,11 +197,10 @@ impl Library {
     /// The tokens placed by their bytes, where these are the text's (with plain spaces for U+2581).
     fn exact_spans_of(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<Vec<Token>>> {
         let normal = Normal::spaced(text);
-        let drops = place == Place::Start && self.drops_first_space;
-        let mut tokens = self.vocabulary.spans(ids, &normal.text, drops)?;
-        if tokens.is_none() && drops {
+        let mut tokens = self.reading.spans(&self.vocabulary, ids, &normal.text, place)?;
+        if tokens.is_none() && place == Place::Start && self.reading.drops_first_space() {
             // The text's own first space stood in for the dummy prefix.
-            tokens = self.vocabulary.spans(ids, &normal.text, false)?;
+            tokens = Reading::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
         }
         let map = |t: Token| Token { start: normal.start(t.start), end: normal.end(t.end).max(normal.start(t.start)), ..t };
         Ok(tokens.map(|tokens| tokens.into_iter().map(map).collect()))
@@ -233,7 +238,11 @@ impl Library {
         let mut start = 0;
         for end in self.word_cuts(text).into_iter().chain([text.len()]) {
             let place = if start == 0 { place } else { Place::Inside };
-            let word = self.encode_whole(&text[start..end], place)?;
+            let word = match self.encode_whole(&text[start..end], place) {
+                // The word alone may be no piece where there is no unknown token.
+                Err(Error::Foreign { .. }) if !self.has_unknown => return Ok(None),
+                word => word?,
+            };
             // However far astray, every token of the word begins in it.
             let place_in_word = |t: Token| Token { start: start + t.start.min(end - start - 1), end: start + t.end, ..t };
             tokens.extend(word.into_iter().map(place_in_word));
@@ -316,6 +325,10 @@ impl Engine for Library {
             reach.push("added tokens that are text: none that is found may hold white space, else there is no settled cut".into());
         }
         Proof { matcher: "none of coolfusion's own: the tokenizers crate splits".into(), unit, open: None, why: why.into(), reach }
+    }
+
+    fn may_refuse(&self) -> bool {
+        !self.has_unknown
     }
 
     fn exact_spans(&self) -> bool {

@@ -62,6 +62,10 @@ impl Probe {
         if !controls.is_empty() {
             lost.push(format!("control bytes {}", controls.join(" ")));
         }
+        let missing = missing_bytes(tokenizer)?;
+        if !missing.is_empty() {
+            lost.push(format!("characters with the bytes {}", missing.join(" ")));
+        }
         let around = |token: &&String| tokenizer.first_loss(&format!("a{token}b"), Place::Start);
         for token in tokenizer.added_text().iter().filter(|token| !token.contains('\u{2581}')).take(4) {
             if around(&token)?.is_some() {
@@ -73,17 +77,12 @@ impl Probe {
         if tokenizer.first_loss("a\u{2581}b", Place::Start)?.is_some() {
             lost.push("U+2581, the vocabulary's own mark for a space".into());
         }
-        let vocabulary = tokenizer.vocabulary();
-        let mut seen = [false; 256];
-        for id in vocabulary.ids(crate::vocabulary::Kind::Text) {
-            if let [byte] = vocabulary.bytes(id, 0)? {
-                seen[usize::from(*byte)] = true;
-            }
-        }
+        let seen = single_bytes(tokenizer)?;
         let english = "It was late and the dog slept";
+        let says_english = tokenizer.tokens_if_any(english, Place::Start)?.is_some();
         let mut methods = Vec::new();
         for (name, method) in [("bytes", Method::Bytes), ("word_ids", Method::WordIds), ("offsets", Method::Offsets), ("decode", Method::Decode)] {
-            if !word_boundaries(tokenizer, english, method)?.is_empty() {
+            if says_english && !word_boundaries(tokenizer, english, method)?.is_empty() {
                 methods.push(name);
             }
         }
@@ -91,11 +90,46 @@ impl Probe {
     }
 }
 
+/// Which bytes are tokens by themselves.
+fn single_bytes(tokenizer: &Tokenizer) -> Result<[bool; 256]> {
+    let vocabulary = tokenizer.vocabulary();
+    let mut seen = [false; 256];
+    for id in vocabulary.ids(crate::vocabulary::Kind::Text) {
+        if let [byte] = vocabulary.bytes(id, 0)? {
+            seen[usize::from(*byte)] = true;
+        }
+    }
+    Ok(seen)
+}
+
+/// The bytes of characters beyond ASCII that a vocabulary of bytes lacks, and texts with them lose.
+fn missing_bytes(tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    let seen = single_bytes(tokenizer)?;
+    let mut missing = Vec::new();
+    if !seen[0x80..].contains(&true) {
+        return Ok(missing);
+    }
+    // All bytes that UTF-8 text can contain (RFC 3629).
+    for byte in (0x80..=0xF4u8).filter(|&byte| !seen[usize::from(byte)] && !matches!(byte, 0xC0 | 0xC1)) {
+        let (first, last) = match byte {
+            0x80..=0xBF => (u32::from(byte), u32::from(byte)),
+            0xC2..=0xDF => (u32::from(byte - 0xC0) << 6, (u32::from(byte - 0xC0) << 6) + 0x3F),
+            0xE0..=0xEF => ((u32::from(byte - 0xE0) << 12).max(0x800), (u32::from(byte - 0xE0) << 12) + 0x7FF),
+            _ => ((u32::from(byte - 0xF0) << 18).max(0x10000), (u32::from(byte - 0xF0) << 18) + 0xFFFF),
+        };
+        for c in [first, first + (last - first) / 2, last].into_iter().filter_map(char::from_u32) {
+            if tokenizer.first_loss(&format!("a{c}b"), Place::Start)?.is_some() {
+                missing.push(format!("{byte:02X}"));
+                break;
+            }
+        }
+    }
+    Ok(missing)
+}
+
 /// What `word` at the start of a text differs in from `word` after other text.
 fn dummy_prefix(tokenizer: &Tokenizer) -> Result<String> {
-    let ids = |text: &str, place| -> Result<Vec<u32>> {
-        Ok(tokenizer.encode(text, place)?.iter().map(|t| t.id.0).collect())
-    };
+    let ids = |text: &str, place| tokenizer.tokens_if_any(text, place);
     let (start, inside) = (ids("word", Place::Start)?, ids("word", Place::Inside)?);
     let (spaced_start, spaced_inside) = (ids(" word", Place::Start)?, ids(" word", Place::Inside)?);
     Ok(if start == inside && spaced_start == spaced_inside {

@@ -4,6 +4,7 @@ use crate::definition::{self, Definition, Loaded, Spelling};
 use crate::engine::{Behind, Certificate, Engine, Resume, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
+use crate::reading::Reading;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::{Kind, Vocabulary};
 use crate::{formats, shared::shared};
@@ -16,7 +17,7 @@ pub struct Tokenizer {
     name: String,
     vocabulary: Vocabulary,
     engine: Box<dyn Engine>,
-    drops_first_space: bool,
+    reading: Reading,
     origin: Origin,
     probe: Probe,
     /// For another process; an engine of the caller's own has none.
@@ -32,6 +33,7 @@ struct Origin {
     added_text: Vec<String>,
     control_tokens: Vec<(String, u32)>,
     notes: Vec<String>,
+    check: String,
 }
 
 impl Tokenizer {
@@ -93,8 +95,9 @@ impl Tokenizer {
             added_text: loaded.added_text,
             control_tokens: loaded.control_tokens,
             notes: loaded.source_notes,
+            check: loaded.check,
         };
-        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)?;
+        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, origin)?;
         tokenizer.definition = Some(definition.clone());
         Ok(tokenizer)
     }
@@ -107,7 +110,7 @@ impl Tokenizer {
         name: &str,
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
-        drops_first_space: bool,
+        reading: Reading,
         control_tokens: Vec<(String, u32)>,
         notes: Vec<String>,
     ) -> Result<Self> {
@@ -119,22 +122,23 @@ impl Tokenizer {
             added_text: Vec::new(),
             control_tokens,
             notes,
+            check: "not compared with another library at load".into(),
         };
-        Self::probed(name, vocabulary, engine, drops_first_space, origin)
+        Self::probed(name, vocabulary, engine, reading, origin)
     }
 
     fn probed(
         name: &str,
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
-        drops_first_space: bool,
+        reading: Reading,
         origin: Origin,
     ) -> Result<Self> {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
         let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default(), definition: None };
+            Self { name: name.into(), vocabulary, engine, reading, origin, probe: Probe::default(), definition: None };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -189,6 +193,17 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The ids of `text`, `None` where it holds a character that the tokenizer refuses.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn tokens_if_any(&self, text: &str, place: Place) -> Result<Option<Vec<TokenId>>> {
+        match self.ids(text, place) {
+            Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(None),
+            ids => ids.map(Some),
+        }
+    }
+
     /// The settled cuts of `text`; see [`Engine::settled`].
     ///
     /// # Errors
@@ -216,12 +231,11 @@ impl Tokenizer {
     /// `NoTokenBytes`. Complexity: O(text).
     pub(crate) fn gives_back(&self, tokens: &[Token], text: &str, place: Place) -> Result<bool> {
         let mut rest = text.as_bytes();
-        let mut start = self.drops_first_space && place == Place::Start;
+        let mut standing = self.reading.standing(place);
         for (position, token) in tokens.iter().enumerate() {
-            let bytes = self.vocabulary.bytes(token.id, position)?;
-            let dropped = usize::from(start && bytes.first() == Some(&b' '));
-            start &= bytes.is_empty();
-            let Some(behind) = rest.strip_prefix(&bytes[dropped..]) else { return Ok(false) };
+            let (owed, bytes) = self.reading.step(&self.vocabulary, token.id, position, &mut standing)?;
+            let behind = if owed { rest.strip_prefix(b" ") } else { Some(rest) };
+            let Some(behind) = behind.and_then(|rest| rest.strip_prefix(bytes)) else { return Ok(false) };
             rest = behind;
         }
         Ok(rest.is_empty())
@@ -255,7 +269,12 @@ impl Tokenizer {
     /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
     #[must_use]
     pub fn drops_first_space(&self) -> bool {
-        self.drops_first_space
+        self.reading.drops_first_space()
+    }
+
+    /// How the bytes of tokens make a text.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// The bytes that `ids` stand for; control tokens stand for none.
@@ -264,8 +283,7 @@ impl Tokenizer {
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
     pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let dropped = place == Place::Start && self.drops_first_space;
-        self.append_bytes(ids, dropped, &mut bytes)?;
+        self.reading.append(&self.vocabulary, ids, &mut self.reading.standing(place), &mut bytes)?;
         Ok(bytes)
     }
 
@@ -278,35 +296,21 @@ impl Tokenizer {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
-    /// Appends the bytes of `ids`, without a space at their start where `drops_space`; tells whether there were any.
-    ///
-    /// # Errors
-    /// As [`Tokenizer::decode_bytes`]; `bytes` is then not to be used.
-    pub(crate) fn append_bytes(&self, ids: &[TokenId], drops_space: bool, bytes: &mut Vec<u8>) -> Result<bool> {
-        let before = bytes.len();
-        let mut head = 0;
-        if drops_space {
-            // Up to the first token with text.
-            for (position, &id) in ids.iter().enumerate() {
-                head = position + 1;
-                let token = self.vocabulary.bytes(id, position)?;
-                if !token.is_empty() {
-                    bytes.extend_from_slice(token.strip_prefix(b" ").unwrap_or(token));
-                    self.vocabulary.append(&ids[head..], head, bytes)?;
-                    return Ok(true);
-                }
-            }
-        }
-        self.vocabulary.append(&ids[head..], head, bytes)?;
-        Ok(bytes.len() > before)
-    }
-
     /// The first byte of `text` that its tokens do not give back, if there is one.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
-        self.loss_of_ids(&self.ids(text, place)?, text, place)
+        match self.ids(text, place) {
+            Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(Some(self.first_refused(text))),
+            ids => self.loss_of_ids(&ids?, text, place),
+        }
+    }
+
+    /// The first character that has no token, where a text that holds one is refused. Complexity: one encoding a character.
+    fn first_refused(&self, text: &str) -> usize {
+        let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), Place::Inside).is_err();
+        text.char_indices().find(|&(_, c)| refused(c)).map_or(0, |(at, _)| at)
     }
 
     fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
@@ -323,8 +327,15 @@ impl Tokenizer {
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
     pub fn require(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
-        let ids = self.ids(text, place)?;
-        match self.loss_of_ids(&ids, text, place)? {
+        let (ids, loss) = match self.ids(text, place) {
+            Err(Error::Foreign { .. }) if self.engine.may_refuse() => (Vec::new(), Some(self.first_refused(text))),
+            ids => {
+                let ids = ids?;
+                let loss = self.loss_of_ids(&ids, text, place)?;
+                (ids, loss)
+            }
+        };
+        match loss {
             None => Ok(ids),
             Some(position) => Err(Error::Unrepresentable {
                 tokenizer: self.name.clone(),
@@ -375,7 +386,7 @@ impl Tokenizer {
                 "every_byte": self.probe.every_byte,
             },
             "dummy_prefix": self.probe.dummy_prefix,
-            "decode_drops_first_space": self.drops_first_space,
+            "decode_drops_first_space": self.drops_first_space(),
             "method": method,
             "why": why,
             "methods": self.probe.methods,
@@ -395,6 +406,7 @@ impl Tokenizer {
             "control_tokens": count(Kind::Control),
             "unused_ids": count(Kind::Unused),
             "added_text_tokens": self.origin.added_text,
+            "check": self.origin.check,
             "notes": self.origin.notes,
         })
     }
@@ -427,11 +439,11 @@ impl Tokenizer {
 }
 
 fn family(loaded: &Loaded) -> String {
-    match (loaded.model.as_str(), &loaded.spelling) {
-        ("BPE", Spelling::ByteLevel) => "byte-level BPE".into(),
-        ("BPE", Spelling::Metaspace { byte_fallback: true }) => "SentencePiece BPE with byte fallback".into(),
-        ("BPE", Spelling::Metaspace { byte_fallback: false }) => "SentencePiece BPE".into(),
-        ("Unigram", Spelling::Metaspace { byte_fallback: true }) => "Unigram with byte fallback".into(),
-        (model, _) => model.into(),
+    match (loaded.model.as_str(), loaded.spelling, loaded.byte_fallback) {
+        ("BPE", Spelling::ByteLevel, _) => "byte-level BPE".into(),
+        ("BPE", Spelling::Marks, true) => "SentencePiece BPE with byte fallback".into(),
+        ("BPE", Spelling::Marks, false) => "SentencePiece BPE".into(),
+        ("Unigram", Spelling::Marks, true) => "Unigram with byte fallback".into(),
+        (model, ..) => model.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Token id <-> bytes.
 
 use crate::error::{Error, Result};
-use crate::token::{Token, TokenId};
+use crate::token::TokenId;
 
 /// What an id of the vocabulary is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,28 +264,6 @@ impl Vocabulary {
             end(at, length > 0);
         }
         differing == 0 && at == text.len()
-    }
-
-    /// Tokens with the spans that their bytes have in `text`; `None` if the bytes are not those of the text.
-    ///
-    /// `drops_space`: one space at the start of the bytes stands for no text.
-    ///
-    /// # Errors
-    /// As [`Vocabulary::bytes`]. Complexity: O(text).
-    pub fn spans(&self, ids: &[TokenId], text: &str, drops_space: bool) -> Result<Option<Vec<Token>>> {
-        let mut rest = text.as_bytes();
-        let mut drops = drops_space;
-        let mut tokens = Vec::with_capacity(ids.len());
-        for (position, &id) in ids.iter().enumerate() {
-            let bytes = self.bytes(id, position)?;
-            let dropped = usize::from(drops && bytes.first() == Some(&b' '));
-            drops &= bytes.is_empty();
-            let Some(behind) = rest.strip_prefix(&bytes[dropped..]) else { return Ok(None) };
-            let end = text.len() - behind.len();
-            tokens.push(Token { id, start: text.len() - rest.len(), end, word: 0 });
-            rest = behind;
-        }
-        Ok(rest.is_empty().then_some(tokens))
     }
 
     /// The ids of one kind, ascending.

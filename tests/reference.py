@@ -52,8 +52,8 @@ def kinds_of_decoder(definition: dict[str, Any]) -> list[str]:
 def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]], bool]) -> dict[int, bytes]:
     """The bytes of every id, read from the definition: none for control tokens and for the unknown token."""
     vocab = definition["model"]["vocab"]
-    listed = isinstance(vocab, list)
-    pieces = {n: entry[0] for n, entry in enumerate(vocab)} if listed else {n: piece for piece, n in vocab.items()}
+    pieces = pieces_by_id(definition)
+    named = {piece: token_id for token_id, piece in pieces.items()}
     kinds = kinds_of_decoder(definition)
     alphabet = byte_alphabet()
     wordpiece = kinds == ["WordPiece"]
@@ -62,17 +62,21 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
         if kinds == ["ByteLevel"]:
             table[token_id] = bytes(alphabet[c] for c in piece) if set(piece) <= set(alphabet) else piece.encode()
         elif wordpiece:
-            table[token_id] = piece[2:].encode() if piece.startswith("##") else b" " + piece.encode()
+            table[token_id] = _cleaned(definition, piece[2:] if piece.startswith("##") else " " + piece)
         elif "ByteFallback" in kinds and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
             table[token_id] = bytes([int(piece[3:5], 16)])
         elif kinds == ["BPEDecoder"]:
-            table[token_id] = piece.replace(definition["decoder"]["suffix"], " ").encode()
+            table[token_id] = piece.removesuffix(definition["decoder"]["suffix"]).encode()
         else:
-            table[token_id] = (piece.replace("\u2581", " ") if kinds else piece).encode()
+            table[token_id] = (piece.replace("\u2581", " ") if kinds else " " + piece).encode()
     for token in definition["added_tokens"]:
         spaced = "Replace" in kinds or "Metaspace" in kinds
         content = token["content"].replace("\u2581", " ") if spaced else token["content"]
-        table[token["id"]] = b"" if is_control(token) else content.encode()
+        before = " " if wordpiece or not kinds else ""
+        # The library gives an added token the id of its piece.
+        table[named.get(token["content"], token["id"])] = (
+            b"" if is_control(token) else _cleaned(definition, before + content)
+        )
     model = definition["model"]
     unknown = model.get("unk_id")
     if unknown is None and model.get("unk_token") is not None:
@@ -82,9 +86,30 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
     return table
 
 
+def pieces_by_id(definition: dict[str, Any]) -> dict[int, str]:
+    """The pieces of the model."""
+    vocab = definition["model"]["vocab"]
+    if isinstance(vocab, list):
+        return {n: entry[0] for n, entry in enumerate(vocab)}
+    return {n: piece for piece, n in vocab.items()}
+
+
+# The library's clean-up of each token (`cleanup` of its WordPiece decoder).
+_CLEANED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " do not", " 's", " 've", " 're")
+
+
+def _cleaned(definition: dict[str, Any], token: str) -> bytes:
+    if (definition["decoder"] or {}).get("cleanup"):
+        for form in _CLEANED:
+            token = token.replace(form, " don't" if form == " do not" else form.strip())
+    return token.encode()
+
+
 def drops_first_space(definition: dict[str, Any]) -> bool:
     """Whether decoding takes one space from the start of a text: where the decoder does, or the encoder adds one."""
-    decoder = definition["decoder"] or {}
+    if definition["decoder"] is None:
+        return True
+    decoder = definition["decoder"]
     for stage in decoder.get("decoders", [decoder]):
         if stage.get("type") == "Strip" and stage["content"] == " " and stage["start"] > 0:
             return True
@@ -104,9 +129,19 @@ def _marks_the_start(metaspace: dict[str, Any]) -> bool:
     return metaspace.get("prepend_scheme", "always") != "never" and metaspace.get("add_prefix_space") is not False
 
 
-def decode(table: dict[int, bytes], ids: Iterable[int], drops: bool) -> bytes:
-    """The bytes of ``ids`` one behind the other, without the dummy space at the start."""
-    data = b"".join(table[token_id] for token_id in ids)
+def decode(definition: dict[str, Any], table: dict[int, bytes], ids: Iterable[int]) -> bytes:
+    """The bytes of ``ids`` one behind the other, without the dummy space at the start, with spaces where words end."""
+    kinds, pieces, drops = kinds_of_decoder(definition), pieces_by_id(definition), drops_first_space(definition)
+    spoken = [token_id for token_id in ids if table[token_id]]
+    parts = [table[token_id] for token_id in spoken]
+    if kinds == ["WordPiece"] and spoken and pieces.get(spoken[0], "").startswith("##"):
+        parts[0] = _cleaned(definition, pieces[spoken[0]])
+    if kinds == ["BPEDecoder"]:
+        suffix = definition["decoder"]["suffix"]
+        parts[:-1] = [
+            part + b" " * pieces.get(n, "").endswith(suffix) for n, part in zip(spoken, parts[:-1], strict=False)
+        ]
+    data = b"".join(parts)
     return data[1:] if drops and data.startswith(b" ") else data
 
 

@@ -201,13 +201,18 @@ class Tokenizer:
         encode: Callable[[str], list[int]],
         token_table: Sequence[bytes | None],
         control_ids: Sequence[int],
+        drops: bool,
+        first: Sequence[tuple[int, bytes]],
         name: str,
         notes: Sequence[str],
         *,
         control_tokens: Sequence[tuple[str, int]] = ...,
         object: Any = None,
     ) -> Tokenizer:
-        """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown."""
+        """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
+
+        `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
+        """
 
     def _declaring(
         self,

@@ -19,7 +19,7 @@ from coolfusion.declare import join
 from coolfusion.errors import UnsupportedTokenizerError
 from coolfusion.folder import Token
 from coolfusion.foreign import PROBES, control_ids, control_tokens, decoder, encoder, vocabulary_size
-from coolfusion.token_table import token_table
+from coolfusion.token_table import starts, token_table
 
 __all__ = ["definition_of", "wrap"]
 
@@ -126,8 +126,11 @@ def _from_callables(obj: Any, name: str, notes: list[str]) -> Tokenizer:
     notes = [*notes, *framing, f"used through encode and decode of {_type_name(obj)}"]
     if opaque:
         notes.append(f"the bytes of {opaque} of {size} ids could not be found out by decoding")
+    texts = {token_id: data for token_id, data in enumerate(table) if data and token_id not in controls}
+    drops, first = starts(encode, decode, texts)
+    named = control_tokens(obj, controls)
     return Tokenizer._from_callables(
-        encode, table, sorted(controls), name, notes, control_tokens=control_tokens(obj, controls), object=obj
+        encode, table, sorted(controls), drops, first, name, notes, control_tokens=named, object=obj
     )
 
 

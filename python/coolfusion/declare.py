@@ -79,6 +79,9 @@ def join(definition: dict[str, Any], tokens: Iterable[Token], name: str) -> Join
             ids[token.content] = token_id
             changed = True
     definition["added_tokens"] = [added[token_id] for token_id in sorted(added)]
+    if changed:
+        # Without this key an added token that is no piece gets the next free id, as the tokenizers library numbers it.
+        definition["declared_ids"] = True
     return Joined(changed, ids, conflicts)
 
 

@@ -10,16 +10,18 @@ None: it is never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from coolfusion.errors import UnsupportedTokenizerError
 from coolfusion.foreign import Decode, Encode, attempt
 
-__all__ = ["token_table"]
+__all__ = ["starts", "token_table"]
 
 _REPLACEMENT = "\ufffd"
+# So many tokens are tried at the start of a text.
+_STARTS = 256
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -52,6 +54,31 @@ def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[byt
     return table
 
 
+def starts(encode: Encode, decode: Decode, table: Mapping[int, bytes]) -> tuple[bool, list[tuple[int, bytes]]]:
+    """How a text begins: whether one space goes, and ids that have other bytes there than ``table`` and this tell.
+
+    A decoder that joins words by spaces writes none before the first one, whatever the encoder does.
+
+    Complexity: one decode for each of 256 ids; one for every id if these follow no rule.
+    """
+    try:
+        between = _Between(encode, decode)
+    except UnsupportedTokenizerError:  # an object that spells its tokens itself
+        return False, []
+    whole = {token_id: data for token_id, data in table.items() if _REPLACEMENT not in data.decode("utf-8", "replace")}
+    spread = list(whole)[:: max(1, len(whole) // _STARTS)]
+    found = {token_id: between.first(token_id) for token_id in spread}
+    drops = any(whole[n].startswith(b" ") and data == whole[n][1:] for n, data in found.items())
+
+    def others(ids: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        for token_id in ids:
+            data = found[token_id] if token_id in found else between.first(token_id)
+            if data is not None and data != (whole[token_id].removeprefix(b" ") if drops else whole[token_id]):
+                yield token_id, data
+
+    return drops, list(others(whole)) if any(others(spread)) else []
+
+
 class _Between:
     """Decodes tokens between two neighbours and takes these away again."""
 
@@ -77,6 +104,13 @@ class _Between:
             return None
         inner = len(text) - len(self._head) - len(self._tail)
         return None if inner < 0 else str(text[len(self._head) : len(self._head) + inner])
+
+    def first(self, token_id: int) -> bytes | None:
+        """The bytes of a token at the start of a text, or None if they are not to be found out."""
+        text = attempt(self._decode, [token_id, self._right])
+        if text is None or not text.endswith(self._tail) or _REPLACEMENT in text:
+            return None
+        return bytes(text[: len(text) - len(self._tail)].encode("utf-8", "surrogatepass"))
 
     @cached_property
     def _single_bytes(self) -> dict[int, int]:

@@ -1,31 +1,35 @@
-//! The vocabulary of a definition: which ids there are, and which bytes they stand for.
+//! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand for.
 
+use super::chain::{byte_piece, Chain, Told};
 use super::model::Pieces;
-use super::{flag, kind, stages, text};
+use super::{flag, kind, text};
 use crate::arena::Arena;
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
 use crate::normal::METASPACE;
 use crate::vocabulary::{Kind, Vocabulary};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
+use std::borrow::Cow;
+use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
 
-/// How the decoder makes bytes of a vocabulary entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How the model sees a text: what follows from normalizer and pre-tokenizer alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
     /// One character of GPT-2's alphabet a byte.
     ByteLevel,
-    /// U+2581 is a space; `<0xNN>` is a byte where `byte_fallback`.
-    Metaspace { byte_fallback: bool },
-    /// `##` glues to the word before, everything else begins with a space.
-    WordPiece { prefix: String },
-    /// As written, `suffix` being a space.
-    Plain { suffix: Option<String> },
+    /// U+2581 for each space.
+    Marks,
+    /// As written.
+    Plain,
 }
 
 /// An added token of the definition.
 pub(super) struct Added {
     pub(super) id: u32,
     pub(super) content: String,
+    /// What the decoder is given for it.
+    pub(super) shown: String,
     pub(super) control: bool,
     pub(super) normalized: bool,
 }
@@ -40,21 +44,75 @@ pub(super) fn check_pieces(pieces: &Pieces) -> Result<()> {
     }
 }
 
-pub(super) fn added_tokens(definition: &Value) -> Result<Vec<Added>> {
+/// The added tokens, with the ids that the library gives them: that of the model's piece, else the next free one.
+///
+/// `notes` tells of ids that the file says otherwise. Formats with ids of their own (`coolfusion`) keep them, and so do
+/// tokens that are no pieces where a folder declares them (`declared_ids`).
+pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<String>) -> Result<Vec<Added>> {
+    let own_ids = definition.get("coolfusion").is_some();
+    let normalizer = Normal::of(definition, own_ids)?;
     let list = definition.get("added_tokens").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .map(|token| {
-            let id = token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-            let (Some(id), Some(content)) = (id, text(token, "content")) else {
-                return Err(Error::definition("added_tokens", format!("{token}: expected an id and a content")));
-            };
-            let is = |key| flag(token, key) == Some(true);
-            // A token that eats the white space around it cannot be part of a text that must come back byte for byte.
-            let control = is("special") || is("lstrip") || is("rstrip") || is("single_word") || content.is_empty();
-            Ok(Added { id, content: content.into(), control, normalized: is("normalized") })
-        })
-        .collect()
+    let declared = flag(definition, "declared_ids") == Some(true);
+    let mut next = pieces.len() as u32;
+    let mut places: FxHashMap<String, usize> = FxHashMap::default();
+    let mut found: Vec<Added> = Vec::new();
+    for token in list.into_iter().flatten() {
+        let id = token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        let (Some(written), Some(content)) = (id, text(token, "content")) else {
+            return Err(Error::definition("added_tokens", format!("{token}: expected an id and a content")));
+        };
+        let is = |key| flag(token, key) == Some(true);
+        // A token that eats the white space around it cannot be part of a text that must come back byte for byte.
+        let control = is("special") || is("lstrip") || is("rstrip") || is("single_word") || content.is_empty();
+        let normalized = is("normalized");
+        let shown = if normalized && !control { normalizer.shown(content)? } else { content.to_string() };
+        if own_ids {
+            found.push(Added { id: written, content: content.into(), shown, control, normalized });
+            continue;
+        }
+        // The library leaves out what has no content; of tokens with one content the last counts, but special stays special.
+        if content.is_empty() {
+            continue;
+        }
+        if let Some(&place) = places.get(content) {
+            let control = control || found[place].control;
+            found[place] = Added { id: found[place].id, content: content.into(), shown, control, normalized };
+            continue;
+        }
+        let id = pieces.find(content).unwrap_or_else(|| {
+            next += 1;
+            if declared { written } else { next - 1 }
+        });
+        if id != written {
+            notes.push(format!("added token {content:?}: id {id} as in the tokenizers library, not {written} as written"));
+        }
+        places.insert(content.into(), found.len());
+        found.push(Added { id, content: content.into(), shown, control, normalized });
+    }
+    Ok(found)
+}
+
+/// The normalizer, for the added tokens that the library shows in their normal form.
+struct Normal(Option<NormalizerWrapper>);
+
+impl Normal {
+    fn of(definition: &Value, own_ids: bool) -> Result<Self> {
+        let list = definition.get("added_tokens").and_then(Value::as_array);
+        let needed = list.into_iter().flatten().any(|token| flag(token, "normalized") == Some(true) && flag(token, "special") != Some(true));
+        let stage = &definition["normalizer"];
+        if own_ids || !needed || stage.is_null() {
+            return Ok(Self(None));
+        }
+        let wrapper = serde_json::from_value(stage.clone());
+        wrapper.map(|wrapper| Self(Some(wrapper))).map_err(|error| Error::definition("normalizer", error.to_string()))
+    }
+
+    fn shown(&self, content: &str) -> Result<String> {
+        let Some(normalizer) = &self.0 else { return Ok(content.into()) };
+        let mut normal = NormalizedString::from(content);
+        normalizer.normalize(&mut normal).map_err(|error| Error::definition("normalizer", error.to_string()))?;
+        Ok(normal.get().to_string())
+    }
 }
 
 /// What control tokens are called, and their ids, ascending.
@@ -73,28 +131,20 @@ pub(super) fn unknown_id(model: &Value, pieces: &Pieces) -> Option<u32> {
     pieces.find(text(model, "unk_token")?)
 }
 
-pub(super) fn spelling(definition: &Value, model: &Value, decoders: &[&Value]) -> Spelling {
-    let has = |name: &str| decoders.iter().find(|d| kind(d) == name);
-    let replaces = decoders.iter().any(|d| kind(d) == "Replace" && d.pointer("/pattern/String").and_then(Value::as_str) == Some("\u{2581}"));
-    let pre_byte_level = stages(&definition["pre_tokenizer"], "pretokenizers").iter().any(|p| kind(p) == "ByteLevel");
-    if has("ByteLevel").is_some() || pre_byte_level && !replaces {
-        Spelling::ByteLevel
-    } else if replaces || has("Metaspace").is_some() {
-        Spelling::Metaspace { byte_fallback: has("ByteFallback").is_some() || flag(model, "byte_fallback") == Some(true) }
-    } else if let Some(decoder) = has("WordPiece") {
-        Spelling::WordPiece { prefix: text(decoder, "prefix").unwrap_or("##").into() }
-    } else {
-        Spelling::Plain { suffix: has("BPEDecoder").and_then(|d| text(d, "suffix")).map(String::from) }
-    }
-}
-
-pub(super) fn drops_first_space(decoders: &[&Value]) -> bool {
-    decoders.iter().any(|decoder| match kind(decoder) {
-        "Strip" => text(decoder, "content") == Some(" ") && decoder.get("start").and_then(Value::as_u64) >= Some(1),
-        "Metaspace" => prepend_scheme(decoder) != "never",
-        "WordPiece" => true,
+/// Whether spaces of a text are U+2581 where the model sees it, or bytes are GPT-2's characters.
+pub(super) fn spelling(normalizers: &[&Value], pre_tokenizers: &[&Value]) -> Spelling {
+    let marks = |stage: &&&Value| match kind(stage) {
+        "Replace" => stage.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(stage, "content") == Some("\u{2581}"),
+        "Metaspace" => text(stage, "replacement").is_none_or(|mark| mark == "\u{2581}"),
         _ => false,
-    })
+    };
+    if normalizers.iter().chain(pre_tokenizers).any(|stage| kind(stage) == "ByteLevel") {
+        Spelling::ByteLevel
+    } else if normalizers.iter().chain(pre_tokenizers).any(|stage| marks(&stage)) {
+        Spelling::Marks
+    } else {
+        Spelling::Plain
+    }
 }
 
 pub(super) fn adds_space(normalizers: &[&Value], pre_tokenizers: &[&Value]) -> bool {
@@ -112,48 +162,51 @@ pub(super) fn prepend_scheme(stage: &Value) -> &str {
     text(stage, "prepend_scheme").unwrap_or(if flag(stage, "add_prefix_space") == Some(false) { "never" } else { "always" })
 }
 
-/// `<0xNN>` -> NN.
-fn byte_piece(piece: &str) -> Option<u8> {
-    let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
-    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+/// The pieces as they occur in what the model sees, spaces being spaces and bytes bytes.
+pub(super) struct Matched<'a> {
+    /// By the numbers of the pieces.
+    pub(super) bytes: Cow<'a, Arena>,
+    /// No text holds these: a space where the model sees none, a character that is of no alphabet.
+    pub(super) absent: FxHashSet<usize>,
 }
 
-impl Spelling {
-    /// Appends the bytes that the vocabulary entry `piece` stands for.
-    fn write(&self, piece: &str, bytes: &mut Vec<u8>) {
-        match self {
-            Self::ByteLevel => byte_alphabet::write(piece, bytes),
-            Self::Metaspace { byte_fallback } => match byte_piece(piece) {
-                Some(byte) if *byte_fallback => bytes.push(byte),
-                _ => write_spaced(piece, bytes),
-            },
-            Self::WordPiece { prefix } => match piece.strip_prefix(prefix.as_str()) {
-                Some(rest) => bytes.extend_from_slice(rest.as_bytes()),
-                None => {
-                    bytes.push(b' ');
-                    bytes.extend_from_slice(piece.as_bytes());
-                }
-            },
-            Self::Plain { suffix } => match suffix.as_ref().and_then(|suffix| piece.strip_suffix(suffix.as_str())) {
-                Some(rest) => {
-                    bytes.extend_from_slice(rest.as_bytes());
-                    bytes.push(b' ');
-                }
-                None => bytes.extend_from_slice(piece.as_bytes()),
-            },
+impl<'a> Matched<'a> {
+    /// `told`: what the pieces are decoded to, by `chain`. `bytes`: byte pieces stand for bytes.
+    pub(super) fn new(pieces: &Pieces, spelling: Spelling, bytes: bool, told: &'a Arena, chain: &Chain) -> Self {
+        let is_absent = |piece: &str| match spelling {
+            Spelling::ByteLevel => !piece.chars().all(|c| byte_alphabet::byte(c).is_some()),
+            Spelling::Marks => piece.contains(' '),
+            Spelling::Plain => false,
+        };
+        let absent = pieces.iter().enumerate().filter(|(_, (_, piece))| is_absent(piece)).map(|(number, _)| number).collect();
+        let same = match spelling {
+            Spelling::ByteLevel => chain.is_byte_level(),
+            Spelling::Marks => chain.is_marked(bytes),
+            Spelling::Plain => false,
+        };
+        if same {
+            return Self { bytes: Cow::Borrowed(told), absent };
         }
+        let mut matched = Arena::with_capacity(pieces.len(), pieces.bytes());
+        for (_, piece) in pieces.iter() {
+            matched.push_with(|all| match (spelling, byte_piece(piece).filter(|_| bytes)) {
+                (Spelling::ByteLevel, _) => byte_alphabet::write(piece, all),
+                (_, Some(byte)) => all.push(byte),
+                (Spelling::Marks, None) => write_spaced(piece, all),
+                (Spelling::Plain, None) => all.extend_from_slice(piece.as_bytes()),
+            });
+        }
+        Self { bytes: Cow::Owned(matched), absent }
     }
 
-    /// The bytes of all pieces, by their numbers.
-    pub(super) fn spelled(&self, pieces: &Pieces) -> Arena {
-        let mut spelled = Arena::with_capacity(pieces.len(), pieces.bytes());
-        pieces.iter().for_each(|(_, piece)| spelled.push_with(|bytes| self.write(piece, bytes)));
-        spelled
+    /// The pieces that a text can hold, with their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> + Clone {
+        self.bytes.iter().enumerate().filter(|(number, _)| self.absent.is_empty() || !self.absent.contains(number))
     }
 }
 
 /// Appends `piece` with plain spaces for U+2581.
-pub(super) fn write_spaced(piece: &str, bytes: &mut Vec<u8>) {
+fn write_spaced(piece: &str, bytes: &mut Vec<u8>) {
     for (index, part) in piece.split(METASPACE).enumerate() {
         if index > 0 {
             bytes.push(b' ');
@@ -162,18 +215,38 @@ pub(super) fn write_spaced(piece: &str, bytes: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn vocabulary(pieces: &Pieces, spelled: &Arena, added: &[Added], unknown: Option<u32>, spelling: &Spelling) -> Vocabulary {
+/// What the decoder makes of each piece, by its number.
+pub(super) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
+    let mut told = Arena::with_capacity(pieces.len(), pieces.bytes());
+    let mut outcome = Ok(());
+    for (_, piece) in pieces.iter() {
+        told.push_with(|bytes| {
+            let start = bytes.len();
+            if let Err(error) = chain.write(piece, bytes) {
+                bytes.truncate(start);
+                outcome = Err(error);
+            }
+        });
+        outcome.clone()?;
+    }
+    Ok(told)
+}
+
+/// Ids, their bytes, and how these make a text.
+pub(super) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown: Option<u32>, chain: &Chain) -> Result<(Vocabulary, Told)> {
     let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
     let mut contents = Arena::default();
     for token in added {
-        // Added tokens stand for what they say; only Metaspace decoders still replace the mark.
-        contents.push_with(|bytes| match spelling {
-            Spelling::Metaspace { .. } => write_spaced(&token.content, bytes),
-            _ => bytes.extend_from_slice(token.content.as_bytes()),
-        });
+        let mut bytes = Vec::new();
+        if pieces.find(&token.content) == Some(token.id) {
+            chain.write(&token.shown, &mut bytes)?;
+        } else {
+            chain.write_added(&token.shown, &mut bytes)?;
+        }
+        contents.push(&bytes);
     }
     let mut entries: Vec<(Kind, &[u8])> = vec![(Kind::Unused, &[]); size];
-    for ((id, _), bytes) in pieces.iter().zip(spelled.iter()) {
+    for ((id, _), bytes) in pieces.iter().zip(told.iter()) {
         entries[id as usize] = (Kind::Text, bytes);
     }
     for (token, content) in added.iter().zip(contents.iter()) {
@@ -182,5 +255,10 @@ pub(super) fn vocabulary(pieces: &Pieces, spelled: &Arena, added: &[Added], unkn
     if let Some(entry) = unknown.and_then(|id| entries.get_mut(id as usize)) {
         *entry = (Kind::Control, &[]);
     }
-    Vocabulary::new(entries)
+    // An added token hides the piece that has its id.
+    let hidden: FxHashSet<u32> = added.iter().map(|a| a.id).chain(unknown).collect();
+    let plain = pieces.iter().zip(told.iter()).filter(|((id, _), _)| !hidden.contains(id)).map(|((id, piece), bytes)| (id, piece, bytes));
+    let shown = added.iter().zip(contents.iter()).filter(|(a, _)| !a.control && Some(a.id) != unknown).map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
+    let joined = chain.told(plain.chain(shown))?;
+    Ok((Vocabulary::new(entries), joined))
 }

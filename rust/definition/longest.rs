@@ -1,22 +1,24 @@
 //! Definitions of the model `LongestMatch`, which no `tokenizer.json` of the library has: see `rust/longest.rs`.
 
-use super::entries::{added_tokens, check_pieces, control_tokens, vocabulary};
+use super::chain::Chain;
+use super::entries::{added_tokens, check_pieces, control_tokens, told, vocabulary};
 use super::{check_largest_id, Definition, Loaded, Spelling};
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
 use crate::longest::Longest;
+use crate::reading::Reading;
 
 /// Loads `whole`, whose pieces are written in GPT-2's byte alphabet.
 pub(super) fn load(whole: &Definition) -> Result<Loaded> {
     let (definition, pieces) = (&whole.frame, &whole.pieces);
     check_pieces(pieces)?;
-    let added = added_tokens(definition)?;
+    let mut notes = Vec::new();
+    let added = added_tokens(definition, pieces, &mut notes)?;
     if let Some(token) = added.iter().find(|token| !token.control) {
         let reason = format!("{:?} is text: expected control tokens only beside the model LongestMatch", token.content);
         return Err(Error::definition("added_tokens", reason));
     }
     check_largest_id(pieces, &added)?;
-    let spelling = Spelling::ByteLevel;
     let mut tokens = Vec::with_capacity(pieces.len());
     for (id, piece) in pieces.iter() {
         let bytes = byte_alphabet::bytes(piece).ok_or_else(|| Error::definition("model.vocab", format!("{piece:?}, expected GPT-2's byte alphabet")))?;
@@ -24,17 +26,22 @@ pub(super) fn load(whole: &Definition) -> Result<Loaded> {
     }
     let engine = Longest::new(tokens)
         .ok_or_else(|| Error::definition("model.vocab", "a byte of UTF-8 is no token, or an id is 2^23 - 1 or larger: expected a token for each byte"))?;
-    let notes = definition.pointer("/coolfusion/notes").and_then(serde_json::Value::as_array);
+    let source_notes = definition.pointer("/coolfusion/notes").and_then(serde_json::Value::as_array);
+    notes.extend(source_notes.into_iter().flatten().filter_map(|note| note.as_str().map(String::from)));
+    let chain = Chain::new(&serde_json::json!({"type": "ByteLevel"}), false)?;
+    let (vocabulary, _) = vocabulary(pieces, &told(pieces, &chain)?, &added, None, &chain)?;
     Ok(Loaded {
-        vocabulary: vocabulary(pieces, &spelling.spelled(pieces), &added, None, &spelling),
+        vocabulary,
         engine: Box::new(engine),
-        spelling,
-        drops_first_space: false,
+        spelling: Spelling::ByteLevel,
+        byte_fallback: false,
+        reading: Reading::plain(false),
+        check: "not compared with another library at load".into(),
         model: "LongestMatch".into(),
         split_rule: "none: the whole text is one word".into(),
         normalizer: String::new(),
         added_text: Vec::new(),
         control_tokens: control_tokens(&added, None, pieces),
-        source_notes: notes.into_iter().flatten().filter_map(|note| note.as_str().map(String::from)).collect(),
+        source_notes: notes,
     })
 }

@@ -1,6 +1,7 @@
 //! The byte-pair tables of a definition.
 
-use super::{flag, Own, Reader, Refusal};
+use super::chain::byte_piece;
+use super::{flag, text, Own, Reader, Refusal};
 use crate::alphabet::{Alphabet, CharacterTable};
 use crate::bpe::Bpe;
 use crate::byte_alphabet;
@@ -14,11 +15,32 @@ impl Reader<'_> {
     pub(super) fn bpe(&self, byte_level: bool) -> Own<Bpe> {
         let merges = self.merges()?;
         let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols() };
+        let complete = matches!(alphabet, Alphabet::Bytes { complete: true, .. } | Alphabet::Characters { complete: true, .. });
+        let names_unknown = text(self.model, "unk_token").is_some();
+        if !complete && names_unknown && (byte_level || self.unknown.is_none()) {
+            return Err(Refusal("an unknown token for bytes, or one that is not in the vocabulary".into()));
+        }
+        if let Alphabet::Characters { ids, fallback: Some(bytes), unknown: Some(_), complete: false, .. } = &alphabet {
+            // These bytes are in no text (RFC 3629).
+            let absent = |byte: u8| matches!(byte, 0xC0 | 0xC1 | 0xF5..) || byte.is_ascii() && ids.get(byte.into()).is_some();
+            let covered = (0..=255u8).all(|byte| bytes[usize::from(byte)].is_some() || absent(byte));
+            // The library writes an unknown token after the byte pieces that follow it.
+            let any = bytes.iter().any(Option::is_some);
+            if any && !covered && self.definition.get("coolfusion").is_none() {
+                return Err(Refusal("an unknown token beside byte pieces for some characters".into()));
+            }
+        }
+        if !complete && byte_level && flag(self.model, "byte_fallback") == Some(true) {
+            return Err(Refusal("byte fallback for some of the bytes".into()));
+        }
         let controls: FxHashSet<u32> = self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
         if let Some((id, _)) = self.pieces.iter().find(|&(id, _)| id >= MOST_IDS) {
             return Err(Refusal(format!("id {id}, expected ids below {MOST_IDS}")));
         }
-        let pieces = self.pieces.iter().zip(self.spelled.iter()).map(|((id, _), bytes)| (TokenId(id), bytes, controls.contains(&id)));
+        let pieces = self.matched.iter().map(|(number, bytes)| {
+            let id = self.pieces.id(number);
+            (TokenId(id), bytes, controls.contains(&id))
+        });
         Ok(Bpe::new(alphabet, merges, flag(self.model, "ignore_merges") == Some(true), pieces))
     }
 
@@ -26,7 +48,8 @@ impl Reader<'_> {
         let mut ids = CharacterTable::default();
         for (id, piece) in self.pieces.iter() {
             let mut chars = piece.chars();
-            if let (Some(c), None) = (chars.next(), chars.next()) {
+            // The model sees no space.
+            if let (Some(c), None) = (chars.next().filter(|&c| c != ' '), chars.next()) {
                 ids.insert(if c == METASPACE { ' ' } else { c }, TokenId(id));
             }
         }
@@ -47,6 +70,7 @@ impl Reader<'_> {
         // What each merge makes.
         let mut results: Vec<u32> = Vec::with_capacity(pairs.len());
         let (mut merged, mut buffer) = (0, String::new());
+        let fallback = flag(self.model, "byte_fallback") == Some(true);
         let rank = |at: usize| ranks.map_or(at as u32, |ranks| ranks[at]);
         if let Some(ranks) = ranks.filter(|ranks| ranks.len() < pairs.len()) {
             return Err(Refusal(format!("merge {} has no rank", ranks.len())));
@@ -58,6 +82,9 @@ impl Reader<'_> {
                 Refusal(format!("merge {at}: {left:?} + {right:?} is not of the vocabulary"))
             })?;
             results.push(merged as u32);
+            if fallback && [left, right, merged].into_iter().any(|number| byte_piece(self.pieces.piece(number)).is_some()) {
+                return Err(Refusal(format!("merge {at} is of byte pieces")));
+            }
         }
         let numbered = pairs.iter().zip(&results).enumerate().map(|(at, (&(left, right), &merged))| (left, right, rank(at), merged));
         let id = |number: u32| TokenId(self.pieces.id(number as usize));

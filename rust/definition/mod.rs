@@ -6,8 +6,10 @@
 //! [`guarded`] prepares the definition for the library then; [`merges`] reads byte-pair tables; [`state`] carries a definition to another process; [`entries`] the bytes of
 //! the vocabulary.
 
+mod chain;
 mod entries;
 mod guarded;
+mod judge;
 mod longest;
 mod merges;
 mod model;
@@ -23,7 +25,6 @@ pub use model::Definition;
 pub(crate) use model::{Merges, Pieces};
 pub(crate) use read::read;
 
-use crate::arena::Arena;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::Library;
@@ -31,7 +32,9 @@ use crate::pieces::holds_inner_space;
 use crate::pattern;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
-use entries::{added_tokens, adds_space, check_pieces, control_tokens, drops_first_space, spelling, unknown_id, vocabulary, Added};
+use crate::reading::Reading;
+use chain::{byte_piece, Chain};
+use entries::{added_tokens, adds_space, check_pieces, control_tokens, spelling, told, unknown_id, vocabulary, Added, Matched};
 use serde_json::Value;
 
 /// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
@@ -42,14 +45,17 @@ pub(crate) struct Loaded {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) spelling: Spelling,
-    /// Decoding drops one space at the start of a text.
-    pub(crate) drops_first_space: bool,
+    /// Some pieces stand for single bytes of a text.
+    pub(crate) byte_fallback: bool,
+    pub(crate) reading: Reading,
     pub(crate) model: String,
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
     pub(crate) added_text: Vec<String>,
     pub(crate) control_tokens: Vec<(String, u32)>,
     pub(crate) source_notes: Vec<String>,
+    /// What the load-time comparison with another library says.
+    pub(crate) check: String,
 }
 
 /// All stages of a possibly nested `Sequence`.
@@ -87,50 +93,69 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
         return Err(Error::definition("model.dropout", format!("{dropout}: ids would be drawn by chance, expected null")));
     }
     check_pieces(pieces)?;
-    let added = added_tokens(definition)?;
-    let decoders = stages(&definition["decoder"], "decoders");
-    let spelling = spelling(definition, model, &decoders);
+    let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
+    let mut notes: Vec<String> = notes.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect();
+    let added = added_tokens(definition, pieces, &mut notes)?;
     let unknown = unknown_id(model, pieces);
     check_largest_id(pieces, &added)?;
     if let Some(broken) = whole.merges.as_ref().and_then(|merges| merges.broken.as_ref()).filter(|_| model_name(whole) == "BPE") {
         return Err(Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab")));
     }
-    let spelled = spelling.spelled(pieces);
-    let vocabulary = vocabulary(pieces, &spelled, &added, unknown, &spelling);
+    let has_bytes = pieces.iter().map(|(_, piece)| piece).chain(added.iter().map(|a| a.shown.as_str())).any(|piece| byte_piece(piece).is_some());
+    let chain = Chain::new(&definition["decoder"], has_bytes)?;
+    notes.extend(chain.notes().iter().cloned());
+    let told = told(pieces, &chain)?;
+    let (vocabulary, joined) = vocabulary(pieces, &told, &added, unknown, &chain)?;
     let normalizers = stages(&definition["normalizer"], "normalizers");
     let pre_tokenizers = stages(&definition["pre_tokenizer"], "pretokenizers");
-    let reader = Reader { whole, definition, model, pieces, spelled: &spelled, added: &added, spelling: &spelling, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    let spelling = spelling(&normalizers, &pre_tokenizers);
+    let byte_fallback = flag(model, "byte_fallback") == Some(true);
+    // Where whole words are looked up, a byte piece is found under its own name.
+    let bytes = byte_fallback && flag(model, "ignore_merges") != Some(true);
+    let matched = Matched::new(pieces, spelling, bytes, &told, &chain);
     // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
-    let drops_first_space = drops_first_space(&decoders) || adds_space(&normalizers, &pre_tokenizers);
-    let own = if reader.is_literal() { refuse("a SentencePiece file") } else { reader.pipeline() };
-    let engine: Box<dyn Engine> = match own {
-        Ok(pipeline) => Box::new(pipeline),
-        Err(Refusal(reason)) => match if reader.is_literal() { refuse("a SentencePiece file") } else { reader.rewriting() } {
-            Ok(rewriting) => Box::new(rewriting),
-            // The library reads neither the ranks nor the scores of such a file as SentencePiece does.
-            Err(_) if reader.is_sentencepiece() => match reader.sentencepiece() {
-                Ok(engine) => Box::new(engine),
-                Err(Refusal(reason)) => return Err(Error::definition("model", reason)),
-            },
-            Err(Refusal(other)) => {
-                // The engine that would be the one for this model says what it misses.
-                let reason = if matches!(model_name(whole), "Unigram" | "WordPiece") { other } else { reason };
-                let charsmap = reader.exact_charsmap()?;
-                let definition = reader.guarded(charsmap.is_some());
-                Box::new(Library::new(&definition, reader.facts(&vocabulary, drops_first_space, charsmap, &reason))?)
-            }
-        },
+    let adds = adds_space(&normalizers, &pre_tokenizers);
+    let drops = adds && !joined.drops_first_space && joined.joints.strip.is_none();
+    if drops {
+        notes.push("decode drops the space that encoding puts before a text; the tokenizers library keeps it".into());
+    }
+    let reading = if drops { Reading::dropping(joined.joints) } else { Reading::with(joined.drops_first_space, joined.joints) };
+    let reader = Reader { whole, definition, model, pieces, matched: &matched, chain: &chain, added: &added, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    let library = |reason: &str| -> Result<Box<dyn Engine>> {
+        let charsmap = reader.exact_charsmap()?;
+        let definition = reader.guarded(charsmap.is_some());
+        Ok(Box::new(Library::new(&definition, reader.facts(&vocabulary, &reading, charsmap, reason))?))
     };
-    let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
+    let (mut engine, own) = match reader.own_engine()? {
+        Ok(engine) => (engine, true),
+        Err(Refusal(reason)) => (library(&reason)?, false),
+    };
+    let mut check = "not compared with another library at load".to_string();
+    if let Some(judge) = reader.judge() {
+        let mut differs = judge.ids_differ(engine.as_ref())?;
+        if let Some(difference) = differs.take_if(|_| own) {
+            engine = library(&difference.reason())?;
+            differs = judge.ids_differ(engine.as_ref())?;
+        }
+        if let Some(difference) = differs {
+            return Err(difference.refusal("model", "the encoding"));
+        }
+        if let Some(difference) = judge.text_differs(&vocabulary, &reading, drops)? {
+            return Err(difference.refusal("decoder", "the text"));
+        }
+        check = format!("ids and decoded text equal those of the tokenizers library on {} texts of the file's own pieces", judge.texts());
+    }
     Ok(Loaded {
         engine,
-        drops_first_space,
+        byte_fallback: byte_fallback || chain.reads_bytes(),
+        reading,
         model: model_name(whole).into(),
         split_rule: rule_text(&pre_tokenizers),
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),
         added_text: added.iter().filter(|a| !a.control).map(|a| a.content.clone()).collect(),
         control_tokens: control_tokens(&added, unknown, pieces),
-        source_notes: notes.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect(),
+        source_notes: notes,
+        check,
         vocabulary,
         spelling,
     })
@@ -238,19 +263,42 @@ struct Reader<'a> {
     definition: &'a Value,
     model: &'a Value,
     pieces: &'a Pieces,
-    /// The bytes of the pieces, by their numbers.
-    spelled: &'a Arena,
+    matched: &'a Matched<'a>,
+    chain: &'a Chain,
     added: &'a [Added],
-    spelling: &'a Spelling,
     normalizers: &'a [&'a Value],
     pre_tokenizers: &'a [&'a Value],
     unknown: Option<u32>,
 }
 
 impl Reader<'_> {
+    /// One of our own engines, or why the library must run the definition.
+    fn own_engine(&self) -> Result<Own<Box<dyn Engine>>> {
+        let of_library = |reason: &str| Refusal(reason.into());
+        let byte_exact = if self.is_literal() { Err(of_library("a SentencePiece file")) } else { self.pipeline() };
+        let reason = match byte_exact {
+            Ok(pipeline) => return Ok(Ok(Box::new(pipeline))),
+            Err(Refusal(reason)) => reason,
+        };
+        let normalizing = if self.is_literal() { Err(of_library("a SentencePiece file")) } else { self.rewriting() };
+        let other = match normalizing {
+            Ok(rewriting) => return Ok(Ok(Box::new(rewriting))),
+            Err(Refusal(other)) => other,
+        };
+        // The library reads neither the ranks nor the scores of such a file as SentencePiece does.
+        if self.is_sentencepiece() {
+            return match self.sentencepiece() {
+                Ok(engine) => Ok(Ok(Box::new(engine))),
+                Err(Refusal(reason)) => Err(Error::definition("model", reason)),
+            };
+        }
+        // The engine that would be the one for this model says what it misses.
+        Ok(refuse(if matches!(model_name(self.whole), "Unigram" | "WordPiece") { other } else { reason }))
+    }
+
     /// All pieces in byte space.
     fn piece_trie(&self) -> PieceTrie {
-        PieceTrie::new(self.spelled.iter().chain(self.added_text_bytes()))
+        PieceTrie::new(self.matched.iter().map(|(_, bytes)| bytes).chain(self.added_text_bytes()))
     }
 
     /// The added tokens that are text.

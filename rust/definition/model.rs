@@ -177,16 +177,19 @@ impl Pieces {
         self.number(buffer)
     }
 
-    /// The same pieces, those of a list renamed where `new_name` has a name for (id, piece).
-    pub(super) fn renamed(&self, new_name: impl Fn(u32, &str) -> Option<String>) -> Self {
-        let name = |(id, piece): (u32, &str)| new_name(id, piece).unwrap_or_else(|| piece.to_string());
-        match self.shape {
-            Shape::List => {
-                let mut strings = Strings::default();
-                self.iter().for_each(|entry| strings.push(&name(entry)));
-                Self::list(strings, self.scores.clone(), self.broken.clone())
+    /// The same pieces with their numbers, some under another name.
+    pub(super) fn renamed(&self, is_hidden: impl Fn(usize) -> bool, name: impl Fn(&str) -> String) -> Self {
+        let mut strings = Strings::default();
+        for (number, (_, piece)) in self.iter().enumerate() {
+            if is_hidden(number) {
+                strings.push(&name(piece));
+            } else {
+                strings.push(piece);
             }
-            _ => self.clone(),
+        }
+        match self.shape {
+            Shape::List => Self::list(strings, self.scores.clone(), self.broken.clone()),
+            _ => Self::object(strings, self.ids.clone(), self.broken.clone()),
         }
     }
 }

@@ -392,54 +392,79 @@ impl<'de> Visitor<'de> for MergesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<MergeTexts, A::Error> {
         let mut merges = MergeTexts::default();
-        let mut rank = 0;
-        while let Some(is_pair) = list.next_element_seed(Pair(&mut merges.strings))? {
-            if !is_pair {
-                merges.strings.truncate(2 * rank);
-                merges.broken = Some(format!("merge {rank} is no pair"));
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                break;
-            }
-            rank += 1;
+        let (mut rank, mut shape) = (0, None);
+        while let Some(entry) = list.next_element_seed(Pair(&mut merges.strings))? {
+            let what = match entry {
+                // The first line of `merges.txt`.
+                Written::Version => continue,
+                Written::None => "is no pair",
+                found if shape.is_some_and(|shape| shape != found) => "is written in another way than those before",
+                found => {
+                    shape = Some(found);
+                    rank += 1;
+                    continue;
+                }
+            };
+            merges.strings.truncate(2 * rank);
+            merges.broken = Some(format!("merge {rank} {what}"));
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            break;
         }
         Ok(merges)
     }
 }
 
-/// `["a", "b"]` or, in old files, `"a b"`; answers whether it was one of these.
+/// How a merge is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    List,
+    Line,
+    /// A line that names the version of the list.
+    Version,
+    None,
+}
+
+/// `["a", "b"]` or, in old files, `"a b"`: exactly two pieces.
 struct Pair<'a>(&'a mut Strings);
 
 impl<'de> DeserializeSeed<'de> for Pair<'_> {
-    type Value = bool;
+    type Value = Written;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Written, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Pair<'_> {
-    type Value = bool;
+    type Value = Written;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         expecting(f)
     }
 
-    otherwise!(false);
-    otherwise!(numbers false);
-    otherwise!(object false);
+    otherwise!(Written::None);
+    otherwise!(numbers Written::None);
+    otherwise!(object Written::None);
 
-    fn visit_str<E>(self, line: &str) -> Result<bool, E> {
-        let Some((left, right)) = line.split_once(' ') else { return Ok(false) };
+    fn visit_str<E>(self, line: &str) -> Result<Written, E> {
+        if line.starts_with("#version") {
+            return Ok(Written::Version);
+        }
+        let mut parts = line.split(' ');
+        let (Some(left), Some(right), None) = (parts.next(), parts.next(), parts.next()) else { return Ok(Written::None) };
         self.0.push(left);
         self.0.push(right);
-        Ok(true)
+        Ok(Written::Line)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Written, A::Error> {
         let left = pair.next_element_seed(Text(self.0))? == Some(true);
         let right = pair.next_element_seed(Text(self.0))? == Some(true);
-        while pair.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(left && right)
+        let mut more = false;
+        while pair.next_element::<IgnoredAny>()?.is_some() {
+            more = true;
+        }
+        Ok(if left && right && !more { Written::List } else { Written::None })
     }
 }
 
@@ -481,7 +506,7 @@ mod tests {
 
     #[test]
     fn merges_may_be_lines_and_stand_before_the_vocabulary() {
-        let definition = of(r#"{"model": {"merges": ["a b", "ab  c"], "vocab": {" c": 3, "a": 0, "b": 1, "ab": 2}}}"#);
+        let definition = of(r##"{"model": {"merges": ["#version: 0.2", "a b", "ab c"], "vocab": {"c": 3, "a": 0, "b": 1, "ab": 2}}}"##);
         assert_eq!(definition.merges.unwrap().pairs, [(1, 2), (3, 0)]);
     }
 
@@ -523,6 +548,10 @@ mod tests {
             (r#"[["a", 1]]"#, "merge 0 is no pair", 0),
             (r#"[["a"], 3]"#, "merge 0 is no pair", 0),
             (r#"[{"a": "a"}]"#, "merge 0 is no pair", 0),
+            (r#"[["a", "a"], ["a", "a", "a"]]"#, "merge 1 is no pair", 1),
+            (r#"["a a", "a a a"]"#, "merge 1 is no pair", 1),
+            (r##"["#version: 0.2", "a a", "a  a"]"##, "merge 1 is no pair", 1),
+            (r#"[["a", "a"], "a a"]"#, "merge 1 is written in another way than those before", 1),
             (r#"{"a": "a"}"#, "no list", 0),
             (r#"null"#, "no list", 0),
         ] {

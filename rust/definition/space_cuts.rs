@@ -40,13 +40,13 @@ impl Reader<'_> {
     /// Whether byte-pair merges never join a space to what stands before it, whatever words they are given.
     fn pieces_part_words(&self) -> bool {
         let named = |key: &str| text(self.model, key).is_some_and(|t| !t.is_empty());
-        let knows_space = self.spelled.iter().any(|piece| piece == b" ");
+        let knows_space = self.matched.iter().any(|(_, piece)| piece == b" ");
         model_name(self.whole) == "BPE"
             && !named("continuing_subword_prefix")
             && !named("end_of_word_suffix")
             && flag(self.model, "ignore_merges") != Some(true)
             && knows_space
-            && !self.spelled.iter().chain(self.added_text_bytes()).any(holds_inner_space)
+            && !self.matched.iter().map(|(_, piece)| piece).chain(self.added_text_bytes()).any(holds_inner_space)
             && !self.pieces.iter().any(|(_, piece)| holds_inner_space(piece.as_bytes()))
     }
 

@@ -1,6 +1,6 @@
 //! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
 
-use super::entries::{prepend_scheme, Spelling};
+use super::entries::prepend_scheme;
 use super::{flag, kind, model_name, refuse, text, Own, Reader, GPT2};
 use crate::normal::METASPACE;
 use crate::pattern::{CodePoints, Dialect, Pattern};
@@ -33,7 +33,7 @@ impl Reader<'_> {
         self.normalizer(&mut plan)?;
         self.pre_tokenizer(&mut plan)?;
         let byte_level = plan.byte_level;
-        if !byte_level && !plan.metaspace || byte_level != (*self.spelling == Spelling::ByteLevel) {
+        if !byte_level && !plan.metaspace {
             return refuse("neither byte-level nor with U+2581 for spaces throughout");
         }
         let added = self.added_text(&plan)?;
@@ -122,7 +122,7 @@ impl Reader<'_> {
         // Where no piece holds a space behind its first byte, splitting at spaces changes nothing but the speed.
         let split = flag(stage, "split") != Some(false);
         let spaced = |piece: &[u8]| piece.iter().skip(1).any(|&byte| byte == b' ');
-        if split && self.spelled.iter().chain(self.added_text_bytes()).any(spaced) {
+        if split && self.matched.iter().map(|(_, piece)| piece).chain(self.added_text_bytes()).any(spaced) {
             let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
             plan.stages.push(Stage::new(space, Behaviour::MergedWithNext, false, false));
         }

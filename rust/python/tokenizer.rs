@@ -164,20 +164,24 @@ impl PyTokenizer {
     }
 
     /// Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
+    ///
+    /// `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
     #[staticmethod]
-    #[pyo3(signature = (encode, token_table, control_ids, name, notes, *, control_tokens = Vec::new(), object = None))]
+    #[pyo3(signature = (encode, token_table, control_ids, drops, first, name, notes, *, control_tokens = Vec::new(), object = None))]
     #[allow(clippy::too_many_arguments)]
     fn _from_callables(
         encode: Py<PyAny>,
         token_table: Vec<Option<Vec<u8>>>,
         control_ids: Vec<u32>,
+        drops: bool,
+        first: Vec<(u32, Vec<u8>)>,
         name: &str,
         notes: Vec<String>,
         control_tokens: Vec<(String, u32)>,
         object: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let (engine, vocabulary, drops) = Callables::new(encode, token_table, &control_ids).map_err(raise)?;
-        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), drops, control_tokens, notes).map_err(raise)?;
+        let (engine, vocabulary, reading) = Callables::new(encode, token_table, &control_ids, drops, first).map_err(raise)?;
+        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), reading, control_tokens, notes).map_err(raise)?;
         let made = Self::from(Arc::new(tokenizer));
         Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))
     }

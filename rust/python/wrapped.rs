@@ -1,25 +1,28 @@
 //! An engine around a Python object that offers only `encode`.
 
-use crate::{Certificate, Engine, Error, Kind, Place, Result, Token, TokenId, Vocabulary};
+use crate::{Certificate, Engine, Error, Kind, Place, Reading, Result, Token, TokenId, Vocabulary};
 use pyo3::prelude::*;
 
 /// Calls the object; spans come from the bytes of the tokens.
 pub(super) struct Callables {
     encode: Py<PyAny>,
     vocabulary: Vocabulary,
-    drops_first_space: bool,
+    reading: Reading,
 }
 
 /// Stands before a text so that the object does not take it for the start; its tokens are cut off again.
 const SENTINELS: [&str; 3] = ["\n", ".", "a\n"];
 
 impl Callables {
-    /// The engine, its vocabulary, and whether decoding drops the space that encoding puts before a text.
+    /// The engine, its vocabulary, and how tokens make a text: `drops` one space at its start, or where encoding puts one
+    /// there; `first` holds tokens that have other bytes there.
     pub(super) fn new(
         encode: Py<PyAny>,
         table: Vec<Option<Vec<u8>>>,
         control_ids: &[u32],
-    ) -> Result<(Self, Vocabulary, bool)> {
+        drops: bool,
+        first: Vec<(u32, Vec<u8>)>,
+    ) -> Result<(Self, Vocabulary, Reading)> {
         let entries = table.into_iter().enumerate().map(|(id, bytes)| {
             if control_ids.contains(&(id as u32)) {
                 (Kind::Control, Vec::new())
@@ -28,11 +31,11 @@ impl Callables {
             }
         });
         let vocabulary = Vocabulary::new(entries);
-        let mut engine = Self { encode, vocabulary: vocabulary.clone(), drops_first_space: false };
+        let mut engine = Self { encode, vocabulary: vocabulary.clone(), reading: Reading::default() };
         let bytes = engine.bytes(&engine.call("word")?)?;
-        engine.drops_first_space = bytes.first() == Some(&b' ');
-        let drops = engine.drops_first_space;
-        Ok((engine, vocabulary, drops))
+        engine.reading = Reading::with_first(drops || bytes.first() == Some(&b' '), first);
+        let reading = engine.reading.clone();
+        Ok((engine, vocabulary, reading))
     }
 
     fn call(&self, text: &str) -> Result<Vec<TokenId>> {
@@ -64,8 +67,8 @@ impl Callables {
     }
 
     /// Tokens with spans; where the bytes are not those of the text no cut can be placed: all share the whole text.
-    fn spans(&self, ids: &[TokenId], text: &str, start: bool) -> Result<Vec<Token>> {
-        let exact = self.vocabulary.spans(ids, text, start && self.drops_first_space)?;
+    fn spans(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Vec<Token>> {
+        let exact = self.reading.spans(&self.vocabulary, ids, text, place)?;
         let shared = || ids.iter().map(|&id| Token { id, start: 0, end: text.len(), word: 0 }).collect();
         Ok(exact.unwrap_or_else(shared))
     }
@@ -73,9 +76,8 @@ impl Callables {
 
 impl Engine for Callables {
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let start = place == Place::Start;
-        let ids = if start { self.call(text)? } else { self.inside(text)? };
-        self.spans(&ids, text, start)
+        let ids = if place == Place::Start { self.call(text)? } else { self.inside(text)? };
+        self.spans(&ids, text, place)
     }
 
     fn settled(&self, _text: &str, _place: Place) -> Result<Vec<usize>> {

@@ -1,4 +1,7 @@
-"""Random definitions, certificates attacked: ``python tests/fuzz/definitions.py --definitions 300 --seed 1``.
+"""Random definitions, judged and attacked: ``python tests/fuzz/definitions.py --judged 3000 --seed 1``.
+
+Tiny definitions of tests/definitions.py, with every kind of model, decoder and added token, are compared with the
+`tokenizers` library: ids, decoded text, decoded streams. Then certificates are attacked.
 
 Tokenizers that are in no test data: the self-made vocabularies of tests/fixtures.py behind normalizers, pre-tokenizers
 and rules drawn at random. Nobody ships most of them, but what `describe()` claims must hold for whatever loads.
@@ -20,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import coolfusion as cf
 import fixtures
+from definitions import Fault, faults
+from definitions import drawn as drawn_small
 from fixtures import SELF_MADE, Family
 from fuzz.certificates import Report, attack
 
@@ -45,6 +50,8 @@ NORMALIZERS: tuple[dict[str, Any], ...] = (
     *({"type": "Replace", "pattern": {"Regex": rule}, "content": " "} for rule in (r"\s+", r"\n")),
     *({"type": "Prepend", "prepend": "▁"}, _BERT | {"lowercase": False}),
 )
+# Of each kind of fault so many definitions are shown.
+_SHOWN = 3
 BASES = (
     *("gpt2", "bytes_without_rule", "llama2", "multi_word", "gemma", "unigram", "ai21", "t5", "bert", "clip"),
     *("word_level", "starcoder"),
@@ -93,16 +100,65 @@ def attacked(definition: dict[str, Any], path: Path, cuts: int, seed: int, secon
     return report
 
 
+def kind(definition: dict[str, Any], fault: Fault) -> str:
+    """What a fault is an instance of, as far as the definition tells."""
+    model, decoder = definition["model"], definition["decoder"] or {}
+    vocab = model["vocab"]
+    ids = {piece: n for n, (piece, _) in enumerate(vocab)} if isinstance(vocab, list) else vocab
+    stages = _stages(definition["decoder"], "decoders")
+    names = [stage["type"] for stage in stages]
+    moved = any(ids.get(token["content"], token["id"]) != token["id"] for token in definition["added_tokens"])
+    if fault.kind == "ids":
+        if moved:
+            return "ids: an added token that the model has under another id"
+        return "ids: a piece with a space beside one with the mark" if " " in ids and "▁" in ids else "ids: others"
+    if not decoder:
+        return f"{fault.kind}: no decoder"
+    if "CTC" in names or any(stage.get("cleanup") for stage in stages):
+        return f"{fault.kind}: CTC or clean-up"
+    if "_" in (stage.get("replacement") or stage.get("pattern", {}).get("String") for stage in stages):
+        return f"{fault.kind}: another mark than U+2581"
+    for name in ("BPEDecoder", "WordPiece", "ByteFallback"):
+        if name in names:
+            return f"{fault.kind}: {name}"
+    return f"{fault.kind}: other decoders"
+
+
+def judged(count: int, seed: int, folder: Path) -> Counter[str]:
+    """What a comparison of ``count`` tiny definitions with the library finds; prints the first fault of each."""
+    outcomes: Counter[str] = Counter()
+    for number in range(count):
+        dice = random.Random(f"{seed} {number}")
+        definition = drawn_small(dice)
+        found = faults(definition, folder / f"small {number}.json", dice)
+        if isinstance(found, str):
+            outcomes[found] += 1
+        elif found:
+            what = kind(definition, found[0])
+            outcomes[f"FAILED {what}"] += 1
+            if outcomes[f"FAILED {what}"] <= _SHOWN:
+                print(f"{what}\n    {json.dumps(definition, ensure_ascii=False)}\n    {found[0].words}", flush=True)
+        else:
+            outcomes["equal"] += 1
+    return outcomes
+
+
 def main() -> int:
     """Attacks as many random definitions as the command line asks for; prints those whose claim is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--definitions", type=int, default=300)
+    parser.add_argument("--judged", type=int, default=3000, help="tiny definitions to compare with the library")
     parser.add_argument("--cuts", type=int, default=1500, help="settled cuts for each definition")
     parser.add_argument("--seconds", type=float, default=5.0, help="at most this long for each definition")
     parser.add_argument("--seed", type=int, default=0)
     options, _ = parser.parse_known_args()
     dice = random.Random(options.seed)
     outcomes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        compared = judged(options.judged, options.seed, Path(folder))
+    for outcome, times in sorted(compared.items()):
+        print(f"{times:6} {outcome}")
+    wrong = any(outcome.startswith("FAILED") for outcome in compared) or (options.judged and not compared["equal"])
     with tempfile.TemporaryDirectory() as folder:
         for count in range(options.definitions):
             definition = drawn(dice)
@@ -119,7 +175,7 @@ def main() -> int:
                     flush=True,
                 )
     print(dict(outcomes))
-    return 1 if outcomes["FAILED"] or not outcomes["held"] else 0
+    return 1 if wrong or outcomes["FAILED"] or (options.definitions and not outcomes["held"]) else 0
 
 
 if __name__ == "__main__":
