@@ -33,12 +33,12 @@ impl Content {
         let json = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();
         if json.starts_with(b"{") && vocab_merges::is_vocabulary(json) {
             let merges = PAIRS.iter().find_map(|(vocab, merges)| other(vocab, merges)).unwrap_or_else(|| path.with_file_name("merges.txt"));
-            let merges = read(&merges, &format!("the merges of {}", path.display()))?;
+            let merges = companion(path, &merges, "merges")?;
             return Ok(Self::VocabAndMerges(bytes, merges));
         }
         let vocab = PAIRS.iter().find_map(|(vocab, merges)| other(merges, vocab));
         if let Some(vocab) = vocab.or_else(|| bytes.starts_with(b"#version").then(|| path.with_file_name("vocab.json"))) {
-            let vocab = read(&vocab, &format!("the vocabulary of {}", path.display()))?;
+            let vocab = companion(path, &vocab, "vocabulary")?;
             return Ok(Self::VocabAndMerges(vocab, bytes));
         }
         Ok(Self::One(bytes))
@@ -78,6 +78,14 @@ fn gguf_header(path: &Path) -> Result<Option<Vec<u8>>> {
     }
     let length = file.metadata().map_or(u64::MAX, |data| data.len());
     gguf_header::read(magic.as_slice().chain(file), length, &path.display().to_string()).map(Some)
+}
+
+/// The file that belongs to the one at `path`.
+fn companion(path: &Path, other: &Path, role: &str) -> Result<Vec<u8>> {
+    std::fs::read(other).map_err(|error| Error::File {
+        path: path.display().to_string(),
+        reason: format!("{} cannot be read ({error}): expected the {role} of this file there", other.display()),
+    })
 }
 
 fn read(path: &Path, expected: &str) -> Result<Vec<u8>> {

@@ -124,11 +124,15 @@ def test_the_missing_one_of_the_pair_is_named(tmp_path: Path) -> None:
     vocab, merges = write_pair(tmp_path)
     kept = merges.read_bytes()
     merges.unlink()
-    with pytest.raises(cf.TokenizerFileError, match=r"merges\.txt: cannot be read.*the merges of .*vocab\.json"):
+    with pytest.raises(
+        cf.TokenizerFileError, match=r"vocab\.json: .*merges\.txt cannot be read.*the merges of this file"
+    ):
         cf.Tokenizer.from_file(vocab)
     vocab.unlink()
     merges.write_bytes(kept)
-    with pytest.raises(cf.TokenizerFileError, match=r"vocab\.json: cannot be read.*the vocabulary of .*merges\.txt"):
+    with pytest.raises(
+        cf.TokenizerFileError, match=r"merges\.txt: .*vocab\.json cannot be read.*the vocabulary of this file"
+    ):
         cf.Tokenizer.from_file(merges)
 
 
