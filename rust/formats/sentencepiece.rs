@@ -285,7 +285,7 @@ mod tests {
     fn merges_are_all_splits_by_score_and_equal_scores_share_a_rank() {
         let pieces = [UNK, ("aa", -1.0, 1), ("aaa", -9.0, 1), ("ab", -9.0, 1), ("a", -10.0, 1), ("b", -11.0, 1)];
         let definition = load(&pieces, BPE, PLAIN).unwrap();
-        let merges = json!([["a", "a"], ["aa", "a"], ["a", "aa"], ["a", "b"]]);
+        let merges = json!([["a", "a"], ["a", "aa"], ["aa", "a"], ["a", "b"]]);
         assert_eq!(definition["model"]["merges"], merges);
         assert_eq!(definition["coolfusion"]["merge_ranks"], json!([0, 1, 1, 1]));
         assert_eq!(definition["model"]["vocab"]["ab"], 3);
