@@ -291,7 +291,7 @@ def _decoded(tok: cf.Tokenizer, ids: list[int]) -> str:
 
 
 def faults(definition: dict[str, Any], path: Path, dice: random.Random) -> list[Fault] | str:
-    """What is wrong with the tokenizer of ``definition``, which is written to ``path``; a word where nothing is compared."""
+    """What is wrong with the tokenizer of ``definition``, written to ``path``; a word where nothing is compared."""
     path.write_text(json.dumps(definition), encoding="utf-8")
     try:
         library = oracle(definition)

@@ -27,6 +27,8 @@ pub(crate) enum Spelling {
 /// An added token of the definition.
 pub(super) struct Added {
     pub(super) id: u32,
+    /// The id that the file says.
+    pub(super) written: u32,
     pub(super) content: String,
     /// What the decoder is given for it.
     pub(super) shown: String,
@@ -67,7 +69,7 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
         let normalized = is("normalized");
         let shown = if normalized && !control { normalizer.shown(content)? } else { content.to_string() };
         if own_ids {
-            found.push(Added { id: written, content: content.into(), shown, control, normalized });
+            found.push(Added { id: written, written, content: content.into(), shown, control, normalized });
             continue;
         }
         // The library leaves out what has no content; of tokens with one content the last counts, but special stays special.
@@ -76,7 +78,7 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
         }
         if let Some(&place) = places.get(content) {
             let control = control || found[place].control;
-            found[place] = Added { id: found[place].id, content: content.into(), shown, control, normalized };
+            found[place] = Added { id: found[place].id, written, content: content.into(), shown, control, normalized };
             continue;
         }
         let id = pieces.find(content).unwrap_or_else(|| {
@@ -87,7 +89,7 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
             notes.push(format!("added token {content:?}: id {id} as in the tokenizers library, not {written} as written"));
         }
         places.insert(content.into(), found.len());
-        found.push(Added { id, content: content.into(), shown, control, normalized });
+        found.push(Added { id, written, content: content.into(), shown, control, normalized });
     }
     Ok(found)
 }

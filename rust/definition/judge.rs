@@ -103,6 +103,10 @@ impl Reader<'_> {
         });
         caught("add_tokens", || library.add_tokens(crate_tokens())).ok()?;
         let mut ids: Vec<u32> = numbers.iter().map(|&number| self.pieces.id(number)).collect();
+        // Of two pieces with one id the library keeps either, by chance.
+        if ids.iter().collect::<FxHashSet<_>>().len() < ids.len() {
+            return None;
+        }
         for token in &added {
             let id = library.token_to_id(&token.content)? as usize;
             ids.resize(ids.len().max(id + 1), 0);

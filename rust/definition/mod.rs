@@ -204,7 +204,7 @@ fn check_rules(definition: &Value) -> Result<()> {
 /// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.
 fn check_largest_id(pieces: &Pieces, added: &[Added]) -> Result<()> {
     const HOLES: usize = 1 << 20;
-    let largest = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().unwrap_or(0) as usize;
+    let largest = pieces.iter().map(|p| p.0).chain(added.iter().flat_map(|a| [a.id, a.written])).max().unwrap_or(0) as usize;
     let tokens = pieces.len() + added.len();
     if largest > tokens + HOLES {
         return Err(Error::definition("model.vocab", format!("id {largest} in a vocabulary of {tokens} tokens: expected ids without long gaps")));
