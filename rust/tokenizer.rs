@@ -17,6 +17,8 @@ pub struct Tokenizer {
     vocabulary: Vocabulary,
     engine: Box<dyn Engine>,
     drops_first_space: bool,
+    /// Control tokens that the encoder writes for text: the unknown token.
+    unknown: Vec<TokenId>,
     origin: Origin,
     probe: Probe,
 }
@@ -85,7 +87,8 @@ impl Tokenizer {
             added_text: loaded.added_text,
             notes: loaded.source_notes,
         };
-        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, origin)
+        let unknown = loaded.unknown.map(TokenId).into_iter().collect();
+        Self::probed(name, loaded.vocabulary, loaded.engine, loaded.drops_first_space, unknown, origin)
     }
 
     /// A tokenizer around an engine of the caller's own (wrapped objects).
@@ -107,7 +110,8 @@ impl Tokenizer {
             added_text: Vec::new(),
             notes,
         };
-        Self::probed(name, vocabulary, engine, drops_first_space, origin)
+        let unknown = unknown_of(&vocabulary, engine.as_ref())?;
+        Self::probed(name, vocabulary, engine, drops_first_space, unknown, origin)
     }
 
     fn probed(
@@ -115,13 +119,14 @@ impl Tokenizer {
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
         drops_first_space: bool,
+        unknown: Vec<TokenId>,
         origin: Origin,
     ) -> Result<Self> {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
         let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, drops_first_space, origin, probe: Probe::default() };
+            Self { name: name.into(), vocabulary, engine, drops_first_space, unknown, origin, probe: Probe::default() };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -217,6 +222,12 @@ impl Tokenizer {
     #[must_use]
     pub fn restarts(&self) -> bool {
         self.engine.restarts()
+    }
+
+    /// Whether `id` is a control token that directs a model, not the one of text that has no other token.
+    #[must_use]
+    pub fn ends_text(&self, id: TokenId) -> bool {
+        self.vocabulary.kind(id) == Kind::Control && !self.unknown.contains(&id)
     }
 
     /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
@@ -389,6 +400,18 @@ impl Tokenizer {
             Certificate::None => "none: the whole text is encoded again at every push",
         }
     }
+}
+
+/// The control tokens that an object writes for characters that few vocabularies hold.
+fn unknown_of(vocabulary: &Vocabulary, engine: &dyn Engine) -> Result<Vec<TokenId>> {
+    let mut ids = Vec::new();
+    for text in ["\u{10380}", "\u{a500}", "a \u{1f9ff} b"] {
+        engine.ids(text, Place::Start, &mut ids)?;
+    }
+    ids.retain(|&id| vocabulary.kind(id) == Kind::Control);
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 fn family(loaded: &Loaded) -> String {

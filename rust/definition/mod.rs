@@ -41,6 +41,8 @@ pub(crate) struct Loaded {
     pub(crate) spelling: Spelling,
     /// Decoding drops one space at the start of a text.
     pub(crate) drops_first_space: bool,
+    /// The token of text that has no other.
+    pub(crate) unknown: Option<u32>,
     pub(crate) model: String,
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
@@ -111,6 +113,7 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
     let notes = definition.pointer("/coolfusion/notes").and_then(Value::as_array);
     Ok(Loaded {
         engine,
+        unknown,
         drops_first_space,
         model: model_name(whole).into(),
         split_rule: rule_text(&pre_tokenizers),

@@ -123,6 +123,17 @@ impl Rewriting {
         here && self.dummy != DummyPrefix::None
     }
 
+    /// Whether a stretch behind other text begins inside a word: no white space begins it, and nothing else parts words.
+    fn goes_on(&self, stretch: &str) -> bool {
+        let marks_words = matches!(self.words, Words::Ruled { marked: true, .. });
+        let is_border = stretch.bytes().next().is_some_and(|byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is));
+        marks_words && !self.parts_text() && !is_border
+    }
+
+    fn parts_text(&self) -> bool {
+        matches!(&self.words, Words::Ruled { rule, .. } if rule.parts_text())
+    }
+
     /// Whether the rewritten text of a part gets a space before it.
     fn wants_dummy(&self, normal: &str) -> bool {
         !normal.is_empty() && (self.dummy == DummyPrefix::Always || !normal.starts_with(' '))
