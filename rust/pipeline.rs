@@ -6,13 +6,15 @@
 use crate::added::{AddedText, Stretch};
 use crate::boundary::{space_starts, stands_before_space};
 use crate::bpe::{Bench, Bpe};
-use crate::engine::{Certificate, Engine, Proof, Window};
+use crate::encoder::Edit;
+use crate::engine::{Certificate, Engine, Growth, Proof, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
 use crate::pieces::{holds_inner_space, is_uncrossed, uncrossed};
 use crate::splitter::Splitter;
 use crate::token::{Place, Sink, Token, TokenId};
 use crate::trie::PieceTrie;
+use crate::vocabulary::Vocabulary;
 use crate::word_cache::Pool;
 
 /// The space that some tokenizers put before a text.
@@ -169,6 +171,14 @@ impl Engine for Pipeline {
         Ok(cuts)
     }
 
+    fn grow(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growth> {
+        Pipeline::grow(self, text, place, vocabulary).map(Growth)
+    }
+
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        Pipeline::grown(self, &mut growth.0, text, vocabulary)
+    }
+
     fn certificate(&self) -> Certificate {
         if self.pieces.is_some() {
             Certificate::Pieces
@@ -215,7 +225,7 @@ impl Engine for Pipeline {
 
 impl Pipeline {
     /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
-    fn is_seam(&self, text: &str, at: usize) -> bool {
+    pub(crate) fn is_seam(&self, text: &str, at: usize) -> bool {
         self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
 

@@ -1,7 +1,8 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
 use crate::definition::{self, Definition, Loaded, Spelling};
-use crate::engine::{Behind, Certificate, Engine, Resume, Window};
+use crate::encoder::Edit;
+use crate::engine::{Behind, Certificate, Engine, Growth, Resume, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::token::{Place, Token, TokenId};
@@ -175,6 +176,16 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub(crate) fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         self.engine.resume(text, behind, window, resumes)
+    }
+
+    /// Takes up a long stretch; see [`Engine::grow`].
+    pub(crate) fn grow(&self, text: &str, place: Place) -> Option<Growth> {
+        self.engine.grow(text, place, &self.vocabulary)
+    }
+
+    /// What `text` changes at the end of a long stretch; see [`Engine::grown`].
+    pub(crate) fn grown(&self, growth: &mut Growth, text: &str) -> Option<Edit> {
+        self.engine.grown(growth, text, &self.vocabulary)
     }
 
     /// Whether the window says itself where encoding can go on; see [`Engine::resumes`].

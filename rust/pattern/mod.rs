@@ -13,7 +13,7 @@ mod parse;
 mod program;
 mod space;
 
-pub(crate) use automaton::{code_point, Automaton, Found, Open};
+pub(crate) use automaton::{code_point, Automaton, Found, Open, Walk};
 pub(crate) use class::CodePoints;
 pub(crate) use limits::check;
 
