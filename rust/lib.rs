@@ -28,6 +28,7 @@ mod error;
 pub mod formats;
 mod growing;
 mod known_words;
+mod letters;
 mod library;
 mod long_words;
 mod merger;

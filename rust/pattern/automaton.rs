@@ -63,24 +63,6 @@ pub(crate) struct Automaton {
     start: usize,
 }
 
-/// A walk under way over a text that still grows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Walk {
-    /// Where it began.
-    pub(crate) begin: usize,
-    row: u32,
-    end: Option<usize>,
-    /// Nothing that follows can change the match.
-    pub(crate) over: bool,
-}
-
-impl Walk {
-    /// The walk of no rule: all of the text is one word.
-    pub(crate) fn endless() -> Self {
-        Self { begin: 0, row: DEAD, end: None, over: false }
-    }
-}
-
 /// What a walk over many matches finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -107,33 +89,6 @@ impl Automaton {
         places.pattern(node, &mut sets)?;
         let alphabet = sets.alphabet()?;
         Determiniser::new(&places.list, alphabet).run()
-    }
-
-    /// A walk that begins at byte `at`.
-    pub(crate) fn begin(&self, at: usize) -> Walk {
-        Walk { begin: at, row: self.start as u32, end: None, over: false }
-    }
-
-    /// Takes `walk` over the character `c` at byte `at`.
-    pub(crate) fn advance(&self, walk: &mut Walk, c: char, at: usize) {
-        if walk.over {
-            return;
-        }
-        let step = self.steps[walk.row as usize + usize::from(self.symbol(c))];
-        if step & ENDS_BEFORE != 0 {
-            walk.end = Some(at);
-        }
-        if step & ENDS_BEHIND != 0 {
-            walk.end = Some(at + c.len_utf8());
-        }
-        walk.row = step & ROW;
-        walk.over = step & ENDS_BEHIND != 0 || walk.row == DEAD;
-    }
-
-    /// Where the match of `walk` ends if the text ends at byte `length`.
-    pub(crate) fn end(&self, walk: &Walk, length: usize) -> Option<usize> {
-        let ends_here = !walk.over && self.steps[walk.row as usize + self.symbols - 1] & ENDS_BEFORE != 0;
-        if ends_here { Some(length) } else { walk.end }.filter(|&end| end > walk.begin)
     }
 
     /// The row of the first state.

@@ -57,7 +57,8 @@ def unigram(*pieces: str, pre_tokenizer: object = None, **model: object) -> cf.T
     definition = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
         "pre_tokenizer": pre_tokenizer or metaspace,
-        "post_processor": None, "decoder": metaspace, "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, **model},
+        "post_processor": None, "decoder": metaspace,
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, **model},
     }
     return wrap(tokenizers.Tokenizer.from_str(json.dumps(definition)), name="made")
 
