@@ -224,10 +224,7 @@ impl StreamEncoder {
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
         } else if length >= self.try_at && last.lossless {
-            self.growth = match self.anchor.behind {
-                Behind::Start | Behind::Text => self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind.place()),
-                Behind::Word(_) => None,
-            };
+            self.growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind).filter(|growth| growth.agrees(&self.ids));
             self.try_at = 2 * length;
         }
     }

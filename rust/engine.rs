@@ -4,6 +4,7 @@ use crate::boundary::stands_before_space;
 use crate::encoder::Edit;
 use crate::error::Result;
 use crate::growing::Growing;
+use crate::rewriting::GrowingWord;
 use crate::token::{Place, Token, TokenId};
 use crate::unigram::Carried;
 use crate::vocabulary::Vocabulary;
@@ -65,12 +66,30 @@ pub struct Resume {
 
 /// What an engine carries of a long stretch from push to push.
 #[derive(Debug, Clone)]
-pub struct Growth(pub(crate) Growing);
+pub struct Growth(pub(crate) Carries);
+
+/// By engine.
+#[derive(Debug, Clone)]
+pub(crate) enum Carries {
+    BytePairs(Box<Growing>),
+    Word(Box<GrowingWord>),
+}
 
 impl Growth {
+    /// Whether `ids` end with the tokens of the stretch: what a window told before must be what is carried.
+    pub(crate) fn agrees(&self, ids: &[TokenId]) -> bool {
+        match &self.0 {
+            Carries::BytePairs(growing) => ids.ends_with(&growing.ids()),
+            Carries::Word(word) => ids.ends_with(&word.ids()),
+        }
+    }
+
     /// Whether a window would be short again.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.over
+        match &self.0 {
+            Carries::BytePairs(growing) => growing.over,
+            Carries::Word(word) => word.over,
+        }
     }
 }
 
@@ -136,8 +155,8 @@ pub trait Engine: Send + Sync {
     }
 
     /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not carried.
-    fn grow(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growth> {
-        let _ = (text, place, vocabulary);
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        let _ = (text, behind, vocabulary);
         None
     }
 

@@ -53,10 +53,21 @@ pub(crate) struct Growing {
     pub(crate) over: bool,
 }
 
+impl Growing {
+    /// All tokens of the stretch.
+    pub(crate) fn ids(&self) -> Vec<TokenId> {
+        let of_word = |(word, attempt): (&Word, &Attempt)| match word.whole {
+            Some(id) => vec![id],
+            None => attempt.prefixes.tokens(0, word.end - word.begin).into_iter().map(|(id, ..)| id).collect(),
+        };
+        self.words.iter().zip(&self.attempts).flat_map(of_word).collect()
+    }
+}
+
 impl Pipeline {
     /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it is not long,
     /// or not of a kind that is carried.
-    pub(crate) fn grow(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growing> {
+    pub(crate) fn grow_stretch(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growing> {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() || self.changes(text) {
             return None;
         }
@@ -85,7 +96,7 @@ impl Pipeline {
     }
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
-    pub(crate) fn grown(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+    pub(crate) fn stretch_grown(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         let before = growing.words.clone();
         if self.normal_form_goes_on(&growing.text, text) {
             self.extend(growing, text)?;

@@ -7,7 +7,7 @@ use crate::added::{AddedText, Stretch};
 use crate::boundary::{space_starts, stands_before_space};
 use crate::bpe::{Bench, Bpe};
 use crate::encoder::Edit;
-use crate::engine::{Certificate, Engine, Growth, Proof, Window};
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
 use crate::pieces::{holds_inner_space, is_uncrossed, uncrossed};
@@ -171,12 +171,16 @@ impl Engine for Pipeline {
         Ok(cuts)
     }
 
-    fn grow(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growth> {
-        Pipeline::grow(self, text, place, vocabulary).map(Growth)
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
+        Some(Growth(Carries::BytePairs(Box::new(growing))))
     }
 
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        Pipeline::grown(self, &mut growth.0, text, vocabulary)
+        match &mut growth.0 {
+            Carries::BytePairs(growing) => self.stretch_grown(growing, text, vocabulary),
+            Carries::Word(_) => None,
+        }
     }
 
     fn certificate(&self) -> Certificate {

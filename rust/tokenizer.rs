@@ -179,8 +179,8 @@ impl Tokenizer {
     }
 
     /// Takes up a long stretch; see [`Engine::grow`].
-    pub(crate) fn grow(&self, text: &str, place: Place) -> Option<Growth> {
-        self.engine.grow(text, place, &self.vocabulary)
+    pub(crate) fn grow(&self, text: &str, behind: Behind) -> Option<Growth> {
+        self.engine.grow(text, behind, &self.vocabulary)
     }
 
     /// What `text` changes at the end of a long stretch; see [`Engine::grown`].

@@ -13,12 +13,14 @@ mod added;
 mod borders;
 mod cuts;
 mod engine;
+mod growing;
 mod part;
 mod resume_points;
 mod scratch;
 mod words;
 
 pub(crate) use added::Added;
+pub(crate) use growing::GrowingWord;
 
 use crate::char_memo::CharMemo;
 use crate::pipeline::DummyPrefix;

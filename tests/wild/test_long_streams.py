@@ -121,3 +121,40 @@ def test_random_merges(seed: int, long: bool) -> None:
     if long:
         parts = [text[:520], *(text[at : at + 3] for at in range(520, len(text), 3))]
     check(tok, parts, every=1 if long else 7)
+
+
+def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
+    """A Unigram model with random pieces and scores, some of which are equal, and the letters of its texts."""
+    dice = random.Random(seed)
+    letters = dice.choice(("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301"))
+    known = letters if dice.random() < 0.8 else letters[:-1]
+    pieces = {"".join(dice.choice(known) for _ in range(dice.randrange(1, 7))) for _ in range(dice.randrange(3, 25))}
+    pieces |= {f"▁{piece}" for piece in pieces if dice.random() < 0.5} | {*known, "▁"}
+    scores = [dice.choice((-1.0, -2.0, -2.1, -3.3)) for _ in pieces]
+    vocab = [("<unk>", 0.0), *zip(sorted(pieces), scores, strict=True)]
+    fallback = dice.random() < 0.3
+    if fallback:
+        vocab += [(f"<0x{byte:02X}>", -9.0) for byte in range(256)]
+    inner = tokenizers.Tokenizer(models.Unigram(vocab, 0, fallback))
+    scheme = dice.choice(("always", "first", "never"))
+    metaspace = pre_tokenizers.Metaspace("▁", scheme, dice.random() < 0.7)
+    split = [pre_tokenizers.WhitespaceSplit()] if dice.random() < 0.3 and scheme == "always" else []
+    inner.pre_tokenizer = pre_tokenizers.Sequence([*split, metaspace])
+    inner.normalizer = dice.choice((None, normalizers.NFKC(), normalizers.Lowercase()))
+    inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace("▁", scheme)])
+    return wrap(inner, name=f"made {seed}"), letters
+
+
+@examples(2)
+@given(seed=st.integers(0, 1 << 40), long=st.booleans())
+def test_random_scores(seed: int, long: bool) -> None:
+    """Equal sums, unknown letters, letters that are rewritten, words behind a mark and without one."""
+    tok, letters = unigram(seed)
+    dice = random.Random(seed + 1)
+    pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 6)))
+    text = (pattern * 760)[:760] if dice.random() < 0.5 else "".join(dice.choice(letters) for _ in range(760))
+    text = dice.choice(("", " ", "a b ", "▁", "A ")) + text
+    if dice.random() < 0.5:
+        at = dice.randrange(520, 760)
+        text = f"{text[:at]}{dice.choice((' ', ' x', '.', 'A', chr(10), '▁', chr(0x301)))}{text[at:]}"
+    check(tok, [text[:505], *text[505:]] if long else list(text), every=1 if long else 7)
