@@ -248,17 +248,17 @@ impl Pipeline {
         tokens.clear();
         cuts.clear();
         let bytes = text.as_bytes();
+        let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
         self.benches.with(|bench| {
             if self.pieces.is_some() {
                 self.bpe.text(bytes, bench, tokens);
                 self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
-                    if at < unsure && !self.bpe.alphabet.fuses_at(bytes, at) {
+                    if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
                     }
                 });
                 return !cuts.is_empty() || bytes.len() < MUCH;
             }
-            let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
             let found = self.splitter.cuts(text, horizon);
             let mut start = 0;
             for (word, at) in found.at.iter().copied().chain([bytes.len()]).enumerate() {
