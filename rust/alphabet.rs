@@ -127,7 +127,7 @@ impl Alphabet {
     }
 
     /// Whether `c` has no symbol: it becomes the unknown token, or is dropped.
-    fn is_unknown(&self, c: char) -> bool {
+    pub(crate) fn is_unknown(&self, c: char) -> bool {
         match self {
             Self::Bytes { .. } => false,
             Self::Characters { ids, fallback, .. } => {

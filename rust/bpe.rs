@@ -6,6 +6,7 @@
 
 use crate::alphabet::Alphabet;
 use crate::characters::{Characters, Fragments, Outline};
+use crate::letters::LongPieces;
 use crate::long_words::{LongWords, LONG_WORD};
 use crate::merger::{Merger, Symbol};
 use crate::pair_table::PairTable;
@@ -15,6 +16,7 @@ use crate::token::{Sink, Token, TokenId};
 use crate::whole_pieces::WholePieces;
 use crate::word_cache::{Key, Scope, WordCache, LONGEST};
 use std::iter::{Skip, Take};
+use std::sync::OnceLock;
 
 /// What the bytes of a piece become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +32,13 @@ enum Made {
 #[derive(Debug)]
 pub(crate) struct Bpe {
     pub(crate) alphabet: Alphabet,
-    merges: PairTable,
-    whole: WholePieces,
+    pub(crate) merges: PairTable,
+    pub(crate) whole: WholePieces,
     pub(crate) seams: Seams,
     /// Of an alphabet of all bytes.
     fragments: Option<Fragments>,
+    /// Made when a word first grows long.
+    pub(crate) long_pieces: OnceLock<LongPieces>,
 }
 
 /// What encoding works with; kept between calls.
@@ -119,7 +123,7 @@ impl Bpe {
             }
             Fragments::new(&merges, &outlines)
         });
-        let mut all = Self { alphabet, merges, whole, seams, fragments };
+        let mut all = Self { alphabet, merges, whole, seams, fragments, long_pieces: OnceLock::new() };
         all.try_pieces(short);
         all
     }
@@ -318,7 +322,7 @@ impl Bpe {
     }
 
     /// What the merges alone make of a word.
-    fn encoded<'m>(&self, word: &[u8], merger: &'m mut Merger, characters: &mut Characters) -> &'m [Symbol] {
+    pub(crate) fn encoded<'m>(&self, word: &[u8], merger: &'m mut Merger, characters: &mut Characters) -> &'m [Symbol] {
         merger.begin(word.len());
         match (&self.fragments, &self.alphabet) {
             (Some(fragments), Alphabet::Bytes { ids, .. }) if !word.is_ascii() => match std::str::from_utf8(word) {

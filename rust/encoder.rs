@@ -5,7 +5,7 @@
 //! cannot change, and what is encoded again is compared with what is stored.
 
 use crate::boundary::tokens_before;
-use crate::engine::{Behind, Resume, Window};
+use crate::engine::{Behind, Growth, Resume, Window};
 use crate::error::Result;
 use crate::token::TokenId;
 use crate::tokenizer::Tokenizer;
@@ -21,6 +21,9 @@ pub struct Edit {
     /// Whether the tokens of the window give back its text byte for byte.
     pub lossless: bool,
 }
+
+/// From this length on (in bytes) a window holds no more words than it must, and growing stretches are carried.
+const LONG_WINDOW: usize = 512;
 
 /// A position in the text, the number of tokens before it, and what encoding must know there of the text before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +47,10 @@ pub struct StreamEncoder {
     /// Up to here the tokens can no longer change.
     settled: Anchor,
     widened: usize,
+    /// A long stretch without settled cuts that is carried from push to push.
+    growth: Option<Growth>,
+    /// So long a window must be before that is tried again.
+    try_at: usize,
     /// What the last push worked with; only its memory is used again.
     found: Found,
 }
@@ -67,6 +74,8 @@ impl StreamEncoder {
             anchor: ORIGIN,
             settled: ORIGIN,
             widened: 0,
+            growth: None,
+            try_at: LONG_WINDOW,
             found: Found::default(),
         }
     }
@@ -132,6 +141,9 @@ impl StreamEncoder {
     /// As [`Tokenizer::encode`]; the encoder is then as it was. Complexity: O(window + text), whatever the length of the
     /// text so far, unless the tokenizer has no certificate (`describe()["window"]["whole_text"]`).
     pub fn push(&mut self, text: &str) -> Result<Edit> {
+        if let Some(edit) = self.grown(text) {
+            return Ok(edit);
+        }
         let length = self.text.len();
         self.text.push_str(text);
         let mut found = std::mem::take(&mut self.found);
@@ -143,6 +155,7 @@ impl StreamEncoder {
                 self.widened += usize::from(widened);
                 self.move_on(anchor, &found);
                 self.found = found;
+                self.take_up(&edit);
                 Ok(edit)
             }
             Err(error) => {
@@ -172,8 +185,47 @@ impl StreamEncoder {
         if let Some(last) = count.checked_sub(1).map(anchor).filter(|last| last.byte > self.settled.byte) {
             self.settled = last;
         }
-        if count > self.context_words && (resumes || self.tokenizer.restarts()) {
-            self.anchor = anchor(count - 1 - self.context_words);
+        if count > 0 && (resumes || self.tokenizer.restarts()) {
+            if let Some(first) = count.checked_sub(1 + self.context_words) {
+                self.anchor = anchor(first);
+            }
+            // In a long window the words are long, and one is enough to be exact.
+            let end = self.text.len();
+            if end - self.anchor.byte > LONG_WINDOW {
+                let first = count.saturating_sub(1 + self.context_words);
+                self.anchor = (first..count).map(anchor).find(|at| end - at.byte <= LONG_WINDOW).unwrap_or_else(|| anchor(count - 1));
+            }
+        }
+    }
+
+    /// Appends `text` to a stretch that is carried, if there is one and it can be.
+    fn grown(&mut self, text: &str) -> Option<Edit> {
+        let growth = self.growth.as_mut()?;
+        let Some(edit) = self.tokenizer.grown(growth, text) else {
+            self.growth = None;
+            self.try_at = 2 * (self.text.len() - self.anchor.byte);
+            return None;
+        };
+        if growth.is_over() {
+            self.growth = None;
+            self.try_at = LONG_WINDOW;
+            // A window finds what is settled now.
+            return None;
+        }
+        self.text.push_str(text);
+        self.ids.truncate(self.ids.len() - edit.drop);
+        self.ids.extend_from_slice(&edit.ids);
+        Some(edit)
+    }
+
+    /// Begins to carry a stretch if the window has become long.
+    fn take_up(&mut self, last: &Edit) {
+        let length = self.text.len() - self.anchor.byte;
+        if length < LONG_WINDOW {
+            self.try_at = LONG_WINDOW;
+        } else if length >= self.try_at && last.lossless {
+            self.growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind).filter(|growth| growth.agrees(&self.ids));
+            self.try_at = 2 * length;
         }
     }
 }

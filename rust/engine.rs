@@ -1,9 +1,13 @@
 //! What runs a tokenizer's definition: text -> tokens with spans, and which cuts of them are settled.
 
 use crate::boundary::stands_before_space;
+use crate::encoder::Edit;
 use crate::error::Result;
+use crate::growing::Growing;
+use crate::rewriting::GrowingWord;
 use crate::token::{Place, Token, TokenId};
 use crate::unigram::Carried;
+use crate::vocabulary::Vocabulary;
 
 /// How an engine can prove that a cut is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,35 @@ pub struct Resume {
     pub tokens: usize,
     /// What encoding must be told there.
     pub behind: Behind,
+}
+
+/// What an engine carries of a long stretch from push to push.
+#[derive(Debug, Clone)]
+pub struct Growth(pub(crate) Carries);
+
+/// By engine.
+#[derive(Debug, Clone)]
+pub(crate) enum Carries {
+    BytePairs(Box<Growing>),
+    Word(Box<GrowingWord>),
+}
+
+impl Growth {
+    /// Whether `ids` end with the tokens of the stretch: what a window told before must be what is carried.
+    pub(crate) fn agrees(&self, ids: &[TokenId]) -> bool {
+        match &self.0 {
+            Carries::BytePairs(growing) => ids.ends_with(&growing.ids()),
+            Carries::Word(word) => ids.ends_with(&word.ids()),
+        }
+    }
+
+    /// Whether a window would be short again.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.0 {
+            Carries::BytePairs(growing) => growing.over,
+            Carries::Word(word) => word.over,
+        }
+    }
 }
 
 /// What is proved of a tokenizer at load, in words and numbers; see docs/design.md, "Certificates".
@@ -121,6 +154,18 @@ pub trait Engine: Send + Sync {
     fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         resumes.clear();
         self.window(text, behind.place(), window)
+    }
+
+    /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not carried.
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        let _ = (text, behind, vocabulary);
+        None
+    }
+
+    /// What appending `text` to a stretch that this engine took up changes; None where a window must be encoded.
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        let _ = (growth, text, vocabulary);
+        None
     }
 
     /// Whether [`Engine::resume`] tells where to go on, which may be more places than settled cuts that encoding restarts at.

@@ -60,6 +60,11 @@ impl Merger {
         *self = Self::default();
     }
 
+    /// Takes the next symbol of a word, from `start` to `end`.
+    pub(crate) fn take(&mut self, id: TokenId, start: usize, end: usize) {
+        self.symbol(id, start, end);
+    }
+
     /// Forgets the word before and takes the symbols of one that has `symbols` at most.
     #[inline]
     pub(crate) fn begin(&mut self, symbols: usize) {

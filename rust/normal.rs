@@ -169,6 +169,21 @@ pub(crate) fn nfc_horizon(text: &str) -> usize {
     last.map_or(0, |(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
 }
 
+/// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.
+pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
+    let mut left = before.chars().next_back();
+    text.chars().all(|c| {
+        let class = canonical_combining_class(c);
+        // A mark behind one of its own class keeps its place, and nothing before that one composes with it.
+        let blocked = || {
+            class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No
+        };
+        let stays = is_stable(c) || blocked();
+        left = Some(c);
+        stays
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

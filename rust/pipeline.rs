@@ -6,13 +6,15 @@
 use crate::added::{AddedText, Stretch};
 use crate::boundary::{space_starts, stands_before_space};
 use crate::bpe::{Bench, Bpe};
-use crate::engine::{Certificate, Engine, Proof, Window};
+use crate::encoder::Edit;
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
 use crate::pieces::{holds_inner_space, is_uncrossed, uncrossed};
 use crate::splitter::Splitter;
 use crate::token::{Place, Sink, Token, TokenId};
 use crate::trie::PieceTrie;
+use crate::vocabulary::Vocabulary;
 use crate::word_cache::Pool;
 
 /// The space that some tokenizers put before a text.
@@ -169,6 +171,18 @@ impl Engine for Pipeline {
         Ok(cuts)
     }
 
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
+        Some(Growth(Carries::BytePairs(Box::new(growing))))
+    }
+
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        match &mut growth.0 {
+            Carries::BytePairs(growing) => self.stretch_grown(growing, text, vocabulary),
+            Carries::Word(_) => None,
+        }
+    }
+
     fn certificate(&self) -> Certificate {
         if self.pieces.is_some() {
             Certificate::Pieces
@@ -215,7 +229,7 @@ impl Engine for Pipeline {
 
 impl Pipeline {
     /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
-    fn is_seam(&self, text: &str, at: usize) -> bool {
+    pub(crate) fn is_seam(&self, text: &str, at: usize) -> bool {
         self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
 
@@ -234,17 +248,17 @@ impl Pipeline {
         tokens.clear();
         cuts.clear();
         let bytes = text.as_bytes();
+        let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
         self.benches.with(|bench| {
             if self.pieces.is_some() {
                 self.bpe.text(bytes, bench, tokens);
                 self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
-                    if at < unsure && !self.bpe.alphabet.fuses_at(bytes, at) {
+                    if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
                     }
                 });
                 return !cuts.is_empty() || bytes.len() < MUCH;
             }
-            let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
             let found = self.splitter.cuts(text, horizon);
             let mut start = 0;
             for (word, at) in found.at.iter().copied().chain([bytes.len()]).enumerate() {

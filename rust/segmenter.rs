@@ -109,6 +109,8 @@ struct Window {
 pub struct Segmenter {
     /// The generating model's tokenizer first, then the others, each once.
     tokenizers: Vec<Arc<Tokenizer>>,
+    /// Ids that end the text; `None`: see [`Tokenizer::ends_text`].
+    end_ids: Option<Vec<TokenId>>,
     limits: Limits,
     decoder: StreamDecoder,
     /// The decoder as it was behind the last `restart`.
@@ -137,12 +139,15 @@ struct Shared {
 impl Segmenter {
     /// A segmenter for the tokens of `tokenizer` that follow `prompt_ids`.
     ///
+    /// `end_ids` end the text; `None` means every control token but the unknown one ([`Tokenizer::ends_text`]).
+    ///
     /// # Errors
     /// `UnknownToken` for a prompt id, `Argument` for a cap below 16 bytes. Complexity: O(prompt) once.
     pub fn new(
         tokenizer: Arc<Tokenizer>,
         align_with: Vec<Arc<Tokenizer>>,
         prompt_ids: &[TokenId],
+        end_ids: Option<Vec<TokenId>>,
         limits: Limits,
     ) -> Result<Self> {
         if limits.max_bytes < 16 {
@@ -165,6 +170,7 @@ impl Segmenter {
             windows: vec![Window { start: 0 }; tokenizers.len()],
             restart_windows: Vec::new(),
             tokenizers,
+            end_ids,
             limits,
             restart_decoder: decoder.clone(),
             decoder,
@@ -183,7 +189,8 @@ impl Segmenter {
 
     /// Adds a generated token; a segment leaves as soon as it is known. The look-ahead token starts the next one.
     ///
-    /// A control token ends the text: the pending word leaves, the END event follows from [`Segmenter::finish`].
+    /// An END id ends the text: the pending word leaves, the END event follows from [`Segmenter::finish`]. Other control
+    /// tokens stand for no text and belong to the segment around them.
     ///
     /// # Errors
     /// `UnknownToken`, and `Argument` for a token behind the end; the segmenter is then as it was. Complexity: O(window)
@@ -193,7 +200,7 @@ impl Segmenter {
             let expected = "no token behind the end of the text: restart() first".into();
             return Err(Error::Argument { name: "token_id", value: id.to_string(), expected });
         }
-        if self.decoder.is_control(id) {
+        if self.ends_text(id) {
             self.close()?;
             self.ready.push_back(Segment { text: String::new(), token_ids: vec![id], end: true, valid: true, level: Level::End });
             return Ok(self.ready.pop_front());
@@ -213,6 +220,10 @@ impl Segmenter {
             }
         }
         Ok(self.ready.pop_front())
+    }
+
+    fn ends_text(&self, id: TokenId) -> bool {
+        self.end_ids.as_ref().map_or_else(|| self.tokenizers[0].ends_text(id), |ends| ends.contains(&id))
     }
 
     /// Ends the text and returns what is left, one segment a call, then `None`.
@@ -298,8 +309,12 @@ impl Segmenter {
             ends.filter(|&(_, end)| end > 0 && end < self.text.len())
         };
         for (count, at) in cuts().filter(|&(_, at)| stands_before_space(&self.text, at)) {
-            if self.is_word_boundary(at, last, &mut shared)? {
+            if self.shared_settled(&mut shared)?.binary_search(&at).is_ok() {
                 return Ok(Some((count, Level::Word)));
+            }
+            // At the end of the text nothing can be appended any more: being a cut is enough, but it is no boundary.
+            if last && self.shared_tokens(&mut shared)?.binary_search(&at).is_ok() {
+                return Ok(Some((count, Level::Token)));
             }
         }
         let length = self.text.len();
@@ -331,14 +346,6 @@ impl Segmenter {
         }
         let capped = cuts().take_while(|&(_, at)| at <= self.limits.max_bytes).last().or_else(|| cuts().next());
         Ok(capped.map(|(count, _)| (count, Level::CodePoint)))
-    }
-
-    fn is_word_boundary(&self, at: usize, last: bool, shared: &mut Shared) -> Result<bool> {
-        if self.shared_settled(shared)?.binary_search(&at).is_ok() {
-            return Ok(true);
-        }
-        // At the end of the text nothing can be appended any more: being a cut is enough.
-        Ok(last && self.shared_tokens(shared)?.binary_search(&at).is_ok())
     }
 
     /// Whether a cut at `at` divides neither a number nor a grapheme cluster.

@@ -78,6 +78,17 @@ struct Doubt {
 }
 
 impl Splitter {
+    /// The automaton of a rule that is one pattern whose matches are pieces by themselves.
+    pub(crate) fn automaton(&self) -> Option<&Automaton> {
+        match self.stages.as_slice() {
+            [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, invert: _, on_bytes: None }] => match pattern.machine() {
+                Machine::Automaton(automaton) => Some(automaton),
+                Machine::Program(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The interior cuts of `text`, whose bytes from `horizon` on are not final (`text.len()`: only the end is open).
     ///
     /// Complexity: O(text) per stage for all known rules.

@@ -1,7 +1,8 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
 use crate::definition::{self, Definition, Loaded, Spelling};
-use crate::engine::{Behind, Certificate, Engine, Resume, Window};
+use crate::encoder::Edit;
+use crate::engine::{Behind, Certificate, Engine, Growth, Resume, Window};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::reading::Reading;
@@ -18,6 +19,8 @@ pub struct Tokenizer {
     vocabulary: Vocabulary,
     engine: Box<dyn Engine>,
     reading: Reading,
+    /// Control tokens that the encoder writes for text: the unknown token.
+    unknown: Vec<TokenId>,
     origin: Origin,
     probe: Probe,
     /// For another process; an engine of the caller's own has none.
@@ -97,7 +100,8 @@ impl Tokenizer {
             notes: loaded.source_notes,
             check: loaded.check,
         };
-        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, origin)?;
+        let unknown = loaded.unknown.map(TokenId).into_iter().collect();
+        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, unknown, origin)?;
         tokenizer.definition = Some(definition.clone());
         Ok(tokenizer)
     }
@@ -124,7 +128,8 @@ impl Tokenizer {
             notes,
             check: "not compared with another library at load".into(),
         };
-        Self::probed(name, vocabulary, engine, reading, origin)
+        let unknown = unknown_of(&vocabulary, engine.as_ref())?;
+        Self::probed(name, vocabulary, engine, reading, unknown, origin)
     }
 
     fn probed(
@@ -132,13 +137,14 @@ impl Tokenizer {
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
         reading: Reading,
+        unknown: Vec<TokenId>,
         origin: Origin,
     ) -> Result<Self> {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
         let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, reading, origin, probe: Probe::default(), definition: None };
+            Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), definition: None };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -220,6 +226,16 @@ impl Tokenizer {
         self.engine.resume(text, behind, window, resumes)
     }
 
+    /// Takes up a long stretch; see [`Engine::grow`].
+    pub(crate) fn grow(&self, text: &str, behind: Behind) -> Option<Growth> {
+        self.engine.grow(text, behind, &self.vocabulary)
+    }
+
+    /// What `text` changes at the end of a long stretch; see [`Engine::grown`].
+    pub(crate) fn grown(&self, growth: &mut Growth, text: &str) -> Option<Edit> {
+        self.engine.grown(growth, text, &self.vocabulary)
+    }
+
     /// Whether the window says itself where encoding can go on; see [`Engine::resumes`].
     pub(crate) fn resumes(&self) -> bool {
         self.engine.resumes()
@@ -264,6 +280,12 @@ impl Tokenizer {
     #[must_use]
     pub fn restarts(&self) -> bool {
         self.engine.restarts()
+    }
+
+    /// Whether `id` is a control token that directs a model, not the one of text that has no other token.
+    #[must_use]
+    pub fn ends_text(&self, id: TokenId) -> bool {
+        self.vocabulary.kind(id) == Kind::Control && !self.unknown.contains(&id)
     }
 
     /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
@@ -436,6 +458,18 @@ impl Tokenizer {
             Certificate::None => "none: the whole text is encoded again at every push",
         }
     }
+}
+
+/// The control tokens that an object writes for characters that few vocabularies hold.
+fn unknown_of(vocabulary: &Vocabulary, engine: &dyn Engine) -> Result<Vec<TokenId>> {
+    let mut ids = Vec::new();
+    for text in ["\u{10380}", "\u{a500}", "a \u{1f9ff} b"] {
+        engine.ids(text, Place::Start, &mut ids)?;
+    }
+    ids.retain(|&id| vocabulary.kind(id) == Kind::Control);
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 fn family(loaded: &Loaded) -> String {

@@ -36,14 +36,14 @@ pub(crate) struct Unigram {
 
 /// The best way to a position.
 #[derive(Debug, Clone, Copy)]
-struct Best {
-    sum: f64,
-    id: u32,
+pub(crate) struct Best {
+    pub(crate) sum: f64,
+    pub(crate) id: u32,
     /// Length of the last piece; 0 where no way leads here yet.
-    length: u32,
+    pub(crate) length: u32,
 }
 
-const NOWHERE: Best = Best { sum: 0.0, id: 0, length: 0 };
+pub(crate) const NOWHERE: Best = Best { sum: 0.0, id: 0, length: 0 };
 
 /// What is known of the part of a word that stands before a position: with it, encoding goes on there as if it had never
 /// stopped, down to the last bit of the sums.
@@ -53,6 +53,13 @@ pub struct Carried {
     sum: f64,
     /// Unknown text ends here, and more of it may follow: it is no piece as a whole, because none stands across.
     unknown: bool,
+}
+
+impl Carried {
+    /// The sum, if no unknown text ends here.
+    pub(crate) fn known_sum(self) -> Option<f64> {
+        (!self.unknown).then_some(self.sum)
+    }
 }
 
 /// A position that every segmentation goes through, whatever follows.
@@ -111,6 +118,14 @@ impl Unigram {
         match self.sums {
             Sums::Double => self.search::<false, true>(word, carried, last, lattice, &mut emit),
             Sums::Single => self.search::<true, true>(word, carried, last, lattice, &mut emit),
+        }
+    }
+
+    /// A sum with the bits that this model's sums have.
+    pub(crate) fn rounded(&self, sum: f64) -> f64 {
+        match self.sums {
+            Sums::Double => rounded::<false>(sum),
+            Sums::Single => rounded::<true>(sum),
         }
     }
 

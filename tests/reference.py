@@ -612,8 +612,10 @@ class NaiveSegmenter:
         settled = {at - self.start for at in shared.settled}
         tokens = {at - self.start for at in shared.tokens}
         for until, cut in cuts:  # 1: the first word boundary of all; at the end of the text any cut before white space
-            if cut in space_starts(pending) and (cut in settled or (final and cut in tokens)):
+            if cut in space_starts(pending) and cut in settled:
                 return until, "word"
+            if cut in space_starts(pending) and final and cut in tokens:
+                return until, "token"
         size = len(pending.encode())
         short = [(until, cut) for until, cut in cuts if len(pending[:cut].encode()) <= self.max_bytes]
         found = None

@@ -939,6 +939,8 @@ class Segmenter:
         align_with: other tokenizers that must have a cut there too; with none these are the shortest segments, with
             some the aligned ones. The order does not matter.
         prompt_ids: ids that came before; None is the start of a text.
+        end_ids: ids that end the text. None means every control token but the unknown one, which text may hold. Other
+            control tokens stand for no text and belong to the segment around them.
         max_bytes: the hard cap of a segment in bytes, at least 16. Only one single token can be longer.
 
     Raises:
@@ -967,12 +969,13 @@ class Segmenter:
         align_with: Sequence[Tokenizer] = ...,
         prompt_ids: _TokenIds = (),
         *,
+        end_ids: _TokenIds | None = None,
         max_bytes: int = 128,
     ) -> Segmenter: ...
     def push(self, token_id: int) -> Segment | None:
         """Adds one generated id and returns a segment if one is known now.
 
-        A control token ends the text: what is pending leaves first, and `finish` returns the rest up to END.
+        An END id ends the text: what is pending leaves first, and `finish` returns the rest up to END.
 
         Args:
             token_id: an id of the vocabulary.

@@ -35,6 +35,7 @@ pub(super) fn load(whole: &Definition) -> Result<Loaded> {
         engine: Box::new(engine),
         spelling: Spelling::ByteLevel,
         byte_fallback: false,
+        unknown: None,
         reading: Reading::plain(false),
         check: "not compared with another library at load".into(),
         model: "LongestMatch".into(),

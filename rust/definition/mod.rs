@@ -48,6 +48,8 @@ pub(crate) struct Loaded {
     /// Some pieces stand for single bytes of a text.
     pub(crate) byte_fallback: bool,
     pub(crate) reading: Reading,
+    /// The token of text that has no other.
+    pub(crate) unknown: Option<u32>,
     pub(crate) model: String,
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
@@ -149,6 +151,7 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
         engine,
         byte_fallback: byte_fallback || chain.reads_bytes(),
         reading,
+        unknown,
         model: model_name(whole).into(),
         split_rule: rule_text(&pre_tokenizers),
         normalizer: normalizers.iter().map(|n| kind(n)).collect::<Vec<_>>().join(", "),

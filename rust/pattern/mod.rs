@@ -12,8 +12,10 @@ mod limits;
 mod parse;
 mod program;
 mod space;
+mod walk;
 
 pub(crate) use automaton::{code_point, Automaton, Found, Open};
+pub(crate) use walk::Walk;
 pub(crate) use class::CodePoints;
 pub(crate) use limits::check;
 

@@ -64,17 +64,19 @@ pub(super) struct PySegmenter(Segmenter);
 #[pymethods]
 impl PySegmenter {
     #[new]
-    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, max_bytes = None), text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, max_bytes=128)")]
+    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, end_ids = None, max_bytes = None), text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, end_ids=None, max_bytes=128)")]
     fn new(
         tokenizer: &PyTokenizer,
         align_with: Vec<Bound<'_, PyTokenizer>>,
         prompt_ids: Option<&Bound<'_, PyAny>>,
+        end_ids: Option<&Bound<'_, PyAny>>,
         max_bytes: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let max_bytes = max_bytes.map_or(Ok(128), |given| count(given, "max_bytes", "at least 16 bytes"))?;
         let others = align_with.iter().map(|other| other.get().0.clone()).collect();
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
-        Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, Limits { max_bytes }).map(Self).map_err(raise)
+        let end_ids = end_ids.map(ids).transpose()?;
+        Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, end_ids, Limits { max_bytes }).map(Self).map_err(raise)
     }
 
     /// Adds one generated id and returns a segment if one is known now.

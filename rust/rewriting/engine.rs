@@ -7,10 +7,12 @@ use super::added::Stretches;
 use super::part::check_length;
 use super::resume_points::Opening;
 use super::{Model, Rewriting, Words};
-use crate::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
+use crate::encoder::Edit;
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Resume, Window};
 use crate::error::Result;
 use crate::pipeline::DummyPrefix;
 use crate::token::{Place, Token, TokenId};
+use crate::vocabulary::Vocabulary;
 
 impl Engine for Rewriting {
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
@@ -87,6 +89,17 @@ impl Engine for Rewriting {
             resumes.retain(|resume| found.parts(resume.at));
         }
         Ok(())
+    }
+
+    fn grow(&self, text: &str, behind: Behind, _vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth(Carries::Word(Box::new(self.grow_word(text, behind)?))))
+    }
+
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        match &mut growth.0 {
+            Carries::Word(word) => self.word_grown(word, text, vocabulary),
+            Carries::BytePairs(_) => None,
+        }
     }
 
     fn resumes(&self) -> bool {

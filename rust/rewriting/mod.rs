@@ -13,12 +13,14 @@ mod added;
 mod borders;
 mod cuts;
 mod engine;
+mod growing;
 mod part;
 mod resume_points;
 mod scratch;
 mod words;
 
 pub(crate) use added::Added;
+pub(crate) use growing::GrowingWord;
 
 use crate::char_memo::CharMemo;
 use crate::pipeline::DummyPrefix;
@@ -124,6 +126,17 @@ impl Rewriting {
     fn dummy_at(&self, index: usize, place: Place) -> bool {
         let here = if index == 0 { place == Place::Start } else { self.dummy_everywhere };
         here && self.dummy != DummyPrefix::None
+    }
+
+    /// Whether a stretch behind other text begins inside a word: no white space begins it, and nothing else parts words.
+    fn goes_on(&self, stretch: &str) -> bool {
+        let marks_words = matches!(self.words, Words::Ruled { marked: true, .. });
+        let is_border = stretch.bytes().next().is_some_and(|byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is));
+        marks_words && !self.parts_text() && !is_border
+    }
+
+    fn parts_text(&self) -> bool {
+        matches!(&self.words, Words::Ruled { rule, .. } if rule.parts_text())
     }
 
     /// Whether the rewritten text of a part gets a space before it.

@@ -15,11 +15,13 @@ use crate::token::Place;
 pub(super) struct Role {
     pub(super) ends: Ends,
     pub(super) dummy: bool,
+    /// Text before it belongs to its first word, which gets no mark.
+    pub(super) goes_on: bool,
 }
 
 impl Role {
     fn variant(self) -> u8 {
-        u8::from(self.ends.start) | u8::from(self.ends.end) << 1 | u8::from(self.dummy) << 2
+        u8::from(self.ends.start) | u8::from(self.ends.end) << 1 | u8::from(self.dummy) << 2 | u8::from(self.goes_on) << 3
     }
 }
 
@@ -53,7 +55,12 @@ impl Rewriting {
     pub(super) fn roles(&self, stretch: &str, index: usize, place: Place) -> impl Fn(usize, usize) -> Role + use<> {
         let at_start = self.rewriter.acts_on_start() && (index > 0 || place == Place::Start);
         let (dummy, at_end, length) = (self.dummy_at(index, place), self.rewriter.acts_on_end(), stretch.len());
-        move |start, end| Role { ends: Ends { start: start == 0 && at_start, end: end == length && at_end }, dummy: start == 0 && dummy }
+        let goes_on = index == 0 && place == Place::Inside && self.goes_on(stretch);
+        move |start, end| Role {
+            ends: Ends { start: start == 0 && at_start, end: end == length && at_end },
+            dummy: start == 0 && dummy,
+            goes_on: start == 0 && goes_on,
+        }
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -54,11 +54,12 @@ impl Rewriting {
             let text = &normal[start..end];
             let carried = carried.take().filter(|_| OPEN);
             if has_marks && text.contains(METASPACE) {
-                return self.encode_marked::<OPEN>(text, carried, word, positions, lattice, path, &mut number, |id, from, to, number| {
+                return self.encode_marked::<OPEN>(text, role.goes_on && start == 0, carried, word, positions, lattice, path, &mut number, |id, from, to, number| {
                     place(id, start + from, start + to, number);
                 });
             }
-            let mut lead = usize::from(carried.is_none() && (marked || dummy && start == 0));
+            let bare = carried.is_some() || role.goes_on && start == 0;
+            let mut lead = usize::from(!bare && (marked || dummy && start == 0));
             if lead > 0 && split && text.starts_with(' ') {
                 // The dummy is a word of its own.
                 self.encode_word::<OPEN>(" ", None, 0, lattice, path, |id, _, _| place(id, 0, 0, number));
@@ -105,6 +106,7 @@ impl Rewriting {
     fn encode_marked<const OPEN: bool>(
         &self,
         text: &str,
+        goes_on: bool,
         mut carried: Option<Carried>,
         word: &mut String,
         positions: &mut Vec<u32>,
@@ -115,7 +117,7 @@ impl Rewriting {
     ) {
         word.clear();
         positions.clear();
-        if !text.starts_with(METASPACE) && carried.is_none() {
+        if !text.starts_with(METASPACE) && carried.is_none() && !goes_on {
             word.push(' ');
             positions.push(0);
         }

@@ -119,7 +119,7 @@ proptest! {
 
     #[test]
     fn segments_are_what_was_generated(ids in ids()) {
-        let mut segmenter = Segmenter::new(toy(), vec![], &[], Limits { max_bytes: 16 }).unwrap();
+        let mut segmenter = Segmenter::new(toy(), vec![], &[], None, Limits { max_bytes: 16 }).unwrap();
         let mut seen = Vec::new();
         let mut said = Vec::new();
         for &id in &ids {

@@ -70,7 +70,10 @@ def test_segments_lose_nothing(family: Family, data: st.DataObject, group: list[
     prompt = data.draw(generated(family))
     ids = data.draw(generated(family))
     end = data.draw(st.lists(st.sampled_from(family.tok.control_ids), max_size=1)) if family.tok.control_ids else []
-    segments = run(cf.Segmenter(family.tok, [f.tok for f in group], prompt, max_bytes=max_bytes), [*ids, *end])
+    segmenter = cf.Segmenter(
+        family.tok, [f.tok for f in group], prompt, end_ids=family.tok.control_ids, max_bytes=max_bytes
+    )
+    segments = run(segmenter, [*ids, *end])
     decoder = cf.StreamDecoder(family.tok, prompt)
     text = "".join(decoder.push(n) for n in ids) + (decoder.flush() if ids else "")
     assert "".join(segment.text for segment in segments) == text

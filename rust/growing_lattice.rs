@@ -1,0 +1,100 @@
+//! The best segmentation of every prefix of a growing word, for Unigram models: a byte more costs the pieces that are open there.
+//!
+//! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
+//! (docs/design.md, section 10.9). Only words of known characters are taken: unknown text is not carried.
+
+use crate::dictionary::Node;
+use crate::token::TokenId;
+use crate::unigram::{Best, Carried, Unigram, NOWHERE};
+
+/// A word, the best ways to its positions, and the pieces that may still grow.
+#[derive(Debug, Clone)]
+pub(crate) struct GrowingLattice {
+    best: Vec<Best>,
+    /// The number of tokens up to each position.
+    depth: Vec<u32>,
+    /// Where a walk through the pieces began, and where it is; ascending.
+    walks: Vec<(u32, Node)>,
+}
+
+impl GrowingLattice {
+    /// A word that begins behind what is `carried`; None behind unknown text.
+    pub(crate) fn new(carried: Option<Carried>) -> Option<Self> {
+        let sum = match carried {
+            Some(carried) => carried.known_sum()?,
+            None => 0.0,
+        };
+        Some(Self { best: vec![Best { sum, ..NOWHERE }], depth: vec![0], walks: Vec::new() })
+    }
+
+    /// The bytes of the word.
+    pub(crate) fn length(&self) -> usize {
+        self.best.len() - 1
+    }
+
+    /// Appends `text`; None where a character is no piece.
+    ///
+    /// Complexity: O(text · longest piece) at worst.
+    pub(crate) fn extend(&mut self, model: &Unigram, text: &str) -> Option<()> {
+        for c in text.chars() {
+            let begin = self.length();
+            self.walks.push((begin as u32, model.pieces.root()));
+            let mut buffer = [0; 4];
+            let mut known = false;
+            for &byte in c.encode_utf8(&mut buffer).as_bytes() {
+                let end = self.best.len();
+                let mut here = NOWHERE;
+                let best = &self.best;
+                self.walks.retain_mut(|(start, node)| {
+                    let Some(next) = model.pieces.step(*node, byte) else { return false };
+                    *node = next;
+                    if let Some(index) = next.value() {
+                        let (score, id) = model.entries[index as usize];
+                        let start = *start as usize;
+                        known |= start == begin && end - begin == c.len_utf8();
+                        // As `reach` in unigram.rs: of equal sums the first one stays.
+                        let sum = model.rounded(score + best[start].sum);
+                        if here.length == 0 || sum > here.sum {
+                            here = Best { sum, id, length: (end - start) as u32 };
+                        }
+                    }
+                    next.goes_on()
+                });
+                let depth = if here.length == 0 { 0 } else { self.depth[end - here.length as usize] + 1 };
+                self.best.push(here);
+                self.depth.push(depth);
+            }
+            if !known || self.best.last().is_none_or(|last| last.id == model.unknown) {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// How many tokens make up the prefix of `length` bytes.
+    pub(crate) fn count(&self, length: usize) -> usize {
+        self.depth[length] as usize
+    }
+
+    /// The longest prefix whose tokens both prefixes begin with.
+    pub(crate) fn common(&self, mut one: usize, mut other: usize) -> usize {
+        while one != other {
+            let longer = if one > other { &mut one } else { &mut other };
+            *longer -= self.best[*longer].length as usize;
+        }
+        one
+    }
+
+    /// The tokens between two prefixes, the shorter of which the longer one begins with: id, start, end.
+    pub(crate) fn tokens(&self, from: usize, to: usize) -> Vec<(TokenId, usize, usize)> {
+        let mut found = Vec::new();
+        let mut at = to;
+        while at > from {
+            let Best { id, length, .. } = self.best[at];
+            found.push((TokenId(id), at - length as usize, at));
+            at -= length as usize;
+        }
+        found.reverse();
+        found
+    }
+}

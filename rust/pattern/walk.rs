@@ -1,0 +1,50 @@
+//! A walk that is under way over a text that still grows: [`Automaton::match_at`], one character at a time.
+
+use super::automaton::{Automaton, DEAD, ENDS_BEFORE, ENDS_BEHIND, ROW};
+
+/// A walk under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    /// Where it began.
+    pub(crate) begin: usize,
+    row: u32,
+    end: Option<usize>,
+    /// Nothing that follows can change the match.
+    pub(crate) over: bool,
+}
+
+impl Walk {
+    /// The walk of no rule: all of the text is one word.
+    pub(crate) fn endless() -> Self {
+        Self { begin: 0, row: DEAD, end: None, over: false }
+    }
+}
+
+impl Automaton {
+    /// A walk that begins at byte `at`.
+    pub(crate) fn begin(&self, at: usize) -> Walk {
+        Walk { begin: at, row: self.first_row(), end: None, over: false }
+    }
+
+    /// Takes `walk` over the character `c` at byte `at`.
+    pub(crate) fn advance(&self, walk: &mut Walk, c: char, at: usize) {
+        if walk.over {
+            return;
+        }
+        let step = self.step(walk.row, usize::from(self.symbol(c)));
+        if step & ENDS_BEFORE != 0 {
+            walk.end = Some(at);
+        }
+        if step & ENDS_BEHIND != 0 {
+            walk.end = Some(at + c.len_utf8());
+        }
+        walk.row = step & ROW;
+        walk.over = step & ENDS_BEHIND != 0 || walk.row == DEAD;
+    }
+
+    /// Where the match of `walk` ends if the text ends at byte `length`.
+    pub(crate) fn end(&self, walk: &Walk, length: usize) -> Option<usize> {
+        let ends_here = !walk.over && self.step(walk.row, self.letters()) & ENDS_BEFORE != 0;
+        if ends_here { Some(length) } else { walk.end }.filter(|&end| end > walk.begin)
+    }
+}

@@ -1,0 +1,140 @@
+//! The tokens of every prefix of a growing word, for byte-pair encoders: one byte more costs a few look-ups.
+//!
+//! The argument is in docs/design.md, section 10.9. A list of tokens is what the merges make of a word exactly if the merges make
+//! each token from its own symbols and leave each pair of neighbours as it is. So the last token of a prefix is the one
+//! that ends there, is made by the merges, and stands behind the last token of the prefix before it undisturbed. One
+//! candidate at most passes; where none does the table of candidates lacks one, and the caller encodes the whole word.
+
+use crate::bpe::Bpe;
+use crate::merger::Merger;
+use crate::token::TokenId;
+use rustc_hash::FxHashMap;
+
+/// The last token of a prefix.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    id: TokenId,
+    /// In bytes; 0 where no symbol ends.
+    length: u32,
+    /// So many tokens make up the prefix.
+    depth: u32,
+}
+
+/// A symbol of a word: what the merges begin with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Letter {
+    pub(crate) id: TokenId,
+    /// Where it ends in the word.
+    pub(crate) end: u32,
+}
+
+/// A word and the tokens of its prefixes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Prefixes {
+    /// For each length of a prefix, from 0.
+    nodes: Vec<Node>,
+    letters: Vec<Letter>,
+}
+
+/// What was found out about pairs of tokens.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pairs {
+    /// By ids and lengths: a byte piece may be spelled out in the text as well.
+    apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
+}
+
+/// So many pairs are remembered.
+const MOST_PAIRS: usize = 1 << 16;
+
+const NOWHERE: Node = Node { id: TokenId(0), length: 0, depth: 0 };
+
+impl Prefixes {
+    /// The bytes that are known so far.
+    pub(crate) fn length(&self) -> usize {
+        self.nodes.len().saturating_sub(1)
+    }
+
+    /// Takes in `word`, which begins with what is known; None where the merges make tokens that no table holds.
+    ///
+    /// Complexity: O(new bytes · longest piece), a few look-ups each in practice.
+    pub(crate) fn extend(&mut self, bpe: &Bpe, word: &[u8], pairs: &mut Pairs) -> Option<()> {
+        if self.nodes.is_empty() {
+            self.nodes.push(NOWHERE);
+        }
+        let from = self.letters.len();
+        let known = self.length();
+        bpe.letters(word, known, &mut self.letters)?;
+        self.nodes.resize(word.len() + 1, NOWHERE);
+        for index in from..self.letters.len() {
+            let letter = self.letters[index];
+            let node = self.last_token(bpe, word, index, pairs)?;
+            self.nodes[letter.end as usize] = node;
+        }
+        Some(())
+    }
+
+    /// The last token of the prefix that ends with the letter `index`.
+    fn last_token(&self, bpe: &Bpe, word: &[u8], index: usize, pairs: &mut Pairs) -> Option<Node> {
+        let end = self.letters[index].end as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.letters[before].end as usize);
+        let letter = (self.letters[index].id, end - start);
+        let mut fits = |(id, length): (TokenId, usize)| {
+            let at = end - length;
+            let before = self.nodes[at];
+            if at > 0 && before.length == 0 {
+                return None;
+            }
+            let node = Node { id, length: length as u32, depth: before.depth + 1 };
+            (at == 0 || self.stand_apart(bpe, at, end, id, pairs)).then_some(node)
+        };
+        bpe.made_at_end(&word[..end]).find_map(&mut fits).or_else(|| fits(letter))
+    }
+
+    /// Whether the merges leave the token that ends at `at` and `id`, from there to `end`, as they are.
+    fn stand_apart(&self, bpe: &Bpe, at: usize, end: usize, id: TokenId, pairs: &mut Pairs) -> bool {
+        let before = self.nodes[at];
+        let key = (before.id, before.length, id, (end - at) as u32);
+        if let Some(&known) = pairs.apart.get(&key) {
+            return known;
+        }
+        let start = at - before.length as usize;
+        let first = self.letters.partition_point(|letter| letter.end as usize <= start);
+        let last = self.letters.partition_point(|letter| (letter.end as usize) <= end);
+        let apart = bpe.merged_letters(&self.letters[first..last], start, &mut Merger::default(), |made| {
+            made.len() == 2 && made[0].id == before.id && made[1].id == id && start + made[0].end as usize == at
+        });
+        if pairs.apart.len() >= MOST_PAIRS {
+            pairs.apart.clear();
+        }
+        pairs.apart.insert(key, apart);
+        apart
+    }
+
+    /// How many tokens make up the prefix of `length` bytes.
+    pub(crate) fn count(&self, length: usize) -> usize {
+        self.nodes[length].depth as usize
+    }
+
+    /// The longest prefix whose tokens both prefixes begin with.
+    pub(crate) fn common(&self, mut one: usize, mut other: usize) -> usize {
+        // A position where no letter ends is no prefix; those of words are.
+        while one != other {
+            let longer = if one > other { &mut one } else { &mut other };
+            *longer -= self.nodes[*longer].length as usize;
+        }
+        one
+    }
+
+    /// The tokens between two prefixes, the shorter of which the longer one begins with, their lengths, and where each begins.
+    pub(crate) fn tokens(&self, from: usize, to: usize) -> Vec<(TokenId, usize, usize)> {
+        let mut found = Vec::new();
+        let mut at = to;
+        while at > from {
+            let node = self.nodes[at];
+            at -= node.length as usize;
+            found.push((node.id, node.length as usize, at));
+        }
+        found.reverse();
+        found
+    }
+}

@@ -1,0 +1,162 @@
+"""Long stretches without settled cuts: after every push the ids of a stream are those of the whole text.
+
+The streams carry state from some hundred bytes on, so the texts are longer than that; the slow twin is a full encode.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import tokenizers
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+import coolfusion as cf
+from coolfusion.adapters import wrap
+from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, Family, every_family, examples
+
+RUNS = {
+    "spaces": " ", "a": "a", "ab": "ab", "equals": "=", "han": "中", "newlines": "\n", "marks": "\u0301", "digits": "7",
+    "chain": "👩\u200d", "lines": "\n ", "mixed marks": "\u0301\u0323",
+}
+
+
+def check(tok: cf.Tokenizer, parts: list[str], every: int = 1) -> cf.StreamEncoder:
+    """Pushes the parts; compares ids and edits with the whole encoding."""
+    encoder = cf.StreamEncoder(tok)
+    text, rebuilt = "", []
+    for number, part in enumerate(parts):
+        edit = encoder.push(part)
+        text += part
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % every == 0 or number == len(parts) - 1:
+            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
+    assert list(encoder.ids) == rebuilt
+    assert encoder.text == text
+    assert encoder.widened == 0
+    return encoder
+
+
+@every_family
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_of_one_thing(family: Family, run: str) -> None:
+    """Then words, then the run again: every state is entered and left."""
+    if family.tok.describe()["window"]["whole_text"]:
+        return  # nothing is carried: the same call at every push
+    text = (RUNS[run] * 620)[:620]
+    check(family.tok, [text[:500], *text[500:], *"a b. c", text[:540], *text[540:], "x"], every=29)
+
+
+def byte_pairs(seed: int) -> tuple[cf.Tokenizer, str]:
+    """A byte-pair encoder with random merges, in any order, and the letters of its texts."""
+    dice = random.Random(seed)
+    letters = dice.choice(("ab", "ab=", "a ", "ab \n", "abcdefgh", "a\u0301é", "中a"))
+    byte_level = dice.random() < 0.6
+    if byte_level:
+        symbols = pre_tokenizers.ByteLevel.alphabet()
+        stage = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        shown = {c for piece, _ in stage.pre_tokenize_str(letters) for c in piece}
+    else:
+        letters = letters.replace("\n", "b")
+        symbols = sorted({"▁" if c == " " else c for c in letters} | {"▁"})
+        if dice.random() < 0.3:
+            symbols = symbols[1:]
+        shown = set(symbols)
+    pieces = sorted(shown)
+    vocab = {symbol: number for number, symbol in enumerate(sorted(symbols))}
+    if not byte_level and dice.random() < 0.5:
+        vocab |= {f"<0x{byte:02X}>": len(vocab) + byte for byte in range(256)}
+    vocab["<unk>"] = len(vocab)
+    merges: list[tuple[str, str]] = []
+    for _ in range(dice.randrange(2, 40)):
+        one, other = dice.choice(pieces), dice.choice(pieces)
+        if len(one + other) > 40 or (one, other) in merges:
+            continue
+        if one + other not in vocab:
+            vocab[one + other] = len(vocab)
+            pieces.append(one + other)
+        merges.append((one, other))
+    if dice.random() < 0.5:
+        dice.shuffle(merges)  # sides before they are built
+    if dice.random() < 0.3:
+        extra = "".join(dice.choice(sorted(shown)) for _ in range(5))
+        vocab.setdefault(extra, len(vocab))  # no merge builds it
+    options: dict[str, Any] = {"ignore_merges": dice.random() < 0.4}
+    if not byte_level:
+        options |= {"unk_token": "<unk>", "fuse_unk": dice.random() < 0.5, "byte_fallback": "<0x00>" in vocab}
+    inner = tokenizers.Tokenizer(models.BPE(vocab, merges, **options))
+    if byte_level:
+        rules = dice.choice(((), (GPT2_RULE,), (CL100K_RULE,), (O200K_RULE,), DEEPSEEK_RULES))
+        splits = [pre_tokenizers.Split(tokenizers.Regex(rule), "isolated") for rule in rules]
+        inner.pre_tokenizer = pre_tokenizers.Sequence(
+            [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        )
+        inner.decoder = decoders.ByteLevel()
+        if dice.random() < 0.4:
+            inner.normalizer = normalizers.NFC()
+    else:
+        prepend = [normalizers.Prepend("▁")] if dice.random() < 0.5 else []
+        inner.normalizer = normalizers.Sequence([*prepend, normalizers.Replace(" ", "▁")])
+        inner.decoder = decoders.Sequence(
+            [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        )
+    return wrap(inner, name=f"made {seed}"), letters
+
+
+@examples(2)
+@given(seed=st.integers(0, 1 << 40), long=st.booleans())
+@example(seed=50008, long=False)  # NFC without a rule: a mark changes the letter before it, and so a seam before that
+@example(seed=51162, long=False)
+def test_random_merges(seed: int, long: bool) -> None:
+    """Sides that are not built, look-ups of whole words, bytes and letters that are missing, several rules."""
+    tok, letters = byte_pairs(seed)
+    dice = random.Random(seed + 1)
+    pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 6)))
+    text = (pattern * 800)[:800] if dice.random() < 0.5 else "".join(dice.choice(letters) for _ in range(800))
+    if dice.random() < 0.5:
+        at = dice.randrange(500, 800)
+        text = f"{text[:at]}{dice.choice((' ', ' x', '.', '7', chr(10), '▁', 'é'))}{text[at:]}"
+    parts = list(text)
+    if long:
+        parts = [text[:520], *(text[at : at + 3] for at in range(520, len(text), 3))]
+    check(tok, parts, every=1 if long else 7)
+
+
+def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
+    """A Unigram model with random pieces and scores, some of which are equal, and the letters of its texts."""
+    dice = random.Random(seed)
+    letters = dice.choice(("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301"))
+    known = letters if dice.random() < 0.8 else letters[:-1]
+    pieces = {"".join(dice.choice(known) for _ in range(dice.randrange(1, 7))) for _ in range(dice.randrange(3, 25))}
+    pieces |= {f"▁{piece}" for piece in pieces if dice.random() < 0.5} | {*known, "▁"}
+    scores = [dice.choice((-1.0, -2.0, -2.1, -3.3)) for _ in pieces]
+    vocab = [("<unk>", 0.0), *zip(sorted(pieces), scores, strict=True)]
+    fallback = dice.random() < 0.3
+    if fallback:
+        vocab += [(f"<0x{byte:02X}>", -9.0) for byte in range(256)]
+    inner = tokenizers.Tokenizer(models.Unigram(vocab, 0, fallback))
+    scheme = dice.choice(("always", "first", "never"))
+    metaspace = pre_tokenizers.Metaspace("▁", scheme, dice.random() < 0.7)
+    split = [pre_tokenizers.WhitespaceSplit()] if dice.random() < 0.3 and scheme == "always" else []
+    inner.pre_tokenizer = pre_tokenizers.Sequence([*split, metaspace])
+    inner.normalizer = dice.choice((None, normalizers.NFKC(), normalizers.Lowercase()))
+    inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace("▁", scheme)])
+    return wrap(inner, name=f"made {seed}"), letters
+
+
+@examples(2)
+@given(seed=st.integers(0, 1 << 40), long=st.booleans())
+def test_random_scores(seed: int, long: bool) -> None:
+    """Equal sums, unknown letters, letters that are rewritten, words behind a mark and without one."""
+    tok, letters = unigram(seed)
+    dice = random.Random(seed + 1)
+    pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 6)))
+    text = (pattern * 760)[:760] if dice.random() < 0.5 else "".join(dice.choice(letters) for _ in range(760))
+    text = dice.choice(("", " ", "a b ", "▁", "A ")) + text
+    if dice.random() < 0.5:
+        at = dice.randrange(520, 760)
+        text = f"{text[:at]}{dice.choice((' ', ' x', '.', 'A', chr(10), '▁', chr(0x301)))}{text[at:]}"
+    check(tok, [text[:505], *text[505:]] if long else list(text), every=1 if long else 7)
