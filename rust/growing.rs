@@ -3,8 +3,8 @@
 //! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push would
 //! encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the words that
 //! they may make are carried from push to push, so a push costs what it appends and what it changes. The ids are the same
-//! (docs/design.md, section 10.9). Whatever is not carried (added tokens, text that its normal form changes, rules of several
-//! stages) ends the stretch, and a window is encoded as before.
+//! (docs/design.md, section 10.9). Whatever is not carried (added tokens, text that its normal form changes, text that several
+//! stages of a rule cut) ends the stretch, and a window is encoded as before.
 
 use crate::encoder::Edit;
 use crate::normal::{goes_on_normal, METASPACE};
@@ -13,6 +13,7 @@ use crate::pipeline::{DummyPrefix, Pipeline};
 use crate::prefixes::{Pairs, Prefixes};
 use crate::token::{Place, TokenId};
 use crate::vocabulary::Vocabulary;
+use crate::whole_stages::WholeStages;
 
 /// Rules whose walks under way are more than these are not carried.
 const MOST_WALKS: usize = 16;
@@ -46,6 +47,8 @@ pub(crate) struct Growing {
     dummy: usize,
     attempts: Vec<Attempt>,
     words: Vec<Word>,
+    /// The stages that leave the stretch whole.
+    others: Option<WholeStages>,
     pairs: Pairs,
     /// From this length on it is worth looking for settled cuts.
     look_at: usize,
@@ -84,6 +87,7 @@ impl Pipeline {
             dummy,
             attempts: Vec::new(),
             words: Vec::new(),
+            others: None,
             pairs: Pairs::default(),
             look_at: usize::MAX,
             over: false,
@@ -111,7 +115,7 @@ impl Pipeline {
     }
 
     fn automaton(&self) -> Option<&Automaton> {
-        self.splitter.automaton()
+        self.splitter.leading().map(|(_, automaton)| automaton)
     }
 
     /// Whether the normal form of `text` is another text.
@@ -133,7 +137,7 @@ impl Pipeline {
             return None;
         }
         growing.sure = growing.sure.max(growing.dummy) + stretches.unsure();
-        let Some(automaton) = self.automaton() else {
+        let Some((leading, automaton)) = self.splitter.leading() else {
             if growing.attempts.is_empty() {
                 growing.attempts.push(Attempt { walk: Walk::endless(), prefixes: Prefixes::default() });
             } else if self.has_new_seam(&growing.text, at) {
@@ -145,7 +149,12 @@ impl Pipeline {
             growing.attempts.push(Attempt { walk: automaton.begin(0), prefixes: Prefixes::default() });
             at = 0;
         }
-        let Growing { text, attempts, words, .. } = growing;
+        let Growing { text, attempts, words, others, .. } = growing;
+        let others = others.get_or_insert_with(|| WholeStages::new(&self.splitter, leading, 0));
+        text[at..].char_indices().for_each(|(offset, c)| others.advance(&self.splitter, c, at + offset));
+        if !others.hold(&self.splitter, text.len()) {
+            return None;
+        }
         for (offset, c) in text[at..].char_indices() {
             let here = at + offset;
             let behind = here + c.len_utf8();

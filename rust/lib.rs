@@ -60,6 +60,7 @@ mod unigram;
 mod utf8;
 mod vocabulary;
 mod whole_pieces;
+mod whole_stages;
 mod word_cache;
 mod word_rule;
 mod wordpiece;

@@ -78,15 +78,11 @@ struct Doubt {
 }
 
 impl Splitter {
-    /// The automaton of a rule that is one pattern whose matches are pieces by themselves.
-    pub(crate) fn automaton(&self) -> Option<&Automaton> {
-        match self.stages.as_slice() {
-            [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, invert: _, on_bytes: None }] => match pattern.machine() {
-                Machine::Automaton(automaton) => Some(automaton),
-                Machine::Program(_) => None,
-            },
-            _ => None,
-        }
+    /// The stage whose matches part a stretch that the other stages leave whole, and its automaton.
+    ///
+    /// It is the last stage with a pattern of its own, because later stages see bytes and only part its pieces further.
+    pub(crate) fn leading(&self) -> Option<(usize, &Automaton)> {
+        self.stages.iter().enumerate().rev().find_map(|(index, stage)| Some((index, stage.isolating()?)))
     }
 
     /// The interior cuts of `text`, whose bytes from `horizon` on are not final (`text.len()`: only the end is open).
@@ -154,6 +150,47 @@ impl Stage {
         };
         let on_bytes = on_bytes.then(|| Box::new(byte_alphabet::characters().map(seen)));
         Self { finder, behaviour, invert, on_bytes }
+    }
+
+    /// The automaton of a pattern whose matches are pieces by themselves.
+    pub(crate) fn isolating(&self) -> Option<&Automaton> {
+        self.automaton().filter(|_| self.behaviour == Behaviour::Isolated)
+    }
+
+    /// The automaton of a stage that sees characters.
+    pub(crate) fn automaton(&self) -> Option<&Automaton> {
+        match (&self.finder, &self.on_bytes) {
+            (Finder::Pattern(pattern), None) => match pattern.machine() {
+                Machine::Automaton(automaton) => Some(automaton),
+                Machine::Program(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether `c` is in the class of a stage that joins the characters of a class.
+    pub(crate) fn joins(&self, c: char) -> bool {
+        match (&self.finder, &self.on_bytes) {
+            _ if self.behaviour != Behaviour::Contiguous => false,
+            (Finder::Class(class), None) => class.contains(c),
+            (Finder::Class(_), Some(seen)) => c.encode_utf8(&mut [0; 4]).bytes().all(|byte| seen[usize::from(byte)] != 0),
+            (Finder::Pattern(_), _) => false,
+        }
+    }
+
+    /// Whether no match of the stage begins with `c`: text of such characters is one piece.
+    pub(crate) fn ignores(&self, c: char) -> bool {
+        match (&self.finder, &self.on_bytes) {
+            (Finder::Class(class), None) => !class.contains(c),
+            (Finder::Class(_), Some(seen)) => c.encode_utf8(&mut [0; 4]).bytes().all(|byte| seen[usize::from(byte)] == 0),
+            (Finder::Pattern(pattern), on_bytes) => match (pattern.machine(), on_bytes) {
+                (Machine::Automaton(automaton), None) => automaton.begins_nothing(automaton.symbol(c)),
+                (Machine::Automaton(automaton), Some(seen)) => {
+                    c.encode_utf8(&mut [0; 4]).bytes().all(|byte| automaton.begins_nothing(seen[usize::from(byte)]))
+                }
+                (Machine::Program(_), _) => false,
+            },
+        }
     }
 
     /// The cuts of this stage and all before it, and the first position that this stage could not be sure of.

@@ -42,6 +42,12 @@ impl Automaton {
         walk.over = step & ENDS_BEHIND != 0 || walk.row == DEAD;
     }
 
+    /// Whether no match begins with the character of `symbol`: the first step ends the walk without one.
+    pub(crate) fn begins_nothing(&self, symbol: u8) -> bool {
+        let step = self.step(self.first_row(), usize::from(symbol));
+        step & (ENDS_BEFORE | ENDS_BEHIND) == 0 && step & ROW == DEAD
+    }
+
     /// Where the match of `walk` ends if the text ends at byte `length`.
     pub(crate) fn end(&self, walk: &Walk, length: usize) -> Option<usize> {
         let ends_here = !walk.over && self.step(walk.row, self.letters()) & ENDS_BEFORE != 0;
