@@ -253,9 +253,9 @@ impl Bpe {
         bench.tokens = tokens;
     }
 
-    /// As [`Bpe::word`] where one word is the whole text, or a window of it: its parts are remembered, it is not.
-    pub(crate) fn text(&self, text: &[u8], bench: &mut Bench, sink: &mut impl Sink) {
-        if self.whole.ignores_merges() {
+    /// As [`Bpe::word`] where one word is the `whole` text, or goes on in it: its parts are remembered, it is not.
+    pub(crate) fn text(&self, text: &[u8], whole: bool, bench: &mut Bench, sink: &mut impl Sink) {
+        if whole && self.whole.ignores_merges() {
             self.word(text, (0, text.len()), 0, bench, sink);
         } else {
             self.parts(text, (0, text.len()), 0, bench, sink);
@@ -263,7 +263,7 @@ impl Bpe {
     }
 
     /// Passes on the tokens of a word that is no token by itself, part by part where it has seams.
-    fn parts(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(crate) fn parts(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
         let mut from = start;
         self.seams.for_each(text, start, end, |at| {
             if !self.alphabet.fuses_at(text, at) {

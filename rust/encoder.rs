@@ -223,8 +223,9 @@ impl StreamEncoder {
         let length = self.text.len() - self.anchor.byte;
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
-        } else if length >= self.try_at && last.lossless {
-            self.growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind).filter(|growth| growth.agrees(&self.ids));
+        } else if length >= self.try_at {
+            let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
+            self.growth = growth.filter(|growth| growth.agrees(&self.ids) && growth.is_lossless() == last.lossless);
             self.try_at = 2 * length;
         }
     }

@@ -86,6 +86,14 @@ impl Growth {
         }
     }
 
+    /// Whether the tokens of the stretch give back its text.
+    pub(crate) fn is_lossless(&self) -> bool {
+        match &self.0 {
+            Carries::BytePairs(_) => true,
+            Carries::Word(word) => word.is_lossless(),
+        }
+    }
+
     /// Whether a window would be short again.
     pub(crate) fn is_over(&self) -> bool {
         match &self.0 {

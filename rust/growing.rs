@@ -45,6 +45,8 @@ pub(crate) struct Growing {
     /// Up to here no added token begins.
     sure: usize,
     dummy: usize,
+    /// The stretch is the end of a word: no whole word is looked up.
+    inside: bool,
     attempts: Vec<Attempt>,
     words: Vec<Word>,
     /// The stages that leave the stretch whole.
@@ -85,6 +87,7 @@ impl Pipeline {
             text: " ".repeat(dummy),
             sure: 0,
             dummy,
+            inside: place == Place::Inside && self.splitter.stages.is_empty(),
             attempts: Vec::new(),
             words: Vec::new(),
             others: None,
@@ -210,7 +213,7 @@ impl Pipeline {
             if attempt.prefixes.length() < end - begin {
                 attempt.prefixes.extend(&self.bpe, &bytes[begin..end], &mut growing.pairs)?;
             }
-            let whole = self.whole_word(&bytes[begin..end]);
+            let whole = Some(&bytes[begin..end]).filter(|_| !growing.inside).and_then(|word| self.whole_word(word));
             let tokens = if whole.is_some() { 1 } else { attempt.prefixes.count(end - begin) };
             words.push(Word { begin, end, whole, tokens });
         }

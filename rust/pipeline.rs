@@ -63,8 +63,16 @@ impl Pipeline {
     }
 
     /// Passes on the tokens of a stretch in its normal form, positions being those of the normal form.
-    fn encode_stretch(&self, text: &str, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
+    ///
+    /// `whole`: it does not go on with other text.
+    fn encode_stretch(&self, text: &str, whole: bool, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
         let bytes = text.as_bytes();
+        if !whole && self.splitter.stages.is_empty() {
+            // The end of a word is no word that could be looked up.
+            self.bpe.parts(bytes, (0, bytes.len()), *word, bench, sink);
+            *word += 1;
+            return;
+        }
         let mut start = 0;
         self.splitter.for_each_cut(text, |at| {
             self.bpe.word(bytes, (start, at), *word, bench, sink);
@@ -122,7 +130,7 @@ impl Engine for Pipeline {
                 let first = tokens.len();
                 match (part.added, normal) {
                     (None, Some(normal)) => {
-                        self.encode_stretch(&normal.text, &mut word, bench, &mut tokens);
+                        self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut word, bench, &mut tokens);
                         if normal.is_moved() || part.start > 0 {
                             for token in &mut tokens[first..] {
                                 token.start = part.start + normal.start(token.start);
@@ -144,7 +152,7 @@ impl Engine for Pipeline {
     fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
         self.benches.with(|bench| {
             self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
-                (None, Some(normal)) => self.encode_stretch(&normal.text, &mut 0, bench, ids),
+                (None, Some(normal)) => self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids),
                 (id, _) => ids.extend(id),
             });
             bench.trim(text.len());
@@ -251,7 +259,7 @@ impl Pipeline {
         let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
         self.benches.with(|bench| {
             if self.pieces.is_some() {
-                self.bpe.text(bytes, bench, tokens);
+                self.bpe.text(bytes, place == Place::Start, bench, tokens);
                 self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
                     if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
@@ -277,7 +285,9 @@ impl Pipeline {
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
             // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.
-            let prefixed = self.dummy_everywhere && part.added.is_none();
+            // What it looks up as a whole word, T' would not.
+            let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
+            let prefixed = (self.dummy_everywhere || looked_up) && part.added.is_none();
             if part.start > 0 && part.start <= unsure && !prefixed {
                 cuts.push(part.start);
             }

@@ -34,7 +34,7 @@ impl Engine for Rewriting {
         let unsure = *unsure;
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
-            if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew()) {
+            if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end])) {
                 cuts.push(part.start);
             }
             if part.added.is_some() || part.start >= unsure {
@@ -60,14 +60,13 @@ impl Engine for Rewriting {
         let tokens = &mut window.tokens;
         tokens.clear();
         resumes.clear();
-        let begins_anew = self.begins_anew();
         let found = self.added.stretches(text);
         let Stretches { stretches, unsure, .. } = &found;
         let unsure = *unsure;
         self.scratch.with(|scratch| {
             let mut word = 0;
             for (index, part) in stretches.iter().enumerate() {
-                if part.start > 0 && part.start <= unsure && (part.added.is_some() || !begins_anew) {
+                if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end])) {
                     resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: Behind::Text });
                 }
                 if let Some(id) = part.added {

@@ -14,7 +14,9 @@ use crate::vocabulary::Vocabulary;
 /// The state of a word.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingWord {
-    lattice: GrowingLattice,
+    /// None: a word of so many characters that it is one unknown token (WordPiece).
+    lattice: Option<GrowingLattice>,
+    unknown: TokenId,
     /// The word as the model reads it.
     text: String,
     /// Its last character.
@@ -27,14 +29,21 @@ pub(crate) struct GrowingWord {
 impl GrowingWord {
     /// All tokens of the word.
     pub(crate) fn ids(&self) -> Vec<TokenId> {
-        self.lattice.tokens(0, self.text.len()).into_iter().map(|(id, ..)| id).collect()
+        match &self.lattice {
+            Some(lattice) => lattice.tokens(0, self.text.len()).into_iter().map(|(id, ..)| id).collect(),
+            None => vec![self.unknown],
+        }
+    }
+
+    /// Whether the tokens give back the text.
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.lattice.is_some()
     }
 }
 
 impl Rewriting {
     /// Takes up the window `text`, if it is one word of a kind that is carried.
     pub(super) fn grow_word(&self, text: &str, behind: Behind) -> Option<GrowingWord> {
-        let Model::Unigram(model) = &self.model else { return None };
         if !self.added.ids.is_empty() && !self.added.stretches(text).stretches.iter().all(|stretch| stretch.added.is_none()) {
             return None;
         }
@@ -57,10 +66,17 @@ impl Rewriting {
             return None;
         }
         let last = chars.try_fold(first, |left, c| self.is_carried(Some(left), c).then_some(c))?;
-        let mut lattice = GrowingLattice::new(carried)?;
         let word = format!("{}{rest}", if lead { " " } else { "" });
-        lattice.extend(model, &word)?;
-        Some(GrowingWord { lattice, look_at: 2 * word.len(), text: word, last, over: false })
+        let (lattice, unknown) = match &self.model {
+            Model::Unigram(model) => {
+                let mut lattice = GrowingLattice::new(carried)?;
+                lattice.extend(model, &word)?;
+                (Some(lattice), model.unknown)
+            }
+            Model::WordPiece(model) if ruled && rest.chars().count() > model.longest_word => (None, model.unknown),
+            Model::WordPiece(_) => return None,
+        };
+        Some(GrowingWord { lattice, unknown: TokenId(unknown), look_at: 2 * word.len(), text: word, last, over: false })
     }
 
     /// Whether `c` goes on with a word behind `left`, and stays as it is.
@@ -77,22 +93,24 @@ impl Rewriting {
 
     /// What appending `text` to the word changes; None where that is not carried.
     pub(super) fn word_grown(&self, word: &mut GrowingWord, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        let Model::Unigram(model) = &self.model else { return None };
         word.last = text.chars().try_fold(word.last, |left, c| self.is_carried(Some(left), c).then_some(c))?;
         let before = word.text.len();
         word.text.push_str(text);
-        word.lattice.extend(model, text)?;
         let after = word.text.len();
-        let from = word.lattice.common(before, after);
+        word.over |= after >= word.look_at;
+        let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
+            return Some(Edit { drop: 0, ids: Vec::new(), lossless: false });
+        };
+        lattice.extend(model, text)?;
+        let from = lattice.common(before, after);
         let bytes = word.text.as_bytes();
         let mut ids = Vec::new();
-        for (id, start, end) in word.lattice.tokens(from, after) {
+        for (id, start, end) in lattice.tokens(from, after) {
             if vocabulary.bytes(id, 0).ok()? != &bytes[start..end] {
                 return None;
             }
             ids.push(id);
         }
-        word.over |= after >= word.look_at;
-        Some(Edit { drop: word.lattice.count(before) - word.lattice.count(from), ids, lossless: true })
+        Some(Edit { drop: lattice.count(before) - lattice.count(from), ids, lossless: true })
     }
 }

@@ -119,8 +119,8 @@ impl Rewriting {
     }
 
     /// Whether a stretch behind an added token begins like a text; T' would not.
-    fn begins_anew(&self) -> bool {
-        self.dummy_everywhere && self.dummy != DummyPrefix::None || self.rewriter.acts_on_start()
+    fn begins_anew(&self, stretch: &str) -> bool {
+        self.dummy_everywhere && self.dummy != DummyPrefix::None || self.rewriter.acts_on_start() || self.goes_on(stretch)
     }
 
     fn dummy_at(&self, index: usize, place: Place) -> bool {

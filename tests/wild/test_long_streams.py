@@ -110,6 +110,7 @@ def byte_pairs(seed: int) -> tuple[cf.Tokenizer, str]:
 @given(seed=st.integers(0, 1 << 40), long=st.booleans())
 @example(seed=50008, long=False)  # NFC without a rule: a mark changes the letter before it, and so a seam before that
 @example(seed=51162, long=False)
+@example(seed=11, long=True)  # a look-up of whole words without a rule: the end of the text is no word
 def test_random_merges(seed: int, long: bool) -> None:
     """Sides that are not built, look-ups of whole words, bytes and letters that are missing, several rules."""
     tok, letters = byte_pairs(seed)
@@ -160,3 +161,13 @@ def test_random_scores(seed: int, long: bool) -> None:
         at = dice.randrange(520, 760)
         text = f"{text[:at]}{dice.choice((' ', ' x', '.', 'A', chr(10), '▁', chr(0x301)))}{text[at:]}"
     check(tok, [text[:505], *text[505:]] if long else list(text), every=1 if long else 7)
+
+
+def test_a_word_that_is_too_long_for_wordpiece() -> None:
+    """It is one unknown token, however long; what follows it is read as ever."""
+    pieces = ("[UNK]", "a", "##a", "##b", "##ab", ".", "b")
+    inner = tokenizers.Tokenizer(models.WordPiece(vocab={piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    encoder = check(wrap(inner, name="made"), [*"ab a. ", "a" * 500, *"ab" * 200, *". ab a "], every=3)
+    assert list(encoder.ids).count(0) == 1
