@@ -40,6 +40,8 @@ struct Word {
 /// The state of a growing stretch. Positions count from its start, in the normal form.
 #[derive(Debug, Clone)]
 pub(crate) struct Growing {
+    /// The first space is lost, because a text without one would get a dummy prefix.
+    pub(crate) loses_space: bool,
     /// What is encoded: a dummy prefix, if there is one, and the stretch.
     text: String,
     /// Up to here no added token begins.
@@ -87,6 +89,7 @@ impl Pipeline {
             text: " ".repeat(dummy),
             sure: 0,
             dummy,
+            loses_space: place == Place::Start && self.dummy == DummyPrefix::UnlessSpace && text.starts_with(' '),
             inside: place == Place::Inside && self.splitter.stages.is_empty(),
             attempts: Vec::new(),
             words: Vec::new(),
@@ -252,7 +255,7 @@ impl Pipeline {
                 lossless &= vocabulary.bytes(id, 0).ok()? == &bytes[begin + at..begin + at + length];
             }
         }
-        // Words with a loss are not carried.
-        lossless.then_some(Edit { drop, ids, lossless })
+        // Words with another loss are not carried.
+        lossless.then_some(Edit { drop, ids, lossless: !growing.loses_space })
     }
 }
