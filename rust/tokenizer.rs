@@ -56,7 +56,7 @@ impl Tokenizer {
         let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
         let mut parts = content.parts();
         parts.extend([name.as_bytes(), given.as_bytes(), split.as_bytes()]);
-        shared(&parts, || Self::from_definition(&content.definition(name, pattern)?, name))
+        shared(&parts, || Self::from_definition(content.definition(name, pattern)?, name))
     }
 
     /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
@@ -69,7 +69,7 @@ impl Tokenizer {
     pub fn from_bytes(bytes: &[u8], name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
         let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
         shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || {
-            Self::from_definition(&formats::definition(bytes, name, pattern)?, name)
+            Self::from_definition(formats::definition(bytes, name, pattern)?, name)
         })
     }
 
@@ -79,7 +79,7 @@ impl Tokenizer {
     /// As [`Tokenizer::from_bytes`].
     pub fn from_sentencepiece(model: &[u8], name: &str) -> Result<Arc<Self>> {
         shared(&[model, name.as_bytes(), b"SentencePiece"], || {
-            Self::from_definition(&formats::sentencepiece::definition(model, name)?, name)
+            Self::from_definition(formats::sentencepiece::definition(model, name)?, name)
         })
     }
 
@@ -87,8 +87,8 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Definition` where a part is missing, broken or of a kind that cannot be run.
-    pub fn from_definition(definition: &Definition, name: &str) -> Result<Self> {
-        let loaded = definition::load(definition)?;
+    pub fn from_definition(definition: Definition, name: &str) -> Result<Self> {
+        let loaded = definition::load(&definition)?;
         let family = family(&loaded);
         let origin = Origin {
             family,
@@ -102,7 +102,7 @@ impl Tokenizer {
         };
         let unknown = loaded.unknown.map(TokenId).into_iter().collect();
         let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, unknown, origin)?;
-        tokenizer.definition = Some(definition.clone());
+        tokenizer.definition = Some(definition);
         Ok(tokenizer)
     }
 
@@ -172,7 +172,7 @@ impl Tokenizer {
     /// # Errors
     /// `Definition` for other bytes.
     pub fn from_state(state: &[u8], name: &str) -> Result<Arc<Self>> {
-        shared(&[state, name.as_bytes(), b"state"], || Self::from_definition(&Definition::from_bytes(state)?, name))
+        shared(&[state, name.as_bytes(), b"state"], || Self::from_definition(Definition::from_bytes(state)?, name))
     }
 
     /// Its vocabulary.

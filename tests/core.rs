@@ -34,7 +34,7 @@ fn read(definition: Value) -> Definition {
 }
 
 fn toy() -> Arc<Tokenizer> {
-    Arc::new(Tokenizer::from_definition(&read(definition()), "toy").unwrap())
+    Arc::new(Tokenizer::from_definition(read(definition()), "toy").unwrap())
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
@@ -120,7 +120,7 @@ fn what_cannot_be_is_refused_with_its_position() {
     assert_eq!(unknown, Err(Error::UnknownToken { id: 999, position: 1, vocab_size: 263 }));
     let mut lossy = definition();
     lossy["model"]["vocab"].as_object_mut().unwrap().remove("Ċ");
-    let lossy = Tokenizer::from_definition(&read(lossy), "lossy").unwrap();
+    let lossy = Tokenizer::from_definition(read(lossy), "lossy").unwrap();
     assert_eq!(lossy.describe()["lost"][0], "newlines");
     assert!(matches!(lossy.require("ab\nc", Place::Start), Err(Error::Unrepresentable { position: 2, .. })));
 }

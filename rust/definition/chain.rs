@@ -77,6 +77,11 @@ fn cleaned(text: &str) -> Cow<'_, str> {
         (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't"),
         (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
     ];
+    // Nearly all words hold none of them.
+    let mut spaces = text.match_indices(' ').map(|(at, _)| &text[at..]);
+    if !spaces.any(|rest| FORMS.iter().any(|(from, _)| rest.starts_with(from))) {
+        return Cow::Borrowed(text);
+    }
     let mut cleaned = Cow::Borrowed(text);
     for (from, to) in FORMS {
         if cleaned.contains(from) {
@@ -117,7 +122,10 @@ impl Op {
                     (false, Some(rest)) => rest.to_string().into(),
                     (false, None) => format!(" {token}").into(),
                 };
-                if *cleans { cleaned(&word).into_owned().into() } else { word }
+                match if *cleans { cleaned(&word) } else { Cow::Borrowed("") } {
+                    Cow::Owned(cleaned) => cleaned.into(),
+                    Cow::Borrowed(_) => word,
+                }
             }
         })
     }

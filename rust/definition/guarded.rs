@@ -42,13 +42,21 @@ impl Reader<'_> {
         let numbers = controls.filter_map(|a| self.pieces.number(&a.content).filter(|&number| self.pieces.id(number) == a.id));
         let mut numbers: FxHashSet<usize> = numbers.collect();
         if let Some(merges) = self.whole.merges.as_ref().filter(|_| whole_words && !numbers.is_empty()) {
+            let lengths: FxHashSet<usize> = numbers.iter().map(|&number| self.pieces.piece(number).len()).collect();
+            let longest = lengths.iter().copied().max().unwrap_or(0);
+            let mut can_be_made = vec![false; longest + 1];
+            lengths.into_iter().for_each(|length| can_be_made[length] = true);
+            let mut is_control = vec![false; self.pieces.len()];
+            numbers.iter().for_each(|&number| is_control[number] = true);
             let mut buffer = String::new();
             for &(left, right) in &merges.pairs {
                 let (left, right) = (left as usize, right as usize);
-                let made = self.pieces.joined(left, right, 0, &mut buffer);
-                [Some(left), Some(right), made].into_iter().flatten().for_each(|number| {
+                let length = self.pieces.piece(left).len() + self.pieces.piece(right).len();
+                // Few merges make something as long as a control token.
+                let made = if can_be_made.get(length) == Some(&true) { self.pieces.joined(left, right, 0, &mut buffer) } else { None };
+                for number in [Some(left), Some(right), made].into_iter().flatten().filter(|&number| is_control[number]) {
                     numbers.remove(&number);
-                });
+                }
             }
         }
         numbers

@@ -18,7 +18,7 @@ use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use tokenizers::models::bpe::BPE;
 use tokenizers::{
-    AddedToken, DecoderWrapper, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, PreTokenizerWrapper, Tokenizer,
+    AddedToken, AddedVocabulary, DecoderWrapper, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, PreTokenizerWrapper, Tokenizer,
 };
 
 /// Texts that every file is checked with.
@@ -86,11 +86,11 @@ impl Reader<'_> {
         library.with_decoder(parsed::<DecoderWrapper>(&self.definition["decoder"])?);
         library.set_encode_special_tokens(true);
         let crate_tokens = || added.iter().map(|a| AddedToken::from(a.content.clone(), a.control).normalized(a.normalized));
-        let numbers = {
-            let mut words = library.clone();
-            caught("add_tokens", || words.add_tokens(crate_tokens())).ok()?;
-            self.reachable(&words, &texts, &sample, &hidden)?
-        };
+        // A copy of the library would compile its patterns once more.
+        let mut tokens = AddedVocabulary::new();
+        tokens.set_encode_special_tokens(true);
+        caught("add_tokens", || tokens.add_tokens(crate_tokens(), &BPE::default(), library.get_normalizer())).ok()?;
+        let numbers = self.reachable(&library, &tokens, &texts, &sample, &hidden)?;
         let numbers: Vec<usize> = numbers.into_iter().collect();
         let model = parsed::<ModelWrapper>(&self.reached_model(&numbers, &hidden))??;
         library.with_model(match model {
@@ -124,20 +124,23 @@ impl Reader<'_> {
         let step = (count / (4 * EACH)).max(1);
         sample.extend((0..count).step_by(step));
         sample.extend(self.matched.absent.iter().take(EACH));
-        let (mut longest, mut lengths) = ([0; EACH], [0; EACH]);
+        let (mut longest, mut lengths, mut shortest) = ([0; EACH], [0; EACH], 0);
+        let kinds: [fn(&str) -> bool; 4] = [
+            |piece| piece.len() < 5 && piece.chars().nth(1).is_none(),
+            |piece| piece.contains([' ', '\u{2581}', '_']),
+            |piece| piece.starts_with(['#', '<', '[']) && byte_piece(piece).is_none(),
+            |piece| piece.len() > 1 && piece.is_ascii() && piece.ends_with(|c: char| !c.is_alphanumeric()),
+        ];
         let mut left = [EACH; 4];
         for (number, (_, piece)) in self.pieces.iter().enumerate() {
-            if let Some(place) = (0..EACH).find(|&place| piece.len() > lengths[place]).filter(|_| piece.len() <= 64) {
-                (longest[place], lengths[place]) = (number, piece.len());
+            if piece.len() > shortest && piece.len() <= 64 {
+                if let Some(place) = (0..EACH).find(|&place| piece.len() > lengths[place]) {
+                    (longest[place], lengths[place]) = (number, piece.len());
+                    shortest = lengths.into_iter().min().unwrap_or(0);
+                }
             }
-            let kinds = [
-                piece.len() < 5 && piece.chars().nth(1).is_none(),
-                piece.contains([' ', '\u{2581}', '_']),
-                piece.starts_with(['#', '<', '[']) && byte_piece(piece).is_none(),
-                piece.len() > 1 && piece.is_ascii() && piece.ends_with(|c: char| !c.is_alphanumeric()),
-            ];
-            for (kind, left) in kinds.into_iter().zip(&mut left) {
-                if kind && *left > 0 {
+            for (kind, left) in kinds.iter().zip(&mut left) {
+                if *left > 0 && kind(piece) {
                     *left -= 1;
                     sample.insert(number);
                 }
@@ -168,7 +171,7 @@ impl Reader<'_> {
     }
 
     /// The numbers of all pieces that the texts reach.
-    fn reachable(&self, words: &Tokenizer, texts: &[String], sample: &BTreeSet<usize>, hidden: &FxHashSet<usize>) -> Option<BTreeSet<usize>> {
+    fn reachable(&self, library: &Tokenizer, tokens: &AddedVocabulary, texts: &[String], sample: &BTreeSet<usize>, hidden: &FxHashSet<usize>) -> Option<BTreeSet<usize>> {
         let model = model_name(self.whole);
         let given = |key: &str| text(self.model, key).unwrap_or_default().to_string();
         let (mut prefix, mut suffix) = (String::new(), String::new());
@@ -188,11 +191,11 @@ impl Reader<'_> {
         let lowest = (0..self.pieces.len()).filter(|_| model == "Unigram").min_by(|a, b| score(a).total_cmp(&score(b)));
         found.extend(lowest);
         let longest = self.pieces.iter().map(|(_, piece)| piece.len()).max().unwrap_or(0);
-        let mut seen: FxHashSet<String> = FxHashSet::default();
+        let (mut seen, mut spelled): (FxHashSet<String>, FxHashSet<String>) = Default::default();
         for text in texts {
             let splits = caught("pre_tokenize", || {
-                let mut splits = words.get_added_vocabulary().extract_and_normalize(words.get_normalizer(), text);
-                if let Some(rule) = words.get_pre_tokenizer() {
+                let mut splits = tokens.extract_and_normalize(library.get_normalizer(), text);
+                if let Some(rule) = library.get_pre_tokenizer() {
                     rule.pre_tokenize(&mut splits)?;
                 }
                 Ok(splits)
@@ -204,7 +207,11 @@ impl Reader<'_> {
                 self.add_parts(word, &prefix, &suffix, longest, &mut found);
                 if model == "BPE" {
                     for fuses in [false, true] {
-                        self.add_parts(&self.symbols(word, &prefix, &suffix, fuses), &prefix, &suffix, longest, &mut found);
+                        let symbols = self.symbols(word, &prefix, &suffix, fuses);
+                        if !seen.contains(&symbols) && !spelled.contains(&symbols) {
+                            self.add_parts(&symbols, &prefix, &suffix, longest, &mut found);
+                            spelled.insert(symbols);
+                        }
                     }
                 }
             }

@@ -159,7 +159,7 @@ impl PyTokenizer {
     ) -> PyResult<Self> {
         Self::new(py, || {
             let definition = formats::tiktoken::definition(&ranks, pattern, &specials, name)?;
-            Tokenizer::from_definition(&definition, name).map(Arc::new)
+            Tokenizer::from_definition(definition, name).map(Arc::new)
         })
     }
 

@@ -56,7 +56,7 @@ fn model() -> impl Strategy<Value = Vec<u8>> {
 
 /// Loads what a parser made and encodes with it; errors are fine.
 fn try_out(definition: &Definition) {
-    let Ok(tokenizer) = Tokenizer::from_definition(definition, "arbitrary") else { return };
+    let Ok(tokenizer) = Tokenizer::from_definition(definition.clone(), "arbitrary") else { return };
     let tokenizer = Arc::new(tokenizer);
     for text in ["", "abc d\u{e9}", "\u{2581}\u{2581}a\n\u{301} <0x41>"] {
         let Ok(tokens) = tokenizer.encode(text, Place::Start) else { continue };

@@ -28,7 +28,7 @@ fn toy() -> Arc<Tokenizer> {
             "decoder": {"type": "ByteLevel"},
             "model": {"type": "BPE", "vocab": vocab, "merges": merges.iter().map(|(l, r)| json!([l, r])).collect::<Vec<_>>()},
         });
-        Arc::new(Tokenizer::from_definition(&Definition::from_json(definition).unwrap().unwrap(), "toy").unwrap())
+        Arc::new(Tokenizer::from_definition(Definition::from_json(definition).unwrap().unwrap(), "toy").unwrap())
     })
     .clone()
 }
