@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -10,7 +11,7 @@ torch = pytest.importorskip("torch", reason="the loop on real models needs torch
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
 from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - behind the skip
-from coolfusion.models import probe, proofs  # noqa: E402
+from coolfusion.models import probe, proofs, short_window  # noqa: E402
 from coolfusion.models.arena import Arena  # noqa: E402
 from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
 
@@ -76,6 +77,19 @@ def test_what_a_proof_depends_on_is_in_its_key(memory, monkeypatch):
     monkeypatch.setattr(type(runner.module.model.layers[0].self_attn), "forward", lambda *arguments: None)
     keys.add(proofs.key_of(runner))
     assert len(keys) == 7 and None not in keys
+
+
+@pytest.mark.parametrize("library", ["transformers", "torch", "coolfusion"])
+def test_another_version_of_a_library_is_another_key(memory, monkeypatch, library):
+    runner, _ = run(build("llama"))
+    before = proofs.key_of(runner)
+    # Not the object at the top of this file: transformers replaces its package in sys.modules while it imports a model.
+    monkeypatch.setattr(sys.modules[library], "__version__", "0.0.1")
+    after = proofs.key_of(runner)
+    assert None not in (before, after) and before != after
+    assert run(build("llama"))[1] == "probed"
+    monkeypatch.undo()
+    assert proofs.key_of(runner) == before
 
 
 def test_a_module_that_somebody_steps_into_is_never_remembered(memory):
@@ -223,7 +237,7 @@ def test_a_window_that_is_not_the_one_of_the_configuration_is_found(monkeypatch,
 def test_a_window_that_cannot_be_set_is_probed_in_its_length(monkeypatch):
     masks_by(monkeypatch, lambda said: 100)
     module = windowed(100)
-    assert not probe._window_acts(HuggingFaceModel(module, name="tiny", tier="full"))
+    assert not short_window.window_acts(HuggingFaceModel(module, name="tiny", tier="full"))
     read, runner = tokens_of_the_probe(module)
     assert runner.tier == "tree" and read > 600
 

@@ -14,10 +14,9 @@ import hashlib
 import json
 import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import coolfusion
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
@@ -61,12 +60,10 @@ def key_of(runner: HuggingFaceModel) -> str | None:
     parts = list(module.named_modules())
     if any("forward" in vars(part) or part._forward_hooks or part._forward_pre_hooks for _, part in parts):
         return None  # somebody steps in between
-    import transformers
-
     torch = runner.torch
     adapters = getattr(module, "peft_config", None)
     said: Any = [
-        (coolfusion.__version__, _own_code(), torch.__version__, transformers.__version__),
+        (versions("coolfusion", "torch", "transformers"), _own_code()),
         (str(runner.dtype), _device(torch, runner.place), torch.get_float32_matmul_precision()),
         _config(module.config),
         {name: vars(each) for name, each in adapters.items()} if isinstance(adapters, dict) else None,
@@ -77,6 +74,15 @@ def key_of(runner: HuggingFaceModel) -> str | None:
         _sample(torch, module),
     ]
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def versions(*names: str) -> list[tuple[str, str]]:
+    """Versions of libraries that are in use, read at each call from the modules that an import finds now.
+
+    transformers executes its own package twice while a model class is imported. A reference from before then is
+    another module object than the one in `sys.modules`.
+    """
+    return [(name, str(import_module(name).__version__)) for name in names]
 
 
 def recall(key: str | None) -> Proof | None:
