@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 
 import pytest
 
@@ -11,9 +12,12 @@ torch = pytest.importorskip("torch", reason="the loop on real models needs torch
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
 from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - behind the skip
-from coolfusion.models import probe, proofs, short_window  # noqa: E402
+from coolfusion import Tokenizer  # noqa: E402
+from coolfusion.errors import CoolFusionWarning  # noqa: E402
+from coolfusion.models import probe, proofs, rebuilt, short_window  # noqa: E402
 from coolfusion.models.arena import Arena  # noqa: E402
 from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
+from fusion_parts import toy_inner  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -71,7 +75,7 @@ def test_what_a_proof_depends_on_is_in_its_key(memory, monkeypatch):
         other.lm_head.weight[0, 0] += 1.0
     key(other)
     with monkeypatch.context() as patch:
-        patch.setattr(proofs, "_own_code", lambda: "other code")
+        patch.setattr(proofs, "own_code", lambda: "other code")
         key(from_config(config))
     runner = HuggingFaceModel(from_config(config), name="tiny", tier="full")
     monkeypatch.setattr(type(runner.module.model.layers[0].self_attn), "forward", lambda *arguments: None)
@@ -90,6 +94,41 @@ def test_another_version_of_a_library_is_another_key(memory, monkeypatch, librar
     assert run(build("llama"))[1] == "probed"
     monkeypatch.undo()
     assert proofs.key_of(runner) == before
+
+
+def test_a_comparison_of_tokenizers_is_remembered(memory, monkeypatch, tmp_path):
+    place = tmp_path / "tokenizer"
+    inner = toy_inner(" cat")
+    transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>").save_pretrained(place)
+    tokenizer, made, said = Tokenizer.from_pretrained(place), [], ["a difference"]
+
+    def compare(*_):
+        made.append(1)
+        return said[0]
+
+    monkeypatch.setattr(rebuilt, "_difference", compare)
+
+    def warned(trust_remote_code=False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CoolFusionWarning)
+            rebuilt.warn_of_rebuilt("tiny", tokenizer, str(place), trust_remote_code)
+        return [str(each.message) for each in caught if each.category is CoolFusionWarning], len(made)
+
+    first, count = warned()
+    assert "a difference" in first[0] and count == 1
+    assert warned() == (first, 1), "remembered, and told again"
+    said[0] = None
+    file = place / "tokenizer_config.json"
+    file.write_text(file.read_text() + " ")
+    assert warned() == warned() == ([], 2)
+    assert warned(trust_remote_code=True)[1] == 3, "code of the folder may read anything"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["transformers"], "__version__", "0.0.1")
+        assert warned()[1] == 4
+    [entry, *_] = (memory.parent / "rebuilt").iterdir()
+    for each in (memory.parent / "rebuilt").iterdir():
+        each.write_text('{"difference": 3}')
+    assert warned() == ([], 5) and entry.suffix == ".json"
 
 
 def test_a_module_that_somebody_steps_into_is_never_remembered(memory):
