@@ -31,6 +31,8 @@ LAYERS = (
     {"adapters", "models.config", "models.rows", "models.scripted", "selection"},
     {"models.arena", "models.chain", "models.weights", "pretrained"},
     {"models.huggingface", "models.rebuilt"},
+    {"models.measure"},
+    {"models.short_window"},
     {"models", "models.loading", "models.probe"},
     {"member"},
     {"judgement", "proposal"},

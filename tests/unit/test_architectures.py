@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the loop on real models needs torch
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
 from architectures import ARCHITECTURES, HEAD, OTHERS, SIZES, build, from_config  # noqa: E402 - behind the skip
-from coolfusion.models import LanguageModel, probe  # noqa: E402
+from coolfusion.models import LanguageModel, measure, probe  # noqa: E402
 from coolfusion.models.huggingface import TIERS, HuggingFaceModel  # noqa: E402
 from model_walks import Walk  # noqa: E402
 
@@ -239,8 +239,8 @@ def test_the_head_computes_no_rows_that_nobody_asks_for():
 def test_numbers_that_are_missing_on_one_side_are_a_difference():
     nan, inf = float("nan"), float("inf")
     row = torch.tensor([1.0, nan, -inf, inf])
-    assert probe._difference(row, row.clone()) == 0.0
+    assert measure.difference(row, row.clone()) == 0.0
     for at in range(4):
         other = row.clone()
         other[at] = 2.0
-        assert probe._difference(row, other) == probe._difference(other, row) == (1.0 if at == 0 else inf)
+        assert measure.difference(row, other) == measure.difference(other, row) == (1.0 if at == 0 else inf)

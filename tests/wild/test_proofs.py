@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 
 import pytest
 
@@ -10,9 +12,12 @@ torch = pytest.importorskip("torch", reason="the loop on real models needs torch
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
 from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - behind the skip
-from coolfusion.models import probe, proofs  # noqa: E402
+from coolfusion import Tokenizer  # noqa: E402
+from coolfusion.errors import CoolFusionWarning  # noqa: E402
+from coolfusion.models import probe, proofs, rebuilt, short_window  # noqa: E402
 from coolfusion.models.arena import Arena  # noqa: E402
 from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
+from fusion_parts import toy_inner  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -70,12 +75,60 @@ def test_what_a_proof_depends_on_is_in_its_key(memory, monkeypatch):
         other.lm_head.weight[0, 0] += 1.0
     key(other)
     with monkeypatch.context() as patch:
-        patch.setattr(proofs, "_own_code", lambda: "other code")
+        patch.setattr(proofs, "own_code", lambda: "other code")
         key(from_config(config))
     runner = HuggingFaceModel(from_config(config), name="tiny", tier="full")
     monkeypatch.setattr(type(runner.module.model.layers[0].self_attn), "forward", lambda *arguments: None)
     keys.add(proofs.key_of(runner))
     assert len(keys) == 7 and None not in keys
+
+
+@pytest.mark.parametrize("library", ["transformers", "torch", "coolfusion"])
+def test_another_version_of_a_library_is_another_key(memory, monkeypatch, library):
+    runner, _ = run(build("llama"))
+    before = proofs.key_of(runner)
+    # Not the object at the top of this file: transformers replaces its package in sys.modules while it imports a model.
+    monkeypatch.setattr(sys.modules[library], "__version__", "0.0.1")
+    after = proofs.key_of(runner)
+    assert None not in (before, after) and before != after
+    assert run(build("llama"))[1] == "probed"
+    monkeypatch.undo()
+    assert proofs.key_of(runner) == before
+
+
+def test_a_comparison_of_tokenizers_is_remembered(memory, monkeypatch, tmp_path):
+    place = tmp_path / "tokenizer"
+    inner = toy_inner(" cat")
+    transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>").save_pretrained(place)
+    tokenizer, made, said = Tokenizer.from_pretrained(place), [], ["a difference"]
+
+    def compare(*_):
+        made.append(1)
+        return said[0]
+
+    monkeypatch.setattr(rebuilt, "_difference", compare)
+
+    def warned(trust_remote_code=False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CoolFusionWarning)
+            rebuilt.warn_of_rebuilt("tiny", tokenizer, str(place), trust_remote_code)
+        return [str(each.message) for each in caught if each.category is CoolFusionWarning], len(made)
+
+    first, count = warned()
+    assert "a difference" in first[0] and count == 1
+    assert warned() == (first, 1), "remembered, and told again"
+    said[0] = None
+    file = place / "tokenizer_config.json"
+    file.write_text(file.read_text() + " ")
+    assert warned() == warned() == ([], 2)
+    assert warned(trust_remote_code=True)[1] == 3, "code of the folder may read anything"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["transformers"], "__version__", "0.0.1")
+        assert warned()[1] == 4
+    [entry, *_] = (memory.parent / "rebuilt").iterdir()
+    for each in (memory.parent / "rebuilt").iterdir():
+        each.write_text('{"difference": 3}')
+    assert warned() == ([], 5) and entry.suffix == ".json"
 
 
 def test_a_module_that_somebody_steps_into_is_never_remembered(memory):
@@ -223,7 +276,7 @@ def test_a_window_that_is_not_the_one_of_the_configuration_is_found(monkeypatch,
 def test_a_window_that_cannot_be_set_is_probed_in_its_length(monkeypatch):
     masks_by(monkeypatch, lambda said: 100)
     module = windowed(100)
-    assert not probe._window_acts(HuggingFaceModel(module, name="tiny", tier="full"))
+    assert not short_window.window_acts(HuggingFaceModel(module, name="tiny", tier="full"))
     read, runner = tokens_of_the_probe(module)
     assert runner.tier == "tree" and read > 600
 

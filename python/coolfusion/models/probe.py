@@ -10,35 +10,38 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from coolfusion.errors import ModelError
 from coolfusion.models import huggingface as hf
 from coolfusion.models import proofs
 from coolfusion.models.chain import CROPPED
+from coolfusion.models.measure import (
+    FLOAT32_TOLERANCE,
+    UNITS_OF_HALF_PRECISION,
+    UNITS_WITHOUT_COPY,
+    Setting,
+    difference,
+    random_ids,
+    units,
+)
+from coolfusion.models.short_window import (
+    LONGEST_WINDOW_PROBED,
+    SHORT_WINDOW,
+    right_at_the_window,
+    short_window,
+    window_acts,
+)
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
 
-# Relative to the largest logit. Right caches are at 2e-6 in float32; rounding grows with the width of a model and
-# with the unit of the dtype, wrong caches are at 1e-2 and more.
-FLOAT32_TOLERANCE = 1e-4
-# In half precision rounding hides a wrong cache (MPT in a tree is off by 8e-2, ten units of bfloat16): what is right is
-# decided on a copy in float32, and the model itself must only stay within so many units.
-UNITS_OF_HALF_PRECISION = 16
-# Without a copy, since it would be larger than 1 GB or cannot be made: within these, or some times the noise, which is
-# what passes over texts of other lengths differ by.
-UNITS_WITHOUT_COPY = 4
+# Without a copy, so many times the noise is allowed, which is what passes over texts of other lengths differ by.
 TIMES_NOISE = 4
 LARGEST_COPY = 2**28  # parameters
 PROBE_TOKENS = 36
-LONGEST_WINDOW_PROBED = 512
-# A window that shows in a probe of few tokens, and so many times the tolerance is what it must change.
-SHORT_WINDOW = 8
-WINDOW_SHOWS = 4
 # Of the comparison with what is remembered.
 SPOT_TOKENS = 9
 # Cache layers that hold one entry per position and nothing else, so that hiding or cutting off is rolling back.
@@ -47,41 +50,6 @@ PLAIN_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 TREE_ATTENTION = {"eager", "sdpa"}
 # Texts, and the row of logits behind each, (V,) float64.
 Read = list[tuple[tuple[int, ...], Any]]
-
-
-class Setting:
-    """One way in which a model is looked at: the whole passes over some texts, each made once.
-
-    Args:
-        runner: the model.
-    """
-
-    def __init__(self, runner: HuggingFaceModel) -> None:
-        self.runner = runner
-        self._passes: dict[tuple[int, ...], Any] = {}  # (T, V) in the model's dtype
-        self.scale = 1.0
-
-    def prepare(self, texts: Iterable[Sequence[int]]) -> None:
-        """Pass over each text that is no beginning of another."""
-        tier, self.runner.tier = self.runner.tier, "full"
-        try:
-            for text in sorted({tuple(text) for text in texts}, key=len, reverse=True):
-                if not any(known[: len(text)] == text for known in self._passes):
-                    logits = self.runner.call_with_state(text, None, keep=len(text))[0][0]
-                    self._passes[text] = logits
-                    self.scale = max([self.scale, *(_scale(row) for row in logits)])
-        finally:
-            self.runner.tier = tier
-
-    def row(self, text: Sequence[int]) -> Any:
-        """The row behind a text that is prepared, (V,) float64."""
-        text = tuple(text)
-        return next(rows[len(text) - 1].double() for known, rows in self._passes.items() if known[: len(text)] == text)
-
-    def worst(self, found: Sequence[tuple[tuple[int, ...], Any]]) -> float:
-        """The largest difference of rows from those of whole passes, relative to the largest logit."""
-        self.prepare(text for text, _ in found)
-        return max((_difference(row, self.row(text)) for text, row in found), default=0.0) / self.scale
 
 
 def best_tier(runner: HuggingFaceModel) -> str:
@@ -110,10 +78,10 @@ def _still_right(runner: HuggingFaceModel, tier: str) -> bool:
     """Whether two short texts with branches, read in a tier, have the rows of whole passes."""
     if tier == "each":
         return True  # every row has a whole pass of its own: nothing to compare it with
-    ids = _random_ids(runner, SPOT_TOKENS)
+    ids = random_ids(runner, SPOT_TOKENS)
     runner.tier = tier
     try:
-        return Setting(runner).worst(_rows_of_a_look(runner, ids)) <= _units(runner, UNITS_OF_HALF_PRECISION)
+        return Setting(runner).worst(_rows_of_a_look(runner, ids)) <= units(runner, UNITS_OF_HALF_PRECISION)
     except (ModelError, *hf.MODEL_FAILURES):
         return False
 
@@ -123,13 +91,13 @@ def _probed(runner: HuggingFaceModel) -> str:
     runner.tier = "full"
     exact = _exact_copy(runner)
     window = runner.window
-    if window is not None and window > SHORT_WINDOW and _window_acts(exact or runner):
+    if window is not None and window > SHORT_WINDOW and window_acts(exact or runner):
         with contextlib.ExitStack() as stack:
             for model in (runner, exact):
                 if model is not None:
-                    stack.enter_context(_short_window(model))
+                    stack.enter_context(short_window(model))
             tier = _first_right(runner, exact)
-        if tier == "tree" and _right_at_the_window(runner, exact, tier):
+        if tier == "tree" and right_at_the_window(runner, exact, tier):
             return tier
         runner.probe_errors = {}
     return _first_right(runner, exact)
@@ -143,7 +111,7 @@ def _first_right(runner: HuggingFaceModel, exact: HuggingFaceModel | None) -> st
     own = Setting(runner)
     precise = None if exact is None else Setting(exact)
     spread = noise = _error_of_lengths(precise or own, ids)
-    if spread > (_units(runner, UNITS_OF_HALF_PRECISION) if exact is None else FLOAT32_TOLERANCE):
+    if spread > (units(runner, UNITS_OF_HALF_PRECISION) if exact is None else FLOAT32_TOLERANCE):
         runner.probe_errors["full"] = spread
         return "each"
     kept = _what_it_keeps(runner, ids)
@@ -153,110 +121,6 @@ def _first_right(runner: HuggingFaceModel, exact: HuggingFaceModel | None) -> st
         if right:
             return tier
     return "full"
-
-
-def _configs_of_windows(runner: HuggingFaceModel) -> list[Any]:
-    """All objects of a model that hold its window: configurations, and modules that took the number from there."""
-    found: dict[int, Any] = {}
-    for part in runner.module.modules():
-        config = getattr(part, "config", None)
-        text = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
-        for each in (part, config, text):
-            if _own_window(each) == runner.window:
-                found[id(each)] = each
-    return list(found.values())
-
-
-def _own_window(thing: Any) -> Any:
-    return getattr(thing, "__dict__", {}).get("sliding_window")
-
-
-@contextlib.contextmanager
-def _fewer_layers(runner: HuggingFaceModel) -> Iterator[None]:
-    """The model with its first layers alone, of each type one at least, as long as that lasts."""
-    config = runner.module.config
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    count, types = getattr(text, "num_hidden_layers", None), getattr(text, "layer_types", None) or []
-    needed = max([2, *(types.index(each) + 1 for each in set(types))])
-    if not isinstance(count, int) or needed >= count or "num_hidden_layers" not in vars(text):
-        yield
-        return
-    text.num_hidden_layers = needed
-    try:
-        yield
-    finally:
-        text.num_hidden_layers = count
-
-
-@contextlib.contextmanager
-def _short_window(runner: HuggingFaceModel) -> Iterator[None]:
-    """The model with another window, as long as that lasts."""
-    window, places = runner.window, _configs_of_windows(runner)
-    runner.window = SHORT_WINDOW
-    try:
-        for each in places:
-            each.sliding_window = SHORT_WINDOW
-        yield
-    finally:
-        runner.window = window
-        for each in places:
-            each.sliding_window = window
-
-
-def _window_acts(runner: HuggingFaceModel) -> bool:
-    """Whether a short window that is set changes the rows behind it, and those alone."""
-    ids = _random_ids(runner, PROBE_TOKENS)
-    if len(ids) < PROBE_TOKENS:
-        return False
-    limit = _units(runner, UNITS_WITHOUT_COPY)
-    wide = Setting(runner)
-    try:
-        wide.prepare([ids])
-        with _short_window(runner):
-            narrow = Setting(runner)
-            narrow.prepare([ids])
-    except (ModelError, *hf.MODEL_FAILURES):
-        return False
-    errors = [_difference(narrow.row(ids[:n]), wide.row(ids[:n])) / wide.scale for n in range(1, len(ids) + 1)]
-    return max(errors[:SHORT_WINDOW]) <= limit < WINDOW_SHOWS * limit < min(errors[SHORT_WINDOW + 4 :])
-
-
-def _right_at_the_window(runner: HuggingFaceModel, exact: HuggingFaceModel | None, tier: str) -> bool:
-    """Whether the rows right after a window of the model's own length are those of a whole pass.
-
-    The short window has shown all layers; here the first few show that the length of the window is the one that the
-    configuration says.
-    """
-    window = runner.window
-    if window is None or window > LONGEST_WINDOW_PROBED:
-        return True
-    model = exact or runner
-    ids = _random_ids(runner, window + 8)
-    if len(ids) < window + 8:
-        return True  # no text is as long as the window
-    tier, model.tier = model.tier, tier
-    first, path = ids[: window + 2], tuple(ids[window + 2 :])
-    try:
-        with _fewer_layers(model):
-            [context] = model.open(1)
-            model.prefill([(context, first)])
-            rows = [context.next_row(())]
-            model.extend([(context, [path, (*path[:1], *ids[:2])])])
-            rows += [context.next_row(path[:n]) for n in range(1, len(path) + 1)]
-            context.close()
-            model.tier = "full"
-            whole = model.call_with_state(ids, None, keep=len(rows))[0][0, -len(rows) :].double()  # (N, V)
-    except (ModelError, *hf.MODEL_FAILURES):
-        return False
-    finally:
-        model.tier = tier
-    error = max(_difference(row, wanted) for row, wanted in zip(rows, whole, strict=True)) / _scale(whole)
-    return error <= (FLOAT32_TOLERANCE if exact is not None else _units(runner, UNITS_WITHOUT_COPY))
-
-
-def _units(runner: HuggingFaceModel, count: int) -> float:
-    """So many units of the dtype, and in float32 and above what is allowed there."""
-    return max(FLOAT32_TOLERANCE, count * float(runner.torch.finfo(runner.dtype).eps))
 
 
 def _exact_copy(runner: HuggingFaceModel) -> HuggingFaceModel | None:
@@ -269,7 +133,9 @@ def _exact_copy(runner: HuggingFaceModel) -> HuggingFaceModel | None:
     if odd or hasattr(module, "hf_device_map") or sum(weight.numel() for weight in weights) > LARGEST_COPY:
         return None
     try:
-        return hf.HuggingFaceModel(copy.deepcopy(module).float(), name=runner.name, end_ids=(), tier="full")
+        # Weights that are copied as float32 at once need no copy in their own dtype before.
+        known = {id(weight): torch.nn.Parameter(weight.detach().float(), False) for weight in module.parameters()}
+        return hf.HuggingFaceModel(copy.deepcopy(module, known).float(), name=runner.name, end_ids=(), tier="full")
     except (ModelError, *hf.MODEL_FAILURES):  # flash attention, for one, has no float32
         return None
 
@@ -285,7 +151,7 @@ def _never(runner: HuggingFaceModel, tier: str, kept: str, exact: HuggingFaceMod
         return "this attention takes no mask of a tree"
     if tier == "tree" and longest > LONGEST_WINDOW_PROBED:
         return f"attention may leave out tokens by a rule of its own from {longest} on, which no mask carries"
-    if tier == "copy" and kept == "more" and exact is None and _units(runner, 1) > FLOAT32_TOLERANCE:
+    if tier == "copy" and kept == "more" and exact is None and units(runner, 1) > FLOAT32_TOLERANCE:
         return "rounding would hide a state that goes wrong over several tokens"
     return None
 
@@ -297,8 +163,8 @@ def _tried(
     runner = own.runner
     # Token by token is how everybody runs a state: nothing but rounding can be wrong there.
     loose = precise is not None or tier == "step"
-    most = _units(runner, UNITS_OF_HALF_PRECISION)
-    allowed = most if loose else min(most, max(_units(runner, UNITS_WITHOUT_COPY), TIMES_NOISE * noise))
+    most = units(runner, UNITS_OF_HALF_PRECISION)
+    allowed = most if loose else min(most, max(units(runner, UNITS_WITHOUT_COPY), TIMES_NOISE * noise))
     error = 0.0
     for setting, tolerance in ((precise, FLOAT32_TOLERANCE), (own, allowed)):
         if setting is None:
@@ -307,7 +173,7 @@ def _tried(
         try:
             if setting is own and precise is not None:
                 # The copy has shown what is right; the dtype can add rounding, and numbers that it does not have.
-                error = setting.worst(_rows_of_a_look(setting.runner, _random_ids(own.runner, SPOT_TOKENS)))
+                error = setting.worst(_rows_of_a_look(setting.runner, random_ids(own.runner, SPOT_TOKENS)))
             else:
                 error = setting.worst(_rows_of_a_walk(setting.runner, ids))
         except (ModelError, *hf.MODEL_FAILURES) as err:
@@ -323,22 +189,7 @@ def _probe_ids(runner: HuggingFaceModel) -> list[int]:
     window = max((each for each in windows if each <= LONGEST_WINDOW_PROBED), default=0)
     length = window + 24 if window > 0 else PROBE_TOKENS
     # Where the position embedding changes with the length, no cache agrees; the runner sees to that by itself.
-    return _random_ids(runner, length)
-
-
-def _random_ids(runner: HuggingFaceModel, length: int) -> list[int]:
-    """So many ids from a fixed seed, or as many as fit."""
-    # Where the position embedding changes with the length, no cache agrees; the runner sees to that by itself.
-    length = min(length, runner.limit or length, runner.switch or length)
-    generator = runner.torch.Generator().manual_seed(0)
-    ids: list[int] = runner.torch.randint(runner.n_rows, (length,), generator=generator).tolist()
-    return ids
-
-
-def _difference(row: Any, wanted: Any) -> float:
-    """The largest difference of two rows; inf where a number stands in one of them alone."""
-    same = (row == wanted) | (row.isnan() & wanted.isnan())
-    return float((row - wanted).abs().masked_fill(same, 0.0).nan_to_num(nan=math.inf, posinf=math.inf).max())
+    return random_ids(runner, length)
 
 
 def _error_of_lengths(setting: Setting, ids: Sequence[int]) -> float:
@@ -351,13 +202,8 @@ def _error_of_lengths(setting: Setting, ids: Sequence[int]) -> float:
     error = 0.0
     for n in (1, len(ids) // 3, len(ids) - 1):
         row = setting.runner.call_with_state(ids[:n], None, keep=1)[0][0, -1].double()  # (V,)
-        error = max(error, _difference(row, setting.row(ids[:n])))
+        error = max(error, difference(row, setting.row(ids[:n])))
     return error / setting.scale
-
-
-def _scale(rows: Any) -> float:
-    """The largest finite logit, at least 1."""
-    return max(1.0, float(rows.nan_to_num(0.0, 0.0, 0.0).abs().max()))
 
 
 def _what_it_keeps(runner: HuggingFaceModel, ids: Sequence[int]) -> str:

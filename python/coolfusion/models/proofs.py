@@ -14,10 +14,9 @@ import hashlib
 import json
 import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import coolfusion
 
 if TYPE_CHECKING:
     from coolfusion.models.huggingface import HuggingFaceModel
@@ -41,16 +40,16 @@ class Proof(NamedTuple):
     errors: dict[str, float | str]
 
 
-def folder() -> Path | None:
-    """Where proofs lie; None where nothing is to be remembered."""
+def folder(kind: str) -> Path | None:
+    """Where what is remembered of a kind lies; None where nothing is to be remembered."""
     given = os.environ.get(VARIABLE, "")
     if given.lower() in ("off", "0", "no", "false"):
         return None
     if given:
-        return Path(given) / "proofs"
+        return Path(given) / kind
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(base) if base else Path.home() / ".cache") / "coolfusion" / "proofs"
+        return (Path(base) if base else Path.home() / ".cache") / "coolfusion" / kind
     except RuntimeError:  # a user without a home
         return None
 
@@ -61,12 +60,10 @@ def key_of(runner: HuggingFaceModel) -> str | None:
     parts = list(module.named_modules())
     if any("forward" in vars(part) or part._forward_hooks or part._forward_pre_hooks for _, part in parts):
         return None  # somebody steps in between
-    import transformers
-
     torch = runner.torch
     adapters = getattr(module, "peft_config", None)
     said: Any = [
-        (coolfusion.__version__, _own_code(), torch.__version__, transformers.__version__),
+        (versions("coolfusion", "torch", "transformers"), own_code()),
         (str(runner.dtype), _device(torch, runner.place), torch.get_float32_matmul_precision()),
         _config(module.config),
         {name: vars(each) for name, each in adapters.items()} if isinstance(adapters, dict) else None,
@@ -79,18 +76,21 @@ def key_of(runner: HuggingFaceModel) -> str | None:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
+def versions(*names: str) -> list[tuple[str, str]]:
+    """Versions of libraries that are in use, read at each call from the modules that an import finds now.
+
+    transformers executes its own package twice while a model class is imported. A reference from before then is
+    another module object than the one in `sys.modules`.
+    """
+    return [(name, str(import_module(name).__version__)) for name in names]
+
+
 def recall(key: str | None) -> Proof | None:
     """A remembered proof; None where there is none, or none that can be read."""
-    place = folder()
-    if key is None or place is None:
-        return None
     from coolfusion.models.huggingface import TIERS
 
-    try:
-        found = json.loads((place / f"{key}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.get("tier") not in TIERS or not isinstance(found.get("errors"), dict):
+    found = read_entry("proofs", key)
+    if found is None or found.get("tier") not in TIERS or not isinstance(found.get("errors"), dict):
         return None
     errors = {
         tier: error for tier, error in found["errors"].items() if tier in TIERS and isinstance(error, float | str)
@@ -100,7 +100,24 @@ def recall(key: str | None) -> Proof | None:
 
 def remember(key: str | None, proof: Proof) -> None:
     """Write a proof down; where that cannot be, the next load probes again."""
-    place = folder()
+    write_entry("proofs", key, proof._asdict())
+
+
+def read_entry(kind: str, key: str | None) -> dict[str, Any] | None:
+    """An object that was written down; None where there is none, or none that can be read."""
+    place = folder(kind)
+    if key is None or place is None:
+        return None
+    try:
+        found = json.loads((place / f"{key}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_entry(kind: str, key: str | None, value: dict[str, Any]) -> None:
+    """Write an object down, whole or not at all."""
+    place = folder(kind)
     if key is None or place is None:
         return
     with contextlib.suppress(OSError):
@@ -109,14 +126,14 @@ def remember(key: str | None, proof: Proof) -> None:
         handle, name = tempfile.mkstemp(dir=place, suffix=".tmp")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(proof._asdict(), file)
+                json.dump(value, file)
             os.replace(name, place / f"{key}.json")
         except OSError:
             os.unlink(name)
             raise
 
 
-def _own_code() -> str:
+def own_code() -> str:
     """A digest of the code that is proved: another one may run models otherwise."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):

@@ -2,19 +2,25 @@
 
 transformers takes vocabulary and merges out of a file and puts the stages of a class around them, which may be others
 than the file's. The loop uses the file (:mod:`coolfusion.pretrained`), and warns of a difference once for each model.
+The result is remembered beside the proofs (:mod:`coolfusion.models.proofs`), because it costs seconds to find.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from pathlib import Path
 from typing import Any
 
-from coolfusion import Tokenizer
+from coolfusion import Tokenizer, _core
 from coolfusion.errors import CoolFusionWarning
 from coolfusion.foreign import PROBES, encoder
+from coolfusion.models import proofs
 
 __all__ = ["warn_of_rebuilt"]
 
+# Files of weights say nothing of the tokenizer, and take long to read.
+WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx"}
 _MORE_PROBES = (" Hello", "2023", "1234567", "a  b", "I'm I'LL", "x=1;\n\n\ty", "e\u0301 \u00e9 \ufb01", "HELLO", "?!")
 
 
@@ -23,20 +29,48 @@ def warn_of_rebuilt(name: str, tokenizer: Tokenizer, folder: str, trust_remote_c
 
     What transformers cannot load is no difference: the loop does not need it.
     """
+    key = None if trust_remote_code else _key(Path(folder))
+    found = proofs.read_entry("rebuilt", key)
+    if found is None or not all(isinstance(found.get(name), str) for name in ("class", "difference")):
+        found = _compared(tokenizer, folder, trust_remote_code)
+        if found is None:
+            return
+        proofs.write_entry("rebuilt", key, found)
+    if found["difference"]:
+        warnings.warn(
+            f"{name}: transformers rebuilds this tokenizer as {found['class']}, which is not the one in its files: "
+            f"{found['difference']}. The files are used",
+            CoolFusionWarning,
+            stacklevel=5,
+        )
+
+
+def _compared(tokenizer: Tokenizer, folder: str, trust_remote_code: bool) -> dict[str, str] | None:
+    """The class of transformers' tokenizer and its difference, "" for none; None where it cannot be loaded."""
     from transformers import AutoTokenizer
 
     try:
         obj = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
         difference = _difference(obj, tokenizer)
     except Exception:  # noqa: BLE001 - transformers, tokenizers and code of the folder have no common root
-        return
-    if difference is not None:
-        warnings.warn(
-            f"{name}: transformers rebuilds this tokenizer as {type(obj).__name__}, which is not the one in its files: "
-            f"{difference}. The files are used",
-            CoolFusionWarning,
-            stacklevel=5,
-        )
+        return None
+    return {"class": type(obj).__name__, "difference": difference or ""}
+
+
+def _key(folder: Path) -> str | None:
+    """A digest of all files of a folder but its weights, of the code and of the libraries; None where one is unread."""
+    digest = hashlib.sha256(repr(proofs.versions("coolfusion", "transformers", "tokenizers")).encode())
+    digest.update(proofs.own_code().encode())
+    core = Path(str(_core.__file__)).stat()
+    digest.update(repr((core.st_size, core.st_mtime_ns)).encode())
+    try:
+        for file in sorted(each for each in folder.iterdir() if each.is_file() and each.suffix not in WEIGHTS):
+            content = file.read_bytes()
+            digest.update(repr((file.name, len(content))).encode())
+            digest.update(content)
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
 def _difference(obj: Any, tokenizer: Tokenizer) -> str | None:
