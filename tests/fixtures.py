@@ -472,8 +472,11 @@ def xlm_roberta() -> dict[str, Any]:
     return definition
 
 
-def charsmap(rules: dict[str, str]) -> str:
-    """A ``precompiled_charsmap`` of ``rules``: a Darts double array with a block of 256 units for each node."""
+def charsmap(rules: dict[str, str], *, nul_passes: bool = False) -> str:
+    """A ``precompiled_charsmap`` of ``rules``: a Darts double array with a block of 256 units for each node.
+
+    Where a unit without a value has no label, SentencePiece reads a NUL in the text as part of every rule.
+    """
     units, texts = [0] * 256, b""
     blocks = {b"": 256}  # the beginnings of keys, and where their children stand
     for key in sorted(rules):
@@ -489,6 +492,9 @@ def charsmap(rules: dict[str, str]) -> str:
             if data.decode(errors="replace") in rules:
                 units[block] = 1 << 31 | len(texts)
                 texts += rules[data.decode()].encode() + b"\0"
+    if not nul_passes:
+        for block in blocks.values():
+            units[block] = units[block] or 1
     trie = b"".join(unit.to_bytes(4, "little") for unit in units)
     return base64.b64encode(len(trie).to_bytes(4, "little") + trie + texts).decode()
 

@@ -79,7 +79,9 @@ _REWRITES: tuple[dict[str, str], ...] = (
     {"\u3000": " ", "\r\n": " ", "\n": " ", "\t": " "},
     {"a": "", "é": "e\u0301", "b": "  b", "c": "▁", "d": " ", "ab": "c", "abcd": "d"},
 )
-CHARSMAPS = tuple(base64.b64decode(fixtures.charsmap(rules)) for rules in _REWRITES)
+CHARSMAPS = tuple(
+    base64.b64decode(fixtures.charsmap(rules, nul_passes=passes)) for passes in (False, True) for rules in _REWRITES
+)
 ODD = (
     " ",
     "  ",

@@ -115,7 +115,9 @@ def _difference(tokenizer: Tokenizer, obj: Any) -> str | None:
 def _from_callables(obj: Any, name: str, notes: list[str]) -> Tokenizer:
     encode, framing = encoder(obj)
     decode = decoder(obj)
-    size = vocabulary_size(obj, decode)
+    # No object counts fewer ids than it gives.
+    largest = max((token_id for text in PROBES for token_id in encode(text)), default=-1)
+    size = max(vocabulary_size(obj, decode), 1 + largest)
     if size <= 0:
         raise UnsupportedTokenizerError(f"{name}: {_type_name(obj)} has no tokens: expected ids from 0 on")
     table = token_table(obj, encode, decode, size)

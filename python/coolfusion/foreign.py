@@ -20,6 +20,7 @@ __all__ = [
     "control_tokens",
     "decoder",
     "encoder",
+    "speller",
     "vocabulary_size",
 ]
 
@@ -33,6 +34,8 @@ _NO_SUCH_ID = (LookupError, ValueError, OverflowError, TypeError)
 # An object without any size: this many empty or failing ids in a row are taken for the end.
 _GAP = 1024
 _SPELLERS = ("convert_ids_to_tokens", "id_to_token", "id_to_piece")
+# Attributes that hold the spelling of each id, as RWKV's and GPT-2's tokenizers have them.
+_SPELLINGS = ("idx2token", "id2token", "id_to_token", "ids_to_tokens", "itos", "decoder")
 _MOST_IDS = 1 << 21
 
 
@@ -42,6 +45,28 @@ def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
         return function(argument)
     except _NO_SUCH_ID:
         return None
+
+
+def _spellings(obj: Any) -> Mapping[int, Any]:
+    """The spelling of each id in an attribute of the object, or in its vocabulary; empty if it has neither."""
+    for name in _SPELLINGS:
+        found = getattr(obj, name, None)
+        if isinstance(found, list | tuple):
+            found = dict(enumerate(found))
+        if isinstance(found, Mapping) and found and all(isinstance(each, int) for each in found):
+            return found
+    vocabulary = obj.get_vocab() if callable(getattr(obj, "get_vocab", None)) else None
+    if not isinstance(vocabulary, Mapping):
+        return {}
+    return {token_id: token for token, token_id in vocabulary.items() if isinstance(token_id, int)}
+
+
+def speller(obj: Any) -> Callable[[int], Any] | None:
+    """How the object spells an id, by a function or by a mapping of its own; None if it does not say."""
+    spell = next((getattr(obj, each) for each in _SPELLERS if callable(getattr(obj, each, None))), None)
+    if spell is None and (spellings := _spellings(obj)):
+        return spellings.get
+    return spell
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -129,6 +154,16 @@ def decoder(obj: Any) -> Decode:
     return decode
 
 
+def _is_id(decode: Decode, token_id: int) -> bool:
+    """Whether an id has a text; a decoder that refuses bytes that are no character has found such bytes."""
+    try:
+        return bool(decode([token_id]))
+    except UnicodeError:
+        return True
+    except _NO_SUCH_ID:
+        return False
+
+
 def vocabulary_size(obj: Any, decode: Decode) -> int:
     """One past the largest id: the largest size that the object names, or the end of what it decodes.
 
@@ -142,11 +177,13 @@ def vocabulary_size(obj: Any, decode: Decode) -> int:
             sizes.append(size)
     if callable(getattr(obj, "get_vocab", None)):
         sizes.append(1 + max(obj.get_vocab().values(), default=-1))
+    if not sizes:
+        sizes += [1 + max(spellings) for spellings in [_spellings(obj)] if spellings]
     if sizes:
         return max(sizes)
     used = 0
     for token_id in range(_MOST_IDS):
-        if attempt(decode, [token_id]):
+        if _is_id(decode, token_id):
             used = token_id + 1
         elif token_id - used >= _GAP:
             break
@@ -182,7 +219,7 @@ def control_tokens(obj: Any, ids: set[int]) -> list[tuple[str, int]]:
         tokens = getattr(obj, name, None)
         if isinstance(tokens, Mapping):
             found |= {each: token_id for each, token_id in tokens.items() if isinstance(each, str) and token_id in ids}
-    spell = next((getattr(obj, each) for each in _SPELLERS if hasattr(obj, each)), None)
+    spell = speller(obj)
     for token_id in ids - set(found.values()):
         content = attempt(spell, token_id) if spell else None
         if isinstance(content, str) and content:

@@ -3,19 +3,20 @@
 A decoder may strip the first space, put spaces between words, or turn bytes that are no character into U+FFFD. So a
 token is decoded between two neighbours, ``decode([left, token, right])``, and what these two give alone is taken away.
 Where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the same; else
-tokens of single bytes are put beside it until all of it reads as characters. What cannot be found out this way stays
-None: it is never guessed.
+tokens of single bytes are put beside it until all of it reads as characters. Some decoders refuse bytes that are no
+character: such an id is taken from the object's own table of bytes, if that agrees with every id that it decodes.
+What cannot be found out this way stays None: it is never guessed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from coolfusion.errors import UnsupportedTokenizerError
-from coolfusion.foreign import Decode, Encode, attempt
+from coolfusion.foreign import Decode, Encode, attempt, speller
 
 __all__ = ["starts", "token_table"]
 
@@ -37,20 +38,38 @@ def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[byt
     if callable(own):
         return [attempt(own, token_id) for token_id in range(size)]
     between = _Between(encode, decode)
-    spellers = ("convert_ids_to_tokens", "id_to_token", "id_to_piece")
-    spell = next((getattr(obj, each) for each in spellers if hasattr(obj, each)), None)
+    spell = speller(obj)
     whole = getattr(obj, "decode_bytes", None)
     table: list[bytes | None] = []
     for token_id in range(size):
         text = between.text([token_id])
-        if text is None or _REPLACEMENT not in text:
-            table.append(None if text is None else between.undropped(token_id, text))
+        if text is None:
+            table.append(between.padded(token_id))
+            continue
+        if _REPLACEMENT not in text:
+            table.append(between.undropped(token_id, text))
             continue
         spellings = _spellings(attempt(spell, token_id) if spell else None)
         spellings += [attempt(whole, [token_id])] if callable(whole) else []
         reads_same = (each for each in spellings if isinstance(each, bytes) and _readable(each) == _collapsed(text))
         found = next(reads_same, None)
         table.append(between.padded(token_id) if found is None else found)
+    return _filled(table, spell)
+
+
+def _filled(table: list[bytes | None], spell: Callable[[int], Any] | None) -> list[bytes | None]:
+    """The table with what the object's own table of bytes says of ids that are no characters, if it agrees elsewhere."""
+    missing = [token_id for token_id, data in enumerate(table) if not data]
+    if spell is None or not missing:
+        return table
+    own = {token_id: attempt(spell, token_id) for token_id in range(len(table))}
+    known = {token_id: data for token_id, data in own.items() if isinstance(data, bytes)}
+    shared = [token_id for token_id in known if table[token_id]]
+    if shared and all(table[token_id] == known[token_id] for token_id in shared):
+        for token_id in missing:
+            data = known.get(token_id)
+            if data is not None and _REPLACEMENT in data.decode("utf-8", "replace"):
+                table[token_id] = data
     return table
 
 

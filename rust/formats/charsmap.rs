@@ -139,6 +139,9 @@ impl Charsmap {
     }
 
     /// The characters that stand behind the first of a rule; None if the trie is no list of rules in UTF-8.
+    ///
+    /// A unit of zeros where a value could stand lets NUL through, so that rules hold NUL anywhere: that is no such list.
+    /// (`darts-clone` labels the units that it leaves unused.)
     pub(crate) fn later_characters(&self) -> Option<HashSet<char>> {
         // Longer rules, or more of them, can only come from a broken trie whose nodes lead back to each other. (Nodes are
         // shared between rules that end alike.)
@@ -147,6 +150,9 @@ impl Charsmap {
         let mut steps = 1_usize << 21;
         let mut pending = vec![(offset(*self.units.first()?), Vec::new())];
         while let Some((node, key)) = pending.pop() {
+            if self.units.get(node).is_some_and(|unit| unit & 0x8000_00ff == 0) {
+                return None;
+            }
             for byte in 1..=255_u8 {
                 let at = node ^ usize::from(byte);
                 let Some(&unit) = self.units.get(at) else { continue };

@@ -3,6 +3,7 @@
 //! Keys: <https://github.com/ggml-org/ggml>, `docs/gguf.md`, "Tokenizer". The judge is the tokenizer that the file was made from, by
 //! the converter of llama.cpp. A `tokenizer.huggingface.json` inside is that tokenizer itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -170,6 +171,8 @@ impl File<'_> {
         }
         let mut proto = Vec::new();
         for ((token, score), kind) in tokens.iter().zip(scores).zip(&types) {
+            // Converters write the marks of user-defined symbols as spaces, which no text holds after escaping.
+            let token = if *kind == USER_DEFINED { Cow::Owned(token.replace(' ', "\u{2581}")) } else { Cow::Borrowed(token) };
             let mut piece = Vec::with_capacity(token.len() + 12);
             field(&mut piece, 1, token.as_bytes());
             piece.push(0x15);

@@ -321,18 +321,22 @@ def test_sentencepiece_in_gguf(tmp_path: Path, kind: str) -> None:
     sentencepiece.SentencePieceTrainer.train(
         input=str(corpus), model_prefix=str(tmp_path / "m"), model_type=kind, vocab_size=380, byte_fallback=True,
         hard_vocab_limit=False, minloglevel=2, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        user_defined_symbols=["▁▁", "▁▁▁▁", "\n\n", "don"],
     )  # fmt: skip
     judge = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "m.model"))
     ids = range(judge.get_piece_size())
     tests = ((judge.is_unknown, 2), (judge.is_control, 3), (judge.is_unused, 5), (judge.is_byte, 6))
     types = [next((number for test, number in tests if test(i)), 1) for i in ids]
+    types[3:7] = [4] * 4
+    # The converter of llama.cpp writes spaces in user-defined symbols.
+    pieces = [judge.id_to_piece(i).replace("▁", " ") if types[i] == 4 else judge.id_to_piece(i) for i in ids]
     entries = ggml(
-        model="llama" if kind == "bpe" else "t5", tokens=[judge.id_to_piece(i) for i in ids],
+        model="llama" if kind == "bpe" else "t5", tokens=pieces,
         scores=[judge.get_score(i) for i in ids], token_type=types, add_space_prefix=True,
     )  # fmt: skip
     (tmp_path / "model.gguf").write_bytes(gguf(entries))
     tokenizer = cf.Tokenizer.from_file(tmp_path / "model.gguf")
-    for text in HARD:
+    for text in (*HARD, "12345 don't  \n\n x_y()", "  a     b", "a  \n\n\n  don"):
         assert tokenizer.encode(text) == judge.encode(text), text
     refused(tmp_path / "a.gguf", gguf(entries | ggml(scores=[0.0])), "tokenizer.ggml.scores")
 
