@@ -749,8 +749,8 @@ class StreamEncoder:
         ArgumentError: `context_words` is below 0.
 
     Complexity:
-        A push is O(window + text), whatever came before; O(all text) for a tokenizer without a certificate
-        (``describe()["window"]["whole_text"]``).
+        A push is O(window + text), whatever came before, and in most long stretches without cuts O(text + edit). It is
+        O(all text) for a tokenizer without a certificate (``describe()["window"]["whole_text"]``).
 
     Source:
         arXiv 2407.19807 (k = 4 words); docs/design.md section 1, window, and I7.

@@ -166,7 +166,8 @@ def test_random_scores(seed: int, long: bool) -> None:
 def test_a_word_that_is_too_long_for_wordpiece() -> None:
     """It is one unknown token, however long; what follows it is read as ever."""
     pieces = ("[UNK]", "a", "##a", "##b", "##ab", ".", "b")
-    inner = tokenizers.Tokenizer(models.WordPiece(vocab={piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    vocab = {piece: n for n, piece in enumerate(pieces)}
+    inner = tokenizers.Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     inner.decoder = decoders.WordPiece()
     encoder = check(wrap(inner, name="made"), [*"ab a. ", "a" * 500, *"ab" * 200, *". ab a "], every=3)
