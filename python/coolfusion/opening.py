@@ -70,4 +70,3 @@ def _check_lengths(generation: Generation, where: str) -> None:
         kept = state.kept_after_cut
         what += f": only the last {kept} are read, and {state.n_prompt - kept} are left out"
         warnings.warn(f"{where}{what}", CoolFusionWarning, stacklevel=4)
-
