@@ -93,7 +93,10 @@ def declare(
     Raises:
         TokenizerFileError: the post-processor of the definition is broken.
     """
-    bos, eos = (ids.get(configuration.roles.get(role, "")) for role in ("bos_token", "eos_token"))
+    # What the file itself declares (GGUF) holds where the configuration says nothing.
+    own = (definition.get("coolfusion") or {}).get("declared") or {}
+    roles = (("bos_token", "bos_id"), ("eos_token", "eos_id"))
+    bos, eos = (ids.get(configuration.roles.get(role, ""), own.get(key)) for role, key in roles)
     if definition.get("post_processor") is not None or not definition.get("coolfusion"):
         prefix = _prefix(definition.get("post_processor"), name)
     else:  # a format that has no post-processor
@@ -102,8 +105,12 @@ def declare(
         )
         if bos is None and usual:
             bos = ids.get("<s>", ids.get("<bos>"))
-        prefix = [bos] if bos is not None and configuration.switches.get("add_bos_token", usual) else []
-    return tokenizer._declaring(bos, eos, prefix, configuration.templates)
+        adds = configuration.switches.get("add_bos_token", own.get("adds_bos", usual))
+        prefix = [bos] if bos is not None and adds else []
+    templates = configuration.templates
+    if not templates and own.get("chat_template"):
+        templates = {"default": own["chat_template"]}
+    return tokenizer._declaring(bos, eos, prefix, templates)
 
 
 def _byte_level(content: str) -> str:

@@ -58,7 +58,7 @@ def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[byt
 
 
 def _filled(table: list[bytes | None], spell: Callable[[int], Any] | None) -> list[bytes | None]:
-    """The table with what the object's own table of bytes says of ids that are no characters, if it agrees elsewhere."""
+    """The table with the object's own bytes of ids that are no characters, if both agree on all others."""
     missing = [token_id for token_id, data in enumerate(table) if not data]
     if spell is None or not missing:
         return table

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::gguf_header::{self, Item};
 use super::{added_token, gguf_splitting, rwkv, sentencepiece, word_pieces};
@@ -52,6 +52,7 @@ pub(super) fn definition(header: &[u8], source: &str, pattern: Option<&str>) -> 
         }
     };
     definition.frame["coolfusion"]["source_format"] = json!("gguf");
+    definition.frame["coolfusion"]["declared"] = file.declared(tokens.len(), model == "llama")?;
     Ok(definition)
 }
 
@@ -96,6 +97,21 @@ impl File<'_> {
             Some(at) => Err(self.wrong(format!("tokenizer.ggml.token_type[{at}] is {}, expected 1 to 6", types[at]))),
             None => Ok(types),
         }
+    }
+
+    /// BOS, EOS, whether BOS stands before every text (`adds`: without the key), and the chat template.
+    fn declared(&self, count: usize, adds: bool) -> Result<Value> {
+        let id = |key: &str| match self.get(key) {
+            None => Ok(None),
+            Some(Item::Integer(id)) if usize::try_from(*id).is_ok_and(|id| id < count) => Ok(Some(*id)),
+            Some(other) => Err(self.wrong(format!("tokenizer.ggml.{key} is {other:?}, expected an id below {count}"))),
+        };
+        let template = match self.entries.get("tokenizer.chat_template") {
+            Some(Item::Text(template)) => Some(template),
+            _ => None,
+        };
+        let adds = self.flag("add_bos_token", adds)?;
+        Ok(json!({"bos_id": id("bos_token_id")?, "eos_id": id("eos_token_id")?, "adds_bos": adds, "chat_template": template}))
     }
 
     fn byte_level(&self, tokens: &[String], types: &[i64], pattern: Option<&str>) -> Result<Definition> {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -62,7 +62,7 @@ class Plain:
 class Mapped(Plain):
     """The same, with RWKV's table of tokens."""
 
-    idx2token = dict(enumerate(_TOKENS, 1))
+    idx2token: ClassVar[dict[int, bytes]] = dict(enumerate(_TOKENS, 1))
 
 
 class Spelled(Plain):
@@ -99,7 +99,7 @@ def test_parts_of_characters_have_their_bytes(kind: type[Plain], manner: str) ->
 
 def test_a_table_that_disagrees_with_decode_is_not_used() -> None:
     class Wrong(Plain):
-        idx2token = {token_id: token[::-1] for token_id, token in enumerate(_TOKENS, 1)}
+        idx2token: ClassVar[dict[int, bytes]] = {token_id: token[::-1] for token_id, token in enumerate(_TOKENS, 1)}
 
     obj = Wrong("raises")
     tok = cf.Tokenizer.wrap(obj)
