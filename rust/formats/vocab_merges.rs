@@ -29,7 +29,7 @@ pub(super) fn is_vocabulary(json: &[u8]) -> bool {
     // The first value decides; the whole is read, with line and column, by `definition`.
     let colon = json.iter().take(1 << 16).position(|&byte| byte == b':');
     let value = colon.map(|at| json[at + 1..].trim_ascii_start()).unwrap_or_default();
-    value.first().is_some_and(|&byte| byte.is_ascii_digit() || byte == b'-') || json.trim_ascii().ends_with(b"{}")
+    value.first().is_some_and(|&byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 /// The definition in the contents of both files; `source` names them in errors.
