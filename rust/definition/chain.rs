@@ -161,7 +161,8 @@ impl Chain {
                     if chain.bytes_after.is_some() {
                         let each = match &op {
                             Op::Literal(from, _) => single(from).is_some(),
-                            Op::Mark(..) => true,
+                            // Byte tokens at the start are one token here, so a mark among them goes wherever it stands.
+                            Op::Mark(mark, goes) => !(*goes && mark.is_ascii()),
                             _ => false,
                         };
                         if !each {

@@ -198,6 +198,21 @@ def test_a_decoder_that_no_token_can_be_told_by_is_refused_by_name(load: Load) -
             load(definition(MARKED, pre_tokenizer=metaspace(), decoder=decoder))
 
 
+def test_a_mark_that_byte_tokens_spell_is_refused_by_name(load: Load) -> None:
+    """Byte tokens at the start are one token of the library's decoder, whose marks all go."""
+    pieces = ["<unk>", "_", "a", "<0x20>", "<0x5F>"]
+    unigram = {"type": "Unigram", "vocab": [[piece, -float(n)] for n, piece in enumerate(pieces)], "unk_id": 0}
+    made = definition(
+        unigram | {"byte_fallback": True},
+        pre_tokenizer=metaspace("_"),
+        decoder=decoders({"type": "ByteFallback"}, metaspace("_")),
+    )
+    assert oracle(made).decode([3, 4]) == " "
+    assert oracle(made).decode([3, 1]) == "  "
+    with pytest.raises(cf.UnsupportedTokenizerError, match="decoder: Metaspace behind ByteFallback"):
+        load(made)
+
+
 def test_control_pieces_of_a_unigram_model_are_spelled(load: Load) -> None:
     """The library finds them by name, also with `encode_special_tokens`; here they are text."""
     pieces = ["<unk>", "<pad>", "▁", "<", "p", "a", "d", ">", "▁<"]
