@@ -14,6 +14,7 @@ import base64
 import copy
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -835,7 +836,7 @@ class Family:
         added = [token["content"] for token in self.definition["added_tokens"] if not is_control(token)]
         found = [at for content in added if (at := text.find(content)) >= 0]
         first = min(found, default=len(text)) if self.marks_every_stretch else len(text)
-        inside = _inside_oracle(self.path).encode(text[:first], add_special_tokens=False).ids
+        inside = _inside_ids(self.path, text[:first])
         return inside + (self.ids(text[first:]) if first < len(text) else [])
 
     @property
@@ -1010,6 +1011,31 @@ def unmatchable(definition: dict[str, Any]) -> dict[str, Any]:
 @lru_cache(maxsize=6)
 def _oracle(path: Path) -> tokenizers.Tokenizer:
     oracle = tokenizers.Tokenizer.from_str(json.dumps(unmatchable(_definition(path)), ensure_ascii=False))
+    oracle.encode_special_tokens = True
+    return oracle
+
+
+def _inside_ids(path: Path, text: str) -> list[int]:
+    """The ids of text behind other text; a word that goes on gets no mark where white space alone parts words."""
+    oracle = _inside_oracle(path)
+    stages = (_definition(path)["pre_tokenizer"] or {}).get("pretokenizers", [])
+    if [stage["type"] for stage in stages] != ["WhitespaceSplit", "Metaspace"] or text[:1] in tuple(" \t\n\v\f\r"):
+        return list(oracle.encode(text, add_special_tokens=False).ids)
+    normal = oracle.normalizer.normalize_str(text) if oracle.normalizer else text
+    # Python's \s takes U+001C to U+001F for white space, Unicode and Rust do not.
+    word = re.match(r"[^\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*", normal)
+    assert word is not None
+    rest = _words_oracle(path, "always").encode(normal[word.end() :], add_special_tokens=False).ids
+    return [*_words_oracle(path, "never").encode(word[0], add_special_tokens=False).ids, *rest]
+
+
+@lru_cache(maxsize=4)
+def _words_oracle(path: Path, scheme: str) -> tokenizers.Tokenizer:
+    """The library for text in its normal form, with marks before words as `scheme` says."""
+    definition = json.loads(_inside_oracle(path).to_str())
+    definition["normalizer"] = None
+    definition["pre_tokenizer"]["pretokenizers"][1]["prepend_scheme"] = scheme
+    oracle = tokenizers.Tokenizer.from_str(json.dumps(definition))
     oracle.encode_special_tokens = True
     return oracle
 

@@ -237,10 +237,15 @@ pub(super) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
 /// Ids, their bytes, and how these make a text.
 pub(super) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown: Option<u32>, chain: &Chain) -> Result<(Vocabulary, Told)> {
     let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
+    let ids: FxHashSet<u32> = added.iter().map(|a| a.id).collect();
+    let same_id: FxHashMap<u32, &[u8]> = pieces.iter().zip(told.iter()).filter(|((id, _), _)| ids.contains(id)).map(|((id, _), bytes)| (id, bytes)).collect();
     let mut contents = Arena::default();
     for token in added {
         let mut bytes = Vec::new();
-        if pieces.find(&token.content) == Some(token.id) {
+        if same_id.get(&token.id) == Some(&token.content.as_bytes()) {
+            // A folder may declare in plain text a token that the vocabulary spells in GPT-2's alphabet.
+            bytes.extend_from_slice(token.content.as_bytes());
+        } else if pieces.find(&token.content) == Some(token.id) {
             chain.write(&token.shown, &mut bytes)?;
         } else {
             chain.write_added(&token.shown, &mut bytes)?;

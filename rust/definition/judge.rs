@@ -13,7 +13,7 @@ use crate::library::caught;
 use crate::reading::Reading;
 use crate::token::{Place, TokenId};
 use crate::vocabulary::{Kind, Vocabulary};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use tokenizers::models::bpe::BPE;
@@ -67,9 +67,17 @@ fn parsed<T: serde::de::DeserializeOwned>(part: &Value) -> Option<Option<T>> {
 }
 
 impl Reader<'_> {
+    /// Whether a folder declares an id of the vocabulary under another spelling, which the library would give an id of its own.
+    fn renames_pieces(&self) -> bool {
+        flag(self.definition, "declared_ids") == Some(true) && {
+            let declared: FxHashMap<u32, &str> = self.added.iter().map(|a| (a.id, a.content.as_str())).collect();
+            self.pieces.iter().any(|(id, piece)| declared.get(&id).is_some_and(|content| *content != piece))
+        }
+    }
+
     /// The judge of this definition; `None` where it is of another library's format, or the library does not load it.
     pub(super) fn judge(&self) -> Option<Judge> {
-        if self.definition.get("coolfusion").is_some() {
+        if self.definition.get("coolfusion").is_some() || self.renames_pieces() {
             return None;
         }
         let sample = self.sample();

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from fixtures import FAMILIES, Family, every_family, examples, sayable
+from fixtures import DEFINED, FAMILIES, Family, every_family, examples, sayable
 from reference import NaiveSegment, NaiveSegmenter, SharedCuts
 from strategies import broken_bytes, texts
 
@@ -234,7 +234,11 @@ def test_restart_goes_on_behind_what_was_committed(family: Family, data: st.Data
     decoder = cf.StreamDecoder(family.tok, _written(family)[:1])
     decoder.flush()
     data_bytes = b"".join(family.tok.token_bytes(n) for n in ids)
-    assert "".join(segment.text for segment in segments) == data_bytes.decode("utf-8", "replace")
+    written = "".join(segment.text for segment in segments)
+    # A BPEDecoder parts words by spaces that no token holds.
+    if family in DEFINED and (family.definition.get("decoder") or {}).get("type") == "BPEDecoder":
+        written, data_bytes = written.replace(" ", ""), data_bytes.replace(b" ", b"")
+    assert written == data_bytes.decode("utf-8", "replace")
     assert [n for segment in segments for n in segment.token_ids] == ids
     fresh = cf.Segmenter(family.tok, aligned, max_bytes=32)
     fresh.restart(committed)
