@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from coolfusion.errors import EmptyPromptError, ModelError, UnrepresentableTextError
+from coolfusion.errors import CoolFusionWarning, EmptyPromptError, ModelError, UnrepresentableTextError
 from coolfusion.fusion import Fusion
 from coolfusion.member import Member
 from coolfusion.models import ScriptedModel
@@ -249,7 +249,8 @@ def test_scores_after_a_cut_hold_under_the_recorded_range():
 def test_a_prompt_longer_than_the_limit_is_cut_and_a_segment_longer_than_it_rejected(letters):
     short = writer(letters, cycle(" no"), limit=6, name="short")
     long = writer(letters, "abcdefghijkl extraordinary", chance=0.99, name="long")
-    step = first_step([short, long], prompt="abcdefghijkl")
+    with pytest.warns(CoolFusionWarning, match="13 tokens of member short, whose limit is 6"):
+        step = first_step([short, long], prompt="abcdefghijkl")
     assert step.members[0].context == (10, 13), "the newest half of 6 of BOS and 12 letters"
     assert [(r.reason, r.member) for r in step.rejected] == [("limit", 0)]
     assert step.candidates[0].members == (0,)
