@@ -132,7 +132,9 @@ def _marks_the_start(metaspace: dict[str, Any]) -> bool:
 def decode(definition: dict[str, Any], table: dict[int, bytes], ids: Iterable[int]) -> bytes:
     """The bytes of ``ids`` one behind the other, without the dummy space at the start, with spaces where words end."""
     kinds, pieces, drops = kinds_of_decoder(definition), pieces_by_id(definition), drops_first_space(definition)
-    spoken = [token_id for token_id in ids if table[token_id]]
+    # The piece "##" adds nothing to a text that has begun, and itself to one that it begins.
+    bare = kinds == ["WordPiece"]
+    spoken = [token_id for token_id in ids if table[token_id] or (bare and pieces.get(token_id) == "##")]
     parts = [table[token_id] for token_id in spoken]
     if kinds == ["WordPiece"] and spoken and pieces.get(spoken[0], "").startswith("##"):
         parts[0] = _cleaned(definition, pieces[spoken[0]])
