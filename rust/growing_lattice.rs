@@ -3,6 +3,7 @@
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
 //! (docs/design.md, section 10.9). Only words of known characters are taken: unknown text is not carried.
 
+use crate::prefixes::common_prefix;
 use crate::dictionary::Node;
 use crate::token::TokenId;
 use crate::unigram::{Best, Carried, Unigram, NOWHERE};
@@ -77,12 +78,8 @@ impl GrowingLattice {
     }
 
     /// The longest prefix whose tokens both prefixes begin with.
-    pub(crate) fn common(&self, mut one: usize, mut other: usize) -> usize {
-        while one != other {
-            let longer = if one > other { &mut one } else { &mut other };
-            *longer -= self.best[*longer].length as usize;
-        }
-        one
+    pub(crate) fn common(&self, one: usize, other: usize) -> usize {
+        common_prefix(one, other, |at| self.best[at].length as usize)
     }
 
     /// The tokens between two prefixes, the shorter of which the longer one begins with: id, start, end.

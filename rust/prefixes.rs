@@ -48,6 +48,17 @@ const MOST_PAIRS: usize = 1 << 16;
 
 const NOWHERE: Node = Node { id: TokenId(0), length: 0, depth: 0 };
 
+/// The longest prefix whose tokens two prefixes begin with; `last` tells the length of the last token of a prefix.
+///
+/// Complexity: O(tokens that differ).
+pub(crate) fn common_prefix(mut one: usize, mut other: usize, last: impl Fn(usize) -> usize) -> usize {
+    while one != other {
+        let longer = if one > other { &mut one } else { &mut other };
+        *longer -= last(*longer);
+    }
+    one
+}
+
 impl Prefixes {
     /// The bytes that are known so far.
     pub(crate) fn length(&self) -> usize {
@@ -116,13 +127,9 @@ impl Prefixes {
     }
 
     /// The longest prefix whose tokens both prefixes begin with.
-    pub(crate) fn common(&self, mut one: usize, mut other: usize) -> usize {
+    pub(crate) fn common(&self, one: usize, other: usize) -> usize {
         // A position where no letter ends is no prefix; those of words are.
-        while one != other {
-            let longer = if one > other { &mut one } else { &mut other };
-            *longer -= self.nodes[*longer].length as usize;
-        }
-        one
+        common_prefix(one, other, |at| self.nodes[at].length as usize)
     }
 
     /// The tokens between two prefixes, the shorter of which the longer one begins with, their lengths, and where each begins.
