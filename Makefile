@@ -3,24 +3,32 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
+# Tests and lint share one build without link-time optimisation; wheels and benchmarks take the release.
+FAST := --profile fast
+# Processes that run tests at the same time: one for each core, at most as many as fit into 16 GB.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test fuzz fuzz-definitions proof nightly lint bench rivals performance wheel train clean
+.PHONY: demo test check fuzz fuzz-definitions proof nightly lint bench rivals performance wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
 
 # The core without Python, then everything else; skipped tests print why.
 test: $(VENV)/test.ready
-	cargo test --release --quiet
-	$(BIN)/python -m pytest
+	cargo test $(FAST) --quiet
+	$(PYTEST)
+
+# Lint and the quick tests, for the time between two changes.
+check: lint
+	$(PYTEST) tests/unit
 
 # Tries to break every certificate with 10^6 cuts for each tokenizer, and patterns, parsers and streams with random input;
 # an hour or two. FUZZ="--tokenizer made_gpt2 --seed 7" narrows it or asks for other texts.
 fuzz: $(VENV)/test.ready
-	PROPTEST_CASES=100000 PROPTEST_RNG_SEED=0 cargo test --release --quiet --test arbitrary
+	PROPTEST_CASES=100000 PROPTEST_RNG_SEED=0 cargo test $(FAST) --quiet --test arbitrary
 	$(BIN)/python tests/fuzz/certificates.py --cuts 1000000 $(FUZZ)
 
 # The fast schedule against the literal one, in float64, until 10,000 segments are equal; some minutes.
@@ -38,7 +46,7 @@ nightly: $(VENV)/test.ready
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/properties
 
 lint: $(VENV)/test.ready
-	cargo clippy --release --all-targets --features python -- -D warnings
+	cargo clippy $(FAST) --all-targets --features python -- -D warnings
 	$(BIN)/ruff check python tests benches training
 	$(BIN)/mypy python/coolfusion
 	$(BIN)/python -m mypy.stubtest coolfusion._core
@@ -79,19 +87,36 @@ $(VENV)/python.ready:
 	$(BIN)/python -m pip install --quiet --upgrade pip 'maturin>=1.9.4,<2'
 	touch $@
 
-# `develop` installs the Python sources in place; only Rust changes need it again.
-$(VENV)/demo.ready: $(VENV)/python.ready pyproject.toml $(RUST)
-	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf
+# The packages of some extras, without the library; so the compiler can run at the same time (`make -j2`).
+# Python compiles a module of them when it first imports it.
+$(VENV)/hf.packages: EXTRAS := hf
+$(VENV)/test.packages: EXTRAS := hf test
+$(VENV)/bench.packages: EXTRAS := hf test bench
+$(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
+	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name]), sep="\n")' $(EXTRAS) > $@.txt
+	$(BIN)/python -m pip install --quiet --no-compile --requirement $@.txt
 	touch $@
 
-$(VENV)/test.ready: $(VENV)/python.ready pyproject.toml $(RUST)
-	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf,test
-	touch $@ $(VENV)/demo.ready
+# The library, its Python sources in place, so only Rust changes need it again. One of the two builds is installed.
+$(VENV)/core.fast: $(VENV)/python.ready $(RUST)
+	. $(BIN)/activate && maturin develop $(FAST) --locked --quiet
+	rm -f $(VENV)/core.release
+	touch $@
 
-$(VENV)/bench.ready: $(VENV)/python.ready pyproject.toml $(RUST) $(EMPTY)/src/lib.rs
-	. $(BIN)/activate && maturin develop --release --locked --quiet --extras hf,test,bench
+$(VENV)/core.release: $(VENV)/python.ready $(RUST)
+	. $(BIN)/activate && maturin develop --release --locked --quiet
+	rm -f $(VENV)/core.fast
+	touch $@
+
+$(VENV)/demo.ready: $(VENV)/hf.packages $(VENV)/core.fast
+	touch $@
+
+$(VENV)/test.ready: $(VENV)/test.packages $(VENV)/core.fast
+	touch $@
+
+$(VENV)/bench.ready: $(VENV)/bench.packages $(VENV)/core.release $(EMPTY)/src/lib.rs
 	cargo build --release --locked --quiet --manifest-path $(EMPTY)/Cargo.toml
-	touch $@ $(VENV)/demo.ready $(VENV)/test.ready
+	touch $@
 
 clean:
 	rm -rf $(VENV) dist target $(EMPTY)/target
