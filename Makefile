@@ -6,8 +6,10 @@ RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 # Tests and lint share one build without link-time optimisation; wheels and benchmarks take the release.
 FAST := --profile fast
 # Processes that run tests at the same time: one for each core, at most as many as fit into 16 GB.
+# --dist worksteal keeps the tests of a file together, so what a module or session sets up is rarely set up twice.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
+PACKAGE := $(shell find python -type f -not -name '*.so' -not -name '*.pyd' -not -name '*.pyc') README.md LICENSE
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
@@ -17,9 +19,9 @@ demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
 
 # The core without Python, then everything else; skipped tests print why.
-test: $(VENV)/test.ready
+test: $(VENV)/test.ready $(VENV)/wheel.fast
 	cargo test $(FAST) --quiet
-	$(PYTEST)
+	COOLFUSION_WHEEL="$${COOLFUSION_WHEEL:-$$(echo $(VENV)/wheel/*.whl)}" $(PYTEST)
 
 # Lint and the quick tests, for the time between two changes.
 check: lint
@@ -101,6 +103,13 @@ $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
 $(VENV)/core.fast: $(VENV)/python.ready $(RUST)
 	. $(BIN)/activate && maturin develop $(FAST) --locked --quiet
 	rm -f $(VENV)/core.release
+	touch $@
+
+# The wheel that tests/test_wheel.py reads. `cargo test` builds the library without Python in the same place of target/,
+# so this wheel is made before.
+$(VENV)/wheel.fast: $(VENV)/core.fast $(PACKAGE)
+	rm -rf $(VENV)/wheel
+	. $(BIN)/activate && maturin build $(FAST) --locked --quiet --out $(VENV)/wheel
 	touch $@
 
 $(VENV)/core.release: $(VENV)/python.ready $(RUST)

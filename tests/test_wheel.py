@@ -32,15 +32,15 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel that COOLFUSION_WHEEL names, else one built as `make wheel` does, in the same target folder."""
+    """The wheel that COOLFUSION_WHEEL names, else one built as `make test` does, in the same target folder."""
     given = os.environ.get("COOLFUSION_WHEEL")
     if given:
         path = Path(given).resolve()
         assert path.is_file(), f"COOLFUSION_WHEEL is {given!r}: expected a wheel"
         return path
     folder = tmp_path_factory.mktemp("wheel")
-    # As in the Makefile.
-    run(sys.executable, "-m", "maturin", "build", "--release", "--locked", "--out", folder, cwd=ROOT)
+    # As in the Makefile; nothing here depends on how well the core is optimised.
+    run(sys.executable, "-m", "maturin", "build", "--profile", "fast", "--locked", "--out", folder, cwd=ROOT)
     (built,) = folder.glob("*.whl")
     return built
 

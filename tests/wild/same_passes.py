@@ -1,9 +1,10 @@
 """Writes the same texts with passes that take as long as chance will have it; prints what was decided, as JSON.
 
-    python tests/wild/same_passes.py DTYPE SEED [THREADS]
+    python tests/wild/same_passes.py SEED THREADS DTYPE ...
 
-`SEED` is that of the delays only. A text is written alone, in a list and by a stream; with all models on one device,
-with a thread each and with a time limit; with adaptive drafts and with drafts of three words on one device.
+`SEED` is that of the delays only; what each dtype decided is printed under its name. A text is written alone, in a list
+and by a stream; with all models on one device, with a thread each and with a time limit; with adaptive drafts and with
+drafts of three words on one device.
 """
 
 from __future__ import annotations
@@ -49,9 +50,8 @@ def decided(out):
     ]
 
 
-def main(dtype, seed, threads):
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(threads)
+def every_run(dtype, seed):
+    """What the runs in one dtype decide, by their names."""
     dice = random.Random(seed)
     loaded = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
 
@@ -77,8 +77,14 @@ def main(dtype, seed, threads):
                 found[f"{name}, {place}, again"] = "differs"
             if decided(stream.output) != alone:
                 found[f"{name}, {place}, stream"] = "differs from the text alone"
-    print(json.dumps(found))
+    return found
+
+
+def main(seed, threads, *dtypes):
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(int(threads))
+    print(json.dumps({dtype: every_run(dtype, int(seed)) for dtype in dtypes}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+    main(*sys.argv[1:])

@@ -15,6 +15,7 @@ from coolfusion.fusion import Fusion  # noqa: E402
 from fusion_parts import toy, writer  # noqa: E402
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("options", [[], ["--json"], ["--rerank"]])
 def test_what_was_written_is_printed_and_the_code_is_130(monkeypatch, capsys, options):
     calls = []

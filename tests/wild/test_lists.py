@@ -110,6 +110,7 @@ def interrupting(member, after):
     return Member(ScriptedModel(row, inner.n_rows, end_ids=inner.end_ids, name=inner.name), member.tokenizer, (BOS,))
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("rerank", [False, True])
 def test_an_interrupt_carries_what_was_written_and_the_fusion_goes_on(apart, rerank):
@@ -129,6 +130,7 @@ def test_an_interrupt_carries_what_was_written_and_the_fusion_goes_on(apart, rer
     assert [output.text for output in fusion.generate(prompts, rerank=rerank)] == whole
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("apart", [False, True])
 def test_an_interrupt_of_one_text_and_of_a_stream(apart):
     def fusion():
