@@ -9,7 +9,6 @@ FAST := --profile fast
 # --dist worksteal keeps the tests of a file together, so what a module or session sets up is rarely set up twice.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-PACKAGE := $(shell find python -type f -not -name '*.so' -not -name '*.pyd' -not -name '*.pyc') README.md LICENSE
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
@@ -19,9 +18,9 @@ demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
 
 # The core without Python, then everything else; skipped tests print why.
-test: $(VENV)/test.ready $(VENV)/wheel.fast
+test: $(VENV)/test.ready
 	cargo test $(FAST) --quiet
-	COOLFUSION_WHEEL="$${COOLFUSION_WHEEL:-$$(echo $(VENV)/wheel/*.whl)}" $(PYTEST)
+	$(PYTEST)
 
 # Lint and the quick tests, for the time between two changes.
 check: lint
@@ -103,13 +102,6 @@ $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
 $(VENV)/core.fast: $(VENV)/python.ready $(RUST)
 	. $(BIN)/activate && maturin develop $(FAST) --locked --quiet
 	rm -f $(VENV)/core.release
-	touch $@
-
-# The wheel that tests/test_wheel.py reads. `cargo test` builds the library without Python in the same place of target/,
-# so this wheel is made before.
-$(VENV)/wheel.fast: $(VENV)/core.fast $(PACKAGE)
-	rm -rf $(VENV)/wheel
-	. $(BIN)/activate && maturin build $(FAST) --locked --quiet --out $(VENV)/wheel
 	touch $@
 
 $(VENV)/core.release: $(VENV)/python.ready $(RUST)

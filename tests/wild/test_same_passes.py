@@ -27,23 +27,15 @@ def run(*arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def decided() -> dict:
-    """By seed of the delays and number of threads, three processes that run at the same time."""
+def test_other_delays_and_another_number_of_threads_decide_and_read_the_same():
+    """By seed of the delays and number of threads; one test, so that the processes are started once."""
     runs = {(0, 1): DTYPES, (1, 1): DTYPES, (0, 2): ["bfloat16"]}
     with ThreadPoolExecutor(len(runs)) as pool:
-        found = pool.map(lambda key: run(*key, *runs[key]), runs)
-        return dict(zip(runs, found, strict=True))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_two_processes_with_other_delays_decide_and_read_the_same(decided, dtype):
-    one, other = decided[0, 1][dtype], decided[1, 1][dtype]
-    assert len(one) == 12, [name for name, value in one.items() if isinstance(value, str)]
-    for name, expected in one.items():
-        assert other[name] == expected, name
-    assert one.keys() == other.keys()
-
-
-def test_two_thread_counts_decide_the_same_in_half_precision(decided):
-    assert decided[0, 1]["bfloat16"] == decided[0, 2]["bfloat16"]
+        one, delayed, threaded = pool.map(lambda key: run(*key, *runs[key]), runs)
+    for dtype in DTYPES:
+        found = one[dtype]
+        assert len(found) == 12, (dtype, [name for name, value in found.items() if isinstance(value, str)])
+        for name, expected in found.items():
+            assert delayed[dtype][name] == expected, (dtype, name)
+        assert found.keys() == delayed[dtype].keys(), dtype
+    assert threaded["bfloat16"] == one["bfloat16"]
