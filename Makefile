@@ -100,12 +100,12 @@ $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
 
 # The library, its Python sources in place, so only Rust changes need it again. One of the two builds is installed.
 $(VENV)/core.fast: $(VENV)/python.ready $(RUST)
-	. $(BIN)/activate && maturin develop $(FAST) --locked --quiet
+	. $(BIN)/activate && PIP_QUIET=1 maturin develop $(FAST) --locked --quiet
 	rm -f $(VENV)/core.release
 	touch $@
 
 $(VENV)/core.release: $(VENV)/python.ready $(RUST)
-	. $(BIN)/activate && maturin develop --release --locked --quiet
+	. $(BIN)/activate && PIP_QUIET=1 maturin develop --release --locked --quiet
 	rm -f $(VENV)/core.fast
 	touch $@
 
