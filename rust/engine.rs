@@ -89,7 +89,7 @@ impl Growth {
     /// Whether the tokens of the stretch give back its text.
     pub(crate) fn is_lossless(&self) -> bool {
         match &self.0 {
-            Carries::BytePairs(growing) => !growing.loses_space,
+            Carries::BytePairs(growing) => growing.is_lossless(),
             Carries::Word(word) => word.is_lossless(),
         }
     }

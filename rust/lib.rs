@@ -27,6 +27,7 @@ mod engine;
 mod error;
 pub mod formats;
 mod growing;
+mod growing_back;
 mod growing_lattice;
 mod known_words;
 mod letters;
