@@ -6,6 +6,7 @@
 
 use crate::growing::{Attempt, Growing};
 use crate::pattern::Walk;
+use crate::pipeline::Pipeline;
 use crate::prefixes::Prefixes;
 use crate::whole_stages::WholeStages;
 
@@ -17,7 +18,29 @@ pub(crate) struct Mark {
     others: Option<WholeStages>,
 }
 
+/// What a stretch that is carried must know to go back to where it is now.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    mark: Mark,
+    /// The normal text behind the mark.
+    open: String,
+    altered: bool,
+    unsure: String,
+}
+
+impl Mark {
+    /// The walk of the first word.
+    pub(crate) fn first(&self) -> Option<&Walk> {
+        self.walks.first()
+    }
+}
+
 impl Growing {
+    pub(crate) fn save(&self) -> Saved {
+        let mark = self.closed.clone().unwrap_or_else(|| self.mark());
+        Saved { open: self.text[mark.length..].into(), mark, altered: self.altered, unsure: self.unsure.clone() }
+    }
+
     /// The walks as they are.
     pub(crate) fn mark(&self) -> Mark {
         Mark { length: self.walked, walks: self.attempts.iter().map(|attempt| attempt.walk).collect(), others: self.others.clone() }
@@ -45,5 +68,19 @@ impl Growing {
         for attempt in &mut self.attempts {
             attempt.prefixes.truncate(length - attempt.walk.begin);
         }
+    }
+}
+
+impl Pipeline {
+    /// Takes the stretch back to where it was `saved`; None where that fails, and the state is then of no use.
+    pub(crate) fn restore_stretch(&self, growing: &mut Growing, saved: &Saved) -> Option<()> {
+        growing.rewind_walks(&saved.mark);
+        growing.forget_behind(saved.mark.length);
+        growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
+        (growing.altered, growing.unsure) = (saved.altered, saved.unsure.clone());
+        growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));
+        self.append(growing, &saved.open)?;
+        growing.words = self.words_of(growing, growing.text.len())?;
+        Some(())
     }
 }
