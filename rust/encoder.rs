@@ -147,7 +147,8 @@ impl StreamEncoder {
     /// What [`StreamEncoder::push`] would answer.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]. Complexity: O(window + text).
+    /// As [`Tokenizer::encode`]. Complexity: O(window + text), also where a push goes on with a stretch that is carried:
+    /// that state cannot be read without a change.
     pub fn peek(&self, text: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
         let whole = || format!("{}{text}", self.text);

@@ -210,7 +210,13 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// Whether it is sure, at no cost, that no cut of a carried stretch is settled.
+    /// Which long stretches are carried, so that pushing them takes linear time, and which are not; one line.
+    fn carries(&self) -> String {
+        let whole = !self.restarts() && !self.resumes();
+        if whole { "nothing: each push reads the whole text" } else { "nothing: each push reads the text behind the last cut" }.into()
+    }
+
+    /// Whether it is sure that no cut of a carried stretch is settled.
     fn is_unsettled(&self, growth: &mut Growth) -> bool {
         let _ = growth;
         false

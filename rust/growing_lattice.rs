@@ -18,6 +18,15 @@ pub(crate) struct GrowingLattice {
     longest: Vec<u32>,
     /// Where a walk through the pieces began, and where it is; ascending.
     walks: Vec<(u32, Node)>,
+    /// As it was before the last character.
+    before: Border,
+}
+
+/// An end of the word: its place, and where the first piece begins that may still grow there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Border {
+    length: usize,
+    first_open: usize,
 }
 
 /// The open pieces of a word, to go back to.
@@ -25,6 +34,14 @@ pub(crate) struct GrowingLattice {
 pub(crate) struct Open {
     length: usize,
     walks: Vec<(u32, Node)>,
+    before: Border,
+}
+
+impl Border {
+    /// A later text cannot settle a cut up to here that is not settled now.
+    pub(crate) fn quiet(self) -> usize {
+        self.first_open
+    }
 }
 
 impl GrowingLattice {
@@ -34,7 +51,7 @@ impl GrowingLattice {
             Some(carried) => carried.known_sum()?,
             None => 0.0,
         };
-        Some(Self { best: vec![Best { sum, ..NOWHERE }], depth: vec![0], longest: vec![0], walks: Vec::new() })
+        Some(Self { best: vec![Best { sum, ..NOWHERE }], depth: vec![0], longest: vec![0], walks: Vec::new(), before: Border::default() })
     }
 
     /// The bytes of the word.
@@ -48,6 +65,7 @@ impl GrowingLattice {
     pub(crate) fn extend(&mut self, model: &Unigram, text: &str) -> Option<()> {
         for c in text.chars() {
             let begin = self.length();
+            self.before = self.border();
             self.walks.push((begin as u32, model.pieces.root()));
             let mut buffer = [0; 4];
             let mut known = false;
@@ -85,7 +103,7 @@ impl GrowingLattice {
     }
 
     pub(crate) fn open(&self) -> Open {
-        Open { length: self.length(), walks: self.walks.clone() }
+        Open { length: self.length(), walks: self.walks.clone(), before: self.before }
     }
 
     /// Goes back to where the pieces `open` were. Complexity: O(bytes that are forgotten).
@@ -94,17 +112,24 @@ impl GrowingLattice {
         self.depth.truncate(open.length + 1);
         self.longest.truncate(open.length + 1);
         self.walks.clone_from(&open.walks);
+        self.before = open.before;
     }
 
-    /// Where the first piece begins that may still grow: what stands across a position up to there is known.
-    pub(crate) fn first_open(&self) -> usize {
-        self.walks.first().map_or(self.length(), |&(start, _)| start as usize)
+    /// The end of the word.
+    pub(crate) fn border(&self) -> Border {
+        let length = self.length();
+        Border { length, first_open: self.walks.first().map_or(length, |&(start, _)| start as usize) }
     }
 
-    /// The positions behind `from`, descending, that no piece stands across, whatever is appended.
-    pub(crate) fn uncrossed(&self, from: usize) -> impl Iterator<Item = usize> + '_ {
-        let mut first = self.first_open();
-        (from + 1..self.length()).rev().filter(move |&at| {
+    /// The end of the word without its last character.
+    pub(crate) fn before_last(&self) -> Border {
+        self.before
+    }
+
+    /// The positions behind `from`, descending, that no piece stands across if the word ends at `border`, whatever is appended.
+    pub(crate) fn uncrossed(&self, from: usize, border: Border) -> impl Iterator<Item = usize> + '_ {
+        let mut first = border.first_open;
+        (from + 1..border.length).rev().filter(move |&at| {
             first = first.min(self.longest[at + 1] as usize);
             first >= at
         })

@@ -219,6 +219,10 @@ impl Engine for Pipeline {
         }
     }
 
+    fn carries(&self) -> String {
+        self.carries_stretches()
+    }
+
     fn certificate(&self) -> Certificate {
         if self.pieces.is_some() {
             Certificate::Pieces

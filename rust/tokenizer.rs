@@ -428,6 +428,7 @@ impl Tokenizer {
                 "open": proof.open,
                 "why": proof.why,
                 "reach": proof.reach,
+                "long_stretches": self.engine.carries(),
             },
             "vocab_size": self.vocabulary.len(),
             "control_tokens": count(Kind::Control),

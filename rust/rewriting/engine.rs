@@ -183,6 +183,10 @@ impl Engine for Rewriting {
         Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
     }
 
+    fn carries(&self) -> String {
+        self.carries_words()
+    }
+
     fn exact_spans(&self) -> bool {
         self.exact_spans
     }

@@ -7,7 +7,7 @@ use super::{Model, Rewriting, Words};
 use crate::encoder::Edit;
 use crate::engine::Behind;
 use crate::boundary::TokenCuts;
-use crate::growing_lattice::{GrowingLattice, Open};
+use crate::growing_lattice::{Border, GrowingLattice, Open};
 use crate::normal::METASPACE;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
@@ -48,7 +48,7 @@ impl GrowingWord {
         self.last = saved.last;
         if let (Some(lattice), Some(open)) = (&mut self.lattice, &saved.open) {
             lattice.restore(open);
-            self.quiet = self.quiet.min(lattice.first_open());
+            self.quiet = self.quiet.min(lattice.before_last().quiet());
         }
     }
 
@@ -158,9 +158,9 @@ impl Rewriting {
         if !self.pieces_settle() {
             return Some(Vec::new());
         }
-        let lattice = word.lattice.as_ref().filter(|_| !self.rewriter.looks_behind_itself())?;
+        let lattice = word.lattice.as_ref()?;
         let length = word.text.len();
-        let cuts = lattice.uncrossed((length + from).saturating_sub(near.len()));
+        let cuts = lattice.uncrossed((length + from).saturating_sub(near.len()), self.border_of(lattice));
         let mut cuts: Vec<usize> = cuts.map(|at| (at + near.len()).saturating_sub(length)).filter(|&at| at > from && near.is_char_boundary(at)).collect();
         cuts.reverse();
         Some(cuts)
@@ -169,15 +169,29 @@ impl Rewriting {
     /// Whether it is sure that no cut of the word is settled.
     pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
         let Some(lattice) = word.lattice.as_ref().filter(|_| self.pieces_settle()) else { return true };
-        let unsettled = lattice.uncrossed(word.quiet).all(|at| !word.text.is_char_boundary(at));
+        let border = self.border_of(lattice);
+        let unsettled = lattice.uncrossed(word.quiet, border).all(|at| !word.text.is_char_boundary(at));
         if unsettled {
-            word.quiet = word.quiet.max(lattice.first_open());
+            word.quiet = word.quiet.max(border.quiet());
         }
         unsettled
+    }
+
+    /// Up to where the word is final: what is appended may change its last character.
+    fn border_of(&self, lattice: &GrowingLattice) -> Border {
+        if self.rewriter.looks_behind_itself() { lattice.before_last() } else { lattice.border() }
     }
 
     /// Whether cuts inside a word may be settled, because no piece stands across.
     fn pieces_settle(&self) -> bool {
         matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs()
+    }
+
+    /// See [`crate::engine::Engine::carries`].
+    pub(super) fn carries_words(&self) -> String {
+        match &self.model {
+            Model::Unigram(_) => "words of characters that are pieces and that the normalizer keeps, each by itself; other stretches without a cut (white space, unknown or rewritten characters) are read again at each push".into(),
+            Model::WordPiece(model) => format!("words of more than {} characters; white space and rewritten characters without a cut are read again at each push", model.longest_word),
+        }
     }
 }
