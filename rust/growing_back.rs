@@ -84,3 +84,44 @@ impl Pipeline {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::byte_alphabet;
+    use crate::engine::Behind;
+    use crate::token::Place;
+    use crate::tokenizer::Tokenizer;
+    use serde_json::{json, Map, Value};
+
+    fn nfc_tokenizer() -> std::sync::Arc<Tokenizer> {
+        let vocab: Map<String, Value> = byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
+        let definition = json!({
+            "added_tokens": [], "normalizer": {"type": "NFC"},
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+            "decoder": {"type": "ByteLevel"},
+            "model": {"type": "BPE", "vocab": vocab, "merges": []},
+        });
+        Tokenizer::from_bytes(definition.to_string().as_bytes(), "nfc", None).unwrap()
+    }
+
+    #[test]
+    fn a_stretch_whose_end_is_composed_stays_carried_and_comes_back() {
+        let tokenizer = nfc_tokenizer();
+        let mut text = "a\u{301}".repeat(300);
+        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+        let saved = growth.save();
+        for round in 0..2 {
+            let before = text.len();
+            for part in ["e", "\u{327}", "\u{301}", "o\u{323}", "x", "\u{1100}", "\u{1161}"] {
+                text.push_str(part);
+                // None would mean that a window must be encoded.
+                assert!(tokenizer.grown(&mut growth, part).is_some(), "{part:?}, round {round}");
+                assert!(growth.agrees(&tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless());
+            }
+            text.truncate(before);
+            tokenizer.engine().restore(&mut growth, &saved).unwrap();
+            assert!(growth.agrees(&tokenizer.ids(&text, Place::Start).unwrap()));
+        }
+    }
+}

@@ -124,7 +124,10 @@ impl Engine for Rewriting {
 
     fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
         match (&mut growth.0, &saved.0) {
-            (Carries::Word(word), Saves::Word(saved)) => Some(word.restore(saved)),
+            (Carries::Word(word), Saves::Word(saved)) => {
+                word.restore(saved);
+                Some(())
+            }
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 """Segmenters on long stretches without settled cuts: the ladder over the whole text is the twin.
 
-The tokenizers carry such stretches from push to push from 512 bytes on, so the text before the pushes is longer than that.
+Such stretches are carried from push to push from 512 bytes on, so the text before the pushes is that long.
 """
 
 from __future__ import annotations
