@@ -5,6 +5,11 @@
 The rows of `python -m benches` begin with cold tables in a process of their own; a server's detokenizer runs for hours.
 Here one process decodes N ids of an English text again and again, ours and theirs in turn: medians of nine, processor
 time, one thread. All ways must give the same text, `DecodeStream` apart where it errs, which is said.
+
+    python benches/bench_streams.py --stretches N
+
+This times segmenters instead, on N and 4 N characters of one thing each, in which few tokenizers have a settled cut. Four
+times the text should take about four times the time.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+import coolfusion as cf
 from benches.decode import extended, our_stream, stream_of
 from benches.pairs import pairs, tokenizer_files
 from benches.texts import texts
@@ -56,11 +62,40 @@ def row(pair: Any, text: str, count: int) -> str:
     return f"{pair.name:<18}{cells}{theirs / push:9.1f}{theirs / many:8.0f}{theirs / array_time:8.0f}{note}"
 
 
+STRETCHES = {"space": " ", "a": "a", "=": "=", "han": "中", "newline": "\n", "digit": "7", "composed": "a\u0301"}
+
+
+def segmented(tokenizer: Any, other: Any, text: str) -> float:
+    """Seconds for pushing the tokens of ``text`` to a segmenter of both tokenizers, one by one."""
+    ids = tokenizer.encode(text)
+    segmenter = cf.Segmenter(tokenizer, [other])
+    began = process_time_ns()
+    for token_id in ids:
+        segmenter.push(token_id)
+    return (process_time_ns() - began) / 1e9
+
+
+def stretches(loaded: list[Any], count: int) -> None:
+    """A row for each tokenizer, beside the next one: seconds for `count` characters and for four times as many."""
+    print(f"{'seconds':<18}" + "".join(f"{name:>16}" for name in STRETCHES))
+    for number, pair in enumerate(loaded):
+        other = loaded[(number + 1) % len(loaded)].ours
+        cells = ""
+        for part in STRETCHES.values():
+            few, many = (segmented(pair.ours, other, (part * n)[:n]) for n in (count, 4 * count))
+            cells += f"{few:>8.2f}{many:>8.2f}"
+        print(f"{pair.name:<18}{cells}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tokens", type=int, default=30_000)
+    parser.add_argument("--stretches", type=int, metavar="N")
     options = parser.parse_args()
     data = os.environ.get("COOLFUSION_DATA")
+    if options.stretches:
+        stretches(list(pairs(tokenizer_files(Path(data) if data else None, quick=False))), options.stretches)
+        return
     found = texts(Path(data) if data else None)
     text = next(iter(found.values()))
     while len(text) < 8 * options.tokens:

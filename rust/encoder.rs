@@ -22,6 +22,25 @@ pub struct Edit {
     pub lossless: bool,
 }
 
+impl Edit {
+    /// This edit and `next`, which follows it.
+    pub(crate) fn then(mut self, next: Self) -> Self {
+        let (kept, more) = (self.ids.len().saturating_sub(next.drop), next.drop.saturating_sub(self.ids.len()));
+        self.ids.truncate(kept);
+        self.ids.extend(next.ids);
+        Self { drop: self.drop + more, ids: self.ids, lossless: next.lossless }
+    }
+
+    /// The same for `before`, without ids that it drops and appends again.
+    fn least(mut self, before: &[TokenId]) -> Self {
+        let dropped = &before[before.len() - self.drop..];
+        let same = dropped.iter().zip(&self.ids).take_while(|(one, other)| one == other).count();
+        self.drop -= same;
+        self.ids.drain(..same);
+        self
+    }
+}
+
 /// From this length on (in bytes) a window holds no more words than it must, and growing stretches are carried.
 const LONG_WINDOW: usize = 512;
 
@@ -128,7 +147,8 @@ impl StreamEncoder {
     /// What [`StreamEncoder::push`] would answer.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]. Complexity: O(window + text).
+    /// As [`Tokenizer::encode`]. Complexity: O(window + text), also where a push goes on with a stretch that is carried:
+    /// that state cannot be read without a change.
     pub fn peek(&self, text: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
         let whole = || format!("{}{text}", self.text);
@@ -212,6 +232,7 @@ impl StreamEncoder {
             // A window finds what is settled now.
             return None;
         }
+        let edit = edit.least(&self.ids);
         self.text.push_str(text);
         self.ids.truncate(self.ids.len() - edit.drop);
         self.ids.extend_from_slice(&edit.ids);

@@ -4,7 +4,8 @@ use crate::boundary::stands_before_space;
 use crate::encoder::Edit;
 use crate::error::Result;
 use crate::growing::Growing;
-use crate::rewriting::GrowingWord;
+use crate::growing_back::Saved;
+use crate::rewriting::{GrowingWord, SavedWord};
 use crate::token::{Place, Token, TokenId};
 use crate::unigram::Carried;
 use crate::vocabulary::Vocabulary;
@@ -77,7 +78,26 @@ pub(crate) enum Carries {
     Word(Box<GrowingWord>),
 }
 
+/// Where a stretch was when it was saved.
+#[derive(Debug, Clone)]
+pub struct SavedGrowth(pub(crate) Saves);
+
+/// By engine.
+#[derive(Debug, Clone)]
+pub(crate) enum Saves {
+    BytePairs(Box<Saved>),
+    Word(SavedWord),
+}
+
 impl Growth {
+    /// What [`Engine::restore`] needs to come back to where the stretch is now.
+    pub(crate) fn save(&self) -> SavedGrowth {
+        match &self.0 {
+            Carries::BytePairs(growing) => SavedGrowth(Saves::BytePairs(Box::new(growing.save()))),
+            Carries::Word(word) => SavedGrowth(Saves::Word(word.save())),
+        }
+    }
+
     /// Whether `ids` end with the tokens of the stretch: what a window told before must be what is carried.
     pub(crate) fn agrees(&self, ids: &[TokenId]) -> bool {
         match &self.0 {
@@ -89,7 +109,7 @@ impl Growth {
     /// Whether the tokens of the stretch give back its text.
     pub(crate) fn is_lossless(&self) -> bool {
         match &self.0 {
-            Carries::BytePairs(growing) => !growing.loses_space,
+            Carries::BytePairs(growing) => growing.is_lossless(),
             Carries::Word(word) => word.is_lossless(),
         }
     }
@@ -173,6 +193,38 @@ pub trait Engine: Send + Sync {
     /// What appending `text` to a stretch that this engine took up changes; None where a window must be encoded.
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         let _ = (growth, text, vocabulary);
+        None
+    }
+
+    /// The positions behind `from`, ascending, that no token of a carried stretch stands across; positions are those of `near`, the end
+    /// of the stretch. None where a window must be encoded.
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        let _ = (growth, near, from);
+        None
+    }
+
+    /// The settled cuts of a carried stretch behind `from`: what [`Engine::settled`] tells of it, in positions of `near`, its end. None
+    /// where a window must tell.
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        let _ = (growth, near, from);
+        None
+    }
+
+    /// Which long stretches are carried, so that pushing them takes linear time, and which are not; one line.
+    fn carries(&self) -> String {
+        let whole = !self.restarts() && !self.resumes();
+        if whole { "nothing: each push reads the whole text" } else { "nothing: each push reads the text behind the last cut" }.into()
+    }
+
+    /// Whether it is sure that no cut of a carried stretch is settled.
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        let _ = growth;
+        false
+    }
+
+    /// Takes a carried stretch back to where it was `saved`; None where that fails, and the state is then of no use.
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
+        let _ = (growth, saved);
         None
     }
 

@@ -3,11 +3,12 @@
 //! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push would
 //! encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the words that
 //! they may make are carried from push to push, so a push costs what it appends and what it changes. The ids are the same
-//! (docs/design.md, section 10.9). Whatever is not carried (added tokens, text that its normal form changes, text that several
-//! stages of a rule cut) ends the stretch, and a window is encoded as before.
+//! (docs/design.md, section 10.9). Whatever is not carried (added tokens, text that several stages of a rule cut) ends the
+//! stretch, and a window is encoded as before. `growing_back.rs` has the way back to an earlier state.
 
 use crate::encoder::Edit;
-use crate::normal::{goes_on_normal, METASPACE};
+use crate::growing_back::Mark;
+use crate::normal::{goes_on_normal, last_stable, Normal};
 use crate::pattern::{Automaton, Walk};
 use crate::pipeline::{DummyPrefix, Pipeline};
 use crate::prefixes::{Pairs, Prefixes};
@@ -22,38 +23,48 @@ const LONG: usize = 256;
 
 /// A walk of the split rule, and the tokens of the word that it may make.
 #[derive(Debug, Clone)]
-struct Attempt {
-    walk: Walk,
-    prefixes: Prefixes,
+pub(crate) struct Attempt {
+    pub(crate) walk: Walk,
+    pub(crate) prefixes: Prefixes,
 }
 
 /// A word, as it was told last.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Word {
-    begin: usize,
-    end: usize,
+pub(crate) struct Word {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
     /// The token that it is whatever the merges say.
-    whole: Option<TokenId>,
+    pub(crate) whole: Option<TokenId>,
     tokens: usize,
 }
 
-/// The state of a growing stretch. Positions count from its start, in the normal form.
+/// The state of a growing stretch. Positions count from its start, in the normal form, unless they are called raw.
 #[derive(Debug, Clone)]
 pub(crate) struct Growing {
     /// The first space is lost, because a text without one would get a dummy prefix.
-    pub(crate) loses_space: bool,
-    /// What is encoded: a dummy prefix, if there is one, and the stretch.
-    text: String,
-    /// Up to here no added token begins.
-    sure: usize,
-    dummy: usize,
+    loses_space: bool,
+    /// The normal form is another text than what was pushed.
+    pub(crate) altered: bool,
+    /// What is encoded: a dummy prefix, if there is one, and the normal form of the stretch.
+    pub(crate) text: String,
+    /// The raw text in which an added token may still begin: the end of the stretch.
+    pub(crate) unsure: String,
+    pub(crate) dummy: usize,
     /// The stretch is the end of a word: no whole word is looked up.
     inside: bool,
-    attempts: Vec<Attempt>,
-    words: Vec<Word>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) words: Vec<Word>,
     /// The stages that leave the stretch whole.
-    others: Option<WholeStages>,
+    pub(crate) others: Option<WholeStages>,
+    /// The walks are there.
+    pub(crate) walked: usize,
+    /// Under NFC: the state at the last place up to which the normal form is final.
+    pub(crate) closed: Option<Mark>,
+    /// Words were told, so their walks stay.
+    told: bool,
     pairs: Pairs,
+    /// No cut up to here can ever become settled.
+    pub(crate) quiet: usize,
     /// From this length on it is worth looking for settled cuts.
     look_at: usize,
     /// Something was settled: a window would be short again.
@@ -69,37 +80,53 @@ impl Growing {
         };
         self.words.iter().zip(&self.attempts).flat_map(of_word).collect()
     }
+
+    /// Whether the tokens give back the text.
+    pub(crate) fn is_lossless(&self) -> bool {
+        !self.loses_space && !self.altered
+    }
 }
 
 impl Pipeline {
     /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it is not long,
     /// or not of a kind that is carried.
     pub(crate) fn grow_stretch(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growing> {
-        if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() || self.changes(text) {
+        if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;
         }
+        let normal = self.normal_form(text);
         let wanted = match self.dummy {
             DummyPrefix::None => false,
             DummyPrefix::Always => true,
-            DummyPrefix::UnlessSpace => !text.starts_with(' '),
+            DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
         let dummy = usize::from(wanted && place == Place::Start);
         self.bpe.prepare(vocabulary.ids(crate::vocabulary::Kind::Text).filter_map(|id| vocabulary.bytes(id, 0).ok()));
         let mut growing = Growing {
             text: " ".repeat(dummy),
-            sure: 0,
+            unsure: String::new(),
             dummy,
-            loses_space: place == Place::Start && self.dummy == DummyPrefix::UnlessSpace && text.starts_with(' '),
+            loses_space: place == Place::Start && self.dummy == DummyPrefix::UnlessSpace && normal.text.starts_with(' '),
+            altered: normal.is_rewritten(),
             inside: place == Place::Inside && self.splitter.stages.is_empty(),
-            attempts: Vec::new(),
+            attempts: vec![Attempt { walk: self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)), prefixes: Prefixes::default() }],
             words: Vec::new(),
-            others: None,
+            others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),
+            walked: 0,
+            closed: None,
+            told: false,
             pairs: Pairs::default(),
+            quiet: 0,
             look_at: usize::MAX,
             over: false,
         };
-        self.extend(&mut growing, text)?;
-        growing.words = self.words_of(&mut growing)?;
+        self.walk(&mut growing, dummy)?;
+        growing.closed = self.nfc.then(|| growing.mark());
+        self.has_no_added(&mut growing, text).then_some(())?;
+        self.append(&mut growing, &normal.text)?;
+        let length = growing.text.len();
+        growing.words = self.words_of(&mut growing, length)?;
+        growing.told = true;
         growing.over = false;
         growing.look_at = 2 * growing.text.len();
         (growing.text.len() - growing.attempts[0].walk.begin >= LONG).then_some(growing)
@@ -107,63 +134,107 @@ impl Pipeline {
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
     pub(crate) fn stretch_grown(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        let before = growing.words.clone();
-        if self.normal_form_goes_on(&growing.text, text) {
-            self.extend(growing, text)?;
+        self.has_no_added(growing, text).then_some(())?;
+        let mut before = std::mem::take(&mut growing.words);
+        let mut back = None;
+        if let Some(closed) = growing.closed.clone().filter(|_| !goes_on_normal(&growing.text, text)) {
+            // The normal form of a text is that of its normal form with what is appended, so the end of that is enough.
+            let open = format!("{}{text}", &growing.text[closed.length..]);
+            let normal = Normal::nfc(&open);
+            growing.altered |= normal.is_rewritten();
+            growing.rewind_walks(&closed);
+            let between = self.words_of(growing, closed.length)?;
+            back = Some(self.edit(growing, &before, &between, vocabulary)?);
+            before = between;
+            growing.forget_behind(closed.length);
+            self.append(growing, &normal.text)?;
         } else {
-            return None;
+            let normal = if self.metaspace { Normal::spaced(text) } else { Normal::unchanged(text) };
+            growing.altered |= normal.is_rewritten();
+            self.append(growing, &normal.text)?;
         }
-        let after = self.words_of(growing)?;
-        let edit = self.edit(growing, &before, &after, vocabulary);
-        growing.over |= growing.text.len() >= growing.look_at;
+        let length = growing.text.len();
+        let after = self.words_of(growing, length)?;
+        let edit = self.edit(growing, &before, &after, vocabulary)?;
+        growing.over |= length >= growing.look_at;
         growing.words = after;
-        edit
+        Some(match back {
+            Some(back) => back.then(edit),
+            None => edit,
+        })
     }
 
-    fn automaton(&self) -> Option<&Automaton> {
+    /// See [`crate::engine::Engine::carries`].
+    pub(crate) fn carries_stretches(&self) -> String {
+        if self.automaton().is_none() && !self.splitter.stages.is_empty() {
+            return "nothing, because the last rule is matched by backtracking: a stretch without a cut is read again at each push".into();
+        }
+        let mut said = String::from("all stretches without a cut: a push reads what it appends");
+        if self.splitter.stages.len() > 1 {
+            said += "; those that several stages of the rule cut are read again at each push";
+        }
+        if self.nfc {
+            said += "; a run of marks behind one character is normalized again at each push";
+        }
+        said
+    }
+
+    pub(crate) fn automaton(&self) -> Option<&Automaton> {
         self.splitter.leading().map(|(_, automaton)| automaton)
     }
 
-    /// Whether the normal form of `text` is another text.
-    fn changes(&self, text: &str) -> bool {
-        self.nfc && crate::normal::Normal::nfc(text).is_rewritten() || self.metaspace && text.contains(METASPACE)
+    fn normal_form<'a>(&self, text: &'a str) -> Normal<'a> {
+        if self.nfc {
+            Normal::nfc(text)
+        } else if self.metaspace {
+            Normal::spaced(text)
+        } else {
+            Normal::unchanged(text)
+        }
     }
 
-    /// Whether the normal form of `before` and `text` is both together.
-    fn normal_form_goes_on(&self, before: &str, text: &str) -> bool {
-        !(self.nfc && !goes_on_normal(before, text) || self.metaspace && text.contains(METASPACE))
+    /// Looks for added tokens in raw text that is appended; false where one is found.
+    fn has_no_added(&self, growing: &mut Growing, text: &str) -> bool {
+        growing.unsure.push_str(text);
+        let mut stretches = self.added.stretches(&growing.unsure);
+        let found = stretches.any(|stretch| stretch.added.is_some());
+        let sure = stretches.unsure();
+        growing.unsure.drain(..sure);
+        !found
     }
 
-    /// Takes the walks over more text.
-    fn extend(&self, growing: &mut Growing, text: &str) -> Option<()> {
-        let mut at = growing.text.len();
+    /// Appends normal text and takes the walks over it.
+    pub(crate) fn append(&self, growing: &mut Growing, text: &str) -> Option<()> {
+        let begin = growing.text.len();
         growing.text.push_str(text);
-        let mut stretches = self.added.stretches(&growing.text[growing.sure.max(growing.dummy)..]);
-        if stretches.any(|stretch| stretch.added.is_some()) {
-            return None;
-        }
-        growing.sure = growing.sure.max(growing.dummy) + stretches.unsure();
-        let Some((leading, automaton)) = self.splitter.leading() else {
-            if growing.attempts.is_empty() {
-                growing.attempts.push(Attempt { walk: Walk::endless(), prefixes: Prefixes::default() });
-            } else if self.has_new_seam(&growing.text, at) {
-                growing.over = true;
+        let closed = if self.nfc { last_stable(text).map(|at| begin + at) } else { Some(begin + text.len()) };
+        if let Some(closed) = closed {
+            self.walk(growing, closed)?;
+            if self.nfc {
+                growing.closed = Some(growing.mark());
             }
-            return Some(());
-        };
-        if growing.attempts.is_empty() {
-            growing.attempts.push(Attempt { walk: automaton.begin(0), prefixes: Prefixes::default() });
-            at = 0;
+            growing.over |= growing.attempts[0].walk.over;
+            // In the first text what is settled needs no walk any more.
+            while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
+                growing.attempts.remove(0);
+            }
         }
-        let Growing { text, attempts, words, others, .. } = growing;
-        let others = others.get_or_insert_with(|| WholeStages::new(&self.splitter, leading, 0));
-        text[at..].char_indices().for_each(|(offset, c)| others.advance(&self.splitter, c, at + offset));
-        if !others.hold(&self.splitter, text.len()) {
-            return None;
-        }
-        for (offset, c) in text[at..].char_indices() {
+        self.walk(growing, begin + text.len())?;
+        growing.over |= self.automaton().is_none() && self.has_new_seam(&growing.text, begin);
+        growing.others.as_ref().is_none_or(|others| others.hold(&self.splitter, growing.text.len())).then_some(())
+    }
+
+    /// Takes the walks on to the position `to`.
+    fn walk(&self, growing: &mut Growing, to: usize) -> Option<()> {
+        let Growing { text, attempts, others, walked, .. } = growing;
+        let at = std::mem::replace(walked, to);
+        let Some(automaton) = self.automaton() else { return Some(()) };
+        for (offset, c) in text[at..to].char_indices() {
             let here = at + offset;
             let behind = here + c.len_utf8();
+            if let Some(others) = others {
+                others.advance(&self.splitter, c, here);
+            }
             for attempt in attempts.iter_mut() {
                 automaton.advance(&mut attempt.walk, c, here);
             }
@@ -184,15 +255,10 @@ impl Pipeline {
                 }
                 index += 1;
             }
-            // In the first text what is settled needs no walk any more.
-            while words.is_empty() && attempts.len() > 1 && attempts[0].walk.over {
-                attempts.remove(0);
-            }
             if attempts.len() > MOST_WALKS {
                 return None;
             }
         }
-        growing.over |= attempts[0].walk.over;
         Some(())
     }
 
@@ -202,9 +268,8 @@ impl Pipeline {
         text[before..].char_indices().map(|(offset, _)| before + offset).any(|place| place > 0 && self.is_seam(text, place))
     }
 
-    /// The words that the walks make.
-    fn words_of(&self, growing: &mut Growing) -> Option<Vec<Word>> {
-        let length = growing.text.len();
+    /// The words that the walks make, if the text ends at `length`.
+    pub(crate) fn words_of(&self, growing: &mut Growing, length: usize) -> Option<Vec<Word>> {
         let bytes = growing.text.as_bytes();
         let mut words = Vec::with_capacity(growing.attempts.len());
         for attempt in &mut growing.attempts {
@@ -256,6 +321,6 @@ impl Pipeline {
             }
         }
         // Words with another loss are not carried.
-        lossless.then_some(Edit { drop, ids, lossless: !growing.loses_space })
+        lossless.then_some(Edit { drop, ids, lossless: growing.is_lossless() })
     }
 }

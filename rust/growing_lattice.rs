@@ -14,8 +14,34 @@ pub(crate) struct GrowingLattice {
     best: Vec<Best>,
     /// The number of tokens up to each position.
     depth: Vec<u32>,
+    /// For each position, where the longest piece that ends there begins; the position itself where none does.
+    longest: Vec<u32>,
     /// Where a walk through the pieces began, and where it is; ascending.
     walks: Vec<(u32, Node)>,
+    /// As it was before the last character.
+    before: Border,
+}
+
+/// An end of the word: its place, and where the first piece begins that may still grow there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Border {
+    length: usize,
+    first_open: usize,
+}
+
+/// The open pieces of a word, to go back to.
+#[derive(Debug, Clone)]
+pub(crate) struct Open {
+    length: usize,
+    walks: Vec<(u32, Node)>,
+    before: Border,
+}
+
+impl Border {
+    /// A later text cannot settle a cut up to here that is not settled now.
+    pub(crate) fn quiet(self) -> usize {
+        self.first_open
+    }
 }
 
 impl GrowingLattice {
@@ -25,7 +51,7 @@ impl GrowingLattice {
             Some(carried) => carried.known_sum()?,
             None => 0.0,
         };
-        Some(Self { best: vec![Best { sum, ..NOWHERE }], depth: vec![0], walks: Vec::new() })
+        Some(Self { best: vec![Best { sum, ..NOWHERE }], depth: vec![0], longest: vec![0], walks: Vec::new(), before: Border::default() })
     }
 
     /// The bytes of the word.
@@ -39,18 +65,21 @@ impl GrowingLattice {
     pub(crate) fn extend(&mut self, model: &Unigram, text: &str) -> Option<()> {
         for c in text.chars() {
             let begin = self.length();
+            self.before = self.border();
             self.walks.push((begin as u32, model.pieces.root()));
             let mut buffer = [0; 4];
             let mut known = false;
             for &byte in c.encode_utf8(&mut buffer).as_bytes() {
                 let end = self.best.len();
                 let mut here = NOWHERE;
+                let mut longest = end as u32;
                 let best = &self.best;
                 self.walks.retain_mut(|(start, node)| {
                     let Some(next) = model.pieces.step(*node, byte) else { return false };
                     *node = next;
                     if let Some(index) = next.value() {
                         let (score, id) = model.entries[index as usize];
+                        longest = longest.min(*start);
                         let start = *start as usize;
                         known |= start == begin && end - begin == c.len_utf8();
                         // As `reach` in unigram.rs: of equal sums the first one stays.
@@ -64,12 +93,46 @@ impl GrowingLattice {
                 let depth = if here.length == 0 { 0 } else { self.depth[end - here.length as usize] + 1 };
                 self.best.push(here);
                 self.depth.push(depth);
+                self.longest.push(longest);
             }
             if !known || self.best.last().is_none_or(|last| last.id == model.unknown) {
                 return None;
             }
         }
         Some(())
+    }
+
+    pub(crate) fn open(&self) -> Open {
+        Open { length: self.length(), walks: self.walks.clone(), before: self.before }
+    }
+
+    /// Goes back to where the pieces `open` were. Complexity: O(bytes that are forgotten).
+    pub(crate) fn restore(&mut self, open: &Open) {
+        self.best.truncate(open.length + 1);
+        self.depth.truncate(open.length + 1);
+        self.longest.truncate(open.length + 1);
+        self.walks.clone_from(&open.walks);
+        self.before = open.before;
+    }
+
+    /// The end of the word.
+    pub(crate) fn border(&self) -> Border {
+        let length = self.length();
+        Border { length, first_open: self.walks.first().map_or(length, |&(start, _)| start as usize) }
+    }
+
+    /// The end of the word without its last character.
+    pub(crate) fn before_last(&self) -> Border {
+        self.before
+    }
+
+    /// The positions behind `from`, descending, that no piece stands across if the word ends at `border`, whatever is appended.
+    pub(crate) fn uncrossed(&self, from: usize, border: Border) -> impl Iterator<Item = usize> + '_ {
+        let mut first = border.first_open;
+        (from + 1..border.length).rev().filter(move |&at| {
+            first = first.min(self.longest[at + 1] as usize);
+            first >= at
+        })
     }
 
     /// How many tokens make up the prefix of `length` bytes.

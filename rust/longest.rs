@@ -96,6 +96,10 @@ impl Engine for Longest {
         }
     }
 
+    fn carries(&self) -> String {
+        "nothing, because no stretch without a cut is longer than the longest token".into()
+    }
+
     fn exact_spans(&self) -> bool {
         true
     }

@@ -165,8 +165,13 @@ fn is_stable(c: char) -> bool {
 ///
 /// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
 pub(crate) fn nfc_horizon(text: &str) -> usize {
+    last_stable(text).unwrap_or(0)
+}
+
+/// As [`nfc_horizon`]; None without a stable character.
+pub(crate) fn last_stable(text: &str) -> Option<usize> {
     let last = text.char_indices().rev().find(|&(_, c)| is_stable(c));
-    last.map_or(0, |(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
+    last.map(|(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
 }
 
 /// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.

@@ -7,7 +7,7 @@ use crate::added::{AddedText, Stretch};
 use crate::boundary::{space_starts, stands_before_space};
 use crate::bpe::{Bench, Bpe};
 use crate::encoder::Edit;
-use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Window};
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, SavedGrowth, Saves, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
 use crate::pieces::{holds_inner_space, is_uncrossed, uncrossed};
@@ -189,6 +189,38 @@ impl Engine for Pipeline {
             Carries::BytePairs(growing) => self.stretch_grown(growing, text, vocabulary),
             Carries::Word(_) => None,
         }
+    }
+
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        match &growth.0 {
+            Carries::BytePairs(growing) => self.stretch_token_cuts(growing, near, from),
+            Carries::Word(_) => None,
+        }
+    }
+
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        match &growth.0 {
+            Carries::BytePairs(growing) => self.stretch_settled(growing, near, from),
+            Carries::Word(_) => None,
+        }
+    }
+
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        match &mut growth.0 {
+            Carries::BytePairs(growing) => self.stretch_is_unsettled(growing),
+            Carries::Word(_) => false,
+        }
+    }
+
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
+        match (&mut growth.0, &saved.0) {
+            (Carries::BytePairs(growing), Saves::BytePairs(saved)) => self.restore_stretch(growing, saved),
+            _ => None,
+        }
+    }
+
+    fn carries(&self) -> String {
+        self.carries_stretches()
     }
 
     fn certificate(&self) -> Certificate {

@@ -65,6 +65,14 @@ impl Prefixes {
         self.nodes.len().saturating_sub(1)
     }
 
+    /// Forgets what is behind the prefix of `length` bytes. Complexity: O(bytes that are forgotten).
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.nodes.truncate(length + 1);
+        while self.letters.last().is_some_and(|letter| letter.end as usize > length) {
+            self.letters.pop();
+        }
+    }
+
     /// Takes in `word`, which begins with what is known; None where the merges make tokens that no table holds.
     ///
     /// Complexity: O(new bytes · longest piece), a few look-ups each in practice.
@@ -132,7 +140,8 @@ impl Prefixes {
         common_prefix(one, other, |at| self.nodes[at].length as usize)
     }
 
-    /// The tokens between two prefixes, the shorter of which the longer one begins with, their lengths, and where each begins.
+    /// The tokens behind the first of two prefixes, their lengths, and where each begins; the first one begins before it
+    /// where it is no prefix of the second one's tokens.
     pub(crate) fn tokens(&self, from: usize, to: usize) -> Vec<(TokenId, usize, usize)> {
         let mut found = Vec::new();
         let mut at = to;

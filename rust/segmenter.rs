@@ -5,12 +5,12 @@
 //! of every canonical encoding, and at the hard cap (4) any whole character. It is always a cut of the tokens that were
 //! generated, and it is known with one token of look-ahead.
 
-use crate::boundary::{stands_before_space, TokenCuts};
+use crate::boundary::stands_before_space;
 use crate::decoder::StreamDecoder;
-use crate::engine::Certificate;
 use crate::error::{Error, Result};
 use crate::pattern::CodePoints;
-use crate::token::{Place, TokenId};
+use crate::tail::{Parts, SavedTail, Tail};
+use crate::token::TokenId;
 use crate::tokenizer::Tokenizer;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -98,12 +98,6 @@ struct Pending {
     replaced: usize,
 }
 
-/// Where a tokenizer starts reading the text before the segment.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    start: usize,
-}
-
 /// An incremental segmenter over the tokens of one model.
 #[derive(Clone)]
 pub struct Segmenter {
@@ -119,9 +113,9 @@ pub struct Segmenter {
     context: String,
     /// Length of `context` behind the last `restart`.
     committed: usize,
-    windows: Vec<Window>,
-    /// The windows as they were behind the last `restart`.
-    restart_windows: Vec<Window>,
+    tails: Vec<Tail>,
+    /// The tails as they were behind the last `restart`.
+    restart_tails: Vec<SavedTail>,
     text: String,
     pending: Vec<Pending>,
     replaced: usize,
@@ -129,9 +123,9 @@ pub struct Segmenter {
     over: bool,
 }
 
-/// The cuts that all tokenizers share, in positions of the pending text.
-#[derive(Default)]
+/// The cuts that all tokenizers share, in positions of the pending text, and what finds them.
 struct Shared {
+    tails: Vec<Tail>,
     settled: Option<Vec<usize>>,
     tokens: Option<Vec<usize>>,
 }
@@ -167,8 +161,8 @@ impl Segmenter {
             }
         }
         let mut segmenter = Self {
-            windows: vec![Window { start: 0 }; tokenizers.len()],
-            restart_windows: Vec::new(),
+            tails: vec![Tail::new(); tokenizers.len()],
+            restart_tails: Vec::new(),
             tokenizers,
             end_ids,
             limits,
@@ -182,8 +176,8 @@ impl Segmenter {
             ready: VecDeque::new(),
             over: false,
         };
-        segmenter.advance_windows()?;
-        segmenter.restart_windows = segmenter.windows.clone();
+        segmenter.advance_tails()?;
+        segmenter.restart_tails = segmenter.tails.iter().map(Tail::save).collect();
         Ok(segmenter)
     }
 
@@ -245,7 +239,9 @@ impl Segmenter {
         self.context.truncate(self.committed);
         self.context.push_str(text);
         self.committed = self.context.len();
-        self.windows.clone_from(&self.restart_windows);
+        for ((tail, saved), tokenizer) in self.tails.iter_mut().zip(&self.restart_tails).zip(&self.tokenizers) {
+            tail.restore(tokenizer, saved);
+        }
         self.text.clear();
         self.pending.clear();
         self.ready.clear();
@@ -253,8 +249,8 @@ impl Segmenter {
         self.over = false;
         self.decoder = if text.is_empty() { self.restart_decoder.clone() } else { self.restart_decoder.behind_text() };
         self.restart_decoder = self.decoder.clone();
-        self.advance_windows()?;
-        self.restart_windows.clone_from(&self.windows);
+        self.advance_tails()?;
+        self.restart_tails = self.tails.iter().map(Tail::save).collect();
         Ok(())
     }
 
@@ -278,7 +274,7 @@ impl Segmenter {
     fn collect(&mut self, last: bool) -> Result<()> {
         while let Some((count, level)) = self.boundary(last)? {
             self.emit(count, level);
-            self.advance_windows()?;
+            self.advance_tails()?;
         }
         Ok(())
     }
@@ -301,19 +297,25 @@ impl Segmenter {
     }
 
     /// The number of pending tokens that form the next segment, if it is known.
-    fn boundary(&self, last: bool) -> Result<Option<(usize, Level)>> {
-        let mut shared = Shared::default();
+    fn boundary(&mut self, last: bool) -> Result<Option<(usize, Level)>> {
+        let mut shared = Shared { tails: std::mem::take(&mut self.tails), settled: None, tokens: None };
+        let found = self.boundary_of(&mut shared, last);
+        self.tails = shared.tails;
+        found
+    }
+
+    fn boundary_of(&self, shared: &mut Shared, last: bool) -> Result<Option<(usize, Level)>> {
         // Cuts between generated tokens with something on both sides; of several tokens without text the last counts.
         let cuts = || {
             let ends = self.pending.iter().enumerate().filter_map(|(index, p)| p.end.map(|end| (index + 1, end)));
             ends.filter(|&(_, end)| end > 0 && end < self.text.len())
         };
         for (count, at) in cuts().filter(|&(_, at)| stands_before_space(&self.text, at)) {
-            if self.shared_settled(&mut shared)?.binary_search(&at).is_ok() {
+            if self.shared_settled(shared)?.binary_search(&at).is_ok() {
                 return Ok(Some((count, Level::Word)));
             }
             // At the end of the text nothing can be appended any more: being a cut is enough, but it is no boundary.
-            if last && self.shared_tokens(&mut shared)?.binary_search(&at).is_ok() {
+            if last && self.shared_tokens(shared)?.binary_search(&at).is_ok() {
                 return Ok(Some((count, Level::Token)));
             }
         }
@@ -324,7 +326,7 @@ impl Segmenter {
         for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
             if (spaceless(at) || length >= self.limits.pre_token_bytes())
                 && self.splits_cleanly(at)
-                && self.shared_settled(&mut shared)?.binary_search(&at).is_ok()
+                && self.shared_settled(shared)?.binary_search(&at).is_ok()
             {
                 found = Some((count, Level::PreToken));
                 if spaceless(at) {
@@ -337,7 +339,7 @@ impl Segmenter {
         }
         for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
             let long = length >= if spaceless(at) { SPACELESS_TOKEN_BYTES } else { self.limits.token_bytes() };
-            if long && self.splits_cleanly(at) && self.shared_tokens(&mut shared)?.binary_search(&at).is_ok() {
+            if long && self.splits_cleanly(at) && self.shared_tokens(shared)?.binary_search(&at).is_ok() {
                 found = Some((count, Level::Token));
             }
         }
@@ -359,35 +361,24 @@ impl Segmenter {
 
     fn shared_settled<'a>(&self, shared: &'a mut Shared) -> Result<&'a [usize]> {
         if shared.settled.is_none() {
-            shared.settled = Some(self.common(|tokenizer, text, place| {
-                if tokenizer.certificate() == Certificate::None {
-                    return checked_cuts(tokenizer, text, place);
-                }
-                tokenizer.settled(text, place)
-            })?);
+            shared.settled = Some(self.common(&mut shared.tails, Tail::settled)?);
         }
         Ok(shared.settled.as_deref().unwrap_or_default())
     }
 
     fn shared_tokens<'a>(&self, shared: &'a mut Shared) -> Result<&'a [usize]> {
         if shared.tokens.is_none() {
-            shared.tokens = Some(self.common(|tokenizer, text, place| {
-                let cuts = TokenCuts::new(&tokenizer.encode(text, place)?, text.len());
-                Ok((1..text.len()).filter(|&at| text.is_char_boundary(at) && cuts.contains(at)).collect())
-            })?);
+            shared.tokens = Some(self.common(&mut shared.tails, Tail::token_cuts)?);
         }
         Ok(shared.tokens.as_deref().unwrap_or_default())
     }
 
-    /// What `find` finds for every tokenizer, in positions of the pending text.
-    fn common(&self, find: impl Fn(&Tokenizer, &str, Place) -> Result<Vec<usize>>) -> Result<Vec<usize>> {
+    /// What `find` finds for every tokenizer.
+    fn common(&self, tails: &mut [Tail], find: impl Fn(&mut Tail, &Tokenizer, Parts<'_>) -> Result<Vec<usize>>) -> Result<Vec<usize>> {
+        let text = Parts { context: &self.context, pending: &self.text };
         let mut common: Option<Vec<usize>> = None;
-        for (tokenizer, window) in self.tokenizers.iter().zip(&self.windows) {
-            let before = self.context.len() - window.start;
-            let text = format!("{}{}", &self.context[window.start..], self.text);
-            let place = if window.start == 0 { Place::Start } else { Place::Inside };
-            let found = find(tokenizer, &text, place)?;
-            let mut found: Vec<usize> = found.into_iter().filter(|&at| at > before).map(|at| at - before).collect();
+        for (tokenizer, tail) in self.tokenizers.iter().zip(tails) {
+            let mut found = find(tail, tokenizer, text)?;
             if let Some(common) = common {
                 found.retain(|at| common.binary_search(at).is_ok());
             }
@@ -396,29 +387,11 @@ impl Segmenter {
         Ok(common.unwrap_or_default())
     }
 
-    /// Moves each tokenizer's window to its last settled cut before the pending text.
-    fn advance_windows(&mut self) -> Result<()> {
-        for (tokenizer, window) in self.tokenizers.iter().zip(&mut self.windows).filter(|(t, _)| t.restarts()) {
-            let place = if window.start == 0 { Place::Start } else { Place::Inside };
-            let cuts = tokenizer.settled(&self.context[window.start..], place)?;
-            window.start += cuts.last().copied().unwrap_or(0);
-        }
-        Ok(())
+    /// Moves each tokenizer's window on behind what has left.
+    fn advance_tails(&mut self) -> Result<()> {
+        let text = Parts { context: &self.context, pending: &self.text };
+        self.tokenizers.iter().zip(&mut self.tails).try_for_each(|(tokenizer, tail)| tail.advance(tokenizer, text))
     }
-}
-
-/// Word boundaries of a tokenizer without certificate: the prefix encodes to the same tokens.
-fn checked_cuts(tokenizer: &Tokenizer, text: &str, place: Place) -> Result<Vec<usize>> {
-    let tokens = tokenizer.encode(text, place)?;
-    let cuts = TokenCuts::new(&tokens, text.len());
-    let mut checked = Vec::new();
-    for at in (1..text.len()).filter(|&at| stands_before_space(text, at) && cuts.contains(at)) {
-        let prefix = tokenizer.encode(&text[..at], place)?;
-        if prefix.iter().zip(&tokens).all(|(a, b)| a.id == b.id) && prefix.len() <= tokens.len() {
-            checked.push(at);
-        }
-    }
-    Ok(checked)
 }
 
 /// Whether a character beside the cut belongs to a script that is written without spaces, or to its punctuation.

@@ -236,6 +236,11 @@ impl Tokenizer {
         self.engine.grown(growth, text, &self.vocabulary)
     }
 
+    /// The engine, for what only carried stretches need.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
     /// Whether the window says itself where encoding can go on; see [`Engine::resumes`].
     pub(crate) fn resumes(&self) -> bool {
         self.engine.resumes()
@@ -423,6 +428,7 @@ impl Tokenizer {
                 "open": proof.open,
                 "why": proof.why,
                 "reach": proof.reach,
+                "long_stretches": self.engine.carries(),
             },
             "vocab_size": self.vocabulary.len(),
             "control_tokens": count(Kind::Control),

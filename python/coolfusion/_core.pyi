@@ -790,6 +790,8 @@ class StreamEncoder:
     def peek(self, text: str | bytes) -> Edit:
         """Says what `push` would answer, and changes nothing.
 
+        On a long stretch without settled cuts it reads the whole stretch, which `push` does not.
+
         Args:
             text: what might follow.
 

@@ -8,7 +8,7 @@ use super::part::check_length;
 use super::resume_points::Opening;
 use super::{Model, Rewriting, Words};
 use crate::encoder::Edit;
-use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Resume, Window};
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Resume, SavedGrowth, Saves, Window};
 use crate::error::Result;
 use crate::pipeline::DummyPrefix;
 use crate::token::{Place, Token, TokenId};
@@ -101,6 +101,37 @@ impl Engine for Rewriting {
         }
     }
 
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        match &growth.0 {
+            Carries::Word(word) => Some(word.token_cuts(near, from)),
+            Carries::BytePairs(_) => None,
+        }
+    }
+
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        match &growth.0 {
+            Carries::Word(word) => self.word_settled(word, near, from),
+            Carries::BytePairs(_) => None,
+        }
+    }
+
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        match &mut growth.0 {
+            Carries::Word(word) => self.word_is_unsettled(word),
+            Carries::BytePairs(_) => false,
+        }
+    }
+
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
+        match (&mut growth.0, &saved.0) {
+            (Carries::Word(word), Saves::Word(saved)) => {
+                word.restore(saved);
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
     fn resumes(&self) -> bool {
         match self.words {
             Words::Whole => self.has_cuts() && self.rewriter.divides('a', 'b'),
@@ -153,6 +184,10 @@ impl Engine for Rewriting {
             reach.push("added tokens that are text: an unfinished one at the end is not final".into());
         }
         Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
+    }
+
+    fn carries(&self) -> String {
+        self.carries_words()
     }
 
     fn exact_spans(&self) -> bool {

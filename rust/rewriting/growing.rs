@@ -6,9 +6,10 @@
 use super::{Model, Rewriting, Words};
 use crate::encoder::Edit;
 use crate::engine::Behind;
-use crate::growing_lattice::GrowingLattice;
+use crate::boundary::TokenCuts;
+use crate::growing_lattice::{Border, GrowingLattice, Open};
 use crate::normal::METASPACE;
-use crate::token::{Place, TokenId};
+use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
 
 /// The state of a word.
@@ -21,12 +22,50 @@ pub(crate) struct GrowingWord {
     text: String,
     /// Its last character.
     last: char,
+    /// No cut up to here can ever become settled.
+    quiet: usize,
     /// From this length on it is worth looking for settled cuts.
     look_at: usize,
     pub(crate) over: bool,
 }
 
+/// What a word must know to go back to where it is now.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedWord {
+    length: usize,
+    last: char,
+    open: Option<Open>,
+}
+
 impl GrowingWord {
+    pub(crate) fn save(&self) -> SavedWord {
+        SavedWord { length: self.text.len(), last: self.last, open: self.lattice.as_ref().map(GrowingLattice::open) }
+    }
+
+    /// Takes the word back to where it was `saved`.
+    pub(crate) fn restore(&mut self, saved: &SavedWord) {
+        self.text.truncate(saved.length);
+        self.last = saved.last;
+        if let (Some(lattice), Some(open)) = (&mut self.lattice, &saved.open) {
+            lattice.restore(open);
+            self.quiet = self.quiet.min(lattice.before_last().quiet());
+        }
+    }
+
+    /// The character boundaries of `near`, the end of the word, behind `from` that no token stands across.
+    pub(crate) fn token_cuts(&self, near: &str, from: usize) -> Vec<usize> {
+        let Some(lattice) = &self.lattice else { return Vec::new() };
+        let length = self.text.len();
+        let before = length.saturating_sub(near.len());
+        let tokens = lattice.tokens((length + from).saturating_sub(near.len()), length);
+        // A dummy prefix may be longer than what `near` lacks of the text.
+        let place = |at: usize| (at + near.len()).saturating_sub(length);
+        let tokens: Vec<Token> = tokens.into_iter().filter(|&(_, _, end)| end > before).map(|(id, start, end)| Token { id, start: place(start), end: place(end), word: 0 }).collect();
+        let cuts = TokenCuts::new(&tokens, near.len());
+        (from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect()
+    }
+
+
     /// All tokens of the word.
     pub(crate) fn ids(&self) -> Vec<TokenId> {
         match &self.lattice {
@@ -76,7 +115,7 @@ impl Rewriting {
             Model::WordPiece(model) if ruled && rest.chars().count() > model.longest_word => (None, model.unknown),
             Model::WordPiece(_) => return None,
         };
-        Some(GrowingWord { lattice, unknown: TokenId(unknown), look_at: 2 * word.len(), text: word, last, over: false })
+        Some(GrowingWord { lattice, unknown: TokenId(unknown), quiet: 0, look_at: 2 * word.len(), text: word, last, over: false })
     }
 
     /// Whether `c` goes on with a word behind `left`, and stays as it is.
@@ -112,5 +151,47 @@ impl Rewriting {
             ids.push(id);
         }
         Some(Edit { drop: lattice.count(before) - lattice.count(from), ids, lossless: true })
+    }
+
+    /// The settled cuts of the word behind `from`, in positions of `near`, its end; None where a window must tell.
+    pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Option<Vec<usize>> {
+        if !self.pieces_settle() {
+            return Some(Vec::new());
+        }
+        let lattice = word.lattice.as_ref()?;
+        let length = word.text.len();
+        let cuts = lattice.uncrossed((length + from).saturating_sub(near.len()), self.border_of(lattice));
+        let mut cuts: Vec<usize> = cuts.map(|at| (at + near.len()).saturating_sub(length)).filter(|&at| at > from && near.is_char_boundary(at)).collect();
+        cuts.reverse();
+        Some(cuts)
+    }
+
+    /// Whether it is sure that no cut of the word is settled.
+    pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
+        let Some(lattice) = word.lattice.as_ref().filter(|_| self.pieces_settle()) else { return true };
+        let border = self.border_of(lattice);
+        let unsettled = lattice.uncrossed(word.quiet, border).all(|at| !word.text.is_char_boundary(at));
+        if unsettled {
+            word.quiet = word.quiet.max(border.quiet());
+        }
+        unsettled
+    }
+
+    /// Up to where the word is final: what is appended may change its last character.
+    fn border_of(&self, lattice: &GrowingLattice) -> Border {
+        if self.rewriter.looks_behind_itself() { lattice.before_last() } else { lattice.border() }
+    }
+
+    /// Whether cuts inside a word may be settled, because no piece stands across.
+    fn pieces_settle(&self) -> bool {
+        matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs()
+    }
+
+    /// See [`crate::engine::Engine::carries`].
+    pub(super) fn carries_words(&self) -> String {
+        match &self.model {
+            Model::Unigram(_) => "words of characters that are pieces and that the normalizer keeps, each by itself; other stretches without a cut (white space, unknown or rewritten characters) are read again at each push".into(),
+            Model::WordPiece(model) => format!("words of more than {} characters; white space and rewritten characters without a cut are read again at each push", model.longest_word),
+        }
     }
 }

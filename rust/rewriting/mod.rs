@@ -20,7 +20,7 @@ mod scratch;
 mod words;
 
 pub(crate) use added::Added;
-pub(crate) use growing::GrowingWord;
+pub(crate) use growing::{GrowingWord, SavedWord};
 
 use crate::char_memo::CharMemo;
 use crate::pipeline::DummyPrefix;

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from fixtures import DEFINED, FAMILIES, Family, every_family, examples, sayable
-from reference import NaiveSegment, NaiveSegmenter, SharedCuts
+from fixtures import DEFINED, Family, every_family, examples, sayable
+from reference import NaiveSegmenter
+from segment_parts import KEEPING, run, shared_cuts, summary
 from strategies import broken_bytes, texts
 
 LEVELS = ("word", "pre_token", "token", "code_point", "rest", "end")
 
-# Families whose encoder keeps every text: for these a segment means the same to everybody.
-KEEPING = [family for family in FAMILIES if family.lossless]
 others = st.lists(st.sampled_from(KEEPING), max_size=3)
-
-
-def run(segmenter: cf.Segmenter, ids: Sequence[int]) -> list[cf.Segment]:
-    """All segments of ``ids``, with what `finish` gives at the end."""
-    segments = [segment for token_id in ids if (segment := segmenter.push(token_id)) is not None]
-    while (segment := segmenter.finish()) is not None:
-        segments.append(segment)
-    assert segmenter.finish() is None
-    return segments
-
-
-def summary(segments: Sequence[cf.Segment]) -> list[NaiveSegment]:
-    """Segments as plain values."""
-    return [NaiveSegment(s.text, tuple(s.token_ids), s.end, s.level) for s in segments]
 
 
 @cache
@@ -107,29 +91,6 @@ def test_segments_are_short(family: Family, data: st.DataObject, group: list[Fam
         first, start = last, start + len(segment.text.encode())
 
 
-def _shared(group: Sequence[Family]):
-    """The cuts that all tokenizers of `group` have in a text, computed over the whole text."""
-
-    def cuts(text: str) -> SharedCuts:
-        settled = [
-            set(family.tok.settled_cuts(text) if family.certified else family.tok.word_boundaries(text))
-            for family in group
-        ]
-        tokens = []
-        for family in group:
-            ends, decoder = set(), cf.StreamDecoder(family.tok)
-            reached = ""
-            for token_id in family.tok.encode(text):
-                reached += decoder.push(token_id)
-                if decoder.fork().flush() == "":
-                    ends.add(len(reached))
-            assert reached == text
-            tokens.append(ends)
-        return SharedCuts(set.intersection(*settled), set.intersection(*tokens))
-
-    return cuts
-
-
 @examples(5)
 @given(
     data=st.data(),
@@ -151,7 +112,7 @@ def test_segments_are_those_of_the_ladder(
     controls = set(family.tok.control_ids)
     naive = NaiveSegmenter(
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
-        shared=_shared(everyone),
+        shared=shared_cuts(everyone),
         prompt=prompt,
         drops=family.tok.describe()["decode_drops_first_space"],
         max_bytes=max_bytes,

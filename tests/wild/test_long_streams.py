@@ -20,7 +20,8 @@ from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, Family,
 
 RUNS = {
     "spaces": " ", "a": "a", "ab": "ab", "equals": "=", "han": "中", "newlines": "\n", "marks": "\u0301", "digits": "7",
-    "chain": "👩\u200d", "lines": "\n ", "mixed marks": "\u0301\u0323",
+    "chain": "👩\u200d", "lines": "\n ", "mixed marks": "\u0301\u0323", "composed": "a\u0301",
+    "jamo": "\u1100\u1161\u11a8", "moved": "o\u0327\u0323", "space marks": "▁", "singletons": "\u212b\u2126",
 }
 
 
@@ -172,3 +173,38 @@ def test_a_word_that_is_too_long_for_wordpiece() -> None:
     inner.decoder = decoders.WordPiece()
     encoder = check(wrap(inner, name="made"), [*"ab a. ", "a" * 500, *"ab" * 200, *". ab a "], every=3)
     assert list(encoder.ids).count(0) == 1
+
+
+# What NFC composes, moves, replaces or leaves: Hangul, marks of several classes, letters in one or more parts.
+REWRITTEN = (
+    "a\u0301e\u0300", "\u1100\u1161\u11a8\uac00x", "o\u0327\u0323\u0301\u0308", "\u0301\u0323\u0327ae\u1ecd",
+    "é\u0301e a", "\uac01\u1161\u11a8\u1100", "\u304b\u3099\u309a\u304c", "a\u0301\n 1", "▁a b", "\u0958\u0915\u093c",
+    "a\u0345\u0301\u0334", "\u212b\u2126a", " \u0301a", "\u0f71\u0f72\u0f74a",
+)
+
+
+@every_family
+@examples(0.2)
+@given(letters=st.sampled_from(REWRITTEN), more=st.sampled_from(REWRITTEN), seed=st.integers(0, 1 << 40))
+def test_texts_whose_normal_form_is_another(family: Family, letters: str, more: str, seed: int) -> None:
+    """After each push the ids are those of the whole text, and the edit is that of a window: `peek` encodes one."""
+    if family.tok.describe()["window"]["whole_text"]:
+        return  # nothing is carried: the same call at every push
+    dice = random.Random(seed)
+    letters += more if dice.random() < 0.3 else ""
+    pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 7)))
+    text = (pattern * 700)[:700] if dice.random() < 0.6 else "".join(dice.choice(letters) for _ in range(700))
+    encoder = cf.StreamEncoder(family.tok)
+    at = dice.choice((200, 300, 600))
+    rebuilt = list(encoder.push(text[:at]).ids)
+    longest = dice.choice((1, 1, 4))
+    for number in range(100):
+        part = text[at : at + dice.randrange(1, longest + 1)]
+        at += len(part)
+        expected = encoder.peek(part)
+        edit = encoder.push(part)
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % 9 == 0:
+            assert rebuilt == list(family.tok.encode(text[:at])), (number, text[:at][-40:])
+    assert encoder.widened == 0
