@@ -274,6 +274,7 @@ impl Reader<'_> {
                 begins[usize::from(first)] = true;
             }
         }
+        let characters = found.iter().flat_map(|token| token.content.chars()).collect();
         let words = found.iter().zip(0..).map(|(token, index)| (token.content.as_bytes().into(), index)).collect();
         let Some(contents) = Dictionary::new(words) else { return refuse("millions of added tokens") };
         // The library gives an added token the id that the model has for such a piece already.
@@ -283,7 +284,7 @@ impl Reader<'_> {
                 ids[index as usize] = id;
             }
         }
-        Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins })
+        Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins, characters })
     }
 
     /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown text).

@@ -11,6 +11,7 @@
 mod bert;
 mod class;
 mod cluster;
+mod fold;
 mod form;
 mod item;
 mod step;

@@ -10,6 +10,7 @@ use super::{Model, Rewriting, Words};
 use crate::encoder::Edit;
 use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Resume, Window};
 use crate::error::Result;
+use crate::folding::Weight;
 use crate::pipeline::DummyPrefix;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
@@ -99,6 +100,14 @@ impl Engine for Rewriting {
             Carries::Word(word) => self.word_grown(word, text, vocabulary),
             Carries::BytePairs(_) => None,
         }
+    }
+
+    fn weight(&self, left: Option<char>, c: char) -> Weight {
+        self.weight_of(left, c)
+    }
+
+    fn guards(&self) -> Option<usize> {
+        Some(self.rewriter.guards())
     }
 
     fn resumes(&self) -> bool {

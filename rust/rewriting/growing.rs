@@ -35,6 +35,11 @@ impl GrowingWord {
         }
     }
 
+    /// Whether the tokens stay as they are, whatever is appended to the word.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.lattice.is_none()
+    }
+
     /// Whether the tokens give back the text.
     pub(crate) fn is_lossless(&self) -> bool {
         self.lattice.is_some()
