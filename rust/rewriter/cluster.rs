@@ -32,13 +32,13 @@ pub(super) fn ends_before_space(c: char) -> bool {
 /// Whether clusters are read by `rules` as if one ended before `c`, which is one, whatever stands before it but what never ends
 /// before a space.
 ///
-/// A cluster ends there but for two rules of UAX 29: consonants behind a virama, and pictographs behind a pictograph and U+200D. A
+/// A cluster ends there but for three rules of UAX 29: LF behind CR, consonants behind a virama, and pictographs behind a pictograph and U+200D. A
 /// cluster of six bytes is read character by character, and so is the left one of these, because its first character
 /// and U+200D have six bytes too, or five that no rule begins. If `c` has four bytes, it is read so behind the place too.
 pub(super) fn begins_cluster(c: char, rules: &Charsmap, single: bool) -> bool {
     let joins = |before: &[char]| before.iter().chain([&c]).collect::<String>().graphemes(true).count() == 1;
     let is_wide = || single && c.len_utf8() == 4 && SHORT_PICTOGRAPHS.iter().all(|sign| rules.shortest_prefix(&format!("{sign}\u{200d}")).is_none());
-    is_cluster(c) && !joins(&['\u{915}', '\u{94d}']) && (!joins(&['\u{1f469}', '\u{200d}']) || is_wide())
+    is_cluster(c) && c != '\n' && !joins(&['\u{915}', '\u{94d}']) && (!joins(&['\u{1f469}', '\u{200d}']) || is_wide())
 }
 
 /// The pictographs of two bytes; none has one.
