@@ -25,6 +25,15 @@ struct Mark {
     text: usize,
 }
 
+/// Adds a place behind all others; of several at one place of what is read the last one counts.
+fn put(marks: &mut Vec<Mark>, read: usize, text: usize) {
+    let mark = Mark { read, text };
+    match marks.last_mut() {
+        Some(last) if last.read == read => *last = mark,
+        _ => marks.push(mark),
+    }
+}
+
 /// Where a walk over the text stands.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Walk {
@@ -41,12 +50,8 @@ pub(crate) struct Walk {
 struct Unit {
     first: char,
     line_feed: bool,
-}
-
-impl Unit {
-    fn length(self) -> usize {
-        self.first.len_utf8() + usize::from(self.line_feed)
-    }
+    /// Where it begins in the text.
+    at: usize,
 }
 
 /// The text of a stream, and what is read of it.
@@ -82,9 +87,14 @@ impl Folding {
             }
             match weight {
                 Weight::Full => {
+                    let held = !walk.held.is_empty();
                     for unit in walk.held.drain(..) {
+                        put(marks, read + new.len(), unit.at);
                         new.push(unit.first);
                         new.extend(unit.line_feed.then_some('\n'));
+                    }
+                    if held {
+                        put(marks, read + new.len(), text_before + at);
                     }
                     new.push(c);
                     walk.blanks = 0;
@@ -103,19 +113,14 @@ impl Folding {
                     continue;
                 }
                 Weight::Blank => {
-                    walk.held.push_back(Unit { first: c, line_feed: false });
+                    walk.held.push_back(Unit { first: c, line_feed: false, at: text_before + at });
                     if walk.held.len() > guards {
                         walk.held.pop_front();
                     }
                 }
                 Weight::None => {}
             }
-            let held: usize = walk.held.iter().map(|unit| unit.length()).sum();
-            let mark = Mark { read: read + new.len(), text: text_before + at + c.len_utf8() - held };
-            match marks.last_mut() {
-                Some(last) if last.read == mark.read => *last = mark,
-                _ => marks.push(mark),
-            }
+            put(marks, read + new.len(), text_before + at + c.len_utf8());
         }
         ahead
     }
@@ -123,14 +128,7 @@ impl Folding {
     /// Takes the step; its text is there already.
     pub(crate) fn take(&mut self, ahead: Advance) {
         self.walk = ahead.walk;
-        let mut marks = ahead.marks.into_iter().peekable();
-        if let (Some(last), Some(next)) = (self.marks.last_mut(), marks.peek()) {
-            if last.read == next.read {
-                *last = *next;
-                marks.next();
-            }
-        }
-        self.marks.extend(marks);
+        ahead.marks.into_iter().for_each(|mark| put(&mut self.marks, mark.read, mark.text));
     }
 
     /// Where the text begins that byte `at` of what is read, and all that is read and left out from there on, stands for; None
