@@ -220,6 +220,11 @@ pub trait Engine: Send + Sync {
         self.certificate() != Certificate::None
     }
 
+    /// In one line, which long stretches without settled cuts a stream reads in linear time, and which it does not.
+    fn carries(&self) -> String {
+        "none: a push costs its window, which is as long as the stretch".into()
+    }
+
     /// How [`Engine::settled`] knows.
     fn certificate(&self) -> Certificate;
 

@@ -76,8 +76,12 @@ impl Rewriter {
         let open = (Class::Open as u8 | closes, None);
         let alone = Item { c, start: 0, end: 1 };
         let mut items = vec![alone];
-        let mut sticky = false;
+        let (mut sticky, mut solid) = (false, SOLID);
         for step in &self.steps {
+            // White space that a step drops at an end, or in a run, is no text, whatever a later one would make of it.
+            if step.acts_on_runs() && items.last().is_some_and(|item| item.c.is_whitespace()) {
+                solid = 0;
+            }
             for item in &items {
                 match step.meets(item.c, item == &items[0]) {
                     Meeting::Indifferent => {}
@@ -92,7 +96,9 @@ impl Rewriter {
                 return open;
             }
         }
-        let solid = if items.last().is_some_and(|item| item.c.is_whitespace()) { 0 } else { SOLID };
+        if items.last().is_some_and(|item| item.c.is_whitespace()) {
+            solid = 0;
+        }
         let kept = items.len() == 1 && items[0].c == c;
         match (kept, sticky) {
             (true, false) => (Class::Kept as u8 | solid | closes, None),

@@ -164,6 +164,14 @@ impl Engine for Rewriting {
         Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
     }
 
+    fn carries(&self) -> String {
+        let carried = match self.model {
+            Model::Unigram(_) => "one word of known characters that become the same everywhere",
+            Model::WordPiece(_) => "one word that is too long to be anything but unknown",
+        };
+        format!("linear: {carried}, runs of white space that is dropped or folded, characters that vanish by themselves; not: unknown text in one word, marks that are read together, U+2581 in runs")
+    }
+
     fn exact_spans(&self) -> bool {
         self.exact_spans
     }

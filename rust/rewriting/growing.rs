@@ -105,7 +105,8 @@ impl Rewriting {
                 return None;
             }
             let output = self.rewriter.alone(c)?;
-            let is_space = |c: char| c.is_whitespace() || c == METASPACE;
+            let is_marked = !matches!(self.words, Words::Ruled { marked: false, .. });
+            let is_space = |c: char| c.is_whitespace() || c == METASPACE && (is_marked || self.rewriter.acts_on_runs());
             // What acts on white space in runs and at ends may do so between two steps.
             if self.rewriter.acts_on_runs() && (is_space(c) || !output.chars().eq([c])) {
                 return None;

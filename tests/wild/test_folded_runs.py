@@ -1,7 +1,7 @@
 """What a stream leaves out of what it reads: after every push its ids are those of the whole text.
 
-Under normalizers that rewrite text, characters that vanish are not read, nor the middle of long runs of blanks. The slow
-twins are a full encode, and `peek`, which carries nothing and compares the tokens with all of the text.
+Under normalizers that rewrite text, characters that vanish are not read, nor the middle of long runs of blanks. The
+slow twins are a full encode, and `peek`, which carries nothing and compares the tokens with all of the text.
 """
 
 from __future__ import annotations
@@ -84,12 +84,25 @@ def normalizer(dice: random.Random) -> dict[str, Any]:
     bert = {name: dice.random() < 0.6 for name in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")}
     return dice.choice(
         (
-            *({"type": name} for name in ("NFC", "NFD", "NFKC", "NFKD", "StripAccents", "StripAccents", "Lowercase", "Nmt")),
+            *(
+                {"type": name}
+                for name in ("NFC", "NFD", "NFKC", "NFKD", "StripAccents", "StripAccents", "Lowercase", "Nmt")
+            ),
             *({"type": "BertNormalizer"} | bert, *CHARSMAPS, {"type": "NFKD"}),
             {"type": "Strip", "strip_left": dice.random() < 0.5, "strip_right": dice.random() < 0.7},
             *(replace(" {2,}", content, "Regex") for content in (" ", "b", "")),
-            *(replace(r"\s+", " ", "Regex"), replace("[\\x00\\u200d]", "", "Regex"), replace("[\\x0a\\u0301]", " ", "Regex")),
-            *(replace("``", "a"), replace("a", "ab"), replace("\u0301", ""), replace("=\u0338", "b"), replace(" ", "a")),
+            *(
+                replace(r"\s+", " ", "Regex"),
+                replace("[\\x00\\u200d]", "", "Regex"),
+                replace("[\\x0a\\u0301]", " ", "Regex"),
+            ),
+            *(
+                replace("``", "a"),
+                replace("a", "ab"),
+                replace("\u0301", ""),
+                replace("=\u0338", "b"),
+                replace(" ", "a"),
+            ),
         )
     )
 
