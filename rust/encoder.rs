@@ -128,7 +128,7 @@ impl StreamEncoder {
     ///
     /// The self-check: if a settled token changed, the window was too small. Where something is left out of what is read,
     /// `full` and `full_whole` are the two with it.
-    fn attempt(&self, tail: &str, whole: impl Fn() -> String, full: Option<&str>, full_whole: &str, found: &mut Found) -> Result<Attempt> {
+    fn attempt(&self, tail: &str, whole: impl Fn() -> String, full: Option<&str>, full_whole: impl Fn() -> String, found: &mut Found) -> Result<Attempt> {
         let mut start = self.anchor;
         let Found { window, resumes } = found;
         self.tokenizer.resume(tail, start.behind, window, resumes)?;
@@ -141,8 +141,10 @@ impl StreamEncoder {
             self.tokenizer.resume(&whole(), start.behind, window, resumes)?;
             same = self.same(start, window);
         }
-        if let Some(text) = if widened { Some(full_whole) } else { full } {
-            likeness = self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), text, start.behind.place())?;
+        if widened || full.is_some() {
+            let (ids, full_whole) = (window.tokens.iter().map(|token| token.id), widened.then(full_whole));
+            let text = full_whole.as_deref().or(full).unwrap_or(tail);
+            likeness = self.tokenizer.likeness(ids, text, start.behind.place())?;
         }
         let drop = self.ids.len() - start.tokens - same;
         let ids = window.tokens[same..].iter().map(|t| t.id).collect();
@@ -154,17 +156,17 @@ impl StreamEncoder {
     /// # Errors
     /// As [`Tokenizer::encode`]. Complexity: O(window + text).
     pub fn peek(&self, text: &str) -> Result<Edit> {
-        let Some(folding) = &self.folding else { return self.look(text, None) };
+        let Some(folding) = &self.folding else { return self.look(text, None, text) };
         let ahead = folding.advance(&self.tokenizer, self.text.len(), text);
         let full = folding.full_tail(self.anchor.byte, &ahead).map(|at| format!("{}{text}", &folding.text[at..]));
-        self.look(&ahead.read, full.as_deref())
+        self.look(&ahead.read, full.as_deref(), text)
     }
 
-    /// What reading `text` would change.
-    fn look(&self, text: &str, full: Option<&str>) -> Result<Edit> {
+    /// What reading `text`, which stands for `more`, would change.
+    fn look(&self, text: &str, full: Option<&str>, more: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
         let whole = || format!("{}{text}", self.text);
-        Ok(self.attempt(&tail, whole, full, full.unwrap_or(&tail), &mut Found::default())?.edit)
+        Ok(self.attempt(&tail, whole, full, || format!("{}{more}", self.text()), &mut Found::default())?.edit)
     }
 
     /// Appends `text`.
@@ -209,7 +211,7 @@ impl StreamEncoder {
         let length = self.text.len();
         self.text.push_str(text);
         let mut found = std::mem::take(&mut self.found);
-        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), full, whole.unwrap_or(&self.text), &mut found);
+        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), full, || whole.unwrap_or(&self.text).to_string(), &mut found);
         match done {
             Ok(attempt) => {
                 self.ids.truncate(self.ids.len() - attempt.edit.drop);

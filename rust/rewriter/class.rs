@@ -129,8 +129,8 @@ impl Rewriter {
         let (open, first, last) = (class == Class::Open as u8, items.first(), items.last());
         match (clusters, first, last) {
             (None, ..) => if open { ENDS } else { ANEW },
-            (Some(_), _, Some(last)) if open => if ends_before_space(last.c) { ENDS } else { 0 },
-            (Some(rules), Some(first), _) if !open => if begins_cluster(first.c, rules, items.len() == 1) { ANEW } else { 0 },
+            (Some(_), _, Some(last)) if open && ends_before_space(last.c) => ENDS,
+            (Some(rules), Some(first), _) if !open && begins_cluster(first.c, rules, items.len() == 1) => ANEW,
             _ => 0,
         }
     }

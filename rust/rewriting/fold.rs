@@ -30,7 +30,8 @@ impl Rewriting {
             let is_dropped = |c: char| matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
             let gone = self.rewriter.gone(c).map_or(0, |steps| steps as u64 + 1);
             let added = self.added.characters.contains(&c);
-            u64::from(self.rewriter.is_blank(c, is_dropped)) * BLANK | u64::from(added) * ADDED | gone << GONE
+            let blank = self.rewriter.is_blank(c, is_dropped);
+            (if blank { BLANK } else { 0 }) | (if added { ADDED } else { 0 }) | gone << GONE
         })
     }
 }
