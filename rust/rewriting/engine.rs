@@ -169,7 +169,7 @@ impl Engine for Rewriting {
             Model::Unigram(_) => "one word of known characters that become the same everywhere",
             Model::WordPiece(_) => "one word that is too long to be anything but unknown",
         };
-        format!("linear: {carried}, runs of white space that is dropped or folded, characters that vanish by themselves; not: unknown text in one word, marks that are read together, U+2581 in runs")
+        format!("linear: {carried}, runs of white space that is dropped or folded, characters that vanish by themselves; not: characters that are read together where they stay (runs of marks, U+200D, Hangul letters, flags)")
     }
 
     fn exact_spans(&self) -> bool {
