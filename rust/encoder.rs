@@ -7,8 +7,9 @@
 use crate::boundary::tokens_before;
 use crate::engine::{Behind, Growth, Resume, Window};
 use crate::error::Result;
+use crate::folding::Folding;
 use crate::token::TokenId;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Likeness, Tokenizer};
 use std::sync::Arc;
 
 /// What a push changed: take `drop` ids from the end, then append `ids`.
@@ -43,6 +44,8 @@ impl Edit {
 
 /// From this length on (in bytes) a window holds no more words than it must, and growing stretches are carried.
 const LONG_WINDOW: usize = 512;
+/// After so many more bytes (few, because each push costs the window meanwhile) carrying is tried again.
+const RETRY: usize = 64;
 
 /// A position in the text, the number of tokens before it, and what encoding must know there of the text before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,7 +62,10 @@ const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: Behind::Start };
 pub struct StreamEncoder {
     tokenizer: Arc<Tokenizer>,
     context_words: usize,
+    /// What is read of the text: all of it, where nothing is left out.
     text: String,
+    /// The text, where something may be left out.
+    folding: Option<Folding>,
     ids: Vec<TokenId>,
     /// Where the window begins.
     anchor: Anchor,
@@ -70,8 +76,21 @@ pub struct StreamEncoder {
     growth: Option<Growth>,
     /// So long a window must be before that is tried again.
     try_at: usize,
+    /// How the tokens of the window are to its text.
+    likeness: Likeness,
     /// What the last push worked with; only its memory is used again.
     found: Found,
+}
+
+/// What encoding a window gave.
+struct Attempt {
+    start: Anchor,
+    edit: Edit,
+    /// How the tokens of the window are to its text, of which something may be left out.
+    likeness: Likeness,
+    /// Whether they give back what is read of it.
+    gives_back: bool,
+    widened: bool,
 }
 
 /// What an engine tells of a window.
@@ -86,6 +105,8 @@ impl StreamEncoder {
     #[must_use]
     pub fn new(tokenizer: Arc<Tokenizer>, context_words: usize) -> Self {
         Self {
+            folding: tokenizer.guards().map(|_| Folding::default()),
+            likeness: Likeness::Same,
             tokenizer,
             context_words,
             text: String::new(),
@@ -108,7 +129,7 @@ impl StreamEncoder {
     /// All text so far.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        self.folding.as_ref().map_or(&self.text, |folding| &folding.text)
     }
 
     /// How often the window proved too small and the whole text was encoded again; 0 while the certificate holds.
@@ -124,24 +145,29 @@ impl StreamEncoder {
 
     /// Encodes `tail`, the text from the window's start on; where that contradicts what was settled, all of `whole`.
     ///
-    /// The self-check: if a settled token changed, the window was too small.
-    fn attempt(&self, tail: &str, whole: impl Fn() -> String, found: &mut Found) -> Result<(Anchor, Edit, bool)> {
-        let mut anchor = self.anchor;
+    /// The self-check: if a settled token changed, the window was too small. Where something is left out of what is read,
+    /// `full` and `full_whole` are the two with it.
+    fn attempt(&self, tail: &str, whole: impl Fn() -> String, full: Option<&str>, full_whole: impl Fn() -> String, found: &mut Found) -> Result<Attempt> {
+        let mut start = self.anchor;
         let Found { window, resumes } = found;
-        self.tokenizer.resume(tail, anchor.behind, window, resumes)?;
-        let mut same = self.same(anchor, window);
-        let widened = anchor.tokens + same < self.settled.tokens;
-        let lossless = if widened {
-            anchor = ORIGIN;
-            let whole = whole();
-            self.tokenizer.resume(&whole, anchor.behind, window, resumes)?;
-            same = self.same(anchor, window);
-            self.tokenizer.gives_back(&window.tokens, &whole, anchor.behind.place())?
-        } else {
-            self.tokenizer.gives_back(&window.tokens, tail, anchor.behind.place())?
-        };
-        let drop = self.ids.len() - anchor.tokens - same;
-        Ok((anchor, Edit { drop, ids: window.tokens[same..].iter().map(|t| t.id).collect(), lossless }, widened))
+        self.tokenizer.resume(tail, start.behind, window, resumes)?;
+        let mut same = self.same(start, window);
+        let mut likeness = self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), tail, start.behind.place())?;
+        let gives_back = likeness == Likeness::Same;
+        let widened = start.tokens + same < self.settled.tokens;
+        if widened {
+            start = ORIGIN;
+            self.tokenizer.resume(&whole(), start.behind, window, resumes)?;
+            same = self.same(start, window);
+        }
+        if widened || full.is_some() {
+            let (ids, full_whole) = (window.tokens.iter().map(|token| token.id), widened.then(full_whole));
+            let text = full_whole.as_deref().or(full).unwrap_or(tail);
+            likeness = self.tokenizer.likeness(ids, text, start.behind.place())?;
+        }
+        let drop = self.ids.len() - start.tokens - same;
+        let ids = window.tokens[same..].iter().map(|t| t.id).collect();
+        Ok(Attempt { start, edit: Edit { drop, ids, lossless: likeness == Likeness::Same }, likeness, gives_back, widened })
     }
 
     /// What [`StreamEncoder::push`] would answer.
@@ -150,9 +176,17 @@ impl StreamEncoder {
     /// As [`Tokenizer::encode`]. Complexity: O(window + text), also where a push goes on with a stretch that is carried:
     /// that state cannot be read without a change.
     pub fn peek(&self, text: &str) -> Result<Edit> {
+        let Some(folding) = &self.folding else { return self.look(text, None, text) };
+        let ahead = folding.advance(&self.tokenizer, self.text.len(), text);
+        let full = folding.full_tail(self.anchor.byte, &ahead).map(|at| format!("{}{text}", &folding.text[at..]));
+        self.look(&ahead.read, full.as_deref(), text)
+    }
+
+    /// What reading `text`, which stands for `more`, would change.
+    fn look(&self, text: &str, full: Option<&str>, more: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
         let whole = || format!("{}{text}", self.text);
-        Ok(self.attempt(&tail, whole, &mut Found::default())?.1)
+        Ok(self.attempt(&tail, whole, full, || format!("{}{more}", self.text()), &mut Found::default())?.edit)
     }
 
     /// Appends `text`.
@@ -161,22 +195,54 @@ impl StreamEncoder {
     /// As [`Tokenizer::encode`]; the encoder is then as it was. Complexity: O(window + text), whatever the length of the
     /// text so far, unless the tokenizer has no certificate (`describe()["window"]["whole_text"]`).
     pub fn push(&mut self, text: &str) -> Result<Edit> {
-        if let Some(edit) = self.grown(text) {
+        let Some(mut folding) = self.folding.take() else { return self.read_on(text, None, None) };
+        let length = folding.text.len();
+        let ahead = folding.advance(&self.tokenizer, self.text.len(), text);
+        folding.text.push_str(text);
+        let full = folding.full_tail(self.anchor.byte, &ahead).map(|at| &folding.text[at..]);
+        let done = if ahead.read.is_empty() { self.leave_out(full) } else { self.read_on(&ahead.read, full, Some(&folding.text)) };
+        match done {
+            Ok(_) => folding.take(ahead),
+            Err(_) => folding.text.truncate(length),
+        }
+        self.folding = Some(folding);
+        done
+    }
+
+    /// The answer where no more is read.
+    fn leave_out(&mut self, full: Option<&str>) -> Result<Edit> {
+        // Tokens that differ from the text, or say less, do so of a longer text too.
+        if matches!(self.likeness, Likeness::Same | Likeness::Longer) {
+            let tail = full.unwrap_or(&self.text[self.anchor.byte..]);
+            let ids = self.ids[self.anchor.tokens..].iter().copied();
+            self.likeness = self.tokenizer.likeness(ids, tail, self.anchor.behind.place())?;
+        }
+        if !self.growth.as_ref().is_none_or(|growth| growth.is_lossless() || growth.stays(self.likeness)) {
+            self.growth = None;
+        }
+        Ok(Edit { drop: 0, ids: Vec::new(), lossless: self.likeness == Likeness::Same })
+    }
+
+    /// Appends `text` to what is read. `full` is the text of the window and `whole` all text, where something is left out.
+    fn read_on(&mut self, text: &str, full: Option<&str>, whole: Option<&str>) -> Result<Edit> {
+        if let Some(edit) = self.grown(text, full.is_some()) {
             return Ok(edit);
         }
         let length = self.text.len();
         self.text.push_str(text);
         let mut found = std::mem::take(&mut self.found);
-        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), &mut found);
+        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), full, || whole.unwrap_or(&self.text).to_string(), &mut found);
         match done {
-            Ok((anchor, edit, widened)) => {
-                self.ids.truncate(self.ids.len() - edit.drop);
-                self.ids.extend_from_slice(&edit.ids);
-                self.widened += usize::from(widened);
-                self.move_on(anchor, &found);
+            Ok(attempt) => {
+                self.ids.truncate(self.ids.len() - attempt.edit.drop);
+                self.ids.extend_from_slice(&attempt.edit.ids);
+                self.widened += usize::from(attempt.widened);
+                self.move_on(attempt.start, &found);
                 self.found = found;
-                self.take_up(&edit);
-                Ok(edit)
+                // Of a window that begins elsewhere this is not known.
+                self.likeness = if self.anchor == attempt.start { attempt.likeness } else { Likeness::Longer };
+                self.take_up(&attempt, full.is_some());
+                Ok(attempt.edit)
             }
             Err(error) => {
                 self.text.truncate(length);
@@ -219,11 +285,14 @@ impl StreamEncoder {
     }
 
     /// Appends `text` to a stretch that is carried, if there is one and it can be.
-    fn grown(&mut self, text: &str) -> Option<Edit> {
+    fn grown(&mut self, text: &str, folded: bool) -> Option<Edit> {
         let growth = self.growth.as_mut()?;
-        let Some(edit) = self.tokenizer.grown(growth, text) else {
+        let was_lossless = growth.is_lossless();
+        let edit = self.tokenizer.grown(growth, text);
+        // Tokens that no longer give back what is read could give back what is left out.
+        let Some(edit) = edit.filter(|edit| !folded || edit.lossless == was_lossless) else {
             self.growth = None;
-            self.try_at = 2 * (self.text.len() - self.anchor.byte);
+            self.try_at = self.text.len() - self.anchor.byte + RETRY;
             return None;
         };
         if growth.is_over() {
@@ -232,22 +301,25 @@ impl StreamEncoder {
             // A window finds what is settled now.
             return None;
         }
-        let edit = edit.least(&self.ids);
+        let mut edit = edit.least(&self.ids);
         self.text.push_str(text);
         self.ids.truncate(self.ids.len() - edit.drop);
         self.ids.extend_from_slice(&edit.ids);
+        // They give back what is read, which is less than the text.
+        edit.lossless &= !folded;
         Some(edit)
     }
 
     /// Begins to carry a stretch if the window has become long.
-    fn take_up(&mut self, last: &Edit) {
+    fn take_up(&mut self, last: &Attempt, folded: bool) {
         let length = self.text.len() - self.anchor.byte;
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
         } else if length >= self.try_at {
             let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
-            self.growth = growth.filter(|growth| growth.agrees(&self.ids) && growth.is_lossless() == last.lossless);
-            self.try_at = 2 * length;
+            let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
+            self.growth = growth.filter(|growth| growth.agrees(&self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
+            self.try_at = length + RETRY;
         }
     }
 }

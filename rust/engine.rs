@@ -3,10 +3,12 @@
 use crate::boundary::stands_before_space;
 use crate::encoder::Edit;
 use crate::error::Result;
+use crate::folding::Weight;
 use crate::growing::Growing;
 use crate::growing_back::Saved;
 use crate::rewriting::{GrowingWord, SavedWord};
 use crate::token::{Place, Token, TokenId};
+use crate::tokenizer::Likeness;
 use crate::unigram::Carried;
 use crate::vocabulary::Vocabulary;
 
@@ -112,6 +114,12 @@ impl Growth {
             Carries::BytePairs(growing) => growing.is_lossless(),
             Carries::Word(word) => word.is_lossless(),
         }
+    }
+
+    /// Whether tokens that are so to the text of the stretch will not give it back, whatever is appended to both.
+    pub(crate) fn stays(&self, likeness: Likeness) -> bool {
+        let constant = matches!(&self.0, Carries::Word(word) if word.is_constant());
+        likeness == Likeness::Different || likeness == Likeness::Shorter && constant
     }
 
     /// Whether a window would be short again.
@@ -241,6 +249,19 @@ pub trait Engine: Send + Sync {
         let mut cuts = self.settled(text, place)?;
         cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)
+    }
+
+    /// What `c` is to a text that ends with `left` (None: that is empty), whatever follows. Only where [`Engine::guards`] is known.
+    ///
+    /// Where that is [`Weight::None`], the ids of all that goes on with `c` are the ids of it without `c`. A run of
+    /// [`Weight::Blank`]s that are more than twice `guards` and two may lose all but the first ones and the last `guards`.
+    fn weight(&self, _left: Option<char>, _c: char) -> Weight {
+        Weight::Full
+    }
+
+    /// So many blanks at an end of a run may be read together with what stands beside it; None where nothing may be left out.
+    fn guards(&self) -> Option<usize> {
+        None
     }
 
     /// Whether encoding may start again at a settled cut and give the very same tokens.

@@ -25,6 +25,7 @@ mod dictionary;
 mod encoder;
 mod engine;
 mod error;
+mod folding;
 pub mod formats;
 mod growing;
 mod growing_back;

@@ -4,6 +4,7 @@ use crate::definition::{self, Definition, Loaded, Spelling};
 use crate::encoder::Edit;
 use crate::engine::{Behind, Certificate, Engine, Growth, Resume, Window};
 use crate::error::{Error, Result};
+use crate::folding::Weight;
 use crate::probe::Probe;
 use crate::reading::Reading;
 use crate::token::{Place, Token, TokenId};
@@ -246,20 +247,34 @@ impl Tokenizer {
         self.engine.resumes()
     }
 
-    /// Whether the bytes of `tokens` are those of `text`.
+    /// What `c` is to a growing text; see [`Engine::weight`].
+    pub(crate) fn weight(&self, left: Option<char>, c: char) -> Weight {
+        self.engine.weight(left, c)
+    }
+
+    /// See [`Engine::guards`].
+    pub(crate) fn guards(&self) -> Option<usize> {
+        self.engine.guards()
+    }
+
+    /// How the bytes of the tokens `ids` are to those of `text`.
     ///
     /// # Errors
-    /// `NoTokenBytes`. Complexity: O(text).
-    pub(crate) fn gives_back(&self, tokens: &[Token], text: &str, place: Place) -> Result<bool> {
+    /// `NoTokenBytes`. Complexity: O(tokens), up to the first difference.
+    pub(crate) fn likeness(&self, ids: impl Iterator<Item = TokenId>, text: &str, place: Place) -> Result<Likeness> {
         let mut rest = text.as_bytes();
         let mut standing = self.reading.standing(place);
-        for (position, token) in tokens.iter().enumerate() {
-            let (owed, bytes) = self.reading.step(&self.vocabulary, token.id, position, &mut standing)?;
-            let behind = if owed { rest.strip_prefix(b" ") } else { Some(rest) };
-            let Some(behind) = behind.and_then(|rest| rest.strip_prefix(bytes)) else { return Ok(false) };
-            rest = behind;
+        for (position, id) in ids.enumerate() {
+            let (owed, bytes) = self.reading.step(&self.vocabulary, id, position, &mut standing)?;
+            for part in [if owed { &b" "[..] } else { &[] }, bytes] {
+                match rest.strip_prefix(part) {
+                    Some(behind) => rest = behind,
+                    None if part.starts_with(rest) => return Ok(Likeness::Longer),
+                    None => return Ok(Likeness::Different),
+                }
+            }
         }
-        Ok(rest.is_empty())
+        Ok(if rest.is_empty() { Likeness::Same } else { Likeness::Shorter })
     }
 
     /// The settled cuts of `text` before white space.
@@ -464,6 +479,17 @@ impl Tokenizer {
             Certificate::None => "none: the whole text is encoded again at every push",
         }
     }
+}
+
+/// How what tokens say is to a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    Same,
+    /// The text is the beginning of what they say.
+    Longer,
+    /// What they say is the beginning of the text.
+    Shorter,
+    Different,
 }
 
 /// The control tokens that an object writes for characters that few vocabularies hold.

@@ -58,6 +58,9 @@ impl Reader<'_> {
                 plan.steps.pop();
             }
         }
+        if !plan.rules.is_empty() && !plan.marks && plan.steps.iter().any(|step| matches!(step, Step::SpaceRuns { content } if content.contains(&METASPACE))) {
+            return refuse("runs of spaces that become marks, which part no words");
+        }
         let exact_spans = plan.steps.is_empty() && plan.rules.is_empty();
         if plan.marks && plan.rules.is_empty() {
             plan.steps.push(Step::Literal { pattern: vec![METASPACE], content: vec![' '] });
@@ -95,6 +98,10 @@ impl Reader<'_> {
     pub(super) fn known_normalizer(&self) -> Option<(Rewriter, bool)> {
         let mut plan = Plan::default();
         self.rewriting_normalizer(&mut plan).ok()?;
+        let is_marked = |step: &Step| matches!(step, Step::SpaceRuns { content } if content.contains(&METASPACE));
+        if plan.steps.iter().any(is_marked) {
+            return None;
+        }
         Some((Rewriter::new(plan.steps), plan.marks))
     }
 
@@ -163,7 +170,8 @@ impl Reader<'_> {
             (Some(literal), _) if !literal.is_empty() && (literal == " " || !literal.contains(' ')) => {
                 Step::Literal { pattern: literal.chars().collect(), content }
             }
-            (None, Some(" {2,}")) => Step::SpaceRuns { content },
+            // Cuts stand before spaces: what a run becomes must part words as a space does.
+            (None, Some(" {2,}")) if !content.is_empty() && content.iter().all(|&c| c == ' ' || c == METASPACE) => Step::SpaceRuns { content },
             (None, Some("\\A +")) if content.is_empty() => Step::LeadingSpaces,
             (None, Some(" +\\z")) if content.is_empty() => Step::TrailingSpaces { marks: false },
             (None, Some("[ \u{2581}]+\\z")) if content.is_empty() => Step::TrailingSpaces { marks: true },
@@ -274,6 +282,7 @@ impl Reader<'_> {
                 begins[usize::from(first)] = true;
             }
         }
+        let characters = found.iter().flat_map(|token| token.content.chars()).collect();
         let words = found.iter().zip(0..).map(|(token, index)| (token.content.as_bytes().into(), index)).collect();
         let Some(contents) = Dictionary::new(words) else { return refuse("millions of added tokens") };
         // The library gives an added token the id that the model has for such a piece already.
@@ -283,7 +292,7 @@ impl Reader<'_> {
                 ids[index as usize] = id;
             }
         }
-        Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins })
+        Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins, characters })
     }
 
     /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown text).

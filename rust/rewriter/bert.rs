@@ -6,6 +6,7 @@
 use super::form::Form;
 use super::item::{each, Item};
 use unicode_categories::UnicodeCategories;
+use unicode_normalization_alignments::char::canonical_combining_class;
 
 /// BERT's normalizer.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +21,6 @@ impl Bert {
     /// `BertNormalizer` of the `tokenizers` crate; what is a control character is a matter of its Unicode tables.
     pub(super) fn apply(self, mut items: Vec<Item>) -> Vec<Item> {
         if self.clean {
-            let is_space = |c: char| matches!(c, '\t' | '\n' | '\r') || c.is_whitespace();
-            let is_dropped = |c: char| c == '\0' || c == '\u{fffd}' || !matches!(c, '\t' | '\n' | '\r') && c.is_other();
             items.retain(|item| !is_dropped(item.c));
             items.iter_mut().filter(|item| is_space(item.c)).for_each(|item| item.c = ' ');
         }
@@ -37,6 +36,24 @@ impl Bert {
         }
         items
     }
+
+    /// Whether `c` is gone, whatever stands beside it: a control character, or a mark that nothing else needs to be in order.
+    pub(super) fn drops(self, c: char) -> bool {
+        if self.clean && is_dropped(c) {
+            return true;
+        }
+        let mut marks = self.accents && !(self.clean && is_space(c) || self.chinese && is_chinese(c));
+        Form::Nfd.decompose(c, |part| marks &= part.is_mark_nonspacing() && canonical_combining_class(part) != 0);
+        marks
+    }
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r') || c.is_whitespace()
+}
+
+fn is_dropped(c: char) -> bool {
+    c == '\0' || c == '\u{fffd}' || !matches!(c, '\t' | '\n' | '\r') && c.is_other()
 }
 
 /// What BERT sets apart from its neighbours: the blocks of CJK ideographs.

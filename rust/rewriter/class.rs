@@ -3,11 +3,10 @@
 //! Where a text can be cut between two characters follows from their classes: docs/design.md, section 1 (point 1,
 //! *Normalizer*, of the argument for a cut before white space) and section 10.7, point 5.
 
-use super::cluster::is_cluster;
+use super::cluster::{begins_cluster, ends_before_space};
 use super::item::Item;
 use super::step::{Meeting, Step};
 use super::{Ends, Rewriter};
-use unicode_segmentation::UnicodeSegmentation;
 
 /// What the stages do to a character by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +28,14 @@ const SOLID: u8 = 4;
 /// A grapheme cluster ends behind it if a space follows.
 const CLOSES: u8 = 8;
 
-/// What is remembered of a character: four bits of code, the number of characters that it becomes, then these, 16 bits each.
-pub(super) const CODE: u64 = 0xF;
+/// What is done to an open character is not changed by one behind it that begins anew.
+const ENDS: u8 = 0x40;
+/// Nothing before it acts on it, or acts otherwise because of it, if that is open but ends.
+const ANEW: u8 = 0x80;
+
+/// What is remembered of a character: its code, and between its bits the number of characters that it becomes, then these,
+/// 16 bits each.
+pub(super) const CODE: u64 = 0xCF;
 const COUNT: u32 = 4;
 const OUTPUT: u32 = 8;
 /// Three are enough for a Chinese character set apart by spaces and for a Hangul syllable taken apart. Longer outputs and
@@ -51,6 +56,7 @@ impl Rewriter {
     pub(super) fn remembered(&self, c: char) -> u64 {
         self.known.get(c, || {
             let (code, output) = self.classify(c);
+            let code = code | self.sides(c, code);
             let output = output.as_deref().unwrap_or("");
             let is_short = output.chars().count() <= SHORT_OUTPUT && output.chars().all(|c| c <= '\u{ffff}');
             let kept = if is_short { output } else { "" };
@@ -65,13 +71,17 @@ impl Rewriter {
             return (CLOSES | if c.is_whitespace() { 0 } else { SOLID }, None);
         }
         let clusters = self.steps.iter().any(|step| matches!(step, Step::ClusterRules(_)));
-        let closes = !clusters || is_cluster(c) || [c, ' '].iter().collect::<String>().graphemes(true).count() == 2;
+        let closes = !clusters || ends_before_space(c);
         let closes = if closes { CLOSES } else { 0 };
         let open = (Class::Open as u8 | closes, None);
         let alone = Item { c, start: 0, end: 1 };
         let mut items = vec![alone];
-        let mut sticky = false;
+        let (mut sticky, mut solid) = (false, SOLID);
         for step in &self.steps {
+            // White space that a step drops at an end, or in a run, is no text, whatever a later one would make of it.
+            if step.acts_on_runs() && items.last().is_some_and(|item| item.c.is_whitespace()) {
+                solid = 0;
+            }
             for item in &items {
                 match step.meets(item.c, item == &items[0]) {
                     Meeting::Indifferent => {}
@@ -86,13 +96,42 @@ impl Rewriter {
                 return open;
             }
         }
-        let solid = if items.last().is_some_and(|item| item.c.is_whitespace()) { 0 } else { SOLID };
+        if items.last().is_some_and(|item| item.c.is_whitespace()) {
+            solid = 0;
+        }
         let kept = items.len() == 1 && items[0].c == c;
         match (kept, sticky) {
             (true, false) => (Class::Kept as u8 | solid | closes, None),
             (true, true) => (Class::Sticky as u8 | closes, None),
             (false, true) => open,
             (false, false) => (Class::Mapped as u8 | solid | closes, Some(items.iter().map(|item| item.c).collect())),
+        }
+    }
+
+    /// The bits of the code that say how `c` is to an open neighbour: docs/design.md, section 10.9, *Open characters*.
+    fn sides(&self, c: char, code: u8) -> u8 {
+        let class = code & CLASS;
+        let is_rules = |step: &&Step| matches!(step, Step::ClusterRules(_));
+        if self.steps.iter().filter(is_rules).count() > 1 || class == Class::Sticky as u8 {
+            return 0;
+        }
+        let (mut items, mut clusters) = (vec![Item { c, start: 0, end: 1 }], None);
+        for step in &self.steps {
+            if let Step::ClusterRules(rules) = step {
+                clusters = Some(rules);
+                break;
+            }
+            if class == Class::Open as u8 && !items.iter().all(|item| matches!(step.meets(item.c, item == &items[0]), Meeting::Indifferent)) {
+                return if self.steps.iter().any(|step| is_rules(&step)) { 0 } else { ENDS };
+            }
+            items = step.apply(items, Ends::default());
+        }
+        let (open, first, last) = (class == Class::Open as u8, items.first(), items.last());
+        match (clusters, first, last) {
+            (None, ..) => if open { ENDS } else { ANEW },
+            (Some(_), _, Some(last)) if open && ends_before_space(last.c) => ENDS,
+            (Some(rules), Some(first), _) if !open && begins_cluster(first.c, rules, items.len() == 1) => ANEW,
+            _ => 0,
         }
     }
 
@@ -149,7 +188,12 @@ impl Rewriter {
 
     /// What [`Rewriter::divides_classes`] needs to know of `c`.
     pub(crate) fn class(&self, c: char) -> u8 {
-        self.code(c) & CLASS
+        self.code(c) & (CLASS | ENDS | ANEW)
+    }
+
+    /// Whether what has this class depends on its neighbours, or vanishes.
+    pub(crate) fn is_open(class: u8) -> bool {
+        class & CLASS == Class::Open as u8
     }
 
     /// The same as [`Rewriter::divides`] where that is not always false.
@@ -167,8 +211,9 @@ impl Rewriter {
 /// Whether neighbours of these codes must be rewritten together.
 #[inline]
 pub(super) fn touch(left: u8, right: u8) -> bool {
-    let (left, right) = (left & CLASS, right & CLASS);
-    left == Class::Open as u8 || right == Class::Open as u8 || left == Class::Sticky as u8 && right == Class::Sticky as u8
+    let is = |code: u8, class: Class| code & CLASS == class as u8;
+    let meets = is(left, Class::Open) && !(left & ENDS != 0 && right & ANEW != 0);
+    is(right, Class::Open) || meets || is(left, Class::Sticky) && is(right, Class::Sticky)
 }
 
 #[cfg(test)]

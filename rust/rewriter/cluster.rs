@@ -6,6 +6,7 @@ use super::item::Item;
 use crate::formats::charsmap::Charsmap;
 use crate::pattern::CodePoints;
 use std::sync::OnceLock;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Whether no rule begins anywhere: then it makes no difference where clusters end.
 pub(super) fn is_idle(rules: &Charsmap, items: &[Item]) -> bool {
@@ -23,10 +24,29 @@ pub(super) fn is_cluster(c: char) -> bool {
     set.as_ref().is_some_and(|set| !set.contains(c))
 }
 
+/// Whether a cluster ends behind `c` if a space follows.
+pub(super) fn ends_before_space(c: char) -> bool {
+    is_cluster(c) || [c, ' '].iter().collect::<String>().graphemes(true).count() == 2
+}
+
+/// Whether clusters are read by `rules` as if one ended before `c`, which is one, whatever stands before it but what never ends
+/// before a space.
+///
+/// A cluster ends there but for three rules of UAX 29: LF behind CR, consonants behind a virama, and pictographs behind a pictograph and U+200D. A
+/// cluster of six bytes is read character by character, and so is the left one of these, because its first character
+/// and U+200D have six bytes too, or five that no rule begins. If `c` has four bytes, it is read so behind the place too.
+pub(super) fn begins_cluster(c: char, rules: &Charsmap, single: bool) -> bool {
+    let joins = |before: &[char]| before.iter().chain([&c]).collect::<String>().graphemes(true).count() == 1;
+    let is_wide = || single && c.len_utf8() == 4 && SHORT_PICTOGRAPHS.iter().all(|sign| rules.shortest_prefix(&format!("{sign}\u{200d}")).is_none());
+    is_cluster(c) && c != '\n' && !joins(&['\u{915}', '\u{94d}']) && (!joins(&['\u{1f469}', '\u{200d}']) || is_wide())
+}
+
+/// The pictographs of two bytes; none has one.
+const SHORT_PICTOGRAPHS: [char; 2] = ['\u{a9}', '\u{ae}'];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unicode_segmentation::UnicodeSegmentation;
 
     #[test]
     fn clusters_are_those_of_the_segmenter() {
@@ -36,5 +56,11 @@ mod tests {
         for c in alone {
             assert!(c != '\r' && divides(['a', c]) && divides([c, 'a']) && divides([c, c]), "{c:?}");
         }
+    }
+
+    #[test]
+    fn short_pictographs_are_two() {
+        let joins = |c: &char| [*c, '\u{200d}', '\u{1f469}'].iter().collect::<String>().graphemes(true).count() == 1;
+        assert_eq!(('\0'..'\u{800}').filter(joins).collect::<Vec<_>>(), SHORT_PICTOGRAPHS);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    fn decompose(self, c: char, mut push: impl FnMut(char)) {
+    pub(super) fn decompose(self, c: char, mut push: impl FnMut(char)) {
         match self {
             Self::Nfc | Self::Nfd => decompose_canonical(c, &mut push),
             Self::Nfkc | Self::Nfkd => decompose_compatible(c, &mut push),

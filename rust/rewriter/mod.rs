@@ -11,6 +11,7 @@
 mod bert;
 mod class;
 mod cluster;
+mod fold;
 mod form;
 mod item;
 mod step;
@@ -69,7 +70,7 @@ impl Rewriter {
 
     /// Whether what is done to white space depends on the white space beside it.
     pub(crate) fn acts_on_runs(&self) -> bool {
-        self.acts_on_start || self.acts_on_end || self.steps.iter().any(|s| matches!(s, Step::SpaceRuns { .. }))
+        self.steps.iter().any(Step::acts_on_runs)
     }
 
     /// Whether rules are read by grapheme clusters, which a few characters form with a space behind them.

@@ -49,6 +49,11 @@ pub(super) enum Meeting {
 }
 
 impl Step {
+    /// Whether what is done to white space depends on what stands beside it, or on the ends of the text.
+    pub(super) fn acts_on_runs(&self) -> bool {
+        matches!(self, Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. })
+    }
+
     pub(super) fn meets(&self, c: char, first: bool) -> Meeting {
         let neighbours = |is: bool| if is { Meeting::Neighbours } else { Meeting::Indifferent };
         match self {

@@ -6,6 +6,7 @@
 use crate::added::Stretch;
 use crate::dictionary::Dictionary;
 use crate::token::TokenId;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Added tokens, found in the text before anything else, the longest first.
@@ -16,6 +17,8 @@ pub(crate) struct Added {
     /// None: a control token, which is text, but hides added tokens that begin inside it.
     pub(crate) ids: Vec<Option<TokenId>>,
     pub(crate) begins: Vec<bool>,
+    /// All characters of the contents.
+    pub(crate) characters: HashSet<char>,
 }
 
 impl Added {

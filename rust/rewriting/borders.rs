@@ -49,7 +49,7 @@ impl Rewriting {
                 if let Some(at) = unsure.take().filter(|_| divided) {
                     each(at);
                 }
-                if divided && alone && !left.is_white() && WordRule::parts(left.last(), right.first()) {
+                if divided && alone && !Rewriter::is_open(left.class()) && !left.is_white() && WordRule::parts(left.last(), right.first()) {
                     // The left side, by itself, is never a part of a word with what follows.
                     if WordRule::stands_alone(left.last()) { each(at) } else { unsure = Some(at) }
                 }

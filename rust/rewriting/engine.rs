@@ -10,6 +10,7 @@ use super::{Model, Rewriting, Words};
 use crate::encoder::Edit;
 use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Resume, SavedGrowth, Saves, Window};
 use crate::error::Result;
+use crate::folding::Weight;
 use crate::pipeline::DummyPrefix;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
@@ -103,7 +104,7 @@ impl Engine for Rewriting {
 
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
-            Carries::Word(word) => Some(word.token_cuts(near, from)),
+            Carries::Word(word) => word.token_cuts(near, from),
             Carries::BytePairs(_) => None,
         }
     }
@@ -130,6 +131,14 @@ impl Engine for Rewriting {
             }
             _ => None,
         }
+    }
+
+    fn weight(&self, left: Option<char>, c: char) -> Weight {
+        self.weight_of(left, c)
+    }
+
+    fn guards(&self) -> Option<usize> {
+        Some(self.rewriter.guards())
     }
 
     fn resumes(&self) -> bool {

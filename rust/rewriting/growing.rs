@@ -1,7 +1,7 @@
 //! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/design.md, section 10.9.
 //!
-//! Taken are windows that are one open word of characters that the normalizer keeps, each by itself, perhaps behind one
-//! space. Whatever else comes ends it, and a window is encoded as before.
+//! Taken are windows that are one open word of characters that become the same everywhere, perhaps behind one space.
+//! Whatever else comes ends it, and a window is encoded as before.
 
 use super::{Model, Rewriting, Words};
 use crate::encoder::Edit;
@@ -12,6 +12,17 @@ use crate::normal::METASPACE;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
 
+/// What rewriting goes on from, and what it has made of the last text.
+#[derive(Debug, Clone, Default)]
+struct Tail {
+    normal: String,
+    /// The last character of the text, and of what it becomes.
+    last: Option<char>,
+    end: Option<char>,
+    /// Some character became another: the tokens say something else than the text, and will.
+    changed: bool,
+}
+
 /// The state of a word.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingWord {
@@ -20,11 +31,11 @@ pub(crate) struct GrowingWord {
     unknown: TokenId,
     /// The word as the model reads it.
     text: String,
-    /// Its last character.
-    last: char,
+    tail: Tail,
     /// No cut up to here can ever become settled.
     quiet: usize,
-    /// From this length on it is worth looking for settled cuts.
+    /// So many bytes of text are read, and from so many on it is worth looking for settled cuts.
+    read: usize,
     look_at: usize,
     pub(crate) over: bool,
 }
@@ -33,28 +44,34 @@ pub(crate) struct GrowingWord {
 #[derive(Debug, Clone)]
 pub(crate) struct SavedWord {
     length: usize,
-    last: char,
+    read: usize,
+    tail: Tail,
     open: Option<Open>,
 }
 
 impl GrowingWord {
     pub(crate) fn save(&self) -> SavedWord {
-        SavedWord { length: self.text.len(), last: self.last, open: self.lattice.as_ref().map(GrowingLattice::open) }
+        SavedWord { length: self.text.len(), read: self.read, tail: self.tail.clone(), open: self.lattice.as_ref().map(GrowingLattice::open) }
     }
 
     /// Takes the word back to where it was `saved`.
     pub(crate) fn restore(&mut self, saved: &SavedWord) {
         self.text.truncate(saved.length);
-        self.last = saved.last;
+        self.read = saved.read;
+        self.tail.clone_from(&saved.tail);
         if let (Some(lattice), Some(open)) = (&mut self.lattice, &saved.open) {
             lattice.restore(open);
             self.quiet = self.quiet.min(lattice.before_last().quiet());
         }
     }
 
-    /// The character boundaries of `near`, the end of the word, behind `from` that no token stands across.
-    pub(crate) fn token_cuts(&self, near: &str, from: usize) -> Vec<usize> {
-        let Some(lattice) = &self.lattice else { return Vec::new() };
+    /// The character boundaries of `near`, the end of the word, behind `from` that no token stands across; None where the
+    /// word is another text than was written, so that a window must tell.
+    pub(crate) fn token_cuts(&self, near: &str, from: usize) -> Option<Vec<usize>> {
+        if self.tail.changed {
+            return None;
+        }
+        let Some(lattice) = &self.lattice else { return Some(Vec::new()) };
         let length = self.text.len();
         let before = length.saturating_sub(near.len());
         let tokens = lattice.tokens((length + from).saturating_sub(near.len()), length);
@@ -62,9 +79,8 @@ impl GrowingWord {
         let place = |at: usize| (at + near.len()).saturating_sub(length);
         let tokens: Vec<Token> = tokens.into_iter().filter(|&(_, _, end)| end > before).map(|(id, start, end)| Token { id, start: place(start), end: place(end), word: 0 }).collect();
         let cuts = TokenCuts::new(&tokens, near.len());
-        (from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect()
+        Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect())
     }
-
 
     /// All tokens of the word.
     pub(crate) fn ids(&self) -> Vec<TokenId> {
@@ -74,9 +90,14 @@ impl GrowingWord {
         }
     }
 
+    /// Whether the tokens stay as they are, whatever is appended to the word.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.lattice.is_none()
+    }
+
     /// Whether the tokens give back the text.
     pub(crate) fn is_lossless(&self) -> bool {
-        self.lattice.is_some()
+        self.lattice.is_some() && !self.tail.changed
     }
 }
 
@@ -87,60 +108,88 @@ impl Rewriting {
             return None;
         }
         let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
-        let spaced = text.starts_with(' ');
         let start = place == Place::Start;
-        let rest = text.strip_prefix(' ').unwrap_or(text);
+        let (spaced, rest) = match (&self.words, text.strip_prefix(' ')) {
+            (Words::Whole, _) | (_, None) => (false, text),
+            (_, Some(rest)) => (true, rest),
+        };
         if spaced && (start || carried.is_some() || !self.rewriter.keeps(" ", crate::rewriter::Ends::default())) {
             return None;
         }
-        let dummy = start && self.dummy_at(0, place) && self.wants_dummy(rest);
         let (marked, ruled) = match &self.words {
             Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
             Words::Whole | Words::Spaced => (false, false),
         };
-        let lead = carried.is_none() && (marked || dummy || spaced && !ruled);
-        let mut chars = rest.chars();
-        let first = chars.next()?;
-        if spaced && !self.rewriter.divides(' ', first) || !self.is_carried(None, first) {
+        if spaced && !self.rewriter.divides(' ', rest.chars().next()?) {
             return None;
         }
-        let last = chars.try_fold(first, |left, c| self.is_carried(Some(left), c).then_some(c))?;
-        let word = format!("{}{rest}", if lead { " " } else { "" });
+        let mut tail = Tail::default();
+        self.rewrite_on(&mut tail, rest)?;
+        let dummy = start && self.dummy_at(0, place) && self.wants_dummy(&tail.normal);
+        let lead = carried.is_none() && (marked || dummy || spaced && !ruled);
+        let word = format!("{}{}", if lead { " " } else { "" }, tail.normal);
         let (lattice, unknown) = match &self.model {
             Model::Unigram(model) => {
                 let mut lattice = GrowingLattice::new(carried)?;
                 lattice.extend(model, &word)?;
                 (Some(lattice), model.unknown)
             }
-            Model::WordPiece(model) if ruled && rest.chars().count() > model.longest_word => (None, model.unknown),
+            Model::WordPiece(model) if ruled && tail.normal.chars().count() > model.longest_word => (None, model.unknown),
             Model::WordPiece(_) => return None,
         };
-        Some(GrowingWord { lattice, unknown: TokenId(unknown), quiet: 0, look_at: 2 * word.len(), text: word, last, over: false })
+        tail.normal.clear();
+        let (quiet, read, look_at) = (0, text.len(), 2 * text.len());
+        Some(GrowingWord { lattice, unknown: TokenId(unknown), quiet, read, look_at, text: word, tail, over: false })
     }
 
-    /// Whether `c` goes on with a word behind `left`, and stays as it is.
-    fn is_carried(&self, left: Option<char>, c: char) -> bool {
-        let kept = !c.is_whitespace() && c != METASPACE && self.rewriter.alone(c).is_some_and(|alone| alone.chars().eq([c]));
-        let divided = left.is_none_or(|left| self.rewriter.divides(left, c));
-        let one_word = match &self.words {
-            Words::Ruled { rule, .. } => !rule.is_dropped(c) && left.is_none_or(|left| !crate::word_rule::WordRule::parts(rule.code(left), rule.code(c))),
-            Words::Whole | Words::Spaced => true,
-        };
-        let added = !self.added.ids.is_empty() && self.added.begins[usize::from(c.encode_utf8(&mut [0; 4]).as_bytes()[0])];
-        kept && divided && one_word && !added
+    /// Appends what `text` becomes to `tail.normal`, if what stands before it stays as it is and all of it is of one word.
+    fn rewrite_on(&self, tail: &mut Tail, text: &str) -> Option<()> {
+        for c in text.chars() {
+            let added = !self.added.ids.is_empty() && self.added.begins[usize::from(c.encode_utf8(&mut [0; 4]).as_bytes()[0])];
+            if added || tail.last.is_some_and(|last| !self.rewriter.divides(last, c)) {
+                return None;
+            }
+            let output = self.rewriter.alone(c)?;
+            let is_marked = !matches!(self.words, Words::Ruled { marked: false, .. });
+            let is_space = |c: char| c.is_whitespace() || c == METASPACE && (is_marked || self.rewriter.acts_on_runs());
+            // What acts on white space in runs and at ends may do so between two steps.
+            if self.rewriter.acts_on_runs() && (is_space(c) || !output.chars().eq([c])) {
+                return None;
+            }
+            for c in output.chars() {
+                let is_space = is_space(c);
+                let one_word = match &self.words {
+                    Words::Ruled { rule, .. } => {
+                        !is_space && !rule.is_dropped(c) && tail.end.is_none_or(|left| !crate::word_rule::WordRule::parts(rule.code(left), rule.code(c)))
+                    }
+                    Words::Spaced => !is_space,
+                    Words::Whole => true,
+                };
+                if !one_word {
+                    return None;
+                }
+                tail.end = Some(c);
+            }
+            tail.changed |= !output.chars().eq([c]);
+            tail.normal.push_str(&output);
+            tail.last = Some(c);
+        }
+        tail.last.map(|_| ())
     }
 
     /// What appending `text` to the word changes; None where that is not carried.
     pub(super) fn word_grown(&self, word: &mut GrowingWord, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        word.last = text.chars().try_fold(word.last, |left, c| self.is_carried(Some(left), c).then_some(c))?;
+        self.rewrite_on(&mut word.tail, text)?;
         let before = word.text.len();
-        word.text.push_str(text);
+        let normal = std::mem::take(&mut word.tail.normal);
+        word.text.push_str(&normal);
+        word.read += text.len();
         let after = word.text.len();
-        word.over |= after >= word.look_at;
+        word.over |= word.read >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
             return Some(Edit { drop: 0, ids: Vec::new(), lossless: false });
         };
-        lattice.extend(model, text)?;
+        lattice.extend(model, &normal)?;
         let from = lattice.common(before, after);
         let bytes = word.text.as_bytes();
         let mut ids = Vec::new();
@@ -150,7 +199,7 @@ impl Rewriting {
             }
             ids.push(id);
         }
-        Some(Edit { drop: lattice.count(before) - lattice.count(from), ids, lossless: true })
+        Some(Edit { drop: lattice.count(before) - lattice.count(from), ids, lossless: !word.tail.changed })
     }
 
     /// The settled cuts of the word behind `from`, in positions of `near`, its end; None where a window must tell.
@@ -158,7 +207,7 @@ impl Rewriting {
         if !self.pieces_settle() {
             return Some(Vec::new());
         }
-        let lattice = word.lattice.as_ref()?;
+        let lattice = word.lattice.as_ref().filter(|_| !word.tail.changed)?;
         let length = word.text.len();
         let cuts = lattice.uncrossed((length + from).saturating_sub(near.len()), self.border_of(lattice));
         let mut cuts: Vec<usize> = cuts.map(|at| (at + near.len()).saturating_sub(length)).filter(|&at| at > from && near.is_char_boundary(at)).collect();
@@ -189,9 +238,10 @@ impl Rewriting {
 
     /// See [`crate::engine::Engine::carries`].
     pub(super) fn carries_words(&self) -> String {
-        match &self.model {
-            Model::Unigram(_) => "words of characters that are pieces and that the normalizer keeps, each by itself; other stretches without a cut (white space, unknown or rewritten characters) are read again at each push".into(),
-            Model::WordPiece(model) => format!("words of more than {} characters; white space and rewritten characters without a cut are read again at each push", model.longest_word),
-        }
+        let carried = match &self.model {
+            Model::Unigram(_) => "words of characters that are pieces and become the same everywhere".to_string(),
+            Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
+        };
+        format!("{carried}, runs of white space that is dropped or folded, characters that vanish; characters that are read together and stay (runs of marks, U+200D, Hangul letters, flags) are read again at each push")
     }
 }

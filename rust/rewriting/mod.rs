@@ -13,6 +13,7 @@ mod added;
 mod borders;
 mod cuts;
 mod engine;
+mod fold;
 mod growing;
 mod part;
 mod resume_points;
@@ -72,6 +73,7 @@ pub(crate) struct Rewriting {
     /// Where words end without white space may be told from the characters beside the place: [`Rewriting::borders`].
     has_borders: bool,
     sides: CharMemo,
+    weights: CharMemo,
     /// No piece holds a space behind another character, and a space is never fused with an unknown one.
     spaces_begin_pieces: bool,
     exact_spans: bool,
@@ -112,9 +114,9 @@ impl Rewriting {
         let each_space = matches!(words, Words::Spaced) && rewriter.divides(' ', ' ') && !rewriter.acts_on_runs();
         let parts_text = matches!(&words, Words::Ruled { rule, .. } if rule.parts_text());
         let has_borders = parts_text && !rewriter.acts_on_runs() && rewriter.divides('a', 'b');
-        let (scratch, sides) = (Pool::default(), CharMemo::default());
+        let (scratch, sides, weights) = (Pool::default(), CharMemo::default(), CharMemo::default());
         Self {
-            has_borders, sides, added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
+            has_borders, sides, weights, added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
         }
     }
 
