@@ -8,8 +8,8 @@ time, one thread. All ways must give the same text, `DecodeStream` apart where i
 
     python benches/bench_streams.py --stretches N
 
-This times segmenters instead, on N and 4 N characters of one thing each, in which few tokenizers have a settled cut. Four
-times the text should take about four times the time.
+This times segmenters instead, on N and 4 N characters of one thing each, in which few tokenizers have a settled cut.
+Four times the text should take about four times the time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def row(pair: Any, text: str, count: int) -> str:
     return f"{pair.name:<18}{cells}{theirs / push:9.1f}{theirs / many:8.0f}{theirs / array_time:8.0f}{note}"
 
 
-STRETCHES = {"space": " ", "a": "a", "=": "=", "han": "中", "newline": "\n", "digit": "7", "composed": "a\u0301"}
+STRETCHES = {"space": " ", "a": "a", "=": "=", "han": "中", "line": "\n", "digit": "7", "composed": "a\u0301"}
 
 
 def segmented(tokenizer: Any, other: Any, text: str) -> float:

@@ -140,8 +140,12 @@ impl Tail {
             tokenizer.resume(window, self.start.behind, &mut found, &mut resumes)?;
             resumes.iter().rev().find(|resume| resume.at + ROOM <= window.len()).map(|resume| (resume.at, resume.behind))
         };
-        if let Some((at, behind)) = found {
-            *self = Self { start: Start { byte: self.start.byte + at, behind }, ..Self::new() };
+        match found {
+            Some((at, behind)) => *self = Self { start: Start { byte: self.start.byte + at, behind }, ..Self::new() },
+            // A stretch that is carried from here on can be taken back to here.
+            None => {
+                self.catch_up(tokenizer, text)?;
+            }
         }
         Ok(())
     }

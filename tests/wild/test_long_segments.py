@@ -25,14 +25,14 @@ def written(family: Family, data: st.DataObject) -> tuple[str, str]:
     """A long text, and what follows it; both can be said by ``family``, and the twin knows their characters."""
     part = data.draw(st.sampled_from(RUNS))
     # The run of the prompt may be one that the tokenizers carry, or end a little before they begin.
-    prompt = (part * 700)[: data.draw(st.sampled_from((500, 530, 600)))]
+    prompt = (part * 700)[: data.draw(st.sampled_from((500, 530)))]
     more = (part * 60)[:60] + "".join(piece * count for piece, count in data.draw(turns))
     assume(sayable(prompt + more) == prompt + more)
     assume(all(unicodedata.category(c) != "Cn" for c in more))
     return prompt, more
 
 
-@examples(0.4)
+@examples(0.1)
 @given(
     data=st.data(),
     family=st.sampled_from(KEEPING),
