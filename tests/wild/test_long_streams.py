@@ -6,6 +6,7 @@ The streams carry state from some hundred bytes on, so the texts are longer than
 from __future__ import annotations
 
 import random
+import unicodedata
 from typing import Any
 
 import pytest
@@ -51,10 +52,10 @@ def test_a_run_of_one_thing(family: Family, run: str) -> None:
     check(family.tok, [text[:500], *text[500:], *"a b. c", text[:540], *text[540:], "x"], every=29)
 
 
-def byte_pairs(seed: int) -> tuple[cf.Tokenizer, str]:
-    """A byte-pair encoder with random merges, in any order, and the letters of its texts."""
+def byte_pairs(seed: int, letters: str = "") -> tuple[cf.Tokenizer, str]:
+    """A byte-pair encoder with random merges, in any order, and the letters of its texts: those given, or some."""
     dice = random.Random(seed)
-    letters = dice.choice(("ab", "ab=", "a ", "ab \n", "abcdefgh", "a\u0301é", "中a"))
+    letters = letters or dice.choice(("ab", "ab=", "a ", "ab \n", "abcdefgh", "a\u0301é", "中a"))
     byte_level = dice.random() < 0.6
     if byte_level:
         symbols = pre_tokenizers.ByteLevel.alphabet()
@@ -127,6 +128,20 @@ def test_random_merges(seed: int, long: bool) -> None:
     check(tok, parts, every=1 if long else 7)
 
 
+COMPOSED = ("a\u0301é", "ae\u0301\u0323ẹé", "\u1100\u1161\u11a8각가", "か\u3099が", "o\u0327\u0323ọ")
+
+
+@examples(3)
+@given(seed=st.integers(0, 1 << 40), letters=st.sampled_from(COMPOSED), longest=st.sampled_from((1, 1, 3)))
+def test_random_merges_of_text_that_is_composed(seed: int, letters: str, longest: int) -> None:
+    """Merges across letters that a mark changes: what is cut back must not be found again."""
+    tok, _ = byte_pairs(seed, letters)
+    dice = random.Random(seed + 1)
+    parts = ["".join(dice.choice(letters) for _ in range(600))]
+    parts += ["".join(dice.choice(letters) for _ in range(dice.randrange(1, longest + 1))) for _ in range(80)]
+    check(tok, parts)
+
+
 def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
     """A Unigram model with random pieces and scores, some of which are equal, and the letters of its texts."""
     dice = random.Random(seed)
@@ -193,9 +208,16 @@ def test_texts_whose_normal_form_is_another(family: Family, letters: str, more: 
     dice = random.Random(seed)
     letters += more if dice.random() < 0.3 else ""
     pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 7)))
-    text = (pattern * 700)[:700] if dice.random() < 0.6 else "".join(dice.choice(letters) for _ in range(700))
+    if dice.random() < 0.5:
+        # Letters that compose keep together under most rules, and are carried.
+        composed = ("a\u0301", "ae\u0300", "\u1100\u1161\u11a8", "\u1100\u1161e\u0323\u0302", "\u212bo\u0308")
+        pattern = dice.choice(composed)
+    text = (pattern * 700)[:700] if dice.random() < 0.8 else "".join(dice.choice(letters) for _ in range(700))
     encoder = cf.StreamEncoder(family.tok)
     at = dice.choice((200, 300, 600))
+    if dice.random() < 0.5:
+        # Nothing is altered until the pushes come.
+        text = unicodedata.normalize("NFC", text[:at]) + text[at:] + text
     rebuilt = list(encoder.push(text[:at]).ids)
     longest = dice.choice((1, 1, 4))
     for number in range(100):
