@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check fuzz fuzz-definitions proof nightly lint bench rivals performance wheel train clean
+.PHONY: demo test check docs fuzz fuzz-definitions proof nightly lint bench rivals performance wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -48,7 +48,8 @@ nightly: $(VENV)/test.ready
 
 lint: $(VENV)/test.ready
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
-	$(BIN)/ruff check python tests benches training
+	$(BIN)/ruff check python tests benches training examples docs
+	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/mypy python/coolfusion
 	$(BIN)/python -m mypy.stubtest coolfusion._core
 
@@ -74,6 +75,10 @@ performance: $(VENV)/bench.ready
 	$(BIN)/python benches/bench_load.py --runs 3 > $(RESULTS)/load.txt
 	$(BIN)/python benches/bench_streams.py > $(RESULTS)/streams.txt
 	$(BIN)/python -m benches.performance
+
+# docs/api.md, from the docstrings.
+docs:
+	$(PYTHON) docs/api.py
 
 wheel: $(VENV)/python.ready
 	$(BIN)/maturin build --release --locked --out dist

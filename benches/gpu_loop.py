@@ -27,7 +27,7 @@ import transformers
 from benches.loop import PROMPT, WORDS, beginning, passes, tokenizers
 from benches.machine import machine
 from coolfusion.fusion import Fusion, Member
-from coolfusion.models.huggingface import HuggingFaceModel
+from coolfusion.models.transformers.model import HuggingFaceModel
 
 STRENGTH = 40.0
 OTHER_WORDS = (" people", " water", " never")
@@ -86,7 +86,7 @@ def members_of(scale: str, device: str) -> list[Member]:
         with torch.device(device):
             module = transformers.AutoModelForCausalLM.from_config(config)
         torch.set_default_dtype(torch.float32)
-        found.append(Member(HuggingFaceModel(module.eval(), name=config.model_type, end_ids=()), tokenizer))
+        found.append(Member(HuggingFaceModel(module.eval(), name=config.model_type, eos_token_ids=()), tokenizer))
     return found
 
 
@@ -150,7 +150,7 @@ def measured(members: Sequence[Member], prompt: str, words: int) -> Iterator[dic
             "to the slowest generate": round(took / max(plain), 3),
             "to all generates": round(took / sum(plain), 3),
             "passes": passes(out),
-            "tiers": [member.runner.tier for member in members],
+            "tiers": [member.runner.strategy for member in members],
             "peak GB": round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_available() else None,
         }
 

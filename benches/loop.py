@@ -24,6 +24,7 @@ from benches.machine import machine
 from benches.oracle import trio
 from coolfusion.embedded import folders
 from coolfusion.fusion import Fusion, Member
+from coolfusion.models import ForgetfulModel
 from coolfusion.records import Output
 
 PROMPT = "once upon a time"
@@ -74,12 +75,12 @@ def with_oracles(toks: Sequence[Any], words: int) -> Iterator[Run]:
     """Passes, and the time that models of unequal size would take, at every agreement."""
     text = f"{PROMPT} " + " ".join([WORDS] * (words // 40 + 1))
     for agreement in AGREEMENTS:
-        expected = written(toks, text, agreement, words, drafts=0, schedule="literal")[0]
+        expected = written(toks, text, agreement, words, drafts=0, forgets=True)[0]
         assert text.startswith(PROMPT + expected.text), expected.text
         agreed = sum(len(step.candidates) == 1 for step in expected.steps) / len(expected.steps)
         assert abs(agreed - agreement) < 1e-9, agreed
         variants: dict[str, dict[str, Any]] = {
-            "literal": {"drafts": 0, "schedule": "literal"},
+            "literal": {"drafts": 0, "forgets": True},
             "no drafts": {"drafts": 0},
             "drafts of 3": {"drafts": 3},
             "adaptive": {"drafts": None},
@@ -99,6 +100,12 @@ def with_oracles(toks: Sequence[Any], words: int) -> Iterator[Run]:
             yield Run("oracles", name, {"agreement": agreement}, figures)
 
 
+def literal(members: Sequence[Member]) -> Fusion:
+    """The paper's loop as it is written."""
+    twins = [Member(ForgetfulModel(each.runner), each.tokenizer, each.prefix_ids, each.name) for each in members]
+    return Fusion(twins, drafts=0)
+
+
 def written(
     toks: Sequence[Any],
     text: str,
@@ -106,12 +113,13 @@ def written(
     words: int,
     *,
     drafts: int | None,
-    schedule: str = "auto",
+    forgets: bool = False,
     **how: Any,
 ) -> tuple[Output, float]:
     """So many words of three oracles, and the seconds they took."""
-    fusion = Fusion(trio(toks[:3], text, agreement, begin=len(PROMPT), **how), drafts=drafts)
-    generation = fusion.stream(PROMPT, 8 * words, schedule=schedule)
+    members = trio(toks[:3], text, agreement, begin=len(PROMPT), **how)
+    fusion = literal(members) if forgets else Fusion(members, drafts=drafts)
+    generation = fusion.stream(PROMPT, 8 * words)
     began = time.perf_counter()
     for _ in range(words):
         next(generation)
@@ -155,11 +163,12 @@ def small_models(names: Sequence[Path], label: str, budget: int, rounds: int) ->
     torch.set_num_threads(1)
     fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32")
     without = Fusion(fusion.members, drafts=0)
-    expected = [fusion.generate(prompt, budget, schedule="literal") for prompt in PROMPTS]
+    plain = literal(fusion.members)
+    expected = [plain.generate(prompt, budget) for prompt in PROMPTS]
     contestants: dict[str, Callable[[str], Output]] = {
         "adaptive": lambda prompt: fusion.generate(prompt, budget),
         "no drafts": lambda prompt: without.generate(prompt, budget),
-        "literal": lambda prompt: fusion.generate(prompt, budget, schedule="literal"),
+        "literal": lambda prompt: plain.generate(prompt, budget),
     }
     times: dict[str, list[float]] = {
         name: [] for name in (*contestants, "slowest generate", "all generates", "in step")
@@ -252,7 +261,7 @@ def small_llamas(toks: Sequence[Any]) -> list[Member]:
     import torch
     import transformers
 
-    from coolfusion.models.huggingface import HuggingFaceModel
+    from coolfusion.models.transformers.model import HuggingFaceModel
 
     torch.set_num_threads(1)
     found = []
@@ -271,7 +280,7 @@ def small_llamas(toks: Sequence[Any]) -> list[Member]:
             eos_token_id=[],
         )
         module = transformers.AutoModelForCausalLM.from_config(config)
-        found.append(Member(HuggingFaceModel(module, name=f"llama {number}", end_ids=()), tokenizer))
+        found.append(Member(HuggingFaceModel(module, name=f"llama {number}", eos_token_ids=()), tokenizer))
     return found
 
 
@@ -311,21 +320,19 @@ def memory(names: Sequence[Path]) -> Iterator[Run]:
     fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32")
     for member in fusion.members:
         runner = member.runner
-        if runner.describe()["tier"] != "tree":
+        if runner.describe()["strategy"] != "tree":
             continue
-        [context] = runner.open(1)
+        context = runner.new_context()
         ids = member.prompt_ids(PROMPTS[1])
         runner.prefill([(context, ids)])
-        arena = context.arena
-        layers = arena._cache.layers
-        per_slot = (
-            sum(t.numel() * t.element_size() for layer in layers for t in (layer.keys, layer.values)) / arena.capacity
-        )
-        top = context.top
-        runner.extend([(context, [(5, 6, 7), (8, 9, 10), (5, 9)])])
+        cache = runner.runner.cache
+        held = [each for layer in cache.layers.layers for each in (layer.keys, layer.values)]
+        per_slot = sum(each.numel() * each.element_size() for each in held) / cache.n_slots
+        slots = context.n_slots
+        runner.forward([(context, [(5, 6, 7), (8, 9, 10), (5, 9)])])
         figures = {
             "bytes per token": per_slot,
-            "bytes of 7 nodes": (context.top - top) * per_slot,
+            "bytes of 7 nodes": (context.n_slots - slots) * per_slot,
             "bytes of 3 copies of the text": 3 * len(ids) * per_slot,
         }
         context.close()

@@ -15,8 +15,8 @@ from typing import Any
 
 from coolfusion.errors import ModelError
 from coolfusion.fusion import Member
-from coolfusion.models.base import Path
-from coolfusion.models.trie import Trie
+from coolfusion.models.base import TokenPath
+from coolfusion.models.path_cache import PathLogits
 
 # As easily said as what they stand for; none may be a beginning of another.
 OTHER_WORDS = (" people", " water", " never", " house", " again")
@@ -32,33 +32,33 @@ class OracleContext:
         self.length = 0
         self._model = model
         self._text = b""
-        self._trie: Trie[bytes] = Trie()
+        self._paths: PathLogits[bytes] = PathLogits()
 
-    def is_known(self, path: Path) -> bool:
-        return path in self._trie
+    def is_computed(self, path: TokenPath) -> bool:
+        return path in self._paths
 
-    def greedy(self, path: Path) -> int | None:
-        return self._model.wants(self._trie.rows[path])[0]
+    def greedy(self, path: TokenPath) -> int | None:
+        return self._model.wants(self._paths.rows[path])[0]
 
-    def logprobs(self, path: Path) -> list[float]:
-        return [self._model.logprob(self._trie.rows[path[:n]], token_id) for n, token_id in enumerate(path)]
+    def logprobs(self, path: TokenPath) -> list[float]:
+        return [self._model.logprob(self._paths.rows[path[:n]], token_id) for n, token_id in enumerate(path)]
 
-    def next_logprob(self, path: Path, ids: Sequence[int]) -> float:
-        return max((self._model.logprob(self._trie.rows[path], token_id) for token_id in ids), default=-math.inf)
+    def next_logprob(self, path: TokenPath, ids: Sequence[int]) -> float:
+        return max((self._model.logprob(self._paths.rows[path], token_id) for token_id in ids), default=-math.inf)
 
-    def next_logits(self, path: Path) -> Sequence[float]:
+    def next_logits(self, path: TokenPath) -> Sequence[float]:
         raise NotImplementedError("an oracle has no rows")
 
-    def commit(self, path: Path) -> None:
+    def commit(self, path: TokenPath) -> None:
         self.length += len(path)
         self._text += self._model.bytes_of(path)
-        self._trie.commit(path)
+        self._paths.commit(path)
 
     def clear(self) -> None:
-        self._trie.clear()
+        self._paths.clear()
 
     def close(self) -> None:
-        self._trie.restart(())
+        self._paths.restart(())
 
 
 class Oracle:
@@ -74,7 +74,7 @@ class Oracle:
         device: where it runs.
     """
 
-    packs = True
+    batches_paths = True
 
     def __init__(
         self,
@@ -90,34 +90,34 @@ class Oracle:
         self.name = f"oracle {number}"
         self.pass_seconds = seconds if seconds[0] else (1.0, 0.0)
         self.device = device
-        self.limit = None
-        self.n_rows = tokenizer.vocab_size
-        self.end_ids: tuple[int, ...] = ()
-        self.banned: tuple[int, ...] = ()
+        self.max_model_len = None
+        self.logits_size = tokenizer.vocab_size
+        self.eos_token_ids: tuple[int, ...] = ()
+        self.suppress_tokens: frozenset[int] = frozenset()
         self.forward_passes = self.processed_tokens = 0
         self._tokenizer, self._places, self._seconds = tokenizer, places, seconds
         self._text, self._other = text.encode(), (other or OTHER_WORDS[number]).encode()
         self._answers: dict[bytes, tuple[int, int | None]] = {}
         self._bytes: dict[int, bytes] = {}
 
-    def open(self, count: int) -> list[OracleContext]:
-        return [OracleContext(self) for _ in range(count)]
+    def new_context(self) -> OracleContext:
+        return OracleContext(self)
 
     def prefill(self, prompts: Sequence[tuple[OracleContext, Sequence[int]]]) -> None:
         for context, ids in prompts:
             context.length = len(ids)
             context._text = self._tokenizer.decode(list(ids)).encode()
-            context._trie.restart(ids)
-        self.extend([(context, [()]) for context, _ in prompts])
+            context._paths.restart(ids)
+        self.forward([(context, [()]) for context, _ in prompts])
 
-    def extend(self, wanted: Sequence[tuple[OracleContext, Sequence[Path]]]) -> None:
+    def forward(self, wanted: Sequence[tuple[OracleContext, Sequence[TokenPath]]]) -> None:
         tokens = 0
         for context, paths in wanted:
-            missing = context._trie.missing(paths)
+            missing = context._paths.missing(paths)
             for path in missing:
-                context._trie.rows[path] = context._text + self.bytes_of(path)
-            own = len(context._trie.unread) + sum(1 for path in missing if path)
-            context._trie.unread = ()
+                context._paths.rows[path] = context._text + self.bytes_of(path)
+            own = len(context._paths.uncomputed_ids) + sum(1 for path in missing if path)
+            context._paths.uncomputed_ids = ()
             context.forward_passes += bool(missing)
             context.processed_tokens += own
             tokens += own

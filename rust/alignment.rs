@@ -1,6 +1,6 @@
 //! Encodings of one text side by side: the byte positions where all of them have a cut, and the tokens between.
 //!
-//! Definitions in docs/design.md, section 9. Each encoding is walked once, which compares its bytes with the text and
+//! Definitions in docs/proofs/alignment.md. Each encoding is walked once, which compares its bytes with the text and
 //! marks its cuts as bits; the cuts of all are the bits that all have, and the tokens before one are the bits below it.
 
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Word boundaries: where they are, in four ways that must agree, and which several tokenizers share.
 //!
-//! Definitions in docs/design.md: a *word boundary* stands before white space, is a cut of the canonical encoding, and is
+//! Definitions in docs/definitions.md: a *word boundary* stands before white space, is a cut of the canonical encoding, and is
 //! settled. The four methods are the paper's three and our own; they differ in how they find the token cut, not in what
 //! a boundary is.
 

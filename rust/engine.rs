@@ -131,7 +131,7 @@ impl Growth {
     }
 }
 
-/// What is proved of a tokenizer at load, in words and numbers; see docs/design.md, "Certificates".
+/// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/certificates.md.
 #[derive(Debug, Clone)]
 pub struct Proof {
     /// What matches the split rule.

@@ -1,8 +1,8 @@
 //! The way back of a growing stretch to an earlier state.
 //!
 //! Under NFC what is appended may change the end of the normal form, and a segmenter takes back what was not committed. The
-//! walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back (docs/design.md,
-//! section 10.9).
+//! walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back (docs/proofs/certificates.md,
+//! section 9).
 
 use crate::growing::{Attempt, Growing};
 use crate::pattern::Walk;

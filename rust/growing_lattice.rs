@@ -1,7 +1,7 @@
 //! The best segmentation of every prefix of a growing word, for Unigram models: a byte more costs the pieces that are open there.
 //!
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
-//! (docs/design.md, section 10.9). Only words of known characters are taken: unknown text is not carried.
+//! (docs/proofs/certificates.md, section 9). Only words of known characters are taken: unknown text is not carried.
 
 use crate::prefixes::common_prefix;
 use crate::dictionary::Node;

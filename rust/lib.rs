@@ -1,6 +1,6 @@
 //! Byte-exact text segments, boundaries and streams across tokenizers.
 //!
-//! The core of coolfusion: pure Rust, without Python. Definitions and invariants are in `docs/design.md`; the types in the
+//! The core of coolfusion: pure Rust, without Python. Definitions and invariants are in `docs/definitions.md`; the types in the
 //! order in which they build on each other:
 //!
 //! - [`Tokenizer`]: any tokenizer file, with exact bytes per token, canonical tokens with spans, and *settled* cuts;

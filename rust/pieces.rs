@@ -7,7 +7,7 @@ use crate::trie::PieceTrie;
 ///
 /// A piece that occurs in the text blocks every cut inside it; a piece that begins in the text and may reach beyond its
 /// end blocks all cuts behind its start. What is left separates the text for every segmentation into pieces: byte-pair
-/// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/design.md, "Settled cut").
+/// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/definitions.md, "Settled cut").
 /// `fuses` tells neighbours that may share a token although no piece holds both: two characters without a piece become
 /// one unknown token, and a character that is dropped brings those around it together.
 ///

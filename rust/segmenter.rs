@@ -1,6 +1,6 @@
 //! Generated tokens -> text segments that end where all tokenizers can follow.
 //!
-//! Definitions in docs/design.md. A segment ends at the first position that is (1) a word boundary of every tokenizer;
+//! Definitions in docs/definitions.md. A segment ends at the first position that is (1) a word boundary of every tokenizer;
 //! where a script has no spaces or a word grows too long, (2) a settled pre-token cut of every tokenizer, then (3) a cut
 //! of every canonical encoding, and at the hard cap (4) any whole character. It is always a cut of the tokens that were
 //! generated, and it is known with one token of look-ahead.
@@ -179,6 +179,12 @@ impl Segmenter {
         segmenter.advance_tails()?;
         segmenter.restart_tails = segmenter.tails.iter().map(Tail::save).collect();
         Ok(segmenter)
+    }
+
+    /// How many generated ids are not yet part of a segment.
+    #[must_use]
+    pub fn n_pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// Adds a generated token; a segment leaves as soon as it is known. The look-ahead token starts the next one.

@@ -1,4 +1,4 @@
-//! Cuts before white space at which a definition that the library runs divides a text (docs/design.md, "Settled cut").
+//! Cuts before white space at which a definition that the library runs divides a text (docs/definitions.md, "Settled cut").
 
 use crate::normal::METASPACE;
 use crate::rewriter::Rewriter;

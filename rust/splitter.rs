@@ -1,7 +1,7 @@
 //! Pre-tokenizer stages that keep every byte, with the knowledge of which cuts are settled.
 //!
 //! A stage sees each piece of the stage before it. A cut is *settled* when no text appended behind the end can move it
-//! (docs/design.md, "Settled cut"): the stage decided it without looking at or beyond the *horizon*, the first position
+//! (docs/definitions.md, "Settled cut"): the stage decided it without looking at or beyond the *horizon*, the first position
 //! whose text is not final.
 
 use crate::byte_alphabet;

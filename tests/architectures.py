@@ -1,4 +1,4 @@
-"""Tiny random models of every kind of architecture, and the best tier that is right for each."""
+"""Tiny random models of every kind of architecture, and the best strategy that is right for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MLA = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_he
 GPT = {"vocab_size": 97, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96}
 WINDOWS = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
 
-# Name -> (tier, configuration, attention); "sdpa" is what transformers takes by itself where there is any.
+# Name -> (strategy, configuration, attention); "sdpa" is what transformers takes by itself where there is any.
 ARCHITECTURES = {
     "llama": ("tree", lambda t: t.LlamaConfig(**SIZES)),
     "phi3": ("tree", lambda t: t.Phi3Config(**SIZES, **ENDS)),
@@ -45,8 +45,8 @@ ARCHITECTURES = {
     ),
     "mixtral": ("tree", lambda t: t.MixtralConfig(**SIZES, num_local_experts=4, num_experts_per_tok=2)),
     "qwen3_moe": ("tree", lambda t: t.Qwen3MoeConfig(**SIZES, **MOE)),
-    "bloom, alibi": ("rows", lambda t: t.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
-    "mpt, alibi": ("rows", lambda t: t.MptConfig(vocab_size=97, d_model=32, n_layers=2, n_heads=4, max_seq_len=96)),
+    "bloom, alibi": ("batch", lambda t: t.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
+    "mpt, alibi": ("batch", lambda t: t.MptConfig(vocab_size=97, d_model=32, n_layers=2, n_heads=4, max_seq_len=96)),
     "phi3, longrope": (
         "tree",
         lambda t: t.Phi3Config(**SIZES, **ENDS, original_max_position_embeddings=24, rope_parameters=LONGROPE),
@@ -76,7 +76,7 @@ ARCHITECTURES = {
         lambda t: t.RwkvConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2, attention_hidden_size=32),
     ),
     "mamba2": ("copy", lambda t: t.Mamba2Config(**MAMBA, num_heads=8, head_dim=8, n_groups=1, chunk_size=8)),
-    "mamba": ("step", lambda t: t.MambaConfig(**MAMBA)),
+    "mamba": ("stepwise", lambda t: t.MambaConfig(**MAMBA)),
 }
 
 # What nobody asked for by name: others of the same kinds, and odd ones.
@@ -121,7 +121,7 @@ OTHERS = {
         lambda t: t.GptOssConfig(**SIZES, **HEAD, sliding_window=8, num_local_experts=4, num_experts_per_tok=2),
     ),
     "llama4, chunks": (
-        "rows",
+        "batch",
         lambda t: t.Llama4TextConfig(
             **SIZES,
             **HEAD,
@@ -133,7 +133,7 @@ OTHERS = {
         ),
     ),
     "gpt_neo, local": (
-        "rows",
+        "batch",
         lambda t: t.GPTNeoConfig(
             vocab_size=97,
             hidden_size=32,
@@ -145,11 +145,11 @@ OTHERS = {
         ),
     ),
     "falcon, alibi": (
-        "rows",
+        "batch",
         lambda t: t.FalconConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True),
     ),
     "recurrent_gemma, keeps its state to itself": (
-        "full",
+        "recompute",
         lambda t: t.RecurrentGemmaConfig(
             **{**SIZES, "num_hidden_layers": 3, "num_key_value_heads": 1},
             **ENDS,
@@ -173,9 +173,9 @@ OTHERS = {
             adapter_rank=4,
         ),
     ),
-    "falcon_mamba": ("step", lambda t: t.FalconMambaConfig(**MAMBA)),
+    "falcon_mamba": ("stepwise", lambda t: t.FalconMambaConfig(**MAMBA)),
     "jamba": (
-        "step",
+        "stepwise",
         lambda t: t.JambaConfig(
             **SIZES,
             **ENDS,
@@ -188,7 +188,7 @@ OTHERS = {
         ),
     ),
     "bamba": (
-        "full",
+        "recompute",
         lambda t: t.BambaConfig(
             **SIZES,
             **ENDS,
@@ -200,8 +200,11 @@ OTHERS = {
             mamba_chunk_size=8,
         ),
     ),
-    "openai-gpt, no cache": ("full", lambda t: t.OpenAIGPTConfig(**GPT)),
-    "xlnet, looks ahead": ("each", lambda t: t.XLNetConfig(vocab_size=97, d_model=32, n_layer=2, n_head=4, d_inner=48)),
+    "openai-gpt, no cache": ("recompute", lambda t: t.OpenAIGPTConfig(**GPT)),
+    "xlnet, looks ahead": (
+        "recompute_each",
+        lambda t: t.XLNetConfig(vocab_size=97, d_model=32, n_layer=2, n_head=4, d_inner=48),
+    ),
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import tokenizers
 
 import coolfusion as cf
-from coolfusion.member import Member
-from coolfusion.models import ScriptedModel
+from coolfusion.fusion import Fusion, Member
+from coolfusion.models import ForgetfulModel, ScriptedModel
 from coolfusion.records import Output
 
 BOS, END = 0, 1
@@ -103,7 +104,7 @@ def writer(
             return lean(n_rows, {end_ids[0]: chance} if end_ids else {})
         return lean(n_rows, {tokenizer.encode(wanted, continues=True)[0]: chance})
 
-    model = ScriptedModel(row, n_rows, end_ids=end_ids, limit=limit, name=name)
+    model = ScriptedModel(row, n_rows, eos_token_ids=end_ids, max_model_len=limit, name=name)
     return Member(model, tokenizer, tuple(prefix_ids))
 
 
@@ -130,7 +131,7 @@ def gambler(tokenizer: cf.Tokenizer, seed: int, *, limit: int | None = None, nam
             logits[i] = dice.gauss(0.0, 1.5)
         return logits
 
-    model = ScriptedModel(row, n_rows, end_ids=(END,), limit=limit, name=name or f"gambler{seed}")
+    model = ScriptedModel(row, n_rows, eos_token_ids=(END,), max_model_len=limit, name=name or f"gambler{seed}")
     return Member(model, tokenizer, (BOS,))
 
 
@@ -138,8 +139,17 @@ def again(member: Member) -> Member:
     """The same member with a runner of its own."""
     old = member.runner
     assert isinstance(old, ScriptedModel)
-    model = ScriptedModel(old._logits, old.n_rows, end_ids=old.end_ids, limit=old.limit, name=old.name)
+    ends, longest = old.eos_token_ids, old.max_model_len
+    model = ScriptedModel(old._logits, old.logits_size, eos_token_ids=ends, max_model_len=longest, name=old.name)
     return Member(model, member.tokenizer, member.prefix_ids)
+
+
+def literal(members: Sequence[Member], **options: Any) -> Fusion:
+    """A fusion that runs the paper's loop as it is written; the members may be used elsewhere before and after."""
+    twins = [
+        Member(ForgetfulModel(member.runner), member.tokenizer, member.prefix_ids, member.name) for member in members
+    ]
+    return Fusion(twins, drafts=0, **options)
 
 
 class Judge:
@@ -147,12 +157,12 @@ class Judge:
 
     def __init__(self, member: Member, ids: Sequence[int]) -> None:
         self._model = again(member).runner
-        [self._context] = self._model.open(1)
+        self._context = self._model.new_context()
         self._model.prefill([(self._context, list(ids))])
 
     def score(self, ids: Sequence[int]) -> list[float]:
         """ln p of each of the ids in turn."""
-        self._model.extend([(self._context, [tuple(ids)])])
+        self._model.forward([(self._context, [tuple(ids)])])
         return self._context.logprobs(tuple(ids))
 
     def next_logprob(self, ids: Sequence[int]) -> float:
@@ -164,14 +174,14 @@ def greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
     """Plain greedy decoding by full rows of logits, sharing nothing with the loop."""
     ids = [*member.prefix_ids, *member.tokenizer.encode(prompt)]
     start = len(ids)
-    [context] = member.runner.open(1)
+    context = member.runner.new_context()
     while len(ids) < start + n_tokens:
         member.runner.prefill([(context, ids)])
         row = list(context.next_logits(()))
-        for banned in member.banned:
+        for banned in member.suppress_tokens:
             row[banned] = -math.inf
         best = row.index(max(row))
-        if best in member.runner.end_ids:
+        if best in member.runner.eos_token_ids:
             break
         ids.append(best)
     return ids[start:]

@@ -22,7 +22,7 @@ class Walk:
 
     def __init__(self, runner, seed, count=2, longest=4):
         self.runner, self.dice, self.longest = runner, random.Random(seed), longest
-        self.contexts = runner.open(count)
+        self.contexts = [runner.new_context() for _ in range(count)]
         self.texts = [[] for _ in self.contexts]
         self.known = [set() for _ in self.contexts]
         self.error = 0.0
@@ -30,13 +30,29 @@ class Walk:
         self._rows = {}
 
     def ids(self, count):
-        return tuple(self.dice.randrange(self.runner.n_rows) for _ in range(count))
+        return tuple(self.dice.randrange(self.runner.logits_size) for _ in range(count))
 
     def begin(self, lengths):
         prompts = [(context, list(self.ids(n))) for context, n in zip(self.contexts, lengths, strict=True)]
         self.runner.prefill(prompts)
         self.texts = [list(ids) for _, ids in prompts]
         self.known = [{()} for _ in self.contexts]
+        self.check()
+
+    def arrive(self, *lengths):
+        """Contexts that are made later, and read their prompts in one call."""
+        new = [(self.runner.new_context(), list(self.ids(n))) for n in lengths]
+        self.runner.prefill(new)
+        for context, ids in new:
+            self.contexts.append(context)
+            self.texts.append(ids)
+            self.known.append({()})
+        self.check()
+
+    def leave(self, at):
+        """A context is closed, while the others go on."""
+        self.contexts.pop(at).close()
+        del self.texts[at], self.known[at]
         self.check()
 
     def path(self, at):
@@ -53,7 +69,7 @@ class Walk:
             wanted.append((context, paths))
             for path in ((), *paths):
                 self.known[at] |= {path[:n] for n in range(len(path) + 1)}
-        self.runner.extend(wanted)
+        self.runner.forward(wanted)
         self.check()
         for at, context in enumerate(self.contexts):
             choice = self.dice.random()
@@ -80,7 +96,7 @@ class Walk:
         for context, text, known in zip(self.contexts, self.texts, self.known, strict=True):
             assert context.length == len(text)
             for path in known:
-                assert context.is_known(path), path
+                assert context.is_computed(path), path
                 key = (*text, *path)
                 if key not in self._rows:
                     self._rows[key] = full_row(self.runner.module, key)
@@ -89,7 +105,7 @@ class Walk:
                 self.error = max(self.error, float((row - wanted).abs().max()) / max(1.0, float(wanted.abs().max())))
                 self.checked += 1
             unknown = self.ids(5)
-            assert not context.is_known(unknown) or unknown in known
+            assert not context.is_computed(unknown) or unknown in known
 
 
 def in_float64(module: torch.nn.Module) -> None:

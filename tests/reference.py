@@ -1,4 +1,4 @@
-"""Slow, obvious twins of the primitives, written from the definitions in docs/design.md and nothing else.
+"""Slow, obvious twins of the primitives, written from the definitions in docs/definitions.md and nothing else.
 
 Nothing here calls an algorithm of coolfusion. Encoders come in as functions: ``encode(text)`` is the canonical encoding
 T of a text, ``inside(text)`` that of a text which stands after other text. Positions are characters.
@@ -530,7 +530,7 @@ class NaiveSegment:
 
 
 class NaiveSegmenter:
-    """The ladder of docs/design.md over the whole text, computed anew from the first byte at every token.
+    """The ladder of docs/definitions.md over the whole text, computed anew from the first byte at every token.
 
     ``bytes_of(id)`` gives the bytes of a token or None for a control token, ``shared(text)`` the cuts of a text
     that all tokenizers have in common.

@@ -45,9 +45,9 @@ class Writer:
         ids = []
         while True:
             row = self.logprobs(ids)
-            allowed = [i for i in range(len(row)) if i not in self.member.banned]
+            allowed = [i for i in range(len(row)) if i not in self.member.suppress_tokens]
             best = max(allowed, key=lambda i: (row[i], -i))
-            if best in self.member.runner.end_ids:
+            if best in self.member.runner.eos_token_ids:
                 self.own = self._last(ids)
                 if self.own[0] is None:
                     self.own = ("", ())
@@ -93,7 +93,7 @@ class Writer:
     def score(self, text):
         if not text:
             row = self.logprobs(())
-            ends = [row[i] for i in self.member.runner.end_ids]
+            ends = [row[i] for i in self.member.runner.eos_token_ids]
             return (math.log(math.fsum(map(math.exp, ends))) if ends else -math.inf), 1
         ids = self.ids_of(text)
         return math.fsum(self.logprobs(ids[:n])[ids[n]] for n in range(len(ids))), len(ids)

@@ -1,4 +1,4 @@
-"""The worked example of docs/design.md prints what stands below it there."""
+"""docs/worked-example.md prints what it shows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import io
 import re
 from pathlib import Path
 
-DESIGN = Path(__file__).parent.parent / "docs" / "design.md"
+PAGE = Path(__file__).parent.parent / "docs" / "worked-example.md"
 
 
-def test_the_worked_example_prints_what_the_design_shows() -> None:
-    """Section 4: the code block and the text block behind it."""
-    section = DESIGN.read_text(encoding="utf-8").split("## 4. Worked example")[1].split("\n## ")[0]
-    blocks = re.findall(r"```(python|text)\n(.*?)```", section, flags=re.DOTALL)
+def test_the_worked_example_prints_what_the_page_shows() -> None:
+    """The page has one code block, and after it one text block."""
+    blocks = re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert [kind for kind, _ in blocks] == ["python", "text"]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(blocks[0][1], str(DESIGN), "exec"), {})
+        exec(compile(blocks[0][1], str(PAGE), "exec"), {})
     print(printed.getvalue())
     assert printed.getvalue() == blocks[1][1]

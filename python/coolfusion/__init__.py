@@ -6,10 +6,10 @@
 >>> tok.word_boundaries("the cat sat")
 [3, 7]
 
-The primitives (:class:`Tokenizer`, :class:`StreamDecoder`, :class:`StreamEncoder`, :class:`Segmenter`, :func:`align`)
-need nothing but this package, and NumPy for the arrays of an alignment; the fusion loop on real models needs
-``pip install coolfusion[hf]``. Definitions and invariants stand in ``docs/design.md``. Importing this package imports
-neither torch nor transformers.
+The primitives are :class:`Tokenizer`, :class:`StreamDecoder`, :class:`StreamEncoder`, :class:`Segmenter` and
+:func:`align`. They need nothing but this package, and NumPy for the arrays of an alignment. The fusion of transformers
+models needs ``pip install coolfusion[hf]``. ``docs/`` holds guides, definitions and proofs. Importing this package
+imports neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from coolfusion.errors import (
     NoCandidateError,
     NoModelsError,
     PromptTooLongError,
+    RequestTimeoutError,
     TextError,
     TokenizerError,
     TokenizerFileError,
@@ -52,7 +53,7 @@ from coolfusion.errors import (
 )
 
 if TYPE_CHECKING:
-    from coolfusion.fusion import Fusion, Member
+    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, SelectionRule
     from coolfusion.records import Candidate, Continuation, Output, Rejection, Score, Step
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "Edit",
     "EmptyPromptError",
     "Fusion",
+    "FusionEngine",
     "FusionError",
     "Member",
     "MissingPackageError",
@@ -76,9 +78,12 @@ __all__ = [
     "Output",
     "PromptTooLongError",
     "Rejection",
+    "Request",
+    "RequestTimeoutError",
     "Score",
     "Segment",
     "Segmenter",
+    "SelectionRule",
     "Step",
     "StreamDecoder",
     "StreamEncoder",
@@ -100,10 +105,13 @@ _LAZY = {
     "Candidate": "coolfusion.records",
     "Continuation": "coolfusion.records",
     "Fusion": "coolfusion.fusion",
+    "FusionEngine": "coolfusion.fusion",
     "Member": "coolfusion.fusion",
     "Output": "coolfusion.records",
     "Rejection": "coolfusion.records",
+    "Request": "coolfusion.fusion",
     "Score": "coolfusion.records",
+    "SelectionRule": "coolfusion.fusion",
     "Step": "coolfusion.records",
 }
 

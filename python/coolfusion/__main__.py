@@ -10,8 +10,8 @@ def main() -> None:
     try:
         import rich  # noqa: F401 - the test is whether they can be imported
         import typer  # noqa: F401
-    except ImportError as err:
-        print(f"coolfusion: the command line needs {err.name}: pip install 'coolfusion[hf]'", file=sys.stderr)
+    except ImportError as err:  # they are dependencies, and an installation without dependencies is possible
+        print(f"coolfusion: the command line needs {err.name}: pip install {err.name}", file=sys.stderr)
         raise SystemExit(2) from err
     from coolfusion.cli import run
 

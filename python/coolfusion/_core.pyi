@@ -2,7 +2,7 @@
 
 This stub is the full reference. What ``help()`` shows is the first line of each docstring here, repeated in the Rust
 sources; ``tests/test_contracts.py`` compares the two. Canonical, settled, word boundary and segment are defined in
-``docs/design.md``, section 1.
+``docs/definitions.md``.
 
 Positions index what was passed in: characters for ``str``, bytes for ``bytes``; spans are half-open. Token ids are
 ``int`` from 0 to ``vocab_size - 1``; where many are taken, an array of any integer type is read through
@@ -248,7 +248,7 @@ class Tokenizer:
             O(text).
 
         Source:
-            docs/design.md section 1, canonical encoding.
+            docs/definitions.md, canonical encoding.
 
         Example:
             >>> spaced = toy.spaced_tokenizer()
@@ -408,7 +408,7 @@ class Tokenizer:
             O(text).
 
         Source:
-            docs/design.md section 1, lossless.
+            docs/definitions.md, lossless.
 
         Example:
             >>> toy.tokenizer().represents("a\\u2581b"), toy.spaced_tokenizer().represents("a\\u2581b")
@@ -447,7 +447,7 @@ class Tokenizer:
             wrapped object without a certificate.
 
         Source:
-            arXiv 2407.19807 (the ways of LLaMA-3, LLaMA-2 and others); docs/design.md section 1, word boundary.
+            arXiv 2407.19807 (the ways of LLaMA-3, LLaMA-2 and others); docs/definitions.md, word boundary.
 
         Example:
             >>> tok = toy.tokenizer()
@@ -479,7 +479,7 @@ class Tokenizer:
             O(text).
 
         Source:
-            docs/design.md section 1, settled cut.
+            docs/definitions.md, settled cut.
 
         Example:
             >>> toy.tokenizer().settled_cuts("the cat sat!")
@@ -608,7 +608,7 @@ class StreamDecoder:
         O(prompt) once; a call is O(bytes of the token), whatever came before.
 
     Source:
-        docs/design.md I6.
+        docs/invariants.md, I6.
 
     Example:
         >>> decoder = cf.StreamDecoder(toy.tokenizer(), prompt_ids=[257, 195])
@@ -753,7 +753,7 @@ class StreamEncoder:
         O(all text) for a tokenizer without a certificate (``describe()["window"]["whole_text"]``).
 
     Source:
-        arXiv 2407.19807 (k = 4 words); docs/design.md section 1, window, and I7.
+        arXiv 2407.19807 (k = 4 words); docs/definitions.md, window, and I7.
 
     Example:
         >>> encoder = cf.StreamEncoder(toy.tokenizer())
@@ -921,7 +921,7 @@ class Segment:
 
     @property
     def level(self) -> Literal["word", "pre_token", "token", "code_point", "rest", "end"]:
-        """Why the segment ends where it does: a rung of the ladder of docs/design.md, section 2.
+        """Why the segment ends where it does: a rung of the ladder of docs/definitions.md.
 
         Example:
             >>> cf.Segmenter(toy.tokenizer()).push(268).level
@@ -954,7 +954,7 @@ class Segmenter:
         number of tokenizers.
 
     Source:
-        arXiv 2407.19807 (shortest and aligned text segments); docs/design.md sections 1 and 2.
+        arXiv 2407.19807 (shortest and aligned text segments); docs/definitions.md.
 
     Example:
         >>> tok = toy.tokenizer()
@@ -1069,7 +1069,7 @@ def common_boundaries(tokenizers: Sequence[Tokenizer], text: _Texts) -> list[lis
         O(text) for each tokenizer.
 
     Source:
-        arXiv 2407.19807 (boundaries common to all source models); docs/design.md section 1, common boundary.
+        arXiv 2407.19807 (boundaries common to all source models); docs/definitions.md, common boundary.
 
     Example:
         >>> cf.common_boundaries([toy.tokenizer(), toy.spaced_tokenizer()], "sat on the mat")
@@ -1228,7 +1228,7 @@ def align(
         O(text) for each encoding: two array look-ups and a comparison of bytes a token, if ids are given.
 
     Source:
-        docs/design.md section 9.
+        docs/proofs/alignment.md.
 
     Example:
         >>> plain, spaced = toy.tokenizer(), toy.spaced_tokenizer()

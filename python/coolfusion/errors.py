@@ -19,10 +19,11 @@
         ├── NoModelsError         nothing to fuse
         ├── EmptyPromptError      a member has nothing to start from
         ├── PromptTooLongError    a prompt above a member's limit that was not to be cut
+        ├── RequestTimeoutError   (also TimeoutError) a request that did not end in time
         └── NoCandidateError      no candidate can be said by every member
 
-The classes above ``ModelError`` are raised by the Rust core as well as by Python; every message names the value, the
-position and what was expected. A ``FusionError`` raised after generation began carries what was written so far in
+The Rust core raises the classes above ``ModelError`` too. Every message names the value, the position and what was
+expected. A ``FusionError`` raised after generation began carries what was written so far in
 ``partial``.
 
 Every warning of this package is a ``CoolFusionWarning`` (a ``UserWarning``), so that filters can name them all.
@@ -45,6 +46,7 @@ __all__ = [
     "NoCandidateError",
     "NoModelsError",
     "PromptTooLongError",
+    "RequestTimeoutError",
     "TextError",
     "TokenizerError",
     "TokenizerFileError",
@@ -127,6 +129,10 @@ class EmptyPromptError(FusionError):
 
 class PromptTooLongError(FusionError):
     """A prompt is longer than what a member can hold, and was not to be cut."""
+
+
+class RequestTimeoutError(FusionError, TimeoutError):
+    """A request did not end within its timeout; `partial` holds what was written."""
 
 
 class NoCandidateError(FusionError):

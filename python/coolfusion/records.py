@@ -1,23 +1,27 @@
-"""What a fusion leaves behind: plain values, no behaviour that touches a model.
+"""The records of a fusion: plain values, without behaviour that touches a model.
 
-Every decision of the loop is a pure function of these records, so a run can be explained, checked or decided again
-by another rule without a model. Probabilities are natural logarithms in float64; token counts are tokens of the member
-that is named; spans are half-open. Definitions: docs/design.md, "score", "candidate", "END".
+Every decision of the loop is a pure function of these records. So a run can be explained, checked, or decided again by
+another rule, without a model. Probabilities are natural logarithms in float64; token counts are tokens of the member
+that is named; spans are half-open. Definitions: docs/definitions.md, "score", "candidate", "END".
 """
 
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
 FinishReason = Literal["end", "length", "stop"]
 RejectionReason = Literal["lossy", "vocabulary", "budget", "limit", "invalid", "empty", "numbers", "failed"]
 Author = int | Literal["fusion"]
+# The reprs of records are one line, however long the text is that they hold.
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 60
 
 
 class Score(NamedTuple):
-    """What one member says of one candidate, given the member's own context.
+    """The score of one candidate under one member, given the member's own context.
 
     Only the candidate counts, never the context (arXiv 2407.19807, section 3.2: PPL_u(s) over the tokens of s).
 
@@ -86,11 +90,11 @@ class Seconds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MemberStep:
-    """What one step cost one member, and under which context its scores hold.
+    """The cost of one step for one member, and the context under which its scores hold.
 
     Attributes:
-        context: half-open range of positions in prompt_ids + token_ids that was the context of every score of this
-            step; scores can be computed again from it without any cache.
+        context: half-open range of positions in prompt_ids + token_ids, the context of every score of this step.
+            Scores can be computed again from it without any cache.
         forward_passes: calls of the model in which this text had a part; a draft is paid where it is written.
         processed_tokens: this text's tokens that went through those calls.
         forced_cut: whether the committed ids are a forced cut.
@@ -108,9 +112,9 @@ class Step:
 
     Attributes:
         index: number of the step, from 0.
-        text: the text that this step adds to the output. It is the winner's text, but for the last step of a budget,
-            which may add only its beginning, and where stop strings are given: then a tail that could begin one is
-            held back until a later step shows that it does not.
+        text: the text that this step adds to the output, mostly the winner's. The last step of a budget may add only
+            its beginning. With stop strings, a tail that could begin one is held back until a later step shows that it
+            does not.
         winner: index into `candidates`.
         candidates: the admissible ones, in the order of their bytes (END first).
         scores: scores[i][j] is candidate i under member j; a score of nan where the member is lost.
@@ -134,10 +138,14 @@ class Step:
     members: tuple[MemberStep, ...]
     seconds: Seconds
 
+    def __repr__(self) -> str:
+        authors = self.candidates[self.winner].members
+        return f"Step({self.index}, {SHORT.repr(self.text)}, by {authors}, 1 of {len(self.candidates)} candidates)"
+
 
 @dataclass(frozen=True, slots=True)
 class MemberOutput:
-    """What one member holds at the end.
+    """The ids and costs of one member at the end.
 
     Attributes:
         name: the model's name, as it stands in messages.
@@ -158,6 +166,11 @@ class MemberOutput:
     forward_passes: int = 0
     processed_tokens: int = 0
     failed: str | None = None
+
+    def __repr__(self) -> str:
+        failed = "" if self.failed is None else f", failed={SHORT.repr(self.failed)}"
+        written = f"{len(self.prompt_ids)} tokens of prompt, {len(self.token_ids)} written"
+        return f"MemberOutput({self.name!r}, {written}{failed})"
 
     @property
     def committed_tokens(self) -> int:
@@ -187,10 +200,13 @@ class Continuation:
     rejected: Rejection | None = None
     context_cuts: tuple[int, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Continuation({SHORT.repr(self.text)}, author={self.author!r}, value={self.value:.6g})"
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a generation wrote.
+    """The result of a generation.
 
     Attributes:
         text: the text; equal to the step texts in a row, unless a rerank chose another continuation.
@@ -213,9 +229,14 @@ class Output:
     continuations: tuple[Continuation, ...] = field(default=())
     error: str | None = None
 
+    def __repr__(self) -> str:
+        error = "" if self.error is None else f", error={SHORT.repr(self.error)}"
+        text = f"{SHORT.repr(self.text)}, {len(self.steps)} steps"
+        return f"Output({text}, finish_reason={self.finish_reason!r}{error})"
+
 
 def to_jsonable(value: Any) -> Any:
-    """A record as dicts, lists, strings and numbers that strict JSON can hold; nan and infinities become null."""
+    """Returns a record as values that strict JSON can hold; nan and infinities become null."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {name: to_jsonable(each) for name, each in value._asdict().items()}
     if is_dataclass(value):

@@ -41,7 +41,7 @@ _SPACED_MERGES = (
 
 
 def tokenizer() -> Tokenizer:
-    """A byte-level BPE of 269 ids with GPT-2's pre-token rule: a space belongs to the word behind it.
+    """A byte-level BPE of 269 ids with GPT-2's pre-token rule: a space belongs to the word after it.
 
     ======== ===========================================================
     id       stands for

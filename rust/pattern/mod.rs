@@ -2,7 +2,7 @@
 //!
 //! A regular-expression library answers *where* a match ends. To know that a pre-token can no longer change when text is
 //! appended one must also know whether the answer depended on where the text ended. [`Pattern::match_at`] tells both; it
-//! is what makes a boundary *settled* (docs/design.md, "Settled cut").
+//! is what makes a boundary *settled* (docs/definitions.md, "Settled cut").
 
 mod automaton;
 mod bound;

@@ -178,7 +178,9 @@ fn float64(py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
 
 fn numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     py.import("numpy").map_err(|error| {
-        let message = format!("the arrays of an alignment need numpy: pip install 'coolfusion[hf]' ({})", error.value(py));
+        let command = py.import("coolfusion.extras").and_then(|extras| extras.call_method1("install_command", ("hf",)));
+        let command = command.map_or_else(|_| "pip install 'coolfusion[hf]'".into(), |command| command.to_string());
+        let message = format!("the arrays of an alignment need numpy: {command} ({})", error.value(py));
         named("MissingPackageError", &message)
     })
 }

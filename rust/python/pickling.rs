@@ -114,7 +114,7 @@ pub(super) fn _wrapped(py: Python<'_>, state: &Bound<'_, PyBytes>, name: &str, d
     let object = py.import("pickle")?.call_method1("loads", (state,))?;
     let options = pyo3::types::PyDict::new(py);
     options.set_item("name", name)?;
-    let wrapped = py.import("coolfusion.adapters")?.getattr("wrap")?.call((object,), Some(&options))?;
+    let wrapped = py.import("coolfusion.adapters.wrap")?.getattr("wrap")?.call((object,), Some(&options))?;
     Ok(wrapped.cast::<PyTokenizer>()?.get().declaring(declared))
 }
 

@@ -41,7 +41,7 @@ impl PySegment {
         self.0.valid
     }
 
-    /// Why the segment ends where it does: a rung of the ladder of docs/design.md, section 2.
+    /// Why the segment ends where it does: a rung of the ladder of docs/definitions.md.
     #[getter]
     fn level(&self) -> &'static str {
         self.0.level.name()
@@ -77,6 +77,13 @@ impl PySegmenter {
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
         let end_ids = end_ids.map(ids).transpose()?;
         Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, end_ids, Limits { max_bytes }).map(Self).map_err(raise)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        match slf.try_borrow() {
+            Ok(this) => format!("Segmenter({} ids pending)", this.0.n_pending()),
+            Err(_) => "Segmenter(at work)".into(),
+        }
     }
 
     /// Adds one generated id and returns a segment if one is known now.

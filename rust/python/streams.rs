@@ -87,6 +87,14 @@ impl PyStreamDecoder {
         Ok(Self::behind(decoder, tokenizer.1.clone()))
     }
 
+    fn __repr__(&self) -> &'static str {
+        match self.stream.try_lock() {
+            Ok(stream) if stream.decoder.is_whole() => "StreamDecoder(pending=False)",
+            Ok(_) => "StreamDecoder(pending=True)",
+            Err(_) => "StreamDecoder(at work)",
+        }
+    }
+
     /// Adds one id and returns the text that is now certain, which may be empty.
     fn push<'py>(slf: &Bound<'py, Self>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let id = id(token_id, 0)?;
@@ -198,6 +206,13 @@ impl PyStreamEncoder {
     fn new(tokenizer: &PyTokenizer, context_words: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let words = context_words.map_or(Ok(4), |given| count(given, "context_words", "0 or more"))?;
         Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default(), whole_text: !tokenizer.0.restarts() && !tokenizer.0.resumes() })
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        match slf.try_borrow() {
+            Ok(this) => format!("StreamEncoder({} ids of {} bytes)", this.encoder.ids().len(), this.encoder.text().len()),
+            Err(_) => "StreamEncoder(at work)".into(),
+        }
     }
 
     /// Appends text and says how `ids` changed.

@@ -77,7 +77,7 @@ impl PyTokenizer {
         name_or_path: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        name_or_path.py().import("coolfusion.pretrained")?.getattr("from_pretrained")?.call((name_or_path,), options)
+        name_or_path.py().import("coolfusion.adapters.pretrained")?.getattr("from_pretrained")?.call((name_or_path,), options)
     }
 
     /// Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
@@ -86,7 +86,7 @@ impl PyTokenizer {
     fn wrap<'py>(_class: &Bound<'py, PyType>, obj: &Bound<'py, PyAny>, name: Option<String>) -> PyResult<Bound<'py, PyAny>> {
         let options = PyDict::new(obj.py());
         options.set_item("name", name)?;
-        obj.py().import("coolfusion.adapters")?.getattr("wrap")?.call((obj,), Some(&options))
+        obj.py().import("coolfusion.adapters.wrap")?.getattr("wrap")?.call((obj,), Some(&options))
     }
 
     /// Loads the text of a tokenizer.json.

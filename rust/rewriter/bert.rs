@@ -1,7 +1,7 @@
 //! BERT's normalizer, as the `tokenizers` crate has it.
 //!
 //! Nothing in it acts on runs of white space or on the ends of a text, which is why one word is open behind it
-//! (docs/design.md, section 10.7).
+//! (docs/proofs/certificates.md, section 7).
 
 use super::form::Form;
 use super::item::{each, Item};

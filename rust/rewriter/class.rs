@@ -1,7 +1,7 @@
 //! The class of a character: what the stages do to it by itself, what it becomes, and whether its neighbours matter.
 //!
-//! Where a text can be cut between two characters follows from their classes: docs/design.md, section 1 (point 1,
-//! *Normalizer*, of the argument for a cut before white space) and section 10.7, point 5.
+//! Where a text can be cut between two characters follows from their classes: docs/proofs/white-space-cuts.md (point 1,
+//! *Normalizer*, of the argument for a cut before white space) and docs/proofs/certificates.md, section 7, point 5.
 
 use super::cluster::{begins_cluster, ends_before_space};
 use super::item::Item;
@@ -108,7 +108,7 @@ impl Rewriter {
         }
     }
 
-    /// The bits of the code that say how `c` is to an open neighbour: docs/design.md, section 10.9, *Open characters*.
+    /// The bits of the code that say how `c` is to an open neighbour: docs/proofs/certificates.md, section 9, *Open characters*.
     fn sides(&self, c: char, code: u8) -> u8 {
         let class = code & CLASS;
         let is_rules = |step: &&Step| matches!(step, Step::ClusterRules(_));

@@ -1,6 +1,6 @@
 //! Cuts: where a stretch is parted so that each side is encoded by itself, and which of them nothing appended can move.
 //!
-//! The definition is in docs/design.md, section 1, "Settled cut", with the certificate *Pieces* and the argument for a cut
+//! The definition is in docs/definitions.md, "Settled cut", with the certificate *Pieces* and the argument for a cut
 //! before white space.
 
 use super::scratch::Work;

@@ -1,6 +1,6 @@
 //! The engine's answers: tokens, settled cuts, resume points, and the proof that stands behind them.
 //!
-//! What they mean is in docs/design.md, section 1 ("Settled cut", "Resume point"); section 10.7 has the argument for what
+//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7, has the argument for what
 //! [`Engine::proof`] says.
 
 use super::added::Stretches;

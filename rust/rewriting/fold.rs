@@ -1,4 +1,4 @@
-//! What a stream leaves out of what it reads: see `folding.rs`, and docs/design.md, section 10.9, *What is left out*.
+//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/certificates.md, section 9, *What is left out*.
 
 use super::{Rewriting, Words};
 use crate::folding::Weight;

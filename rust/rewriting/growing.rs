@@ -1,4 +1,4 @@
-//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/design.md, section 10.9.
+//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md, section 9.
 //!
 //! Taken are windows that are one open word of characters that become the same everywhere, perhaps behind one space.
 //! Whatever else comes ends it, and a window is encoded as before.

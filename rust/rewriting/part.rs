@@ -1,7 +1,7 @@
 //! The parts of a text: stretches between added tokens, cut at white space, each part looked up or encoded.
 //!
 //! That a part can be encoded by itself, and so be remembered with its tokens, is the argument for a cut before white
-//! space in docs/design.md, section 1.
+//! space in docs/proofs/white-space-cuts.md.
 
 use super::scratch::Scratch;
 use super::{Rewriting, Words};

@@ -1,6 +1,6 @@
 //! Resume points: the places inside and between the parts of a window where a stream can go on, with what it must know.
 //!
-//! The definition is in docs/design.md, section 1, "Resume point"; section 10.7 has the argument.
+//! The definition is in docs/definitions.md, "Resume point"; docs/proofs/certificates.md, section 7, has the argument.
 
 use super::part::Role;
 use super::scratch::{Scratch, Work};

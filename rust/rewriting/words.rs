@@ -1,6 +1,6 @@
 //! The words of a part: rewritten, split as the definition says, and handed to the model one by one.
 //!
-//! The three steps are those of the argument in docs/design.md, section 1, for a cut before white space: *Normalizer*,
+//! The three steps are those of the argument in docs/proofs/white-space-cuts.md for a cut before white space: *Normalizer*,
 //! *Words*, *Model*.
 
 use super::part::Role;

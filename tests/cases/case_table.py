@@ -41,7 +41,7 @@ ANSWERED: dict[str, str] = {
     "G03": "unit/test_stops.py",
     "G04": "unit/test_fusion.py",
     "G05": "unit/test_fusion.py",
-    "G06": "unit/test_crew.py",
+    "G06": "unit/test_failures.py",
     "G07": "unit/test_fusion.py",
     "G08": "unit/test_fusion.py",
 }

@@ -1,6 +1,6 @@
 """Tries to break the certificate of every tokenizer: ``python tests/fuzz/certificates.py --cuts 1000000``.
 
-For hard random texts P and continuations s, each settled cut b of P must be what docs/design.md calls settled: the
+For hard random texts P and continuations s, each settled cut b of P must be what docs/definitions.md calls settled: the
 tokens of T(P) before b are the first of T(P + s), and the rest is T'((P + s)[b:]). This is judged by our own whole
 encoding and, for the ids, by the tokenizer's own library. Streams pushed in random parts must equal the whole without
 ever widening, and boundaries must stay when text is appended and not depend on the order of the tokenizers.

@@ -23,9 +23,9 @@ from architectures import build
 from coolfusion.embedded import folders
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
-from coolfusion.models.huggingface import HuggingFaceModel
+from coolfusion.models.transformers.model import HuggingFaceModel
 from coolfusion.records import Output
-from fusion_parts import BOS, same_steps, toy
+from fusion_parts import BOS, literal, same_steps, toy
 from model_walks import in_float64
 
 SENTENCE = "once upon a time there was the little girl who said that you can not go to big red dog and mom ran fast"
@@ -57,14 +57,14 @@ def untrained(dice: random.Random) -> list[Member]:
         attention = {"attn_implementation": "eager"} if name in ("bloom, alibi", "mamba2") else {}
         module = build(name, rows=tokenizer.vocab_size, **attention).double()
         in_float64(module)
-        members.append(Member(HuggingFaceModel(module, name=name, end_ids=(1,)), tokenizer, (BOS,)))
+        members.append(Member(HuggingFaceModel(module, name=name, eos_token_ids=(1,)), tokenizer, (BOS,)))
     return members
 
 
-def outcome(fusion: Fusion, prompt: str, budget: int, schedule: str) -> tuple[Output, str]:
+def outcome(fusion: Fusion, prompt: str, budget: int) -> tuple[Output, str]:
     """What was written, and the error that ended it: random models may write what some member cannot say."""
     try:
-        return fusion.generate(prompt, budget, schedule=schedule), ""
+        return fusion.generate(prompt, budget), ""
     except CoolFusionError as err:
         return err.partial, str(err)
 
@@ -83,14 +83,14 @@ def main() -> None:
         name, members = dice.choice([*groups, ("random", untrained(dice))])
         drafts = dice.choice([None, 0, 1, 2, 4, 8])
         alignment = dice.choice(["aligned", "shortest"])
-        fast, literal = (Fusion(members, drafts=d, alignment=alignment) for d in (drafts, 0))
+        fast, slow = Fusion(members, drafts=drafts, alignment=alignment), literal(members, alignment=alignment)
         for _ in range(4):
             prompt = (
                 " ".join(dice.choices(SENTENCE.split(), k=dice.randrange(1, 12))) if name != "random" else "the cat"
             )
             budget = dice.randrange(8, 80)
-            ours, our_error = outcome(fast, prompt, budget, "auto")
-            theirs, their_error = outcome(literal, prompt, budget, "literal")
+            ours, our_error = outcome(fast, prompt, budget)
+            theirs, their_error = outcome(slow, prompt, budget)
             names = [member.name for member in members]
             print(f"\r{sum(done.values())} segments equal, {names}, drafts {drafts}, {alignment}  ", end="", flush=True)
             assert our_error == their_error, (our_error, their_error)

@@ -8,14 +8,14 @@ import torch
 
 import coolfusion as cf
 from coolfusion.fusion import Member
-from coolfusion.models.huggingface import HuggingFaceModel
+from coolfusion.models.transformers.model import HuggingFaceModel
 
 
 def twin(member: Member) -> Member:
     """The same member with a runner of its own over the same weights."""
     runner = member.runner
     return Member(
-        HuggingFaceModel(runner.module, name=runner.name, end_ids=runner.end_ids, tier=runner.tier),
+        HuggingFaceModel(runner.module, name=runner.name, eos_token_ids=runner.eos_token_ids, strategy=runner.strategy),
         member.tokenizer,
         member.prefix_ids,
     )
@@ -33,9 +33,9 @@ def plain_greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
     start = len(ids)
     while len(ids) < start + n_tokens:
         row = full_rows(member, ids)[-1].clone()
-        row[list(member.banned)] = -math.inf
+        row[list(member.suppress_tokens)] = -math.inf
         best = int(row.argmax())
-        if best in member.runner.end_ids:
+        if best in member.runner.eos_token_ids:
             break
         ids.append(best)
     return ids[start:]

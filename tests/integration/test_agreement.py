@@ -19,6 +19,7 @@ from benches import oracle
 import coolfusion as cf
 from coolfusion.embedded import folders
 from coolfusion.fusion import Fusion
+from fusion_parts import literal
 
 PROMPT = "once upon a time"
 TEXT = " ".join([PROMPT, *["there was a little girl who lived in a village near the forest with her old dog"] * 12])
@@ -31,10 +32,11 @@ def tokenizers():
     return [cf.Tokenizer.from_pretrained(folder) for folder in folders()]
 
 
-def written(tokenizers, agreement, drafts, *, schedule="auto", seed=0, others=SHORT, **how):
+def written(tokenizers, agreement, drafts, *, forgets=False, seed=0, others=SHORT, **how):
     """The output of so many words of three members, with the share on which they agreed checked."""
     members = oracle.trio(tokenizers, TEXT, agreement, seed=seed, begin=len(PROMPT), others=others, **how)
-    generation = Fusion(members, drafts=drafts).stream(PROMPT, 10 * WORDS, schedule=schedule)
+    fusion = literal(members) if forgets else Fusion(members, drafts=drafts)
+    generation = fusion.stream(PROMPT, 10 * WORDS)
     steps = [next(generation) for _ in range(WORDS)]
     assert sum(len(step.candidates) == 1 for step in steps) == pytest.approx(agreement * WORDS)
     return generation.output
@@ -49,7 +51,7 @@ def passes(out):
 def test_passes_without_drafts(tokenizers, agreement, most):
     out = written(tokenizers, agreement, 0)
     assert max(passes(out)) <= most
-    assert out.text == written(tokenizers, agreement, 0, schedule="literal").text
+    assert out.text == written(tokenizers, agreement, 0, forgets=True).text
 
 
 @pytest.mark.parametrize("apart", [False, True])

@@ -73,7 +73,7 @@ def test_scores_equal_a_pass_without_cache(fusion):
                 rows = full_rows(member, ids[start:end] + own)
                 expected = sum(float(rows[end - start - 1 + at, token_id]) for at, token_id in enumerate(own))
                 if candidate.end:
-                    expected = float(rows[-1, list(member.runner.end_ids)].logsumexp(0))
+                    expected = float(rows[-1, list(member.runner.eos_token_ids)].logsumexp(0))
                 assert math.isclose(scores[number][0], expected, rel_tol=1e-4, abs_tol=1e-4)
                 assert scores[number][1] == max(1, len(own))
                 compared += 1

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fusion_parts import same_steps
+from fusion_parts import literal, same_steps
 
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
@@ -17,7 +17,7 @@ from loop_parts import twin  # noqa: E402
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.fusion import Fusion, Member  # noqa: E402
-from coolfusion.models.arena import Arena  # noqa: E402
+from coolfusion.models.transformers.tree_cache import TreeKVCache  # noqa: E402
 from model_walks import in_float64  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
@@ -53,10 +53,10 @@ def counted(fusion):
 @pytest.mark.parametrize("alignment", ["aligned", "shortest"])
 def test_segments_and_score_matrices_equal_the_literal_loop_in_float64(members, drafts, alignment):
     fast = Fusion(members, drafts=drafts, alignment=alignment)
-    literal = Fusion(members, alignment=alignment)
+    slow = literal(members, alignment=alignment)
     segments = 0
     for prompt in PROMPTS:
-        ours, theirs = fast.generate(prompt, 40), literal.generate(prompt, 40, schedule="literal")
+        ours, theirs = fast.generate(prompt, 40), slow.generate(prompt, 40)
         same_steps(ours, theirs, tolerance=1e-9)
         segments += len(ours.steps)
         assert all(score is not None for step in ours.steps for row in step.scores for score in row)
@@ -111,8 +111,8 @@ def test_ragged_equal_and_empty_prompts_and_more_than_fit(members, dtype, texts_
     if dtype == "float32":
         members = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
     # The end of a text before is something to start from, so that a prompt may be empty.
-    members = [Member(twin(m).runner, m.tokenizer, m.runner.end_ids[:1]) for m in members]
-    fusion = Fusion(members, texts_in_step=texts_in_step)
+    members = [Member(twin(m).runner, m.tokenizer, m.runner.eos_token_ids[:1]) for m in members]
+    fusion = Fusion(members, max_concurrent_requests=texts_in_step)
     alone = [fusion.generate(prompt, 16) for prompt in RAGGED]
     rows = []
     hook = members[0].model.register_forward_hook(lambda _, arguments, out: rows.append(arguments[0].shape[0]))
@@ -146,15 +146,14 @@ def test_reranked_continuations_share_their_passes(members):
 
 @pytest.fixture
 def bytes_held(monkeypatch):
-    """What all arenas hold together."""
-    arenas = []
-    make = Arena.__init__
-    monkeypatch.setattr(Arena, "__init__", lambda self, *args: (make(self, *args), arenas.append(self))[0])
+    """What all caches hold together."""
+    caches = []
+    make = TreeKVCache.__init__
+    monkeypatch.setattr(TreeKVCache, "__init__", lambda self, *args: (make(self, *args), caches.append(self))[0])
 
     def held():
         for _ in range(100):
-            layers = [layer for arena in arenas if arena._cache is not None for layer in arena._cache.layers]
-            found = sum(each.numel() * each.element_size() for layer in layers for each in (layer.keys, layer.values))
+            found = sum(cache.n_bytes for cache in caches)
             if not found:
                 break
             time.sleep(0.01)  # threads of their own are told to give back

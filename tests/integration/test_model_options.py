@@ -11,14 +11,14 @@ import warnings
 
 import pytest
 
-from fusion_parts import same_steps
+from fusion_parts import literal, same_steps
 
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
 from coolfusion.embedded import folders  # noqa: E402 - behind the skip
 from coolfusion.fusion import Fusion, Member  # noqa: E402
-from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
+from coolfusion.models.transformers.model import HuggingFaceModel  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -44,7 +44,7 @@ def written(fusion):
     """Texts of the fast schedule, each checked against the literal one."""
     outputs = []
     for prompt in PROMPTS:
-        ours, theirs = fusion.generate(prompt, BUDGET), fusion.generate(prompt, BUDGET, schedule="literal")
+        ours, theirs = fusion.generate(prompt, BUDGET), literal(fusion.members).generate(prompt, BUDGET)
         same_steps(ours, theirs, tolerance=1e-4)
         outputs.append(ours)
     assert sum(len(each.steps) for each in outputs) > 20
@@ -78,8 +78,8 @@ def test_adapters_as_objects_and_from_their_directories(plain, tmp_path):
         module = adapted(folder, number)
         places.append(tmp_path / str(number))
         module.save_pretrained(places[-1])
-        runner = HuggingFaceModel(module, name=member.name, end_ids=member.runner.end_ids)
-        assert runner.tier == member.runner.tier == "tree"
+        runner = HuggingFaceModel(module, name=member.name, eos_token_ids=member.runner.eos_token_ids)
+        assert runner.strategy == member.runner.strategy == "tree"
         members.append(Member(runner, member.tokenizer, member.prefix_ids))
     objects = written(Fusion(members))
     assert scores(objects) != pytest.approx(scores(plain), abs=1e-3), "the adapters do something"
@@ -105,7 +105,7 @@ def test_weights_quantised_by_torchao(plain):
 
     config = transformers.TorchAoConfig(quant_type=Int8WeightOnlyConfig())
     fusion = Fusion.from_pretrained(folders(), device="cpu", dtype="float32", quantization_config=config)
-    assert [member.runner.tier for member in fusion.members] == ["tree"] * 3
+    assert [member.runner.strategy for member in fusion.members] == ["tree"] * 3
     found = scores(written(fusion))
     assert found != pytest.approx(scores(plain), abs=1e-5), "the weights are others"
     assert found == pytest.approx(scores(plain), abs=0.5)
@@ -119,8 +119,8 @@ def test_activations_quantised_by_the_range_of_a_pass_have_a_pass_for_each_row(p
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch would rather have torchao
             module = torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}, dtype=torch.qint8)
-        runner = HuggingFaceModel(module, name=member.name, end_ids=member.runner.end_ids)
-        assert runner.tier == "each", runner.probe_errors
+        runner = HuggingFaceModel(module, name=member.name, eos_token_ids=member.runner.eos_token_ids)
+        assert runner.strategy == "recompute_each", runner.selftest_errors
         members.append(Member(runner, member.tokenizer, member.prefix_ids))
     assert scores(written(Fusion(members))) != pytest.approx(scores(plain), abs=1e-5)
 
@@ -128,10 +128,10 @@ def test_activations_quantised_by_the_range_of_a_pass_have_a_pass_for_each_row(p
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_writes_what_the_literal_schedule_writes_up_to_near_ties(dtype):
     fusion = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype)
-    assert [member.runner.tier for member in fusion.members] == ["tree"] * 3
+    assert [member.runner.strategy for member in fusion.members] == ["tree"] * 3
     equal = everything = 0
     for prompt in PROMPTS:
-        ours, theirs = fusion.generate(prompt, BUDGET), fusion.generate(prompt, BUDGET, schedule="literal")
+        ours, theirs = fusion.generate(prompt, BUDGET), literal(fusion.members).generate(prompt, BUDGET)
         everything += len(theirs.steps)
         for one, other in zip(ours.steps, theirs.steps, strict=False):
             if one.candidates != other.candidates:

@@ -63,7 +63,7 @@ def test_the_greedy_text_is_that_of_transformers_generate(trio, number):
     written = module.generate(
         torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=30, do_sample=False
     )[0, len(ids) :].tolist()
-    ends = [at for at, token_id in enumerate(written) if token_id in member.runner.end_ids]
+    ends = [at for at, token_id in enumerate(written) if token_id in member.runner.eos_token_ids]
     assert Fusion([member]).generate(PROMPTS[0], 30).members[0].token_ids == written[: ends[0] if ends else None]
 
 
@@ -89,7 +89,7 @@ def test_case_f09_f10_every_score_equals_a_pass_without_cache_over_the_recorded_
                 own = list(candidate.token_ids[number])
                 rows = full_rows(member, ids[start:end] + own)
                 if candidate.end:
-                    expected = float(rows[-1, list(member.runner.end_ids)].logsumexp(0))
+                    expected = float(rows[-1, list(member.runner.eos_token_ids)].logsumexp(0))
                 else:
                     expected = math.fsum(float(rows[end - start - 1 + i, t]) for i, t in enumerate(own))
                 assert scores[number].logprob == pytest.approx(expected, abs=2e-4)
@@ -108,7 +108,7 @@ def test_case_f08_the_order_of_the_models_does_not_change_the_text(trio):
 def test_case_g05_a_hard_limit_of_64_positions_is_respected_and_reported(trio):
     output = trio.generate(PROMPTS[0], 330)
     short = output.members[2]
-    assert trio.members[2].runner.limit == 64
+    assert trio.members[2].runner.max_model_len == 64
     assert len(short.prompt_ids) + len(short.token_ids) > 64
     assert short.dropped_context > 0
     assert output.members[0].dropped_context == 0
@@ -148,7 +148,7 @@ def test_a_lossy_member_rejects_what_it_cannot_say_and_says_so(folder):
 
 def test_a_recurrent_model_takes_part_with_scores_that_hold_without_a_cache(folder):
     fusion = Fusion.from_pretrained([folder / "rwkv4-660k", folder / "aidreams260K"], device="cpu")
-    assert [member.runner.tier for member in fusion.members] == ["copy", "tree"]
+    assert [member.runner.strategy for member in fusion.members] == ["copy", "tree"]
     output = fusion.generate("The sky over the city", 40)
     member, held = fusion.members[0], output.members[0]
     ids = held.prompt_ids + held.token_ids

@@ -16,7 +16,7 @@ CUTS = 600
 
 @every_family
 def test_no_random_text_breaks_the_certificate(family: Family) -> None:
-    """Settled cuts, restarts, streams and boundaries are what design.md says, on hard texts made for this tokenizer."""
+    """Settled cuts, restarts, streams and boundaries are as docs/definitions.md says, on its hard texts."""
     report = attack(family, CUTS, seed=4, seconds=float("inf"))
     assert not report.failures, "\n".join(report.failures)
     if family.certified:

@@ -1,4 +1,4 @@
-"""The fast schedule equals the literal one, and both equal a loop without caches: docs/design.md, I19.
+"""The engine equals the paper's loop as it is written, and both equal a loop without caches: docs/invariants.md, I24.
 
 Scripted models reach every branch: any pattern of agreement, END at any time, nested candidates, retokenised cuts,
 contexts that are cut at the left, budgets that end inside words.
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
-from fusion_parts import BOS, END, again, gambler, same_steps, toy
+from fusion_parts import BOS, END, again, gambler, literal, same_steps, toy
 from reference_loop import write_without_cache
 
 WORDS = (" the", " cat", " category", " sat", " on", " mat", ".\n", "ab", "abc")
@@ -46,27 +46,31 @@ def deviating(base: Member, number: int, agreement: float, seed: int) -> Member:
             logits[ids_of_want[0] if ids_of_want else END] = 1.0
         return logits
 
-    model = ScriptedModel(row, tokenizer.vocab_size, end_ids=(END,), name=f"deviating{number}")
+    model = ScriptedModel(row, tokenizer.vocab_size, eos_token_ids=(END,), name=f"deviating{number}")
     return Member(model, tokenizer, (BOS,))
 
 
 def outcome(members, schedule, budget, alignment, drafts=None, **options):
-    fusion = Fusion([again(member) for member in members], alignment=alignment, drafts=drafts, **options)
+    twins = [again(member) for member in members]
+    if schedule == "literal":
+        fusion = literal(twins, alignment=alignment)
+    else:
+        fusion = Fusion(twins, alignment=alignment, drafts=drafts, **options)
     try:
-        return fusion.generate(PROMPT, budget, schedule=schedule)
+        return fusion.generate(PROMPT, budget)
     except CoolFusionError as err:
         return err
 
 
 def compare(members, budget, alignment, drafts, **options):
     fast = outcome(members, "auto", budget, alignment, drafts, **options)
-    literal = outcome(members, "literal", budget, alignment)
-    assert isinstance(fast, CoolFusionError) == isinstance(literal, CoolFusionError), (fast, literal)
+    slow = outcome(members, "literal", budget, alignment)
+    assert isinstance(fast, CoolFusionError) == isinstance(slow, CoolFusionError), (fast, slow)
     if isinstance(fast, CoolFusionError):
-        assert str(fast) == str(literal)
-        fast, literal = fast.partial, literal.partial
-    same_steps(fast, literal)
-    return fast, literal
+        assert str(fast) == str(slow)
+        fast, slow = fast.partial, slow.partial
+    same_steps(fast, slow)
+    return fast, slow
 
 
 DRAFTS = st.sampled_from([None, 0, 1, 2, 3, 6])
@@ -99,9 +103,9 @@ def test_case_g02_random_models_that_hardly_agree(seed, count, budget, limit, dr
 def test_models_that_mostly_agree(seed, agreement, count, budget, drafts, alignment):
     base = gambler(TOKENIZERS[0], seed)
     members = [deviating(base, n, agreement, seed) for n in range(count)]
-    fast, literal = compare(members, budget, alignment, drafts)
+    fast, slow = compare(members, budget, alignment, drafts)
     if agreement == 1.0 and drafts == 0:
-        for ours, theirs in zip(fast.members, literal.members, strict=True):
+        for ours, theirs in zip(fast.members, slow.members, strict=True):
             assert ours.forward_passes <= theirs.forward_passes
 
 
@@ -127,7 +131,7 @@ def test_both_equal_a_loop_without_caches(seed, budget, alignment):
 def test_models_on_devices_of_their_own_write_the_same(seed, budget, drafts):
     base = gambler(TOKENIZERS[0], seed)
     members = [deviating(base, n, 0.8, seed) for n in range(3)]
-    literal = outcome(members, "literal", budget, "aligned")
+    slow = outcome(members, "literal", budget, "aligned")
     apart = [again(member) for member in members]
     for n, member in enumerate(apart):
         member.runner.device = f"device {n}"
@@ -135,9 +139,9 @@ def test_models_on_devices_of_their_own_write_the_same(seed, budget, drafts):
     try:
         fast = fusion.generate(PROMPT, budget)
     except CoolFusionError as err:
-        assert isinstance(literal, CoolFusionError), err
-        fast, literal = err.partial, literal.partial
-    same_steps(fast, literal)
+        assert isinstance(slow, CoolFusionError), err
+        fast, slow = err.partial, slow.partial
+    same_steps(fast, slow)
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 6), budget=st.integers(1, 20), drafts=DRAFTS)
@@ -152,7 +156,7 @@ def test_many_texts_in_step_are_each_the_text_alone(seed, count, budget, drafts)
         together = err.partial
     for prompt, ours in zip(prompts, together, strict=True):
         try:
-            alone = Fusion([again(member) for member in members]).generate(prompt, budget, schedule="literal")
+            alone = literal([again(member) for member in members]).generate(prompt, budget)
         except CoolFusionError as err:
             alone = err.partial
         same_steps(ours, alone)

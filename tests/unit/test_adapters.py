@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 import coolfusion as cf
-from coolfusion import adapters, pretrained
-from coolfusion.token_table import token_table
+from coolfusion.adapters import pretrained
+from coolfusion.adapters import wrap as adapters
+from coolfusion.adapters.token_bytes import token_table
+from coolfusion.extras import install_command
 
 TEXTS = [
     "",
@@ -327,5 +330,5 @@ def test_from_pretrained_says_what_is_missing(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(cf.TokenizerFileError, match=rf"tokenizer\.json: {words}"):
             pretrained.from_pretrained(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(cf.UnsupportedTokenizerError, match=r"pip install 'coolfusion\[hf\]'"):
+    with pytest.raises(cf.UnsupportedTokenizerError, match=re.escape(install_command("hf"))):
         pretrained.from_pretrained("some/name")

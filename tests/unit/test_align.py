@@ -11,6 +11,7 @@ import pytest
 
 import coolfusion as cf
 from coolfusion import toy
+from coolfusion.extras import install_command
 from fixtures import family
 
 numpy = pytest.importorskip("numpy", reason="the arrays of an alignment are NumPy's")
@@ -172,7 +173,7 @@ def test_without_numpy_the_error_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("the arrays of an alignment need numpy: pip install 'coolfusion[hf]'")
+    assert done.stdout.startswith(f"the arrays of an alignment need numpy: {install_command('hf')}")
     assert done.stdout.endswith("True\n")
 
 

@@ -158,7 +158,7 @@ def broken(tokenizer, value, when=lambda ids: True, name="broken"):
         logits = lean(tokenizer.vocab_size, {tokenizer.encode(" cat")[0]: 0.5})
         return [value, *logits[1:]] if when(ids) else logits
 
-    return Member(ScriptedModel(row, tokenizer.vocab_size, end_ids=(END,), name=name), tokenizer, (BOS,))
+    return Member(ScriptedModel(row, tokenizer.vocab_size, eos_token_ids=(END,), name=name), tokenizer, (BOS,))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -336,7 +336,7 @@ def test_describe_is_json():
 
 def test_the_loop_needs_no_torch():
     code = (
-        "import sys, coolfusion, coolfusion.fusion, coolfusion.rerank, coolfusion.models.huggingface\n"
+        "import sys, coolfusion, coolfusion.fusion, coolfusion.models.transformers.model\n"
         "heavy = {'torch', 'transformers', 'typer', 'rich', 'numpy'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
@@ -347,6 +347,6 @@ def test_the_loop_needs_no_torch():
 def test_invalid_bytes_of_a_single_byte_member_are_dropped_at_the_budget():
     tokenizer = TOKENIZERS[1]
     row = lean(tokenizer.vocab_size, {byte_id(0xFF): 0.9})
-    member = Member(ScriptedModel(lambda ids: row, tokenizer.vocab_size, end_ids=(END,)), tokenizer, (BOS,))
+    member = Member(ScriptedModel(lambda ids: row, tokenizer.vocab_size, eos_token_ids=(END,)), tokenizer, (BOS,))
     output = Fusion([member]).generate("a", 3)
     assert (output.text, output.finish_reason) == ("", "length")

@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers", reason="the loop on real mode
 from architectures import SIZES  # noqa: E402 - behind the skip
 from coolfusion.errors import ArgumentError, ModelError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
-from coolfusion.models import loading  # noqa: E402
+from coolfusion.models.transformers import loading  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # transformers warns of its own affairs
 
@@ -42,7 +42,7 @@ def test_a_directory_becomes_a_member_and_twice_the_same_shares_the_weights(fold
     assert "%|" not in capfd.readouterr().err, "no progress bars on stderr"
     one, two = fusion.members
     assert one.prefix_ids == (BOS,), "the BOS in front, not the EOS behind"
-    assert one.runner.end_ids == (END,)
+    assert one.runner.eos_token_ids == (END,)
     assert one.runner.describe()["dtype"] == "float64"
     assert one.runner is not two.runner
     assert one.model is two.model is one.runner.module
@@ -94,6 +94,18 @@ def test_every_name_is_checked_before_anything_is_loaded(folder, tmp_path, monke
     for wrong in ("float31", "int64", 32):
         with pytest.raises(ArgumentError, match="dtype"):
             Fusion.from_pretrained([folder], dtype=wrong)
+
+
+def test_threads_are_set_when_asked_for_and_never_else(folder):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        Fusion.from_pretrained([folder])
+        assert torch.get_num_threads() == 2
+        Fusion.from_pretrained([folder], threads=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_name_that_is_no_path_is_left_to_transformers():

@@ -6,9 +6,9 @@ import pytest
 
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion, Member
+from coolfusion.fusion.selection import arithmetic_mean_perplexity
 from coolfusion.models import ScriptedModel
 from coolfusion.records import Score
-from coolfusion.selection import arithmetic_mean_perplexity
 from fusion_parts import BOS, END, Judge, cycle, toy, writer
 
 WORDS, LETTERS = toy(" cat", " sat", " on", " the", " mat"), toy()
@@ -89,7 +89,7 @@ def test_a_model_that_fails_while_it_writes_alone_leaves_the_fused_text():
             super().prefill(ids)
 
     steady = writer(WORDS, "a cat")
-    failing = Failing(steady.model._logits, steady.model.n_rows, end_ids=(END,))
+    failing = Failing(steady.model._logits, steady.model.logits_size, eos_token_ids=(END,))
     with pytest.raises(CoolFusionError, match="worn out") as caught:
         Fusion([Member(failing, WORDS, (BOS,))]).generate("a", rerank=True)
     assert caught.value.partial.text == " cat"

@@ -5,8 +5,7 @@ import math
 import pytest
 
 from coolfusion.errors import CoolFusionWarning, EmptyPromptError, ModelError, UnrepresentableTextError
-from coolfusion.fusion import Fusion
-from coolfusion.member import Member
+from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
 from coolfusion.records import Score
 from fusion_parts import BOS, END, Judge, byte_id, cycle, lean, toy, writer
@@ -63,7 +62,7 @@ def test_case_f10_a_score_does_not_depend_on_how_likely_the_prompt_is(tokenizer)
     row = lean(tokenizer.vocab_size, {tokenizer.encode(" cat")[0]: 0.5})
 
     def after(prompt):
-        model = ScriptedModel(lambda ids: row, tokenizer.vocab_size, end_ids=(END,))
+        model = ScriptedModel(lambda ids: row, tokenizer.vocab_size, eos_token_ids=(END,))
         return first_step([Member(model, tokenizer, (BOS,))], prompt).scores
 
     assert after("a") == after("z" * 1000) == ((Score(pytest.approx(math.log(0.5)), 1, 4),),)
@@ -74,8 +73,8 @@ def test_case_e02_end_is_one_candidate_and_its_probability_the_sum_over_a_models
     both = lean(tokenizer.vocab_size, {1: 0.25, 2: 0.5})
     one = lean(tokenizer.vocab_size, {1: 0.4})
     members = [
-        Member(ScriptedModel(lambda ids: both, tokenizer.vocab_size, end_ids=(1, 2)), tokenizer, (BOS,)),
-        Member(ScriptedModel(lambda ids: one, tokenizer.vocab_size, end_ids=(1,)), tokenizer, (BOS,)),
+        Member(ScriptedModel(lambda ids: both, tokenizer.vocab_size, eos_token_ids=(1, 2)), tokenizer, (BOS,)),
+        Member(ScriptedModel(lambda ids: one, tokenizer.vocab_size, eos_token_ids=(1,)), tokenizer, (BOS,)),
     ]
     step = first_step(members)
     [end] = step.candidates
@@ -106,7 +105,7 @@ def raw_writer(tokenizer, ids, name="raw"):
         at = len(context) - start
         return lean(tokenizer.vocab_size, {ids[at] if at < len(ids) else END: 0.9})
 
-    return Member(ScriptedModel(row, tokenizer.vocab_size, end_ids=(END,), name=name), tokenizer, (BOS,))
+    return Member(ScriptedModel(row, tokenizer.vocab_size, eos_token_ids=(END,), name=name), tokenizer, (BOS,))
 
 
 def test_case_e05_bytes_that_are_no_text_before_end_leave_end(letters):
@@ -173,10 +172,10 @@ def test_case_f05_rows_without_text_are_never_written_but_stay_in_the_softmax(to
     rows = tokenizer.vocab_size + 8
     cat = tokenizer.encode(" cat")[0]
     row = lean(rows, {rows - 1: 0.5, BOS: 0.3, cat: 0.1})
-    model = ScriptedModel(lambda ids: row, rows, end_ids=(END,))
+    model = ScriptedModel(lambda ids: row, rows, eos_token_ids=(END,))
     member = Member(model, tokenizer, (BOS,))
-    assert {BOS, *range(tokenizer.vocab_size, rows)} <= set(member.banned)
-    assert END not in member.banned
+    assert {BOS, *range(tokenizer.vocab_size, rows)} <= set(member.suppress_tokens)
+    assert END not in member.suppress_tokens
     step = first_step([member])
     assert step.text == " cat"
     assert step.scores[0][0].logprob == pytest.approx(math.log(0.1))
@@ -188,7 +187,7 @@ def test_a_token_without_a_row_in_the_model_is_rejected(tokenizer):
     def row(ids):
         return lean(rows, {tokenizer.encode(" cat")[0]: 0.9})
 
-    small = Member(ScriptedModel(row, rows, end_ids=(END,), name="small"), tokenizer, (BOS,))
+    small = Member(ScriptedModel(row, rows, eos_token_ids=(END,), name="small"), tokenizer, (BOS,))
     step = first_step([small, writer(tokenizer, "a sat", name="big")])
     assert [rejection.reason for rejection in step.rejected] == ["vocabulary"]
     assert step.text == " cat"
@@ -232,7 +231,8 @@ def test_scores_after_a_cut_hold_under_the_recorded_range():
     def seen(ids):
         return lean(words.vocab_size, {2 + (sum(ids) * 7 + len(ids)) % (words.vocab_size - 2): 0.5})
 
-    gambling = Member(ScriptedModel(seen, words.vocab_size, end_ids=(END,), limit=9, name="short"), words, (BOS,))
+    short = ScriptedModel(seen, words.vocab_size, eos_token_ids=(END,), max_model_len=9, name="short")
+    gambling = Member(short, words, (BOS,))
     steady = writer(letters, "a" + " bcd" * 8, name="steady", chance=0.999)
     output = Fusion([gambling, steady]).generate("a", 30)
     everything = [output.members[0].prompt_ids + output.members[0].token_ids]

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
+from coolfusion.fusion.selection.measures import bits_per_byte, log_perplexity, perplexity
+from coolfusion.models.numerics import log_softmax, logsumexp, total
 from coolfusion.records import Score
-from coolfusion.scoring import bits_per_byte, log_perplexity, log_softmax, logsumexp, perplexity, total
 
 
 def test_logsumexp_neither_overflows_nor_underflows():

@@ -5,14 +5,14 @@ import math
 
 import pytest
 
-from coolfusion.errors import ModelError
-from coolfusion.records import Score
-from coolfusion.selection import (
+from coolfusion.errors import ArgumentError, ModelError
+from coolfusion.fusion.selection import (
     arithmetic_mean_perplexity,
     geometric_mean_perplexity,
     select,
     total_negative_logprob,
 )
+from coolfusion.records import Candidate, Score
 
 NAMES = ("first", "second")
 
@@ -22,7 +22,12 @@ def of_perplexity(value: float) -> Score:
 
 
 def pick(texts, scores, rule=arithmetic_mean_perplexity, names=NAMES):
-    return select(texts, scores, rule, names)
+    return select([Candidate(text, not text, (0,), (), ()) for text in texts], scores, rule, names)
+
+
+def ended(*rows):
+    """The same scores, with a word end that is certain."""
+    return [[score._replace(boundary_logprob=0.0) for score in row] for row in rows]
 
 
 def test_the_papers_rule_is_the_mean_of_the_perplexities():
@@ -40,7 +45,7 @@ def test_case_f01_a_mean_over_tokens_favours_many_pieces_and_a_total_does_not():
     paper = pick(("The", "Rareword"), (the, rare))
     assert paper.winner == 1
     assert [math.exp(v) for v in paper.values] == [pytest.approx(2.25), pytest.approx(2.073684608118147)]
-    assert pick(("The", "Rareword"), (the, rare), total_negative_logprob).winner == 0
+    assert pick(("The", "Rareword"), ended(the, rare), total_negative_logprob).winner == 0
 
 
 def test_case_f02_one_hostile_critic_decides_the_arithmetic_mean_but_not_the_geometric():
@@ -95,7 +100,9 @@ def test_case_e07_nested_candidates_are_ranked_by_their_own_values():
 def test_case_f11_the_mass_of_the_boundary_flips_a_prefix():
     cat = [Score(math.log(0.4), 1, 4), Score(math.log(0.4), 1, 4)]
     category = [Score(math.log(0.3), 1, 9), Score(math.log(0.3), 1, 9)]
-    assert pick((" cat", " category"), (cat, category), total_negative_logprob).winner == 0
+    assert pick((" cat", " category"), ended(cat, category), total_negative_logprob).winner == 0
+    with pytest.raises(ArgumentError, match="boundary_logprob"):
+        pick((" cat", " category"), (cat, category), total_negative_logprob)
     cat = [score._replace(boundary_logprob=math.log(0.2)) for score in cat]
     category = [score._replace(boundary_logprob=math.log(0.9)) for score in category]
     assert pick((" cat", " category"), (cat, category), total_negative_logprob).winner == 1
@@ -103,5 +110,5 @@ def test_case_f11_the_mass_of_the_boundary_flips_a_prefix():
 
 @pytest.mark.parametrize("rule", [arithmetic_mean_perplexity, geometric_mean_perplexity, total_negative_logprob])
 def test_case_f08_a_value_does_not_depend_on_the_order_of_the_members(rule):
-    row = [Score(-0.1, 1, 5), Score(-7.3, 3, 5), Score(-2.2, 2, 5), Score(-31.0, 4, 5)]
+    row = [Score(-0.1, 1, 5, -0.3), Score(-7.3, 3, 5, -0.1), Score(-2.2, 2, 5, -2.0), Score(-31.0, 4, 5, -0.7)]
     assert len({rule(order) for order in itertools.permutations(row)}) == 1

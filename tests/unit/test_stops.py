@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coolfusion.errors import ArgumentError
-from coolfusion.stops import StopFilter, check_stop_strings
+from coolfusion.fusion.stop_strings import StopStringFilter, check_stop_strings
 
 
 def reference(text: str, stops: tuple[str, ...]) -> tuple[str, bool]:
@@ -20,7 +20,7 @@ def reference(text: str, stops: tuple[str, ...]) -> tuple[str, bool]:
 
 
 def run(pieces, stops):
-    stop_filter = StopFilter(stops)
+    stop_filter = StopStringFilter(stops)
     released = []
     for piece in pieces:
         released.append(stop_filter.push(piece))
@@ -51,7 +51,7 @@ def test_the_answer_is_the_references_however_the_text_is_cut(text, stops, place
 
 
 def test_released_text_is_never_part_of_a_stop_string():
-    stop_filter = StopFilter(("abc",))
+    stop_filter = StopStringFilter(("abc",))
     assert stop_filter.push("xab") == "x"
     assert stop_filter.held == "ab"
     assert stop_filter.push("ab") == "ab"

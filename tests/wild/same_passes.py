@@ -19,7 +19,7 @@ import torch
 
 from coolfusion.embedded import folders
 from coolfusion.fusion import Fusion, Member
-from coolfusion.models.huggingface import HuggingFaceModel
+from coolfusion.models.transformers.model import HuggingFaceModel
 
 PROMPTS = [
     "Once upon a time",
@@ -33,7 +33,7 @@ def twins(members, *, apart=False):
     found = []
     for number, member in enumerate(members):
         old = member.runner
-        runner = HuggingFaceModel(old.module, name=old.name, end_ids=old.end_ids, tier=old.tier)
+        runner = HuggingFaceModel(old.module, name=old.name, eos_token_ids=old.eos_token_ids, strategy=old.strategy)
         if apart:
             runner.device = f"device {number}"
         found.append(Member(runner, member.tokenizer, member.prefix_ids))
@@ -64,7 +64,7 @@ def every_run(dtype, seed):
     found = {}
     for name, options in {"adaptive": {}, "three words": {"drafts": 3}}.items():
         for place in ("one device", "apart", "time limit") if name == "adaptive" else ("one device",):
-            limit = {"time_limit": 100.0} if place == "time limit" else {}
+            limit = {"pass_timeout": 100.0} if place == "time limit" else {}
             fusion = Fusion(twins(loaded, apart=place == "apart"), **options, **limit)
             alone = decided(fusion.generate(PROMPTS[0], 16))
             found[f"{name}, {place}, alone"] = alone

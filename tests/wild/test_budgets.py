@@ -1,4 +1,4 @@
-"""The text for a budget is a beginning of the text for every larger one: docs/design.md, I29."""
+"""The text for a budget is a beginning of the text for every larger one: docs/invariants.md, I29."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import coolfusion as cf
 from coolfusion.errors import CoolFusionError
 from coolfusion.fusion import Fusion
-from fusion_parts import again, gambler, toy, writer
+from fusion_parts import again, gambler, literal, toy, writer
 from reference_loop import write_without_cache
 
 TOKENIZERS = [
@@ -40,10 +40,15 @@ def without_newline(*words: str) -> cf.Tokenizer:
 LOSSY, DOTTED = without_newline(" a", "th"), without_newline(".")
 
 
-def written(members, prompt, budget, **options):
+def fusion_of(members, forgets):
+    twins = [again(member) for member in members]
+    return literal(twins) if forgets else Fusion(twins)
+
+
+def written(members, prompt, budget, *, forgets, **options):
     """The output, or what was written before an error."""
     try:
-        return Fusion([again(member) for member in members]).generate(prompt, budget, **options)
+        return fusion_of(members, forgets).generate(prompt, budget, **options)
     except CoolFusionError as err:
         return err.partial
 
@@ -55,18 +60,18 @@ def written(members, prompt, budget, **options):
     lossy=st.booleans(),
     limit=st.sampled_from([None, None, 8, 14]),
     stop=st.sampled_from([(), "a", " t", "\n", ("ab", "e.")]),
-    schedule=st.sampled_from(["auto", "literal"]),
+    forgets=st.booleans(),
 )
 @SLOW
 def test_every_budget_gives_a_beginning_of_the_text_of_every_larger_one(
-    seed, count, shift, lossy, limit, stop, schedule
+    seed, count, shift, lossy, limit, stop, forgets
 ):
     members = [gambler(TOKENIZERS[(n + shift) % 4], seed + n, limit=limit if n == 0 else None) for n in range(count)]
     if lossy:
         members.append(gambler(LOSSY, seed + 9))
     before = ""
     for budget in range(1, 15):
-        out = written(members, "the", budget, stop_strings=stop, schedule=schedule)
+        out = written(members, "the", budget, stop_strings=stop, forgets=forgets)
         assert out.text.startswith(before), (budget, before, out.text)
         assert all(held.committed_tokens <= budget for held in out.members)
         spelled = {member.tokenizer.decode(held.token_ids) for member, held in zip(members, out.members, strict=True)}
@@ -104,8 +109,8 @@ def test_budgets_of_models_that_mostly_agree(seed, agreement, apart):
 def test_cut_and_shortened_segments_equal_those_of_the_loop_without_caches(seed, budget, lossy):
     members = [gambler(TOKENIZERS[n], seed + n) for n in range(2)] + ([gambler(LOSSY, seed + 9)] if lossy else [])
     steps, reason = write_without_cache(members, "the", budget, aligned=True)
-    for schedule in ("auto", "literal"):
-        out = written(members, "the", budget, schedule=schedule)
+    for forgets in (False, True):
+        out = written(members, "the", budget, forgets=forgets)
         assert [step.text for step in out.steps] == [step.text for step in steps]
         assert [[c.text for c in step.candidates] for step in out.steps] == [step.candidates for step in steps]
         assert out.finish_reason == (None if reason == "stuck" else reason)
@@ -115,8 +120,8 @@ def test_cut_and_shortened_segments_equal_those_of_the_loop_without_caches(seed,
 def test_a_segment_ends_before_what_another_member_cannot_say(wish, text):
     """As two models wrote it: a newline beside a vocabulary that has none."""
     members = [writer(toy(" inside", ".\n", "One"), f"box{wish}", chance=0.99), writer(DOTTED, "box in", chance=0.5)]
-    for schedule in ("auto", "literal"):
-        generation = Fusion([again(member) for member in members]).stream("box", schedule=schedule)
+    for forgets in (False, True):
+        generation = fusion_of(members, forgets).stream("box")
         step = next(generation)
         assert step.text == text
         [rejection] = step.rejected

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402 - behind the sk
 
 from architectures import ARCHITECTURES, OTHERS, build  # noqa: E402
 from coolfusion.errors import ModelError  # noqa: E402
-from coolfusion.models.weights import load_module  # noqa: E402
+from coolfusion.models.transformers.weights import load_module  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),

@@ -88,7 +88,7 @@ def test_a_fusion_takes_the_same_tokenizer(base: str, name: str | None, tmp_path
         assert member.tokenizer.encode(text) == alone.encode(text) == truth(inner, text)
     assert member.tokenizer.control_ids == alone.control_ids
     assert member.prefix_ids == tuple(alone.prefix_ids) == (inner.token_to_id("<s>"),)
-    assert member.runner.end_ids == (alone.eos_id,)
+    assert member.runner.eos_token_ids == (alone.eos_id,)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -23,7 +23,7 @@ SCRIPT = """
     members = [writer(each, "a cat sat on the mat") for each in tokenizers]
     for number, member in enumerate(members):
         member.runner.device = f"device {{number}}" if {apart} else "script"
-    fusion = Fusion(members, time_limit={limit})
+    fusion = Fusion(members, pass_timeout={limit})
     stream = fusion.stream("a")
     before = next(stream).text + fusion.generate("a").text
     pid = os.fork()
@@ -55,7 +55,7 @@ def test_a_forked_child_runs_models_with_weights():
         from coolfusion.embedded import folders
         from coolfusion.fusion import Fusion
 
-        fusion = Fusion.from_pretrained(folders()[:2], device="cpu", time_limit=100.0)
+        fusion = Fusion.from_pretrained(folders()[:2], device="cpu", pass_timeout=100.0)
         text = fusion.generate("Once upon a time", 8).text
         pid = os.fork()
         if pid == 0:

@@ -33,7 +33,7 @@ def pair():
 @pytest.mark.parametrize("texts_in_step", [1, 2, 32])
 def test_one_prompt_that_a_member_cannot_say_does_not_fail_the_others(rerank, texts_in_step):
     prompts = ["a", "a\n", "a cat", "a!"]
-    fusion = Fusion(pair(), texts_in_step=texts_in_step)
+    fusion = Fusion(pair(), max_concurrent_requests=texts_in_step)
     outputs = fusion.generate(prompts, on_failure="continue", rerank=rerank)
     assert [output.text for output in outputs] == [" cat sat", "", " sat", ""]
     assert [output.finish_reason for output in outputs] == ["end", None, "end", None]
@@ -52,7 +52,8 @@ def test_one_prompt_that_a_member_cannot_say_does_not_fail_the_others(rerank, te
 
 def test_what_ends_one_text_on_the_way_stands_in_its_output():
     stuck = writer(toy("!"), lambda text: "!" if text == "a" else "a cat"[len(text) :], name="stuck")
-    mute = ScriptedModel(lambda ids: [float("nan")] * LOSSY.vocab_size, LOSSY.vocab_size, end_ids=(END,), name="mute")
+    size = LOSSY.vocab_size
+    mute = ScriptedModel(lambda ids: [float("nan")] * size, size, eos_token_ids=(END,), name="mute")
     fusion = Fusion([stuck, Member(mute, LOSSY, (BOS,))])
     one, other = fusion.generate(["a", "a c"], on_failure="continue")
     assert one.error is not None and "cannot say" in one.error
@@ -107,7 +108,8 @@ def interrupting(member, after):
             threading.Event().wait(0.2)
         return inner._logits(ids)
 
-    return Member(ScriptedModel(row, inner.n_rows, end_ids=inner.end_ids, name=inner.name), member.tokenizer, (BOS,))
+    model = ScriptedModel(row, inner.logits_size, eos_token_ids=inner.eos_token_ids, name=inner.name)
+    return Member(model, member.tokenizer, (BOS,))
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -118,7 +120,7 @@ def test_an_interrupt_carries_what_was_written_and_the_fusion_goes_on(apart, rer
     if apart:
         for number, member in enumerate(members):
             member.runner.device = f"device {number}"
-    fusion = Fusion(members, texts_in_step=2)
+    fusion = Fusion(members, max_concurrent_requests=2)
     prompts = ["a", "a cat", "a cat sat"] * 6
     with pytest.raises(KeyboardInterrupt) as caught:
         fusion.generate(prompts, rerank=rerank)

@@ -16,13 +16,26 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 import coolfusion as cf
-from coolfusion.adapters import wrap
+from coolfusion.adapters.wrap import wrap
 from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, Family, every_family, examples
 
 RUNS = {
-    "spaces": " ", "a": "a", "ab": "ab", "equals": "=", "han": "中", "newlines": "\n", "marks": "\u0301", "digits": "7",
-    "chain": "👩\u200d", "lines": "\n ", "mixed marks": "\u0301\u0323", "composed": "a\u0301",
-    "jamo": "\u1100\u1161\u11a8", "moved": "o\u0327\u0323", "space marks": "▁", "singletons": "\u212b\u2126",
+    "spaces": " ",
+    "a": "a",
+    "ab": "ab",
+    "equals": "=",
+    "han": "中",
+    "newlines": "\n",
+    "marks": "\u0301",
+    "digits": "7",
+    "chain": "👩\u200d",
+    "lines": "\n ",
+    "mixed marks": "\u0301\u0323",
+    "composed": "a\u0301",
+    "jamo": "\u1100\u1161\u11a8",
+    "moved": "o\u0327\u0323",
+    "space marks": "▁",
+    "singletons": "\u212b\u2126",
 }
 
 
@@ -192,9 +205,20 @@ def test_a_word_that_is_too_long_for_wordpiece() -> None:
 
 # What NFC composes, moves, replaces or leaves: Hangul, marks of several classes, letters in one or more parts.
 REWRITTEN = (
-    "a\u0301e\u0300", "\u1100\u1161\u11a8\uac00x", "o\u0327\u0323\u0301\u0308", "\u0301\u0323\u0327ae\u1ecd",
-    "é\u0301e a", "\uac01\u1161\u11a8\u1100", "\u304b\u3099\u309a\u304c", "a\u0301\n 1", "▁a b", "\u0958\u0915\u093c",
-    "a\u0345\u0301\u0334", "\u212b\u2126a", " \u0301a", "\u0f71\u0f72\u0f74a",
+    "a\u0301e\u0300",
+    "\u1100\u1161\u11a8\uac00x",
+    "o\u0327\u0323\u0301\u0308",
+    "\u0301\u0323\u0327ae\u1ecd",
+    "é\u0301e a",
+    "\uac01\u1161\u11a8\u1100",
+    "\u304b\u3099\u309a\u304c",
+    "a\u0301\n 1",
+    "▁a b",
+    "\u0958\u0915\u093c",
+    "a\u0345\u0301\u0334",
+    "\u212b\u2126a",
+    " \u0301a",
+    "\u0f71\u0f72\u0f74a",
 )
 
 

@@ -130,7 +130,7 @@ def test_an_end_that_is_no_id_is_named(copied, file, value):
 @pytest.mark.parametrize(("value", "ends"), [(None, {END}), (3, {3, END}), ([3, 4], {3, 4, END}), ([], {END})])
 def test_an_end_may_be_null_an_id_or_a_list(copied, value, ends):
     fusion = load(copied("llama", "generation_config.json", eos_token_id=value))
-    assert set(fusion.members[0].runner.end_ids) == ends
+    assert set(fusion.members[0].runner.eos_token_ids) == ends
 
 
 def test_a_default_that_nobody_chose_may_lie_outside(tmp_path):
@@ -138,7 +138,7 @@ def test_a_default_that_nobody_chose_may_lie_outside(tmp_path):
     config = transformers.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4)
     path = saved(config, tmp_path / "gpt2")
     assert json.loads((path / "generation_config.json").read_text())["eos_token_id"] == 50256
-    assert load(path).members[0].runner.n_rows == 97
+    assert load(path).members[0].runner.logits_size == 97
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{", "", "[" * 10**5])
@@ -231,7 +231,7 @@ def test_an_adapter_that_lacks_a_weight_is_refused(folders, tmp_path):
         )
         path = tmp_path / lost
         module.save_pretrained(path)
-        assert load(path).members[0].runner.tier == "tree"
+        assert load(path).members[0].runner.strategy == "tree"
         file = path / "adapter_model.safetensors" if lost == "adapter" else base / "model.safetensors"
         weights = load_file(file)
         weights.pop(sorted(weights)[-1])

@@ -14,9 +14,9 @@ transformers = pytest.importorskip("transformers", reason="the loop on real mode
 from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - behind the skip
 from coolfusion import Tokenizer  # noqa: E402
 from coolfusion.errors import CoolFusionWarning  # noqa: E402
-from coolfusion.models import probe, proofs, rebuilt, short_window  # noqa: E402
-from coolfusion.models.arena import Arena  # noqa: E402
-from coolfusion.models.huggingface import HuggingFaceModel  # noqa: E402
+from coolfusion.models.transformers import proofs, rebuilt, selftest, short_window  # noqa: E402
+from coolfusion.models.transformers.model import HuggingFaceModel  # noqa: E402
+from coolfusion.models.transformers.strategies.tree import TreeStrategy  # noqa: E402
 from fusion_parts import toy_inner  # noqa: E402
 
 pytestmark = [
@@ -43,10 +43,10 @@ def run(module, name="tiny"):
 def test_a_proof_is_remembered_and_says_so(name, memory):
     attention = "eager" if name in ("mpt, alibi", "mamba", "xlnet, looks ahead") else "sdpa"
     first, how = run(build(name, attn_implementation=attention))
-    assert how == "probed"
+    assert how == "tested"
     second, how = run(build(name, attn_implementation=attention))
     assert how == "remembered"
-    assert (second.tier, second.probe_errors) == (first.tier, first.probe_errors)
+    assert (second.strategy, second.selftest_errors) == (first.strategy, first.selftest_errors)
     assert json.loads(json.dumps(second.describe()))["proof"]["seconds"] > 0
     assert (second.forward_passes, second.processed_tokens) == (0, 0)
     assert [file.suffix for file in memory.iterdir()] == [".json"], "no halves of files"
@@ -57,7 +57,7 @@ def test_what_a_proof_depends_on_is_in_its_key(memory, monkeypatch):
     keys = set()
 
     def key(module):
-        found = proofs.key_of(HuggingFaceModel(module, name="tiny", tier="full"))
+        found = proofs.key_of(HuggingFaceModel(module, name="tiny", strategy="recompute").passes)
         assert found is not None
         keys.add(found)
         return found
@@ -77,23 +77,23 @@ def test_what_a_proof_depends_on_is_in_its_key(memory, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(proofs, "own_code", lambda: "other code")
         key(from_config(config))
-    runner = HuggingFaceModel(from_config(config), name="tiny", tier="full")
+    runner = HuggingFaceModel(from_config(config), name="tiny", strategy="recompute")
     monkeypatch.setattr(type(runner.module.model.layers[0].self_attn), "forward", lambda *arguments: None)
-    keys.add(proofs.key_of(runner))
+    keys.add(proofs.key_of(runner.passes))
     assert len(keys) == 7 and None not in keys
 
 
 @pytest.mark.parametrize("library", ["transformers", "torch", "coolfusion"])
 def test_another_version_of_a_library_is_another_key(memory, monkeypatch, library):
     runner, _ = run(build("llama"))
-    before = proofs.key_of(runner)
+    before = proofs.key_of(runner.passes)
     # Not the object at the top of this file: transformers replaces its package in sys.modules while it imports a model.
     monkeypatch.setattr(sys.modules[library], "__version__", "0.0.1")
-    after = proofs.key_of(runner)
+    after = proofs.key_of(runner.passes)
     assert None not in (before, after) and before != after
-    assert run(build("llama"))[1] == "probed"
+    assert run(build("llama"))[1] == "tested"
     monkeypatch.undo()
-    assert proofs.key_of(runner) == before
+    assert proofs.key_of(runner.passes) == before
 
 
 def test_a_comparison_of_tokenizers_is_remembered(memory, monkeypatch, tmp_path):
@@ -137,7 +137,7 @@ def test_a_module_that_somebody_steps_into_is_never_remembered(memory):
     patched = build("llama")
     patched.model.norm.forward = patched.model.norm.forward
     for module in (hooked, patched):
-        assert run(module)[1] == run(module)[1] == "probed"
+        assert run(module)[1] == run(module)[1] == "tested"
     assert not memory.exists()
 
 
@@ -153,59 +153,64 @@ def only(memory):
         "{",
         "[]",
         "3",
-        '{"tier": "tree"}',
-        '{"tier": "best", "errors": {}}',
-        '{"tier": 3, "errors": {}}',
+        '{"version": 2, "strategy": "tree"}',
+        '{"version": 2, "strategy": "best", "errors": {}}',
+        '{"version": 2, "strategy": 3, "errors": {}}',
+        '{"strategy": "tree", "errors": {}}',
+        '{"version": 1, "strategy": "tree", "errors": {}}',
+        '{"tier": "tree", "errors": {}}',
         "[" * 10**5,
     ],
 )
 def test_a_proof_that_cannot_be_read_is_made_again(memory, text):
     run(build("llama"))
     only(memory).write_text(text, encoding="utf-8")
-    assert run(build("llama"))[1] == "probed"
+    assert run(build("llama"))[1] == "tested"
     assert run(build("llama"))[1] == "remembered"
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("mpt, alibi", "tree"), ("mamba", "copy"), ("falcon_h1, hybrid", "step")])
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("mpt, alibi", "tree"), ("mamba", "copy"), ("falcon_h1, hybrid", "stepwise")]
+)
 def test_a_remembered_proof_that_is_wrong_is_found_and_replaced(memory, name, wrong):
     attention = "sdpa" if "hybrid" in name else "eager"
     right, _ = run(build(name, attn_implementation=attention))
-    only(memory).write_text(json.dumps({"tier": wrong, "errors": {}}), encoding="utf-8")
+    only(memory).write_text(json.dumps({"version": proofs.VERSION, "strategy": wrong, "errors": {}}), encoding="utf-8")
     again, how = run(build(name, attn_implementation=attention))
-    if wrong != "step":  # slower, and right
-        assert (how, again.tier) == ("probed", right.tier)
-        assert json.loads(only(memory).read_text())["tier"] == right.tier
+    if wrong != "stepwise":  # slower, and right
+        assert (how, again.strategy) == ("tested", right.strategy)
+        assert json.loads(only(memory).read_text())["strategy"] == right.strategy
     else:
-        assert (how, again.tier) == ("remembered", "step")
+        assert (how, again.strategy) == ("remembered", "stepwise")
 
 
 def test_a_fault_that_came_after_the_proof_is_found(memory, monkeypatch):
-    assert run(build("llama"))[0].tier == "tree"
-    whole = Arena._mask
+    assert run(build("llama"))[0].strategy == "tree"
+    whole = TreeStrategy._mask
 
     def open_mask(self, *arguments):
         return whole(self, *arguments) * 0.0  # everything sees everything
 
-    monkeypatch.setattr(Arena, "_mask", open_mask)
+    monkeypatch.setattr(TreeStrategy, "_mask", open_mask)
     runner, how = run(build("llama"))
-    assert how == "probed" and runner.tier != "tree"
+    assert how == "tested" and runner.strategy != "tree"
 
 
 @pytest.mark.parametrize("value", ["off", "OFF", "0"])
 def test_the_memory_can_be_switched_off(monkeypatch, tmp_path, value):
     monkeypatch.setenv("COOLFUSION_CACHE", value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert run(build("llama"))[1] == run(build("llama"))[1] == "probed"
+    assert run(build("llama"))[1] == run(build("llama"))[1] == "tested"
     assert not list(tmp_path.iterdir())
     monkeypatch.delenv("COOLFUSION_CACHE")
-    assert [run(build("llama"))[1], run(build("llama"))[1]] == ["probed", "remembered"]
+    assert [run(build("llama"))[1], run(build("llama"))[1]] == ["tested", "remembered"]
     assert (tmp_path / "coolfusion" / "proofs").is_dir()
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_error(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("COOLFUSION_CACHE", str(tmp_path / "file"))
-    assert run(build("llama"))[1] == run(build("llama"))[1] == "probed"
+    assert run(build("llama"))[1] == run(build("llama"))[1] == "tested"
 
 
 def windowed(window, kind="gemma3"):
@@ -228,9 +233,9 @@ def tokens_of_the_probe(module):
 def test_a_long_window_is_proved_with_a_short_one(kind, window):
     module = windowed(window, kind)
     read, runner = tokens_of_the_probe(module)
-    assert runner.tier == "tree"
+    assert runner.strategy == "tree"
     assert read < 500 + 2.1 * (window if window <= 512 else 0), "a walk over the whole window reads six times it"
-    assert runner.window == window
+    assert runner.passes.window == window
     assert module.config.sliding_window == window
     assert {part.sliding_window for part in module.modules() if getattr(part, "sliding_window", None)} <= {window}
     assert module.config.num_hidden_layers == 2
@@ -270,19 +275,19 @@ def test_a_window_that_is_not_the_one_of_the_configuration_is_found(monkeypatch,
     """The last one agrees with every short window that is set."""
     masks_by(monkeypatch, window_of)
     runner = HuggingFaceModel(windowed(512), name="tiny")
-    assert runner.tier != "tree", runner.probe_errors
+    assert runner.strategy != "tree", runner.selftest_errors
 
 
 def test_a_window_that_cannot_be_set_is_probed_in_its_length(monkeypatch):
     masks_by(monkeypatch, lambda said: 100)
     module = windowed(100)
-    assert not short_window.window_acts(HuggingFaceModel(module, name="tiny", tier="full"))
+    assert not short_window.window_acts(HuggingFaceModel(module, name="tiny", strategy="recompute").passes)
     read, runner = tokens_of_the_probe(module)
-    assert runner.tier == "tree" and read > 600
+    assert runner.strategy == "tree" and read > 600
 
 
 def test_half_precision_with_a_long_window_takes_the_tree(monkeypatch):
     runner = HuggingFaceModel(windowed(512).to(torch.bfloat16), name="tiny")
-    assert runner.tier == "tree" and runner.window == 512
-    monkeypatch.setattr(probe, "LARGEST_COPY", 0)
-    assert HuggingFaceModel(windowed(512).to(torch.bfloat16), name="tiny").tier == "tree"
+    assert runner.strategy == "tree" and runner.passes.window == 512
+    monkeypatch.setattr(selftest, "LARGEST_COPY", 0)
+    assert HuggingFaceModel(windowed(512).to(torch.bfloat16), name="tiny").strategy == "tree"

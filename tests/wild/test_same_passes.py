@@ -1,4 +1,4 @@
-"""The same call makes the same passes and writes the same text, however long the passes take: docs/design.md, I28."""
+"""The same call makes the same passes and writes the same text, however long passes take: docs/invariants.md, I28."""
 
 from __future__ import annotations
 

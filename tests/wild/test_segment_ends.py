@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from coolfusion.adapters import wrap
+from coolfusion.adapters.wrap import wrap
 from fixtures import FAMILIES, Family, every_family, examples
 from strategies import texts
 
@@ -49,15 +49,27 @@ def unigram(*pieces: str, pre_tokenizer: object = None, **model: object) -> cf.T
     """A Unigram tokenizer with `<unk>` 0 and `</s>` 1."""
     vocab = [["<unk>", 0.0], ["</s>", 0.0], *([piece, -1.0 - number / 64] for number, piece in enumerate(pieces))]
     added = [
-        {"id": n, "content": c, "special": True, "normalized": False, "lstrip": False, "rstrip": False,
-         "single_word": False}
+        {
+            "id": n,
+            "content": c,
+            "special": True,
+            "normalized": False,
+            "lstrip": False,
+            "rstrip": False,
+            "single_word": False,
+        }
         for n, c in enumerate(("<unk>", "</s>"))
     ]
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
     definition = {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": None,
         "pre_tokenizer": pre_tokenizer or metaspace,
-        "post_processor": None, "decoder": metaspace,
+        "post_processor": None,
+        "decoder": metaspace,
         "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, **model},
     }
     return wrap(tokenizers.Tokenizer.from_str(json.dumps(definition)), name="made")
@@ -123,7 +135,11 @@ def test_a_text_behind_others_begins_without_a_dummy_prefix() -> None:
     whole = [tok.token_bytes(n).decode() for n in tok.encode("ab ab")]
     assert whole == [" ab", " ab"]
     for text, pieces in (
-        ("ab ab", ["ab", " ab"]), (" ab ab", [" ab", " ab"]), ("  ab", [" ab"]), ("\tab", [" ab"]), ("", []),
+        ("ab ab", ["ab", " ab"]),
+        (" ab ab", [" ab", " ab"]),
+        ("  ab", [" ab"]),
+        ("\tab", [" ab"]),
+        ("", []),
     ):
         assert [tok.token_bytes(n).decode() for n in tok.encode(text, continues=True)] == pieces, text
 
@@ -143,15 +159,27 @@ def test_what_follows_a_settled_cut_is_the_encoding_of_a_text_that_continues(fam
 
 
 @examples(4)
-@given(words=st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3), scheme=st.sampled_from(
-    ("always", "first", "never")))
+@given(
+    words=st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3),
+    scheme=st.sampled_from(("always", "first", "never")),
+)
 def test_the_library_without_the_prefix_says_the_same(words: list[str], scheme: str) -> None:
     """Metaspace of each scheme: T' is what the library gives with the scheme `never`."""
     pre = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": True}
     tok = unigram("▁", "a", "b", "▁a", "▁b", "ab", "▁ab", "ba", pre_tokenizer=pre)
-    never = tokenizers.Tokenizer(tokenizers.models.Unigram(
-        [(tok_piece, score) for tok_piece, score in [("<unk>", 0.0), ("</s>", 0.0), *(
-            (piece, -1.0 - n / 64) for n, piece in enumerate(("▁", "a", "b", "▁a", "▁b", "ab", "▁ab", "ba")))]], 0))
+    never = tokenizers.Tokenizer(
+        tokenizers.models.Unigram(
+            [
+                (tok_piece, score)
+                for tok_piece, score in [
+                    ("<unk>", 0.0),
+                    ("</s>", 0.0),
+                    *((piece, -1.0 - n / 64) for n, piece in enumerate(("▁", "a", "b", "▁a", "▁b", "ab", "▁ab", "ba"))),
+                ]
+            ],
+            0,
+        )
+    )
     never.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace("▁", "never", True)
     text = " ".join(words)
     assert list(tok.encode(text, continues=True)) == never.encode(text).ids

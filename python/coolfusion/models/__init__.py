@@ -1,9 +1,10 @@
-"""Models that can be a member of a fusion: the protocol and two implementations.
+"""Language models: the protocol, a scripted model for tests, and the runner of transformers models.
 
 Nothing here imports torch or transformers before a model is loaded.
 """
 
 from coolfusion.models.base import Context, LanguageModel
+from coolfusion.models.forgetful import ForgetfulModel
 from coolfusion.models.scripted import ScriptedModel
 
-__all__ = ["Context", "LanguageModel", "ScriptedModel"]
+__all__ = ["Context", "ForgetfulModel", "LanguageModel", "ScriptedModel"]

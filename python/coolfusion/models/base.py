@@ -1,9 +1,9 @@
-"""What the fusion loop asks of a model: contexts, and one way to learn what a model says behind them.
+"""The protocols of a language model: contexts, and one operation that computes logits after token paths.
 
-A *context* is one text under one model: its committed ids. A *path* is a tuple of ids that may stand behind them; it is
-*known* once the model has read it, and then the model's row of logits behind it can be asked for without a pass. So
-writing, scoring, looking ahead and checking drafts are one operation, `extend`: make these paths known. `commit` makes
-a path part of the context and keeps what is known below it. Models know nothing of text, of each other or of fusion.
+A *context* holds the committed ids of one text under one model. A *path* is a tuple of ids that may follow them. A path
+is *computed* once the model has read it; the logits after it can then be asked for without a forward pass. Writing,
+scoring, looking ahead and checking drafts are therefore one operation, `forward`. `commit` appends a path to the
+context and keeps the computed paths below it. A model knows nothing of text, of other models or of fusion.
 """
 
 from __future__ import annotations
@@ -11,100 +11,126 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-Path = tuple[int, ...]
+TokenPath = tuple[int, ...]
 
 
 @runtime_checkable
 class Context(Protocol):
-    """One text under one model: committed ids, and what is known of the ids that may follow.
+    """The committed ids of one text under one model, with the logits after the computed paths.
 
-    All probabilities are natural logarithms of the softmax over *all* rows of the logits, computed in float64. Where
-    the row is no distribution (nan, +inf, or no finite logit) `greedy` answers None and the others nan.
-
-    Attributes:
-        forward_passes: passes of the model in which this context had a part, since it was opened.
-        processed_tokens: its own tokens that went through them.
+    Probabilities are natural logarithms of the softmax over *all* logits, in float64. Logits that are no distribution
+    (nan, +inf, or no finite value) make `greedy` return None and the other methods return nan.
     """
 
-    forward_passes: int
-    processed_tokens: int
+    @property
+    def forward_passes(self) -> int:
+        """Passes of the model since the context was made in which it took part."""
+
+    @property
+    def processed_tokens(self) -> int:
+        """Its own tokens in those passes."""
 
     @property
     def length(self) -> int:
         """Number of committed ids."""
 
-    def is_known(self, path: Path) -> bool:
-        """Whether the model has read all committed ids and `path`."""
+    def is_computed(self, path: TokenPath) -> bool:
+        """Returns whether the model has read all committed ids and `path`."""
 
-    def greedy(self, path: Path) -> int | None:
-        """The most likely id behind a known path that is not banned, the smallest of equals; None if there is none."""
+    def greedy(self, path: TokenPath) -> int | None:
+        """Returns the most likely id after a computed path, without `suppress_tokens`; None if there is none.
 
-    def logprobs(self, path: Path) -> list[float]:
-        """ln p of each id of `path` in turn; all of the path but its last id must be known."""
+        Of equally likely ids the smallest is returned.
+        """
 
-    def next_logprob(self, path: Path, ids: Sequence[int]) -> float:
-        """ln of the summed probability that one of `ids` stands behind a known path; -inf for no ids."""
+    def logprobs(self, path: TokenPath) -> list[float]:
+        """Returns ln p of each id of `path` in turn; all of the path but its last id must be computed."""
 
-    def next_logits(self, path: Path) -> Sequence[float]:
-        """The row of logits behind a known path, (V,) float64."""
+    def next_logprob(self, path: TokenPath, ids: Sequence[int]) -> float:
+        """Returns ln of the summed probability of `ids` after a computed path; -inf for no ids."""
 
-    def commit(self, path: Path) -> None:
-        """Append `path`, known or not, to the committed ids. No pass; what is known below it stays known."""
+    def next_logits(self, path: TokenPath) -> Sequence[float]:
+        """Returns the logits after a computed path, (V,) float64."""
+
+    def commit(self, path: TokenPath) -> None:
+        """Appends `path`, computed or not, to the committed ids. No pass is made; computed paths below it are kept."""
 
     def clear(self) -> None:
-        """Forget every path but the empty one."""
+        """Discards every computed path but the empty one."""
 
     def close(self) -> None:
-        """Give back the memory. A closed context cannot be used."""
+        """Frees the memory. A closed context cannot be used."""
 
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """A causal language model over token ids, for any number of contexts at a time.
+    """A causal language model over token ids that serves any number of contexts.
 
-    One thread at a time may use a model and its contexts. A model may also say in `pass_seconds` what a pass over one
-    token, and each token more, is taken to cost; drafts are planned by that, and never by a clock.
+    One thread at a time may use a model and its contexts. A model may also have an attribute `pass_seconds`, a pair of
+    floats. They are the assumed seconds of a pass over one token, and of each further token. Drafts are planned with
+    these costs and never with a clock.
 
     Attributes:
-        name: for messages and records.
-        n_rows: length V of a row of logits; ids are below it.
-        limit: most tokens of context the model can hold, or None.
-        end_ids: ids that end a text; a model may have several or none.
-        banned: ids that `greedy` never answers; set by the member that the model belongs to.
-        device: where the model runs; models on one device take turns.
-        forward_passes: passes since it was loaded.
-        processed_tokens: tokens that went through them.
+        suppress_tokens: ids that `greedy` never returns; the member that owns the model sets them.
     """
 
-    name: str
-    n_rows: int
-    limit: int | None
-    end_ids: tuple[int, ...]
-    banned: tuple[int, ...]
-    device: str
-    forward_passes: int
-    processed_tokens: int
+    suppress_tokens: frozenset[int]
 
     @property
-    def packs(self) -> bool:
-        """Whether any number of paths costs one pass; where not, nothing is read that may not be needed."""
+    def name(self) -> str:
+        """The name in messages and records."""
 
-    def open(self, count: int) -> list[Any]:
-        """So many new contexts, empty ones, that can share passes."""
+    @property
+    def logits_size(self) -> int:
+        """Length V of a row of logits; ids are below it."""
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Most tokens of one context, or None without a limit."""
+
+    @property
+    def eos_token_ids(self) -> tuple[int, ...]:
+        """Ids that end a text, in ascending order; a model may have several or none."""
+
+    @property
+    def device(self) -> str:
+        """The device of the model; models on one device take turns."""
+
+    @property
+    def forward_passes(self) -> int:
+        """Passes since the model was loaded."""
+
+    @property
+    def processed_tokens(self) -> int:
+        """Tokens in those passes."""
+
+    @property
+    def batches_paths(self) -> bool:
+        """Whether any number of paths costs one pass. Where not, callers ask only for paths that they need."""
+
+    def new_context(self) -> Any:
+        """Returns a new empty context. Contexts share passes, whenever they were made."""
 
     def prefill(self, prompts: Sequence[tuple[Any, Sequence[int]]]) -> None:
-        """Make ids, at least one and at most `limit`, all that is committed in a context, and known.
+        """Replaces the committed ids of contexts and reads them, of all contexts in one pass where the model allows.
+
+        Args:
+            prompts: contexts, each with at least one id and at most `max_model_len`.
 
         Raises:
-            ModelError: an id has no row, there are none or too many, or the model fails.
+            ModelError: an id has no logit, there are no ids or too many, or the model fails.
         """
 
-    def extend(self, wanted: Sequence[tuple[Any, Sequence[Path]]]) -> None:
-        """Make paths known, of many contexts at once: in one pass, where the model allows.
+    def forward(self, wanted: Sequence[tuple[Any, Sequence[TokenPath]]]) -> None:
+        """Computes paths, of all contexts in one pass where the model allows.
+
+        Args:
+            wanted: contexts, each with the paths to compute. The empty path () is always computed.
 
         Raises:
-            ModelError: an id has no row, a path grows over the limit, or the model fails. What was known stays so.
+            ModelError: an id has no logit, a path grows over `max_model_len`, or the model fails. Paths that were
+                computed before remain so.
         """
 
     def describe(self) -> dict[str, Any]:
-        """What is known of the model, as values that JSON can hold."""
+        """Returns the facts about the model as values that JSON can hold."""

@@ -1,8 +1,8 @@
-"""What a pass of a model takes, told from its size and the kind of its device: the same at every run.
+"""The cost of a model's passes, from its size and the kind of its device, so that it is the same at every run.
 
-These are no measurements, and need not be near the truth: they decide how far drafts are written ahead, and only the
-ratios count. A clock would say something else at every run, passes would have other shapes, and in half precision
-other shapes round to other texts.
+The numbers are no measurements and need not be near the truth. They decide how far drafts are written ahead, and only
+their ratios count. A clock would give other numbers at every run. Passes would then have other shapes, which in half
+precision round to other texts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ OPERATIONS = {"cpu": 4e10, "other": 2e14}  # in a second
 
 
 def pass_seconds(module: Any, place: Any) -> tuple[float, float]:
-    """Seconds of a pass over one token, and of each token more.
+    """Returns the assumed seconds of a pass over one token, and of each further token.
 
     Args:
         module: the torch module.

@@ -1,0 +1,145 @@
+"""Which proposals of a step become candidates: those that every member can score and commit.
+
+A pure function of the proposals and of what the members' tokenizers say. Budgets have no part in it, so that a step is
+decided alike under every budget; `budget` cuts what was decided. Definitions: docs/definitions.md, "candidate".
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from coolfusion.errors import UnrepresentableTextError
+from coolfusion.fusion.transcript import Transcript
+from coolfusion.members.commands import Proposal
+from coolfusion.records import Candidate, Rejection
+
+JOINER = "\u200d"  # of characters that are shown as one
+Way = tuple[tuple[int, ...], bool] | Rejection
+
+
+class Admission(NamedTuple):
+    """The proposals of a step, sorted out.
+
+    Attributes:
+        candidates: what every member can take, in the order of their bytes; END first.
+        rejected: the rest, with reasons.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejection, ...]
+
+
+def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]]) -> Admission:
+    """Merge proposals of equal text, and reject what some member cannot take; lost members are not asked.
+
+    A proposal that runs over something that a member cannot say ends before it. Where that comes first the proposal
+    is rejected.
+
+    Args:
+        transcripts: (M,) the members.
+        proposals: (M,) what each would write next, its greedy segment first.
+    """
+    rejected = [
+        transcript.reject(refusal, (transcript.number,))
+        for transcript, own in zip(transcripts, proposals, strict=True)
+        for proposal in own
+        for refusal in proposal.refusals
+    ]
+    proposers: dict[str, list[int]] = {}  # "" is END: no other candidate is without text
+    for text, members in _by_text(transcripts, proposals).items():
+        said = _sayable(transcripts, proposals, text, members)
+        if said != text:
+            refusals = [way for way in _ways(transcripts, proposals, text, members) if isinstance(way, Rejection)]
+            rest = text[len(said) :]
+            rejected += [replace(refusal, text=rest) for refusal in refusals]
+        if said or not text:
+            proposers[said] = sorted([*proposers.get(said, ()), *members])
+    candidates = []
+    for text in sorted(proposers, key=str.encode):
+        ways = _ways(transcripts, proposals, text, proposers[text])
+        refusals = [way for way in ways if isinstance(way, Rejection)]
+        rejected.extend(refusals)
+        if not refusals:
+            ids, forced = zip(*(way for way in ways if not isinstance(way, Rejection)), strict=True)
+            candidates.append(Candidate(text, not text, tuple(proposers[text]), ids, forced))
+    return Admission(tuple(candidates), tuple(rejected))
+
+
+def _by_text(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]]) -> dict[str, list[int]]:
+    """The texts that were proposed, in the order of their bytes, and by whom."""
+    found: dict[str, list[int]] = {}
+    for transcript, own in zip(transcripts, proposals, strict=True):
+        for proposal in own:
+            if proposal.text is not None and transcript.number not in found.setdefault(proposal.text, []):
+                found[proposal.text].append(transcript.number)
+    return {text: found[text] for text in sorted(found, key=str.encode)}
+
+
+def _sayable(
+    transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]], text: str, members: Sequence[int]
+) -> str:
+    """Returns the longest beginning of a text that every member can represent, which is mostly the text itself.
+
+    It ends neither after white space, where a cut would change tokens, nor inside a character with its marks.
+
+    Complexity: nothing for a text that all can say; else an encoding for each of its beginnings.
+    """
+    if not any(_unsayable(way) for way in _ways(transcripts, proposals, text, members)):
+        return text
+    for end in range(len(text) - 1, 0, -1):
+        part = text[:end]
+        if part[-1].isspace() or part[-1] == JOINER or text[end] == JOINER or unicodedata.combining(text[end]):
+            continue
+        if unicodedata.category(text[end])[0] == "M" or (part[-1].isdecimal() and text[end].isdecimal()):
+            continue
+        if not any(_unsayable(way) for way in _ways(transcripts, proposals, part, ())):
+            return part
+    return ""
+
+
+def _unsayable(way: Way) -> bool:
+    return isinstance(way, Rejection) and way.reason in ("lossy", "vocabulary")
+
+
+def _ways(
+    transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]], text: str, members: Sequence[int]
+) -> list[Way]:
+    """For each member its ids of a text, or why it has none."""
+    return [
+        ((), False) if transcript.failed else ids_under(transcript, text, own, members)
+        for transcript, own in zip(transcripts, proposals, strict=True)
+    ]
+
+
+def ids_under(transcript: Transcript, text: str, own: Sequence[Proposal], proposers: Sequence[int]) -> Way:
+    """Returns the ids that a member scores and commits for `text`, and whether they are a forced cut.
+
+    A proposer's ids are those that it generated, also where they are not canonical. Other members' ids are the
+    canonical ids after the text so far. If those would rewrite committed tokens, the text is encoded alone, and this is
+    a forced cut.
+    """
+    if not text:
+        return (), False
+    member, forced = transcript.member, False
+    generated = next((proposal.ids for proposal in own if proposal.text == text), None)
+    if generated is not None:
+        ids = generated
+    else:
+        edit = transcript.encoder.peek(text)
+        forced = edit.drop > 0
+        try:
+            ids = tuple(member.tokenizer.encode(text, continues=True, errors="strict") if forced else edit.ids)
+        except UnrepresentableTextError as err:
+            return transcript.rejection("lossy", text, proposers, str(err))
+        if not forced and not edit.lossless:
+            return transcript.rejection("lossy", text, proposers, f"its tokenizer cannot say {text!r}")
+    limit = member.runner.max_model_len
+    missing = [i for i in ids if i >= member.runner.logits_size]
+    if missing:
+        return transcript.rejection("vocabulary", text, proposers, f"token id {missing[0]} has no row")
+    if limit is not None and len(ids) > limit - 1:
+        return transcript.rejection("limit", text, proposers, f"{text!r} takes {len(ids)} tokens, the limit is {limit}")
+    return ids, forced

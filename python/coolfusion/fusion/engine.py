@@ -1,0 +1,426 @@
+"""The engine: requests join and leave at any step, and all of them share the passes of every model.
+
+The life of a request: `add` checks it and puts it in a queue. When there is room, `step` begins it. Commands go to the
+executor, replies come back, and the request's next commands follow, until it is finished. Every call to `step` advances
+all requests, whoever asked for them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from coolfusion.errors import ArgumentError, FusionError, NoModelsError, RequestTimeoutError
+from coolfusion.executors.base import Executor
+from coolfusion.executors.inline import InlineExecutor
+from coolfusion.executors.threads import ThreadExecutor
+from coolfusion.fusion.options import Alignment, Request, Settings, check_engine
+from coolfusion.fusion.prompts import Reader, check_lengths, per_member
+from coolfusion.fusion.request import FusionRequest, Send
+from coolfusion.fusion.rerank import RerankRequest
+from coolfusion.fusion.selection import SelectionRule, arithmetic_mean_perplexity
+from coolfusion.fusion.speculation import Speculation
+from coolfusion.members.commands import Reply
+from coolfusion.members.cost import PassCost
+from coolfusion.members.member import Member
+from coolfusion.records import Output, Step
+
+Running = FusionRequest | RerankRequest
+
+
+class Event(NamedTuple):
+    """Something that happened to a request that was added.
+
+    Attributes:
+        request_id: the request.
+        steps: steps that have become known.
+        output: what was written, if the request has ended; None before.
+        error: what ended it, or None.
+    """
+
+    request_id: int
+    steps: tuple[Step, ...]
+    output: Output | None
+    error: Exception | None
+
+
+class FusionEngine:
+    """Writes any number of texts at a time with the same members.
+
+    One thread at a time makes a step; any thread may add and abort.
+
+    Args:
+        members: the members; each with a runner of its own.
+        alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
+            writing member has one.
+        rule: the selection rule.
+        drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree.
+        executor: what runs the members; None takes one for this process.
+        pass_timeout: seconds that a pass of a model may take, or None. Only with `executor=None`.
+        max_concurrent_requests: how many requests are written at the same time; others wait in order.
+        max_cached_tokens: how many tokens the caches of all requests and members may hold together, or None.
+
+    Raises:
+        NoModelsError: no members.
+        ArgumentError: two members share a runner, or a value outside its range.
+
+    Example:
+        ``engine = FusionEngine(members); engine.add(Request(prompt="Once")); events = engine.step()``
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        *,
+        alignment: Alignment = "aligned",
+        rule: SelectionRule | Callable[..., float] = arithmetic_mean_perplexity,
+        drafts: int | None = None,
+        executor: Executor | None = None,
+        pass_timeout: float | None = None,
+        max_concurrent_requests: int = 32,
+        max_cached_tokens: int | None = None,
+    ) -> None:
+        self.members = tuple(members)
+        if not self.members:
+            raise NoModelsError("no models to fuse; expected at least one")
+        if len({id(member.runner) for member in self.members}) < len(self.members):
+            raise ArgumentError("two members share one runner; make one for each member (they may share the weights)")
+        self.alignment = alignment
+        self.rule = check_engine(
+            alignment=alignment,
+            rule=rule,
+            drafts=drafts,
+            pass_timeout=pass_timeout,
+            max_concurrent_requests=max_concurrent_requests,
+            max_cached_tokens=max_cached_tokens,
+        )
+        if executor is not None and pass_timeout is not None:
+            raise ArgumentError("pass_timeout belongs to the executor: give it to the one that is passed")
+        self.readers = [Reader(member.name, member.tokenizer) for member in self.members]
+        self._executor = _executor(self.members, pass_timeout) if executor is None else executor
+        self._drafts = drafts
+        self._limits = max_concurrent_requests, max_cached_tokens
+        self._numbers = itertools.count()
+        self._begin_process()
+
+    def __repr__(self) -> str:
+        names = ", ".join(member.name for member in self.members)
+        return f"FusionEngine([{names}], {len(self._running)} running, {len(self._queue)} waiting)"
+
+    def __enter__(self) -> FusionEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def n_running(self) -> int:
+        """How many requests are being written."""
+        return len(self._running)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many requests wait for room."""
+        return len(self._queue) + len(self._incoming)
+
+    @property
+    def n_cached_tokens(self) -> int:
+        """How many tokens the caches of the running requests may come to hold."""
+        return sum(request.n_cached_tokens() for request in self._running.values())
+
+    def add(self, request: Request) -> int:
+        """Adds a request; its steps and its output come out of `step`.
+
+        Returns:
+            its id.
+
+        Raises:
+            ArgumentError: the prompt is none, or larger than `max_cached_tokens` allows at all.
+            EmptyPromptError: a member has nothing to start from.
+            UnrepresentableTextError: a member cannot represent the prompt.
+            PromptTooLongError: a prompt is longer than a member's limit, and `overlong` is "error".
+
+        Complexity: the encoding of the prompt by each member.
+        """
+        entry = self.open(request)
+        self._watched[entry.number] = entry
+        return self.submit(entry)
+
+    def open(self, request: Request, *, where: str = "") -> Entry:
+        """Checks a request without adding it; `where` says in messages which prompt it is."""
+        self._check_process()
+        prompts = per_member(request.prompt, self.readers)
+        everyone = list(enumerate(self.members))
+        settings = self._settings()
+        text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
+        check_lengths(text.transcripts, request.overlong, where)
+        running: Running = text
+        if request.rerank:
+            alone = [
+                FusionRequest(next(self._numbers), [member], [prompt], request, settings)
+                for member, prompt in zip(everyone, prompts, strict=True)
+            ]
+            running = RerankRequest(next(self._numbers), text, alone)
+        limit = self._limits[1]
+        if limit is not None and running.n_cached_tokens() > limit:
+            needed = running.n_cached_tokens()
+            raise ArgumentError(f"the request may need {needed} cached tokens, max_cached_tokens is {limit}")
+        return Entry(text.session, running)
+
+    def submit(self, entry: Entry) -> int:
+        """Adds a request that `open` has checked; returns its id."""
+        self._check_process()
+        self._incoming.append(entry)
+        return entry.number
+
+    def abort(self, request_id: int, error: Exception | None = None) -> None:
+        """Ends a request, and frees its memory: at once, or when the step that is being made has ended.
+
+        Args:
+            request_id: the request; nothing happens if it has ended.
+            error: what stands in its event, or None.
+        """
+        self._aborted.append((request_id, error))
+        self._sweep()
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether any request is running or waiting."""
+        return bool(self._running or self._queue or self._incoming)
+
+    def step(self) -> list[Event]:
+        """Advances all requests until a member has answered; returns what became known of requests that were added.
+
+        Raises:
+            KeyboardInterrupt: of the user; all requests can go on.
+
+        Complexity: at most one pass of one member, or of each device.
+        """
+        with self._lock:
+            self._step()
+            events = self._events()
+        self._sweep()
+        return events
+
+    def step_until(self, done: Callable[[], bool]) -> None:
+        """Makes steps until `done`, in turn with other threads that do so; all requests advance."""
+        while not done():
+            # Another thread may make the step that this one waits for.
+            if self._lock.acquire(timeout=0.05):
+                try:
+                    if not done():
+                        self._step()
+                finally:
+                    self._lock.release()
+        self._sweep()
+
+    def close(self) -> None:
+        """Ends all requests, and the executor with its threads or processes."""
+        with self._lock:
+            for entry in [*self._entries.values(), *(entry for *_, entry in self._queue), *self._incoming]:
+                entry.running.abort(FusionError("the engine was closed"))
+            for held in (self._queue, self._incoming, self._entries, self._running, self._sessions):
+                held.clear()
+            self._executor.close()
+
+    # A step.
+
+    def _step(self) -> None:
+        self._check_process()
+        self._take_in()
+        self._end_late()
+        self._begin_waiting()
+        if not self._running:
+            return
+        if not self._replies:
+            try:
+                self._replies.extend(self._executor.poll())
+            except BaseException:
+                self._executor.recover()
+                raise
+        while self._replies:
+            reply = self._replies.popleft()
+            running = self._sessions.get(reply.session)
+            if running is not None:
+                self._deliver(running, reply)
+
+    def _deliver(self, running: Running, reply: Reply | None) -> None:
+        """Hands a reply to a request, or starts it, and sends what it answers. If interrupted there, it is lost."""
+        try:
+            self._send(running.start() if reply is None else running.receive(reply))
+        except BaseException:
+            self._send(running.abort(FusionError("the text was interrupted while a step was decided")))
+            self._retire()
+            raise
+        if running.is_finished:
+            self._retire()
+
+    def _send(self, sends: Sequence[Send]) -> None:
+        for member, command in sends:
+            self._executor.submit(member, command)
+
+    def _retire(self) -> None:
+        """Takes finished requests out."""
+        for number in [number for number, running in self._running.items() if running.is_finished]:
+            running = self._running.pop(number)
+            for session in _sessions_of(running):
+                self._sessions.pop(session, None)
+            self._entries[number].notify()
+            del self._entries[number]
+        if not self._running:
+            self._executor.rest()
+
+    def _take_in(self) -> None:
+        """Queues new requests, and ends those that were given up."""
+        while self._incoming:
+            entry = self._incoming.popleft()
+            heapq.heappush(self._queue, (entry.running.request.priority, entry.number, entry))
+            self._n_timed += entry.running.request.timeout is not None
+        while self._aborted:
+            number, error = self._aborted.popleft()
+            if number in self._running:
+                self._send(self._running[number].abort(error))
+                self._retire()
+            else:
+                self._drop_waiting([entry for *_, entry in self._queue if entry.number == number], error)
+
+    def _sweep(self) -> None:
+        """Ends what was given up while another thread made a step; that thread sweeps after its step."""
+        while self._aborted and self._lock.acquire(blocking=False):
+            try:
+                self._take_in()
+            finally:
+                self._lock.release()
+
+    def _end_late(self) -> None:
+        """Ends the requests whose time is over."""
+        if not self._n_timed:
+            return
+        now = monotonic()
+        late = [number for number, entry in self._entries.items() if entry.is_late(now)]
+        for number in late:
+            self._send(self._running[number].abort(self._entries[number].lateness()))
+        if late:
+            self._retire()
+        for entry in [entry for *_, entry in self._queue if entry.is_late(now)]:
+            self._drop_waiting([entry], entry.lateness())
+
+    def _drop_waiting(self, unwanted: Sequence[Entry], error: Exception | None) -> None:
+        for entry in unwanted:
+            entry.running.abort(error)
+            entry.notify()
+        self._queue[:] = [item for item in self._queue if not item[2].running.is_finished]
+        heapq.heapify(self._queue)
+
+    def _begin_waiting(self) -> None:
+        """Begins waiting requests, in order, as long as there is room."""
+        most, tokens = self._limits
+        while self._queue and len(self._running) < most:
+            entry = self._queue[0][2]
+            needed = entry.running.n_cached_tokens()
+            if tokens is not None and self._running and self.n_cached_tokens + needed > tokens:
+                return
+            heapq.heappop(self._queue)
+            self._running[entry.number] = entry.running
+            self._entries[entry.number] = entry
+            for session in _sessions_of(entry.running):
+                self._sessions[session] = entry.running
+            self._deliver(entry.running, None)
+
+    def _events(self) -> list[Event]:
+        found = []
+        for number, entry in list(self._watched.items()):
+            event = entry.event()
+            if event is not None:
+                found.append(event)
+            if entry.running.is_finished:
+                del self._watched[number]
+        return found
+
+    def _settings(self) -> Settings:
+        costs = [PassCost.of_runner(member.runner) for member in self.members]
+        batches = [member.runner.batches_paths for member in self.members]
+        concurrent, drafts = self._executor.concurrent, self._drafts
+
+        def speculation(numbers: tuple[int, ...]) -> Speculation:
+            # Each text has drafts of its own: what the texts before it have shown must not change its passes.
+            own_costs, own_batches = [costs[n] for n in numbers], [batches[n] for n in numbers]
+            return Speculation(own_costs, own_batches, drafts=drafts, concurrent=concurrent)
+
+        return Settings(self.rule, self.alignment == "aligned", concurrent, speculation)
+
+    # Processes: threads and locks do not come along into a forked child.
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            self._executor = self._executor.forked()
+            self._begin_process()
+
+    def _begin_process(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._queue: list[tuple[int, int, Entry]] = []
+        self._incoming: deque[Entry] = deque()
+        self._aborted: deque[tuple[int, Exception | None]] = deque()
+        self._replies: deque[Reply] = deque()
+        self._n_timed = 0  # requests with a timeout that were ever queued
+        self._running: dict[int, Running] = {}
+        self._entries: dict[int, Entry] = {}
+        self._sessions: dict[int, Running] = {}
+        self._watched: dict[int, Entry] = {}
+
+
+class Entry:
+    """A request in an engine.
+
+    Attributes:
+        number: its id.
+        running: the state machine.
+        listener: called without arguments, by the thread that makes steps, when something has changed; or None.
+    """
+
+    def __init__(self, number: int, running: Running) -> None:
+        self.number, self.running = number, running
+        self.listener: Callable[[], None] | None = None
+        self._began = monotonic()
+        self._told = 0
+
+    def notify(self) -> None:
+        """Calls the listener."""
+        if self.listener is not None:
+            self.listener()
+
+    def is_late(self, now: float) -> bool:
+        """Returns whether the request's time is over."""
+        timeout = self.running.request.timeout
+        return timeout is not None and now - self._began > timeout
+
+    def lateness(self) -> RequestTimeoutError:
+        """Returns the error of a request whose time is over."""
+        return RequestTimeoutError(f"the request did not end within its timeout of {self.running.request.timeout} s")
+
+    def event(self) -> Event | None:
+        """Returns what became known since the last call, or None."""
+        steps = tuple(self.running.steps[self._told :])
+        self._told += len(steps)
+        if not steps and not self.running.is_finished:
+            return None
+        output = self.running.output if self.running.is_finished else None
+        return Event(self.number, steps, output, self.running.error)
+
+
+def _sessions_of(running: Running) -> list[int]:
+    return running.sessions if isinstance(running, RerankRequest) else [running.session]
+
+
+def _executor(members: Sequence[Member], pass_timeout: float | None) -> Executor:
+    """Returns the executor for this process: a thread for each device if there are several, or a time limit."""
+    if pass_timeout is not None or len({member.runner.device for member in members}) > 1:
+        return ThreadExecutor(members, pass_timeout)
+    return InlineExecutor(members)

@@ -1,0 +1,439 @@
+"""Several models with different tokenizers write one text (Cool-Fusion, arXiv 2407.19807).
+
+`Fusion` is the front door: it loads members, and its calls are thin wrappers around one `FusionEngine`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
+from coolfusion.executors.base import Executor
+from coolfusion.executors.processes import ProcessExecutor
+from coolfusion.fusion.engine import Entry, FusionEngine
+from coolfusion.fusion.generation import AsyncGeneration, Driver, Generation, error_of, written
+from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, Request, check_choice, check_engine
+from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
+from coolfusion.fusion.selection import SelectionRule, arithmetic_mean_perplexity
+from coolfusion.members.member import Member
+from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
+from coolfusion.records import MemberOutput, Output
+
+Rule = SelectionRule | Callable[..., float]
+
+
+class Fusion:
+    """Several models that write texts together.
+
+    Args:
+        members: one or more; each with a runner of its own.
+        alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
+            writing member has one.
+        rule: a `SelectionRule`, or a function of one candidate's scores.
+        drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
+            text, never to measured time. Changes passes, never text in exact arithmetic.
+        executor: what runs the members; None takes one for this process, with a thread for each device if there are
+            several.
+        pass_timeout: seconds that a pass of a model may take, or None. A pass that takes longer is a failure; its
+            member is lost for this fusion.
+        max_concurrent_requests: how many texts are written at the same time, which bounds the memory of caches.
+        max_cached_tokens: how many tokens the caches of all texts and members may hold together, or None.
+        time_limit: deprecated, now `pass_timeout`.
+        texts_in_step: deprecated, now `max_concurrent_requests`.
+
+    Attributes:
+        engine: writes the texts; `engine.add` and `engine.step` are there for loops of your own.
+
+    Raises:
+        NoModelsError: no members.
+        ArgumentError: two members share a runner, an unknown alignment, or numbers outside their range.
+
+    Example:
+        ``fusion = Fusion.from_pretrained(["dir/a", "dir/b"]); print(fusion.generate("Once").text)``
+    """
+
+    def __init__(
+        self,
+        members: Iterable[Member],
+        *,
+        alignment: Alignment = "aligned",
+        rule: Rule = arithmetic_mean_perplexity,
+        drafts: int | None = None,
+        executor: Executor | None = None,
+        pass_timeout: float | None = None,
+        max_concurrent_requests: int = 32,
+        max_cached_tokens: int | None = None,
+        time_limit: float | None = None,
+        texts_in_step: int | None = None,
+    ) -> None:
+        pass_timeout = _renamed("pass_timeout", pass_timeout, "time_limit", time_limit)
+        max_concurrent_requests = _renamed(
+            "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
+        )
+        self.engine = FusionEngine(
+            list(members),
+            alignment=alignment,
+            rule=rule,
+            drafts=drafts,
+            executor=executor,
+            pass_timeout=pass_timeout,
+            max_concurrent_requests=max_concurrent_requests,
+            max_cached_tokens=max_cached_tokens,
+        )
+        self._driver = Driver(self.engine)
+
+    def __repr__(self) -> str:
+        return f"Fusion([{', '.join(member.name for member in self.members)}], rule={self.rule.name})"
+
+    def __enter__(self) -> Fusion:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members."""
+        return self.engine.members
+
+    @property
+    def rule(self) -> SelectionRule:
+        """The selection rule."""
+        return self.engine.rule
+
+    @property
+    def alignment(self) -> Alignment:
+        """Where segments end."""
+        return self.engine.alignment
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        names: Sequence[str | Path],
+        *,
+        device: str | Sequence[str] | None = None,
+        dtype: Any = "auto",
+        trust_remote_code: bool = False,
+        threads: int | None = None,
+        alignment: Alignment = "aligned",
+        rule: Rule = arithmetic_mean_perplexity,
+        drafts: int | None = None,
+        executor: Literal["processes"] | None = None,
+        pass_timeout: float | None = None,
+        max_concurrent_requests: int = 32,
+        max_cached_tokens: int | None = None,
+        time_limit: float | None = None,
+        texts_in_step: int | None = None,
+        **model_options: Any,
+    ) -> Fusion:
+        """Loads transformers models from local directories or hub names; safetensors weights only.
+
+        Args:
+            names: the models; a name that stands twice is loaded once and gives two members.
+            device: one torch device for all, or one for each; None takes a GPU if there is one.
+            dtype: "auto" as the checkpoint says, or a torch dtype or its name.
+            trust_remote_code: whether code that comes with a model may run.
+            threads: how many CPU threads torch takes for one operation, from now on and in the whole process; None
+                leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
+                cores. With `executor="processes"` it holds in each process.
+            alignment: see `Fusion`.
+            rule: see `Fusion`.
+            drafts: see `Fusion`.
+            executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
+            pass_timeout: see `Fusion`.
+            max_concurrent_requests: see `Fusion`.
+            max_cached_tokens: see `Fusion`.
+            time_limit: deprecated, now `pass_timeout`.
+            texts_in_step: deprecated, now `max_concurrent_requests`.
+            model_options: passed on to transformers, for example `device_map` or `quantization_config`.
+
+        Raises:
+            NoModelsError: no names.
+            ModelError: a directory is missing or incomplete, holds only pickled weights, or cannot be loaded.
+            TokenizerError: its tokenizer cannot be loaded.
+            ArgumentError: a value outside its range, an unknown device or dtype; nothing is loaded then.
+        """
+        names = [names] if isinstance(names, str | Path) else list(names)
+        if not names:
+            raise NoModelsError("no models to fuse; expected at least one name or directory")
+        check_choice("executor", executor, (None, "processes"))
+        pass_timeout = _renamed("pass_timeout", pass_timeout, "time_limit", time_limit)
+        max_concurrent_requests = _renamed(
+            "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
+        )
+        common: dict[str, Any] = {
+            "alignment": alignment,
+            "rule": rule,
+            "drafts": drafts,
+            "max_concurrent_requests": max_concurrent_requests,
+            "max_cached_tokens": max_cached_tokens,
+        }
+        check_engine(pass_timeout=pass_timeout, **common)
+        check_arguments(names, device=device, dtype=dtype, threads=threads)
+        options = {"dtype": dtype, "trust_remote_code": trust_remote_code, "threads": threads, **model_options}
+        if executor is None:
+            return cls(_load(names, device=device, **options), pass_timeout=pass_timeout, **common)
+        places = zip(names, spread_devices(device, len(names)), strict=True)
+        sources = [functools.partial(_load_one, str(name), device=place, **options) for name, place in places]
+        processes = ProcessExecutor(sources, pass_timeout)
+        return cls(processes.members, executor=processes, **common)
+
+    @overload
+    def generate(
+        self,
+        prompt: OneText,
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        rerank: bool = False,
+        on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
+        seed: int | None = None,
+        schedule: str | None = None,
+    ) -> Output: ...
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | list[OneText],
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        rerank: bool = False,
+        on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
+        seed: int | None = None,
+        schedule: str | None = None,
+    ) -> list[Output]: ...
+    def generate(
+        self,
+        prompt: OneText | list[str] | list[OneText],
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        rerank: bool = False,
+        on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
+        seed: int | None = None,
+        schedule: str | None = None,
+    ) -> Output | list[Output]:
+        """Writes one text, or many that share the passes of the models.
+
+        Args:
+            prompt: one text for all members, or a tuple of one prompt for each member, or a list of such prompts for a
+                list of outputs. A member's prompt is a text, or its ids in any usual container, for example from a chat
+                template. The written text is shared by the members, the prompts need not be. A text that spells control
+                tokens of a member is encoded as text, and a warning says so.
+            max_new_tokens: no member's committed ids are ever more. The last word may be partial.
+            stop_strings: the text is cut exactly before the first of them.
+            rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
+                of all by the same rule, and all stay in `continuations`.
+            on_failure: what happens when a model raises, gives no numbers, or takes longer than `pass_timeout`.
+                "stop" ends the text with an error. "continue" continues without the member, and `failed` of the
+                member and `rejected` of the steps say so. In a list "continue" also keeps an error of one text from
+                ending the call; that output has it in `error`.
+            overlong: what happens to a prompt above a member's limit. "truncate" cuts it at the left to the newest
+                half of the limit and warns; "error" refuses it.
+            seed: for selection rules that draw.
+            schedule: deprecated; the literal loop stands in `coolfusion.fusion.reference`.
+
+        Returns:
+            the output, with its steps and what it cost each member; for a list of prompts a list, in their order.
+
+        Raises:
+            ArgumentError: an argument outside its range.
+            EmptyPromptError: a member has nothing to start from.
+            UnrepresentableTextError: a member cannot say the prompt.
+            PromptTooLongError: a prompt is longer than a member's limit, and `overlong` is "error".
+            NoCandidateError: no member's proposal can be said by all; `partial` holds what was written.
+            ModelError: a model failed; `partial` holds what was written. Of many texts the first error is raised when
+                all have ended. `partial` is then the list of all outputs, and a message about a prompt gives its
+                number.
+            KeyboardInterrupt: of the user; `partial` holds what was written, a list for a list.
+
+        Complexity: about one pass of each model for each token of its own; fewer where drafts are good. Memory for the
+            caches of at most `max_concurrent_requests` texts at a time.
+
+        Source: arXiv 2407.19807, section 3; the fast schedule is docs/proofs/same-text.md.
+
+        Example:
+            >>> from coolfusion.embedded import fusion
+            >>> fusion().generate("Once upon a time", max_new_tokens=8).text
+            '...'
+        """
+        _check_schedule(schedule)
+        requests = self._requests(
+            prompt if isinstance(prompt, list) else [prompt],
+            max_new_tokens=max_new_tokens,
+            stop_strings=stop_strings,
+            rerank=rerank,
+            on_failure=on_failure,
+            overlong=overlong,
+            seed=seed,
+        )
+        if isinstance(prompt, list):
+            return self._write_list(requests, raises=on_failure != "continue")
+        return self._write_one(requests[0])
+
+    def stream(
+        self,
+        prompt: OneText,
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
+        seed: int | None = None,
+        schedule: str | None = None,
+    ) -> Generation:
+        """Returns the steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once.
+
+        Streams share the passes of the models, whenever they were opened.
+        """
+        _check_schedule(schedule)
+        [request] = self._requests(
+            [prompt],
+            max_new_tokens=max_new_tokens,
+            stop_strings=stop_strings,
+            on_failure=on_failure,
+            overlong=overlong,
+            seed=seed,
+        )
+        return Generation(self.engine, self.engine.open(request))
+
+    def astream(
+        self,
+        prompt: OneText,
+        max_new_tokens: int = 64,
+        *,
+        stop_strings: str | Iterable[str] = (),
+        on_failure: OnFailure = "stop",
+        overlong: Overlong = "truncate",
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGeneration:
+        """Returns the steps of `generate` for a coroutine: ``async for step in fusion.astream(...)``.
+
+        The models run in a thread, so the event loop stays free. Cancelling the task that waits ends the text.
+
+        Args:
+            prompt: see `generate`.
+            max_new_tokens: see `generate`.
+            stop_strings: see `generate`.
+            on_failure: see `generate`.
+            overlong: see `generate`.
+            seed: see `generate`.
+            timeout: seconds after which the text ends with a `RequestTimeoutError`, or None.
+
+        Raises:
+            CoolFusionError: as `generate`.
+        """
+        [request] = self._requests(
+            [prompt],
+            max_new_tokens=max_new_tokens,
+            stop_strings=stop_strings,
+            on_failure=on_failure,
+            overlong=overlong,
+            seed=seed,
+            timeout=timeout,
+        )
+        return AsyncGeneration(self._driver, self.engine.open(request))
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the members' models and tokenizers, as values that JSON can hold."""
+        members = [
+            {"name": m.name, "model": m.runner.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
+        ]
+        return {"alignment": self.alignment, "rule": self.rule.name, "members": members}
+
+    def close(self) -> None:
+        """Ends all texts, and the threads and processes of this fusion."""
+        self.engine.close()
+
+    def _requests(self, prompts: Sequence[OneText], **options: Any) -> list[Request]:
+        warn_of_spelled(prompts, self.engine.readers)
+        return [Request(prompt=prompt, **options) for prompt in prompts]
+
+    def _write_one(self, request: Request) -> Output:
+        entry = self.engine.open(request)
+        self._write([entry], lambda: written(entry))
+        error = error_of(entry)
+        if error is not None:
+            raise error
+        return entry.running.output
+
+    def _write_list(self, requests: list[Request], *, raises: bool) -> list[Output]:
+        # All prompts are looked at before the first is read.
+        opened = [self._opened(request, number) for number, request in enumerate(requests)]
+
+        def outputs() -> list[Output]:
+            return [each.running.output if isinstance(each, Entry) else self._refused(each) for each in opened]
+
+        self._write([each for each in opened if isinstance(each, Entry)], outputs)
+        errors = (error_of(each) if isinstance(each, Entry) else each for each in opened)
+        error = next((each for each in errors if each is not None), None)
+        if error is not None and (raises or not isinstance(error, CoolFusionError)):
+            error.partial = outputs()  # type: ignore[attr-defined]
+            raise error
+        return outputs()
+
+    def _opened(self, request: Request, number: int) -> Entry | CoolFusionError:
+        """Returns a request that can be written, or why it cannot be begun, with its number."""
+        where = f"prompt {number}: "
+        try:
+            return self.engine.open(request, where=where)
+        except ArgumentError:
+            raise
+        except CoolFusionError as err:
+            found = type(err)(f"{where}{err}")
+            found.__cause__ = err
+            return found
+
+    def _write(self, entries: Sequence[Entry], partial: Callable[[], Any]) -> None:
+        """Writes texts to their ends; those of an interrupted call are given up."""
+        for entry in entries:
+            self.engine.submit(entry)
+        try:
+            self.engine.step_until(lambda: all(entry.running.is_finished for entry in entries))
+        except KeyboardInterrupt as err:
+            err.partial = partial()  # type: ignore[attr-defined]
+            raise
+        finally:
+            for entry in entries:
+                if not entry.running.is_finished:
+                    self.engine.abort(entry.number)
+
+    def _refused(self, error: CoolFusionError) -> Output:
+        """Returns the output of a text that could not be begun."""
+        members = tuple(MemberOutput(member.name, [], [], 0, 0) for member in self.members)
+        return Output("", (), None, members, error=str(error))
+
+
+def _load(names: Sequence[str | Path], **options: Any) -> list[Member]:
+    loaded = load_models(names, **options)
+    return [Member(each.model, each.tokenizer, each.prefix_ids) for each in loaded]
+
+
+def _load_one(name: str, **options: Any) -> Member:
+    """Loads one member; the process executor runs it in a process of its own."""
+    return _load([name], **options)[0]
+
+
+def _check_schedule(schedule: str | None) -> None:
+    if schedule is not None:
+        check_choice("schedule", schedule, ("auto", "literal"))
+        _deprecated("schedule", "coolfusion.fusion.reference, whose text the engine writes")
+
+
+def _renamed(name: str, value: Any, old: str, given: Any) -> Any:
+    """Returns the value of an option that may still be given under its old name."""
+    if given is None:
+        return value
+    _deprecated(old, name)
+    return given
+
+
+def _deprecated(old: str, new: str) -> None:
+    warn_caller(f"{old} is deprecated: use {new}", DeprecationWarning)

@@ -1,0 +1,218 @@
+"""Handles to texts that an engine writes: iterate for the steps, from a thread or from a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+from coolfusion.errors import CoolFusionError
+from coolfusion.fusion.engine import Entry, FusionEngine
+from coolfusion.records import Output, Step
+
+
+class Generation(Iterator[Step]):
+    """One text being written: iterate for its steps; `output` is what was written so far.
+
+    The request joins the engine at once, and is written as soon as any request of the engine is waited for. It leaves
+    when the text ends, when it is closed, or when no one holds this object any more.
+
+    Args:
+        engine: where it is written.
+        entry: a request that the engine has checked.
+
+    Example:
+        ``for step in fusion.stream("Once upon a time"): print(step.text, end="")``
+    """
+
+    def __init__(self, engine: FusionEngine, entry: Entry) -> None:
+        self._engine, self._entry = engine, entry
+        self._told = 0
+        engine.submit(entry)
+        self._abort = weakref.finalize(self, engine.abort, entry.number)
+        self._abort.atexit = False
+
+    def __repr__(self) -> str:
+        return f"Generation({self._told} steps, finish_reason={self.output.finish_reason!r})"
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def output(self) -> Output:
+        """The output as far as it was handed out; `finish_reason` is None while more may come."""
+        return written(self._entry, self._told)
+
+    @property
+    def error(self) -> Exception | None:
+        """The error that ended the text, with the text in `partial`; None without one."""
+        return error_of(self._entry)
+
+    def __next__(self) -> Step:
+        """Returns the next step.
+
+        A step that holds back text for a stop string waits for the step after it. If none comes, the step keeps the
+        text that it held. A `KeyboardInterrupt` carries what was written in `partial`, as errors do.
+        """
+        running = self._entry.running
+        try:
+            self._engine.step_until(lambda: running.is_finished or len(running.steps) > self._told)
+        except KeyboardInterrupt as err:
+            err.partial = self.output  # type: ignore[attr-defined]
+            raise
+        if len(running.steps) > self._told:
+            self._told += 1
+            return running.steps[self._told - 1]
+        self._abort.detach()
+        error = self.error
+        if error is not None:
+            raise error
+        raise StopIteration
+
+    def close(self) -> None:
+        """Ends the text and frees its memory; the records stay."""
+        self._abort()
+
+
+class AsyncGeneration(AsyncIterator[Step]):
+    """One text being written, for coroutines: ``async for step in ...``.
+
+    Leaving the loop does not end the text; `aclose`, or cancelling the task that waits for a step, does.
+
+    Args:
+        driver: makes the engine's steps.
+        entry: a request that the engine has checked.
+    """
+
+    def __init__(self, driver: Driver, entry: Entry) -> None:
+        self._driver, self._entry = driver, entry
+        self._told = 0
+        self._begun = False
+        self._changed: asyncio.Event | None = None
+        self._abort = weakref.finalize(self, driver.engine.abort, entry.number)
+        self._abort.atexit = False
+
+    def __repr__(self) -> str:
+        return f"AsyncGeneration({self._told} steps, finish_reason={self.output.finish_reason!r})"
+
+    @property
+    def output(self) -> Output:
+        """The output as far as it was handed out; `finish_reason` is None while more may come."""
+        return written(self._entry, self._told)
+
+    async def __aenter__(self) -> AsyncGeneration:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def __anext__(self) -> Step:
+        """Returns the next step."""
+        running = self._entry.running
+        if not self._begun:
+            self._begun = True
+            self._changed = asyncio.Event()
+            loop, changed = asyncio.get_running_loop(), self._changed
+            self._entry.listener = lambda: _call_soon(loop, changed.set)
+            self._driver.submit(self._entry)
+        assert self._changed is not None
+        while len(running.steps) <= self._told and not running.is_finished:
+            self._changed.clear()
+            if len(running.steps) <= self._told and not running.is_finished:
+                try:
+                    await self._changed.wait()
+                except asyncio.CancelledError:
+                    self._abort()
+                    raise
+        if len(running.steps) > self._told:
+            self._told += 1
+            return running.steps[self._told - 1]
+        self._abort.detach()
+        error = error_of(self._entry)
+        if error is not None:
+            raise error
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Ends the text and frees its memory; the records stay."""
+        if not self._begun:
+            self._begun = True
+            self._entry.running.abort()
+        self._abort()
+
+
+class Driver:
+    """Makes an engine's steps in a thread as long as coroutines wait for them.
+
+    Args:
+        engine: the engine.
+    """
+
+    def __init__(self, engine: FusionEngine) -> None:
+        self.engine = engine
+        self._entries: list[Entry] = []
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, entry: Entry) -> None:
+        """Adds a request, and sees to it that steps are made until it ends."""
+        self.engine.submit(entry)
+        with self._lock:
+            self._entries.append(entry)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="coolfusion: engine", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                self._entries = [entry for entry in self._entries if not entry.running.is_finished]
+                if not self._entries:
+                    self._thread = None
+                    return
+                entries = list(self._entries)
+            counts = [len(entry.running.steps) for entry in entries]
+
+            def changed(entries: list[Entry] = entries, counts: list[int] = counts) -> bool:
+                pairs = zip(entries, counts, strict=True)
+                return any(entry.running.is_finished or len(entry.running.steps) > count for entry, count in pairs)
+
+            try:
+                self.engine.step_until(changed)
+            except Exception as err:  # noqa: BLE001 - coroutines wait for an answer of this thread
+                for entry in entries:
+                    self.engine.abort(entry.number, err)
+            for entry, count in zip(entries, counts, strict=True):
+                if entry.running.is_finished or len(entry.running.steps) > count:
+                    entry.notify()
+
+
+def written(entry: Entry, n_steps: int | None = None) -> Output:
+    """Returns the output of a request; of one that is not finished, as far as its first `n_steps` steps go."""
+    output = entry.running.output
+    if n_steps is None or n_steps >= len(output.steps) or output.continuations:
+        return output
+    steps = output.steps[:n_steps]
+    return replace(output, text="".join(step.text for step in steps), steps=steps, finish_reason=None)
+
+
+def error_of(entry: Entry) -> Exception | None:
+    """Returns the error that ended a request, with what was written in `partial`; None if nothing did."""
+    error = entry.running.error
+    if isinstance(error, CoolFusionError):
+        error.partial = entry.running.output
+    return error
+
+
+def _call_soon(loop: Any, callback: Any) -> None:
+    """Calls back in a loop, unless it was closed."""
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        return

@@ -1,0 +1,133 @@
+"""Requests of callers, and the settings by which a fusion writes all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from coolfusion.errors import ArgumentError
+from coolfusion.fusion.selection import SelectionRule, as_rule
+from coolfusion.fusion.speculation import Speculation
+from coolfusion.fusion.stop_strings import check_stop_strings
+from coolfusion.records import SHORT
+
+OneText = str | tuple[Any, ...]
+OnFailure = Literal["stop", "continue"]
+Overlong = Literal["truncate", "error"]
+Alignment = Literal["aligned", "shortest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One text to be written.
+
+    Attributes:
+        prompt: one text for all members, or a tuple of one prompt for each, a text or ids of that member.
+        max_new_tokens: budget of each member, in its own tokens.
+        stop_strings: the text is cut exactly before the first of them.
+        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R).
+        on_failure: what happens when a member fails: "stop" ends the text with the error, "continue" drops the member.
+        overlong: what happens to a prompt above a member's limit: "truncate" cuts it at the left and warns, "error"
+            refuses it.
+        priority: requests of a lower number are begun first; of equals, the one that came first.
+        seed: for selection rules that draw; they find it in `StepView.seed`.
+        timeout: seconds from `add` on after which the request ends with a `RequestTimeoutError`, or None.
+
+    Raises:
+        ArgumentError: a value outside its range.
+
+    Example:
+        ``engine.add(Request(prompt="Once upon a time", max_new_tokens=32))``
+    """
+
+    prompt: OneText
+    max_new_tokens: int = 64
+    stop_strings: str | Iterable[str] = ()
+    rerank: bool = False
+    on_failure: OnFailure = "stop"
+    overlong: Overlong = "truncate"
+    priority: int = 0
+    seed: int | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stop_strings", check_stop_strings(self.stop_strings))
+        check_count("max_new_tokens", self.max_new_tokens)
+        check_choice("on_failure", self.on_failure, ("stop", "continue"))
+        check_choice("overlong", self.overlong, ("truncate", "error"))
+        check_seconds("timeout", self.timeout)
+        for name, value in (("priority", self.priority), ("seed", self.seed)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ArgumentError(f"{name} must be a whole number, not {value!r}")
+
+    def __repr__(self) -> str:
+        return f"Request(prompt={SHORT.repr(self.prompt)}, max_new_tokens={self.max_new_tokens})"
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return self.stop_strings  # type: ignore[return-value]  # __post_init__ has made it a tuple
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a fusion writes all its texts.
+
+    Attributes:
+        rule: the selection rule.
+        aligned: whether segments end where all tokenizers have a boundary.
+        concurrent: whether a member can write ahead while others read.
+        speculation: makes the planner of drafts for the members of these numbers, a new one for each text.
+    """
+
+    rule: SelectionRule
+    aligned: bool
+    concurrent: bool
+    speculation: Callable[[tuple[int, ...]], Speculation]
+
+
+def check_engine(
+    *,
+    alignment: Any,
+    rule: Any,
+    drafts: Any,
+    pass_timeout: Any,
+    max_concurrent_requests: Any,
+    max_cached_tokens: Any,
+) -> SelectionRule:
+    """Checks the options of an engine, before anything is loaded for it; returns the rule.
+
+    Raises:
+        ArgumentError: a value outside its range.
+    """
+    check_choice("alignment", alignment, ("aligned", "shortest"))
+    if drafts is not None and (isinstance(drafts, bool) or not isinstance(drafts, int) or drafts < 0):
+        raise ArgumentError(f"drafts must be None or a whole number of words from 0 on, not {drafts!r}")
+    check_seconds("pass_timeout", pass_timeout)
+    check_count("max_concurrent_requests", max_concurrent_requests)
+    if max_cached_tokens is not None:
+        check_count("max_cached_tokens", max_cached_tokens)
+    return as_rule(rule)
+
+
+def check_choice(name: str, value: Any, choices: tuple[str | None, ...]) -> None:
+    """Raises ArgumentError unless `value` is one of `choices`."""
+    if value not in choices:
+        expected = " or ".join(map(repr, choices))
+        raise ArgumentError(f"{name} {value!r} is unknown; expected {expected}")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises ArgumentError unless `value` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Raises ArgumentError unless `value` is None or a positive finite number."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise ArgumentError(f"{name} must be None or a positive number of seconds, not {value!r}")

@@ -1,0 +1,126 @@
+"""A transcript: one text under one member, on the engine's side.
+
+It holds ids and text, and nothing that touches a model. Its counterpart in the worker is the `Session`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coolfusion.members.commands import Commit, Refusal, Usage
+from coolfusion.members.member import Member, Prompt
+from coolfusion.members.session import still_ahead
+from coolfusion.models.base import TokenPath
+from coolfusion.records import MemberOutput, Rejection, RejectionReason
+
+
+class Transcript:
+    """The ids and segments that one member has read and committed of one text.
+
+    Args:
+        member: the member.
+        number: its number among the members of the text.
+        prompt: a text or ids.
+
+    Attributes:
+        member: the member.
+        number: its number among the members of the text.
+        prompt: the prompt.
+        ids: prompt and committed ids; only ever appended to.
+        n_prompt: how many of them are the prompt.
+        forced_cuts: committed segments whose ids are a forced cut.
+        texts: the committed segments.
+        usage: what the session in the worker has cost, by its last reply.
+        failed: why the member is lost and the others continue without it, or None.
+
+    Raises:
+        EmptyPromptError: there is nothing to start from.
+        UnrepresentableTextError: the tokenizer cannot represent the prompt.
+        ModelError: an id without a row of logits.
+    """
+
+    def __init__(self, member: Member, number: int, prompt: Prompt) -> None:
+        self.member = member
+        self.number = number
+        self.prompt = prompt
+        self.ids = member.prompt_ids(prompt)
+        self.n_prompt = len(self.ids)
+        self.forced_cuts = 0
+        self.texts: list[str] = []
+        self.usage = Usage(0, 0, 0)
+        self.failed: str | None = None
+        self.encoder = member.encoder(prompt)
+        self._unsent: list[Commit] = []
+
+    def __repr__(self) -> str:
+        return f"Transcript({self.member.name!r}, {self.n_prompt} tokens of prompt, {self.n_written} written)"
+
+    @property
+    def n_written(self) -> int:
+        """Number of committed ids after the prompt."""
+        return len(self.ids) - self.n_prompt
+
+    @property
+    def n_context(self) -> int:
+        """Number of tokens of context."""
+        return len(self.ids) - self.usage.start
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """Passes in which the text had a part so far, and its tokens that went through them."""
+        return self.usage.forward_passes, self.usage.processed_tokens
+
+    def commit(self, ids: TokenPath, text: str, *, forced: bool) -> None:
+        """Appends a segment; the worker learns of it with the next command."""
+        self.ids.extend(ids)
+        self.forced_cuts += forced
+        self.texts.append(text)
+        self.encoder.push(text)
+        self._unsent.append(Commit(ids, text))
+
+    def take_commits(self) -> tuple[Commit, ...]:
+        """Returns the segments that the worker does not know of; the next command carries them."""
+        commits, self._unsent = tuple(self._unsent), []
+        return commits
+
+    def known_ahead(self) -> tuple[str, ...]:
+        """Returns the segments that the member has written ahead and that are still to come."""
+        return still_ahead(self.usage.ahead, self.texts)
+
+    def draft_paths(self, texts: Sequence[str], budget: int) -> tuple[TokenPath, ...]:
+        """Returns another member's segments in this member's ids, whole and the first alone; () if they are of no use.
+
+        Complexity: two encodings of the segments.
+        """
+        if not texts or not self.member.runner.batches_paths:
+            return ()
+        return tuple(self._draft_path(text, budget) for text in ("".join(texts), texts[0]))
+
+    def reject(self, refusal: Refusal, members: Sequence[int]) -> Rejection:
+        """Returns a rejection by this member."""
+        reason, text, detail = refusal
+        return Rejection(text, tuple(members), self.number, reason, f"{self.member.name}: {detail}")
+
+    def rejection(self, reason: RejectionReason, text: str, members: Sequence[int], detail: str) -> Rejection:
+        """Returns a rejection by this member."""
+        return self.reject(Refusal(reason, text, detail), members)
+
+    def lose(self, error: Exception) -> None:
+        """Notes that the member cannot continue and the others do so without it."""
+        self.failed = str(error)
+
+    def output(self) -> MemberOutput:
+        """Returns the member's part of the output, as copies."""
+        prompt, written = self.ids[: self.n_prompt], self.ids[self.n_prompt :]
+        name, start = self.member.name, self.usage.start
+        return MemberOutput(name, prompt, written, start, self.forced_cuts, *self.cost, self.failed)
+
+    def _draft_path(self, text: str, budget: int) -> TokenPath:
+        edit = self.encoder.peek(text)
+        if edit.drop or not edit.lossless:
+            return ()
+        ids, runner = edit.ids, self.member.runner
+        limit = runner.max_model_len
+        room = budget if limit is None else min(budget, limit - self.n_context)
+        end = next((at for at, token_id in enumerate(ids) if token_id >= runner.logits_size), len(ids))
+        return tuple(ids[: max(0, min(end, room))])

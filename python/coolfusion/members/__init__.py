@@ -1,0 +1,1 @@
+"""One member of a fusion: a model with its tokenizer, its commands, and the worker that executes them."""

@@ -1,0 +1,232 @@
+"""Commands to a member's worker, and its replies: plain values that pickle.
+
+A *session* is one text under one member, for example the second prompt of a list. Its context and segmenter live in the
+worker. A command names the session and carries everything else that the worker needs. So a command can cross a thread,
+a pipe or a network, and can be executed again after a failure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from coolfusion.models.base import TokenPath
+from coolfusion.records import RejectionReason, Score
+
+
+class Commit(NamedTuple):
+    """A segment that won.
+
+    Attributes:
+        token_ids: the segment in the member's ids.
+        text: the segment, for the segmenter.
+    """
+
+    token_ids: TokenPath
+    text: str
+
+
+class Prefill(NamedTuple):
+    """Opens a session and reads its prompt. Its reply has no value.
+
+    Attributes:
+        session: the new session.
+        token_ids: the prompt, at least one id; ids above the model's limit are left out at the left.
+        align_with: numbers of the members whose word boundaries end the session's segments too.
+    """
+
+    session: int
+    token_ids: tuple[int, ...]
+    align_with: tuple[int, ...] = ()
+
+
+class Propose(NamedTuple):
+    """Asks for the next segment. The reply's value is a tuple of `Proposal`, the member's own greedy one first.
+
+    Attributes:
+        session: the session.
+        commits: the segments that won since the last command.
+        budget: most tokens to write, at least 1.
+        drafts: paths that are read along with the first pass: another member's segments, whole and the first alone.
+        ahead: how many segments to write in all, as long as no draft of the member is left; 0 writes none ahead.
+        alternatives: how many further segments to write, each after one of the next most likely first tokens.
+    """
+
+    session: int
+    commits: tuple[Commit, ...] = ()
+    budget: int = 1
+    drafts: tuple[TokenPath, ...] = ()
+    ahead: int = 0
+    alternatives: int = 0
+
+
+class ScoredPath(NamedTuple):
+    """A candidate as one member reads it.
+
+    Attributes:
+        token_ids: its ids under the member; () for END.
+        end: whether it is END.
+        n_bytes: UTF-8 bytes of its text.
+    """
+
+    token_ids: TokenPath
+    end: bool
+    n_bytes: int
+
+
+class ScoreCandidates(NamedTuple):
+    """Asks for the scores of all candidates of a step. The reply's value is a tuple of `Score`, one per candidate.
+
+    Attributes:
+        session: the session.
+        commits: the segments that won since the last command.
+        candidates: what is scored.
+        boundary_mass: whether to measure the probability that a word ends after each candidate.
+    """
+
+    session: int
+    commits: tuple[Commit, ...]
+    candidates: tuple[ScoredPath, ...]
+    boundary_mass: bool = False
+
+
+class WriteAhead(NamedTuple):
+    """Writes further segments as if each of them won, while nothing else is asked of the member.
+
+    A reply without a value, but with the segments in `Usage.ahead`, follows each segment. The next command for the
+    session ends it.
+
+    Attributes:
+        session: the session.
+        commits: the segments that won since the last command.
+        budget: most tokens to write.
+        words: how many segments to write.
+    """
+
+    session: int
+    commits: tuple[Commit, ...]
+    budget: int
+    words: int
+
+
+class ScoreContinuations(NamedTuple):
+    """Asks for the scores of whole texts after a prompt, in a session of its own that ends with the reply.
+
+    The reply's value is a tuple of `WholeScore`, one per text.
+
+    Attributes:
+        session: a new session.
+        prompt_ids: the prompt, at least one id.
+        texts: the ids of each text, and whether END follows it.
+    """
+
+    session: int
+    prompt_ids: tuple[int, ...]
+    texts: tuple[tuple[TokenPath, bool], ...]
+
+
+class Close(NamedTuple):
+    """Ends a session with its commands, and frees its memory. It has no reply."""
+
+    session: int
+
+
+Command = Prefill | Propose | ScoreCandidates | WriteAhead | ScoreContinuations | Close
+
+
+class Refusal(NamedTuple):
+    """Text that a member generated and could not propose.
+
+    Attributes:
+        reason: why, as in `Rejection.reason`.
+        text: what was generated.
+        detail: one sentence with the values.
+    """
+
+    reason: RejectionReason
+    text: str
+    detail: str
+
+
+class Proposal(NamedTuple):
+    """A segment that a member would write next.
+
+    Attributes:
+        text: the segment, "" for END, None if the member proposes nothing.
+        end: whether it is END.
+        ids: the generated ids of the segment; () for END.
+        refusals: what the member generated that has no text and was therefore left out.
+        cut: whether it is unfinished because the budget ended; the segment would be longer.
+    """
+
+    text: str | None
+    end: bool
+    ids: TokenPath = ()
+    refusals: tuple[Refusal, ...] = ()
+    cut: bool = False
+
+
+class WholeScore(NamedTuple):
+    """The score of a whole text.
+
+    Attributes:
+        logprob: sum of ln p, in nats.
+        n_tokens: number of tokens in the sum; END is one more.
+        context_cuts: how often the context was cut at the left.
+    """
+
+    logprob: float
+    n_tokens: int
+    context_cuts: int
+
+
+class Ahead(NamedTuple):
+    """The segments that a member would write if all of them won.
+
+    Attributes:
+        commits: how many segments were committed before the first of them.
+        texts: the segments.
+    """
+
+    commits: int
+    texts: tuple[str, ...]
+
+
+class Usage(NamedTuple):
+    """The cost of a session so far, and the start of its context.
+
+    Attributes:
+        start: the context is ids[start:] of the prompt and the committed ids.
+        forward_passes: passes of the model in which the session had a part.
+        processed_tokens: the session's tokens that went through them.
+        ahead: the segments that the member has written ahead.
+    """
+
+    start: int
+    forward_passes: int
+    processed_tokens: int
+    ahead: Ahead = Ahead(0, ())
+
+
+Value = tuple[Proposal, ...] | tuple[Score, ...] | tuple[WholeScore, ...] | None
+
+
+class Reply(NamedTuple):
+    """The answer of a worker.
+
+    Attributes:
+        member: number of the member.
+        session: the session.
+        value: what the command asked for; None for an error, and where nothing was asked for.
+        error: why there is no value, or None.
+        usage: of the session; None where it was never opened, or is lost.
+        background: whether it answers a `WriteAhead`.
+        last: whether the command has ended.
+    """
+
+    member: int
+    session: int
+    value: Value = None
+    error: Exception | None = None
+    usage: Usage | None = None
+    background: bool = False
+    last: bool = True

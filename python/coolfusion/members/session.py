@@ -1,0 +1,159 @@
+"""A session: one text under one member, on the worker's side.
+
+A session owns the model's context and the segmenter that cuts what the model writes. A task says what it needs of the
+model and never runs it. It yields each `ForwardRequest`, and the worker makes one pass for all tasks that wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, TypeVar
+
+from coolfusion._core import Segmenter, Tokenizer
+from coolfusion.members.commands import Ahead, Commit, Refusal, Usage
+from coolfusion.members.member import Member
+from coolfusion.models.base import Context, TokenPath
+
+Value = TypeVar("Value")
+
+
+class ForwardRequest(NamedTuple):
+    """The token paths whose logits a task needs before it can continue.
+
+    Attributes:
+        context: the context.
+        paths: the paths to compute.
+        prompt: ids that become the whole context first, or None.
+    """
+
+    context: Context
+    paths: tuple[TokenPath, ...]
+    prompt: Sequence[int] | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        """The tokens that a pass reads for it."""
+        if self.prompt is not None:
+            return len(self.prompt)
+        ends: set[TokenPath] = {path[:n] for path in self.paths for n in range(len(path) + 1)}
+        return sum(not self.context.is_computed(end) for end in ends)
+
+
+Task = Generator[ForwardRequest, None, Value]
+
+
+class Session:
+    """One text under one member.
+
+    Args:
+        member: the member.
+        token_ids: the prompt.
+        align_with: tokenizers whose word boundaries end segments too.
+        context: an empty context of the member's model.
+
+    Attributes:
+        member: the member.
+        context: the text under the model.
+        segmenter: cuts what the model writes into segments.
+        ids: prompt and committed ids; only ever appended to.
+        start: the context is ids[start:].
+        texts: the committed segments.
+        ahead: the segments that the member would write next, as far as it has written ahead.
+        stale: whether the context has to be read again before anything is asked of it.
+    """
+
+    def __init__(
+        self, member: Member, token_ids: Sequence[int], align_with: Sequence[Tokenizer], context: Context
+    ) -> None:
+        self.member = member
+        self.context = context
+        self.ids = list(token_ids)
+        self.start = 0
+        self.texts: list[str] = []
+        self.ahead = Ahead(0, ())
+        self.stale = False
+        self._spent = (0, 0)  # passes and tokens of contexts that were replaced
+        self.segmenter = Segmenter(member.tokenizer, align_with=list(align_with), prompt_ids=self.ids)
+
+    def __repr__(self) -> str:
+        return f"Session({self.member.name!r}, {self.n_context} tokens of context, {len(self.texts)} segments)"
+
+    @property
+    def usage(self) -> Usage:
+        """The cost of the session so far."""
+        context, (passes, tokens) = self.context, self._spent
+        return Usage(self.start, passes + context.forward_passes, tokens + context.processed_tokens, self.ahead)
+
+    @property
+    def n_context(self) -> int:
+        """Number of tokens of context."""
+        return len(self.ids) - self.start
+
+    def prefill(self) -> Task[None]:
+        """Reads the prompt; one that is longer than the limit is cut at the left."""
+        limit, kept = self.member.runner.max_model_len, self.member.kept_after_cut
+        if limit is not None and kept is not None and len(self.ids) > limit:
+            self.start = len(self.ids) - kept
+        yield self._whole_context()
+
+    def replace_context(self, context: Context) -> None:
+        """Takes an empty context instead of one whose state is not known; it is read before anything else."""
+        self._spent = self.usage[1:3]
+        self.context.close()
+        self.context, self.stale = context, True
+
+    def reload(self) -> Task[None]:
+        """Reads the whole context again."""
+        yield self._whole_context()
+        self.stale = False
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        """Appends the segments that won."""
+        for ids, text in commits:
+            self.ids.extend(ids)
+            self.texts.append(text)
+            self.context.commit(ids)
+            self.segmenter.restart(text)
+
+    def known_ahead(self) -> tuple[str, ...]:
+        """Returns the segments of `ahead` that are still to come, if all before them were committed."""
+        return still_ahead(self.ahead, self.texts)
+
+    def need(self, *paths: TokenPath) -> ForwardRequest:
+        """Returns the request for these paths after the context."""
+        return ForwardRequest(self.context, paths)
+
+    def fits(self, n_tokens: int) -> bool:
+        """Returns whether `n_tokens` more tokens can be read after the context."""
+        limit = self.member.runner.max_model_len
+        return limit is None or self.n_context + n_tokens <= limit
+
+    def may_be_cut(self) -> bool:
+        """Returns whether a cut would make the context shorter."""
+        kept = self.member.kept_after_cut
+        return kept is not None and self.n_context > kept
+
+    def make_room(self, n_tokens: int) -> Task[None]:
+        """Cuts the context at the left, if it must be, so that `n_tokens` (below the limit) fit.
+
+        The newest half of the limit is kept, less if the tokens need more. The cut is deterministic and the context is
+        read again, so that a score can be computed again from the recorded range alone.
+        """
+        limit, kept = self.member.runner.max_model_len, self.member.kept_after_cut
+        if limit is not None and kept is not None and not self.fits(n_tokens):
+            self.start = len(self.ids) - min(kept, limit - n_tokens)
+            yield self._whole_context()
+
+    def no_numbers(self, n_tokens: int) -> Refusal:
+        """Returns the refusal of a row of logits that is no distribution."""
+        where = f"its logits after {self.n_context + n_tokens} tokens"
+        return Refusal("numbers", "", f"{where} are no distribution (nan, +inf or all -inf)")
+
+    def _whole_context(self) -> ForwardRequest:
+        return ForwardRequest(self.context, (), self.ids[self.start :])
+
+
+def still_ahead(ahead: Ahead, committed: Sequence[str]) -> tuple[str, ...]:
+    """Returns the segments written ahead that are still to come, given all committed segments."""
+    done = list(committed[ahead.commits :])
+    return ahead.texts[len(done) :] if list(ahead.texts[: len(done)]) == done else ()
