@@ -24,13 +24,15 @@ SCRIPT = """
     for number, member in enumerate(members):
         member.runner.device = f"device {{number}}" if {apart} else "script"
     fusion = Fusion(members, pass_timeout={limit})
-    stream = fusion.stream("a")
-    before = next(stream).text + fusion.generate("a").text
+    fusion.generate("a")
+    stream, other = fusion.stream("a"), fusion.stream("a cat sat")
+    assert next(stream).text == " cat"
     pid = os.fork()
     if pid == 0:
-        text = fusion.generate("a").text
         rest = "".join(step.text for step in stream)
-        os._exit(0 if (text, rest) == (" cat sat on the mat", " sat on the mat") else 3)
+        more = "".join(step.text for step in other)
+        text = fusion.generate("a").text
+        os._exit(0 if (text, rest, more) == (" cat sat on the mat", " sat on the mat", " on the mat") else 3)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert fusion.generate("a").text == " cat sat on the mat"
     assert "".join(step.text for step in stream) == " sat on the mat"

@@ -33,7 +33,7 @@ class Executor(Protocol):
         """Makes the executor usable again after a KeyboardInterrupt inside `poll`; commands are begun again."""
 
     def forked(self) -> Executor:
-        """Returns an executor for a forked child, where nothing of the parent's requests is known.
+        """Returns the executor of a forked child: its threads are new, and commands of the parent are begun again.
 
         Raises:
             FusionError: there can be none.

@@ -52,11 +52,11 @@ class InlineExecutor(LaneExecutor):
 
     def __init__(self, members: Sequence[Member]) -> None:
         super().__init__(members, [InlineWorker(worker) for worker in workers_of(members)])
-        self._members = list(members)
 
     def forked(self) -> InlineExecutor:
-        """Returns an executor for a forked child."""
-        return InlineExecutor(self._members)
+        """Returns itself: a forked child has all that it needs, and begins its commands again."""
+        self.recover()
+        return self
 
 
 def workers_of(members: Sequence[Member]) -> list[ModelWorker]:

@@ -136,7 +136,6 @@ class ThreadExecutor(LaneExecutor):
     """
 
     def __init__(self, members: Sequence[Member], pass_timeout: float | None = None) -> None:
-        self._members, self._pass_timeout = list(members), pass_timeout
         self._threads: list[_Thread] = []
         self._by_number: list[ThreadWorker] = []
         devices: dict[str, _Thread] = {}
@@ -150,8 +149,23 @@ class ThreadExecutor(LaneExecutor):
         weakref.finalize(self, _stop, self._threads)
 
     def forked(self) -> ThreadExecutor:
-        """Returns an executor for a forked child, into which threads do not come along."""
-        return ThreadExecutor(self._members, self._pass_timeout)
+        """Returns itself with new threads, because those of the parent do not come along into a forked child."""
+        threads: dict[int, _Thread] = {}
+        for number, each in enumerate(self._by_number):
+            if number in self._lost:
+                continue
+            old = each.thread
+            if id(old) not in threads:
+                names = (w.worker.member.name for w in self._by_number if w.thread is old)
+                threads[id(old)] = self._thread(", ".join(names))
+                for order in old.rest():
+                    if getattr(order, "func", None) in [worker.worker.deliver for worker in self._by_number]:
+                        order()
+        for number, each in enumerate(self._by_number):
+            if number not in self._lost:
+                each.thread = threads[id(each.thread)]
+        self.recover()
+        return self
 
     def _thread(self, name: str) -> _Thread:
         thread = _Thread(name)

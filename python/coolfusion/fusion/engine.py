@@ -209,13 +209,20 @@ class FusionEngine:
         return events
 
     def step_until(self, done: Callable[[], bool]) -> None:
-        """Makes steps until `done`, in turn with other threads that do so; all requests advance."""
+        """Makes steps until `done`, in turn with other threads that do so; all requests advance.
+
+        Raises:
+            FusionError: no request is left that could bring it about.
+        """
+        self._check_process()
         while not done():
             # Another thread may make the step that this one waits for.
             if self._lock.acquire(timeout=0.05):
                 try:
                     if not done():
                         self._step()
+                    if not self.has_unfinished and not done():
+                        raise FusionError("the request that is waited for is not in this engine")
                 finally:
                     self._lock.release()
         self._sweep()
@@ -357,11 +364,6 @@ class FusionEngine:
 
     # Processes: threads and locks do not come along into a forked child.
 
-    def _check_process(self) -> None:
-        if os.getpid() != self._process:
-            self._executor = self._executor.forked()
-            self._begin_process()
-
     def _begin_process(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -374,6 +376,12 @@ class FusionEngine:
         self._entries: dict[int, Entry] = {}
         self._sessions: dict[int, Running] = {}
         self._watched: dict[int, Entry] = {}
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._executor = self._executor.forked()
 
 
 class Entry:

@@ -72,7 +72,8 @@ class Session:
         self.texts: list[str] = []
         self.ahead = Ahead(0, ())
         self.stale = False
-        self._spent = (0, 0)  # passes and tokens of contexts that were replaced
+        self._spent = (0, 0)  # passes and tokens of contexts before this one
+        self._n_prompt, self._align_with = len(self.ids), tuple(align_with)
         self.segmenter = Segmenter(member.tokenizer, align_with=list(align_with), prompt_ids=self.ids)
 
     def __repr__(self) -> str:
@@ -96,11 +97,17 @@ class Session:
             self.start = len(self.ids) - kept
         yield self._whole_context()
 
-    def replace_context(self, context: Context) -> None:
-        """Takes an empty context instead of one whose state is not known; it is read before anything else."""
-        self._spent = self.usage[1:3]
-        self.context.close()
-        self.context, self.stale = context, True
+    def again(self, context: Context) -> Session:
+        """Returns a session that has read and committed the same, in an empty context; it reads that before all else.
+
+        Nothing that a pass or a task may have left half-way is taken along.
+        """
+        session = Session(self.member, self.ids[: self._n_prompt], self._align_with, context)
+        session.ids, session.texts, session.start = list(self.ids), list(self.texts), self.start
+        for text in self.texts:
+            session.segmenter.restart(text)
+        session.stale, session._spent = True, self.usage[1:3]
+        return session
 
     def reload(self) -> Task[None]:
         """Reads the whole context again."""

@@ -10,6 +10,7 @@ A pass that fails for many tasks is made again for each alone, so one task canno
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -53,7 +54,9 @@ class _Running:
 
     def end(self) -> None:
         """Ends the task; a context without a session is closed with it."""
-        self.task.close()
+        # A forked child cannot close a task that another thread of its parent was running.
+        with contextlib.suppress(ValueError):
+            self.task.close()
         if self.session is None:
             self.context.close()
 
@@ -148,11 +151,12 @@ class ModelWorker:
     def recover(self) -> None:
         """Begins all commands again, with contexts read again, because an interrupted pass leaves caches unknown."""
         self._failure = None
-        for session in self._sessions.values():
-            session.replace_context(self.member.runner.new_context())
         commands = [each.command for each in self._running]
         for each in self._running:
             each.end()
+        for number, session in self._sessions.items():
+            session.context.close()
+            self._sessions[number] = session.again(self.member.runner.new_context())
         self._running = [self._begin(command, again=True) for command in commands]
 
     def clear(self) -> None:
