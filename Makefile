@@ -100,7 +100,7 @@ $(VENV)/test.packages: EXTRAS := hf test
 $(VENV)/bench.packages: EXTRAS := hf test bench
 $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
 	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name]), sep="\n")' $(EXTRAS) > $@.txt
-	$(BIN)/python -m pip install --quiet --no-compile --requirement $@.txt
+	$(BIN)/python -m pip install --quiet --requirement $@.txt
 	touch $@
 
 # The library, its Python sources in place, so only Rust changes need it again. One of the two builds is installed.
