@@ -94,7 +94,6 @@ $(VENV)/python.ready:
 	touch $@
 
 # The packages of some extras, without the library; so the compiler can run at the same time (`make -j2`).
-# Python compiles a module of them when it first imports it.
 $(VENV)/hf.packages: EXTRAS := hf
 $(VENV)/test.packages: EXTRAS := hf test
 $(VENV)/bench.packages: EXTRAS := hf test bench
