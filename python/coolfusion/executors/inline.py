@@ -25,7 +25,10 @@ class InlineWorker:
 
     def answer(self) -> Advanced:
         """Advances the tasks and makes the next pass."""
-        return advance_and_pass(self.worker)
+        found = advanced(self.worker)
+        if found.pass_seconds is not None:
+            self.worker.make_pass()
+        return found
 
     def passed(self) -> list[Reply]:
         """Returns the replies of the pass."""
@@ -65,10 +68,7 @@ def workers_of(members: Sequence[Member]) -> list[ModelWorker]:
     return [ModelWorker(member, number, tokenizers) for number, member in enumerate(members)]
 
 
-def advance_and_pass(worker: ModelWorker) -> Advanced:
-    """Advances the tasks of a worker; where that gives no reply, makes the next pass."""
+def advanced(worker: ModelWorker) -> Advanced:
+    """Advances the tasks of a worker; where that gives no reply, prepares the next pass, which the caller makes."""
     replies = worker.advance()
-    seconds = None if replies else worker.prepare()
-    if seconds is not None:
-        worker.make_pass()
-    return Advanced(replies, seconds)
+    return Advanced(replies, None if replies else worker.prepare())

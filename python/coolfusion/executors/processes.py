@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from coolfusion._core import Tokenizer
 from coolfusion.errors import CoolFusionError, FusionError, ModelError
+from coolfusion.executors.inline import advanced
 from coolfusion.executors.lanes import Advanced, LaneExecutor, MemberLost
 from coolfusion.members.commands import Command, Reply
 from coolfusion.members.member import Member
@@ -196,8 +197,7 @@ def _execute(pipe: Connection, worker: ModelWorker) -> None:
                 worker.recover()
                 pipe.send("recovered")
             else:
-                replies = worker.advance()
-                seconds = None if replies else worker.prepare()
+                replies, seconds = advanced(worker)
                 pipe.send(Advanced([_sendable(reply) for reply in replies], seconds))
                 if seconds is not None:
                     worker.make_pass()

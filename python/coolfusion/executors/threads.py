@@ -14,7 +14,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from coolfusion.executors.inline import workers_of
+from coolfusion.executors.inline import advanced, workers_of
 from coolfusion.executors.lanes import Advanced, LaneExecutor, MemberLost
 from coolfusion.members.commands import Command, Reply
 from coolfusion.members.member import Member
@@ -96,10 +96,9 @@ class ThreadWorker:
     def _advance_and_pass(self, thread: _Thread) -> None:
         """Runs on the thread."""
         try:
-            replies = self.worker.advance()
-            seconds = None if replies else self.worker.prepare()
-            thread.answers.put(Advanced(replies, seconds))
-            if seconds is not None:
+            found = advanced(self.worker)
+            thread.answers.put(found)
+            if found.pass_seconds is not None:
                 self.worker.make_pass()
                 thread.answers.put(self.worker.settle())
         except BaseException as err:  # noqa: BLE001 - the caller waits for the answers of this thread
