@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from coolfusion.errors import ModelError, RequestTimeoutError
+from coolfusion.errors import FusionError, ModelError, RequestTimeoutError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.models import ScriptedModel
 from fusion_parts import BOS, toy, writer
@@ -118,3 +118,18 @@ def test_a_stream_that_is_left_or_dropped_ends():
 
     asyncio.run(main())
     assert fusion.engine.n_cached_tokens == 0
+
+
+def test_a_coroutine_that_waits_learns_that_the_fusion_was_closed():
+    fusion = Fusion(pair(lambda text: " cat"))
+
+    async def main():
+        stream = fusion.astream("a", 100_000)
+        await anext(stream)
+        waiting = asyncio.create_task(text_of(stream))
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(fusion.close)
+        with pytest.raises(FusionError, match="the engine was closed"):
+            await asyncio.wait_for(waiting, 20)
+
+    asyncio.run(main())

@@ -232,6 +232,7 @@ class FusionEngine:
         with self._lock:
             for entry in [*self._entries.values(), *(entry for *_, entry in self._queue), *self._incoming]:
                 entry.running.abort(FusionError("the engine was closed"))
+                entry.notify()
             for held in (self._queue, self._incoming, self._entries, self._running, self._sessions):
                 held.clear()
             self._executor.close()
@@ -253,12 +254,13 @@ class FusionEngine:
                 raise
         while self._replies:
             reply = self._replies.popleft()
-            running = self._sessions.get(reply.session)
-            if running is not None:
-                self._deliver(running, reply)
+            entry = self._sessions.get(reply.session)
+            if entry is not None:
+                self._deliver(entry, reply)
 
-    def _deliver(self, running: Running, reply: Reply | None) -> None:
+    def _deliver(self, entry: Entry, reply: Reply | None) -> None:
         """Hands a reply to a request, or starts it, and sends what it answers. If interrupted there, it is lost."""
+        running = entry.running
         try:
             self._send(running.start() if reply is None else running.receive(reply))
         except BaseException:
@@ -267,6 +269,8 @@ class FusionEngine:
             raise
         if running.is_finished:
             self._retire()
+        else:
+            entry.notify()
 
     def _send(self, sends: Sequence[Send]) -> None:
         for member, command in sends:
@@ -337,8 +341,8 @@ class FusionEngine:
             self._running[entry.number] = entry.running
             self._entries[entry.number] = entry
             for session in _sessions_of(entry.running):
-                self._sessions[session] = entry.running
-            self._deliver(entry.running, None)
+                self._sessions[session] = entry
+            self._deliver(entry, None)
 
     def _events(self) -> list[Event]:
         found = []
@@ -374,7 +378,7 @@ class FusionEngine:
         self._n_timed = 0  # requests with a timeout that were ever queued
         self._running: dict[int, Running] = {}
         self._entries: dict[int, Entry] = {}
-        self._sessions: dict[int, Running] = {}
+        self._sessions: dict[int, Entry] = {}
         self._watched: dict[int, Entry] = {}
 
     def _check_process(self) -> None:

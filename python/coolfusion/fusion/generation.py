@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -177,20 +178,16 @@ class Driver:
                     self._thread = None
                     return
                 entries = list(self._entries)
-            counts = [len(entry.running.steps) for entry in entries]
-
-            def changed(entries: list[Entry] = entries, counts: list[int] = counts) -> bool:
-                pairs = zip(entries, counts, strict=True)
-                return any(entry.running.is_finished or len(entry.running.steps) > count for entry, count in pairs)
-
             try:
-                self.engine.step_until(changed)
+                # The engine tells each coroutine of its own steps.
+                self.engine.step_until(functools.partial(_any_finished, entries))
             except Exception as err:  # noqa: BLE001 - coroutines wait for an answer of this thread
                 for entry in entries:
                     self.engine.abort(entry.number, err)
-            for entry, count in zip(entries, counts, strict=True):
-                if entry.running.is_finished or len(entry.running.steps) > count:
-                    entry.notify()
+
+
+def _any_finished(entries: Sequence[Entry]) -> bool:
+    return any(entry.running.is_finished for entry in entries)
 
 
 def written(entry: Entry, n_steps: int | None = None) -> Output:
