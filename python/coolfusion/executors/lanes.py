@@ -186,7 +186,8 @@ class LaneExecutor:
                 if replies:
                     return replies
         # Of the passes that are being made the one that ends first by the rule, whichever really does.
-        lane = min((lane for lane in self._lanes if lane.stage is _Stage.IN_PASS), key=lambda lane: lane.due)
+        passing = [lane for lane in self._lanes if lane.stage is _Stage.IN_PASS]
+        lane = passing[0] if len(passing) == 1 else min(passing, key=lambda lane: lane.due)
         self._now = lane.due
         return self._finish(lane)
 

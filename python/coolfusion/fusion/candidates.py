@@ -49,17 +49,21 @@ def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Propos
         for refusal in proposal.refusals
     ]
     proposers: dict[str, list[int]] = {}  # "" is END: no other candidate is without text
+    known: dict[str, list[Way]] = {}
     for text, members in _by_text(transcripts, proposals).items():
-        said = _sayable(transcripts, proposals, text, members)
-        if said != text:
-            refusals = [way for way in _ways(transcripts, proposals, text, members) if isinstance(way, Rejection)]
-            rest = text[len(said) :]
-            rejected += [replace(refusal, text=rest) for refusal in refusals]
+        said, ways = text, _ways(transcripts, proposals, text, members)
+        if any(map(_unsayable, ways)):
+            said = _sayable_beginning(transcripts, proposals, text)
+            rejected += [replace(way, text=text[len(said) :]) for way in ways if isinstance(way, Rejection)]
+        if said == text:
+            known[text] = ways
         if said or not text:
+            if said in proposers:
+                known.pop(said, None)  # a rejection would name too few members
             proposers[said] = sorted([*proposers.get(said, ()), *members])
     candidates = []
     for text in sorted(proposers, key=str.encode):
-        ways = _ways(transcripts, proposals, text, proposers[text])
+        ways = known.get(text) or _ways(transcripts, proposals, text, proposers[text])
         refusals = [way for way in ways if isinstance(way, Rejection)]
         rejected.extend(refusals)
         if not refusals:
@@ -78,17 +82,13 @@ def _by_text(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Pro
     return {text: found[text] for text in sorted(found, key=str.encode)}
 
 
-def _sayable(
-    transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]], text: str, members: Sequence[int]
-) -> str:
-    """Returns the longest beginning of a text that every member can represent, which is mostly the text itself.
+def _sayable_beginning(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]], text: str) -> str:
+    """Returns the longest beginning of a text, less than all of it, that every member can represent.
 
     It ends neither after white space, where a cut would change tokens, nor inside a character with its marks.
 
-    Complexity: nothing for a text that all can say; else an encoding for each of its beginnings.
+    Complexity: an encoding for each beginning.
     """
-    if not any(_unsayable(way) for way in _ways(transcripts, proposals, text, members)):
-        return text
     for end in range(len(text) - 1, 0, -1):
         part = text[:end]
         if part[-1].isspace() or part[-1] == JOINER or text[end] == JOINER or unicodedata.combining(text[end]):

@@ -220,9 +220,9 @@ class FusionEngine:
             if self._lock.acquire(timeout=0.05):
                 try:
                     if not done():
+                        if not self.has_unfinished:
+                            raise FusionError("the request that is waited for is not in this engine")
                         self._step()
-                    if not self.has_unfinished and not done():
-                        raise FusionError("the request that is waited for is not in this engine")
                 finally:
                     self._lock.release()
         self._sweep()
@@ -241,9 +241,12 @@ class FusionEngine:
 
     def _step(self) -> None:
         self._check_process()
-        self._take_in()
-        self._end_late()
-        self._begin_waiting()
+        if self._incoming or self._aborted:
+            self._take_in()
+        if self._n_timed:
+            self._end_late()
+        if self._queue:
+            self._begin_waiting()
         if not self._running:
             return
         if not self._replies:
@@ -311,8 +314,6 @@ class FusionEngine:
 
     def _end_late(self) -> None:
         """Ends the requests whose time is over."""
-        if not self._n_timed:
-            return
         now = monotonic()
         late = [number for number, entry in self._entries.items() if entry.is_late(now)]
         for number in late:

@@ -58,9 +58,10 @@ def write_segment(
 
     Complexity: a pass for each token that is not computed yet, none for a draft that is the member's own choice too.
     """
-    member, context, segmenter = session.member, session.context, session.segmenter
+    runner, context, segmenter = session.member.runner, session.context, session.segmenter
     segmenter.restart("")
-    unread = list(drafts) if member.runner.batches_paths else []
+    unread = list(drafts) if runner.batches_paths else []
+    end_ids, most = runner.eos_token_ids, min(budget, TOKENS_OF_A_SEGMENT)
     ids: list[int] = []
     while True:
         path = tuple(ids)
@@ -72,17 +73,18 @@ def write_segment(
             token_id = context.greedy(path)
         if token_id is None:
             return Proposal(None, False, refusals=(session.no_numbers(len(ids)),))
-        if token_id in member.runner.eos_token_ids:
+        if token_id in end_ids:
             return _proposal_at_end(segmenter, ids)
         ids.append(token_id)
         segment = segmenter.push(token_id)
         if segment is not None:
             return _proposal(segment, ids, "invalid")
-        if not session.fits(len(ids)) and session.may_be_cut():
+        fits = session.fits(len(ids))
+        if not fits and session.may_be_cut():
             yield from session.make_room(len(ids))
             return (yield from write_segment(session, budget, drafts, first=first))
-        if len(ids) >= min(budget, TOKENS_OF_A_SEGMENT) or not session.fits(len(ids)):
-            cut = budget < TOKENS_OF_A_SEGMENT and session.fits(len(ids))
+        if len(ids) >= most or not fits:
+            cut = budget < TOKENS_OF_A_SEGMENT and fits
             proposal = _proposal(_last_segment(segmenter, ids), ids, "budget" if cut else "limit")
             return proposal._replace(cut=cut)
 

@@ -1,8 +1,8 @@
 """The worker of one member: it executes commands, and makes one pass of the model for all tasks that wait.
 
-Each command is a task with a state::
+Each command is a task, and the list that holds it is its state::
 
-    NEW ──advance──> WAITING ──prepare──> IN_PASS ──settle──> WAITING or done
+    new ──advance──> waiting ──prepare──> in pass ──settle──> waiting or done
      └──────────────────── done (no pass was needed) ───────────┘
 
 A pass that fails for many tasks is made again for each alone, so one task cannot end the others.
@@ -11,7 +11,6 @@ A pass that fails for many tasks is made again for each alone, so one task canno
 from __future__ import annotations
 
 import contextlib
-import enum
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -32,14 +31,8 @@ from coolfusion.members.cost import PassCost
 from coolfusion.members.member import Member
 from coolfusion.members.propose import continue_ahead, propose
 from coolfusion.members.score import score_candidates
-from coolfusion.members.session import ForwardRequest, Session, Task
+from coolfusion.members.session import ForwardRequest, Session, Task, Value
 from coolfusion.models.base import Context
-
-
-class _State(enum.Enum):
-    NEW = "new"
-    WAITING = "waiting"
-    IN_PASS = "in pass"
 
 
 class _Running:
@@ -48,15 +41,18 @@ class _Running:
     def __init__(self, command: Command, task: Task[Any], session: Session | None, context: Context) -> None:
         self.command, self.task, self.session, self.context = command, task, session, context
         self.background = isinstance(command, WriteAhead)
-        self.state = _State.NEW
         self.need: ForwardRequest | None = None
         self.alone = False  # whether it is to have a pass of its own
 
     def end(self) -> None:
-        """Ends the task; a context without a session is closed with it."""
+        """Ends the task before it is done."""
         # A forked child cannot close a task that another thread of its parent was running.
         with contextlib.suppress(ValueError):
             self.task.close()
+        self.release()
+
+    def release(self) -> None:
+        """Closes a context without a session, which ends with its task."""
         if self.session is None:
             self.context.close()
 
@@ -79,9 +75,11 @@ class ModelWorker:
         self.cost = PassCost.of_runner(member.runner)
         self._tokenizers = tokenizers
         self._sessions: dict[int, Session] = {}
-        self._running: list[_Running] = []
+        self._running: list[_Running] = []  # all of the three lists that follow
+        self._new: list[_Running] = []
+        self._waiting: list[_Running] = []
+        self._in_pass: list[_Running] = []
         self._failure: CoolFusionError | None = None
-        self._shared = False  # whether the present pass is one of several tasks
         member.runner.suppress_tokens = frozenset(member.suppress_tokens)
 
     @property
@@ -92,35 +90,43 @@ class ModelWorker:
     def deliver(self, command: Command) -> None:
         """Takes a command, between two passes. It ends the background task of its session; what was computed stays."""
         number = command.session
-        closing = isinstance(command, Close)
-        if self._running:
-            self._drop(lambda old: old.command.session == number and (old.background or closing))
-        if closing:
-            session = self._sessions.pop(number, None)
-            if session is not None:
-                session.context.close()
-        else:
-            self._running.append(self._begin(command))
+        if not isinstance(command, Close):
+            if self._running:
+                self._drop([old for old in self._running if old.background and old.command.session == number])
+            self._enqueue(self._begin(command))
+            return
+        self._drop([old for old in self._running if old.command.session == number])
+        session = self._sessions.pop(number, None)
+        if session is not None:
+            session.context.close()
 
     def advance(self) -> list[Reply]:
         """Runs the new tasks until each is done or needs a pass; returns the replies."""
-        # A background task shares its segmenter with the tasks in front, so it begins after they have ended.
-        front = any(not each.background for each in self._running)
-        return self._advance([each for each in self._in(_State.NEW) if not (front and each.background)])
+        begun, self._new = self._new, []
+        held = [each for each in begun if each.background]
+        if held and not all(each.background for each in self._running):
+            # A background task shares its segmenter with the tasks in front, so it begins after they have ended.
+            begun, self._new = [each for each in begun if not each.background], held
+        return self._advance(begun)
 
     def prepare(self) -> float | None:
         """Chooses the tasks of the next pass; returns its cost in seconds by the rule, None if no task needs one."""
-        waiting = self._in(_State.WAITING)
-        batch = [each for each in waiting if not each.background] or waiting
-        batch = [each for each in batch if each.alone][:1] or batch
-        for each in batch:
-            each.state = _State.IN_PASS
-        self._shared = len(batch) > 1
-        return self.cost.of(sum(each.need.n_tokens for each in batch if each.need)) if batch else None
+        batch, self._waiting = self._waiting, []
+        if len(batch) > 1:
+            waiting = batch
+            batch = [each for each in waiting if not each.background] or waiting
+            batch = [each for each in batch if each.alone][:1] or batch
+            self._waiting = [each for each in waiting if each not in batch]
+        self._in_pass = batch
+        if not batch:
+            return None
+        if not self.cost.further:
+            return self.cost.single
+        return self.cost.of(sum([each.need.n_tokens for each in batch if each.need]))
 
     def make_pass(self) -> None:
         """Makes the pass that was prepared. A failure is kept for `settle`."""
-        needs = [each.need for each in self._in(_State.IN_PASS) if each.need is not None]
+        needs = [each.need for each in self._in_pass if each.need is not None]
         runner = self.member.runner
         try:
             prompts = [(need.context, need.prompt) for need in needs if need.prompt is not None]
@@ -138,14 +144,15 @@ class ModelWorker:
 
     def settle(self) -> list[Reply]:
         """Continues the tasks of the pass that was made; returns the replies."""
-        batch, failure = self._in(_State.IN_PASS), self._failure
-        self._failure = None
+        batch, failure = self._in_pass, self._failure
+        self._in_pass, self._failure = [], None
         if failure is None:
             return self._advance(batch)
-        if not self._shared:
-            return [self._done(each, error=failure) for each in batch]
+        if len(batch) == 1:
+            return [self._done(batch[0], error=failure)]
         for each in batch:
-            each.state, each.alone = _State.WAITING, True
+            each.alone = True
+        self._waiting = [*batch, *self._waiting]
         return []
 
     def recover(self) -> None:
@@ -157,11 +164,13 @@ class ModelWorker:
         for number, session in self._sessions.items():
             session.context.close()
             self._sessions[number] = session.again(self.member.runner.new_context())
-        self._running = [self._begin(command, again=True) for command in commands]
+        self._running, self._new, self._waiting, self._in_pass = [], [], [], []
+        for command in commands:
+            self._enqueue(self._begin(command, again=True))
 
     def clear(self) -> None:
         """Ends all tasks and sessions."""
-        self._drop(lambda each: True)
+        self._drop(list(self._running))
         for session in self._sessions.values():
             session.context.close()
         self._sessions.clear()
@@ -182,10 +191,12 @@ class ModelWorker:
         session = self._sessions[command.session]
         if not again and not isinstance(command, Close):
             session.commit(command.commits)
-        return _Running(command, _execute(session, command), session, session.context)
+        task = _TASKS[type(command)](session, command)
+        return _Running(command, _after_reload(session, task) if session.stale else task, session, session.context)
 
-    def _in(self, state: _State) -> list[_Running]:
-        return [each for each in self._running if each.state is state]
+    def _enqueue(self, running: _Running) -> None:
+        self._running.append(running)
+        self._new.append(running)
 
     def _advance(self, tasks: Iterable[_Running]) -> list[Reply]:
         replies = []
@@ -198,38 +209,40 @@ class ModelWorker:
             except Exception as err:  # noqa: BLE001 - crosses over to the engine
                 replies.append(self._done(each, error=err))
             else:
-                each.state = _State.WAITING
+                self._waiting.append(each)
                 if each.background and each.session and each.session.ahead is not before:
                     replies.append(self._reply(each, last=False))
         return replies
 
     def _done(self, running: _Running, value: Any = None, *, error: Exception | None = None) -> Reply:
         self._running.remove(running)
-        reply = self._reply(running, value, error)
-        running.end()
-        return reply
+        running.release()
+        return self._reply(running, value, error)
 
     def _reply(
         self, running: _Running, value: Any = None, error: Exception | None = None, *, last: bool = True
     ) -> Reply:
         usage = None if running.session is None else running.session.usage
-        session, background = running.command.session, running.background
-        return Reply(self.number, session, value, error, usage, background=background, last=last)
+        return Reply(self.number, running.command.session, value, error, usage, running.background, last)
 
-    def _drop(self, unwanted: Callable[[_Running], bool]) -> None:
-        for each in [each for each in self._running if unwanted(each)]:
-            self._running.remove(each)
+    def _drop(self, unwanted: Sequence[_Running]) -> None:
+        for each in unwanted:
+            for held in (self._running, self._new, self._waiting, self._in_pass):
+                if each in held:
+                    held.remove(each)
             each.end()
 
 
-def _execute(session: Session, command: Command) -> Task[Any]:
-    """Executes a command for an open session."""
+def _after_reload(session: Session, task: Task[Value]) -> Task[Value]:
+    """Executes a task of a session whose context has to be read again first."""
     if session.stale:
         yield from session.reload()
-    if isinstance(command, Propose):
-        return (yield from propose(session, command))
-    if isinstance(command, ScoreCandidates):
-        return (yield from score_candidates(session, command))
-    if isinstance(command, WriteAhead):
-        return (yield from continue_ahead(session, command))
-    raise TypeError(f"no task executes {command!r}")
+    return (yield from task)
+
+
+# The task that executes each command for an open session.
+_TASKS: dict[type, Callable[[Session, Any], Task[Any]]] = {
+    Propose: propose,
+    ScoreCandidates: score_candidates,
+    WriteAhead: continue_ahead,
+}
