@@ -24,7 +24,7 @@ test: $(VENV)/test.ready
 
 # Lint and the quick tests, for the time between two changes.
 check: lint
-	$(PYTEST) tests/unit
+	$(PYTEST) -m "not slow" tests/unit
 
 # Tries to break every certificate with 10^6 cuts for each tokenizer, and patterns, parsers and streams with random input;
 # an hour or two. FUZZ="--tokenizer made_gpt2 --seed 7" narrows it or asks for other texts.

@@ -23,6 +23,7 @@ from coolfusion.models.transformers.strategies.registry import STRATEGIES  # noq
 from model_walks import Walk  # noqa: E402
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("default"),
     pytest.mark.usefixtures("one_thread"),
 ]  # transformers warns of its own affairs

@@ -179,6 +179,7 @@ def test_version(capsys):
     assert capsys.readouterr().out.strip() == coolfusion.__version__
 
 
+@pytest.mark.slow
 def test_generate_streams_text_to_stdout_and_all_else_to_stderr(models, capsys):
     call(["generate", "--models", *models, "--prompt", "Once upon a time", "--max-new-tokens", "8"])
     out, err = capsys.readouterr()
@@ -188,6 +189,7 @@ def test_generate_streams_text_to_stdout_and_all_else_to_stderr(models, capsys):
     assert "passes" in err
 
 
+@pytest.mark.slow
 def test_generate_prints_all_that_is_known_as_json(models, capsys):
     call(
         ["generate", "--models", *models, "--prompt", "Once upon a time", "--max-new-tokens", "6", "--json", "--rerank"]
@@ -203,6 +205,7 @@ def test_stop_strings_stop(models, capsys):
     assert capsys.readouterr().out == "\n"
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_directory_and_not_on_the_hub_is_one_clear_line():
     done = subprocess.run(
         [sys.executable, "-m", "coolfusion", "generate", "--models", "no-such-model", "--prompt", "a"],
@@ -235,6 +238,7 @@ def test_describe_prints_what_the_probe_found_as_json(models, capsys):
     assert json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_demo_shows_who_wrote_what(capsys):
     call(["demo", "--max-new-tokens", "6"])
     out = capsys.readouterr().out

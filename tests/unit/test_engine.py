@@ -96,6 +96,7 @@ def test_streams_opened_at_different_times_share_passes_as_one_list_does():
     assert [many * 8 for many in passes[0]] == passes[2]
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000), count=st.integers(2, 7), most=st.integers(1, 4), drafts=st.sampled_from([None, 0]))
 @SLOW
 def test_a_text_does_not_depend_on_its_neighbours_however_they_come_and_go(seed, count, most, drafts):
@@ -211,6 +212,7 @@ def test_a_request_that_takes_too_long_ends_and_keeps_its_text():
         Request(prompt="a", timeout=0)
 
 
+@pytest.mark.slow
 def test_a_thousand_requests_leave_nothing():
     engine = FusionEngine([counted(writer(WORDS, cycle(" cat sat"), name="one"))], drafts=0)
     for _ in range(250):

@@ -60,6 +60,7 @@ def decided(output):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("drafts", [None, 0, 2])
 def test_all_executors_make_the_same_passes(apart, drafts):
@@ -81,6 +82,7 @@ def test_all_executors_make_the_same_passes(apart, drafts):
     assert sum(len(steps) for steps in found[0]) > 20
 
 
+@pytest.mark.slow
 def test_members_of_other_processes_are_described_and_not_called():
     with ProcessExecutorFusion([functools.partial(writing, n) for n in range(2)]) as fusion:
         assert fusion.generate("a").text == TEXT
@@ -109,6 +111,7 @@ def test_a_process_that_is_killed_loses_its_member(on_failure):
         assert fusion.generate("a", on_failure="continue").text == TEXT
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_ended_and_one_that_is_slow_is_not():
     slow, hanging = functools.partial(writing, 0, wait=0.02), functools.partial(writing, 1, wait=30.0)
     began = time.monotonic()

@@ -139,6 +139,7 @@ def test_a_broken_file_is_an_error_with_its_path(tmp_path: Path, content: bytes,
         cf.Tokenizer.from_file(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file",
     [

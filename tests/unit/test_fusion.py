@@ -47,6 +47,7 @@ def test_case_f07_a_member_with_itself_writes_its_own_greedy_text(seed, budget):
     assert [held.token_ids for held in output.members] == [greedy(again(member), "the", budget)] * 2
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 @FEW
 def test_case_f08_permuted_members_write_the_same_text(seed):
@@ -97,6 +98,7 @@ def test_case_g03_a_stop_string_anywhere_in_the_text_cuts_exactly_before_it(seed
     assert "".join(step.text for step in output.steps) == output.text
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 @FEW
 def test_held_back_text_is_handed_out_at_the_end_and_kept_back_where_a_larger_budget_might_complete_it(seed):

@@ -17,6 +17,7 @@ from coolfusion.models.transformers.tree_cache import FIRST_SLOTS, SPARSE  # noq
 from model_walks import Walk, full_row  # noqa: E402
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("default"),
     pytest.mark.usefixtures("one_thread"),
 ]  # transformers warns of its own affairs
