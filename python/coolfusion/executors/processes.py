@@ -52,7 +52,11 @@ class ProcessWorker:
 
     def loaded(self) -> Member:
         """Waits until the process has loaded its member; returns the member as it is seen from here."""
-        found: _Loaded = self._receive(None)
+        try:
+            found: _Loaded = self._receive(None)
+        except MemberLost as err:
+            hint = 'a script that starts processes needs `if __name__ == "__main__":` around what it runs'
+            raise ModelError(f"{err} before its member was loaded; {hint}") from err
         self.name = f"member {found.facts.name}"
         return Member(RemoteModel(found.facts), found.tokenizer, found.prefix_ids, found.facts.name)
 

@@ -12,11 +12,11 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from coolfusion.errors import ArgumentError, FusionError, NoModelsError, RequestTimeoutError
+from coolfusion.errors import ArgumentError, FusionError, RequestTimeoutError
 from coolfusion.executors.base import Executor
 from coolfusion.executors.inline import InlineExecutor
 from coolfusion.executors.threads import ThreadExecutor
@@ -28,7 +28,7 @@ from coolfusion.fusion.selection import SelectionRule, arithmetic_mean_perplexit
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.members.commands import Reply
 from coolfusion.members.cost import PassCost
-from coolfusion.members.member import Member
+from coolfusion.members.member import Member, check_members
 from coolfusion.records import Output, Step
 
 Running = FusionRequest | RerankRequest
@@ -76,7 +76,7 @@ class FusionEngine:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
         rule: SelectionRule | Callable[..., float] = arithmetic_mean_perplexity,
@@ -86,9 +86,7 @@ class FusionEngine:
         max_concurrent_requests: int = 32,
         max_cached_tokens: int | None = None,
     ) -> None:
-        self.members = tuple(members)
-        if not self.members:
-            raise NoModelsError("no models to fuse; expected at least one")
+        self.members = check_members(members)
         if len({id(member.runner) for member in self.members}) < len(self.members):
             raise ArgumentError("two members share one runner; make one for each member (they may share the weights)")
         self.alignment = alignment
@@ -102,11 +100,15 @@ class FusionEngine:
         )
         if executor is not None and pass_timeout is not None:
             raise ArgumentError("pass_timeout belongs to the executor: give it to the one that is passed")
+        if executor is not None and (isinstance(executor, type) or not isinstance(executor, Executor)):
+            raise ArgumentError(f"executor must be None or an Executor, not {executor!r}")
         self.readers = [Reader(member.name, member.tokenizer) for member in self.members]
         self._executor = _executor(self.members, pass_timeout) if executor is None else executor
         self._drafts = drafts
         self._limits = max_concurrent_requests, max_cached_tokens
         self._numbers = itertools.count()
+        self._stepping = self._closed = False
+        self._unclosed: Executor | None = self._executor
         self._begin_process()
 
     def __repr__(self) -> str:
@@ -141,6 +143,7 @@ class FusionEngine:
             its id.
 
         Raises:
+            FusionError: the engine was closed.
             ArgumentError: the prompt is none, or larger than `max_cached_tokens` allows at all.
             EmptyPromptError: a member has nothing to start from.
             UnrepresentableTextError: a member cannot represent the prompt.
@@ -154,7 +157,9 @@ class FusionEngine:
 
     def open(self, request: Request, *, where: str = "") -> Entry:
         """Checks a request without adding it; `where` says in messages which prompt it is."""
-        self._check_process()
+        self._check_open()
+        if not isinstance(request, Request):
+            raise ArgumentError(f"expected a Request, not {request!r}")
         prompts = per_member(request.prompt, self.readers)
         everyone = list(enumerate(self.members))
         settings = self._settings()
@@ -175,7 +180,7 @@ class FusionEngine:
 
     def submit(self, entry: Entry) -> int:
         """Adds a request that `open` has checked; returns its id."""
-        self._check_process()
+        self._check_open()
         self._incoming.append(entry)
         return entry.number
 
@@ -198,10 +203,13 @@ class FusionEngine:
         """Advances all requests until a member has answered; returns what became known of requests that were added.
 
         Raises:
-            KeyboardInterrupt: of the user; all requests can go on.
+            FusionError: the engine was closed, or this thread is making a step already.
+            KeyboardInterrupt: of the user. All requests can go on, but for one whose step was just being decided; that
+                one ends with an error.
 
         Complexity: at most one pass of one member, or of each device.
         """
+        self._check_open()
         with self._lock:
             self._step()
             events = self._events()
@@ -212,7 +220,7 @@ class FusionEngine:
         """Makes steps until `done`, in turn with other threads that do so; all requests advance.
 
         Raises:
-            FusionError: no request is left that could bring it about.
+            FusionError: no request is left that could bring it about, or this thread is making a step already.
         """
         self._check_process()
         while not done():
@@ -228,19 +236,44 @@ class FusionEngine:
         self._sweep()
 
     def close(self) -> None:
-        """Ends all requests, and the executor with its threads or processes."""
+        """Ends all requests, and the executor with its threads or processes; a closed engine takes no request.
+
+        Called inside a step of the same thread, for example by a signal handler, it takes effect after that step.
+        """
+        self._closed = True
+        if os.getpid() != self._process:
+            return  # the executor belongs to the parent
         with self._lock:
+            if not self._stepping:
+                self._end_all()
+
+    # A step.
+
+    def _end_all(self) -> None:
+        """Ends what a closed engine still holds, once."""
+        executor, self._unclosed = self._unclosed, None
+        if executor is not None:
             for entry in [*self._entries.values(), *(entry for *_, entry in self._queue), *self._incoming]:
                 entry.running.abort(FusionError("the engine was closed"))
                 entry.notify()
             for held in (self._queue, self._incoming, self._entries, self._running, self._sessions):
                 held.clear()
-            self._executor.close()
-
-    # A step.
+            executor.close()
 
     def _step(self) -> None:
+        """Makes a step; the caller holds the lock."""
         self._check_process()
+        if self._stepping:
+            raise FusionError("a step is being made by this thread; a rule or a signal handler cannot make another")
+        self._stepping = True
+        try:
+            self._advance()
+        finally:
+            self._stepping = False
+            if self._closed:
+                self._end_all()
+
+    def _advance(self) -> None:
         if self._incoming or self._aborted:
             self._take_in()
         if self._n_timed:
@@ -308,6 +341,8 @@ class FusionEngine:
         """Ends what was given up while another thread made a step; that thread sweeps after its step."""
         while self._aborted and self._lock.acquire(blocking=False):
             try:
+                if self._stepping:  # this thread makes it, and aborts from inside
+                    return
                 self._take_in()
             finally:
                 self._lock.release()
@@ -371,7 +406,8 @@ class FusionEngine:
 
     def _begin_process(self) -> None:
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        # A signal handler may close the engine while its own thread makes a step.
+        self._lock = threading.RLock()
         self._queue: list[tuple[int, int, Entry]] = []
         self._incoming: deque[Entry] = deque()
         self._aborted: deque[tuple[int, Exception | None]] = deque()
@@ -385,8 +421,14 @@ class FusionEngine:
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             self._process = os.getpid()
-            self._lock = threading.Lock()
+            self._lock, self._stepping = threading.RLock(), False
             self._executor = self._executor.forked()
+            self._unclosed = self._executor
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._closed:
+            raise FusionError("the engine was closed; it takes no request")
 
 
 class Entry:
@@ -403,6 +445,9 @@ class Entry:
         self.listener: Callable[[], None] | None = None
         self._began = monotonic()
         self._told = 0
+
+    def __repr__(self) -> str:
+        return f"Entry({self.number}, {self.running!r})"
 
     def notify(self) -> None:
         """Calls the listener."""

@@ -74,7 +74,7 @@ class Fusion:
             "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
         )
         self.engine = FusionEngine(
-            list(members),
+            members,
             alignment=alignment,
             rule=rule,
             drafts=drafts,
@@ -197,7 +197,7 @@ class Fusion:
     @overload
     def generate(
         self,
-        prompt: list[str] | list[OneText],
+        prompt: list[Any],
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
@@ -209,7 +209,7 @@ class Fusion:
     ) -> list[Output]: ...
     def generate(
         self,
-        prompt: OneText | list[str] | list[OneText],
+        prompt: OneText | list[Any],
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
@@ -349,7 +349,10 @@ class Fusion:
         return {"alignment": self.alignment, "rule": self.rule.name, "members": members}
 
     def close(self) -> None:
-        """Ends all texts, and the threads and processes of this fusion."""
+        """Ends all texts, and the threads and processes of this fusion; a closed fusion writes no text.
+
+        Called inside a step of the same thread, for example by a signal handler, it takes effect after that step.
+        """
         self.engine.close()
 
     def _requests(self, prompts: Sequence[OneText], **options: Any) -> list[Request]:

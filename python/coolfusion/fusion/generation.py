@@ -8,9 +8,8 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from coolfusion.errors import CoolFusionError
+from coolfusion.errors import CoolFusionError, FusionError
 from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.records import Output, Step
 
@@ -32,6 +31,7 @@ class Generation(Iterator[Step]):
     def __init__(self, engine: FusionEngine, entry: Entry) -> None:
         self._engine, self._entry = engine, entry
         self._told = 0
+        self._closed = False
         engine.submit(entry)
         self._abort = weakref.finalize(self, engine.abort, entry.number)
         self._abort.atexit = False
@@ -61,6 +61,8 @@ class Generation(Iterator[Step]):
         A step that holds back text for a stop string waits for the step after it. If none comes, the step keeps the
         text that it held. A `KeyboardInterrupt` carries what was written in `partial`, as errors do.
         """
+        if self._closed:
+            raise StopIteration
         running = self._entry.running
         try:
             self._engine.step_until(lambda: running.is_finished or len(running.steps) > self._told)
@@ -77,7 +79,8 @@ class Generation(Iterator[Step]):
         raise StopIteration
 
     def close(self) -> None:
-        """Ends the text and frees its memory; the records stay."""
+        """Ends the text and frees its memory; what was handed out stays in `output`, and no step follows."""
+        self._closed = True
         self._abort()
 
 
@@ -94,8 +97,9 @@ class AsyncGeneration(AsyncIterator[Step]):
     def __init__(self, driver: Driver, entry: Entry) -> None:
         self._driver, self._entry = driver, entry
         self._told = 0
-        self._begun = False
+        self._closed = False
         self._changed: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._abort = weakref.finalize(self, driver.engine.abort, entry.number)
         self._abort.atexit = False
 
@@ -107,6 +111,11 @@ class AsyncGeneration(AsyncIterator[Step]):
         """The output as far as it was handed out; `finish_reason` is None while more may come."""
         return written(self._entry, self._told)
 
+    @property
+    def error(self) -> Exception | None:
+        """The error that ended the text, with the text in `partial`; None without one."""
+        return error_of(self._entry)
+
     async def __aenter__(self) -> AsyncGeneration:
         return self
 
@@ -115,14 +124,17 @@ class AsyncGeneration(AsyncIterator[Step]):
 
     async def __anext__(self) -> Step:
         """Returns the next step."""
-        running = self._entry.running
-        if not self._begun:
-            self._begun = True
-            self._changed = asyncio.Event()
-            loop, changed = asyncio.get_running_loop(), self._changed
-            self._entry.listener = lambda: _call_soon(loop, changed.set)
+        if self._closed:
+            raise StopAsyncIteration
+        running, loop = self._entry.running, asyncio.get_running_loop()
+        if self._changed is None:
+            self._loop, self._changed = loop, asyncio.Event()
+            self._entry.listener = functools.partial(
+                _tell, loop, self._changed, self._driver.engine, self._entry.number
+            )
             self._driver.submit(self._entry)
-        assert self._changed is not None
+        if loop is not self._loop:
+            raise FusionError("this text is being written for another event loop; each loop needs its own astream")
         while len(running.steps) <= self._told and not running.is_finished:
             self._changed.clear()
             if len(running.steps) <= self._told and not running.is_finished:
@@ -141,15 +153,17 @@ class AsyncGeneration(AsyncIterator[Step]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Ends the text and frees its memory; the records stay."""
-        if not self._begun:
-            self._begun = True
+        """Ends the text and frees its memory; what was handed out stays in `output`, and no step follows."""
+        self._closed = True
+        if self._changed is None:
             self._entry.running.abort()
         self._abort()
 
 
 class Driver:
     """Makes an engine's steps in a thread as long as coroutines wait for them.
+
+    At exit the thread ends after its step, because torch must not compute while the interpreter is taken down.
 
     Args:
         engine: the engine.
@@ -159,35 +173,45 @@ class Driver:
         self.engine = engine
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []  # the one that runs, if there is one
+        self._exiting = threading.Event()
+        weakref.finalize(self, _end_threads, self._exiting, self._threads)
 
     def submit(self, entry: Entry) -> None:
         """Adds a request, and sees to it that steps are made until it ends."""
         self.engine.submit(entry)
         with self._lock:
             self._entries.append(entry)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="coolfusion: engine", daemon=True)
-                self._thread.start()
+            if not any(thread.is_alive() for thread in self._threads):
+                thread = threading.Thread(target=self._run, name="coolfusion: engine", daemon=True)
+                self._threads[:] = [thread]
+                thread.start()
 
     def _run(self) -> None:
         while True:
             with self._lock:
                 self._entries = [entry for entry in self._entries if not entry.running.is_finished]
-                if not self._entries:
-                    self._thread = None
+                if not self._entries or self._exiting.is_set():
+                    self._threads.clear()
                     return
                 entries = list(self._entries)
             try:
                 # The engine tells each coroutine of its own steps.
-                self.engine.step_until(functools.partial(_any_finished, entries))
+                self.engine.step_until(functools.partial(_any_finished, entries, self._exiting))
             except Exception as err:  # noqa: BLE001 - coroutines wait for an answer of this thread
                 for entry in entries:
                     self.engine.abort(entry.number, err)
 
 
-def _any_finished(entries: Sequence[Entry]) -> bool:
-    return any(entry.running.is_finished for entry in entries)
+def _any_finished(entries: Sequence[Entry], exiting: threading.Event) -> bool:
+    return exiting.is_set() or any(entry.running.is_finished for entry in entries)
+
+
+def _end_threads(exiting: threading.Event, threads: Sequence[threading.Thread]) -> None:
+    """Waits at exit for the step that a thread is making."""
+    exiting.set()
+    for thread in tuple(threads):
+        thread.join()
 
 
 def written(entry: Entry, n_steps: int | None = None) -> Output:
@@ -207,9 +231,9 @@ def error_of(entry: Entry) -> Exception | None:
     return error
 
 
-def _call_soon(loop: Any, callback: Any) -> None:
-    """Calls back in a loop, unless it was closed."""
+def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event, engine: FusionEngine, number: int) -> None:
+    """Sets an event in a loop. If the loop was closed, the text ends, because no one can wait for it."""
     try:
-        loop.call_soon_threadsafe(callback)
+        loop.call_soon_threadsafe(changed.set)
     except RuntimeError:
-        return
+        engine.abort(number)

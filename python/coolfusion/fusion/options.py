@@ -57,6 +57,8 @@ class Request:
         check_count("max_new_tokens", self.max_new_tokens)
         check_choice("on_failure", self.on_failure, ("stop", "continue"))
         check_choice("overlong", self.overlong, ("truncate", "error"))
+        if not isinstance(self.rerank, bool):
+            raise ArgumentError(f"rerank must be True or False, not {self.rerank!r}")
         check_seconds("timeout", self.timeout)
         for name, value in (("priority", self.priority), ("seed", self.seed)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):

@@ -19,6 +19,8 @@ def check_stop_strings(stop_strings: str | Iterable[str]) -> tuple[str, ...]:
     Raises:
         ArgumentError: one is empty or no text.
     """
+    if not isinstance(stop_strings, Iterable):
+        raise ArgumentError(f"stop strings must be a text or a list of texts, not {stop_strings!r}")
     stops = (stop_strings,) if isinstance(stop_strings, str) else tuple(stop_strings)
     for stop in stops:
         if not isinstance(stop, str) or not stop:

@@ -5,17 +5,23 @@ A `Member` does not change. Its state of one text is a `Session` (in the worker)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from coolfusion._core import StreamEncoder, Tokenizer
-from coolfusion.errors import EmptyPromptError, ModelError, UnrepresentableTextError
+from coolfusion.errors import ArgumentError, EmptyPromptError, ModelError, NoModelsError, UnrepresentableTextError
 from coolfusion.models.base import LanguageModel
 from coolfusion.models.transformers.loading import from_objects
 
 Prompt = str | Sequence[int]
+# A worker asks for the rest of the protocol, because only it runs the model.
+FACTS = (
+    *("name", "logits_size", "max_model_len", "eos_token_ids", "device"),
+    *("forward_passes", "processed_tokens", "batches_paths"),
+)
+OPERATIONS = ("new_context", "prefill", "forward")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class Member:
         name: for messages and records; the runner's name if empty.
         suppress_tokens: ids that are never written, namely control tokens that do not end a text, holes of the
             vocabulary and rows above it. They stay in the softmax, so a probability is the model's own.
+
+    Raises:
+        ArgumentError: the runner is no `LanguageModel`.
 
     Example:
         >>> from coolfusion import toy
@@ -45,6 +54,7 @@ class Member:
     suppress_tokens: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_runner(self.runner, FACTS)
         tokenizer, size = self.tokenizer, self.runner.logits_size
         if not isinstance(tokenizer, Tokenizer):
             tokenizer = Tokenizer.wrap(tokenizer)
@@ -169,3 +179,28 @@ class Member:
         """How many tokens a cut context keeps, namely the newest half of the model's limit; None without a limit."""
         limit = self.runner.max_model_len
         return None if limit is None else max(1, limit // 2)
+
+
+def check_runner(runner: object, names: Sequence[str]) -> None:
+    """Raises ArgumentError unless a runner has all of these attributes of a `LanguageModel`."""
+    missing = [name for name in names if not hasattr(runner, name)]
+    if missing:
+        raise ArgumentError(f"runner must be a LanguageModel; {runner!r} lacks {', '.join(missing)}")
+
+
+def check_members(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Returns the members of a fusion.
+
+    Raises:
+        NoModelsError: there are none.
+        ArgumentError: something is no `Member`.
+    """
+    if isinstance(members, Member) or not isinstance(members, Iterable):
+        raise ArgumentError(f"members must be a list of Member, not {members!r}")
+    found = tuple(members)
+    for number, member in enumerate(found):
+        if not isinstance(member, Member):
+            raise ArgumentError(f"member {number} must be a Member, not {member!r}; see Member.from_transformers")
+    if not found:
+        raise NoModelsError("no models to fuse; expected at least one")
+    return found

@@ -28,7 +28,7 @@ from coolfusion.members.commands import (
 )
 from coolfusion.members.continuations import score_continuations
 from coolfusion.members.cost import PassCost
-from coolfusion.members.member import Member
+from coolfusion.members.member import OPERATIONS, Member, check_runner
 from coolfusion.members.propose import continue_ahead, propose
 from coolfusion.members.score import score_candidates
 from coolfusion.members.session import ForwardRequest, Session, Task, Value
@@ -71,6 +71,7 @@ class ModelWorker:
     """
 
     def __init__(self, member: Member, number: int, tokenizers: Sequence[Tokenizer]) -> None:
+        check_runner(member.runner, OPERATIONS)
         self.member, self.number = member, number
         self.cost = PassCost.of_runner(member.runner)
         self._tokenizers = tokenizers
@@ -81,6 +82,9 @@ class ModelWorker:
         self._in_pass: list[_Running] = []
         self._failure: CoolFusionError | None = None
         member.runner.suppress_tokens = frozenset(member.suppress_tokens)
+
+    def __repr__(self) -> str:
+        return f"ModelWorker({self.member.name!r}, {len(self._sessions)} sessions, {len(self._running)} tasks)"
 
     @property
     def n_sessions(self) -> int:

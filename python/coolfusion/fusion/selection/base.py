@@ -8,11 +8,12 @@ ranked by its own value.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from coolfusion.errors import ArgumentError, ModelError
+from coolfusion.errors import ArgumentError, CoolFusionError, FusionError, ModelError
 from coolfusion.records import Candidate, Score, Step
 
 
@@ -164,11 +165,23 @@ def select(
     if not kept:
         raise ModelError(f"no model gave scores that are numbers: {', '.join(names)}")
     view = StepView(tuple(candidates), tuple(map(tuple, scores)), kept, tuple(names), history, seed)
-    values = tuple(rule.values(view))
-    if len(values) != len(candidates) or any(math.isnan(value) for value in values):
-        raise ArgumentError(
-            f"rule {rule.name} gave {values!r}, expected a number for each of {len(candidates)} candidates"
-        )
+    values = _values(rule, view)
     order = sorted(range(len(candidates)), key=lambda i: (values[i], candidates[i].text.encode()))
     best, second = values[order[0]], values[order[1]] if len(order) > 1 else math.inf
     return Selection(order[0], values, 0.0 if best == second else second - best, excluded)
+
+
+def _values(rule: SelectionRule, view: StepView) -> tuple[float, ...]:
+    """Returns the values of a rule, checked; whatever else it raises names it."""
+    try:
+        given = rule.values(view)
+    except CoolFusionError:
+        raise
+    except Exception as err:
+        raise FusionError(f"rule {rule.name} failed at step {len(view.history)}: {type(err).__name__}: {err}") from err
+    values = tuple(given) if isinstance(given, Iterable) else ()
+    numbers = all(isinstance(value, Real) and not math.isnan(value) for value in values)
+    if len(values) != len(view.candidates) or not numbers:
+        expected = f"expected a number for each of {len(view.candidates)} candidates"
+        raise ArgumentError(f"rule {rule.name} gave {given!r}, {expected}")
+    return values
