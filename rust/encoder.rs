@@ -318,7 +318,7 @@ impl StreamEncoder {
         } else if length >= self.try_at {
             let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
             let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
-            self.growth = growth.filter(|growth| growth.agrees(&self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
+            self.growth = growth.filter(|growth| self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
             self.try_at = length + RETRY;
         }
     }

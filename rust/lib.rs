@@ -31,6 +31,7 @@ mod growing;
 mod growing_back;
 mod growing_cuts;
 mod growing_lattice;
+mod growing_path;
 mod known_words;
 mod letters;
 mod library;

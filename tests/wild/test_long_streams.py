@@ -36,6 +36,13 @@ RUNS = {
     "moved": "o\u0327\u0323",
     "space marks": "▁",
     "singletons": "\u212b\u2126",
+    "vowels": "\u1161",
+    "flags": "🇩🇪",
+    "joiners": "\u200d",
+    "controls": "\x00",
+    "unknown braces": "{}",
+    "ligatures and flags": "🇩\ufb01🇪",
+    "viramas": "\u0915\u094d",
 }
 
 
@@ -158,8 +165,8 @@ def test_random_merges_of_text_that_is_composed(seed: int, letters: str, longest
 def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
     """A Unigram model with random pieces and scores, some of which are equal, and the letters of its texts."""
     dice = random.Random(seed)
-    letters = dice.choice(("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301"))
-    known = letters if dice.random() < 0.8 else letters[:-1]
+    letters = dice.choice(("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301", "a\u0301\u0323", "🇩🇪a\u0301", "\u1161\u11a8\u1100"))
+    known = letters if dice.random() < 0.6 else letters[:-1] if dice.random() < 0.6 else letters[:1]
     pieces = {"".join(dice.choice(known) for _ in range(dice.randrange(1, 7))) for _ in range(dice.randrange(3, 25))}
     pieces |= {f"▁{piece}" for piece in pieces if dice.random() < 0.5} | {*known, "▁"}
     scores = [dice.choice((-1.0, -2.0, -2.1, -3.3)) for _ in pieces]
