@@ -19,6 +19,7 @@ mod bpe;
 pub mod byte_alphabet;
 mod char_memo;
 mod characters;
+mod converging;
 mod decoder;
 mod definition;
 mod dictionary;
