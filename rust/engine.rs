@@ -114,6 +114,15 @@ impl Growth {
         likeness == Likeness::Different || likeness == Likeness::Shorter && constant
     }
 
+    /// The bytes of the normal form that a push reads again.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        match &self.0 {
+            Carries::BytePairs(growing) => growing.text.len() - growing.closed.as_ref().map_or(growing.text.len(), |closed| closed.length),
+            Carries::Word(word) => word.open(),
+        }
+    }
+
     /// Whether a window would be short again.
     pub(crate) fn is_over(&self) -> bool {
         match &self.0 {

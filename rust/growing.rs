@@ -224,9 +224,9 @@ impl Pipeline {
 
     /// Appends normal text and takes the walks over it.
     pub(crate) fn append(&self, growing: &mut Growing, text: &str) -> Option<()> {
-        let begin = growing.text.len();
+        let (begin, left) = (growing.text.len(), growing.text.chars().next_back());
         growing.text.push_str(text);
-        let closed = if self.nfc { last_stable(text).map(|at| begin + at) } else { Some(begin + text.len()) };
+        let closed = if self.nfc { last_stable(left, text).map(|at| begin + at) } else { Some(begin + text.len()) };
         if let Some(closed) = closed {
             self.walk(growing, closed)?;
             if self.nfc {

@@ -41,7 +41,7 @@ impl Pipeline {
     /// `near` is the end of the raw stretch. None without a place at or before `from` up to which the normal form is final.
     fn end_of<'a>(&self, growing: &Growing, near: &'a str, from: usize) -> Option<End<'a>> {
         let (raw, normal) = if growing.altered && self.nfc {
-            let raw = last_stable(&near[..from])?;
+            let raw = last_stable(None, &near[..from])?;
             (raw, Normal::nfc(&near[raw..]))
         } else if growing.altered {
             (0, Normal::spaced(near))

@@ -24,6 +24,8 @@ mod decoder;
 mod definition;
 mod dictionary;
 mod encoder;
+#[cfg(test)]
+mod encoder_windows;
 mod engine;
 mod error;
 mod folding;

@@ -161,17 +161,36 @@ fn is_stable(c: char) -> bool {
     c.is_ascii() || canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
 }
 
+/// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
+///
+/// Vowels of Hangul are composed with a leading consonant alone, trailing consonants with a syllable that has none. No
+/// composition ends with one of these but such syllables.
+fn parts(left: Option<char>, c: char) -> bool {
+    let is_syllable = |left: char| matches!(left, '\u{ac00}'..='\u{d7a3}');
+    let has_trailing = |left: char| matches!(left, '\u{11a8}'..='\u{11c2}') || is_syllable(left) && !(u32::from(left) - 0xac00).is_multiple_of(28);
+    match (c, left) {
+        ('\u{1161}'..='\u{1175}', Some(left)) => matches!(left, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}') || is_syllable(left),
+        ('\u{11a8}'..='\u{11c2}', Some(left)) => has_trailing(left),
+        _ => is_stable(c),
+    }
+}
+
 /// The first position of `text` whose NFC may still change when text is appended: its last stable character.
 ///
 /// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
 pub(crate) fn nfc_horizon(text: &str) -> usize {
-    last_stable(text).unwrap_or(0)
+    last_stable(None, text).unwrap_or(0)
 }
 
-/// As [`nfc_horizon`]; None without a stable character.
-pub(crate) fn last_stable(text: &str) -> Option<usize> {
-    let last = text.char_indices().rev().find(|&(_, c)| is_stable(c));
-    last.map(|(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
+/// As [`nfc_horizon`] of text behind `left`; None without a stable character.
+pub(crate) fn last_stable(left: Option<char>, text: &str) -> Option<usize> {
+    let mut chars = text.char_indices().rev().peekable();
+    while let Some((at, c)) = chars.next() {
+        if parts(chars.peek().map(|&(_, c)| c).or(left), c) {
+            return Some(if c.is_whitespace() { at + c.len_utf8() } else { at });
+        }
+    }
+    None
 }
 
 /// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.
@@ -183,7 +202,7 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
         let blocked = || {
             class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No
         };
-        let stays = is_stable(c) || blocked();
+        let stays = parts(left, c) || blocked();
         left = Some(c);
         stays
     })
@@ -192,6 +211,23 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hangul_is_parted_where_nothing_is_composed() {
+        let letters = ['\u{1100}', '\u{1112}', '\u{1113}', '\u{1161}', '\u{1175}', '\u{1176}', '\u{11a7}', '\u{11a8}', '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}', '\u{9be}'];
+        let composed = |text: &[char]| text.iter().collect::<String>().nfc().map(|(c, _)| c).collect::<String>();
+        let mut parted = 0;
+        for number in 0..letters.len().pow(4) {
+            let text: Vec<char> = (0..4).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
+            for at in (1..4).filter(|&at| parts(Some(text[at - 1]), text[at])) {
+                assert_eq!(composed(&text), composed(&text[..at]) + &composed(&text[at..]), "{text:?} at {at}");
+                parted += usize::from(!is_stable(text[at]));
+            }
+        }
+        assert!(parted > 10_000, "{parted}");
+        assert_eq!(last_stable(None, "\u{1100}\u{1161}\u{1161}"), Some(6));
+        assert_eq!((last_stable(Some('\u{1161}'), "\u{1161}"), last_stable(Some('\u{1100}'), "\u{1161}")), (Some(0), None));
+    }
 
     #[test]
     fn nfc_maps_back_around_what_it_replaced() {

@@ -213,6 +213,11 @@ pub(crate) mod tests {
 
     /// The rules that `pairs` tell, each node in a block of its own.
     pub(crate) fn charsmap_of(pairs: &[(&str, &str)]) -> Charsmap {
+        Charsmap::new(&blob_of(pairs)).unwrap()
+    }
+
+    /// The same as a file has them.
+    pub(crate) fn blob_of(pairs: &[(&str, &str)]) -> Vec<u8> {
         let nodes: Vec<&[u8]> = {
             let mut nodes: Vec<&[u8]> = pairs.iter().flat_map(|(key, _)| (0..=key.len()).map(|end| &key.as_bytes()[..end])).collect();
             nodes.sort_unstable();
@@ -233,7 +238,7 @@ pub(crate) mod tests {
             }
         }
         let trie: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
-        Charsmap::new(&[&(trie.len() as u32).to_le_bytes()[..], &trie, &replacements].concat()).unwrap()
+        [&(trie.len() as u32).to_le_bytes()[..], &trie, &replacements].concat()
     }
 
     /// A double array for the keys "a" -> "X" and "ab" -> "" built by hand: node n's child by byte b stands at n ^ b.

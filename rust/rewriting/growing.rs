@@ -40,6 +40,12 @@ impl GrowingWord {
         SavedWord { source: self.source.save(), lossless: self.lossless }
     }
 
+    /// The bytes of the word that may still change.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.source.length() - self.source.fixed
+    }
+
     /// Whether the tokens stay as they are, whatever is appended to the word.
     pub(crate) fn is_constant(&self) -> bool {
         self.lattice.is_none()
