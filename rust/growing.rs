@@ -186,14 +186,14 @@ impl Pipeline {
     /// See [`crate::engine::Engine::carries`].
     pub(crate) fn carries_stretches(&self) -> String {
         if self.automaton().is_none() && !self.splitter.stages.is_empty() {
-            return "nothing, because the last rule is matched by backtracking: a stretch without a cut is read again at each push".into();
+            return "nothing, because no stage has a compiled rule whose matches are parts: a stretch without a cut is read again at each push".into();
         }
-        let mut said = String::from("all stretches without a cut: a push reads what it appends");
+        let mut said = String::from("all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch");
         if self.splitter.stages.len() > 1 {
-            said += "; those that several stages of the rule cut are read again at each push";
+            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push";
         }
         if self.nfc {
-            said += "; a run of marks behind one character is normalized again at each push";
+            said += "; a run of marks of several classes behind one character is normalized again at each push";
         }
         said
     }

@@ -251,6 +251,7 @@ impl Rewriting {
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
         let held = if self.rewriter.keeps_marks() { "; a run of more than 32 marks that a normal form keeps is read again at each push" } else { "" };
-        format!("{carried}, runs of white space that is dropped or folded, characters that vanish{held}")
+        let spaces = if self.rewriter.acts_on_runs() && matches!(self.words, Words::Whole) { "; text with white space is read again at each push" } else { "" };
+        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends and writes what it changes, which may be all tokens of the word{held}{spaces}")
     }
 }
