@@ -175,7 +175,9 @@ def test_random_merges_of_text_that_is_composed(seed: int, letters: str, longest
 def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
     """A Unigram model with random pieces and scores, some of which are equal, and the letters of its texts."""
     dice = random.Random(seed)
-    letters = dice.choice(("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301", "a\u0301\u0323", "🇩🇪a\u0301", "\u1161\u11a8\u1100"))
+    letters = dice.choice(
+        ("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301", "a\u0301\u0323", "🇩🇪a\u0301", "\u1161\u11a8\u1100")
+    )
     known = letters if dice.random() < 0.6 else letters[:-1] if dice.random() < 0.6 else letters[:1]
     pieces = {"".join(dice.choice(known) for _ in range(dice.randrange(1, 7))) for _ in range(dice.randrange(3, 25))}
     pieces |= {f"▁{piece}" for piece in pieces if dice.random() < 0.5} | {*known, "▁"}
