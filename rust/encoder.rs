@@ -80,6 +80,9 @@ pub struct StreamEncoder {
     likeness: Likeness,
     /// What the last push worked with; only its memory is used again.
     found: Found,
+    /// The bytes of all windows that were encoded.
+    #[cfg(test)]
+    pub(crate) windows: usize,
 }
 
 /// What encoding a window gave.
@@ -117,6 +120,8 @@ impl StreamEncoder {
             growth: None,
             try_at: LONG_WINDOW,
             found: Found::default(),
+            #[cfg(test)]
+            windows: 0,
         }
     }
 
@@ -130,6 +135,12 @@ impl StreamEncoder {
     #[must_use]
     pub fn text(&self) -> &str {
         self.folding.as_ref().map_or(&self.text, |folding| &folding.text)
+    }
+
+    /// The bytes that the next push reads again of a stretch that is carried.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.growth.as_ref().map_or(0, Growth::open)
     }
 
     /// How often the window proved too small and the whole text was encoded again; 0 while the certificate holds.
@@ -230,6 +241,10 @@ impl StreamEncoder {
         }
         let length = self.text.len();
         self.text.push_str(text);
+        #[cfg(test)]
+        {
+            self.windows += self.text.len() - self.anchor.byte;
+        }
         let mut found = std::mem::take(&mut self.found);
         let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), full, || whole.unwrap_or(&self.text).to_string(), &mut found);
         match done {
@@ -318,7 +333,7 @@ impl StreamEncoder {
         } else if length >= self.try_at {
             let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
             let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
-            self.growth = growth.filter(|growth| growth.agrees(&self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
+            self.growth = growth.filter(|growth| self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
             self.try_at = length + RETRY;
         }
     }

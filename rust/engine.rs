@@ -100,14 +100,6 @@ impl Growth {
         }
     }
 
-    /// Whether `ids` end with the tokens of the stretch: what a window told before must be what is carried.
-    pub(crate) fn agrees(&self, ids: &[TokenId]) -> bool {
-        match &self.0 {
-            Carries::BytePairs(growing) => ids.ends_with(&growing.ids()),
-            Carries::Word(word) => ids.ends_with(&word.ids()),
-        }
-    }
-
     /// Whether the tokens of the stretch give back its text.
     pub(crate) fn is_lossless(&self) -> bool {
         match &self.0 {
@@ -120,6 +112,15 @@ impl Growth {
     pub(crate) fn stays(&self, likeness: Likeness) -> bool {
         let constant = matches!(&self.0, Carries::Word(word) if word.is_constant());
         likeness == Likeness::Different || likeness == Likeness::Shorter && constant
+    }
+
+    /// The bytes of the normal form that a push reads again.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        match &self.0 {
+            Carries::BytePairs(growing) => growing.text.len() - growing.closed.as_ref().map_or(growing.text.len(), |closed| closed.length),
+            Carries::Word(word) => word.open(),
+        }
     }
 
     /// Whether a window would be short again.
@@ -204,6 +205,12 @@ pub trait Engine: Send + Sync {
         None
     }
 
+    /// All tokens of a carried stretch.
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        let _ = growth;
+        Vec::new()
+    }
+
     /// The positions behind `from`, ascending, that no token of a carried stretch stands across; positions are those of `near`, the end
     /// of the stretch. None where a window must be encoded.
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
@@ -231,8 +238,8 @@ pub trait Engine: Send + Sync {
     }
 
     /// Takes a carried stretch back to where it was `saved`; None where that fails, and the state is then of no use.
-    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
-        let _ = (growth, saved);
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
+        let _ = (growth, saved, vocabulary);
         None
     }
 

@@ -3,7 +3,7 @@
 //! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push would
 //! encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the words that
 //! they may make are carried from push to push, so a push costs what it appends and what it changes. The ids are the same
-//! (docs/proofs/certificates.md, section 9). Whatever is not carried (added tokens, text that several stages of a rule cut) ends the
+//! (docs/proofs/certificates.md, section 9). Text between matches is carried as they are. What is not (added tokens, for example) ends the
 //! stretch, and a window is encoded as before. `growing_back.rs` has the way back to an earlier state.
 
 use crate::encoder::Edit;
@@ -21,11 +21,21 @@ const MOST_WALKS: usize = 16;
 /// A stretch is worth carrying from this length on.
 const LONG: usize = 256;
 
-/// A walk of the split rule, and the tokens of the word that it may make.
+/// A walk of the split rule, and the tokens of the words that it may make.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
+    /// No match begins between here and the beginning of the walk: that is a word by itself, if there is something.
+    pub(crate) begin: usize,
     pub(crate) walk: Walk,
+    /// Of the match, and of what stands before it.
     pub(crate) prefixes: Prefixes,
+    pub(crate) gap: Prefixes,
+}
+
+impl Attempt {
+    pub(crate) fn new(walk: Walk) -> Self {
+        Self { begin: walk.begin, walk, prefixes: Prefixes::default(), gap: Prefixes::default() }
+    }
 }
 
 /// A word, as it was told last.
@@ -36,6 +46,9 @@ pub(crate) struct Word {
     /// The token that it is whatever the merges say.
     pub(crate) whole: Option<TokenId>,
     tokens: usize,
+    /// The number of its attempt, and whether no match makes it.
+    attempt: usize,
+    is_gap: bool,
 }
 
 /// The state of a growing stretch. Positions count from its start, in the normal form, unless they are called raw.
@@ -74,11 +87,17 @@ pub(crate) struct Growing {
 impl Growing {
     /// All tokens of the stretch.
     pub(crate) fn ids(&self) -> Vec<TokenId> {
-        let of_word = |(word, attempt): (&Word, &Attempt)| match word.whole {
+        let of_word = |word: &Word| match word.whole {
             Some(id) => vec![id],
-            None => attempt.prefixes.tokens(0, word.end - word.begin).into_iter().map(|(id, ..)| id).collect(),
+            None => self.prefixes(word).tokens(0, word.end - word.begin).into_iter().map(|(id, ..)| id).collect(),
         };
-        self.words.iter().zip(&self.attempts).flat_map(of_word).collect()
+        self.words.iter().flat_map(of_word).collect()
+    }
+
+    /// The tokens of the prefixes of `word`.
+    pub(crate) fn prefixes(&self, word: &Word) -> &Prefixes {
+        let attempt = &self.attempts[word.attempt];
+        if word.is_gap { &attempt.gap } else { &attempt.prefixes }
     }
 
     /// Whether the tokens give back the text.
@@ -109,7 +128,7 @@ impl Pipeline {
             loses_space: place == Place::Start && self.dummy == DummyPrefix::UnlessSpace && normal.text.starts_with(' '),
             altered: normal.is_rewritten(),
             inside: place == Place::Inside && self.splitter.stages.is_empty(),
-            attempts: vec![Attempt { walk: self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)), prefixes: Prefixes::default() }],
+            attempts: vec![Attempt::new(self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)))],
             words: Vec::new(),
             others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),
             walked: 0,
@@ -129,7 +148,7 @@ impl Pipeline {
         growing.told = true;
         growing.over = false;
         growing.look_at = 2 * growing.text.len();
-        (growing.text.len() - growing.attempts[0].walk.begin >= LONG).then_some(growing)
+        (growing.text.len() - growing.attempts[0].begin >= LONG).then_some(growing)
     }
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
@@ -167,14 +186,14 @@ impl Pipeline {
     /// See [`crate::engine::Engine::carries`].
     pub(crate) fn carries_stretches(&self) -> String {
         if self.automaton().is_none() && !self.splitter.stages.is_empty() {
-            return "nothing, because the last rule is matched by backtracking: a stretch without a cut is read again at each push".into();
+            return "nothing, because no stage has a compiled rule whose matches are parts: a stretch without a cut is read again at each push".into();
         }
-        let mut said = String::from("all stretches without a cut: a push reads what it appends");
+        let mut said = String::from("all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch");
         if self.splitter.stages.len() > 1 {
-            said += "; those that several stages of the rule cut are read again at each push";
+            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push";
         }
         if self.nfc {
-            said += "; a run of marks behind one character is normalized again at each push";
+            said += "; a run of marks of several classes behind one character is normalized again at each push";
         }
         said
     }
@@ -205,9 +224,9 @@ impl Pipeline {
 
     /// Appends normal text and takes the walks over it.
     pub(crate) fn append(&self, growing: &mut Growing, text: &str) -> Option<()> {
-        let begin = growing.text.len();
+        let (begin, left) = (growing.text.len(), growing.text.chars().next_back());
         growing.text.push_str(text);
-        let closed = if self.nfc { last_stable(text).map(|at| begin + at) } else { Some(begin + text.len()) };
+        let closed = if self.nfc { last_stable(left, text).map(|at| begin + at) } else { Some(begin + text.len()) };
         if let Some(closed) = closed {
             self.walk(growing, closed)?;
             if self.nfc {
@@ -240,17 +259,22 @@ impl Pipeline {
             }
             // Where a match now ends elsewhere, what was begun behind its old end is begun again.
             let mut index = 0;
-            while let Some(attempt) = attempts.get(index) {
-                let end = automaton.end(&attempt.walk, behind)?;
-                let next = attempts.get(index + 1).map(|next| next.walk.begin);
-                if next != Some(end) {
+            while let Some(attempt) = attempts.get_mut(index) {
+                let next_to = |at: usize| text[at..behind].chars().next().map_or(behind, |c| at + c.len_utf8());
+                let walk_from = |at: usize| {
+                    let mut walk = automaton.begin(at);
+                    text[at..behind].char_indices().for_each(|(offset, c)| automaton.advance(&mut walk, c, at + offset));
+                    walk
+                };
+                // Where no match begins, whatever follows, the next one is looked for.
+                while attempt.walk.over && automaton.end(&attempt.walk, behind).is_none() {
+                    (attempt.walk, attempt.prefixes) = (walk_from(next_to(attempt.walk.begin)), Prefixes::default());
+                }
+                let end = automaton.end(&attempt.walk, behind).unwrap_or_else(|| next_to(attempt.walk.begin));
+                if attempts.get(index + 1).map(|next| next.begin) != Some(end) {
                     attempts.truncate(index + 1);
                     if end < behind {
-                        let mut walk = automaton.begin(end);
-                        for (offset, c) in text[end..behind].char_indices() {
-                            automaton.advance(&mut walk, c, end + offset);
-                        }
-                        attempts.push(Attempt { walk, prefixes: Prefixes::default() });
+                        attempts.push(Attempt::new(walk_from(end)));
                     }
                 }
                 index += 1;
@@ -272,20 +296,38 @@ impl Pipeline {
     pub(crate) fn words_of(&self, growing: &mut Growing, length: usize) -> Option<Vec<Word>> {
         let bytes = growing.text.as_bytes();
         let mut words = Vec::with_capacity(growing.attempts.len());
-        for attempt in &mut growing.attempts {
-            let begin = attempt.walk.begin;
-            let end = match self.automaton() {
-                Some(automaton) => automaton.end(&attempt.walk, length)?,
-                None => length,
-            };
-            if attempt.prefixes.length() < end - begin {
-                attempt.prefixes.extend(&self.bpe, &bytes[begin..end], &mut growing.pairs)?;
+        for (begin, end, attempt, is_gap) in self.spans_of(growing, length) {
+            let Attempt { prefixes, gap, .. } = &mut growing.attempts[attempt];
+            let prefixes = if is_gap { gap } else { prefixes };
+            if prefixes.length() < end - begin {
+                prefixes.extend(&self.bpe, &bytes[begin..end], &mut growing.pairs)?;
             }
             let whole = Some(&bytes[begin..end]).filter(|_| !growing.inside).and_then(|word| self.whole_word(word));
-            let tokens = if whole.is_some() { 1 } else { attempt.prefixes.count(end - begin) };
-            words.push(Word { begin, end, whole, tokens });
+            let tokens = if whole.is_some() { 1 } else { prefixes.count(end - begin) };
+            words.push(Word { begin, end, whole, tokens, attempt, is_gap });
         }
         Some(words)
+    }
+
+    /// Where these begin and end, the numbers of their attempts, and whether no match makes them.
+    fn spans_of(&self, growing: &Growing, length: usize) -> Vec<(usize, usize, usize, bool)> {
+        let Some(automaton) = self.automaton() else { return vec![(growing.attempts[0].begin, length, 0, false)] };
+        let mut spans = Vec::with_capacity(growing.attempts.len());
+        // A gap, and the attempt that it begins with.
+        let mut gap = None;
+        for (index, attempt) in growing.attempts.iter().enumerate() {
+            let at = attempt.walk.begin;
+            let (begin, first) = gap.take().unwrap_or((attempt.begin, index));
+            match automaton.end(&attempt.walk, length) {
+                Some(end) => {
+                    spans.extend((begin < at).then_some((begin, at, first, true)));
+                    spans.push((at, end, index, false));
+                }
+                None => gap = Some((begin, first)),
+            }
+        }
+        spans.extend(gap.filter(|&(begin, _)| begin < length).map(|(begin, first)| (begin, length, first, true)));
+        spans
     }
 
     fn whole_word(&self, word: &[u8]) -> Option<TokenId> {
@@ -300,13 +342,14 @@ impl Pipeline {
         let mut lossless = true;
         let bytes = growing.text.as_bytes();
         for (index, word) in after.iter().enumerate().skip(same) {
-            let (begin, end) = (word.begin, word.end);
+            let Word { begin, end, attempt, is_gap, .. } = *word;
             if let Some(id) = word.whole {
                 ids.push(id);
                 lossless &= vocabulary.bytes(id, 0).ok()? == &bytes[begin..end];
                 continue;
             }
-            let prefixes = &mut growing.attempts[index].prefixes;
+            let Attempt { prefixes, gap, .. } = &mut growing.attempts[attempt];
+            let prefixes = if is_gap { gap } else { prefixes };
             let mut from = 0;
             if let Some(old) = before.get(index).filter(|old| index == same && old.begin == begin && old.whole.is_none()) {
                 if prefixes.length() < old.end - begin {

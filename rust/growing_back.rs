@@ -14,7 +14,8 @@ use crate::whole_stages::WholeStages;
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     pub(crate) length: usize,
-    walks: Vec<Walk>,
+    /// With the place where the gap before each begins.
+    walks: Vec<(usize, Walk)>,
     others: Option<WholeStages>,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Saved {
 
 impl Mark {
     /// The walk of the first word.
-    pub(crate) fn first(&self) -> Option<&Walk> {
+    pub(crate) fn first(&self) -> Option<&(usize, Walk)> {
         self.walks.first()
     }
 }
@@ -43,19 +44,21 @@ impl Growing {
 
     /// The walks as they are.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { length: self.walked, walks: self.attempts.iter().map(|attempt| attempt.walk).collect(), others: self.others.clone() }
+        Mark { length: self.walked, walks: self.attempts.iter().map(|attempt| (attempt.begin, attempt.walk)).collect(), others: self.others.clone() }
     }
 
     /// Takes the walks back; the tokens of what is behind are still known.
     pub(crate) fn rewind_walks(&mut self, mark: &Mark) {
-        for (index, &walk) in mark.walks.iter().enumerate() {
-            match self.attempts.get_mut(index).filter(|attempt| attempt.walk.begin == walk.begin) {
-                Some(attempt) => attempt.walk = walk,
-                None => {
-                    self.attempts.truncate(index);
-                    self.attempts.push(Attempt { walk, prefixes: Prefixes::default() });
-                }
+        for (index, &(begin, walk)) in mark.walks.iter().enumerate() {
+            if self.attempts.get(index).is_none_or(|attempt| attempt.begin != begin) {
+                self.attempts.truncate(index);
+                self.attempts.push(Attempt { begin, ..Attempt::new(walk) });
             }
+            let attempt = &mut self.attempts[index];
+            if attempt.walk.begin != walk.begin {
+                attempt.prefixes = Prefixes::default();
+            }
+            attempt.walk = walk;
         }
         self.attempts.truncate(mark.walks.len());
         self.others.clone_from(&mark.others);
@@ -67,6 +70,7 @@ impl Growing {
         self.text.truncate(length);
         for attempt in &mut self.attempts {
             attempt.prefixes.truncate(length - attempt.walk.begin);
+            attempt.gap.truncate(length - attempt.begin);
         }
     }
 }
@@ -117,11 +121,11 @@ mod tests {
                 text.push_str(part);
                 // None would mean that a window must be encoded.
                 assert!(tokenizer.grown(&mut growth, part).is_some(), "{part:?}, round {round}");
-                assert!(growth.agrees(&tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless());
+                assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless());
             }
             text.truncate(before);
-            tokenizer.engine().restore(&mut growth, &saved).unwrap();
-            assert!(growth.agrees(&tokenizer.ids(&text, Place::Start).unwrap()));
+            tokenizer.restore(&mut growth, &saved).unwrap();
+            assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()));
         }
     }
 }

@@ -23,12 +23,12 @@ struct End<'a> {
 impl Growing {
     fn tokens_behind(&self, from: usize) -> Vec<Token> {
         let mut found = Vec::new();
-        for (word, attempt) in self.words.iter().zip(&self.attempts).rev().take_while(|(word, _)| word.end > from) {
+        for word in self.words.iter().rev().take_while(|word| word.end > from) {
             let token = |id: TokenId, start: usize, length: usize| Token { id, start: word.begin + start, end: word.begin + start + length, word: 0 };
             match word.whole {
                 Some(id) => found.push(token(id, 0, word.end - word.begin)),
                 None => {
-                    let tokens = attempt.prefixes.tokens(from.saturating_sub(word.begin), word.end - word.begin);
+                    let tokens = self.prefixes(word).tokens(from.saturating_sub(word.begin), word.end - word.begin);
                     found.extend(tokens.into_iter().map(|(id, length, at)| token(id, at, length)));
                 }
             }
@@ -41,7 +41,7 @@ impl Pipeline {
     /// `near` is the end of the raw stretch. None without a place at or before `from` up to which the normal form is final.
     fn end_of<'a>(&self, growing: &Growing, near: &'a str, from: usize) -> Option<End<'a>> {
         let (raw, normal) = if growing.altered && self.nfc {
-            let raw = last_stable(&near[..from])?;
+            let raw = last_stable(None, &near[..from])?;
             (raw, Normal::nfc(&near[raw..]))
         } else if growing.altered {
             (0, Normal::spaced(near))
@@ -114,10 +114,10 @@ impl Pipeline {
     /// Whether the walk of the first word, which begins with the stretch, goes on at the end of what is final.
     fn first_is_open(&self, growing: &Growing) -> bool {
         let walk = match &growing.closed {
-            Some(closed) => closed.first(),
-            None => growing.attempts.first().map(|attempt| &attempt.walk),
+            Some(closed) => closed.first().copied(),
+            None => growing.attempts.first().map(|attempt| (attempt.begin, attempt.walk)),
         };
-        self.automaton().is_some() && walk.is_some_and(|walk| walk.begin == 0 && !walk.over)
+        self.automaton().is_some() && walk.is_some_and(|(begin, walk)| begin == 0 && !walk.over)
     }
 }
 

@@ -1,79 +1,70 @@
 //! The best segmentation of every prefix of a growing word, for Unigram models: a byte more costs the pieces that are open there.
 //!
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
-//! (docs/proofs/certificates.md, section 9). Only words of known characters are taken: unknown text is not carried.
+//! (docs/proofs/certificates.md, section 9). `growing_path.rs` makes tokens of the ways.
 
-use crate::prefixes::common_prefix;
 use crate::dictionary::Node;
-use crate::token::TokenId;
+use crate::growing_path::says;
 use crate::unigram::{Best, Carried, Unigram, NOWHERE};
+use crate::vocabulary::Vocabulary;
+
+/// In [`At::run`]: no unknown text ends here.
+pub(crate) const NO_RUN: u32 = u32::MAX;
+
+/// A position of the word, and the best way to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    pub(crate) best: Best,
+    /// Where the longest piece begins that ends here; the position itself where none does.
+    longest: u32,
+    /// Where the first piece begins that may go on here; the position itself where none does.
+    open: u32,
+    /// Where the unknown text begins that ends here.
+    pub(crate) run: u32,
+    /// The number of tokens before that text, or before here.
+    pub(crate) depth: u32,
+    /// The bytes that tokens before that text do not give back.
+    pub(crate) lost: u32,
+    /// The character that ends here is no piece.
+    bare: bool,
+    /// Some token before that text says something else than what stands there, unknown ones apart.
+    pub(crate) odd: bool,
+}
 
 /// A word, the best ways to its positions, and the pieces that may still grow.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingLattice {
-    best: Vec<Best>,
-    /// The number of tokens up to each position.
-    depth: Vec<u32>,
-    /// For each position, where the longest piece that ends there begins; the position itself where none does.
-    longest: Vec<u32>,
+    pub(crate) text: String,
+    pub(crate) at: Vec<At>,
     /// Where a walk through the pieces began, and where it is; ascending.
     walks: Vec<(u32, Node)>,
-    /// As it was before the last character.
-    before: Border,
-}
-
-/// An end of the word: its place, and where the first piece begins that may still grow there.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Border {
-    length: usize,
-    first_open: usize,
-}
-
-/// The open pieces of a word, to go back to.
-#[derive(Debug, Clone)]
-pub(crate) struct Open {
-    length: usize,
-    walks: Vec<(u32, Node)>,
-    before: Border,
-}
-
-impl Border {
-    /// A later text cannot settle a cut up to here that is not settled now.
-    pub(crate) fn quiet(self) -> usize {
-        self.first_open
-    }
+    /// The word begins inside unknown text, which is no piece as a whole.
+    pub(crate) torn: bool,
 }
 
 impl GrowingLattice {
-    /// A word that begins behind what is `carried`; None behind unknown text.
-    pub(crate) fn new(carried: Option<Carried>) -> Option<Self> {
-        let sum = match carried {
-            Some(carried) => carried.known_sum()?,
-            None => 0.0,
-        };
-        Some(Self { best: vec![Best { sum, ..NOWHERE }], depth: vec![0], longest: vec![0], walks: Vec::new(), before: Border::default() })
+    /// A word that begins behind what is `carried`.
+    pub(crate) fn new(carried: Option<Carried>) -> Self {
+        let torn = carried.is_some_and(Carried::is_unknown);
+        let best = Best { sum: carried.map_or(0.0, Carried::sum), ..NOWHERE };
+        let first = At { best, longest: 0, open: 0, run: if torn { 0 } else { NO_RUN }, depth: 0, lost: 0, bare: false, odd: false };
+        Self { text: String::new(), at: vec![first], walks: Vec::new(), torn }
     }
 
-    /// The bytes of the word.
-    pub(crate) fn length(&self) -> usize {
-        self.best.len() - 1
-    }
-
-    /// Appends `text`; None where a character is no piece.
+    /// Appends `text`; None where unknown characters are spelled in a way that is not carried.
     ///
     /// Complexity: O(text · longest piece) at worst.
-    pub(crate) fn extend(&mut self, model: &Unigram, text: &str) -> Option<()> {
+    pub(crate) fn extend(&mut self, model: &Unigram, vocabulary: &Vocabulary, text: &str) -> Option<()> {
         for c in text.chars() {
-            let begin = self.length();
-            self.before = self.border();
+            let begin = self.text.len();
+            self.text.push(c);
             self.walks.push((begin as u32, model.pieces.root()));
-            let mut buffer = [0; 4];
             let mut known = false;
-            for &byte in c.encode_utf8(&mut buffer).as_bytes() {
-                let end = self.best.len();
+            for index in begin..self.text.len() {
+                let (byte, end) = (self.text.as_bytes()[index], index + 1);
                 let mut here = NOWHERE;
                 let mut longest = end as u32;
-                let best = &self.best;
+                let at = &self.at;
                 self.walks.retain_mut(|(start, node)| {
                     let Some(next) = model.pieces.step(*node, byte) else { return false };
                     *node = next;
@@ -83,78 +74,88 @@ impl GrowingLattice {
                         let start = *start as usize;
                         known |= start == begin && end - begin == c.len_utf8();
                         // As `reach` in unigram.rs: of equal sums the first one stays.
-                        let sum = model.rounded(score + best[start].sum);
+                        let sum = model.rounded(score + at[start].best.sum);
                         if here.length == 0 || sum > here.sum {
                             here = Best { sum, id, length: (end - start) as u32 };
                         }
                     }
                     next.goes_on()
                 });
-                let depth = if here.length == 0 { 0 } else { self.depth[end - here.length as usize] + 1 };
-                self.best.push(here);
-                self.depth.push(depth);
-                self.longest.push(longest);
+                let open = self.walks.first().map_or(end as u32, |&(start, _)| start);
+                self.at.push(At { best: here, longest, open, run: NO_RUN, depth: 0, lost: 0, bare: false, odd: false });
             }
-            if !known || self.best.last().is_none_or(|last| last.id == model.unknown) {
-                return None;
+            if !known {
+                self.reach_unknown(model, vocabulary, c, begin)?;
             }
+            self.count_tokens(model, vocabulary);
         }
         Some(())
     }
 
-    pub(crate) fn open(&self) -> Open {
-        Open { length: self.length(), walks: self.walks.clone(), before: self.before }
-    }
-
-    /// Goes back to where the pieces `open` were. Complexity: O(bytes that are forgotten).
-    pub(crate) fn restore(&mut self, open: &Open) {
-        self.best.truncate(open.length + 1);
-        self.depth.truncate(open.length + 1);
-        self.longest.truncate(open.length + 1);
-        self.walks.clone_from(&open.walks);
-        self.before = open.before;
-    }
-
-    /// The end of the word.
-    pub(crate) fn border(&self) -> Border {
-        let length = self.length();
-        Border { length, first_open: self.walks.first().map_or(length, |&(start, _)| start as usize) }
-    }
-
-    /// The end of the word without its last character.
-    pub(crate) fn before_last(&self) -> Border {
-        self.before
-    }
-
-    /// The positions behind `from`, descending, that no piece stands across if the word ends at `border`, whatever is appended.
-    pub(crate) fn uncrossed(&self, from: usize, border: Border) -> impl Iterator<Item = usize> + '_ {
-        let mut first = border.first_open;
-        (from + 1..border.length).rev().filter(move |&at| {
-            first = first.min(self.longest[at + 1] as usize);
-            first >= at
-        })
-    }
-
-    /// How many tokens make up the prefix of `length` bytes.
-    pub(crate) fn count(&self, length: usize) -> usize {
-        self.depth[length] as usize
-    }
-
-    /// The longest prefix whose tokens both prefixes begin with.
-    pub(crate) fn common(&self, one: usize, other: usize) -> usize {
-        common_prefix(one, other, |at| self.best[at].length as usize)
-    }
-
-    /// The tokens between two prefixes, the shorter of which the longer one begins with: id, start, end.
-    pub(crate) fn tokens(&self, from: usize, to: usize) -> Vec<(TokenId, usize, usize)> {
-        let mut found = Vec::new();
-        let mut at = to;
-        while at > from {
-            let Best { id, length, .. } = self.best[at];
-            found.push((TokenId(id), at - length as usize, at));
-            at -= length as usize;
+    /// The way over a single character that is no piece comes last.
+    fn reach_unknown(&mut self, model: &Unigram, vocabulary: &Vocabulary, c: char, begin: usize) -> Option<()> {
+        // A space may be spelled in the three bytes of its mark, and bytes that are missing make all of it one unknown token.
+        (model.bytes.is_none() || model.spells_all && c != ' ').then_some(())?;
+        if let Some(bytes) = &model.bytes {
+            let said = |byte: u8| bytes[usize::from(byte)].is_some_and(|id| says(vocabulary, id, &[byte]));
+            c.encode_utf8(&mut [0; 4]).bytes().all(said).then_some(())?;
         }
-        found.reverse();
-        found
+        let sum = model.rounded(model.unknown_score + self.at[begin].best.sum);
+        let last = self.at.last_mut()?;
+        last.bare = true;
+        if last.best.length == 0 || sum > last.best.sum {
+            last.best = Best { sum, id: model.unknown, length: c.len_utf8() as u32 };
+        }
+        Some(())
+    }
+
+    /// Sums up the tokens of the way to the end.
+    fn count_tokens(&mut self, model: &Unigram, vocabulary: &Vocabulary) {
+        let end = self.text.len();
+        let Best { id, length, .. } = self.at[end].best;
+        // What the runs of unknown text come to, which the way leaves behind, is summed up with the token that follows.
+        let start = end - length as usize;
+        let before = self.at[start];
+        let (run, depth, lost) = if id != model.unknown {
+            (NO_RUN, self.count(model, start) as u32 + 1, self.lost(model, start) as u32)
+        } else if before.run == NO_RUN {
+            (start as u32, before.depth, before.lost)
+        } else {
+            (before.run, before.depth, before.lost)
+        };
+        let odd = if id == model.unknown { before.odd } else { self.is_odd(model, vocabulary, start) || !says(vocabulary, id, &self.text.as_bytes()[start..]) };
+        let here = &mut self.at[end];
+        here.odd = odd;
+        (here.run, here.depth, here.lost) = (run, depth, lost);
+    }
+
+    /// Forgets what is behind the character boundary `length`. Complexity: O(bytes that are forgotten, longest piece).
+    pub(crate) fn truncate(&mut self, model: &Unigram, length: usize) {
+        self.text.truncate(length);
+        self.at.truncate(length + 1);
+        self.walks.clear();
+        let bytes = self.text.as_bytes();
+        for start in self.open(length)..length {
+            let walk = bytes[start..].iter().try_fold(model.pieces.root(), |node, &byte| model.pieces.step(node, byte));
+            if let Some(node) = walk.filter(|node| self.text.is_char_boundary(start) && node.goes_on()) {
+                self.walks.push((start as u32, node));
+            }
+        }
+    }
+
+    /// Where the first piece begins that may stand across `length`, whatever is appended there.
+    pub(crate) fn open(&self, length: usize) -> usize {
+        self.at[length].open as usize
+    }
+
+    /// Whether no piece can stand across the place `at` of a word that ends at `length`, whatever is appended; `first` is where the
+    /// first piece begins that stands across a place between. To be asked for places in descending order, each one.
+    pub(crate) fn is_uncrossed(&self, model: &Unigram, at: usize, first: &mut usize) -> bool {
+        *first = (*first).min(self.at[at + 1].longest as usize);
+        let fused = || {
+            let next = self.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+            !model.spells_all && self.at[at].bare && self.at[next].bare
+        };
+        *first >= at && self.text.is_char_boundary(at) && !fused()
     }
 }

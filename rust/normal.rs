@@ -2,6 +2,8 @@
 
 use crate::formats::charsmap::Charsmap;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::OnceLock;
 use unicode_normalization_alignments::char::canonical_combining_class;
 use unicode_normalization_alignments::{is_nfc, is_nfc_quick, IsNormalized, UnicodeNormalization};
 
@@ -161,17 +163,56 @@ fn is_stable(c: char) -> bool {
     c.is_ascii() || canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
 }
 
+/// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
+///
+/// A character of class 0 changes what stands before it only if it is composed with the last starter. That is `left`, or a
+/// composition that ends with it.
+fn parts(left: Option<char>, c: char) -> bool {
+    let is_syllable = |left: char| matches!(left, '\u{ac00}'..='\u{d7a3}');
+    let has_trailing = |left: char| matches!(left, '\u{11a8}'..='\u{11c2}') || is_syllable(left) && (u32::from(left) - 0xac00) % 28 != 0;
+    match (c, left) {
+        // Vowels of Hangul are composed with a leading consonant alone, trailing consonants with a syllable that has none.
+        ('\u{1161}'..='\u{1175}', Some(left)) => matches!(left, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}') || is_syllable(left),
+        ('\u{11a8}'..='\u{11c2}', Some(left)) => has_trailing(left),
+        (c, Some(left)) if !is_stable(c) && canonical_combining_class(left) == 0 && canonical_combining_class(c) == 0 => {
+            is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe && !joined_pairs().contains(&(left, c))
+        }
+        _ => is_stable(c),
+    }
+}
+
+/// The pairs whose second character may be composed with the first, or with a composition that ends with the first; not Hangul.
+fn joined_pairs() -> &'static HashSet<(char, char)> {
+    static PAIRS: OnceLock<HashSet<(char, char)>> = OnceLock::new();
+    PAIRS.get_or_init(|| {
+        let composed = ('\u{c0}'..='\u{2fa1d}').filter(|&c| !matches!(c, '\u{ac00}'..='\u{d7a3}'));
+        let pairs: Vec<(char, char, char)> = composed.filter_map(|c| {
+            let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
+            let second = all.pop()?;
+            let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
+            Some((*first.first().filter(|_| first.len() == 1)?, second, c))
+        }).collect();
+        let reaching = |first: char| pairs.iter().filter(move |pair| pair.2 == first).map(|pair| pair.1);
+        pairs.iter().flat_map(|&(first, second, _)| reaching(first).chain([first]).map(move |left| (left, second))).collect()
+    })
+}
+
 /// The first position of `text` whose NFC may still change when text is appended: its last stable character.
 ///
 /// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
 pub(crate) fn nfc_horizon(text: &str) -> usize {
-    last_stable(text).unwrap_or(0)
+    last_stable(None, text).unwrap_or(0)
 }
 
-/// As [`nfc_horizon`]; None without a stable character.
-pub(crate) fn last_stable(text: &str) -> Option<usize> {
-    let last = text.char_indices().rev().find(|&(_, c)| is_stable(c));
-    last.map(|(at, c)| if c.is_whitespace() { at + c.len_utf8() } else { at })
+/// As [`nfc_horizon`] of text behind `left`; None without a stable character.
+pub(crate) fn last_stable(left: Option<char>, text: &str) -> Option<usize> {
+    let mut chars = text.char_indices().rev().peekable();
+    while let Some((at, c)) = chars.next() {
+        if parts(chars.peek().map(|&(_, c)| c).or(left), c) {
+            return Some(if c.is_whitespace() { at + c.len_utf8() } else { at });
+        }
+    }
+    None
 }
 
 /// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.
@@ -183,7 +224,7 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
         let blocked = || {
             class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No
         };
-        let stays = is_stable(c) || blocked();
+        let stays = parts(left, c) || blocked();
         left = Some(c);
         stays
     })
@@ -192,6 +233,31 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_parted_where_nothing_is_composed() {
+        let letters = ['\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}', '\u{11a7}', '\u{11a8}', '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}', '\u{9be}'];
+        let composed = |text: &[char]| text.iter().collect::<String>().nfc().map(|(c, _)| c).collect::<String>();
+        let mut parted = 0;
+        for number in 0..letters.len().pow(4) {
+            let text: Vec<char> = (0..4).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
+            for at in (1..4).filter(|&at| parts(Some(text[at - 1]), text[at])) {
+                assert_eq!(composed(&text), composed(&text[..at]) + &composed(&text[at..]), "{text:?} at {at}");
+                parted += usize::from(!is_stable(text[at]));
+            }
+        }
+        assert!(parted > 10_000, "{parted}");
+        let every = ('\0'..='\u{1ffff}').filter(|&c| !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe);
+        for c in every {
+            for left in joined_pairs().iter().flat_map(|&(left, right)| [left, right]).chain("a\u{ac00}".chars()) {
+                let pair = [left, c].iter().collect::<String>();
+                let alone = composed(&[left]) + &composed(&[c]);
+                assert!(!parts(Some(left), c) || pair.nfc().map(|(c, _)| c).collect::<String>() == alone, "{pair:?}");
+            }
+        }
+        assert_eq!(last_stable(None, "\u{1100}\u{1161}\u{1161}"), Some(6));
+        assert_eq!((last_stable(Some('\u{1161}'), "\u{1161}"), last_stable(Some('\u{1100}'), "\u{1161}")), (Some(0), None));
+    }
 
     #[test]
     fn nfc_maps_back_around_what_it_replaced() {

@@ -191,6 +191,13 @@ impl Engine for Pipeline {
         }
     }
 
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        match &growth.0 {
+            Carries::BytePairs(growing) => growing.ids(),
+            Carries::Word(_) => Vec::new(),
+        }
+    }
+
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
             Carries::BytePairs(growing) => self.stretch_token_cuts(growing, near, from),
@@ -212,7 +219,7 @@ impl Engine for Pipeline {
         }
     }
 
-    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, _vocabulary: &Vocabulary) -> Option<()> {
         match (&mut growth.0, &saved.0) {
             (Carries::BytePairs(growing), Saves::BytePairs(saved)) => self.restore_stretch(growing, saved),
             _ => None,

@@ -48,6 +48,8 @@ pub(crate) struct Cuts {
     pub(crate) at: Vec<usize>,
     settled: usize,
     pieces: Option<Pieces>,
+    /// Settled cuts behind these, inside solid pieces.
+    converging: Vec<usize>,
 }
 
 /// What several stages must know of the pieces between the cuts.
@@ -66,15 +68,16 @@ impl Cuts {
     /// The cuts that no later text can move and where the splitting can start again.
     pub(crate) fn settled(&self) -> impl Iterator<Item = usize> + '_ {
         let inside = |index: usize| self.pieces.as_ref().is_some_and(|pieces| pieces.inside[index]);
-        self.at[..self.settled].iter().enumerate().filter(move |&(index, _)| !inside(index)).map(|(_, &at)| at)
+        let known = self.at[..self.settled].iter().enumerate().filter(move |&(index, _)| !inside(index)).map(|(_, &at)| at);
+        known.chain(self.converging.iter().copied())
     }
 }
 
 /// The first position that a stage could not be sure of, and whether a cut at that very position is settled.
 #[derive(Debug, Clone, Copy)]
-struct Doubt {
-    at: usize,
-    cut_holds: bool,
+pub(crate) struct Doubt {
+    pub(crate) at: usize,
+    pub(crate) cut_holds: bool,
 }
 
 impl Splitter {
@@ -89,6 +92,16 @@ impl Splitter {
     ///
     /// Complexity: O(text) per stage for all known rules.
     pub(crate) fn cuts(&self, text: &str, horizon: usize) -> Cuts {
+        let mut cuts = self.refined(text, horizon);
+        if self.stages.len() > 1 && horizon <= text.len() {
+            let last = cuts.settled().last().unwrap_or(0);
+            cuts.converging = self.converging(text, last, horizon);
+        }
+        cuts
+    }
+
+    /// The same without the cuts that need a second look.
+    fn refined(&self, text: &str, horizon: usize) -> Cuts {
         // With one stage there is no later one to cut its pieces.
         let several = self.stages.len() > 1;
         let mut cuts = Cuts { pieces: several.then(|| Pieces { solid: vec![false], inside: Vec::new() }), ..Cuts::default() };
@@ -112,7 +125,7 @@ impl Splitter {
             [] => return,
             _ => {}
         }
-        self.cuts(text, text.len()).at.into_iter().for_each(&mut cut);
+        self.refined(text, text.len()).at.into_iter().for_each(&mut cut);
     }
 
     /// The bound on open pre-tokens; see [`Pattern::open_pre_tokens`]. `None` where several stages or a joining behaviour
@@ -166,6 +179,11 @@ impl Stage {
             },
             _ => None,
         }
+    }
+
+    /// Whether each match, or each run of a class, is a part by itself.
+    pub(crate) fn keeps_parts(&self) -> bool {
+        matches!(self.behaviour, Behaviour::Isolated | Behaviour::Contiguous)
     }
 
     /// Whether `c` is in the class of a stage that joins the characters of a class.
@@ -234,7 +252,7 @@ impl Stage {
             start = end;
         }
         let settled = settled.unwrap_or(cuts.len());
-        (Cuts { at: cuts, settled, pieces }, unsure)
+        (Cuts { at: cuts, settled, pieces, converging: Vec::new() }, unsure)
     }
 
     /// Whether a match becomes one piece with what stands before it.
@@ -244,7 +262,7 @@ impl Stage {
     }
 
     /// Appends the cuts inside the piece `(start, end)`, whose bytes from `limit` on are not final.
-    fn split(&self, text: &str, piece: (usize, usize), limit: usize, cuts: &mut Vec<usize>, solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
+    pub(crate) fn split(&self, text: &str, piece: (usize, usize), limit: usize, cuts: &mut Vec<usize>, solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
         // Only stages behind a byte-level one see pieces that end inside a character, and those look at bytes.
         let whole = text.get(..piece.1).unwrap_or(text);
         let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);

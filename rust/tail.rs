@@ -77,7 +77,7 @@ impl Tail {
     pub(crate) fn restore(&mut self, tokenizer: &Tokenizer, saved: &SavedTail) {
         let same = self.start.byte == saved.start.byte;
         let restored = match (self.growth.as_mut().filter(|_| same), &saved.growth) {
-            (Some(growth), Some(saved)) => tokenizer.engine().restore(growth, saved).is_some(),
+            (Some(growth), Some(saved)) => tokenizer.restore(growth, saved).is_some(),
             _ => false,
         };
         if !restored {
@@ -185,7 +185,7 @@ impl Tail {
                 let (mut found, behind) = (Window::default(), self.start.behind);
                 tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
                 let ids: Vec<_> = found.tokens.iter().map(|token| token.id).collect();
-                if growth.agrees(&ids) {
+                if tokenizer.agrees(&growth, &ids) {
                     (self.growth, self.taken) = (Some(growth), text.length());
                     return Ok(true);
                 }

@@ -2,7 +2,7 @@
 
 use crate::definition::{self, Definition, Loaded, Spelling};
 use crate::encoder::Edit;
-use crate::engine::{Behind, Certificate, Engine, Growth, Resume, Window};
+use crate::engine::{Behind, Certificate, Engine, Growth, Resume, SavedGrowth, Window};
 use crate::error::{Error, Result};
 use crate::folding::Weight;
 use crate::probe::Probe;
@@ -235,6 +235,16 @@ impl Tokenizer {
     /// What `text` changes at the end of a long stretch; see [`Engine::grown`].
     pub(crate) fn grown(&self, growth: &mut Growth, text: &str) -> Option<Edit> {
         self.engine.grown(growth, text, &self.vocabulary)
+    }
+
+    /// Whether `ids` end with the tokens of a carried stretch: what a window told before must be what is carried.
+    pub(crate) fn agrees(&self, growth: &Growth, ids: &[TokenId]) -> bool {
+        ids.ends_with(&self.engine.carried_ids(growth))
+    }
+
+    /// Takes a carried stretch back; see [`Engine::restore`].
+    pub(crate) fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
+        self.engine.restore(growth, saved, &self.vocabulary)
     }
 
     /// The engine, for what only carried stretches need.

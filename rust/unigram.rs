@@ -56,9 +56,12 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// The sum, if no unknown text ends here.
-    pub(crate) fn known_sum(self) -> Option<f64> {
-        (!self.unknown).then_some(self.sum)
+    pub(crate) fn sum(self) -> f64 {
+        self.sum
+    }
+
+    pub(crate) fn is_unknown(self) -> bool {
+        self.unknown
     }
 }
 
@@ -262,7 +265,7 @@ impl Unigram {
     }
 
     /// The piece that unknown text is as a whole: the crate asks for it once more, so one that scores worse is found.
-    fn as_piece(&self, text: &[u8]) -> Option<u32> {
+    pub(crate) fn as_piece(&self, text: &[u8]) -> Option<u32> {
         if self.sums == Sums::Single {
             return None;
         }

@@ -207,9 +207,39 @@ fn offset(unit: u32) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// The rules that `pairs` tell, each node in a block of its own.
+    pub(crate) fn charsmap_of(pairs: &[(&str, &str)]) -> Charsmap {
+        Charsmap::new(&blob_of(pairs)).unwrap()
+    }
+
+    /// The same as a file has them.
+    pub(crate) fn blob_of(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let nodes: Vec<&[u8]> = {
+            let mut nodes: Vec<&[u8]> = pairs.iter().flat_map(|(key, _)| (0..=key.len()).map(|end| &key.as_bytes()[..end])).collect();
+            nodes.sort_unstable();
+            nodes.dedup();
+            nodes
+        };
+        let base = |node: &[u8]| (nodes.binary_search(&node).unwrap() as u32 + 1) << 8;
+        let mut units: Vec<u32> = (0..(nodes.len() as u32 + 1) << 8).map(|slot| slot & 0xff ^ 1).collect();
+        units[0] = base(b"") << 10;
+        let mut replacements = Vec::new();
+        for &node in &nodes[1..] {
+            let (before, byte) = (base(&node[..node.len() - 1]), u32::from(node[node.len() - 1]));
+            let pair = pairs.iter().find(|(key, _)| key.as_bytes() == node);
+            units[(before ^ byte) as usize] = byte | u32::from(pair.is_some()) << 8 | (base(node) ^ before ^ byte) << 10;
+            if let Some((_, replacement)) = pair {
+                units[base(node) as usize] = 0x8000_0000 | replacements.len() as u32;
+                replacements.extend([replacement.as_bytes(), b"\0"].concat());
+            }
+        }
+        let trie: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        [&(trie.len() as u32).to_le_bytes()[..], &trie, &replacements].concat()
+    }
 
     /// A double array for the keys "a" -> "X" and "ab" -> "" built by hand: node n's child by byte b stands at n ^ b.
     fn blob() -> Vec<u8> {

@@ -92,7 +92,7 @@ impl Automaton {
     }
 
     /// The row of the first state.
-    pub(super) fn first_row(&self) -> u32 {
+    pub(crate) fn first_row(&self) -> u32 {
         self.start as u32
     }
 

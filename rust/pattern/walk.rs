@@ -42,6 +42,36 @@ impl Automaton {
         walk.over = step & ENDS_BEHIND != 0 || walk.row == DEAD;
     }
 
+    /// The row of the state behind the character `c`; None where the walk is over.
+    pub(crate) fn row_behind(&self, row: u32, c: char) -> Option<u32> {
+        let step = self.step(row, usize::from(self.symbol(c)));
+        (step & ENDS_BEHIND == 0 && step & ROW != DEAD).then_some(step & ROW)
+    }
+
+    /// Whether every match whose walk comes to the state at `row` ends there or further on, whatever follows.
+    ///
+    /// Complexity: O(states that follow · symbols).
+    pub(crate) fn surely_reaches(&self, row: u32) -> bool {
+        let mut seen = vec![row];
+        let mut next = 0;
+        while let Some(&row) = seen.get(next) {
+            next += 1;
+            for symbol in 0..=self.letters() {
+                let step = self.step(row, symbol);
+                if step & (ENDS_BEFORE | ENDS_BEHIND) != 0 {
+                    continue;
+                }
+                if symbol == self.letters() || step & ROW == DEAD {
+                    return false;
+                }
+                if !seen.contains(&(step & ROW)) {
+                    seen.push(step & ROW);
+                }
+            }
+        }
+        true
+    }
+
     /// Whether no match begins with the character of `symbol`: the first step ends the walk without one.
     pub(crate) fn begins_nothing(&self, symbol: u8) -> bool {
         let step = self.step(self.first_row(), usize::from(symbol));

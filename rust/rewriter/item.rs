@@ -4,10 +4,10 @@
 
 /// A character with the bytes of the text that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) c: char,
-    pub(super) start: u32,
-    pub(super) end: u32,
+pub(crate) struct Item {
+    pub(crate) c: char,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 /// `items` with each character replaced by what `change` pushes.

@@ -11,6 +11,7 @@
 mod bert;
 mod class;
 mod cluster;
+mod flow;
 mod fold;
 mod form;
 mod item;
@@ -18,14 +19,15 @@ mod step;
 mod trace;
 
 pub(crate) use bert::Bert;
+pub(crate) use flow::Flow;
 pub(crate) use form::Form;
+pub(crate) use item::Item;
 pub(crate) use step::Step;
 pub(crate) use trace::Trace;
 
 use crate::char_memo::CharMemo;
 use crate::known_words::{hash, KnownWords, Placed, LONGEST_WORD};
 use class::{touch, Class, CLASS, CODE};
-use item::Item;
 
 /// Which ends of the text the ends of a part are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,6 +78,12 @@ impl Rewriter {
     /// Whether rules are read by grapheme clusters, which a few characters form with a space behind them.
     pub(crate) fn knows_clusters(&self) -> bool {
         self.steps.iter().any(|s| matches!(s, Step::ClusterRules(_)))
+    }
+
+    /// Whether a normal form leaves marks, which the next step does not remove.
+    pub(crate) fn keeps_marks(&self) -> bool {
+        let forms = self.steps.iter().enumerate().filter(|(_, step)| matches!(step, Step::Form(_)));
+        forms.into_iter().any(|(index, _)| !matches!(self.steps.get(index + 1), Some(Step::StripAccents)))
     }
 
     /// Whether a character may change when another is appended.
@@ -202,6 +210,14 @@ fn is_trailing(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Numbers below what is asked for, the same ones each time.
+    pub(super) fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+        move |sides| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % sides
+        }
+    }
 
     pub(super) fn rewritten(rewriter: &Rewriter, text: &str) -> (String, Vec<(usize, usize)>) {
         let (mut normal, mut trace) = (String::new(), Trace::default());

@@ -2,14 +2,14 @@
 //!
 //! Cuts and resume points are positions of that text too (docs/proofs/certificates.md, section 7, point 5).
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Where parts of a rewritten text came from.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     origins: Vec<Origin>,
     /// The one that was asked for last: tokens come in order.
-    last: Cell<usize>,
+    last: AtomicUsize,
 }
 
 /// A part of the rewritten text up to the next one.
@@ -21,10 +21,16 @@ struct Origin {
     kept: bool,
 }
 
+impl Clone for Trace {
+    fn clone(&self) -> Self {
+        Self { origins: self.origins.clone(), last: AtomicUsize::new(0) }
+    }
+}
+
 impl Trace {
     pub(crate) fn clear(&mut self) {
         self.origins.clear();
-        self.last.set(0);
+        *self.last.get_mut() = 0;
     }
 
     /// `length` bytes from `normal` on stand for the bytes from `start` on, one for one.
@@ -38,17 +44,60 @@ impl Trace {
         self.origins.push(Origin { normal: normal as u32, start, end, kept: false });
     }
 
+    /// Appends a character that begins at `normal` and stands for the bytes from `start` to `end`; `kept`: for itself.
+    pub(crate) fn push(&mut self, normal: usize, start: u32, end: u32, kept: bool) {
+        let goes_on = |last: &Origin| last.kept && (last.start as usize + normal) == start as usize + last.normal as usize;
+        if !kept {
+            self.replace(normal, start, end);
+        } else if !self.origins.last().is_some_and(goes_on) {
+            self.keep(normal, start as usize);
+        }
+    }
+
+    /// Counts positions as if the first `skipped` bytes were not there, and `lead` others stood before the rest.
+    pub(crate) fn shift(&mut self, skipped: usize, lead: usize) {
+        if skipped > 0 {
+            let gone = self.origins.partition_point(|origin| (origin.normal as usize) <= skipped);
+            // The last of these may go on behind what is skipped.
+            self.origins.drain(..gone.saturating_sub(1));
+            if let Some(first) = self.origins.first_mut().filter(|first| (first.normal as usize) < skipped) {
+                (first.start, first.normal) = (first.start + skipped as u32 - first.normal, skipped as u32);
+            }
+        }
+        for origin in &mut self.origins {
+            origin.normal = origin.normal + lead as u32 - skipped as u32;
+        }
+    }
+
+    /// Forgets what begins at or behind `normal`.
+    pub(crate) fn truncate(&mut self, normal: usize) {
+        while self.origins.last().is_some_and(|origin| origin.normal as usize >= normal) {
+            self.origins.pop();
+        }
+    }
+
+    /// Where the first character begins that stands for the byte `at` or more.
+    pub(crate) fn behind(&self, at: usize) -> usize {
+        let Some(last) = self.origins.partition_point(|o| o.start as usize <= at).checked_sub(1) else { return 0 };
+        let origin = self.origins[last];
+        if origin.kept {
+            let here = origin.normal as usize + at - origin.start as usize;
+            return self.origins.get(last + 1).map_or(here, |next| here.min(next.normal as usize));
+        }
+        self.origins[self.origins.partition_point(|o| o.start < origin.start)].normal as usize
+    }
+
     fn at(&self, normal: usize) -> Option<Origin> {
         let holds = |index: usize| {
             let begins = |at: usize| self.origins.get(at).map(|origin| origin.normal as usize);
             begins(index).is_some_and(|begin| begin <= normal) && begins(index + 1).is_none_or(|next| normal < next)
         };
-        let last = self.last.get();
+        let last = self.last.load(Relaxed);
         let index = match [last, last + 1].into_iter().find(|&index| holds(index)) {
             Some(index) => index,
             None => self.origins.partition_point(|origin| origin.normal as usize <= normal).checked_sub(1)?,
         };
-        self.last.set(index);
+        self.last.store(index, Relaxed);
         self.origins.get(index).copied()
     }
 

@@ -91,8 +91,8 @@ impl Engine for Rewriting {
         Ok(())
     }
 
-    fn grow(&self, text: &str, behind: Behind, _vocabulary: &Vocabulary) -> Option<Growth> {
-        Some(Growth(Carries::Word(Box::new(self.grow_word(text, behind)?))))
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth(Carries::Word(Box::new(self.grow_word(text, behind, vocabulary)?))))
     }
 
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
@@ -102,16 +102,23 @@ impl Engine for Rewriting {
         }
     }
 
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        match &growth.0 {
+            Carries::Word(word) => self.word_ids(word),
+            Carries::BytePairs(_) => Vec::new(),
+        }
+    }
+
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
-            Carries::Word(word) => word.token_cuts(near, from),
+            Carries::Word(word) => self.word_token_cuts(word, near, from),
             Carries::BytePairs(_) => None,
         }
     }
 
     fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
-            Carries::Word(word) => self.word_settled(word, near, from),
+            Carries::Word(word) => Some(self.word_settled(word, near, from)),
             Carries::BytePairs(_) => None,
         }
     }
@@ -123,12 +130,9 @@ impl Engine for Rewriting {
         }
     }
 
-    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth) -> Option<()> {
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
         match (&mut growth.0, &saved.0) {
-            (Carries::Word(word), Saves::Word(saved)) => {
-                word.restore(saved);
-                Some(())
-            }
+            (Carries::Word(word), Saves::Word(saved)) => self.restore_word(word, saved, vocabulary),
             _ => None,
         }
     }

@@ -15,6 +15,7 @@ mod cuts;
 mod engine;
 mod fold;
 mod growing;
+mod growing_source;
 mod part;
 mod resume_points;
 mod scratch;

@@ -15,7 +15,10 @@ from fixtures import Family, every_family, examples, sayable
 from reference import NaiveSegmenter
 from segment_parts import KEEPING, run, shared_cuts, summary
 
-RUNS = (" ", "a", "=", "中", "\n", "7", "ab", "a\u0301", "가", "\u1100\u1161", "▁", "\u0301", "-=", "\n ", "xyzw", "é")
+RUNS = (
+    *(" ", "a", "=", "中", "\n", "7", "ab", "a\u0301", "가", "\u1100\u1161", "▁", "\u0301", "-=", "\n ", "xyzw", "é"),
+    *("\u1161", "🇩🇪", "👩\u200d", "e\u0301", "\ufb01", "\x00", "\u200d"),
+)
 others = st.lists(st.sampled_from(KEEPING), max_size=2)
 # A long run, then some other things, then perhaps the run again.
 turns = st.lists(st.tuples(st.sampled_from((*RUNS, " a", ". ", "q")), st.integers(1, 30)), max_size=4)

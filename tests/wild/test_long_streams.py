@@ -36,6 +36,13 @@ RUNS = {
     "moved": "o\u0327\u0323",
     "space marks": "▁",
     "singletons": "\u212b\u2126",
+    "vowels": "\u1161",
+    "flags": "🇩🇪",
+    "joiners": "\u200d",
+    "controls": "\x00",
+    "unknown braces": "{}",
+    "ligatures and flags": "🇩\ufb01🇪",
+    "viramas": "\u0915\u094d",
 }
 
 
@@ -65,10 +72,18 @@ def test_a_run_of_one_thing(family: Family, run: str) -> None:
     check(family.tok, [text[:500], *text[500:], *"a b. c", text[:540], *text[540:], "x"], every=29)
 
 
+LETTERS = ("ab", "ab=", "a ", "a\x00", "\x00\u200d", "7a", "77 ")
+# Rules that leave text between their matches, or whose later stages cut inside a match of an earlier one.
+LEAVING = ((r"aa+b|\s+a?",), (r"[^a\s]+a",), (r"(?:ab)+=|b(?=a)",), (r" ?\w+|\s+", r"\d{3}"), (r"\w+", r"a{2}|b"))
+
+
 def byte_pairs(seed: int, letters: str = "") -> tuple[cf.Tokenizer, str]:
     """A byte-pair encoder with random merges, in any order, and the letters of its texts: those given, or some."""
-    dice = random.Random(seed)
+    dice, more = random.Random(seed), random.Random(f"rules {seed}")
+    wide = not letters and more.random() < 0.4
     letters = letters or dice.choice(("ab", "ab=", "a ", "ab \n", "abcdefgh", "a\u0301é", "中a"))
+    if wide:
+        letters = more.choice(LETTERS)
     byte_level = dice.random() < 0.6
     if byte_level:
         symbols = pre_tokenizers.ByteLevel.alphabet()
@@ -105,6 +120,8 @@ def byte_pairs(seed: int, letters: str = "") -> tuple[cf.Tokenizer, str]:
     inner = tokenizers.Tokenizer(models.BPE(vocab, merges, **options))
     if byte_level:
         rules = dice.choice(((), (GPT2_RULE,), (CL100K_RULE,), (O200K_RULE,), DEEPSEEK_RULES))
+        if wide:
+            rules = more.choice((*LEAVING, DEEPSEEK_RULES))
         splits = [pre_tokenizers.Split(tokenizers.Regex(rule), "isolated") for rule in rules]
         inner.pre_tokenizer = pre_tokenizers.Sequence(
             [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -158,8 +175,10 @@ def test_random_merges_of_text_that_is_composed(seed: int, letters: str, longest
 def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
     """A Unigram model with random pieces and scores, some of which are equal, and the letters of its texts."""
     dice = random.Random(seed)
-    letters = dice.choice(("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301"))
-    known = letters if dice.random() < 0.8 else letters[:-1]
+    letters = dice.choice(
+        ("ab", "ab", "abc=", "a中", "ab7", "abé", "ab\u0301", "a\u0301\u0323", "🇩🇪a\u0301", "\u1161\u11a8\u1100")
+    )
+    known = letters if dice.random() < 0.6 else letters[:-1] if dice.random() < 0.6 else letters[:1]
     pieces = {"".join(dice.choice(known) for _ in range(dice.randrange(1, 7))) for _ in range(dice.randrange(3, 25))}
     pieces |= {f"▁{piece}" for piece in pieces if dice.random() < 0.5} | {*known, "▁"}
     scores = [dice.choice((-1.0, -2.0, -2.1, -3.3)) for _ in pieces]

@@ -1,0 +1,86 @@
+//! What the windows of a stream read of a long run: a bounded number of bytes a push, whatever the length of the run.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::byte_alphabet;
+use crate::encoder::StreamEncoder;
+use crate::formats::charsmap::tests::blob_of;
+use crate::tokenizer::Tokenizer;
+use base64::Engine;
+use serde_json::{json, Map, Value};
+use std::sync::Arc;
+
+fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
+    let vocab: Map<String, Value> = byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
+    let definition = json!({
+        "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
+        "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "bytes", None).unwrap()
+}
+
+fn split(rule: &str) -> Value {
+    json!({"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": false})
+}
+
+fn byte_level(use_regex: bool) -> Value {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
+}
+
+/// Words as those of T5, or the whole text as under AI21.
+fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
+    let rules = blob_of(&[("\u{fb01}", "fi"), ("e\u{301}", "\u{e9}"), ("\u{3bc}", "m")]);
+    let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0])];
+    if byte_fallback {
+        vocab.extend((0..256).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0])));
+    }
+    let metaspace = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
+    let stages = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});
+    let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"});
+    let precompiled = json!({"type": "Precompiled", "precompiled_charsmap": base64::engine::general_purpose::STANDARD.encode(rules)});
+    let decoder = json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}]});
+    let definition = json!({
+        "added_tokens": [{"id": 0, "content": "<unk>", "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}],
+        "normalizer": if words { precompiled } else { json!({"type": "Sequence", "normalizers": [precompiled, replace]}) },
+        "pre_tokenizer": if words { stages } else { Value::Null },
+        "decoder": decoder,
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": byte_fallback},
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "unigram", None).unwrap()
+}
+
+/// The bytes that windows read from the thousandth push of `unit` on, and the bytes of the text.
+fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
+    let mut encoder = StreamEncoder::new(tokenizer.clone(), 4);
+    let mut before = 0;
+    for number in 0..3000 {
+        if number == 1000 {
+            before = encoder.windows;
+        }
+        encoder.push(unit).unwrap();
+        assert!(encoder.open() <= 32, "{} bytes of {unit:?} are open", encoder.open());
+    }
+    assert_eq!(encoder.ids(), tokenizer.ids(&unit.repeat(3000), crate::token::Place::Start).unwrap());
+    (encoder.windows - before, encoder.text().len())
+}
+
+#[test]
+fn windows_of_a_long_run_are_short_or_few() {
+    let rule = r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let punctuation = json!({"type": "Punctuation", "behavior": "Contiguous"});
+    let digits = json!({"type": "Digits", "individual_digits": false});
+    let cases = [
+        ("DeepSeek", bytes_with(json!([split(r"\p{N}{1,3}"), split(rule), byte_level(false)]), Value::Null), vec!["\0", "\u{200d}", " ", "a", "7"]),
+        ("Falcon", bytes_with(json!([punctuation, byte_level(true), digits, split("[0-9][0-9][0-9]")]), Value::Null), vec!["7", "77", "a", ".", "\u{301}"]),
+        ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
+        ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
+        ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),
+    ];
+    for (name, tokenizer, units) in cases {
+        for unit in units {
+            let (windows, text) = read(&tokenizer, unit);
+            // Now and then a window looks for cuts in all of the run; each other one is short.
+            assert!(windows < 2000 * 64 + 8 * text, "{name}, {unit:?}: windows of {windows} bytes for a text of {text}");
+        }
+    }
+}
