@@ -47,6 +47,7 @@ nightly: $(VENV)/test.ready
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/properties
 
 lint: $(VENV)/test.ready
+	cargo fmt --check
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
 	$(BIN)/ruff check python tests benches training examples docs
 	$(BIN)/ruff format --check python tests benches examples

@@ -39,7 +39,7 @@ PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("", "coolfusion.models.transformers.model", "models/transformers/model.py", ("HuggingFaceModel",)),
     ("", "coolfusion.models.transformers.strategies.base", "models/transformers/strategies/base.py", ("Strategy",)),
     ("Executors", "coolfusion.executors.base", "executors/base.py", ()),
-    ("", "coolfusion.executors.inline", "executors/inline.py", ("InlineExecutor",)),
+    ("", "coolfusion.executors.inline", "executors/inline.py", ("InlineExecutor", "InlineWorker", "workers_of")),
     ("", "coolfusion.executors.threads", "executors/threads.py", ("ThreadExecutor",)),
     ("", "coolfusion.executors.processes", "executors/processes.py", ("ProcessExecutor",)),
     ("", "coolfusion.executors.lanes", "executors/lanes.py", ("LaneExecutor", "Worker", "Advanced", "MemberLost")),
@@ -112,7 +112,7 @@ def signature(node: Documented) -> str:
         return wrapped(f"class {node.name}", ast.unparse(without_first(made[0])), "")
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and "init=False" not in ast.unparse(item)]
     bases = {ast.unparse(base) for base in node.bases}
-    if not fields or "Protocol" in bases:
+    if not fields or not (node.decorator_list or "NamedTuple" in bases):
         return f"class {node.name}" + (f"({', '.join(sorted(bases))})" if bases else "")
     return wrapped(f"class {node.name}", ", ".join(map(ast.unparse, fields)), "")
 

@@ -185,10 +185,7 @@ fn intersection(one: &[usize], other: &[usize]) -> Vec<usize> {
 ///
 /// # Errors
 /// `Argument` without tokenizers; as [`word_boundaries`].
-pub fn common_boundaries<'a>(
-    tokenizers: impl IntoIterator<Item = &'a Tokenizer>,
-    text: &str,
-) -> Result<Vec<usize>> {
+pub fn common_boundaries<'a>(tokenizers: impl IntoIterator<Item = &'a Tokenizer>, text: &str) -> Result<Vec<usize>> {
     let mut common: Option<Vec<usize>> = None;
     for tokenizer in tokenizers {
         let own = word_boundaries(tokenizer, text, Method::Auto)?;

@@ -316,8 +316,11 @@ impl Bpe {
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
     fn merged(&self, word: &[u8], base: usize, number: u32, bench: &mut Bench) {
         let Bench { merger, characters, merged, .. } = bench;
-        merged.extend(self.encoded(word, merger, characters).iter().map(|symbol| {
-            Token { id: symbol.id, start: base + symbol.start as usize, end: base + symbol.end as usize, word: number }
+        merged.extend(self.encoded(word, merger, characters).iter().map(|symbol| Token {
+            id: symbol.id,
+            start: base + symbol.start as usize,
+            end: base + symbol.end as usize,
+            word: number,
         }));
     }
 
@@ -391,7 +394,9 @@ mod tests {
 
     #[test]
     fn words_are_encoded_alike_alone_and_among_others_short_and_long() {
-        let letter = |seed: u64, i: u64| b"abc"[((seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.wrapping_mul(1_442_695_040_888_963_407)) >> 33) % 3) as usize];
+        let letter = |seed: u64, i: u64| {
+            b"abc"[((seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.wrapping_mul(1_442_695_040_888_963_407)) >> 33) % 3) as usize]
+        };
         let word = |seed: u64| String::from_utf8((0..1 + seed % 40 + (seed % 7) * 50).map(|i| letter(seed, i)).collect()).unwrap();
         let words: Vec<String> = (0..300).map(word).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

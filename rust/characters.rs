@@ -78,7 +78,12 @@ impl Fragments {
         for attacks in all.from_left.values_mut().chain(all.from_right.values_mut()) {
             attacks.sort_unstable();
             let mut seen = [0; 4];
-            attacks.retain(|&(_, byte)| !holds(&seen, Some(byte)) && { add(&mut seen, byte); true });
+            attacks.retain(|&(_, byte)| {
+                !holds(&seen, Some(byte)) && {
+                    add(&mut seen, byte);
+                    true
+                }
+            });
             attacks.shrink_to_fit();
         }
         all
@@ -198,8 +203,10 @@ mod tests {
 
     /// What the bytes of a word become, with whole characters from the start and without.
     fn both(pieces: &[(&[u8], u32)], merges: &[(u32, u32, u32)], word: &str) -> (Vec<u32>, Vec<u32>) {
-        let table = PairTable::new(merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id)))).unwrap();
-        let outlines: Vec<Outline> = (0..16).map(|id| pieces.iter().find(|(_, other)| *other == id).map_or_else(Outline::default, |(bytes, _)| Outline::new(bytes))).collect();
+        let table =
+            PairTable::new(merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id)))).unwrap();
+        let outlines: Vec<Outline> =
+            (0..16).map(|id| pieces.iter().find(|(_, other)| *other == id).map_or_else(Outline::default, |(bytes, _)| Outline::new(bytes))).collect();
         let ids: Symbols = std::array::from_fn(|byte| pieces.iter().find(|(piece, _)| *piece == [byte as u8]).map(|(_, id)| TokenId(*id)));
         let (mut first, mut plain) = (Merger::default(), Merger::default());
         Characters::default().symbols((&table, &Fragments::new(&table, &outlines)), &ids, word, &mut first);
@@ -212,13 +219,30 @@ mod tests {
     fn any_order_of_any_merges_gives_the_same() {
         // é = C3 A9, ü = C3 BC, and pieces across them; some merges come before those that make their sides.
         let pieces: [(&[u8], u32); 11] = [
-            (b"a", 0), (b"\xC3", 1), (b"\xA9", 2), (b"\xBC", 3), (b"\xC3\xA9", 4), (b"\xC3\xBC", 5), (b"a\xC3", 6), (b"\xA9\xC3", 7), (b"a\xC3\xA9", 8), (b"\xA9a", 9), (b"\xC3\xA9\xC3", 10),
+            (b"a", 0),
+            (b"\xC3", 1),
+            (b"\xA9", 2),
+            (b"\xBC", 3),
+            (b"\xC3\xA9", 4),
+            (b"\xC3\xBC", 5),
+            (b"a\xC3", 6),
+            (b"\xA9\xC3", 7),
+            (b"a\xC3\xA9", 8),
+            (b"\xA9a", 9),
+            (b"\xC3\xA9\xC3", 10),
         ];
         let all = [(0, 1, 6), (1, 2, 4), (1, 3, 5), (2, 1, 7), (0, 4, 8), (6, 2, 8), (2, 0, 9), (4, 1, 10), (1, 7, 10)];
         let mut whole = 0;
         for seed in 0..3000_u64 {
             // A shuffle of a part of the merges.
-            let key = |i: usize| (seed + 1).wrapping_mul(6_364_136_223_846_793_005).wrapping_add((i as u64 + 1).wrapping_mul(1_442_695_040_888_963_407)).rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+            let key = |i: usize| {
+                (seed + 1)
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add((i as u64 + 1).wrapping_mul(1_442_695_040_888_963_407))
+                    .rotate_left(29)
+                    .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                    >> 20
+            };
             let mut order: Vec<usize> = (0..all.len()).filter(|&i| key(i) % 4 > 0).collect();
             order.sort_by_key(|&i| key(i));
             let merges: Vec<_> = order.iter().map(|&i| all[i]).collect();
@@ -234,9 +258,15 @@ mod tests {
     #[test]
     fn a_neighbour_that_takes_a_part_of_a_character_first_is_found() {
         // é = C3 A9, è = C3 A8
-        let pieces: [(&[u8], u32); 8] = [(b" ", 0), (b"\xC3", 1), (b"\xA9", 2), (b"\xA8", 3), (b"\xC3\xA9", 4), (b" \xC3", 5), (b"\xA9\xC3", 6), (b"\xC3\xA8", 7)];
+        let pieces: [(&[u8], u32); 8] =
+            [(b" ", 0), (b"\xC3", 1), (b"\xA9", 2), (b"\xA8", 3), (b"\xC3\xA9", 4), (b" \xC3", 5), (b"\xA9\xC3", 6), (b"\xC3\xA8", 7)];
         let (space, whole_e, between, whole_other) = ((0, 1, 5), (1, 2, 4), (2, 1, 6), (1, 3, 7));
-        for merges in [[space, whole_e, between, whole_other], [whole_e, space, between, whole_other], [between, whole_other, space, whole_e], [whole_other, between, whole_e, space]] {
+        for merges in [
+            [space, whole_e, between, whole_other],
+            [whole_e, space, between, whole_other],
+            [between, whole_other, space, whole_e],
+            [whole_other, between, whole_e, space],
+        ] {
             for word in ["é", " é", "éé", " éè è", "éèéé é"] {
                 let (first, plain) = both(&pieces, &merges, word);
                 assert_eq!(first, plain, "{word} with {merges:?}");

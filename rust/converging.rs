@@ -35,7 +35,9 @@ impl Splitter {
                 break;
             }
             let last = cuts.last().copied().unwrap_or(begin);
-            found.extend(cuts.into_iter().filter(|&at| text.is_char_boundary(at) && open.iter().all(|part: &Part| part.begins_alike(text, at, horizon))));
+            found.extend(
+                cuts.into_iter().filter(|&at| text.is_char_boundary(at) && open.iter().all(|part: &Part| part.begins_alike(text, at, horizon))),
+            );
             let Some((at, part)) = stage.last_part(text, last, doubt, horizon) else { break };
             begin = at;
             open.push(part);
@@ -54,14 +56,15 @@ impl Part<'_> {
         let mut walk = Some(automaton.first_row());
         let mut places = rows[first..].iter();
         let steps = text[at..horizon].chars().map(Some).chain([None]).take(MOST_STEPS);
-        at > *begin && steps.into_iter().any(|c| match (walk, places.next()) {
-            (Some(row), Some(&(_, same))) if row == same => true,
-            (Some(row), _) => {
-                walk = c.and_then(|c| automaton.row_behind(row, c));
-                false
-            }
-            (None, _) => false,
-        })
+        at > *begin
+            && steps.into_iter().any(|c| match (walk, places.next()) {
+                (Some(row), Some(&(_, same))) if row == same => true,
+                (Some(row), _) => {
+                    walk = c.and_then(|c| automaton.row_behind(row, c));
+                    false
+                }
+                (None, _) => false,
+            })
     }
 }
 
@@ -111,7 +114,9 @@ mod tests {
     }
 
     fn splitters() -> Vec<Splitter> {
-        let chain = |sources: &[&str]| Splitter { stages: sources.iter().map(|source| Stage::new(pattern(source), Behaviour::Isolated, false, false)).collect() };
+        let chain = |sources: &[&str]| Splitter {
+            stages: sources.iter().map(|source| Stage::new(pattern(source), Behaviour::Isolated, false, false)).collect(),
+        };
         vec![
             falcon(),
             chain(&[r"\p{N}{1,3}", r"\p{N}{1,2}"]),
@@ -146,7 +151,8 @@ mod tests {
                     let all = splitter.cuts(&longer, longer.len()).at;
                     for at in cuts.settled() {
                         let rest = splitter.cuts(&longer[at..], longer.len() - at).at;
-                        let expected: Vec<usize> = cuts.at.iter().copied().filter(|&cut| cut <= at).chain(rest.into_iter().map(|cut| at + cut)).collect();
+                        let expected: Vec<usize> =
+                            cuts.at.iter().copied().filter(|&cut| cut <= at).chain(rest.into_iter().map(|cut| at + cut)).collect();
                         assert_eq!(all, if longer.len() > at { expected } else { cuts.at.clone() }, "{text:?} and {more:?}{tail:?}, at {at}");
                         seen += 1;
                     }

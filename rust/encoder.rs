@@ -158,7 +158,14 @@ impl StreamEncoder {
     ///
     /// The self-check: if a settled token changed, the window was too small. Where something is left out of what is read,
     /// `full` and `full_whole` are the two with it.
-    fn attempt(&self, tail: &str, whole: impl Fn() -> String, full: Option<&str>, full_whole: impl Fn() -> String, found: &mut Found) -> Result<Attempt> {
+    fn attempt(
+        &self,
+        tail: &str,
+        whole: impl Fn() -> String,
+        full: Option<&str>,
+        full_whole: impl Fn() -> String,
+        found: &mut Found,
+    ) -> Result<Attempt> {
         let mut start = self.anchor;
         let Found { window, resumes } = found;
         self.tokenizer.resume(tail, start.behind, window, resumes)?;

@@ -71,7 +71,11 @@ fn windows_of_a_long_run_are_short_or_few() {
     let digits = json!({"type": "Digits", "individual_digits": false});
     let cases = [
         ("DeepSeek", bytes_with(json!([split(r"\p{N}{1,3}"), split(rule), byte_level(false)]), Value::Null), vec!["\0", "\u{200d}", " ", "a", "7"]),
-        ("Falcon", bytes_with(json!([punctuation, byte_level(true), digits, split("[0-9][0-9][0-9]")]), Value::Null), vec!["7", "77", "a", ".", "\u{301}"]),
+        (
+            "Falcon",
+            bytes_with(json!([punctuation, byte_level(true), digits, split("[0-9][0-9][0-9]")]), Value::Null),
+            vec!["7", "77", "a", ".", "\u{301}"],
+        ),
         ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
         ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
         ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),

@@ -286,9 +286,15 @@ pub trait Engine: Send + Sync {
     fn proof(&self) -> Proof {
         let (unit, open, why) = match self.certificate() {
             Certificate::Spaces => ("words", Some(1), "every space begins a word, and words are encoded by themselves"),
-            Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
-            Certificate::PreTokens => ("pre-tokens", None, "the matcher tells how far it looked; how far back the last settled cut is depends on the text"),
-            Certificate::Longest => ("settled cuts", None, "a token is the longest that fits; how far back the last settled cut is depends on the text"),
+            Certificate::Pieces => {
+                ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text")
+            }
+            Certificate::PreTokens => {
+                ("pre-tokens", None, "the matcher tells how far it looked; how far back the last settled cut is depends on the text")
+            }
+            Certificate::Longest => {
+                ("settled cuts", None, "a token is the longest that fits; how far back the last settled cut is depends on the text")
+            }
             Certificate::None => ("whole text", None, "nothing tells how far the rule looks"),
         };
         Proof { matcher: "none of coolfusion's own".into(), unit, open, why: why.into(), reach: Vec::new() }

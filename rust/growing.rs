@@ -97,7 +97,11 @@ impl Growing {
     /// The tokens of the prefixes of `word`.
     pub(crate) fn prefixes(&self, word: &Word) -> &Prefixes {
         let attempt = &self.attempts[word.attempt];
-        if word.is_gap { &attempt.gap } else { &attempt.prefixes }
+        if word.is_gap {
+            &attempt.gap
+        } else {
+            &attempt.prefixes
+        }
     }
 
     /// Whether the tokens give back the text.
@@ -186,9 +190,12 @@ impl Pipeline {
     /// See [`crate::engine::Engine::carries`].
     pub(crate) fn carries_stretches(&self) -> String {
         if self.automaton().is_none() && !self.splitter.stages.is_empty() {
-            return "nothing, because no stage has a compiled rule whose matches are parts: a stretch without a cut is read again at each push".into();
+            return "nothing, because no stage has a compiled rule whose matches are parts: a stretch without a cut is read again at each push"
+                .into();
         }
-        let mut said = String::from("all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch");
+        let mut said = String::from(
+            "all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch",
+        );
         if self.splitter.stages.len() > 1 {
             said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push";
         }

@@ -123,7 +123,11 @@ impl GrowingLattice {
         } else {
             (before.run, before.depth, before.lost)
         };
-        let odd = if id == model.unknown { before.odd } else { self.is_odd(model, vocabulary, start) || !says(vocabulary, id, &self.text.as_bytes()[start..]) };
+        let odd = if id == model.unknown {
+            before.odd
+        } else {
+            self.is_odd(model, vocabulary, start) || !says(vocabulary, id, &self.text.as_bytes()[start..])
+        };
         let here = &mut self.at[end];
         here.odd = odd;
         (here.run, here.depth, here.lost) = (run, depth, lost);

@@ -222,9 +222,7 @@ impl Library {
     /// Where words begin in a text that the normalizer changes: where it is known, else before a space behind a letter or
     /// digit, to be checked.
     fn word_cuts(&self, text: &str) -> Vec<usize> {
-        let is_cut = |&at: &usize| {
-            text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric)
-        };
+        let is_cut = |&at: &usize| text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric);
         match &self.cuts {
             Some(cuts) => cuts.of(text).collect(),
             None => (1..text.len()).filter(is_cut).collect(),
@@ -309,7 +307,11 @@ impl Engine for Library {
     }
 
     fn certificate(&self) -> Certificate {
-        if self.cuts.is_some() { Certificate::Spaces } else { Certificate::None }
+        if self.cuts.is_some() {
+            Certificate::Spaces
+        } else {
+            Certificate::None
+        }
     }
 
     fn proof(&self) -> Proof {

@@ -186,12 +186,14 @@ fn joined_pairs() -> &'static HashSet<(char, char)> {
     static PAIRS: OnceLock<HashSet<(char, char)>> = OnceLock::new();
     PAIRS.get_or_init(|| {
         let composed = ('\u{c0}'..='\u{2fa1d}').filter(|&c| !matches!(c, '\u{ac00}'..='\u{d7a3}'));
-        let pairs: Vec<(char, char, char)> = composed.filter_map(|c| {
-            let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
-            let second = all.pop()?;
-            let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
-            Some((*first.first().filter(|_| first.len() == 1)?, second, c))
-        }).collect();
+        let pairs: Vec<(char, char, char)> = composed
+            .filter_map(|c| {
+                let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
+                let second = all.pop()?;
+                let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
+                Some((*first.first().filter(|_| first.len() == 1)?, second, c))
+            })
+            .collect();
         let reaching = |first: char| pairs.iter().filter(move |pair| pair.2 == first).map(|pair| pair.1);
         pairs.iter().flat_map(|&(first, second, _)| reaching(first).chain([first]).map(move |left| (left, second))).collect()
     })
@@ -221,9 +223,8 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
     text.chars().all(|c| {
         let class = canonical_combining_class(c);
         // A mark behind one of its own class keeps its place, and nothing before that one composes with it.
-        let blocked = || {
-            class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No
-        };
+        let blocked =
+            || class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No;
         let stays = parts(left, c) || blocked();
         left = Some(c);
         stays
@@ -236,7 +237,10 @@ mod tests {
 
     #[test]
     fn text_is_parted_where_nothing_is_composed() {
-        let letters = ['\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}', '\u{11a7}', '\u{11a8}', '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}', '\u{9be}'];
+        let letters = [
+            '\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}', '\u{11a7}', '\u{11a8}',
+            '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}', '\u{9be}',
+        ];
         let composed = |text: &[char]| text.iter().collect::<String>().nfc().map(|(c, _)| c).collect::<String>();
         let mut parted = 0;
         for number in 0..letters.len().pow(4) {
@@ -247,7 +251,8 @@ mod tests {
             }
         }
         assert!(parted > 10_000, "{parted}");
-        let every = ('\0'..='\u{1ffff}').filter(|&c| !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe);
+        let every = ('\0'..='\u{1ffff}')
+            .filter(|&c| !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe);
         for c in every {
             for left in joined_pairs().iter().flat_map(|&(left, right)| [left, right]).chain("a\u{ac00}".chars()) {
                 let pair = [left, c].iter().collect::<String>();

@@ -59,7 +59,11 @@ impl Pipeline {
             DummyPrefix::Always => true,
             DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
-        if here && wanted && !stretch.is_empty() { normal.behind_space() } else { normal }
+        if here && wanted && !stretch.is_empty() {
+            normal.behind_space()
+        } else {
+            normal
+        }
     }
 
     /// Passes on the tokens of a stretch in its normal form, positions being those of the normal form.

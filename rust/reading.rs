@@ -63,7 +63,14 @@ impl Joints {
     }
 
     /// What `id` adds: a space that was owed, and bytes.
-    fn step<'a>(&'a self, vocabulary: &'a Vocabulary, drops: bool, id: TokenId, position: usize, standing: &mut Standing) -> Result<(bool, &'a [u8])> {
+    fn step<'a>(
+        &'a self,
+        vocabulary: &'a Vocabulary,
+        drops: bool,
+        id: TokenId,
+        position: usize,
+        standing: &mut Standing,
+    ) -> Result<(bool, &'a [u8])> {
         let bytes = vocabulary.bytes(id, position)?;
         if vocabulary.kind(id) == Kind::Control {
             return Ok((false, b""));
@@ -133,9 +140,7 @@ impl Reading {
     pub(crate) fn standing(&self, place: Place) -> Standing {
         let joints = self.joints.as_ref();
         match place {
-            Place::Start => {
-                Standing { start: true, owes: false, strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1) }
-            }
+            Place::Start => Standing { start: true, owes: false, strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1) },
             Place::Inside => Standing { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 },
         }
     }

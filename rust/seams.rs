@@ -63,7 +63,13 @@ impl Seams {
     ///
     /// Complexity: O(bytes of the pieces).
     pub(crate) fn new<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut seams = Self { ascii: Box::new([0; 128]), hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(), before_part: Box::new([0; PLANE]), behind_part: Box::new([0; PLANE]), parts: Box::new([0; 64]) };
+        let mut seams = Self {
+            ascii: Box::new([0; 128]),
+            hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(),
+            before_part: Box::new([0; PLANE]),
+            behind_part: Box::new([0; PLANE]),
+            parts: Box::new([0; 64]),
+        };
         for piece in pieces {
             seams.add(piece);
         }

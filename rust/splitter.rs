@@ -118,7 +118,11 @@ impl Splitter {
         match self.stages.as_slice() {
             [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, invert: _, on_bytes: None }] => {
                 if let Machine::Automaton(automaton) = pattern.machine() {
-                    automaton.each_cut(text, 0, usize::MAX, |found| if let Found::Cut(at) = found { cut(at) });
+                    automaton.each_cut(text, 0, usize::MAX, |found| {
+                        if let Found::Cut(at) = found {
+                            cut(at)
+                        }
+                    });
                     return;
                 }
             }
@@ -146,7 +150,11 @@ impl Splitter {
         match self.stages.iter().filter(|stage| compiled(stage)).count() {
             0 if self.stages.is_empty() => "none".into(),
             compiled if compiled == self.stages.len() => "compiled: one table step a character".into(),
-            compiled => format!("{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back", self.stages.len() - compiled, self.stages.len()),
+            compiled => format!(
+                "{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back",
+                self.stages.len() - compiled,
+                self.stages.len()
+            ),
         }
     }
 }
@@ -262,7 +270,14 @@ impl Stage {
     }
 
     /// Appends the cuts inside the piece `(start, end)`, whose bytes from `limit` on are not final.
-    pub(crate) fn split(&self, text: &str, piece: (usize, usize), limit: usize, cuts: &mut Vec<usize>, solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
+    pub(crate) fn split(
+        &self,
+        text: &str,
+        piece: (usize, usize),
+        limit: usize,
+        cuts: &mut Vec<usize>,
+        solid: Option<&mut Vec<bool>>,
+    ) -> Option<Doubt> {
         // Only stages behind a byte-level one see pieces that end inside a character, and those look at bytes.
         let whole = text.get(..piece.1).unwrap_or(text);
         let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
@@ -271,9 +286,7 @@ impl Stage {
                 Machine::Automaton(automaton) if self.behaviour == Behaviour::Isolated && whole.len() == piece.1 => {
                     isolated(automaton, whole, piece.0, limit, cuts, solid)
                 }
-                Machine::Automaton(automaton) => {
-                    self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts, solid)
-                }
+                Machine::Automaton(automaton) => self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts, solid),
                 Machine::Program(program) => {
                     let find = |at| {
                         let mut looked = at;
@@ -301,7 +314,15 @@ impl Stage {
     }
 
     /// Splits bytes by way of a text of their stand-in characters, for the backtracking machine.
-    fn split_stand_ins(&self, pattern: &Pattern, bytes: &[u8], base: usize, limit: usize, cuts: &mut Vec<usize>, solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
+    fn split_stand_ins(
+        &self,
+        pattern: &Pattern,
+        bytes: &[u8],
+        base: usize,
+        limit: usize,
+        cuts: &mut Vec<usize>,
+        solid: Option<&mut Vec<bool>>,
+    ) -> Option<Doubt> {
         let table = byte_alphabet::characters();
         let stand_ins: String = bytes.iter().map(|&b| table[usize::from(b)]).collect();
         let starts: Vec<usize> = stand_ins.char_indices().map(|(at, _)| at).chain([stand_ins.len()]).collect();
@@ -381,7 +402,14 @@ impl Stage {
 
 /// As [`Stage::parts`] for an automaton whose matches and what stands between them are pieces by themselves: the rule of
 /// nearly every byte-level tokenizer.
-fn isolated(automaton: &Automaton, text: &str, start: usize, limit: usize, cuts: &mut Vec<usize>, mut solid: Option<&mut Vec<bool>>) -> Option<Doubt> {
+fn isolated(
+    automaton: &Automaton,
+    text: &str,
+    start: usize,
+    limit: usize,
+    cuts: &mut Vec<usize>,
+    mut solid: Option<&mut Vec<bool>>,
+) -> Option<Doubt> {
     // Every piece holds a match but those between matches.
     if let Some(solid) = solid.as_mut().filter(|_| start < text.len()) {
         solid.push(true);
@@ -445,7 +473,29 @@ mod tests {
             r"[0-9][0-9][0-9]",
             "\\s*a|bc|\\s+b|\u{10400}",
         ];
-        let alphabet = ["a", "b", "bc", " ", "  ", "\n", "\r", "'s", "S", "1", "23", "456", ".", "!", "\u{1}", "\u{e9}", "\u{6f22}", "\u{662}", "\u{1f600}", "\u{301}", "\u{10400}"];
+        let alphabet = [
+            "a",
+            "b",
+            "bc",
+            " ",
+            "  ",
+            "\n",
+            "\r",
+            "'s",
+            "S",
+            "1",
+            "23",
+            "456",
+            ".",
+            "!",
+            "\u{1}",
+            "\u{e9}",
+            "\u{6f22}",
+            "\u{662}",
+            "\u{1f600}",
+            "\u{301}",
+            "\u{10400}",
+        ];
         let mut seed = 11u64;
         let mut dice = |sides: usize| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -470,7 +520,9 @@ mod tests {
                 let (mut cuts, mut solid, mut twin, mut twins) = (vec![7], vec![true], vec![7], vec![true]);
                 let doubt = stage.split(&text, piece, limit, &mut cuts, Some(&mut solid));
                 let expected = stage.parts(piece, limit, |at| automaton.match_at(whole, at), width, &mut twin, Some(&mut twins));
-                let shown = |doubt: Option<Doubt>, cuts: &[usize]| doubt.map(|Doubt { at, cut_holds }| (at, cuts.partition_point(|&cut| cut < at + usize::from(cut_holds))));
+                let shown = |doubt: Option<Doubt>, cuts: &[usize]| {
+                    doubt.map(|Doubt { at, cut_holds }| (at, cuts.partition_point(|&cut| cut < at + usize::from(cut_holds))))
+                };
                 assert_eq!((&cuts, &solid), (&twin, &twins), "{source} on {text:?}, {piece:?}");
                 assert_eq!(shown(doubt, &cuts), shown(expected, &cuts), "{source} on {text:?}, {piece:?}, limit {limit}");
                 doubts += usize::from(doubt.is_some());

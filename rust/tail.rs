@@ -157,7 +157,12 @@ impl Tail {
     }
 
     /// What `find` finds in the end of a stretch that is carried, in positions of the pending text.
-    fn carried(&mut self, tokenizer: &Tokenizer, text: Parts<'_>, find: impl Fn(&Self, &str, usize) -> Option<Vec<usize>>) -> Result<Option<Vec<usize>>> {
+    fn carried(
+        &mut self,
+        tokenizer: &Tokenizer,
+        text: Parts<'_>,
+        find: impl Fn(&Self, &str, usize) -> Option<Vec<usize>>,
+    ) -> Result<Option<Vec<usize>>> {
         if !self.catch_up(tokenizer, text)? {
             return Ok(None);
         }

@@ -79,9 +79,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::from_bytes`].
     pub fn from_sentencepiece(model: &[u8], name: &str) -> Result<Arc<Self>> {
-        shared(&[model, name.as_bytes(), b"SentencePiece"], || {
-            Self::from_definition(formats::sentencepiece::definition(model, name)?, name)
-        })
+        shared(&[model, name.as_bytes(), b"SentencePiece"], || Self::from_definition(formats::sentencepiece::definition(model, name)?, name))
     }
 
     /// A tokenizer from a definition in the shape of `tokenizer.json`.
@@ -133,19 +131,11 @@ impl Tokenizer {
         Self::probed(name, vocabulary, engine, reading, unknown, origin)
     }
 
-    fn probed(
-        name: &str,
-        vocabulary: Vocabulary,
-        engine: Box<dyn Engine>,
-        reading: Reading,
-        unknown: Vec<TokenId>,
-        origin: Origin,
-    ) -> Result<Self> {
+    fn probed(name: &str, vocabulary: Vocabulary, engine: Box<dyn Engine>, reading: Reading, unknown: Vec<TokenId>, origin: Origin) -> Result<Self> {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
-        let mut tokenizer =
-            Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), definition: None };
+        let mut tokenizer = Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), definition: None };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -406,7 +396,11 @@ impl Tokenizer {
     /// Whether the load probe found no loss, or none but that of U+2581 where `marks_count` is false.
     #[must_use]
     pub fn is_lossless(&self, marks_count: bool) -> bool {
-        if marks_count { self.probe.lost.is_empty() } else { self.probe.lost_text.is_empty() }
+        if marks_count {
+            self.probe.lost.is_empty()
+        } else {
+            self.probe.lost_text.is_empty()
+        }
     }
 
     /// Whether several threads at a time are faster than one.

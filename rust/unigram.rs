@@ -274,14 +274,7 @@ impl Unigram {
 
     /// Neighbouring unknown characters are one token, or their bytes.
     #[cold]
-    fn emit_unknown<const OPEN: bool>(
-        &self,
-        word: &str,
-        run: Run,
-        end: usize,
-        lattice: &mut Lattice,
-        emit: &mut impl FnMut(u32, usize, usize),
-    ) {
+    fn emit_unknown<const OPEN: bool>(&self, word: &str, run: Run, end: usize, lattice: &mut Lattice, emit: &mut impl FnMut(u32, usize, usize)) {
         let Run { start, torn } = run;
         let mut emit = |id: u32, start: usize, end: usize| {
             emit(id, start, end);
@@ -326,7 +319,11 @@ fn reach<const SINGLE: bool>(best: &mut Vec<Best>, at: usize, length: usize, sum
 /// The sum of two numbers of 32 bits, rounded to 64 and then to 32 bits, is what an addition in 32 bits gives.
 #[inline]
 fn rounded<const SINGLE: bool>(sum: f64) -> f64 {
-    if SINGLE { f64::from(sum as f32) } else { sum }
+    if SINGLE {
+        f64::from(sum as f32)
+    } else {
+        sum
+    }
 }
 
 /// The length of the character that begins with `byte`.

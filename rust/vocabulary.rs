@@ -150,10 +150,7 @@ impl Vocabulary {
         match entry.tag() {
             LONG => Ok(&self.long[entry.offset()..entry.offset() + entry.length()]),
             HUGE => Ok(&self.huge[entry.offset()]),
-            OPAQUE => Err(Error::NoTokenBytes {
-                id: id.0,
-                reason: "decoding it alone and between others gave no whole characters".into(),
-            }),
+            OPAQUE => Err(Error::NoTokenBytes { id: id.0, reason: "decoding it alone and between others gave no whole characters".into() }),
             _ => Err(Error::UnknownToken { id: id.0, position, vocab_size: self.len() }),
         }
     }
@@ -246,7 +243,9 @@ impl Vocabulary {
                 Some(next) if tag == LONG => {
                     let (offset, length) = (packed as u32 as usize, (packed >> 32 & 0xFF_FFFF) as usize);
                     let last = length - 8;
-                    let (Some(first), Some(tail), Some(own)) = (number(&self.long, offset), number(text, at + last), number(&self.long, offset + last)) else {
+                    let (Some(first), Some(tail), Some(own)) =
+                        (number(&self.long, offset), number(text, at + last), number(&self.long, offset + last))
+                    else {
                         return false;
                     };
                     differing |= (first ^ next) | (tail ^ own);
@@ -313,7 +312,12 @@ mod tests {
                 let (mut ends, mut reached) = (Vec::new(), 0);
                 assert!(vocabulary.spells(ids, text, drops, |at, any| ends.push((at, any))));
                 let lengths = ids.iter().map(|&id| vocabulary.bytes(id, 0).map_or(0, <[u8]>::len));
-                let all: Vec<_> = lengths.map(|length| { reached += length; (reached, length > 0) }).collect();
+                let all: Vec<_> = lengths
+                    .map(|length| {
+                        reached += length;
+                        (reached, length > 0)
+                    })
+                    .collect();
                 assert_eq!(ends, all);
                 for wrong in (0..text.len()).take(if text.len() < big.len() { 3000 } else { 3 }) {
                     let mut other = text.to_vec();

@@ -51,9 +51,7 @@ impl Key {
         let mut bytes = [0; 3];
         match text[start..].first_chunk::<LONGEST>() {
             Some(chunk) => {
-                let word = |index: usize, kept: usize| {
-                    chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight)) & MASKS[kept]
-                };
+                let word = |index: usize, kept: usize| chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight)) & MASKS[kept];
                 // Most words are short.
                 if length <= 8 {
                     bytes[0] = word(0, length);

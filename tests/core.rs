@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use coolfusion::{common_boundaries, word_boundaries, Definition, Error, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer};
+use coolfusion::{
+    common_boundaries, word_boundaries, Definition, Error, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer,
+};
 use serde_json::{json, Value};
 use std::sync::Arc;
 

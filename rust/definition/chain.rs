@@ -64,7 +64,11 @@ pub(super) struct Told {
 /// The byte that `ByteFallback` reads in a string.
 pub(super) fn byte_piece(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
-    if digits.len() == 2 { u8::from_str_radix(digits, 16).ok() } else { None }
+    if digits.len() == 2 {
+        u8::from_str_radix(digits, 16).ok()
+    } else {
+        None
+    }
 }
 
 fn refused<T>(stage: &str, why: &str) -> Result<T> {
@@ -74,8 +78,17 @@ fn refused<T>(stage: &str, why: &str) -> Result<T> {
 /// The spaces that the library takes away before punctuation and in English short forms.
 fn cleaned(text: &str) -> Cow<'_, str> {
     const FORMS: [(&str, &str); 11] = [
-        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't"),
-        (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" do not", " don't"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
     ];
     // Nearly all words hold none of them.
     let mut spaces = text.match_indices(' ').map(|(at, _)| &text[at..]);
@@ -110,7 +123,11 @@ impl Op {
                 let mut rest = &*token;
                 (0..start).for_each(|_| rest = rest.strip_prefix(c).unwrap_or(rest));
                 (0..stop).for_each(|_| rest = rest.strip_suffix(c).unwrap_or(rest));
-                if rest.len() == token.len() { token } else { rest.to_string().into() }
+                if rest.len() == token.len() {
+                    token
+                } else {
+                    rest.to_string().into()
+                }
             }
             &Self::Mark(mark, goes) if token.contains(mark) => token.replace(mark, if goes && spot.first { "" } else { " " }).into(),
             Self::Mark(..) => token,
@@ -168,7 +185,9 @@ impl Chain {
                         if !each {
                             return refused(kind(stage), "behind ByteFallback");
                         }
-                        chain.notes.push(format!("decoder: {} behind ByteFallback is not applied to a character that byte tokens spell", kind(stage)));
+                        chain
+                            .notes
+                            .push(format!("decoder: {} behind ByteFallback is not applied to a character that byte tokens spell", kind(stage)));
                     }
                     chain.ops.push(op);
                 }
@@ -281,7 +300,11 @@ impl Chain {
             return self.spell_byte(byte, self.ops.len(), spot, bytes);
         }
         let start = bytes.len();
-        if self.byte_level { byte_alphabet::write(&told, bytes) } else { bytes.extend_from_slice(told.as_bytes()) }
+        if self.byte_level {
+            byte_alphabet::write(&told, bytes)
+        } else {
+            bytes.extend_from_slice(told.as_bytes())
+        }
         self.finish(start, bytes);
         Ok(())
     }

@@ -83,7 +83,11 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
         }
         let id = pieces.find(content).unwrap_or_else(|| {
             next += 1;
-            if declared { written } else { next - 1 }
+            if declared {
+                written
+            } else {
+                next - 1
+            }
         });
         if id != written {
             notes.push(format!("added token {content:?}: id {id} as in the tokenizers library, not {written} as written"));
@@ -238,7 +242,8 @@ pub(super) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
 pub(super) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown: Option<u32>, chain: &Chain) -> Result<(Vocabulary, Told)> {
     let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
     let ids: FxHashSet<u32> = added.iter().map(|a| a.id).collect();
-    let same_id: FxHashMap<u32, &[u8]> = pieces.iter().zip(told.iter()).filter(|((id, _), _)| ids.contains(id)).map(|((id, _), bytes)| (id, bytes)).collect();
+    let same_id: FxHashMap<u32, &[u8]> =
+        pieces.iter().zip(told.iter()).filter(|((id, _), _)| ids.contains(id)).map(|((id, _), bytes)| (id, bytes)).collect();
     let mut contents = Arena::default();
     for token in added {
         let mut bytes = Vec::new();
@@ -265,7 +270,8 @@ pub(super) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown
     // An added token hides the piece that has its id.
     let hidden: FxHashSet<u32> = added.iter().map(|a| a.id).chain(unknown).collect();
     let plain = pieces.iter().zip(told.iter()).filter(|((id, _), _)| !hidden.contains(id)).map(|((id, piece), bytes)| (id, piece, bytes));
-    let shown = added.iter().zip(contents.iter()).filter(|(a, _)| !a.control && Some(a.id) != unknown).map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
+    let shown =
+        added.iter().zip(contents.iter()).filter(|(a, _)| !a.control && Some(a.id) != unknown).map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
     let joined = chain.told(plain.chain(shown))?;
     Ok((Vocabulary::new(entries), joined))
 }

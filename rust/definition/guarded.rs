@@ -133,7 +133,8 @@ impl Reader<'_> {
             "Replace" => n.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(n, "content") == Some("\u{2581}"),
             _ => false,
         };
-        let plain = self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
+        let plain =
+            self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
         Facts {
             charsmap,
             normalizes: !(self.normalizers.iter().all(keeps) && plain),

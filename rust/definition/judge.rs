@@ -18,15 +18,36 @@ use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use tokenizers::models::bpe::BPE;
 use tokenizers::{
-    AddedToken, AddedVocabulary, DecoderWrapper, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, PreTokenizerWrapper, Tokenizer,
+    AddedToken, AddedVocabulary, DecoderWrapper, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, PreTokenizerWrapper,
+    Tokenizer,
 };
 
 /// Texts that every file is checked with.
 const TEXTS: [&str; 24] = [
-    "a b", " a  b", "Hello world", "The quick brown fox, it's 12,345.67 (or 8)!", "a\nb\n\nc", "line\r\nend\t tab", "na\u{ef}ve caf\u{e9} e\u{301}",
-    "\u{65e5}\u{672c}\u{8a9e} \u{4e2d}\u{6587}\u{3002}", "two  spaces   three ", " leading", "x", "A B C ABC", "don't we'll I'm", "\u{1f600} \u{1f468}\u{200d}\u{1f469}",
-    "a\u{2581}b \u{2581}", "<0x41> <unk> </s> [UNK]", "{x: [1, 2]} == y != z;", "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{43c}\u{438}\u{440}", "\u{e9}",
-    "don't do not . , ? !", "1 22 333 4444", "a_b-c/d\\e", "\u{ff21}\u{fb01} \u{3000}x", "aaa bbb aaaa",
+    "a b",
+    " a  b",
+    "Hello world",
+    "The quick brown fox, it's 12,345.67 (or 8)!",
+    "a\nb\n\nc",
+    "line\r\nend\t tab",
+    "na\u{ef}ve caf\u{e9} e\u{301}",
+    "\u{65e5}\u{672c}\u{8a9e} \u{4e2d}\u{6587}\u{3002}",
+    "two  spaces   three ",
+    " leading",
+    "x",
+    "A B C ABC",
+    "don't we'll I'm",
+    "\u{1f600} \u{1f468}\u{200d}\u{1f469}",
+    "a\u{2581}b \u{2581}",
+    "<0x41> <unk> </s> [UNK]",
+    "{x: [1, 2]} == y != z;",
+    "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{43c}\u{438}\u{440}",
+    "\u{e9}",
+    "don't do not . , ? !",
+    "1 22 333 4444",
+    "a_b-c/d\\e",
+    "\u{ff21}\u{fb01} \u{3000}x",
+    "aaa bbb aaaa",
 ];
 /// Pieces of a kind that become texts.
 const EACH: usize = 8;
@@ -85,7 +106,8 @@ impl Reader<'_> {
         let all = texts.join("\n");
         // Control tokens are found in texts only to be left alone; no text holds the names that some have.
         let hidden = self.hidden_pieces();
-        let is_hidden = |a: &Added| a.control && (model_name(self.whole) == "Unigram" || self.pieces.number(&a.content).is_some_and(|n| hidden.contains(&n)));
+        let is_hidden =
+            |a: &Added| a.control && (model_name(self.whole) == "Unigram" || self.pieces.number(&a.content).is_some_and(|n| hidden.contains(&n)));
         let reached = |a: &&Added| !is_hidden(a) && (a.normalized || all.contains(a.content.as_str()));
         let added: Vec<&Added> = self.added.iter().filter(reached).collect();
         let mut library = Tokenizer::new(BPE::default());
@@ -179,7 +201,14 @@ impl Reader<'_> {
     }
 
     /// The numbers of all pieces that the texts reach.
-    fn reachable(&self, library: &Tokenizer, tokens: &AddedVocabulary, texts: &[String], sample: &BTreeSet<usize>, hidden: &FxHashSet<usize>) -> Option<BTreeSet<usize>> {
+    fn reachable(
+        &self,
+        library: &Tokenizer,
+        tokens: &AddedVocabulary,
+        texts: &[String],
+        sample: &BTreeSet<usize>,
+        hidden: &FxHashSet<usize>,
+    ) -> Option<BTreeSet<usize>> {
         let model = model_name(self.whole);
         let given = |key: &str| text(self.model, key).unwrap_or_default().to_string();
         let (mut prefix, mut suffix) = (String::new(), String::new());
@@ -274,7 +303,13 @@ impl Reader<'_> {
 
     /// The number of the piece of the unknown token.
     fn unknown_number(&self) -> Option<usize> {
-        self.unknown.and_then(|id| if model_name(self.whole) == "Unigram" { Some(id as usize) } else { self.pieces.number(text(self.model, "unk_token")?) })
+        self.unknown.and_then(|id| {
+            if model_name(self.whole) == "Unigram" {
+                Some(id as usize)
+            } else {
+                self.pieces.number(text(self.model, "unk_token")?)
+            }
+        })
     }
 
     /// The model with these pieces, renumbered from 0, and the merges among them.
@@ -284,7 +319,11 @@ impl Reader<'_> {
         model["type"] = name.into();
         let named = |number: usize| {
             let piece = self.pieces.piece(number);
-            if hidden.contains(&number) { hidden_name(piece) } else { piece.to_string() }
+            if hidden.contains(&number) {
+                hidden_name(piece)
+            } else {
+                piece.to_string()
+            }
         };
         if name == "Unigram" {
             model["vocab"] = numbers.iter().map(|&number| json!([named(number), self.pieces.score(number)])).collect();

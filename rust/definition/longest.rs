@@ -21,11 +21,13 @@ pub(super) fn load(whole: &Definition) -> Result<Loaded> {
     check_largest_id(pieces, &added)?;
     let mut tokens = Vec::with_capacity(pieces.len());
     for (id, piece) in pieces.iter() {
-        let bytes = byte_alphabet::bytes(piece).ok_or_else(|| Error::definition("model.vocab", format!("{piece:?}, expected GPT-2's byte alphabet")))?;
+        let bytes =
+            byte_alphabet::bytes(piece).ok_or_else(|| Error::definition("model.vocab", format!("{piece:?}, expected GPT-2's byte alphabet")))?;
         tokens.push((bytes.into_boxed_slice(), id));
     }
-    let engine = Longest::new(tokens)
-        .ok_or_else(|| Error::definition("model.vocab", "a byte of UTF-8 is no token, or an id is 2^23 - 1 or larger: expected a token for each byte"))?;
+    let engine = Longest::new(tokens).ok_or_else(|| {
+        Error::definition("model.vocab", "a byte of UTF-8 is no token, or an id is 2^23 - 1 or larger: expected a token for each byte")
+    })?;
     let source_notes = definition.pointer("/coolfusion/notes").and_then(serde_json::Value::as_array);
     notes.extend(source_notes.into_iter().flatten().filter_map(|note| note.as_str().map(String::from)));
     let chain = Chain::new(&serde_json::json!({"type": "ByteLevel"}), false)?;

@@ -28,11 +28,11 @@ pub(crate) use read::read;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::Library;
-use crate::pieces::holds_inner_space;
 use crate::pattern;
+use crate::pieces::holds_inner_space;
+use crate::reading::Reading;
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
-use crate::reading::Reading;
 use chain::{byte_piece, Chain};
 use entries::{added_tokens, adds_space, check_pieces, control_tokens, spelling, told, unknown_id, vocabulary, Added, Matched};
 use serde_json::Value;
@@ -122,7 +122,18 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
         notes.push("decode drops the space that encoding puts before a text; the tokenizers library keeps it".into());
     }
     let reading = if drops { Reading::dropping(joined.joints) } else { Reading::with(joined.drops_first_space, joined.joints) };
-    let reader = Reader { whole, definition, model, pieces, matched: &matched, chain: &chain, added: &added, normalizers: &normalizers, pre_tokenizers: &pre_tokenizers, unknown };
+    let reader = Reader {
+        whole,
+        definition,
+        model,
+        pieces,
+        matched: &matched,
+        chain: &chain,
+        added: &added,
+        normalizers: &normalizers,
+        pre_tokenizers: &pre_tokenizers,
+        unknown,
+    };
     let library = |reason: &str| -> Result<Box<dyn Engine>> {
         let charsmap = reader.exact_charsmap()?;
         let definition = reader.guarded(charsmap.is_some());
@@ -168,16 +179,34 @@ pub(crate) fn load(whole: &Definition) -> Result<Loaded> {
 fn check_kinds(definition: &Value, model: &Value) -> Result<()> {
     const MODELS: &[&str] = &["BPE", "Unigram", "WordPiece", "WordLevel"];
     const NORMALIZERS: &[&str] = &[
-        "BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Prepend", "Replace", "Strip",
+        "BertNormalizer",
+        "ByteLevel",
+        "Lowercase",
+        "NFC",
+        "NFD",
+        "NFKC",
+        "NFKD",
+        "Nmt",
+        "Precompiled",
+        "Prepend",
+        "Replace",
+        "Strip",
         "StripAccents",
     ];
     const PRE_TOKENIZERS: &[&str] = &[
-        "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "FixedLength", "Metaspace", "Punctuation", "Split",
-        "UnicodeScripts", "Whitespace", "WhitespaceSplit",
+        "BertPreTokenizer",
+        "ByteLevel",
+        "CharDelimiterSplit",
+        "Digits",
+        "FixedLength",
+        "Metaspace",
+        "Punctuation",
+        "Split",
+        "UnicodeScripts",
+        "Whitespace",
+        "WhitespaceSplit",
     ];
-    const DECODERS: &[&str] = &[
-        "BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece",
-    ];
+    const DECODERS: &[&str] = &["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece"];
     let lists = [
         ("model", vec![model], MODELS),
         ("normalizer", stages(&definition["normalizer"], "normalizers"), NORMALIZERS),
@@ -241,7 +270,11 @@ fn rule_text(pre_tokenizers: &[&Value]) -> String {
         }
     });
     let rules: Vec<String> = rules.collect();
-    if rules.is_empty() { "none: the whole text is one word".into() } else { rules.join(" | ") }
+    if rules.is_empty() {
+        "none: the whole text is one word".into()
+    } else {
+        rules.join(" | ")
+    }
 }
 
 /// Why the definition is run by the library instead of our own engine.

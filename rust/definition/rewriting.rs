@@ -58,7 +58,10 @@ impl Reader<'_> {
                 plan.steps.pop();
             }
         }
-        if !plan.rules.is_empty() && !plan.marks && plan.steps.iter().any(|step| matches!(step, Step::SpaceRuns { content } if content.contains(&METASPACE))) {
+        if !plan.rules.is_empty()
+            && !plan.marks
+            && plan.steps.iter().any(|step| matches!(step, Step::SpaceRuns { content } if content.contains(&METASPACE)))
+        {
             return refuse("runs of spaces that become marks, which part no words");
         }
         let exact_spans = plan.steps.is_empty() && plan.rules.is_empty();
@@ -299,9 +302,8 @@ impl Reader<'_> {
     fn unigram(&self, marks: bool) -> Own<(Model, bool)> {
         let Some(unknown) = self.unknown.filter(|&id| (id as usize) < self.pieces.len()) else { return refuse("no unknown token in the model") };
         let extension = |key: &str| self.definition.get("coolfusion").and_then(|extension| extension.get(key));
-        let listed = |key: &str| -> HashSet<u64> {
-            extension(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect()
-        };
+        let listed =
+            |key: &str| -> HashSet<u64> { extension(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect() };
         let mut unmatchable = listed("unmatchable");
         unmatchable.extend(listed("unused"));
         let single = extension("lowest_score").and_then(Value::as_f64);
@@ -428,6 +430,9 @@ mod tests {
 
     #[test]
     fn bytes_have_one_name() {
-        assert_eq!([byte_named("<0x0A>"), byte_named("<0x0a>"), byte_named("<0xA>"), byte_named("<0x0A"), byte_named("<0x+A>")], [Some(10), None, None, None, None]);
+        assert_eq!(
+            [byte_named("<0x0A>"), byte_named("<0x0a>"), byte_named("<0xA>"), byte_named("<0x0A"), byte_named("<0x+A>")],
+            [Some(10), None, None, None, None]
+        );
     }
 }

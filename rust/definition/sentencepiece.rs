@@ -79,7 +79,11 @@ impl Reader<'_> {
         let mut by_text: FxHashMap<&str, u32> = pieces.iter().map(|&(id, text)| (text, id)).collect();
         let mut table = CharacterTable::default();
         let single = |text: &str| Some(text.chars()).and_then(|mut chars| chars.next().filter(|_| chars.next().is_none()));
-        pieces.iter().for_each(|&(id, text)| if let Some(c) = single(text) { table.insert(c, TokenId(id)) });
+        pieces.iter().for_each(|&(id, text)| {
+            if let Some(c) = single(text) {
+                table.insert(c, TokenId(id))
+            }
+        });
         let mut merges = Vec::new();
         let pairs = self.whole.merges.as_ref().map(|merges| merges.pairs.as_slice()).unwrap_or_default();
         let ranks = self.whole.ranks.as_deref().unwrap_or_default();
@@ -101,7 +105,9 @@ impl Reader<'_> {
             add(left, right, (left_id, right_id), rank, &by_text);
         }
         for merge in self.extension("bare_merges").as_array().into_iter().flatten() {
-            let (Some(left), Some(right), Some(rank)) = (merge[0].as_str(), merge[1].as_str(), merge[2].as_u64().and_then(|rank| u32::try_from(rank).ok())) else {
+            let (Some(left), Some(right), Some(rank)) =
+                (merge[0].as_str(), merge[1].as_str(), merge[2].as_u64().and_then(|rank| u32::try_from(rank).ok()))
+            else {
                 return refuse(format!("bare merge {merge}"));
             };
             let mut id = |text| match by_text.get(text) {
@@ -141,7 +147,8 @@ impl Reader<'_> {
         let entries = found.iter().map(|&(_, score, id)| (score, id)).collect();
         let words = found.iter().zip(0..).map(|(&(text, ..), index)| (text.as_bytes().into(), index)).collect();
         let Some(pieces) = Dictionary::new(words) else { return refuse("millions of pieces") };
-        let bytes = Some(self.byte_ids()).filter(|_| flag(self.model, "byte_fallback") == Some(true)).map(|ids| Box::new(ids.map(|id| id.map(|id| id.0))));
+        let bytes =
+            Some(self.byte_ids()).filter(|_| flag(self.model, "byte_fallback") == Some(true)).map(|ids| Box::new(ids.map(|id| id.map(|id| id.0))));
         let spells_all = bytes.as_ref().is_some_and(|ids| ids.iter().all(Option::is_some));
         let unknown_score = f64::from(lowest as f32 - 10.0);
         Ok(Unigram { pieces, entries, unknown, unknown_score, bytes, spells_all, sums: Sums::Single, marks: false })

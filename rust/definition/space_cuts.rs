@@ -25,7 +25,9 @@ impl Reader<'_> {
         let (rewriter, marks) = self.known_normalizer()?;
         // Added tokens are found before all else, and those that are text in what the normalizer makes.
         let spaced = |content: &str| content.chars().skip(1).any(|c| c.is_whitespace() || c == METASPACE);
-        if self.added.iter().any(|a| !a.control) && self.added.iter().any(|a| spaced(&a.content) || a.normalized && !a.control && !self.normalizers.is_empty()) {
+        if self.added.iter().any(|a| !a.control)
+            && self.added.iter().any(|a| spaced(&a.content) || a.normalized && !a.control && !self.normalizers.is_empty())
+        {
             return None;
         }
         self.restarts_alike().then_some(())?;

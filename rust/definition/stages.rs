@@ -1,22 +1,26 @@
 //! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
 
 use super::entries::prepend_scheme;
+use super::entries::Added;
 use super::{flag, kind, model_name, refuse, text, Own, Reader, GPT2};
+use crate::added::AddedText;
 use crate::normal::METASPACE;
 use crate::pattern::{CodePoints, Dialect, Pattern};
-use crate::added::AddedText;
 use crate::pipeline::{DummyPrefix, Pipeline};
 use crate::splitter::{Behaviour, Finder, Splitter, Stage};
 use crate::token::TokenId;
 use crate::word_cache::Pool;
-use super::entries::Added;
 use serde_json::Value;
 use unicode_categories::UnicodeCategories;
 
 impl Reader<'_> {
     pub(super) fn dialect(&self) -> Dialect {
         let source = self.definition.pointer("/coolfusion/source_format").and_then(Value::as_str);
-        if source == Some("tiktoken") { Dialect::Tiktoken } else { Dialect::Oniguruma }
+        if source == Some("tiktoken") {
+            Dialect::Tiktoken
+        } else {
+            Dialect::Oniguruma
+        }
     }
 
     /// Our own engine, or why not.
@@ -216,7 +220,15 @@ struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { nfc: false, metaspace: false, byte_level: false, dummy: DummyPrefix::None, dummy_by_normalizer: false, dummy_everywhere: false, stages: Vec::new() }
+        Self {
+            nfc: false,
+            metaspace: false,
+            byte_level: false,
+            dummy: DummyPrefix::None,
+            dummy_by_normalizer: false,
+            dummy_everywhere: false,
+            stages: Vec::new(),
+        }
     }
 }
 

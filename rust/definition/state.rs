@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn other_bytes_are_refused() {
         let whole = definition().to_bytes().unwrap();
-        for bytes in [&b""[..], b"1234567", b"\xff\xff\xff\xff\xff\xff\xff\xff{}", &whole[..whole.len() - 1], &whole[..whole.len() - 8], &whole[..99]] {
+        for bytes in [&b""[..], b"1234567", b"\xff\xff\xff\xff\xff\xff\xff\xff{}", &whole[..whole.len() - 1], &whole[..whole.len() - 8], &whole[..99]]
+        {
             assert!(Definition::from_bytes(bytes).unwrap_err().to_string().contains("bytes of a definition"));
         }
     }

@@ -89,8 +89,6 @@ fn companion(path: &Path, other: &Path, role: &str) -> Result<Vec<u8>> {
 }
 
 fn read(path: &Path, expected: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::File {
-        path: path.display().to_string(),
-        reason: format!("cannot be read ({error}): expected {expected}"),
-    })
+    std::fs::read(path)
+        .map_err(|error| Error::File { path: path.display().to_string(), reason: format!("cannot be read ({error}): expected {expected}") })
 }

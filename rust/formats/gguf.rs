@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::{Value, json};
+use serde_json::{json, Value};
 
 use super::gguf_header::{self, Item};
 use super::{added_token, gguf_splitting, rwkv, sentencepiece, word_pieces};
@@ -118,7 +118,9 @@ impl File<'_> {
         let splitting = match (pattern, self.get("pre")) {
             (Some(pattern), _) => gguf_splitting::pattern(pattern, false),
             (None, Some(Item::Text(name))) => gguf_splitting::named(name).ok_or_else(|| {
-                self.wrong(format!("tokenizer.ggml.pre is {name:?}, whose split pattern is not known for certain: expected it in the argument `pattern`"))
+                self.wrong(format!(
+                    "tokenizer.ggml.pre is {name:?}, whose split pattern is not known for certain: expected it in the argument `pattern`"
+                ))
             })?,
             (None, _) => return Err(self.wrong("no key tokenizer.ggml.pre names the split pattern: expected it in the argument `pattern`".into())),
         };

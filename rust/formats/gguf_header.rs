@@ -200,7 +200,10 @@ pub(super) fn read(mut file: impl Read, length: u64, source: &str) -> Result<Vec
     let (mut bytes, mut most) = (Vec::new(), 1u64 << 20);
     loop {
         let before = bytes.len() as u64;
-        file.by_ref().take(most - before).read_to_end(&mut bytes).map_err(|error| wrong(format!("cannot be read ({error}): expected a GGUF file")))?;
+        file.by_ref()
+            .take(most - before)
+            .read_to_end(&mut bytes)
+            .map_err(|error| wrong(format!("cannot be read ({error}): expected a GGUF file")))?;
         if let Some((_, end)) = parse(&bytes, length, source)? {
             bytes.truncate(end);
             return Ok(bytes);

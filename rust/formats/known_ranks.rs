@@ -12,7 +12,8 @@ use super::sha256;
 /// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
 pub(super) const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// `cl100k_base` of `tiktoken_ext/openai_public.py`, in its first form without possessive quantifiers.
-pub(super) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const CL100K: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// `o200k_base` of `tiktoken_ext/openai_public.py`; LLaMA-4's, too (`llama_models/llama4/tokenizer.py`).
 pub(super) const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// `tokenization_qwen.py`: as `cl100k_base`, digits one by one.
@@ -42,7 +43,10 @@ const fn known(name: &'static str, pattern: &'static str, specials: fn() -> Spec
 }
 
 static FILES: [(&str, Known); 9] = [
-    ("306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930", known("r50k_base, GPT-2's ranks", R50K, || list(50_256, &["<|endoftext|>"]))),
+    (
+        "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
+        known("r50k_base, GPT-2's ranks", R50K, || list(50_256, &["<|endoftext|>"])),
+    ),
     (
         "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
         Known { note: Some("p50k_edit adds three special tokens from id 50281 on"), ..known("p50k_base", R50K, || list(50_256, &["<|endoftext|>"])) },
@@ -52,23 +56,35 @@ static FILES: [(&str, Known); 9] = [
         "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
         Known {
             note: Some("o200k_harmony adds special tokens from id 200000 on"),
-            ..known("o200k_base", O200K, || list(199_999, &["<|endoftext|>", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "<|endofprompt|>"]))
+            ..known("o200k_base", O200K, || {
+                list(199_999, &["<|endoftext|>", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "<|endofprompt|>"])
+            })
         },
     ),
     (
         "82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55",
-        Known { note: Some("special tokens have the names of LLaMA 3.2; those of LLaMA 3 call some of them reserved"), ..known("LLaMA 3", CL100K, llama3) },
+        Known {
+            note: Some("special tokens have the names of LLaMA 3.2; those of LLaMA 3 call some of them reserved"),
+            ..known("LLaMA 3", CL100K, llama3)
+        },
     ),
     ("d0bdbaf59b0762c8c807617e2d8ea51420eb1b1de266df2495be755c8e0ed6ed", known("LLaMA 4", O200K, llama4)),
     (
         "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186",
-        Known { composes: true, ..known("Qwen", QWEN, || list(151_643, &["<|endoftext|>", "<|im_start|>", "<|im_end|>"]).into_iter().chain(numbered("<|extra_", 151_646, 0..205)).collect()) },
+        Known {
+            composes: true,
+            ..known("Qwen", QWEN, || {
+                list(151_643, &["<|endoftext|>", "<|im_start|>", "<|im_end|>"]).into_iter().chain(numbered("<|extra_", 151_646, 0..205)).collect()
+            })
+        },
     ),
     (
         "b6c497a7469b33ced9c38afb1ad6e47f03f5e5dc05f15930799210ec050c5103",
         Known {
             note: Some("special tokens have the names of their places; the model's configuration names those in use"),
-            ..known("Kimi K2", KIMI, || list(163_584, &["[BOS]", "[EOS]"]).into_iter().chain(numbered("<|reserved_token_", 163_586, 163_586..163_840)).collect())
+            ..known("Kimi K2", KIMI, || {
+                list(163_584, &["[BOS]", "[EOS]"]).into_iter().chain(numbered("<|reserved_token_", 163_586, 163_586..163_840)).collect()
+            })
         },
     ),
     ("5a493598071550244b2ee7f26118f3edec2150b9dfa967929a99052ac83fe716", known("GLM-4", CL100K, || list(151_329, &GLM4))),
@@ -84,8 +100,20 @@ static WHISPER: [(&str, Known); 1] = [(
 )];
 
 const GLM4: [&str; 14] = [
-    "<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>",
-    "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+    "<|endoftext|>",
+    "[MASK]",
+    "[gMASK]",
+    "[sMASK]",
+    "<sop>",
+    "<eop>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|observation|>",
+    "<|begin_of_image|>",
+    "<|end_of_image|>",
+    "<|begin_of_video|>",
+    "<|end_of_video|>",
 ];
 
 /// Names with ids from `first` on; an empty name is an id without a token.
@@ -104,25 +132,58 @@ fn cl100k() -> Specials {
 }
 
 fn llama3() -> Specials {
-    let mut specials = list(128_000, &[
-        "<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>", "<|finetune_right_pad_id|>",
-        "<|step_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>", "<|python_tag|>", "<|image|>",
-    ]);
+    let mut specials = list(
+        128_000,
+        &[
+            "<|begin_of_text|>",
+            "<|end_of_text|>",
+            "<|reserved_special_token_0|>",
+            "<|reserved_special_token_1|>",
+            "<|finetune_right_pad_id|>",
+            "<|step_id|>",
+            "<|start_header_id|>",
+            "<|end_header_id|>",
+            "<|eom_id|>",
+            "<|eot_id|>",
+            "<|python_tag|>",
+            "<|image|>",
+        ],
+    );
     specials.extend(numbered("<|reserved_special_token_", 128_012, 2..246));
     specials
 }
 
 fn llama4() -> Specials {
     const POST: [&str; 14] = [
-        "<|header_start|>", "<|header_end|>", "<|eom|>", "<|eot|>", "<|step|>", "<|text_post_train_reserved_special_token_0|>",
-        "<|text_post_train_reserved_special_token_1|>", "<|text_post_train_reserved_special_token_2|>",
-        "<|text_post_train_reserved_special_token_3|>", "<|text_post_train_reserved_special_token_4|>",
-        "<|text_post_train_reserved_special_token_5|>", "<|python_start|>", "<|python_end|>", "<|finetune_right_pad|>",
+        "<|header_start|>",
+        "<|header_end|>",
+        "<|eom|>",
+        "<|eot|>",
+        "<|step|>",
+        "<|text_post_train_reserved_special_token_0|>",
+        "<|text_post_train_reserved_special_token_1|>",
+        "<|text_post_train_reserved_special_token_2|>",
+        "<|text_post_train_reserved_special_token_3|>",
+        "<|text_post_train_reserved_special_token_4|>",
+        "<|text_post_train_reserved_special_token_5|>",
+        "<|python_start|>",
+        "<|python_end|>",
+        "<|finetune_right_pad|>",
     ];
     const VISION: [&str; 13] = [
-        "<|image_start|>", "<|image_end|>", "<|vision_reserved_special_token_0|>", "<|vision_reserved_special_token_1|>", "<|tile_x_separator|>",
-        "<|tile_y_separator|>", "<|vision_reserved_special_token_2|>", "<|vision_reserved_special_token_3|>", "<|vision_reserved_special_token_4|>",
-        "<|vision_reserved_special_token_5|>", "<|image|>", "<|vision_reserved_special_token_6|>", "<|patch|>",
+        "<|image_start|>",
+        "<|image_end|>",
+        "<|vision_reserved_special_token_0|>",
+        "<|vision_reserved_special_token_1|>",
+        "<|tile_x_separator|>",
+        "<|tile_y_separator|>",
+        "<|vision_reserved_special_token_2|>",
+        "<|vision_reserved_special_token_3|>",
+        "<|vision_reserved_special_token_4|>",
+        "<|vision_reserved_special_token_5|>",
+        "<|image|>",
+        "<|vision_reserved_special_token_6|>",
+        "<|patch|>",
     ];
     let mut specials = list(200_000, &["<|begin_of_text|>", "<|end_of_text|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"]);
     specials.extend(list(200_005, &POST));

@@ -79,10 +79,7 @@ impl ModelProto {
             }
         }
         if proto.pieces.is_empty() {
-            return Err(Error::File {
-                path: source.to_owned(),
-                reason: "no pieces found, expected a SentencePiece model".to_owned(),
-            });
+            return Err(Error::File { path: source.to_owned(), reason: "no pieces found, expected a SentencePiece model".to_owned() });
         }
         if proto.byte_fallback {
             // SentencePiece 0.2.3 treats this piece as unused; versions before refuse it or cannot find it.

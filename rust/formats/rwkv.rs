@@ -138,7 +138,8 @@ pub(super) fn unescape(inner: &str, bytes: bool, quote: Option<char>) -> std::re
         };
         let hex: String = chars.iter().skip(at + 2).take(digits).collect();
         let code = Some(&hex).filter(|hex| hex.len() == digits && hex.bytes().all(|b| b.is_ascii_hexdigit()));
-        let code = code.and_then(|hex| u32::from_str_radix(hex, 16).ok()).ok_or_else(|| (at, format!("{hex:?}, expected {digits} hexadecimal digits")))?;
+        let code =
+            code.and_then(|hex| u32::from_str_radix(hex, 16).ok()).ok_or_else(|| (at, format!("{hex:?}, expected {digits} hexadecimal digits")))?;
         push(code, at)?;
         at += 2 + digits;
     }

@@ -9,9 +9,9 @@ use base64::{engine::general_purpose::STANDARD, Engine};
 use rustc_hash::FxHashMap;
 use serde_json::{json, Value};
 
+use super::added_token;
 use super::charsmap::Charsmap;
 use super::model_proto::{Kind, ModelProto, ModelType, Piece, WRAP};
-use super::added_token;
 use crate::definition::{Definition, Merges, Pieces};
 use crate::error::{Error, Result};
 
@@ -191,8 +191,11 @@ fn merges(proto: &ModelProto) -> Result<Merged<'_>> {
                 continue;
             }
             if piece.kind == Kind::Unused {
-                let reason = format!("piece {number} {:?} is marked unused: SentencePiece merges it and takes it apart again, expected unused \
-                                      pieces that no merge builds: {WRAP}", piece.text);
+                let reason = format!(
+                    "piece {number} {:?} is marked unused: SentencePiece merges it and takes it apart again, expected unused \
+                                      pieces that no merge builds: {WRAP}",
+                    piece.text
+                );
                 return Err(Error::definition("model", reason));
             }
             merges.push((piece.score, number as u32, left, right));

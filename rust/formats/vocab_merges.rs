@@ -40,8 +40,8 @@ pub(super) fn is_vocabulary(json: &[u8]) -> bool {
 pub fn definition(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Result<Definition> {
     let wrong = |reason: String| Error::File { path: source.to_owned(), reason };
     let vocab = vocab.strip_prefix(b"\xef\xbb\xbf").unwrap_or(vocab);
-    let entries: BTreeMap<String, u32> = serde_json::from_slice(vocab)
-        .map_err(|error| wrong(format!("vocabulary: {error}, expected a JSON object of token to id")))?;
+    let entries: BTreeMap<String, u32> =
+        serde_json::from_slice(vocab).map_err(|error| wrong(format!("vocabulary: {error}, expected a JSON object of token to id")))?;
     if entries.is_empty() {
         return Err(wrong("vocabulary: no entries, expected a JSON object of token to id".into()));
     }

@@ -69,7 +69,8 @@ pub(super) fn from_pieces<S: AsRef<str>>(pieces: impl Iterator<Item = (S, u32)>,
         let reason = format!("no piece {:?} among {}, expected the vocabulary of a WordPiece model", options.unknown, pieces.len());
         return Err(Error::File { path: source.to_owned(), reason });
     }
-    let mut controls: Vec<(u32, &str)> = CONTROLS.iter().chain([&options.unknown.as_str()]).filter_map(|&name| Some((*ids.get(name)?, name))).collect();
+    let mut controls: Vec<(u32, &str)> =
+        CONTROLS.iter().chain([&options.unknown.as_str()]).filter_map(|&name| Some((*ids.get(name)?, name))).collect();
     controls.sort_unstable();
     controls.dedup();
     let added: Vec<Value> = controls.iter().map(|&(id, name)| added_token(id as usize, name, true)).collect();

@@ -299,7 +299,11 @@ enum Place {
     Fork(usize, usize),
     Jump(usize),
     /// The next character is in the set (or not, if negated); the end of the text counts as `end`.
-    Look { sets: Vec<usize>, end: bool, negative: bool },
+    Look {
+        sets: Vec<usize>,
+        end: bool,
+        negative: bool,
+    },
     Accept,
 }
 
@@ -555,7 +559,11 @@ impl Places {
             self.emit(node, false, sets)?;
         }
         let fork_between = |body: usize, behind: usize| {
-            if greed == Greed::Lazy { Place::Fork(behind, body) } else { Place::Fork(body, behind) }
+            if greed == Greed::Lazy {
+                Place::Fork(behind, body)
+            } else {
+                Place::Fork(body, behind)
+            }
         };
         match max {
             None => {

@@ -8,8 +8,7 @@ pub(super) const WORD: &str = r"\w, which Oniguruma reads otherwise";
 pub(super) const SEVERAL: &str = "letters that Oniguruma also takes for one character when case does not matter";
 
 /// Marks that are the second half of a folded letter (`i` and U+0307 for U+0130), and U+02BC, which is the first of one.
-const HALVES: [char; 11] =
-    ['\u{2bc}', '\u{2be}', '\u{300}', '\u{301}', '\u{307}', '\u{308}', '\u{30a}', '\u{30c}', '\u{313}', '\u{331}', '\u{342}'];
+const HALVES: [char; 11] = ['\u{2bc}', '\u{2be}', '\u{300}', '\u{301}', '\u{307}', '\u{308}', '\u{30a}', '\u{30c}', '\u{313}', '\u{331}', '\u{342}'];
 
 /// The letters `s` or `f` that may stand right before the cursor, in a part of the pattern where case does not matter.
 ///

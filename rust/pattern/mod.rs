@@ -15,9 +15,9 @@ mod space;
 mod walk;
 
 pub(crate) use automaton::{code_point, Automaton, Found, Open};
-pub(crate) use walk::Walk;
 pub(crate) use class::CodePoints;
 pub(crate) use limits::check;
+pub(crate) use walk::Walk;
 
 use crate::error::{Error, Result};
 
@@ -175,8 +175,16 @@ mod tests {
     const RULES: [(&str, Dialect, bool); 9] = [
         (LLAMA3, Dialect::Oniguruma, true),
         (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
-        (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s", Dialect::Tiktoken, true),
-        (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+", Dialect::Oniguruma, true),
+        (
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+            Dialect::Tiktoken,
+            true,
+        ),
+        (
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            Dialect::Oniguruma,
+            true,
+        ),
         (r"(?:ab)+?c|a++|b+(?=c|d)|.", Dialect::Oniguruma, true),
         (r"a++ab|a+?b|[ab]{2,3}?c|a(?!b|c)|\s", Dialect::Oniguruma, false),
         (r"(?>a|ab)c|b", Dialect::Oniguruma, false),
@@ -186,7 +194,29 @@ mod tests {
 
     #[test]
     fn the_automaton_answers_as_backtracking_does_and_looks_no_further() {
-        let alphabet = ["a", "b", "c", "ab", " ", "  ", "\n", "'", "s", "S", "\u{17f}", "1", "23", "456", ".", "/", "\u{e9}", "\u{6f22}", "\u{1f600}", "\u{301}", "\u{10400}"];
+        let alphabet = [
+            "a",
+            "b",
+            "c",
+            "ab",
+            " ",
+            "  ",
+            "\n",
+            "'",
+            "s",
+            "S",
+            "\u{17f}",
+            "1",
+            "23",
+            "456",
+            ".",
+            "/",
+            "\u{e9}",
+            "\u{6f22}",
+            "\u{1f600}",
+            "\u{301}",
+            "\u{10400}",
+        ];
         let mut seed = 7u64;
         for (source, dialect, automaton) in RULES {
             let pattern = Pattern::new(source, dialect).unwrap();
@@ -289,9 +319,33 @@ mod tests {
     #[test]
     fn refuses_what_its_library_reads_otherwise() {
         for doubtful in [
-            r"\w+", r"\W", r"[^\w]", "[[:alpha:]]", r"\pL", r"[\pL]", "[a--z]", "[a~~b]", "[a-z&&[^k]]", r"[\xe9]", r"(?i:\p{Lu})",
-            r"(?i:[\p{Lu}a])", "(?i:ss)", "(?i:xffx)", "(?i:f(?:a|i))", "(?i:s(x|)t)", "(?i:fl)", "(?i:[\u{df}])", "(?i:[a-\u{e9}])", "(?i:\u{e9})",
-            "(?i:i\u{307})", "(?i:(?:ts)+)", "(?i)st", "a{2}?", "a(?i)b|c", r"\p{IsGreek}", r"\p{Script=Han}",
+            r"\w+",
+            r"\W",
+            r"[^\w]",
+            "[[:alpha:]]",
+            r"\pL",
+            r"[\pL]",
+            "[a--z]",
+            "[a~~b]",
+            "[a-z&&[^k]]",
+            r"[\xe9]",
+            r"(?i:\p{Lu})",
+            r"(?i:[\p{Lu}a])",
+            "(?i:ss)",
+            "(?i:xffx)",
+            "(?i:f(?:a|i))",
+            "(?i:s(x|)t)",
+            "(?i:fl)",
+            "(?i:[\u{df}])",
+            "(?i:[a-\u{e9}])",
+            "(?i:\u{e9})",
+            "(?i:i\u{307})",
+            "(?i:(?:ts)+)",
+            "(?i)st",
+            "a{2}?",
+            "a(?i)b|c",
+            r"\p{IsGreek}",
+            r"\p{Script=Han}",
         ] {
             assert!(Pattern::new(doubtful, Dialect::Oniguruma).is_err(), "{doubtful}");
             assert!(Pattern::new(doubtful, Dialect::Tiktoken).is_ok(), "{doubtful}");

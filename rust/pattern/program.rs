@@ -10,14 +10,29 @@ enum Step {
     /// One character of the class.
     One(usize),
     /// Between `min` and `max` characters of the class, giving back one at a time if `gives_back`.
-    Run { class: usize, min: u32, max: u32, gives_back: bool },
+    Run {
+        class: usize,
+        min: u32,
+        max: u32,
+        gives_back: bool,
+    },
     /// Try `first`, then `second`.
-    Fork { first: usize, second: usize },
+    Fork {
+        first: usize,
+        second: usize,
+    },
     Jump(usize),
     /// The instructions at `body` must (not) match here; continue at `next`.
-    Look { body: usize, next: usize, negative: bool },
+    Look {
+        body: usize,
+        next: usize,
+        negative: bool,
+    },
     /// The first match of `body` is kept; continue at `next`.
-    Atomic { body: usize, next: usize },
+    Atomic {
+        body: usize,
+        next: usize,
+    },
     EndOfText,
     Accept,
 }
@@ -42,9 +57,16 @@ const WELL_BEHAVED: u32 = 1000;
 
 /// What is left to try when the current path fails.
 enum Choice {
-    At { step: usize, at: usize },
+    At {
+        step: usize,
+        at: usize,
+    },
     /// A run that may still give back characters down to `floor`.
-    Shorter { step: usize, at: usize, floor: usize },
+    Shorter {
+        step: usize,
+        at: usize,
+        floor: usize,
+    },
 }
 
 impl Program {
@@ -70,22 +92,18 @@ impl Program {
             let advanced = match &self.steps[step] {
                 Step::Accept => return Some(at),
                 Step::One(class) => self.one(text, *class, at, looked).map(|end| (step + 1, end)),
-                Step::Run { class, min, max, gives_back } => {
-                    self.many(text, *class, (*min, *max), at, looked).map(|(floor, end)| {
-                        if *gives_back && end > floor {
-                            choices.push(Choice::Shorter { step: step + 1, at: end, floor });
-                        }
-                        (step + 1, end)
-                    })
-                }
+                Step::Run { class, min, max, gives_back } => self.many(text, *class, (*min, *max), at, looked).map(|(floor, end)| {
+                    if *gives_back && end > floor {
+                        choices.push(Choice::Shorter { step: step + 1, at: end, floor });
+                    }
+                    (step + 1, end)
+                }),
                 Step::Fork { first, second } => {
                     choices.push(Choice::At { step: *second, at });
                     Some((*first, at))
                 }
                 Step::Jump(target) => Some((*target, at)),
-                Step::Look { body, next, negative } => {
-                    (self.run(text, *body, at, looked).is_some() != *negative).then_some((*next, at))
-                }
+                Step::Look { body, next, negative } => (self.run(text, *body, at, looked).is_some() != *negative).then_some((*next, at)),
                 Step::Atomic { body, next } => self.run(text, *body, at, looked).map(|end| (*next, end)),
                 Step::EndOfText => {
                     *looked = (*looked).max(at);
@@ -123,14 +141,7 @@ impl Program {
     }
 
     /// The longest run of the class from `at`: where its first `min` characters end, and where it ends.
-    fn many(
-        &self,
-        text: &str,
-        class: usize,
-        (min, max): (u32, u32),
-        at: usize,
-        looked: &mut usize,
-    ) -> Option<(usize, usize)> {
+    fn many(&self, text: &str, class: usize, (min, max): (u32, u32), at: usize, looked: &mut usize) -> Option<(usize, usize)> {
         let class = &self.classes[class];
         let mut chars = text[at..].chars();
         let (mut end, mut floor, mut count) = (at, at, 0);

@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn matches_that_stop_at_white_space() {
         let stops = |source: &str| Pattern::new(source, Dialect::Oniguruma).unwrap().stops_before(' ');
-        for source in [r"\s+", r"\S+", r"\d{1,3}", r" ?\p{L}+|\s+(?!\S)|\s+", r"\p{L}+|[^\p{L}\s]+", r"[,.]", r"\s\S", r"\S\n", r"[^ ]+", r"\p{L}+(?=\S)|."] {
+        for source in
+            [r"\s+", r"\S+", r"\d{1,3}", r" ?\p{L}+|\s+(?!\S)|\s+", r"\p{L}+|[^\p{L}\s]+", r"[,.]", r"\s\S", r"\S\n", r"[^ ]+", r"\p{L}+(?=\S)|."]
+        {
             assert!(stops(source), "{source}");
         }
         assert!(!Pattern::new(r"\S\n|a", Dialect::Oniguruma).unwrap().stops_before('\n'));

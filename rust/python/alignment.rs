@@ -4,7 +4,7 @@ use super::errors::{named, raise};
 use super::pickling::{of_alignment, Call};
 use super::text::{ids, lossy, Text};
 use super::tokenizer::{place, PyTokenizer};
-use crate::{Alignment, Encoding, Rules, Tokenizer, TokenId};
+use crate::{Alignment, Encoding, Rules, TokenId, Tokenizer};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -105,9 +105,11 @@ impl PyAlignment {
 impl PyAlignment {
     fn counts(&self, encoding: isize) -> PyResult<&[i64]> {
         let all = &self.alignment.token_boundaries;
-        usize::try_from(encoding).ok().and_then(|number| all.get(number)).map(Vec::as_slice).ok_or_else(|| {
-            named("ArgumentError", &format!("encoding is {encoding}: expected a number from 0 to {}", all.len() - 1))
-        })
+        usize::try_from(encoding)
+            .ok()
+            .and_then(|number| all.get(number))
+            .map(Vec::as_slice)
+            .ok_or_else(|| named("ArgumentError", &format!("encoding is {encoding}: expected a number from 0 to {}", all.len() - 1)))
     }
 }
 

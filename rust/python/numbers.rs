@@ -54,10 +54,13 @@ impl<'py, T: Number> IntoPyObject<'py> for Numbers<T> {
         if known.len() <= most {
             known.resize_with((most + 1).next_power_of_two(), || None);
         }
-        PyList::new(py, values.map(|value| match known.get_mut(value) {
-            Some(Some(int)) => int.bind(py).clone(),
-            Some(unseen) => unseen.insert(PyInt::new(py, value).unbind()).bind(py).clone(),
-            None => PyInt::new(py, value),
-        }))
+        PyList::new(
+            py,
+            values.map(|value| match known.get_mut(value) {
+                Some(Some(int)) => int.bind(py).clone(),
+                Some(unseen) => unseen.insert(PyInt::new(py, value).unbind()).bind(py).clone(),
+                None => PyInt::new(py, value),
+            }),
+        )
     }
 }

@@ -2,8 +2,8 @@
 
 use super::errors::raise;
 use super::numbers::Numbers;
-use super::strings::Strings;
 use super::pickling::{of_edit, refused, Call};
+use super::strings::Strings;
 use super::text::{count, id, ids, lossy, Text};
 use super::threads::{alone, detached_if, exclusive, shared, LONG_TEXT, MANY_IDS};
 use super::tokenizer::PyTokenizer;
@@ -205,7 +205,11 @@ impl PyStreamEncoder {
     #[pyo3(signature = (tokenizer, context_words = None), text_signature = "(tokenizer, context_words=4)")]
     fn new(tokenizer: &PyTokenizer, context_words: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let words = context_words.map_or(Ok(4), |given| count(given, "context_words", "0 or more"))?;
-        Ok(Self { encoder: StreamEncoder::new(tokenizer.0.clone(), words), held: Utf8Decoder::default(), whole_text: !tokenizer.0.restarts() && !tokenizer.0.resumes() })
+        Ok(Self {
+            encoder: StreamEncoder::new(tokenizer.0.clone(), words),
+            held: Utf8Decoder::default(),
+            whole_text: !tokenizer.0.restarts() && !tokenizer.0.resumes(),
+        })
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

@@ -148,9 +148,7 @@ impl<'py> Texts<'py> {
             let kind = object.get_type().name()?.to_string();
             return Err(named("ArgumentError", &format!("texts are of type {kind}: expected a list of str or bytes")));
         };
-        let text = |(index, item): (usize, PyResult<Bound<'py, PyAny>>)| {
-            item?.extract().map_err(|error| numbered(object.py(), "text", index, error))
-        };
+        let text = |(index, item): (usize, PyResult<Bound<'py, PyAny>>)| item?.extract().map_err(|error| numbered(object.py(), "text", index, error));
         Ok(Self { one: false, texts: items.enumerate().map(text).collect::<PyResult<_>>()? })
     }
 

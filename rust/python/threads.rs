@@ -14,7 +14,11 @@ pub(super) const LONG_TEXT: usize = 512;
 
 /// Runs `work` with the interpreter free for other threads, if `many`.
 pub(super) fn detached_if<T: Ungil + Send>(many: bool, py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
-    if many { py.detach(work) } else { work() }
+    if many {
+        py.detach(work)
+    } else {
+        work()
+    }
 }
 
 /// The object for one call that changes it.

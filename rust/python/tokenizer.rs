@@ -57,7 +57,11 @@ fn is_strict(errors: &str) -> PyResult<bool> {
 }
 
 pub(super) fn place(continues: bool) -> Place {
-    if continues { Place::Inside } else { Place::Start }
+    if continues {
+        Place::Inside
+    } else {
+        Place::Start
+    }
 }
 
 #[pymethods]
@@ -150,13 +154,7 @@ impl PyTokenizer {
 
     /// Loads tiktoken ranks, (bytes, id) each, with their split pattern and special tokens.
     #[staticmethod]
-    fn _from_ranks(
-        py: Python<'_>,
-        ranks: Vec<(Vec<u8>, u32)>,
-        pattern: &str,
-        specials: Vec<(String, u32)>,
-        name: &str,
-    ) -> PyResult<Self> {
+    fn _from_ranks(py: Python<'_>, ranks: Vec<(Vec<u8>, u32)>, pattern: &str, specials: Vec<(String, u32)>, name: &str) -> PyResult<Self> {
         Self::new(py, || {
             let definition = formats::tiktoken::definition(&ranks, pattern, &specials, name)?;
             Tokenizer::from_definition(definition, name).map(Arc::new)
@@ -345,7 +343,5 @@ pub(super) fn common_boundaries<'py>(
 ) -> PyResult<Answers<Numbers<usize>>> {
     let tokenizers: Vec<Arc<Tokenizer>> = tokenizers.iter().map(|t| t.get().0.clone()).collect();
     let threads = tokenizers.iter().all(|tokenizer| tokenizer.gains_from_threads());
-    text.each(py, threads, |text, unit| {
-        Ok(Numbers(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?)))
-    })
+    text.each(py, threads, |text, unit| Ok(Numbers(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?))))
 }

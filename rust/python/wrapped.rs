@@ -41,8 +41,7 @@ impl Callables {
     fn call(&self, text: &str) -> Result<Vec<TokenId>> {
         Python::attach(|py| {
             let ids = self.encode.call1(py, (text,)).and_then(|ids| ids.extract::<Vec<u32>>(py));
-            ids.map(|ids| ids.into_iter().map(TokenId).collect())
-                .map_err(|error| Error::Foreign { call: "encode", reason: error.to_string() })
+            ids.map(|ids| ids.into_iter().map(TokenId).collect()).map_err(|error| Error::Foreign { call: "encode", reason: error.to_string() })
         })
     }
 

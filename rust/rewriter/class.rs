@@ -128,7 +128,13 @@ impl Rewriter {
         }
         let (open, first, last) = (class == Class::Open as u8, items.first(), items.last());
         match (clusters, first, last) {
-            (None, ..) => if open { ENDS } else { ANEW },
+            (None, ..) => {
+                if open {
+                    ENDS
+                } else {
+                    ANEW
+                }
+            }
             (Some(_), _, Some(last)) if open && ends_before_space(last.c) => ENDS,
             (Some(rules), Some(first), _) if !open && begins_cluster(first.c, rules, items.len() == 1) => ANEW,
             _ => 0,

@@ -134,8 +134,30 @@ mod tests {
 
     /// One of each kind, and some.
     const LETTERS: [char; 24] = [
-        'a', '\r', '\n', '\u{1}', '\u{301}', '\u{fe0f}', '\u{200d}', '\u{200c}', '\u{903}', '\u{600}', '\u{1100}', '\u{1161}', '\u{11a8}', '\u{ac00}', '\u{ac01}',
-        '\u{1f1e9}', '\u{1f1ea}', '\u{1f468}', '\u{a9}', '\u{915}', '\u{94d}', '\u{93c}', '\u{d15}', '\u{d4d}',
+        'a',
+        '\r',
+        '\n',
+        '\u{1}',
+        '\u{301}',
+        '\u{fe0f}',
+        '\u{200d}',
+        '\u{200c}',
+        '\u{903}',
+        '\u{600}',
+        '\u{1100}',
+        '\u{1161}',
+        '\u{11a8}',
+        '\u{ac00}',
+        '\u{ac01}',
+        '\u{1f1e9}',
+        '\u{1f1ea}',
+        '\u{1f468}',
+        '\u{a9}',
+        '\u{915}',
+        '\u{94d}',
+        '\u{93c}',
+        '\u{d15}',
+        '\u{d4d}',
     ];
 
     /// Where a growing text is parted.
@@ -176,9 +198,15 @@ mod tests {
 
     #[test]
     fn every_character_is_of_one_of_these_kinds() {
-        let around = ["\u{1f469}\u{200d}", "\u{1f469}", "\u{915}\u{94d}", "\u{915}", "\u{1f1e9}", "\u{1100}", "a"].map(|text| text.chars().collect::<Vec<_>>());
-        let behind = ["\u{200d}\u{1f469}", "\u{94d}\u{915}", "\u{915}", "\u{1f1e9}\u{1f1e9}", "\u{11a8}"].map(|text| text.chars().collect::<Vec<_>>());
-        let some = ('\0'..='\u{2fff}').chain('\u{a000}'..='\u{abff}').chain('\u{11000}'..='\u{1ffff}').filter(|&c| c < '\u{e00}' || kind(c) != 0).collect::<Vec<_>>();
+        let around = ["\u{1f469}\u{200d}", "\u{1f469}", "\u{915}\u{94d}", "\u{915}", "\u{1f1e9}", "\u{1100}", "a"]
+            .map(|text| text.chars().collect::<Vec<_>>());
+        let behind =
+            ["\u{200d}\u{1f469}", "\u{94d}\u{915}", "\u{915}", "\u{1f1e9}\u{1f1e9}", "\u{11a8}"].map(|text| text.chars().collect::<Vec<_>>());
+        let some = ('\0'..='\u{2fff}')
+            .chain('\u{a000}'..='\u{abff}')
+            .chain('\u{11000}'..='\u{1ffff}')
+            .filter(|&c| c < '\u{e00}' || kind(c) != 0)
+            .collect::<Vec<_>>();
         assert!(some.len() > 5_000, "{}", some.len());
         for c in some {
             for (left, right) in around.iter().flat_map(|left| behind.iter().map(move |right| (left, right))) {

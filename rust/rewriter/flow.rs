@@ -182,12 +182,46 @@ mod tests {
     use crate::known_words::KnownWords;
 
     const LETTERS: [char; 26] = [
-        'a', 'e', 'x', '`', '\u{301}', '\u{323}', '\u{327}', '\u{1100}', '\u{1161}', '\u{11a8}', '\u{ac00}', '\u{1f1e9}', '\u{1f1ea}', '\u{200d}',
-        '\u{1f468}', '\u{2764}', '\u{fe0f}', '\u{915}', '\u{94d}', '\u{903}', '\u{600}', '\u{fb01}', '\u{bd}', '\u{212b}', '\u{e9}', '\u{0e33}',
+        'a',
+        'e',
+        'x',
+        '`',
+        '\u{301}',
+        '\u{323}',
+        '\u{327}',
+        '\u{1100}',
+        '\u{1161}',
+        '\u{11a8}',
+        '\u{ac00}',
+        '\u{1f1e9}',
+        '\u{1f1ea}',
+        '\u{200d}',
+        '\u{1f468}',
+        '\u{2764}',
+        '\u{fe0f}',
+        '\u{915}',
+        '\u{94d}',
+        '\u{903}',
+        '\u{600}',
+        '\u{fb01}',
+        '\u{bd}',
+        '\u{212b}',
+        '\u{e9}',
+        '\u{0e33}',
     ];
 
     fn rewriters() -> Vec<Rewriter> {
-        let rules = || charsmap_of(&[("ab", "X"), ("e\u{301}", "\u{e9}"), ("\u{1161}", "V"), ("\u{301}", ""), ("a\u{301}\u{323}", "YZ"), ("\u{fb01}", "fi"), ("\u{1f1e9}", "D")]);
+        let rules = || {
+            charsmap_of(&[
+                ("ab", "X"),
+                ("e\u{301}", "\u{e9}"),
+                ("\u{1161}", "V"),
+                ("\u{301}", ""),
+                ("a\u{301}\u{323}", "YZ"),
+                ("\u{fb01}", "fi"),
+                ("\u{1f1e9}", "D"),
+            ])
+        };
         let later = || rules().later_characters().unwrap();
         let quotes = || Step::Literal { pattern: vec!['`', '`', 'a'], content: vec!['"'] };
         vec![

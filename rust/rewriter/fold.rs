@@ -78,9 +78,8 @@ impl Rewriter {
 
     /// So many blanks at each end of a run may be read together with what stands beside the run.
     pub(crate) fn guards(&self) -> usize {
-        let reaches = |step: &&Step| {
-            matches!(step, Step::Rules { .. } | Step::ClusterRules(_) | Step::Form(_) | Step::Bert(Bert { accents: true, .. }))
-        };
+        let reaches =
+            |step: &&Step| matches!(step, Step::Rules { .. } | Step::ClusterRules(_) | Step::Form(_) | Step::Bert(Bert { accents: true, .. }));
         self.steps.iter().filter(reaches).count()
     }
 }
@@ -98,13 +97,21 @@ impl Step {
             // All that forms move are marks: where these are gone next, a form only takes characters apart.
             Self::Form(form) => {
                 let vanishes = matches!(next, Some(Self::StripAccents)) && form.only_marks(c);
-                if vanishes { Alone::Gone } else { Alone::Unsure }
+                if vanishes {
+                    Alone::Gone
+                } else {
+                    Alone::Unsure
+                }
             }
             Self::Bert(bert) if bert.drops(c) => Alone::Gone,
             Self::Bert(bert) => apart(!bert.accents),
             Self::Literal { .. } | Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => {
                 let alone = self.apply(vec![Item { c, start: 0, end: 1 }], Ends::default());
-                if alone.is_empty() { Alone::Gone } else { Alone::Apart }
+                if alone.is_empty() {
+                    Alone::Gone
+                } else {
+                    Alone::Apart
+                }
             }
         }
     }

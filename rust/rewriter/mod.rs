@@ -88,8 +88,10 @@ impl Rewriter {
 
     /// Whether a character may change when another is appended.
     pub(crate) fn looks_behind_itself(&self) -> bool {
-        !self.steps.iter().all(|s| matches!(s, Step::Each { .. } | Step::Lowercase | Step::StripAccents | Step::Nmt)
-            || matches!(s, Step::Literal { pattern, .. } if pattern.len() == 1))
+        !self.steps.iter().all(|s| {
+            matches!(s, Step::Each { .. } | Step::Lowercase | Step::StripAccents | Step::Nmt)
+                || matches!(s, Step::Literal { pattern, .. } if pattern.len() == 1)
+        })
     }
 
     /// Whether `part` stays as it is.

@@ -18,19 +18,35 @@ use unicode_segmentation::UnicodeSegmentation;
 #[derive(Debug)]
 pub(crate) enum Step {
     /// SentencePiece's own reading of its rules: the longest at each position. `later`: characters behind the first of a rule.
-    Rules { rules: Charsmap, later: HashSet<char> },
+    Rules {
+        rules: Charsmap,
+        later: HashSet<char>,
+    },
     /// The crate's reading of the same: the shortest rule for each grapheme cluster, or else for each of its characters.
     ClusterRules(Charsmap),
-    Literal { pattern: Vec<char>, content: Vec<char> },
+    Literal {
+        pattern: Vec<char>,
+        content: Vec<char>,
+    },
     /// Each character of a set.
-    Each { set: CodePoints, content: Vec<char> },
+    Each {
+        set: CodePoints,
+        content: Vec<char>,
+    },
     /// Runs of two or more spaces.
-    SpaceRuns { content: Vec<char> },
+    SpaceRuns {
+        content: Vec<char>,
+    },
     /// Spaces at the start of the text.
     LeadingSpaces,
     /// Spaces (and marks U+2581) at its end.
-    TrailingSpaces { marks: bool },
-    Strip { left: bool, right: bool },
+    TrailingSpaces {
+        marks: bool,
+    },
+    Strip {
+        left: bool,
+        right: bool,
+    },
     Lowercase,
     Form(Form),
     StripAccents,
@@ -124,24 +140,28 @@ impl Step {
                 }
                 output
             }
-            Self::Each { set, content } => each(items, |c, push| {
-                if set.contains(c) { content.iter().for_each(|&c| push(c)) } else { push(c) }
-            }),
+            Self::Each { set, content } => each(items, |c, push| if set.contains(c) { content.iter().for_each(|&c| push(c)) } else { push(c) }),
             Self::SpaceRuns { content } => {
                 let mut output = Vec::with_capacity(items.len());
                 for run in items.chunk_by(|a, b| a.c == ' ' && b.c == ' ') {
-                    if run.len() > 1 { replace_all(run, content, &mut output) } else { output.extend_from_slice(run) }
+                    if run.len() > 1 {
+                        replace_all(run, content, &mut output)
+                    } else {
+                        output.extend_from_slice(run)
+                    }
                 }
                 output
             }
             Self::LeadingSpaces if ends.start => items.into_iter().skip_while(|item| item.c == ' ').collect(),
-            Self::TrailingSpaces { marks } if ends.end => {
-                drop_end(items, |c| c == ' ' || *marks && c == '\u{2581}')
-            }
+            Self::TrailingSpaces { marks } if ends.end => drop_end(items, |c| c == ' ' || *marks && c == '\u{2581}'),
             Self::LeadingSpaces | Self::TrailingSpaces { .. } => items,
             Self::Strip { left, right } => {
                 let items = if *right && ends.end { drop_end(items, char::is_whitespace) } else { items };
-                if *left && ends.start { items.into_iter().skip_while(|item| item.c.is_whitespace()).collect() } else { items }
+                if *left && ends.start {
+                    items.into_iter().skip_while(|item| item.c.is_whitespace()).collect()
+                } else {
+                    items
+                }
             }
             Self::Lowercase => each(items, |c, push| c.to_lowercase().for_each(push)),
             Self::Form(form) => form.apply(&items),
@@ -169,11 +189,7 @@ mod tests {
 
     #[test]
     fn runs_and_ends_of_spaces() {
-        let rewriter = Rewriter::new(vec![
-            Step::LeadingSpaces,
-            Step::SpaceRuns { content: vec![' '] },
-            Step::TrailingSpaces { marks: true },
-        ]);
+        let rewriter = Rewriter::new(vec![Step::LeadingSpaces, Step::SpaceRuns { content: vec![' '] }, Step::TrailingSpaces { marks: true }]);
         assert_eq!(rewritten(&rewriter, "  a  b \u{2581}"), ("a b".into(), vec![(2, 3), (3, 5), (5, 6)]));
         assert_eq!(rewritten(&rewriter, "   ").0, "");
         let strip = Rewriter::new(vec![Step::Strip { left: true, right: true }]);

@@ -51,7 +51,11 @@ impl Rewriting {
                 }
                 if divided && alone && !Rewriter::is_open(left.class()) && !left.is_white() && WordRule::parts(left.last(), right.first()) {
                     // The left side, by itself, is never a part of a word with what follows.
-                    if WordRule::stands_alone(left.last()) { each(at) } else { unsure = Some(at) }
+                    if WordRule::stands_alone(left.last()) {
+                        each(at)
+                    } else {
+                        unsure = Some(at)
+                    }
                 }
                 alone = divided;
             }

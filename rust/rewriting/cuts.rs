@@ -100,7 +100,8 @@ impl Rewriting {
         let normal: &str = if kept { final_text } else { &work.normal };
         let dummy = usize::from(self.dummy_at(index, place) && self.wants_dummy(normal));
         let text = if dummy > 0 { format!(" {normal}") } else { normal.to_string() };
-        let free = uncrossed(&model.pieces, &text, |c| !model.spells_all && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8());
+        let free =
+            uncrossed(&model.pieces, &text, |c| !model.spells_all && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8());
         cuts.retain(|&at| {
             at < horizon && {
                 let at = if kept { at } else { work.trace.position(at, normal.len()) };

@@ -160,7 +160,11 @@ impl Engine for Rewriting {
     fn certificate(&self) -> Certificate {
         if !self.has_cuts() {
             Certificate::None
-        } else if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() { Certificate::Pieces } else { Certificate::Spaces }
+        } else if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() {
+            Certificate::Pieces
+        } else {
+            Certificate::Spaces
+        }
     }
 
     fn proof(&self) -> Proof {
@@ -185,7 +189,9 @@ impl Engine for Rewriting {
         }
         if self.resumes() && matches!(self.model, Model::Unigram(_)) {
             let inside = if whole { "a stream" } else { "inside a long word a stream" };
-            reach.push(format!("{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back that is depends on the text"));
+            reach.push(format!(
+                "{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back that is depends on the text"
+            ));
         }
         if self.rewriter.acts_on_runs() {
             reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());

@@ -18,7 +18,11 @@ impl Rewriting {
             (_, Some(left)) if known >> GONE != 0 => {
                 let steps = (known >> GONE) as usize - 1;
                 let held = self.weights_of(left) & ADDED == 0 && (steps == 0 || self.rewriter.holds_apart(left, steps));
-                if held { Weight::None } else { Weight::Full }
+                if held {
+                    Weight::None
+                } else {
+                    Weight::Full
+                }
             }
             _ if known & BLANK != 0 => Weight::Blank,
             _ => Weight::Full,

@@ -228,7 +228,11 @@ impl Rewriting {
 
     /// The end of the text that is final, and of what it becomes: what is appended may change its last character.
     fn border_of(&self, source: &Source, lattice: &GrowingLattice) -> (usize, usize) {
-        if self.rewriter.looks_behind_itself() { source.divided } else { (source.raw.len(), lattice.text.len()) }
+        if self.rewriter.looks_behind_itself() {
+            source.divided
+        } else {
+            (source.raw.len(), lattice.text.len())
+        }
     }
 
     /// Up to here in the text a later text cannot settle a cut that is not settled now.
@@ -251,7 +255,11 @@ impl Rewriting {
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
         let held = if self.rewriter.keeps_marks() { "; a run of more than 32 marks that a normal form keeps is read again at each push" } else { "" };
-        let spaces = if self.rewriter.acts_on_runs() && matches!(self.words, Words::Whole) { "; text with white space is read again at each push" } else { "" };
+        let spaces = if self.rewriter.acts_on_runs() && matches!(self.words, Words::Whole) {
+            "; text with white space is read again at each push"
+        } else {
+            ""
+        };
         format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends and writes what it changes, which may be all tokens of the word{held}{spaces}")
     }
 }

@@ -155,7 +155,9 @@ impl Rewriting {
             }
             let is_space = c.is_whitespace() || c == METASPACE && (is_marked || self.rewriter.acts_on_runs());
             let one_word = match &self.words {
-                Words::Ruled { rule, .. } => !is_space && !rule.is_dropped(c) && end.is_none_or(|left| !WordRule::parts(rule.code(left), rule.code(c))),
+                Words::Ruled { rule, .. } => {
+                    !is_space && !rule.is_dropped(c) && end.is_none_or(|left| !WordRule::parts(rule.code(left), rule.code(c)))
+                }
                 Words::Spaced => !is_space,
                 Words::Whole => !(is_space && self.rewriter.acts_on_runs()),
             };

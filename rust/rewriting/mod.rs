@@ -117,7 +117,24 @@ impl Rewriting {
         let has_borders = parts_text && !rewriter.acts_on_runs() && rewriter.divides('a', 'b');
         let (scratch, sides, weights) = (Pool::default(), CharMemo::default(), CharMemo::default());
         Self {
-            has_borders, sides, weights, added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, borders, closes, loose, each_space, spaces_begin_pieces, exact_spans, notes, scratch,
+            has_borders,
+            sides,
+            weights,
+            added,
+            rewriter,
+            words,
+            model,
+            dummy,
+            dummy_everywhere,
+            dummy_alone,
+            borders,
+            closes,
+            loose,
+            each_space,
+            spaces_begin_pieces,
+            exact_spans,
+            notes,
+            scratch,
         }
     }
 

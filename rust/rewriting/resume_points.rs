@@ -39,7 +39,11 @@ impl Rewriting {
                 right = Some(left);
             }
         }
-        if kept { last } else { work.trace.position(last, work.normal.len()) }
+        if kept {
+            last
+        } else {
+            work.trace.position(last, work.normal.len())
+        }
     }
 
     /// As [`Rewriting::stretch`], for a window: `horizon` is the first position of the stretch that is not final, and the

@@ -54,9 +54,19 @@ impl Rewriting {
             let text = &normal[start..end];
             let carried = carried.take().filter(|_| OPEN);
             if has_marks && text.contains(METASPACE) {
-                return self.encode_marked::<OPEN>(text, role.goes_on && start == 0, carried, word, positions, lattice, path, &mut number, |id, from, to, number| {
-                    place(id, start + from, start + to, number);
-                });
+                return self.encode_marked::<OPEN>(
+                    text,
+                    role.goes_on && start == 0,
+                    carried,
+                    word,
+                    positions,
+                    lattice,
+                    path,
+                    &mut number,
+                    |id, from, to, number| {
+                        place(id, start + from, start + to, number);
+                    },
+                );
             }
             let bare = carried.is_some() || role.goes_on && start == 0;
             let mut lead = usize::from(!bare && (marked || dummy && start == 0));

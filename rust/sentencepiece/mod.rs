@@ -85,8 +85,11 @@ impl SentencePiece {
     fn spell_bare(&self, merges: &Merges, text: &str, first: usize, tokens: &mut Vec<Token>) {
         for token in tokens.split_off(first) {
             match (&merges.bytes, token.id.0 >= merges.first_bare) {
-                (Some(ids), true) => tokens.extend((token.start..token.end).map(|at| {
-                    Token { id: ids[usize::from(text.as_bytes()[at])], start: at, end: at + 1, word: token.word }
+                (Some(ids), true) => tokens.extend((token.start..token.end).map(|at| Token {
+                    id: ids[usize::from(text.as_bytes()[at])],
+                    start: at,
+                    end: at + 1,
+                    word: token.word,
                 })),
                 (None, bare) if bare || token.id == self.unknown => match tokens[first..].last_mut() {
                     Some(last) if last.id == self.unknown => last.end = token.end,

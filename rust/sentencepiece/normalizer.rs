@@ -88,7 +88,11 @@ impl Normalizer {
 
     /// The character that stands for a space.
     pub(super) fn mark(&self) -> char {
-        if self.escape { METASPACE } else { ' ' }
+        if self.escape {
+            METASPACE
+        } else {
+            ' '
+        }
     }
 
     /// The next step at `at`: the bytes that it takes, and the text that it writes.

@@ -77,8 +77,26 @@ fn tried(bytes: &[u8]) {
 /// Any JSON value, a few levels deep, with the words of a definition as keys and strings.
 fn any_json() -> impl Strategy<Value = Value> {
     const WORDS: [&str; 20] = [
-        "type", "model", "vocab", "merges", "normalizer", "normalizers", "pre_tokenizer", "pretokenizers", "decoder", "BPE", "Unigram", "Split",
-        "pattern", "Regex", "ByteLevel", "Metaspace", "Replace", "content", "Sequence", "a b",
+        "type",
+        "model",
+        "vocab",
+        "merges",
+        "normalizer",
+        "normalizers",
+        "pre_tokenizer",
+        "pretokenizers",
+        "decoder",
+        "BPE",
+        "Unigram",
+        "Split",
+        "pattern",
+        "Regex",
+        "ByteLevel",
+        "Metaspace",
+        "Replace",
+        "content",
+        "Sequence",
+        "a b",
     ];
     let word = proptest::sample::select(&WORDS[..]);
     let leaf = prop_oneof![
@@ -101,8 +119,18 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// A definition of which one part is any JSON value.
 fn definition() -> impl Strategy<Value = Value> {
     let parts = [
-        "/normalizer", "/pre_tokenizer", "/decoder", "/model", "/model/vocab", "/model/merges", "/model/unk_token", "/added_tokens", "/added_tokens/0",
-        "/pre_tokenizer/pattern", "/coolfusion", "/model/vocab/a",
+        "/normalizer",
+        "/pre_tokenizer",
+        "/decoder",
+        "/model",
+        "/model/vocab",
+        "/model/merges",
+        "/model/unk_token",
+        "/added_tokens",
+        "/added_tokens/0",
+        "/pre_tokenizer/pattern",
+        "/coolfusion",
+        "/model/vocab/a",
     ];
     (proptest::sample::select(parts.to_vec()), any_json()).prop_map(|(part, value)| {
         let mut definition = json!({

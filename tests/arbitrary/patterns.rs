@@ -29,8 +29,8 @@ const RULES: [&str; 12] = [
 
 /// One character of a pattern or a text: few, so that they meet, and those that case folding and classes disagree about.
 const CHARACTERS: [char; 36] = [
-    'a', 'b', 'c', 'A', 'B', 's', 'S', 'k', 't', 'l', 'i', 'I', ' ', ' ', '\n', '\r', '\t', '1', '2', '\'', '.', '-', '_', 'é', 'ß',
-    'ſ', '\u{212a}', 'ı', '\u{301}', '\u{200d}', '的', 'の', 'ส', '½', '😀', '\u{3000}',
+    'a', 'b', 'c', 'A', 'B', 's', 'S', 'k', 't', 'l', 'i', 'I', ' ', ' ', '\n', '\r', '\t', '1', '2', '\'', '.', '-', '_', 'é', 'ß', 'ſ', '\u{212a}',
+    'ı', '\u{301}', '\u{200d}', '的', 'の', 'ส', '½', '😀', '\u{3000}',
 ];
 
 fn character() -> impl Strategy<Value = char> {
@@ -41,15 +41,18 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(prop_oneof![4 => character().prop_map(String::from), 1 => fragment()], 0..14).prop_map(|parts| parts.concat())
 }
 
-const FRAGMENTS: [&str; 15] =
-    ["'ll", "'S", "\r\n", "  ", "\n\n", "aaaa", "ababab", "1234", "The", "don't", "...\n", "naïve", "ss", "SS", "\u{1e9e}"];
+const FRAGMENTS: [&str; 15] = ["'ll", "'S", "\r\n", "  ", "\n\n", "aaaa", "ababab", "1234", "The", "don't", "...\n", "naïve", "ss", "SS", "\u{1e9e}"];
 
 fn fragment() -> impl Strategy<Value = String> {
     proptest::sample::select(&FRAGMENTS[..]).prop_map(String::from)
 }
 
 fn quoted(c: char) -> String {
-    if regex_syntax_meta(c) { format!("\\{c}") } else { c.to_string() }
+    if regex_syntax_meta(c) {
+        format!("\\{c}")
+    } else {
+        c.to_string()
+    }
 }
 
 fn regex_syntax_meta(c: char) -> bool {
@@ -58,8 +61,30 @@ fn regex_syntax_meta(c: char) -> bool {
 
 /// Escapes that stand for a class, in a bracket or outside.
 const CLASSES: [&str; 24] = [
-    r"\s", r"\S", r"\d", r"\D", r"\p{L}", r"\P{L}", r"\p{Lu}", r"\p{Ll}", r"\p{Lt}", r"\p{Lm}", r"\p{Lo}", r"\p{N}", r"\p{Nd}",
-    r"\p{M}", r"\p{P}", r"\p{S}", r"\p{Z}", r"\p{Han}", r"\p{Hiragana}", r"\p{Thai}", r"\P{N}", r"\n", r"\r", r"\t",
+    r"\s",
+    r"\S",
+    r"\d",
+    r"\D",
+    r"\p{L}",
+    r"\P{L}",
+    r"\p{Lu}",
+    r"\p{Ll}",
+    r"\p{Lt}",
+    r"\p{Lm}",
+    r"\p{Lo}",
+    r"\p{N}",
+    r"\p{Nd}",
+    r"\p{M}",
+    r"\p{P}",
+    r"\p{S}",
+    r"\p{Z}",
+    r"\p{Han}",
+    r"\p{Hiragana}",
+    r"\p{Thai}",
+    r"\P{N}",
+    r"\n",
+    r"\r",
+    r"\t",
 ];
 
 fn bracket() -> impl Strategy<Value = String> {
@@ -96,7 +121,8 @@ fn repetition() -> impl Strategy<Value = String> {
 }
 
 /// Text in which case does not matter, without properties and letters that fold to several.
-const FOLDED: [&str; 10] = ["(?i:'s|'t|'re|'ll)", "(?i:k)", "(?i:s)", "(?i:[a-k])", "(?i:[^b])", "(?i:É)", "(?i:abc|[^\\s\\p{N}])", "(?i:ſ?)", "(?i)ab", "(?i:(?=A)a)"];
+const FOLDED: [&str; 10] =
+    ["(?i:'s|'t|'re|'ll)", "(?i:k)", "(?i:s)", "(?i:[a-k])", "(?i:[^b])", "(?i:É)", "(?i:abc|[^\\s\\p{N}])", "(?i:ſ?)", "(?i)ab", "(?i:(?=A)a)"];
 
 /// A pattern of the supported syntax, a few groups deep.
 fn pattern() -> impl Strategy<Value = String> {
@@ -223,7 +249,8 @@ proptest! {
 }
 
 /// Texts that are one character to Oniguruma where case does not matter, beside what they are made of.
-const LIGATURES: [&str; 14] = ["ß", "\u{1e9e}", "\u{fb00}", "\u{fb01}", "\u{fb02}", "\u{fb03}", "\u{fb04}", "\u{fb05}", "\u{fb06}", "s", "T", "f", "i", "L"];
+const LIGATURES: [&str; 14] =
+    ["ß", "\u{1e9e}", "\u{fb00}", "\u{fb01}", "\u{fb02}", "\u{fb03}", "\u{fb04}", "\u{fb05}", "\u{fb06}", "s", "T", "f", "i", "L"];
 
 proptest! {
     #![proptest_config(examples(20_000))]
@@ -242,14 +269,49 @@ proptest! {
 }
 
 const WORD_PARTS: [&str; 22] = [
-    "s", "t", "f", "i", "l", "S", "x", "'", "(?:s)", "(?:ts)", "(?:f|x)", "(?>f)", "(s)", "(?i:t)", "(?:if)", "(?:|s)", "[s]", "[sf]", "(?=s)", "(?:s(?:x|))", "|", "(?:l|ll)",
+    "s",
+    "t",
+    "f",
+    "i",
+    "l",
+    "S",
+    "x",
+    "'",
+    "(?:s)",
+    "(?:ts)",
+    "(?:f|x)",
+    "(?>f)",
+    "(s)",
+    "(?i:t)",
+    "(?:if)",
+    "(?:|s)",
+    "[s]",
+    "[sf]",
+    "(?=s)",
+    "(?:s(?:x|))",
+    "|",
+    "(?:l|ll)",
 ];
 const OFTEN: [&str; 10] = ["", "", "", "", "{1}", "{2}", "?", "+", "{1,2}", "{0,1}"];
 const BRACKETS: &str = r"(\^?([a-ckszA-CKSZ0-3 !&~\[\]:\^,é-]|\\[sSdDwWprntfvbBhHaexu0\\\[\]^&~-]|\\[pP]\{\^?(L|Lu|M|Nd|Han|IsL|alpha)\}|\\x[0-9a-f]{2}|\\x\{[0-9a-f]{1,5}\}|\\u[0-9a-f]{4}|\[:alpha:\]|&&|[a-c]-[d-z])){1,5}";
 
 /// Properties that published rules use, over all characters.
 const PROPERTIES: [&str; 16] = [
-    r"\p{L}", r"\p{Lu}", r"\p{Ll}", r"\p{Lt}", r"\p{Lm}", r"\p{Lo}", r"\p{M}", r"\p{N}", r"\p{Nd}", r"\p{P}", r"\p{S}", r"\p{Z}", r"\p{Han}", r"\s", r"\d",
+    r"\p{L}",
+    r"\p{Lu}",
+    r"\p{Ll}",
+    r"\p{Lt}",
+    r"\p{Lm}",
+    r"\p{Lo}",
+    r"\p{M}",
+    r"\p{N}",
+    r"\p{Nd}",
+    r"\p{P}",
+    r"\p{S}",
+    r"\p{Z}",
+    r"\p{Han}",
+    r"\s",
+    r"\d",
     r"(?i:[^a-z\s])",
 ];
 

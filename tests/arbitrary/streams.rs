@@ -34,7 +34,8 @@ fn toy() -> Arc<Tokenizer> {
 }
 
 fn ids() -> impl Strategy<Value = Vec<TokenId>> {
-    let id = prop_oneof![4 => 0u32..264, 2 => proptest::sample::select(vec![0xC3u32, 0xA9, 0xE5, 0xB2, 0xF0, 0x9F, 0x80, 0xED, 0xA0, 0x20, 260, 261])];
+    let id =
+        prop_oneof![4 => 0u32..264, 2 => proptest::sample::select(vec![0xC3u32, 0xA9, 0xE5, 0xB2, 0xF0, 0x9F, 0x80, 0xED, 0xA0, 0x20, 260, 261])];
     proptest::collection::vec(id.prop_map(TokenId), 0..24)
 }
 

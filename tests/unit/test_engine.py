@@ -192,7 +192,7 @@ def test_a_rule_that_breaks_ends_its_text_and_no_other():
     engine = FusionEngine([counted(writer(WORDS, "a cat")), counted(writer(WORDS, "a cat"))], rule=rule)
     bad = engine.add(Request(prompt="a"))
     events = run(engine)
-    assert isinstance(events[bad][1].error, ZeroDivisionError)
+    assert isinstance(events[bad][1].error.__cause__, ZeroDivisionError)
     assert [member.runner.open for member in engine.members] == [0, 0]
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from coolfusion.errors import ArgumentError, ModelError
+from coolfusion.errors import ArgumentError, FusionError, ModelError
 from coolfusion.fusion import Fusion, Member
 from coolfusion.members.commands import Commit, Prefill, Propose, WriteAhead
 from coolfusion.members.worker import ModelWorker
@@ -313,8 +313,9 @@ def test_a_bug_in_a_rule_is_raised_and_not_swallowed():
         raise ZeroDivisionError("a bug")
 
     for members in ([writer(WORDS, "a cat")], on_devices([writer(WORDS, "a cat"), writer(LETTERS, "a cat")])):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(FusionError, match="rule rule failed at step 0: ZeroDivisionError: a bug") as caught:
             Fusion(members, rule=rule).generate("a")
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_a_near_tie_is_logged_with_its_margin(caplog):

@@ -39,7 +39,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 class Executor(StrEnum):
     """The executors that the command line offers."""
 
-    threads = "threads"
+    auto = "auto"
     processes = "processes"
 
 
@@ -87,8 +87,9 @@ def generate(
         str, typer.Option(help="auto, float32, bfloat16, float16 or float64.", rich_help_panel=LOADING)
     ] = "auto",
     executor: Annotated[
-        Executor, typer.Option(help="Runs the models in this process, or each in its own.", rich_help_panel=LOADING)
-    ] = Executor.threads,
+        Executor,
+        typer.Option(help="auto runs the models in this process, processes each in its own.", rich_help_panel=LOADING),
+    ] = Executor.auto,
     threads: Annotated[
         int | None,
         typer.Option(
