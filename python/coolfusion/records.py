@@ -65,10 +65,10 @@ class Rejection:
         text: what was proposed; holds U+FFFD where `reason` is "invalid", and is "" where it is "numbers".
         members: who proposed it.
         member: the member that cannot take it (or that could not propose).
-        reason: "lossy" (no tokens of `member` say the text), "vocabulary" (a token without a row in the model),
-            "budget" (more tokens than are left), "limit" (longer than the model's positions), "invalid" (bytes that
-            are no UTF-8), "empty" (tokens without any text), "numbers" (the model's logits are not numbers), "failed"
-            (the model raised, or took longer than the time limit).
+        reason: "lossy" means that no tokens of `member` say the text. "vocabulary" is a token without a row in the
+            model. "budget" means more tokens than are left, and "limit" a text longer than the model's positions.
+            "invalid" means bytes that are no UTF-8, and "empty" means tokens without any text. "numbers" means that the
+            model's logits are not numbers. "failed" means that the model raised, or took longer than the time limit.
         detail: one sentence with the values.
     """
 

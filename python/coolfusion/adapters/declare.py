@@ -1,8 +1,8 @@
 """Joins a tokenizer definition with what the configuration files of its folder declare.
 
-The file that holds the vocabulary is the truth. A declaration adds what it lacks, and makes a token special; it never
-gives an id or a content another meaning. So of one id with two contents, and of one content with two ids, the file's
-holds, and after it that of the first declaration. Each such conflict is reported.
+The file that holds the vocabulary is the truth. A declaration adds what the file lacks, and makes a token special. A
+declaration never gives an id or a content another meaning. Where one id has two contents, or one content two ids, the
+file's holds, and after it that of the first declaration. Each such conflict is reported.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from coolfusion.errors import TokenizerFileError
 __all__ = ["Joined", "declare", "join"]
 
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
-# Classes that put BOS before a text where nothing says whether, and the types of models that have such a class.
+# Classes that put BOS before a text if no file says whether, and the types of models that have such a class.
 _WITH_BOS = {"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer"}
 _MODELS_WITH_BOS = {"llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3", "gemma3_text"}
 
 
 class Joined(NamedTuple):
-    """What came of joining.
+    """Holds the result of joining.
 
     Attributes:
-        changed: whether the definition is another than before.
+        changed: whether the definition differs from before.
         ids: content -> id, of all tokens.
-        conflicts: what was declared against the file, in words.
+        conflicts: the declarations that were refused, in words.
     """
 
     changed: bool
@@ -88,12 +88,12 @@ def join(definition: dict[str, Any], tokens: Iterable[Token], name: str) -> Join
 def declare(
     tokenizer: Tokenizer, definition: Mapping[str, Any], ids: Mapping[str, int], configuration: Configuration, name: str
 ) -> Tokenizer:
-    """``tokenizer`` with its BOS, its EOS, what stands before a text, and the chat templates.
+    """Returns ``tokenizer`` with its BOS, its EOS, the ids before a text, and the chat templates.
 
     Raises:
         TokenizerFileError: the post-processor of the definition is broken.
     """
-    # What the file itself declares (GGUF) holds where the configuration says nothing.
+    # Declarations in the file itself (GGUF) hold where the configuration says nothing.
     own = (definition.get("coolfusion") or {}).get("declared") or {}
     roles = (("bos_token", "bos_id"), ("eos_token", "eos_id"))
     bos, eos = (ids.get(configuration.roles.get(role, ""), own.get(key)) for role, key in roles)
@@ -114,14 +114,17 @@ def declare(
 
 
 def _byte_level(content: str) -> str:
-    """``content`` as byte-level vocabularies spell it: each byte a character, those that cannot be seen from 256 on."""
+    """Returns ``content`` as byte-level vocabularies spell it.
+
+    Each byte becomes a character. Bytes that cannot be seen become the characters from 256 on.
+    """
     seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     hidden = [byte for byte in range(0x100) if byte not in seen]
     return "".join(chr(byte if byte in seen else 256 + hidden.index(byte)) for byte in content.encode())
 
 
 def _pieces(definition: Mapping[str, Any], name: str) -> dict[int, str]:
-    """Id -> content of each entry of the model's vocabulary."""
+    """Returns id -> content of each entry of the model's vocabulary."""
     vocab = definition["model"].get("vocab") or {}
     try:
         if isinstance(vocab, Mapping):
@@ -132,7 +135,7 @@ def _pieces(definition: Mapping[str, Any], name: str) -> dict[int, str]:
 
 
 def _added(definition: Mapping[str, Any], name: str) -> dict[int, dict[str, Any]]:
-    """Id -> entry of ``added_tokens``, each with all flags."""
+    """Returns id -> entry of ``added_tokens``, each with all flags."""
     entries = definition.get("added_tokens") or []
     if not isinstance(entries, list):
         raise TokenizerFileError(f"{name}: added_tokens is {entries!r:.80}: expected a list")
@@ -146,7 +149,10 @@ def _added(definition: Mapping[str, Any], name: str) -> dict[int, dict[str, Any]
 
 
 def _guessed(definition: Mapping[str, Any], added: Mapping[int, Mapping[str, Any]]) -> set[int]:
-    """Ids whose names the file does not hold: those of other publications of the same ranks, or of their places."""
+    """Returns the ids whose names the file does not hold.
+
+    Their names come from other publications of the same ranks, or from their places.
+    """
     source = (definition.get("coolfusion") or {}).get("source_format")
     if source == "tekken":
         return {token_id for token_id, entry in added.items() if entry["content"].startswith("<SPECIAL_")}
@@ -154,7 +160,7 @@ def _guessed(definition: Mapping[str, Any], added: Mapping[int, Mapping[str, Any
 
 
 def _prefix(processor: Any, name: str) -> list[int]:
-    """The ids that a post-processor puts before a text."""
+    """Returns the ids that a post-processor puts before a text."""
     if processor is None:
         return []
     try:

@@ -1,9 +1,9 @@
 """Reads what the configuration files of a model folder declare of its tokenizer, and checks every field.
 
-The files: ``tokenizer_config.json``, ``special_tokens_map.json``, ``added_tokens.json``, ``chat_template.jinja``,
-``additional_chat_templates/``, ``chat_template.json``. Of two files that name one role ``special_tokens_map.json`` wins
-where ``tokenizer_config.json`` has no ``added_tokens_decoder``, as in transformers. Templates in files of their own win
-over those in ``tokenizer_config.json``, and these over ``chat_template.json``.
+The files are ``tokenizer_config.json``, ``special_tokens_map.json``, ``added_tokens.json``, ``chat_template.jinja``,
+``additional_chat_templates/`` and ``chat_template.json``. Where two files name one role, ``special_tokens_map.json``
+wins if ``tokenizer_config.json`` has no ``added_tokens_decoder``, as in transformers. Templates in files of their own
+win over those in ``tokenizer_config.json``, and these over ``chat_template.json``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOST_IDS = 1 << 31
 
 
 class Token(NamedTuple):
-    """A token that a configuration file declares.
+    """Holds a token that a configuration file declares.
 
     Attributes:
         id: its id, or None where the file gives only its content.
@@ -52,7 +52,7 @@ class Token(NamedTuple):
 
 @dataclass(slots=True)
 class Configuration:
-    """What the configuration files of a folder declare.
+    """Holds the declarations in the configuration files of a folder.
 
     Attributes:
         tokens: all tokens, those that win in a conflict first.
@@ -74,7 +74,7 @@ class Configuration:
 
 
 class _File:
-    """One JSON file and the errors of its fields."""
+    """Reads the fields of one JSON file, and makes their errors."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,7 +113,7 @@ class _File:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Returns the object in a JSON file.
 
     Raises:
         TokenizerFileError: the file cannot be read, is not JSON, or holds no object.
@@ -128,10 +128,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_configuration(folder: Path) -> Configuration:
-    """What the configuration files of ``folder`` declare; nothing where there are none.
+    """Returns the declarations in the configuration files of ``folder``; none where there are no files.
 
     Raises:
-        TokenizerFileError: a file is broken or a field of a wrong type; names file, field, value and what was expected.
+        TokenizerFileError: a file is broken, or a field has a wrong type. The error of a field names file, field, value
+            and what was expected.
     """
     config, legacy = _File(folder / "tokenizer_config.json"), _File(folder / "special_tokens_map.json")
     found = Configuration(
@@ -155,7 +156,7 @@ def read_configuration(folder: Path) -> Configuration:
         raise config.wrong("auto_map", auto_map, "an object or a list")
     found.remote_code = bool(auto_map.get("AutoTokenizer") if isinstance(auto_map, dict) else auto_map)
     model = _File(folder / "config.json")
-    # Its own checks are those of the model: here a wrong type is as good as none.
+    # Here a wrong type counts as none, because the checks of this file are those of the model.
     named = [model.data.get(key) for key in ("model_type", "tokenizer_class")]
     found.model_type, by_model = (each if isinstance(each, str) else "" for each in named)
     found.tokenizer_class = (found.tokenizer_class or by_model).removesuffix("Fast")
@@ -163,7 +164,7 @@ def read_configuration(folder: Path) -> Configuration:
 
 
 def _by_id(file: _File) -> Iterator[Token]:
-    """The tokens of ``added_tokens_decoder``."""
+    """Yields the tokens of ``added_tokens_decoder``."""
     decoder = file.data.get("added_tokens_decoder")
     if decoder is not None and not isinstance(decoder, dict):
         raise file.wrong("added_tokens_decoder", decoder, "an object of id to token")
@@ -177,7 +178,10 @@ def _by_id(file: _File) -> Iterator[Token]:
 
 
 def _added(file: _File) -> Iterator[Token]:
-    """The tokens of ``added_tokens.json``, content to id. They are text where no other file calls them special."""
+    """Yields the tokens of ``added_tokens.json``, content to id.
+
+    These tokens are text where no other file calls them special.
+    """
     for content, token_id in file.data.items():
         if isinstance(token_id, bool) or not isinstance(token_id, int) or not 0 <= token_id < _MOST_IDS:
             raise file.wrong(repr(content), token_id, f"an id from 0 to {_MOST_IDS - 1}")
@@ -185,9 +189,9 @@ def _added(file: _File) -> Iterator[Token]:
 
 
 def _named(file: _File) -> Iterator[Token]:
-    """The special tokens that have a name or stand in a list, without ids."""
+    """Yields the special tokens that have a name or stand in a list, without ids."""
     for key, value in file.data.items():
-        # Names of other roles, such as `image_token`; switches such as `add_bos_token` end so too.
+        # Names of other roles, such as `image_token`, end so. Switches such as `add_bos_token` end so too.
         is_token = isinstance(value, str) or (isinstance(value, dict) and "content" in value)
         if (key in _ROLES and value is not None) or (key.endswith("_token") and is_token):
             yield file.token(key, None, value, special=True)
@@ -200,7 +204,7 @@ def _named(file: _File) -> Iterator[Token]:
 
 
 def _templates(folder: Path, config: _File) -> dict[str, str]:
-    """Chat templates by name."""
+    """Returns the chat templates by name."""
     found: dict[str, str] = {}
     for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
         found[path.stem] = _read_text(path)
@@ -210,7 +214,7 @@ def _templates(folder: Path, config: _File) -> dict[str, str]:
 
 
 def _template_field(file: _File) -> dict[str, str]:
-    """The templates under ``chat_template``: one text, or a list of named ones."""
+    """Returns the templates under ``chat_template``, which holds one text or named ones."""
     value = file.data.get("chat_template")
     if value is None or isinstance(value, str):
         return {} if value is None else {"default": value}

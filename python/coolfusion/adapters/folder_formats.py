@@ -1,4 +1,4 @@
-"""Which file of a folder holds the vocabulary, and what the class that the folder names says beside it."""
+"""Finds the file of a folder that holds the vocabulary, and reads it as the class that the folder names does."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _CLASS_FILES = (
     *("*.model", "*.spm", "vocab*.json", "vocab*.txt", "vocab*.bpe", "bpe.codes", "dict.txt", "*.tokenizer", "*.vocab"),
     *("source.spm", "entity_vocab.json", "merges.txt"),
 )
-# Their SentencePiece files hold other ids, or texts that the class changes first.
+# Classes whose SentencePiece files hold other ids, or texts that the class changes first.
 _SHIFTED = {
     *("BarthezTokenizer", "CamembertTokenizer", "CpmTokenizer", "ErnieMTokenizer", "GPTSw3Tokenizer"),
     *("M2M100Tokenizer", "MBartTokenizer", "MBart50Tokenizer", "MarianTokenizer", "NllbTokenizer", "PLBartTokenizer"),
     *("PegasusTokenizer", "SeamlessM4TTokenizer", "SiglipTokenizer", "Speech2TextTokenizer", "XGLMTokenizer"),
     *("XLMRobertaTokenizer", "XLMProphetNetTokenizer"),
 }
-# GPT-2's split rule; those of the second set put BOS before a text.
+# Classes with GPT-2's split rule. Those of the second set put BOS before a text.
 _BYTE_LEVEL = {"", "GPT2Tokenizer", "CodeGenTokenizer", "BlenderbotTokenizer"}
 _FRAMED_BYTE_LEVEL = {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer", "MvpTokenizer"}
 _WORD_PIECES = {
     *("BertTokenizer", "ConvBertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "LayoutLMTokenizer"),
     *("LxmertTokenizer", "MobileBertTokenizer", "RetriBertTokenizer", "SqueezeBertTokenizer"),
 }
-# Bytes or characters are their ids.
+# Classes whose ids are bytes or characters.
 _WITHOUT_VOCABULARY = {"ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer"}
 
 
 def find_vocabulary(folder: Path, configuration: Configuration) -> Path | None:
-    """The file to read, or None where only a class of transformers can say what the files mean."""
+    """Returns the file to read, or None where only a class of transformers can say what the files mean."""
     for name in ("tokenizer.json", "tekken.json"):
         if (folder / name).is_file():
             return folder / name
@@ -57,13 +57,13 @@ def find_vocabulary(folder: Path, configuration: Configuration) -> Path | None:
 
 
 def is_vocabulary_needed(folder: Path, configuration: Configuration) -> bool:
-    """Whether the folder lacks any vocabulary, and its class cannot do without."""
+    """Returns whether the folder lacks any vocabulary, and its class cannot do without."""
     held = any(True for pattern in _CLASS_FILES for _ in folder.glob(pattern))
     return not held and configuration.tokenizer_class not in _WITHOUT_VOCABULARY
 
 
 def definition_by_class(file: Path, configuration: Configuration) -> str:
-    """The text of the tokenizer.json that says the same as ``file``, read as the class of the folder reads it.
+    """Returns the text of a tokenizer.json that says the same as ``file``, read as the class of the folder reads it.
 
     Raises:
         TokenizerFileError: a file is broken.
@@ -101,7 +101,7 @@ def definition_by_class(file: Path, configuration: Configuration) -> str:
 
 
 def _framed(text: str, configuration: Configuration, role: str, usual: str) -> str:
-    """The definition with a post-processor that puts the token of ``role`` before a text."""
+    """Returns the definition with a post-processor that puts the token of ``role`` before a text."""
     content = configuration.roles.get(role, usual)
     definition = json.loads(text)
     token_id = next(_ids(definition, content), None)

@@ -1,8 +1,8 @@
-"""What an object with ``encode`` and ``decode`` alone can be asked: plain ids, literal text, its size, its specials.
+"""Asks an object with ``encode`` and ``decode`` alone for plain ids, literal text, its size and its specials.
 
 Options are passed only to a function that names them, so that no object is called in a way that it does not know. The
-exceptions caught here are those that decoders raise for ids that they do not have (``LookupError`` and kin); any other
-is the object's own and goes through.
+exceptions caught here are those that decoders raise for ids that they do not have (``LookupError`` and kin). Any other
+exception is the object's own and goes through.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Decode = Callable[[list[int]], str]
 
 # Texts on which the framing of an encoder is checked: words, digits, white space, other scripts.
 PROBES = ("Hello world", " two  spaces", "a\nb\n", "don't 3,456.78", "Grüße, 日本語 👩‍🚀", "\tx\r\n ", "x")
-# What decoders raise for an id that they do not have (a Rust extension: OverflowError above 2^32).
+# Exceptions that decoders raise for an id that they do not have. A Rust extension raises OverflowError above 2^32.
 _NO_SUCH_ID = (LookupError, ValueError, OverflowError, TypeError)
-# An object without any size: this many empty or failing ids in a row are taken for the end.
+# In an object without any size this many empty or failing ids in a row are taken for the end.
 _GAP = 1024
 _SPELLERS = ("convert_ids_to_tokens", "id_to_token", "id_to_piece")
 # Attributes that hold the spelling of each id, as RWKV's and GPT-2's tokenizers have them.
@@ -40,7 +40,7 @@ _MOST_IDS = 1 << 21
 
 
 def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """The result of ``function(argument)``, or None if there is no such id."""
+    """Returns the result of ``function(argument)``, or None if there is no such id."""
     try:
         return function(argument)
     except _NO_SUCH_ID:
@@ -48,7 +48,7 @@ def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
 
 
 def _spellings(obj: Any) -> Mapping[int, Any]:
-    """The spelling of each id in an attribute of the object, or in its vocabulary; empty if it has neither."""
+    """Returns the spelling of each id in an attribute of the object, or in its vocabulary; empty if it has neither."""
     for name in _SPELLINGS:
         found = getattr(obj, name, None)
         if isinstance(found, list | tuple):
@@ -62,7 +62,7 @@ def _spellings(obj: Any) -> Mapping[int, Any]:
 
 
 def speller(obj: Any) -> Callable[[int], Any] | None:
-    """How the object spells an id, by a function or by a mapping of its own; None if it does not say."""
+    """Returns how the object spells an id, by a function or by a mapping of its own; None if it does not say."""
     spell = next((getattr(obj, each) for each in _SPELLERS if callable(getattr(obj, each, None))), None)
     if spell is None and (spellings := _spellings(obj)):
         return spellings.get
@@ -70,7 +70,7 @@ def speller(obj: Any) -> Callable[[int], Any] | None:
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function, or none if it does not say (some built-in ones)."""
+    """Returns the parameters of a function, or none if it does not say (some built-in ones)."""
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -78,9 +78,9 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 
 
 def _options(function: Callable[..., Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the ``wanted`` keyword arguments that ``function`` takes.
+    """Returns those of the ``wanted`` keyword arguments that ``function`` takes.
 
-    With ``**kwargs`` beside at least one of them by name, as transformers' methods have it, that is all of them.
+    A function that names at least one of them and has ``**kwargs``, as transformers' methods have, takes all of them.
     """
     parameters = _parameters(function)
     named = {name: value for name, value in wanted.items() if name in parameters}
@@ -89,7 +89,7 @@ def _options(function: Callable[..., Any], wanted: Mapping[str, Any]) -> dict[st
 
 
 def _id_list(result: Any) -> list[int]:
-    """A list of ids out of what an ``encode`` may return: a list, an array, an ``Encoding``, a ``BatchEncoding``."""
+    """Returns the ids in what an ``encode`` may return: a list, an array, an ``Encoding``, a ``BatchEncoding``."""
     if isinstance(result, Mapping):
         result = result["input_ids"]
     result = getattr(result, "ids", result)
@@ -102,10 +102,10 @@ def _id_list(result: Any) -> list[int]:
 
 
 def encoder(obj: Any) -> tuple[Encode, list[str]]:
-    """``encode`` without special tokens, and what was done for that.
+    """Returns ``encode`` without special tokens, and what was done for that.
 
-    Where the object has no option that leaves BOS and EOS out, they are what ``encode("")`` gives, and are taken away
-    if every probe begins and ends with them.
+    Where the object has no option that leaves BOS and EOS out, they are the ids of ``encode("")``. These ids are taken
+    away if every probe begins and ends with them.
 
     Raises:
         UnsupportedTokenizerError: if something is added that cannot be told from the text.
@@ -143,7 +143,7 @@ def _trimmed(encode: Encode, head: int, tail: int) -> Encode:
 
 
 def decoder(obj: Any) -> Decode:
-    """``decode`` as literally as the object can do it."""
+    """Returns ``decode`` as literally as the object can do it."""
     exact = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
     options = _options(obj.decode, exact)
 
@@ -155,7 +155,10 @@ def decoder(obj: Any) -> Decode:
 
 
 def _is_id(decode: Decode, token_id: int) -> bool:
-    """Whether an id has a text; a decoder that refuses bytes that are no character has found such bytes."""
+    """Returns whether an id has a text.
+
+    A decoder that refuses bytes that are no character has found such bytes.
+    """
     try:
         return bool(decode([token_id]))
     except UnicodeError:
@@ -165,7 +168,9 @@ def _is_id(decode: Decode, token_id: int) -> bool:
 
 
 def vocabulary_size(obj: Any, decode: Decode) -> int:
-    """One past the largest id: the largest size that the object names, or the end of what it decodes.
+    """Returns one past the largest id.
+
+    This is the largest size that the object names, or else the end of the ids that it decodes.
 
     Complexity: one call per size that exists; without any, one decode per id.
     """
@@ -191,7 +196,7 @@ def vocabulary_size(obj: Any, decode: Decode) -> int:
 
 
 def control_ids(obj: Any, size: int) -> set[int]:
-    """The ids that stand for no text: those that the object itself calls special, control or unknown."""
+    """Returns the ids that stand for no text: those that the object itself calls special, control or unknown."""
     found: set[int] = set()
     for name in ("all_special_ids", "special_ids", "_special_token_values"):
         found.update(each for each in getattr(obj, name, None) or () if isinstance(each, int))
@@ -213,7 +218,7 @@ def control_ids(obj: Any, size: int) -> set[int]:
 
 
 def control_tokens(obj: Any, ids: set[int]) -> list[tuple[str, int]]:
-    """What the object calls its control tokens, and their ids, ascending; none for an object that does not say."""
+    """Returns the object's names of its control tokens with their ids, ascending; none if the object does not say."""
     found: dict[str, int] = {}
     for name in ("_special_tokens", "special_tokens"):
         tokens = getattr(obj, name, None)

@@ -1,4 +1,4 @@
-"""Tokenizer objects with what they declare: BOS, EOS, what stands before a text, and the chat templates.
+"""Reads what tokenizer objects declare: BOS, EOS, the ids before a text, and the chat templates.
 
 `wrap` takes from an object how it encodes and decodes. A member of a fusion also needs to know with which ids a prompt
 begins and a text ends, as `from_pretrained` reads them from files.

@@ -1,9 +1,18 @@
-"""The one way from a folder or a hub name to its tokenizer: ``Tokenizer.from_pretrained``, and so ``Fusion`` too.
+"""Reads the tokenizer of a folder or a hub name, for ``Tokenizer.from_pretrained`` and so for ``Fusion`` too.
 
-A hub name becomes a folder first. In a folder the file that holds the vocabulary is the truth: ``tokenizer.json``, else
-the first that there is of ``tekken.json``, a SentencePiece or tiktoken file, ``vocab.json`` with ``merges.txt``,
-``vocab.txt``, the RWKV vocabulary and GGUF. The configuration files declare the rest (`adapters.folder`,
-`adapters.declare`). Only what no file says is left to the class of transformers that the folder names.
+No other way leads from either to its tokenizer. A hub name becomes a folder first. In a folder the file that holds the
+vocabulary is the truth. The first of these that is there is taken:
+
+- ``tokenizer.json``;
+- ``tekken.json``;
+- a SentencePiece or tiktoken file;
+- ``vocab.json`` with ``merges.txt``;
+- ``vocab.txt``;
+- the RWKV vocabulary;
+- GGUF.
+
+The configuration files declare the rest (`adapters.folder`, `adapters.declare`). Only what no file says is left to the
+class of transformers that the folder names.
 """
 
 from __future__ import annotations
@@ -27,7 +36,7 @@ from coolfusion.extras import install_command
 __all__ = ["from_pretrained", "resolve"]
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-# What a tokenizer may need of a hub repository; weights, GGUF among them, are not read for it.
+# Files of a hub repository that a tokenizer may need. Weights, GGUF among them, are not read for it.
 _HUB_FILES = (
     *("tokenizer*", "*.model", "*.tiktoken", "tekken.json", "vocab*", "merges.txt", "*.spm", "rwkv*.txt"),
     *("added_tokens.json", "special_tokens_map.json", "config.json", "chat_template*", "additional_chat_templates/*"),
@@ -41,7 +50,7 @@ _EXPECTED = (
 def from_pretrained(
     name_or_dir: str | os.PathLike[str], *, trust_remote_code: bool = False, revision: str | None = None
 ) -> Tokenizer:
-    """The tokenizer of a model directory or of a name on the Hugging Face hub.
+    """Returns the tokenizer of a model directory or of a name on the Hugging Face hub.
 
     Args:
         name_or_dir: a directory, a tokenizer file, or a hub name.
@@ -61,7 +70,9 @@ def from_pretrained(
 
 
 def resolve(name_or_dir: str | os.PathLike[str], *, trust_remote_code: bool, revision: str | None = None) -> Path:
-    """The directory itself, or for a hub name the one that holds its tokenizer files, from the cache where it can be.
+    """Returns the directory itself, or for a hub name the one that holds its tokenizer files.
+
+    The files of a hub name come from the cache where they can.
 
     Raises:
         TokenizerFileError: there is neither such a directory nor such a name.
@@ -81,7 +92,7 @@ def resolve(name_or_dir: str | os.PathLike[str], *, trust_remote_code: bool, rev
     files = [*_HUB_FILES, "*.py"] if trust_remote_code else list(_HUB_FILES)
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    # What it raises without a connection and cache, for an unknown repository or revision, and for a malformed name.
+    # Raised without a connection and cache, for an unknown repository or revision, and for a malformed name.
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise TokenizerFileError(f"{name}: no local directory, and as a hub name not to be had: {reason}") from error
@@ -98,7 +109,7 @@ def _from_folder(folder: Path, name: str, trust_remote_code: bool) -> Tokenizer:
 
 
 def _joined(text: str, name: str, file: str, configuration: Configuration) -> Tokenizer:
-    """The tokenizer of a definition with what is declared; conflicts are warned of."""
+    """Returns the tokenizer of a definition with what is declared, and warns of conflicts."""
     try:
         definition = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -120,7 +131,7 @@ def _joined(text: str, name: str, file: str, configuration: Configuration) -> To
 
 
 def _rebuilt(folder: Path, name: str, configuration: Configuration, trust_remote_code: bool) -> Tokenizer:
-    """The tokenizer that transformers makes, where no file says by itself what it does."""
+    """Returns the tokenizer that transformers makes, where no file alone says what it does."""
     by_code = trust_remote_code and configuration.remote_code
     if not by_code and is_vocabulary_needed(folder, configuration):
         found = ", ".join(sorted(each.name for each in folder.iterdir())[:8]) or "an empty directory"

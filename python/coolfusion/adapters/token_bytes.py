@@ -1,11 +1,11 @@
-"""The bytes of each token of an object that offers only ``encode`` and ``decode``.
+"""Finds the bytes of each token of an object that offers only ``encode`` and ``decode``.
 
 A decoder may strip the first space, put spaces between words, or turn bytes that are no character into U+FFFD. So a
 token is decoded between two neighbours, ``decode([left, token, right])``, and what these two give alone is taken away.
-Where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the same; else
-tokens of single bytes are put beside it until all of it reads as characters. Some decoders refuse bytes that are no
-character: such an id is taken from the object's own table of bytes, if that agrees with every id that it decodes.
-What cannot be found out this way stays None: it is never guessed.
+Where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the same. Else
+tokens of single bytes are put beside the token until all of it reads as characters. Some decoders refuse bytes that are
+no character. The bytes of such an id are taken from the object's own table, if the table agrees with every id that the
+object decodes. Bytes that cannot be found out this way stay None, and are never guessed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from coolfusion.errors import UnsupportedTokenizerError
 __all__ = ["starts", "token_table"]
 
 _REPLACEMENT = "\ufffd"
-# So many tokens are tried at the start of a text.
+# This many tokens are tried at the start of a text.
 _STARTS = 256
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[bytes | None]:
-    """The bytes of each id below ``size``; empty for one that writes nothing, None for one that is not to be found out.
+    """Returns the bytes of each id below ``size``.
+
+    An id that writes nothing has empty bytes. An id whose bytes cannot be found out has None.
 
     Raises:
         UnsupportedTokenizerError: if decoding is no concatenation, so that no token has a text of its own.
@@ -58,7 +60,7 @@ def token_table(obj: Any, encode: Encode, decode: Decode, size: int) -> list[byt
 
 
 def _filled(table: list[bytes | None], spell: Callable[[int], Any] | None) -> list[bytes | None]:
-    """The table with the object's own bytes of ids that are no characters, if both agree on all others."""
+    """Returns the table with the object's own bytes of ids that are no characters, if both agree on all others."""
     missing = [token_id for token_id, data in enumerate(table) if not data]
     if spell is None or not missing:
         return table
@@ -74,8 +76,9 @@ def _filled(table: list[bytes | None], spell: Callable[[int], Any] | None) -> li
 
 
 def starts(encode: Encode, decode: Decode, table: Mapping[int, bytes]) -> tuple[bool, list[tuple[int, bytes]]]:
-    """How a text begins: whether one space goes, and ids that have other bytes there than ``table`` and this tell.
+    """Returns how a text begins: whether one space goes, and ids that have other bytes there.
 
+    Other bytes are those that differ from ``table``, less the space if it goes.
     A decoder that joins words by spaces writes none before the first one, whatever the encoder does.
 
     Complexity: one decode for each of 256 ids; one for every id if these follow no rule.
@@ -101,10 +104,11 @@ def starts(encode: Encode, decode: Decode, table: Mapping[int, bytes]) -> tuple[
 class _Between:
     """Decodes tokens between two neighbours and takes these away again."""
 
-    # What makes a character of a token's last bytes, and of its first: any continuation byte may follow these three.
+    # Bytes that make a character of a token's first bytes. Any continuation byte may follow these three.
     _BEFORE = ((), (0xC3,), (0xE4,), (0xF1,))
+    # Bytes that make a character of a token's last bytes.
     _AFTER = ((), *((byte, *[0x80] * more) for more in range(3) for byte in (0x80, 0x90, 0xA0)))
-    # One character of two, three and four bytes after the other, with all first bytes and all last bytes.
+    # Characters of two, three and four bytes, with the first bytes C2 to ED and F1, and all last bytes.
     _CHARACTERS = (
         *range(0x80, 0x100),
         *range(0x100, 0x800, 63),
@@ -117,7 +121,7 @@ class _Between:
         self._left, self._right, self._head, self._tail = _anchors(encode, decode)
 
     def text(self, ids: Sequence[int]) -> str | None:
-        """What the ids give, or None if one of them does not exist or changes its neighbours."""
+        """Returns what the ids give, or None if one of them does not exist or changes its neighbours."""
         text = attempt(self._decode, [self._left, *ids, self._right])
         if text is None or not (text.startswith(self._head) and text.endswith(self._tail)):
             return None
@@ -125,7 +129,7 @@ class _Between:
         return None if inner < 0 else str(text[len(self._head) : len(self._head) + inner])
 
     def first(self, token_id: int) -> bytes | None:
-        """The bytes of a token at the start of a text, or None if they are not to be found out."""
+        """Returns the bytes of a token at the start of a text, or None if they are not to be found out."""
         text = attempt(self._decode, [token_id, self._right])
         if text is None or not text.endswith(self._tail) or _REPLACEMENT in text:
             return None
@@ -133,7 +137,7 @@ class _Between:
 
     @cached_property
     def _single_bytes(self) -> dict[int, int]:
-        """Byte -> its token, from characters that the object cuts into as many tokens as they have bytes."""
+        """Maps a byte to its token, from characters that the object cuts into as many tokens as they have bytes."""
         found: dict[int, int] = {}
         start = self._encode("a")
         for character in map(chr, self._CHARACTERS):
@@ -152,18 +156,18 @@ class _Between:
         return first is not None and self.text([first]) == ""
 
     def padded(self, token_id: int) -> bytes | None:
-        """The bytes of a token that is no whole character, read together with bytes that complete it."""
+        """Returns the bytes of a token that is no whole character, read together with bytes that complete it."""
         return next((data for text, data in self._completions(token_id) if _REPLACEMENT not in text), None)
 
     def undropped(self, token_id: int, alone: str) -> bytes:
-        """The bytes of a token that reads as ``alone``, with those that a decoder may have dropped around them."""
+        """Returns the bytes of a token that reads as ``alone``, with any that a decoder dropped around it."""
         plain = alone.encode("utf-8", "surrogatepass")
-        # A text that the neighbours do not change says nothing; of the others the longest dropped the least.
+        # A text that the neighbours do not change says nothing. Of the others the longest dropped the least.
         found = [data for text, data in self._completions(token_id) if text != alone] if self._drops else []
         return max(found, key=len, default=plain)
 
     def _completions(self, token_id: int) -> Iterator[tuple[str, bytes]]:
-        """(text, bytes of the token in it) for each way to put tokens of single bytes around a token."""
+        """Yields (text, bytes of the token in it) for each way to put tokens of single bytes around a token."""
         tokens = self._single_bytes
         for before in self._BEFORE:
             for after in self._AFTER:
@@ -177,7 +181,7 @@ class _Between:
 
 
 def _anchors(encode: Encode, decode: Decode) -> tuple[int, int, str, str]:
-    """(left, right, what left gives, what right adds), two tokens that decode to the same beside any other."""
+    """Returns (left, right, what left gives, what right adds) of two tokens that decode alike beside any other."""
     candidates: list[int] = []
     for text in ("a", "ba", "x b", "1", "a1", "ab", "the", "."):
         candidates += [each for each in encode(text)[-1:] if each not in candidates]
@@ -197,7 +201,7 @@ def _pairs(candidates: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _spellings(spelling: Any) -> list[bytes | None]:
-    """The bytes that a vocabulary entry may stand for: itself, ``<0xNN>``, or in GPT-2's alphabet."""
+    """Returns the bytes that a vocabulary entry may stand for: itself, ``<0xNN>``, or in GPT-2's alphabet."""
     if isinstance(spelling, bytes):
         return [spelling]
     if not isinstance(spelling, str):
@@ -214,12 +218,15 @@ def _readable(data: bytes) -> str:
 
 
 def _collapsed(text: str) -> str:
-    """Runs of U+FFFD as one: decoders differ in how many they write for the same bytes."""
+    """Returns ``text`` with each run of U+FFFD as one.
+
+    Decoders differ in how many they write for the same bytes.
+    """
     return re.sub(f"{_REPLACEMENT}+", _REPLACEMENT, text)
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable characters for the 256 bytes (``bytes_to_unicode`` of github.com/openai/gpt-2)."""
+    """Returns GPT-2's printable characters for the 256 bytes (``bytes_to_unicode`` of github.com/openai/gpt-2)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

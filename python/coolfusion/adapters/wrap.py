@@ -1,11 +1,11 @@
-"""Tokenizer objects of any make as a :class:`coolfusion.Tokenizer`: ``Tokenizer.wrap``.
+"""Makes a :class:`coolfusion.Tokenizer` of a tokenizer object of any make, for ``Tokenizer.wrap``.
 
-The best source is the object's own definition: it gives exact boundaries and streams in time independent of the
+The best source is the object's own definition, because it gives exact boundaries and streams in time independent of the
 context. So an object is asked, in this order, for a ``tokenizer.json``, for a SentencePiece model, and for tiktoken
-ranks; a definition found *inside* another object counts only if both encode a set of probes alike. What has none of
-these is used through its ``encode`` and ``decode`` alone.
+ranks. A model or ranks found *inside* another object count only if both encode a set of probes alike. An object that
+has none of these is used through its ``encode`` and ``decode`` alone.
 
-Objects are known by what they offer, never by their class: none of the libraries is imported to look at one.
+Objects are known by what they offer, never by their class, so none of the libraries is imported to look at one.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _EXPECTED = (
 
 
 def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
-    """A ``Tokenizer`` that encodes and decodes as ``obj`` does, without BOS and EOS.
+    """Returns a ``Tokenizer`` that encodes and decodes as ``obj`` does, without BOS and EOS.
 
     Args:
-        obj: a transformers tokenizer (fast, slow or of remote code), a ``tokenizers.Tokenizer``, a
-            ``tiktoken.Encoding``, a ``SentencePieceProcessor``, a ``Tokenizer`` (returned as it is), or anything with
-            ``encode`` and ``decode``.
+        obj: a ``Tokenizer`` (returned as it is), or anything with ``encode`` and ``decode``. This may be a transformers
+            tokenizer (fast, slow or of remote code), a ``tokenizers.Tokenizer``, a ``tiktoken.Encoding`` or a
+            ``SentencePieceProcessor``.
         name: how errors and ``describe()`` call it; by default its own name, or that of its class.
 
     Raises:
@@ -73,7 +73,7 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
 
 
 def definition_of(obj: Any, name: str) -> str:
-    """The text of the tokenizer.json in a fast tokenizer of transformers, with the tokens that it calls special."""
+    """Returns the tokenizer.json text of a fast transformers tokenizer, with the tokens that it calls special."""
     text = obj.backend_tokenizer.to_str()
     definition = json.loads(text)
     contents = obj.convert_ids_to_tokens(obj.all_special_ids)
@@ -82,7 +82,7 @@ def definition_of(obj: Any, name: str) -> str:
 
 
 def _definitions(obj: Any) -> Iterator[tuple[str, Any]]:
-    """(where it was found, object) for each SentencePiece model or set of tiktoken ranks in ``obj``."""
+    """Yields (where it was found, object) for each SentencePiece model or set of tiktoken ranks in ``obj``."""
     inside = [("", obj)] + [(f".{each}", getattr(obj, each, None)) for each in ("sp_model", "tokenizer", "model")]
     # ChatGLM3: .tokenizer is a class of its own with an .sp_model
     inside.append((".tokenizer.sp_model", getattr(getattr(obj, "tokenizer", None), "sp_model", None)))
@@ -103,7 +103,7 @@ def _from_inner(inner: Any, name: str) -> Tokenizer:
 
 
 def _difference(tokenizer: Tokenizer, obj: Any) -> str | None:
-    """The first probe that ``obj`` encodes to other ids, or None."""
+    """Returns the first probe that ``obj`` encodes to other ids, with both encodings; None if there is none."""
     encode, _ = encoder(obj)
     for text in PROBES:
         own, found = encode(text), list(tokenizer.encode(text))

@@ -1,7 +1,10 @@
-"""The headers of a folder's safetensors files, read without any weight.
+"""Reads the headers of a folder's safetensors files, without any weight.
 
-A header is JSON: each tensor's name, dtype, shape and place. So a missing shard, a file that was cut off, and a
-configuration that describes another model than the one that lies there are found before anything is allocated.
+A header is JSON with each tensor's name, dtype, shape and place. So these are found before anything is allocated:
+
+- a missing shard;
+- a file that was cut off;
+- a configuration that describes another model than the one that lies there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Loading of runners and tokenizers by name. Wrong names are refused before anything heavy is read.
+"""Loads runners and tokenizers by name, and refuses wrong names before anything heavy is read.
 
-Local directories are checked first, all of them, so that a typing error in the third name does not cost the loading
-of the first two. Weights are read from safetensors only: a pickle can run code and is never opened.
+All local directories are checked first, because a typing error in the third name must not cost the loading of the first
+two. Weights are read from safetensors only. A pickle is never opened, because it can run code.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def load_models(
 ) -> list[Loaded]:
     """Loads causal models and their tokenizers.
 
-    A name that stands twice is read once: the two runners share the weights, not the context.
+    A name that stands twice is read once. The two runners share the weights, not the context.
 
     Args:
         names: local directories or hub names.

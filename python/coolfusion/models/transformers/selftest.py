@@ -40,7 +40,7 @@ LARGEST_COPY = 2**28  # parameters
 TEST_TOKENS = 36
 # Fewer tokens than these show nothing.
 FEWEST_TOKENS = 12
-# Of the comparison with a remembered proof.
+# Tokens of the comparison with a remembered proof.
 SPOT_TOKENS = 9
 # Cache layers that hold one entry per position and nothing else, so that masking or cropping is rolling back.
 PLAIN_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}
@@ -200,8 +200,8 @@ def _test_ids(passes: ForwardRunner) -> list[int]:
 def _error_of_lengths(full: FullPasses, ids: Sequence[int]) -> float:
     """Returns how much rows of a full pass differ from the last rows of passes over prefixes, relative to the scale.
 
-    The difference is more than rounding where rows depend on the tokens after them: in models that look ahead, and
-    with activations that are quantised by the range of a whole pass.
+    The difference is more than rounding where rows depend on the tokens after them. Rows do so in models that look
+    ahead, and with activations that are quantised by the range of a whole pass.
     """
     full.prepare([ids])
     error = 0.0

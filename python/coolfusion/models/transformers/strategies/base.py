@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from coolfusion.models.base import TokenPath
 from coolfusion.models.transformers.forward import ForwardRunner
 
-# What a module's own cache holds after a pass: nothing, one entry for each position in all layers, or something else.
+# A module's own cache holds nothing after a pass, one entry for each position in all layers, or something else.
 CacheKind = Literal["nothing", "entry per position", "more"]
 
 
