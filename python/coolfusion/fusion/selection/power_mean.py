@@ -1,13 +1,13 @@
 """Rules of one family: the power mean over members of the probability of a candidate.
 
-Each member u gives a candidate c the probability P_u(c), that of its tokens and, where it is measured, of the end of
-its last word. With weights w_u of the sum 1 a candidate gets
+Each member u gives a candidate c the probability P_u(c) of its tokens. Where it is measured, the probability that a word
+ends there is a factor of it. With weights w_u of the sum 1 a candidate gets
 
     M_a(c) = (sum over u of w_u P_u(c)^a)^(1/a)
 
-and the greatest mean wins. One knob, the exponent a, reaches from the strictest member (a = -inf) over the weighted
-geometric mean (0) and the arithmetic mean (1) to the boldest member (+inf). Specialists want a large exponent because
-one member knows. Members of like strength want one of 0.5 to 1.
+and the greatest mean wins. The exponent a says who decides: the strictest member (a = -inf), the weighted geometric
+mean (0), the arithmetic mean (1), or the boldest member (+inf). Specialists want a large exponent because one member
+knows. Members of like strength want one of 0.5 to 1.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class PowerMean(SelectionRule):
     Args:
         exponent: a in the formula above; any number or an infinity.
         weights: the weights of the members; None counts all alike.
-        per: what ln P_u is divided by before the mean, so that long candidates are not at a disadvantage: nothing
-            ("segment"), its tokens under u ("token"), or its bytes ("byte").
+        per: the divisor of ln P_u before the mean: 1 ("segment"), its tokens under u ("token"), or its bytes ("byte").
+            A divisor takes away the disadvantage of long candidates.
         boundary_mass: whether P_u holds the probability that a word ends after the candidate.
         alternatives: how many segments each member proposes besides its greedy one.
         name: for records; None names the formula.
