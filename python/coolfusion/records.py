@@ -124,6 +124,8 @@ class Step:
         rejected: proposals that could not be scored or committed.
         members: costs and contexts, one per member.
         seconds: wall-clock times by phase.
+        weights: the rule's weight of each member, 0 where it was left out; () for a rule without weights.
+        primary: number of the member that the others had to outbid, or None for a rule without one.
     """
 
     index: int
@@ -137,6 +139,13 @@ class Step:
     rejected: tuple[Rejection, ...]
     members: tuple[MemberStep, ...]
     seconds: Seconds
+    weights: tuple[float, ...] = ()
+    primary: int | None = None
+
+    @property
+    def overridden(self) -> bool:
+        """Whether a candidate won that the primary member did not propose."""
+        return self.primary is not None and self.primary not in self.candidates[self.winner].members
 
     def __repr__(self) -> str:
         authors = self.candidates[self.winner].members
@@ -156,6 +165,7 @@ class MemberOutput:
         forward_passes: passes of the model in which this text had a part.
         processed_tokens: this text's tokens that went through them, prompt and drafts included.
         failed: why the member was lost on the way, or None; its ids end where it was lost.
+        prompt_score: the score of the prompt, its first id and control tokens apart, if the rule asks for it.
     """
 
     name: str
@@ -166,6 +176,7 @@ class MemberOutput:
     forward_passes: int = 0
     processed_tokens: int = 0
     failed: str | None = None
+    prompt_score: Score | None = None
 
     def __repr__(self) -> str:
         failed = "" if self.failed is None else f", failed={SHORT.repr(self.failed)}"

@@ -168,8 +168,16 @@ def test_options_reach_the_library(loaded, monkeypatch, capsys):
     written = Fusion.stream
     monkeypatch.setattr(Fusion, "stream", lambda *args, **options: seen.append(options) or written(*args, **options))
     options = ["--executor", "processes", "--threads", "3", "--pass-timeout", "2.5", "--seed", "7", "--device", "cpu"]
+    options += ["--rule", "mixture"]
     call(["generate", "m", "--prompt", "a", "--stop", "x", "--stop", "y", *options])
-    expected = {"executor": "processes", "threads": 3, "pass_timeout": 2.5, "device": "cpu", "dtype": "auto"}
+    expected = {
+        "executor": "processes",
+        "threads": 3,
+        "pass_timeout": 2.5,
+        "device": "cpu",
+        "dtype": "auto",
+        "rule": "mixture",
+    }
     assert loaded.calls == [(["m"], expected)]
     assert seen == [{"max_new_tokens": 64, "stop_strings": ["x", "y"], "seed": 7}]
 

@@ -13,6 +13,7 @@ import pytest
 
 from coolfusion.errors import ArgumentError, FusionError, ModelError
 from coolfusion.fusion import Fusion, FusionEngine, Member, Request
+from coolfusion.fusion.selection import Ranking
 from fusion_parts import cycle, toy, writer
 
 WORDS, LETTERS = toy(" the", " cat"), toy()
@@ -208,6 +209,13 @@ def test_a_rule_that_gives_no_numbers_is_named(given):
     rule = Meddler()
     rule.values = lambda step: given
     with pytest.raises(ArgumentError, match=r"rule meddler gave .* expected a number for each of"):
+        Fusion(pair(), rule=rule).generate("the", 8)
+
+
+def test_weights_that_are_none_are_named():
+    rule = Meddler()
+    rule.values = lambda step: Ranking(tuple(0.0 for _ in step.candidates), (1.0,))
+    with pytest.raises(ArgumentError, match=r"rule meddler gave the weights \(1.0,\), expected a number for each of 2"):
         Fusion(pair(), rule=rule).generate("the", 8)
 
 

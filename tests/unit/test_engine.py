@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coolfusion.errors import ArgumentError, FusionError, ModelError, RequestTimeoutError
-from coolfusion.fusion import Fusion, FusionEngine, Member, Request
+from coolfusion.fusion import Fusion, FusionEngine, Member, Request, SelectionRule
 from coolfusion.models import ScriptedModel
 from fusion_parts import BOS, END, again, cycle, gambler, same_steps, toy, writer
 
@@ -270,7 +270,7 @@ def test_requests_and_records_pickle_and_everything_has_a_short_repr():
 def test_the_seed_reaches_the_rule_and_rules_may_ask_for_more():
     seen = []
 
-    class Rule:
+    class Rule(SelectionRule):
         name, boundary_mass, alternatives = "curious", True, 2
 
         def values(self, step):
@@ -287,14 +287,14 @@ def test_the_seed_reaches_the_rule_and_rules_may_ask_for_more():
             assert all(score.boundary_logprob <= 0.0 for score in row if score.boundary_logprob is not None)
     assert len(seen[-1].history) == len(seen) - 1
     committed = [step.scores[step.winner][0].logprob for step in output.steps[: len(seen) - 1]]
-    assert seen[-1].evidence(0) == pytest.approx(sum(committed))
+    assert seen[-1].so_far[0].logprob == pytest.approx(sum(committed)) and seen[-1].prompt == ()
 
 
 def test_boundary_mass_is_the_probability_that_a_word_begins_or_the_text_ends():
     member = gambler(WORDS, 7)
 
-    class Rule:
-        name, boundary_mass, alternatives = "boundary", True, 0
+    class Rule(SelectionRule):
+        name, boundary_mass = "boundary", True
 
         def values(self, step):
             return [0.0 for _ in step.candidates]

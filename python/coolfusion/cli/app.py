@@ -21,6 +21,7 @@ from coolfusion.cli.show import colour, explained, summary
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
+from coolfusion.fusion.selection import as_rule
 from coolfusion.records import Output, to_jsonable
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
@@ -106,6 +107,10 @@ def generate(
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Also let each model write alone, and choose.", rich_help_panel=WRITING)
     ] = False,
+    rule: Annotated[
+        str,
+        typer.Option(help="Selects among the models' words, for example paper or mixture.", rich_help_panel=WRITING),
+    ] = "paper",
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -121,6 +126,7 @@ def generate(
     prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
+    as_rule(rule)
     console = Console(stderr=True)
     threads = _threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
@@ -130,6 +136,7 @@ def generate(
         dtype=dtype,
         executor="processes" if executor is Executor.processes else None,
         threads=threads,
+        rule=rule,
         pass_timeout=pass_timeout,
     )
     with fusion:

@@ -59,7 +59,7 @@ class FusionEngine:
         members: the members; each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
-        rule: the selection rule.
+        rule: the selection rule, or its name.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree.
         executor: what runs the members; None takes one for this process.
         pass_timeout: seconds that a pass of a model may take, or None. Only with `executor=None`.
@@ -79,7 +79,7 @@ class FusionEngine:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
-        rule: SelectionRule | Callable[..., float] = arithmetic_mean_perplexity,
+        rule: str | SelectionRule | Callable[..., float] = arithmetic_mean_perplexity,
         drafts: int | None = None,
         executor: Executor | None = None,
         pass_timeout: float | None = None,

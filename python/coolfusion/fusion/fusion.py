@@ -22,7 +22,7 @@ from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
 
-Rule = SelectionRule | Callable[..., float]
+Rule = str | SelectionRule | Callable[..., float]
 
 
 class Fusion:
@@ -32,7 +32,7 @@ class Fusion:
         members: one or more; each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
-        rule: a `SelectionRule`, or a function of one candidate's scores.
+        rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, or a function of one candidate's scores.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
             text, never to measured time. Changes passes, never text in exact arithmetic.
         executor: what runs the members; None takes one for this process, with a thread for each device if there are

@@ -26,7 +26,7 @@ from coolfusion.fusion.candidates import admit
 from coolfusion.fusion.options import Request, Settings
 from coolfusion.fusion.selection import Selection, select
 from coolfusion.fusion.stop_strings import StopStringFilter
-from coolfusion.fusion.transcript import Transcript
+from coolfusion.fusion.transcript import Transcript, prompt_scores
 from coolfusion.members.commands import (
     Close,
     Command,
@@ -165,7 +165,7 @@ class FusionRequest:
         prefills: dict[Transcript, Command] = {}
         for each, number in zip(self.transcripts, self.numbers, strict=True):
             others = tuple(other for other in numbers if other != number)
-            prefills[each] = Prefill(self.session, tuple(each.ids), others)
+            prefills[each] = Prefill(self.session, tuple(each.ids), others, self.settings.rule.prompt_scores)
         return self._send(Phase.PREFILL, prefills)
 
     def receive(self, reply: Reply) -> list[Send]:
@@ -199,6 +199,9 @@ class FusionRequest:
     def _after_phase(self) -> list[Send]:
         phase, answers = self.phase, self._take_answers()
         if phase is Phase.PREFILL:
+            for number, score in answers.items():
+                if score is not None:
+                    self.transcripts[number].note_prompt_score(score)
             return self._begin_step()
         if phase is Phase.LEAD:
             self._note_proposals(answers)
@@ -285,6 +288,7 @@ class FusionRequest:
             return self._finish("length")
         for each in live:
             each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number])
+            each.note_score(scores[selection.winner][each.number])
         self._observe(live, winner)
         text, reason = self._release(winner)
         if reason is None and (winner is not chosen or any(p.cut for own in self._proposals for p in own)):
@@ -364,7 +368,11 @@ class FusionRequest:
         names = [each.member.name for each in self.transcripts]
         candidates, rule = self._candidates, self.settings.rule
         history = tuple(self._history)
-        selection = select(candidates, scores, rule, names, history=history, seed=self.request.seed)
+        prompt = prompt_scores(self.transcripts)
+        so_far = [each.so_far for each in self.transcripts]
+        selection = select(
+            candidates, scores, rule, names, prompt=prompt, so_far=so_far, history=history, seed=self.request.seed
+        )
         broken = [j for j in selection.excluded if self.transcripts[j].failed is None]
         if broken and self.request.on_failure == "stop":
             raise ModelError(f"member {names[broken[0]]}: its scores are not numbers")
@@ -395,11 +403,26 @@ class FusionRequest:
         hold: bool,
     ) -> None:
         """Notes a step; one that holds back text for a stop string waits for the step after it."""
-        winner, values, margin, excluded = selection
+        winner, values, margin, excluded, weights, primary = selection
         seconds = Seconds(*(after - before for before, after in pairwise(self._clock)))
         self._clock = self._clock[-1:]
         index, rejected = len(self._history), self._refused
-        step = Step(index, text, winner, self._candidates, scores, values, margin, excluded, rejected, members, seconds)
+        candidates = self._candidates
+        step = Step(
+            index,
+            text,
+            winner,
+            candidates,
+            scores,
+            values,
+            margin,
+            excluded,
+            rejected,
+            members,
+            seconds,
+            weights,
+            primary,
+        )
         self._history.append(step)
         self._deliver_held(flush=False)
         if hold and self._filter.held:

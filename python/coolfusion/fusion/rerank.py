@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from coolfusion.errors import CoolFusionError, UnrepresentableTextError
 from coolfusion.fusion.request import FusionRequest, Send
 from coolfusion.fusion.selection import select
-from coolfusion.fusion.transcript import Transcript
+from coolfusion.fusion.transcript import Transcript, prompt_scores
 from coolfusion.members.commands import Close, Reply, ScoreContinuations, WholeScore
 from coolfusion.records import Author, Candidate, Continuation, MemberOutput, Output, Rejection, Score, Step
 
@@ -198,7 +198,10 @@ class RerankRequest:
         names = [each.member.name for each in self.transcripts]
         candidates = [Candidate(judged[n].text, False, (), (), ()) for n in open_ones]
         scores = [judged[n].scores for n in open_ones]
-        winner, values, *_ = select(candidates, scores, self.fused.settings.rule, names, seed=self.request.seed)
+        rule, prompt = self.fused.settings.rule, prompt_scores(self.transcripts)
+        winner, values, *_ = select(
+            candidates, scores, rule, names, prompt=prompt, so_far=prompt, seed=self.request.seed
+        )
         for n, value in zip(open_ones, values, strict=True):
             judged[n] = replace(judged[n], value=value)
         return judged[open_ones[winner]], judged

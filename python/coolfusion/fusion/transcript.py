@@ -5,13 +5,14 @@ It holds ids and text, and nothing that touches a model. Its counterpart in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from coolfusion.members.commands import Commit, Refusal, Usage
 from coolfusion.members.member import Member, Prompt
 from coolfusion.members.session import still_ahead
 from coolfusion.models.base import TokenPath
-from coolfusion.records import MemberOutput, Rejection, RejectionReason
+from coolfusion.records import MemberOutput, Rejection, RejectionReason, Score
 
 
 class Transcript:
@@ -32,6 +33,8 @@ class Transcript:
         texts: the committed segments.
         usage: what the session in the worker has cost, by its last reply.
         failed: why the member is lost and the others continue without it, or None.
+        prompt_score: the score of the prompt, if the rule asks for it.
+        so_far: the score of the prompt, if it is known, and of all committed segments.
 
     Raises:
         EmptyPromptError: there is nothing to start from.
@@ -49,6 +52,8 @@ class Transcript:
         self.texts: list[str] = []
         self.usage = Usage(0, 0, 0)
         self.failed: str | None = None
+        self.prompt_score: Score | None = None
+        self.so_far = Score(0.0, 0)
         self.encoder = member.encoder(prompt)
         self._unsent: list[Commit] = []
 
@@ -77,6 +82,16 @@ class Transcript:
         self.texts.append(text)
         self.encoder.push(text)
         self._unsent.append(Commit(ids, text))
+
+    def note_prompt_score(self, score: Score) -> None:
+        """Notes the score of the prompt."""
+        self.prompt_score = self.so_far = score
+
+    def note_score(self, score: Score) -> None:
+        """Adds the score of a committed segment; one that is no number says nothing."""
+        if not math.isnan(score.logprob):
+            old = self.so_far
+            self.so_far = Score(old.logprob + score.logprob, old.n_tokens + score.n_tokens, old.n_bytes + score.n_bytes)
 
     def take_commits(self) -> tuple[Commit, ...]:
         """Returns the segments that the worker does not know of; the next command carries them."""
@@ -113,7 +128,7 @@ class Transcript:
         """Returns the member's part of the output, as copies."""
         prompt, written = self.ids[: self.n_prompt], self.ids[self.n_prompt :]
         name, start = self.member.name, self.usage.start
-        return MemberOutput(name, prompt, written, start, self.forced_cuts, *self.cost, self.failed)
+        return MemberOutput(name, prompt, written, start, self.forced_cuts, *self.cost, self.failed, self.prompt_score)
 
     def _draft_path(self, text: str, budget: int) -> TokenPath:
         edit = self.encoder.peek(text)
@@ -124,3 +139,9 @@ class Transcript:
         room = budget if limit is None else min(budget, limit - self.n_context)
         end = next((at for at, token_id in enumerate(ids) if token_id >= runner.logits_size), len(ids))
         return tuple(ids[: max(0, min(end, room))])
+
+
+def prompt_scores(transcripts: Sequence[Transcript]) -> tuple[Score, ...]:
+    """Returns the scores of the prompt, nan under members that were lost; () where no member has scored it."""
+    scores = [each.prompt_score for each in transcripts]
+    return tuple(score or Score(math.nan, 0) for score in scores) if any(scores) else ()

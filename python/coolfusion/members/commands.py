@@ -26,17 +26,19 @@ class Commit(NamedTuple):
 
 
 class Prefill(NamedTuple):
-    """Opens a session and reads its prompt. Its reply has no value.
+    """Opens a session and reads its prompt.
 
     Attributes:
         session: the new session.
         token_ids: the prompt, at least one id; ids above the model's limit are left out at the left.
         align_with: numbers of the members whose word boundaries end the session's segments too.
+        score: whether the reply's value is the `Score` of the prompt, its first id and control tokens apart.
     """
 
     session: int
     token_ids: tuple[int, ...]
     align_with: tuple[int, ...] = ()
+    score: bool = False
 
 
 class Propose(NamedTuple):
@@ -207,7 +209,7 @@ class Usage(NamedTuple):
     ahead: Ahead = Ahead(0, ())
 
 
-Value = tuple[Proposal, ...] | tuple[Score, ...] | tuple[WholeScore, ...] | None
+Value = tuple[Proposal, ...] | tuple[Score, ...] | tuple[WholeScore, ...] | Score | None
 
 
 class Reply(NamedTuple):

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 from coolfusion.members.commands import ScoreContinuations, WholeScore
 from coolfusion.members.member import Member
-from coolfusion.members.session import ForwardRequest, Task
+from coolfusion.members.session import TOKENS_AT_A_TIME, ForwardRequest, Task
 from coolfusion.models.base import Context, TokenPath
 from coolfusion.models.numerics import total
-
-# Tokens of continuations whose logits are held at a time: with 128K rows of 2 bytes, 128 MB.
-TOKENS_AT_A_TIME = 512
 
 
 def score_continuations(member: Member, context: Context, command: ScoreContinuations) -> Task[tuple[WholeScore, ...]]:

@@ -13,8 +13,12 @@ from coolfusion._core import Segmenter, Tokenizer
 from coolfusion.members.commands import Ahead, Commit, Refusal, Usage
 from coolfusion.members.member import Member
 from coolfusion.models.base import Context, TokenPath
+from coolfusion.models.numerics import total
+from coolfusion.records import Score
 
 Value = TypeVar("Value")
+# Tokens of a prompt or of a whole continuation whose logits are held at a time: with 128K rows of 2 bytes, 128 MB.
+TOKENS_AT_A_TIME = 512
 
 
 class ForwardRequest(NamedTuple):
@@ -97,12 +101,36 @@ class Session:
         """Number of tokens of context."""
         return len(self.ids) - self.start
 
-    def prefill(self) -> Task[None]:
-        """Reads the prompt; one that is longer than the limit is cut at the left."""
+    def prefill(self, *, score: bool = False) -> Task[Score | None]:
+        """Reads the prompt; one that is longer than the limit is cut at the left.
+
+        Args:
+            score: whether to return the score of what is read, the first id and control tokens apart.
+
+        Complexity: one pass; with a score one for each `TOKENS_AT_A_TIME` tokens, because rows of logits are large. A
+            model that cannot read a path in one pass needs one for each token.
+        """
         limit, kept = self.member.runner.max_model_len, self.member.kept_after_cut
         if limit is not None and kept is not None and len(self.ids) > limit:
             self.start = len(self.ids) - kept
-        yield self._whole_context()
+        if not score:
+            yield self._whole_context()
+            return None
+        return (yield from self._prefill_with_score())
+
+    def _prefill_with_score(self) -> Task[Score]:
+        ids, tokenizer = tuple(self.ids[self.start :]), self.member.tokenizer
+        control, logprobs, n_bytes = set(tokenizer.control_ids), list[float](), 0
+        yield ForwardRequest(self.context, (), ids[:1])
+        for at in range(1, len(ids), TOKENS_AT_A_TIME):
+            part = ids[at : at + TOKENS_AT_A_TIME]
+            yield self.need(part)
+            for token_id, logprob in zip(part, self.context.logprobs(part), strict=True):
+                if token_id not in control:
+                    logprobs.append(logprob)
+                    n_bytes += len(tokenizer.token_bytes(token_id))
+            self.context.commit(part)
+        return Score(total(logprobs), len(logprobs), n_bytes)
 
     def again(self, context: Context) -> Session:
         """Returns a session that has read and committed the same, in an empty context; it reads that before all else.

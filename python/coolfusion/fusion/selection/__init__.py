@@ -1,18 +1,32 @@
 """Selection rules: pure functions that decide which candidate of a step is committed."""
 
-from coolfusion.fusion.selection.base import RowRule, Selection, SelectionRule, StepView, as_rule, select
+from coolfusion.fusion.selection.base import Ranking, RowRule, Selection, SelectionRule, StepView, select
 from coolfusion.fusion.selection.mean_perplexity import (
     arithmetic_mean_perplexity,
     geometric_mean_perplexity,
     total_negative_logprob,
 )
 from coolfusion.fusion.selection.measures import bits_per_byte, log_perplexity, perplexity
+from coolfusion.fusion.selection.named import RULES, as_rule
+from coolfusion.fusion.selection.power_mean import PowerMean
+from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText, Fixed, Uniform, Weights
+from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
 __all__ = [
+    "RULES",
+    "ByEvidence",
+    "ByRecentText",
+    "Fixed",
+    "PowerMean",
+    "Primary",
+    "Ranking",
     "RowRule",
     "Selection",
     "SelectionRule",
     "StepView",
+    "Uniform",
+    "Weights",
+    "WithoutOutliers",
     "arithmetic_mean_perplexity",
     "as_rule",
     "bits_per_byte",

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from coolfusion.errors import ArgumentError, CoolFusionError, FusionError, ModelError
 from coolfusion.records import Candidate, Score, Step
+
+NO_SCORE = Score(0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class StepView:
         scores: (C, M) scores[i][j] is candidate i under member j.
         members: numbers of the members whose scores are all numbers; a rule must not look at the others.
         names: (M,) the members' names.
+        prompt: (M,) what each member gave to the prompt; () unless the rule asks for `prompt_scores`.
+        so_far: (M,) what each member gave to the prompt, if that is known, and to all text committed since.
         history: the steps of this text so far.
         seed: the request's seed, for rules that draw; None if it has none.
     """
@@ -34,6 +38,8 @@ class StepView:
     scores: tuple[tuple[Score, ...], ...]
     members: tuple[int, ...]
     names: tuple[str, ...]
+    prompt: tuple[Score, ...] = ()
+    so_far: tuple[Score, ...] = ()
     history: Sequence[Step] = ()
     seed: int | None = None
 
@@ -44,23 +50,35 @@ class StepView:
         """Returns the scores of a candidate under the members that count, in their order."""
         return [self.scores[candidate][j] for j in self.members]
 
-    def evidence(self, member: int) -> float:
-        """Returns the sum of ln p that a member gave to all text committed so far, in nats; the prompt is not in it."""
-        return math.fsum(step.scores[step.winner][member].logprob for step in self.history)
+
+class Ranking(NamedTuple):
+    """The decision of a rule, with what led to it.
+
+    Attributes:
+        values: (C,) the value of each candidate; the least wins.
+        weights: one for each of `StepView.members`, with the sum 1; () where the rule has none.
+        primary: number of the member that the others must outbid; None where there is none.
+    """
+
+    values: tuple[float, ...]
+    weights: tuple[float, ...] = ()
+    primary: int | None = None
 
 
 @runtime_checkable
 class SelectionRule(Protocol):
-    """Decides which candidate of a step wins. Any object with these attributes is a rule.
+    """Decides which candidate of a step wins. Subclasses, and objects with these attributes, are rules.
 
     Attributes:
-        name: for `Fusion.describe`.
+        name: for `Fusion.describe` and records.
         boundary_mass: whether scores are to hold `boundary_logprob`, which costs a member one more row of logits.
         alternatives: how many segments each member proposes besides its greedy one.
+        prompt_scores: whether members score their prompts, for `StepView.prompt`; it costs a row of logits for each
+            token of a prompt.
 
     Example:
-        >>> class Boldest:
-        ...     name, boundary_mass, alternatives = "boldest", False, 0
+        >>> class Boldest(SelectionRule):
+        ...     name = "boldest"
         ...     def values(self, step):
         ...         rows = [step.row(at) for at in range(len(step.candidates))]
         ...         return [-max(score.logprob / score.n_tokens for score in row) for row in rows]
@@ -68,23 +86,22 @@ class SelectionRule(Protocol):
         True
     """
 
-    name: str
-    boundary_mass: bool
-    alternatives: int
+    name: str = "custom"
+    boundary_mass: bool = False
+    alternatives: int = 0
+    prompt_scores: bool = False
 
-    def values(self, step: StepView) -> Sequence[float]:
+    def values(self, step: StepView) -> Sequence[float] | Ranking:
         """Returns the value of each candidate; the least wins. It must not depend on the order of the members."""
 
 
-class RowRule:
+class RowRule(SelectionRule):
     """A rule that gives a candidate its value from the candidate's own scores alone.
 
     Args:
         function: from one score for each member to a value.
         boundary_mass: whether the function looks at `boundary_logprob`.
     """
-
-    alternatives = 0
 
     def __init__(self, function: Callable[[Sequence[Score]], float], *, boundary_mass: bool = False) -> None:
         self._function = function
@@ -112,25 +129,16 @@ class Selection(NamedTuple):
         values: the rule's value of every candidate.
         margin: the second least value minus the least; inf for one candidate, 0 for a tie.
         excluded: numbers of the members that were left out.
+        weights: (M,) the weights of the members, 0 for those that were left out; () where the rule has none.
+        primary: number of the member that the others had to outbid, or None.
     """
 
     winner: int
     values: tuple[float, ...]
     margin: float
     excluded: tuple[int, ...]
-
-
-def as_rule(rule: Any) -> SelectionRule:
-    """Returns a rule: a `SelectionRule` as it is, and a function of one candidate's scores as a `RowRule`.
-
-    Raises:
-        ArgumentError: neither.
-    """
-    if isinstance(rule, SelectionRule):
-        return rule
-    if callable(rule):
-        return RowRule(rule)
-    raise ArgumentError(f"rule must be a SelectionRule or a function of one candidate's scores, not {rule!r}")
+    weights: tuple[float, ...] = ()
+    primary: int | None = None
 
 
 def select(
@@ -139,6 +147,8 @@ def select(
     rule: SelectionRule,
     names: Sequence[str],
     *,
+    prompt: Sequence[Score] = (),
+    so_far: Sequence[Score] = (),
     history: Sequence[Step] = (),
     seed: int | None = None,
 ) -> Selection:
@@ -152,6 +162,8 @@ def select(
         scores: (C, M) the scores.
         rule: the selection rule.
         names: (M,) the members' names, for messages.
+        prompt: (M,) the scores of the prompt, or ().
+        so_far: (M,) the scores of prompt and text so far, or ().
         history: the steps so far.
         seed: the request's seed.
 
@@ -164,24 +176,42 @@ def select(
     kept = tuple(j for j in members if j not in excluded)
     if not kept:
         raise ModelError(f"no model gave scores that are numbers: {', '.join(names)}")
-    view = StepView(tuple(candidates), tuple(map(tuple, scores)), kept, tuple(names), history, seed)
-    values = _values(rule, view)
+    so_far = tuple(so_far) or (NO_SCORE,) * len(names)
+    view = StepView(
+        tuple(candidates), tuple(map(tuple, scores)), kept, tuple(names), tuple(prompt), so_far, history, seed
+    )
+    ranking = _ranking(rule, view)
+    values = ranking.values
     order = sorted(range(len(candidates)), key=lambda i: (values[i], candidates[i].text.encode()))
     best, second = values[order[0]], values[order[1]] if len(order) > 1 else math.inf
-    return Selection(order[0], values, 0.0 if best == second else second - best, excluded)
+    weights = dict(zip(kept, ranking.weights, strict=True)) if ranking.weights else {}
+    everyone = tuple(weights.get(j, 0.0) for j in members) if weights else ()
+    margin = 0.0 if best == second else second - best
+    return Selection(order[0], values, margin, excluded, everyone, ranking.primary)
 
 
-def _values(rule: SelectionRule, view: StepView) -> tuple[float, ...]:
-    """Returns the values of a rule, checked; whatever else it raises names it."""
+def _ranking(rule: SelectionRule, view: StepView) -> Ranking:
+    """Returns the answer of a rule, checked; whatever else it raises names it."""
     try:
         given = rule.values(view)
     except CoolFusionError:
         raise
     except Exception as err:
         raise FusionError(f"rule {rule.name} failed at step {len(view.history)}: {type(err).__name__}: {err}") from err
-    values = tuple(given) if isinstance(given, Iterable) else ()
-    numbers = all(isinstance(value, Real) and not math.isnan(value) for value in values)
-    if len(values) != len(view.candidates) or not numbers:
+    found = as_ranking(given) if isinstance(given, Iterable) else Ranking(())
+    if len(found.values) != len(view.candidates) or not _are_numbers(found.values):
         expected = f"expected a number for each of {len(view.candidates)} candidates"
         raise ArgumentError(f"rule {rule.name} gave {given!r}, {expected}")
-    return values
+    if found.weights and (len(found.weights) != len(view.members) or not _are_numbers(found.weights)):
+        expected = f"expected a number for each of {len(view.members)} members"
+        raise ArgumentError(f"rule {rule.name} gave the weights {found.weights!r}, {expected}")
+    return found
+
+
+def as_ranking(values: Iterable[float] | Ranking) -> Ranking:
+    """Returns the answer of a rule as a `Ranking`."""
+    return values if isinstance(values, Ranking) else Ranking(tuple(values))
+
+
+def _are_numbers(values: Iterable[object]) -> bool:
+    return all(isinstance(value, Real) and not math.isnan(value) for value in values)

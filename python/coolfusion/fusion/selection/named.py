@@ -1,0 +1,51 @@
+"""Rules by name, for the command line and for recipes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from coolfusion.errors import ArgumentError
+from coolfusion.fusion.selection.base import RowRule, SelectionRule
+from coolfusion.fusion.selection.mean_perplexity import (
+    arithmetic_mean_perplexity,
+    geometric_mean_perplexity,
+    total_negative_logprob,
+)
+from coolfusion.fusion.selection.power_mean import PowerMean
+from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText
+from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
+
+# Each entry makes a rule; docs/concepts.md explains them, docs/results.md measures them.
+RULES: dict[str, Callable[[], SelectionRule]] = {
+    "paper": lambda: arithmetic_mean_perplexity,
+    "geometric": lambda: geometric_mean_perplexity,
+    "per_word": lambda: total_negative_logprob,
+    "per_byte": lambda: PowerMean(0.0, per="byte", boundary_mass=False, name="per_byte"),
+    "log_linear": lambda: PowerMean(0.0, ByEvidence(), name="log_linear"),
+    "mixture": lambda: PowerMean(0.5, ByEvidence(), name="mixture"),
+    "boldest": lambda: PowerMean(math.inf, name="boldest"),
+    "product": lambda: PowerMean(0.0, name="product"),
+    "minimum": lambda: PowerMean(-math.inf, name="minimum"),
+    "primary": lambda: Primary(PowerMean(0.5, ByEvidence()), 1.0),
+    "without_outliers": lambda: WithoutOutliers(PowerMean(0.5, ByEvidence())),
+    "history": lambda: PowerMean(0.5, ByRecentText(), name="history"),
+}
+
+
+def as_rule(rule: Any) -> SelectionRule:
+    """Returns a rule: one by name, a `SelectionRule` as it is, and a function of one candidate's scores as a `RowRule`.
+
+    Raises:
+        ArgumentError: an unknown name, or none of these.
+    """
+    if isinstance(rule, str):
+        if rule not in RULES:
+            raise ArgumentError(f"rule {rule!r} is unknown; expected one of {', '.join(sorted(RULES))}")
+        return RULES[rule]()
+    if isinstance(rule, SelectionRule) and not isinstance(rule, type):
+        return rule
+    if callable(rule) and not isinstance(rule, type):
+        return RowRule(rule)
+    raise ArgumentError(f"rule must be a name, a SelectionRule or a function of one candidate's scores, not {rule!r}")
