@@ -1,7 +1,7 @@
 """Rules of one family: the power mean over members of the probability of a candidate.
 
-Each member u gives a candidate c the probability P_u(c) of its tokens. Where it is measured, the probability that a word
-ends there is a factor of it. With weights w_u of the sum 1 a candidate gets
+Each member u gives a candidate c the probability P_u(c) of its tokens. Where it is measured, the probability that a
+word ends there is a factor of it. With weights w_u of the sum 1 a candidate gets
 
     M_a(c) = (sum over u of w_u P_u(c)^a)^(1/a)
 
