@@ -158,13 +158,13 @@ def of_docstring(text: str) -> list[str]:
             if section == "Example":
                 out += ["```"]
             section = named[1]
-            out += [f"**{section}**" + (f": {named[2]}" if named[2] else ""), ""]
+            out += [f"**{section}**: {named[2]}"] if named[2] else [f"**{section}**", ""]
             out += ["```text"] if section == "Example" else []
         elif section in {"Args", "Attributes", "Raises"} and re.match(r"    \S", line):
             name, _, rest = line.strip().partition(": ")
             out.append(f"- `{name}`: {rest}" if rest else f"- {name}")
         elif section == "Example":
-            out.append(line.removeprefix("    "))
+            out.append(line.removeprefix("    ").replace("``", ""))
         elif section and line.startswith("        "):
             out.append(f"  {line.strip()}")
         else:

@@ -70,6 +70,22 @@ def test_the_others_go_on_if_the_user_asks_for_it_and_the_output_says_so(apart, 
     assert "goes on without member failing" in caplog.text
 
 
+def test_a_text_that_loses_all_members_while_they_score_says_why():
+    def scorer(wish, stranger, why):
+        inner = writer(LETTERS, wish)
+
+        def row(ids):
+            if stranger in LETTERS.decode(list(ids)):  # the other member's candidate
+                raise RuntimeError(why)
+            return inner.runner._logits(ids)
+
+        return Member(ScriptedModel(row, LETTERS.vocab_size, eos_token_ids=(END,), name=why), LETTERS, (BOS,))
+
+    members = [scorer("a cat", "d", "first"), scorer("a dog", "c", "second")]
+    with pytest.raises(ModelError, match=r"no model can go on: .*first.*second"):
+        Fusion(members, drafts=0).generate("a", on_failure="continue")
+
+
 def test_a_thread_that_is_ended_leaves_nobody_waiting():
     members = [failing(WORDS, raising(SystemExit("killed")), name="gone"), writer(LETTERS, "a cat sat on")]
     fusion = Fusion(on_devices(members), drafts=0)

@@ -277,11 +277,12 @@ class FusionRequest:
     def _commit(self, answers: dict[int, Any]) -> list[Send]:
         """Select: the rule chooses a candidate, and all members commit it."""
         self._tick()
+        live = self._live()
         scores = self._score_matrix(answers)
         selection = self._select(scores)
         self._tick()
         contexts = [(each.usage.start, len(each.ids)) for each in self.transcripts]
-        chosen, live = self._candidates[selection.winner], self._live()
+        chosen = self._candidates[selection.winner]
         winner = cut_to_budgets(self.transcripts, self._proposals, chosen, self._budgets)
         if winner is None:
             self._rejected = (*self._refused, *over_budget(live, chosen, self._budgets))
