@@ -17,6 +17,8 @@ pub struct Charsmap {
     replacements: Vec<u8>,
     /// By first character, the longest first.
     kept: HashMap<char, Vec<String>>,
+    /// Characters of them but the first of each.
+    inside: HashSet<char>,
 }
 
 impl Charsmap {
@@ -38,7 +40,7 @@ impl Charsmap {
             return Err(broken(format!("replacements are not UTF-8: {error}")));
         }
         let units = trie.chunks_exact(4).map(|unit| unit.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)));
-        Ok(Self { units: units.collect(), replacements: replacements.to_vec(), kept: HashMap::new() })
+        Ok(Self { units: units.collect(), replacements: replacements.to_vec(), kept: HashMap::new(), inside: HashSet::new() })
     }
 
     /// The same rules, but `symbols` stay as they are and take no part in a rule.
@@ -48,7 +50,9 @@ impl Charsmap {
     #[must_use]
     pub fn keeping(mut self, symbols: impl IntoIterator<Item = String>) -> Self {
         for symbol in symbols {
-            if let Some(first) = symbol.chars().next() {
+            let mut chars = symbol.chars();
+            if let Some(first) = chars.next() {
+                self.inside.extend(chars);
                 self.kept.entry(first).or_default().push(symbol);
             }
         }
@@ -128,9 +132,25 @@ impl Charsmap {
         self.replacements.windows(2).any(|pair| pair == b"  ")
     }
 
-    /// Whether symbols of several characters are left alone.
-    pub(crate) fn keeps_several(&self) -> bool {
-        self.kept.values().flatten().any(|symbol| symbol.chars().nth(1).is_some())
+    /// Whether a symbol that is left alone has `c` after another character.
+    pub(crate) fn keeps_inside(&self, c: char) -> bool {
+        self.inside.contains(&c)
+    }
+
+    /// Whether a symbol of several characters that is left alone begins with `c`.
+    pub(crate) fn keeps_from(&self, c: char) -> bool {
+        self.kept.get(&c).into_iter().flatten().any(|symbol| symbol.len() > c.len_utf8())
+    }
+
+    /// Whether more text could make [`Charsmap::longest_prefix`] longer.
+    pub(crate) fn grows(&self, text: &str) -> bool {
+        let kept = text.chars().next().and_then(|first| self.kept.get(&first)).into_iter().flatten();
+        let (mut grows, mut found) = (false, false);
+        for symbol in kept {
+            grows |= symbol.len() > text.len() && symbol.starts_with(text);
+            found |= text.starts_with(symbol.as_str());
+        }
+        grows || !found && self.longest_rule(text).1
     }
 
     /// Whether a symbol with a space in it is left alone.

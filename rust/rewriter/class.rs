@@ -76,7 +76,7 @@ impl Rewriter {
         let open = (Class::Open as u8 | closes, None);
         let alone = Item { c, start: 0, end: 1 };
         let mut items = vec![alone];
-        let (mut sticky, mut solid) = (false, SOLID);
+        let (mut sticky, mut solid, mut symbol) = (false, SOLID, false);
         for step in &self.steps {
             // White space that a step drops at an end, or in a run, is no text, whatever a later one would make of it.
             if step.acts_on_runs() && items.last().is_some_and(|item| item.c.is_whitespace()) {
@@ -86,6 +86,8 @@ impl Rewriter {
                 match step.meets(item.c, item == &items[0]) {
                     Meeting::Indifferent => {}
                     Meeting::Equals if items == [alone] => sticky = true,
+                    // In the symbol and elsewhere it stays as it is.
+                    Meeting::Symbol if items == [alone] && step.apply(vec![alone], Ends::default()) == [alone] => symbol = true,
                     _ => return open,
                 }
             }
@@ -100,6 +102,10 @@ impl Rewriter {
             solid = 0;
         }
         let kept = items.len() == 1 && items[0].c == c;
+        if symbol {
+            let stays = kept && !sticky && solid == SOLID;
+            return (open.0 | if stays { SOLID } else { 0 }, None);
+        }
         match (kept, sticky) {
             (true, false) => (Class::Kept as u8 | solid | closes, None),
             (true, true) => (Class::Sticky as u8 | closes, None),
@@ -194,7 +200,7 @@ impl Rewriter {
 
     /// What [`Rewriter::divides_classes`] needs to know of `c`.
     pub(crate) fn class(&self, c: char) -> u8 {
-        self.code(c) & (CLASS | ENDS | ANEW)
+        self.code(c) & (CLASS | SOLID | ENDS | ANEW)
     }
 
     /// Whether what has this class depends on its neighbours, or vanishes.
@@ -202,7 +208,7 @@ impl Rewriter {
         class & CLASS == Class::Open as u8
     }
 
-    /// The same as [`Rewriter::divides`] where that is not always false.
+    /// The same as [`Rewriter::divides`].
     #[inline]
     pub(crate) fn divides_classes(left: u8, right: u8) -> bool {
         !touch(left, right)
@@ -210,15 +216,21 @@ impl Rewriter {
 
     /// Whether the text can be cut between `left` and `right`, each side being rewritten by itself.
     pub(crate) fn divides(&self, left: char, right: char) -> bool {
-        !self.undivided && !touch(self.code(left), self.code(right))
+        !touch(self.code(left), self.code(right))
     }
+}
+
+/// Whether what has this code stays as it is unless something open follows: a symbol that is left alone may hold it.
+#[inline]
+pub(super) fn stays(code: u8) -> bool {
+    code & (CLASS | SOLID) == Class::Open as u8 | SOLID
 }
 
 /// Whether neighbours of these codes must be rewritten together.
 #[inline]
 pub(super) fn touch(left: u8, right: u8) -> bool {
     let is = |code: u8, class: Class| code & CLASS == class as u8;
-    let meets = is(left, Class::Open) && !(left & ENDS != 0 && right & ANEW != 0);
+    let meets = is(left, Class::Open) && !stays(left) && !(left & ENDS != 0 && right & ANEW != 0);
     is(right, Class::Open) || meets || is(left, Class::Sticky) && is(right, Class::Sticky)
 }
 

@@ -47,9 +47,6 @@ impl Rewriter {
             return Some(true);
         }
         flow.last = Some(c);
-        if self.undivided {
-            return None;
-        }
         flow.held.resize(self.steps.len(), Held::default());
         let items = flow.first.take().into_iter().chain([item]).collect();
         done.extend(self.feed(&mut flow.held, items)?);
@@ -154,7 +151,7 @@ fn sure_of_rules(rules: &Charsmap, items: &[Item]) -> usize {
     let text: String = items.iter().map(|item| item.c).collect();
     let (mut at, mut count) = (0, 0);
     while let Some(c) = text[at..].chars().next() {
-        if rules.longest_rule(&text[at..]).1 {
+        if rules.grows(&text[at..]) {
             break;
         }
         let length = rules.longest_prefix(&text[at..]).map_or(c.len_utf8(), |(length, _)| length.max(1));

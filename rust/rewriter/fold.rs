@@ -119,7 +119,7 @@ impl Step {
     /// Whether the text can be cut between two neighbours of which this is true, each side being rewritten by itself.
     fn parts_blanks(&self, c: char) -> bool {
         match self {
-            Self::Rules { rules, later } => !rules.keeps_several() && !later.contains(&c),
+            Self::Rules { rules, later } => !rules.keeps_inside(c) && !later.contains(&c),
             Self::ClusterRules(_) => is_cluster(c),
             Self::Literal { pattern, .. } => pattern.len() == 1 || !pattern.contains(&c),
             // A run is dropped as a whole or stays as a whole.

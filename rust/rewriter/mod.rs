@@ -27,7 +27,7 @@ pub(crate) use trace::Trace;
 
 use crate::char_memo::CharMemo;
 use crate::known_words::{hash, KnownWords, Placed, LONGEST_WORD};
-use class::{touch, Class, CLASS, CODE};
+use class::{stays, touch, Class, CLASS, CODE};
 
 /// Which ends of the text the ends of a part are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,8 +42,6 @@ pub(crate) struct Rewriter {
     steps: Vec<Step>,
     known: CharMemo,
     ascii: [u8; 128],
-    /// Rules may be switched off by symbols of several characters: no stretch between two spaces can be divided.
-    undivided: bool,
     acts_on_start: bool,
     acts_on_end: bool,
 }
@@ -52,12 +50,16 @@ impl Rewriter {
     pub(crate) fn new(steps: Vec<Step>) -> Self {
         let acts_on_start = steps.iter().any(|s| matches!(s, Step::LeadingSpaces | Step::Strip { left: true, .. }));
         let acts_on_end = steps.iter().any(|s| matches!(s, Step::TrailingSpaces { .. } | Step::Strip { right: true, .. }));
-        let undivided = steps.iter().any(|s| matches!(s, Step::Rules { rules, .. } if rules.keeps_several()));
-        let mut rewriter = Self { steps, known: CharMemo::default(), ascii: [0; 128], undivided, acts_on_start, acts_on_end };
+        let mut rewriter = Self { steps, known: CharMemo::default(), ascii: [0; 128], acts_on_start, acts_on_end };
         for code in 0..128_u8 {
             rewriter.ascii[usize::from(code)] = (rewriter.remembered(char::from(code)) & CODE) as u8;
         }
         rewriter
+    }
+
+    /// Whether `c` may begin a symbol of several characters that is left alone.
+    pub(crate) fn begins_symbol(&self, c: char) -> bool {
+        self.steps.iter().any(|s| matches!(s, Step::Rules { rules, .. } if rules.keeps_from(c)))
     }
 
     /// Whether something is done at the start of a text only.
@@ -114,7 +116,14 @@ impl Rewriter {
                 at += c.len_utf8();
                 c
             };
-            let code = self.code(c) & CLASS;
+            let code = self.code(c);
+            if stays(code) {
+                before = Class::Kept as u8;
+                first = first.or(Some(c));
+                last = c;
+                continue;
+            }
+            let code = code & CLASS;
             if code > Class::Sticky as u8 || code & before == Class::Sticky as u8 {
                 return false;
             }
@@ -132,7 +141,7 @@ impl Rewriter {
         if self.keeps(part, ends) {
             return Self::copy(part, 0..part.len(), base, normal, trace);
         }
-        if self.undivided || ends.start && self.acts_on_start || ends.end && self.acts_on_end {
+        if ends.start && self.acts_on_start || ends.end && self.acts_on_end {
             return self.run(part, ends, |c, start, end| {
                 trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
                 normal.push(c);
@@ -211,7 +220,9 @@ fn is_trailing(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::formats::charsmap::tests::charsmap_of;
 
     /// Numbers below what is asked for, the same ones each time.
     pub(super) fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
@@ -252,5 +263,76 @@ mod tests {
         let first = rewritten();
         assert!(first.0.starts_with("\u{e01}\u{e32}eb fie"), "{:?}", first.0);
         assert_eq!(rewritten(), first);
+    }
+
+    /// Rewriters whose rules leave symbols of several characters alone, with what may stand beside these.
+    fn rewriters_with_symbols() -> Vec<Rewriter> {
+        let rules = |symbols: &[&str]| {
+            let rules = [("e\u{301}", "\u{e9}"), (">\u{338}", "G"), ("o", "00"), ("pa", "P"), ("\n", " "), ("\u{fb01}", "fi"), ("\u{200d}", "")];
+            let rules = charsmap_of(&rules).keeping(symbols.iter().map(ToString::to_string));
+            Step::Rules { later: rules.later_characters().unwrap(), rules }
+        };
+        let ends = || [Step::LeadingSpaces, Step::TrailingSpaces { marks: false }, Step::SpaceRuns { content: vec![' '] }];
+        let some: [&[&str]; 5] =
+            [&["<eop>"], &["<eop>", "<e", "pe", "."], &["oo", "ea", "\nx"], &["a\u{301}e", "\u{fb01}p", ">>"], &["e", "ee", "xe>"]];
+        let with =
+            |before: Vec<Step>, symbols: &[&str], after: Vec<Step>| Rewriter::new(before.into_iter().chain([rules(symbols)]).chain(after).collect());
+        some.iter()
+            .flat_map(|symbols| {
+                let literal = || Step::Literal { pattern: vec!['p', 'a'], content: vec!['x'] };
+                [
+                    with(Vec::new(), symbols, Vec::new()),
+                    with(Vec::new(), symbols, ends().into()),
+                    with(vec![Step::Lowercase], symbols, vec![literal()]),
+                    with(Vec::new(), symbols, vec![Step::Literal { pattern: vec!['0'], content: vec!['o'] }]),
+                ]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn symbols_that_are_left_alone_hold_only_their_own_text_together() {
+        let letters: Vec<char> = "<eop>aax. \n\u{301}\u{338}\u{fb01}\u{200d}P".chars().collect();
+        let (mut roll, mut carried, mut kept, mut divided) = (dice(11), 0, 0, 0);
+        for rewriter in rewriters_with_symbols() {
+            for _ in 0..1500 {
+                let some: Vec<char> = (0..=roll(5)).map(|_| letters[roll(letters.len())]).collect();
+                let text: String = (0..roll(30)).map(|_| if roll(6) == 0 { letters[roll(letters.len())] } else { some[roll(some.len())] }).collect();
+                let whole = |text: &str| {
+                    let mut found = Vec::new();
+                    rewriter.run(text, Ends::default(), |c, start, end| found.push((c, start, end)));
+                    found
+                };
+                let expected = whole(&text);
+                if rewriter.keeps(&text, Ends::default()) {
+                    assert!(expected.iter().map(|&(c, ..)| c).eq(text.chars()), "{text:?}");
+                    kept += 1;
+                }
+                let (mut normal, mut trace) = (String::new(), Trace::default());
+                rewriter.rewrite(&text, 0, Ends::default(), &mut normal, &mut trace, &mut KnownWords::default());
+                let found = normal.char_indices().map(|(at, c)| (c, trace.span(at, at + c.len_utf8())));
+                assert!(found.eq(expected.iter().map(|&(c, start, end)| (c, (start, end)))), "{text:?} {normal:?}");
+                let places: Vec<_> =
+                    text.char_indices().zip(text.chars().skip(1)).map(|((at, left), right)| (at + left.len_utf8(), left, right)).collect();
+                for (at, left, right) in places {
+                    if right == ' ' && rewriter.is_solid(left) {
+                        let before = whole(&text[..at]);
+                        assert!(before.last().is_some_and(|&(c, ..)| !c.is_whitespace()) && expected.starts_with(&before), "{text:?} {at}");
+                        divided += 1;
+                    }
+                }
+                let (mut flow, mut done) = (Flow::default(), Vec::new());
+                for (at, c) in text.char_indices() {
+                    if rewriter.flow(&mut flow, c, at, &mut done).is_none() {
+                        break;
+                    }
+                    let Some(rest) = rewriter.rest(&flow) else { break };
+                    let items: Vec<_> = done.iter().chain(&rest).map(|item| (item.c, item.start as usize, item.end as usize)).collect();
+                    assert_eq!(items, whole(&text[..at + c.len_utf8()]), "{text:?} {at}");
+                    carried += 1;
+                }
+            }
+        }
+        assert!(carried > 50_000 && kept > 500 && divided > 5_000, "{carried} {kept} {divided}");
     }
 }

@@ -62,6 +62,8 @@ pub(super) enum Meeting {
     Equals,
     /// Together with its neighbours.
     Neighbours,
+    /// By itself, but a symbol that is left alone may hold it after others.
+    Symbol,
 }
 
 impl Step {
@@ -73,6 +75,7 @@ impl Step {
     pub(super) fn meets(&self, c: char, first: bool) -> Meeting {
         let neighbours = |is: bool| if is { Meeting::Neighbours } else { Meeting::Indifferent };
         match self {
+            Self::Rules { rules, later } if rules.keeps_inside(c) && !later.contains(&c) => Meeting::Symbol,
             Self::Rules { later, .. } => neighbours(later.contains(&c)),
             Self::ClusterRules(_) => neighbours(!is_cluster(c)),
             Self::Literal { pattern, .. } if pattern.len() > 1 && pattern.contains(&c) => Meeting::Equals,
@@ -107,7 +110,8 @@ impl Step {
                 while let Some(c) = text[at..].chars().next() {
                     let rule = rules.longest_prefix(&text[at..]);
                     let length = rule.map_or(c.len_utf8(), |(length, _)| length.max(1));
-                    push(at, at + length, rule.map(|(_, replacement)| replacement));
+                    // The characters of a symbol that is left alone stand for themselves.
+                    push(at, at + length, rule.map(|(_, replacement)| replacement).filter(|replacement| *replacement != &text[at..at + length]));
                     at += length;
                 }
             }),

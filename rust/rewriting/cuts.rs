@@ -42,7 +42,8 @@ impl Rewriting {
         }
         // Nothing that acts on white space reaches across something else that stays.
         let is_solid = !left.is_whitespace() && self.rewriter.is_solid(left);
-        !self.rewriter.acts_on_runs() || is_solid && before.next().is_none_or(|before| self.rewriter.divides(before, left))
+        !self.rewriter.acts_on_runs()
+            || is_solid && (!self.rewriter.knows_clusters() || before.next().is_none_or(|before| self.rewriter.divides(before, left)))
     }
 
     /// Whether any text has settled cuts.

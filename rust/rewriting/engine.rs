@@ -147,7 +147,7 @@ impl Engine for Rewriting {
 
     fn resumes(&self) -> bool {
         match self.words {
-            Words::Whole => self.has_cuts() && self.rewriter.divides('a', 'b'),
+            Words::Whole => self.has_cuts(),
             Words::Spaced | Words::Ruled { .. } => self.restarts(),
         }
     }

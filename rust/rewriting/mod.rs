@@ -103,10 +103,11 @@ impl Rewriting {
         let loose = matches!(&words, Words::Ruled { rule, .. } if rule.drops_white_space()) && !rewriter.acts_on_runs();
         let mut borders = [false; 128];
         for border in [' ', '\t', '\n', '\r'] {
-            borders[border as usize] = rewriter.alone(border).is_some_and(|output| match &words {
-                Words::Ruled { rule, .. } => rule.drops_white_space() && !output.is_empty() && output.chars().all(drops),
-                Words::Whole | Words::Spaced => output == " ",
-            });
+            borders[border as usize] = !rewriter.begins_symbol(border)
+                && rewriter.alone(border).is_some_and(|output| match &words {
+                    Words::Ruled { rule, .. } => rule.drops_white_space() && !output.is_empty() && output.chars().all(drops),
+                    Words::Whole | Words::Spaced => output == " ",
+                });
         }
         let mut closes = [false; 128];
         for c in (0..128_u8).map(char::from).filter(|&c| !c.is_whitespace()) {
@@ -114,7 +115,7 @@ impl Rewriting {
         }
         let each_space = matches!(words, Words::Spaced) && rewriter.divides(' ', ' ') && !rewriter.acts_on_runs();
         let parts_text = matches!(&words, Words::Ruled { rule, .. } if rule.parts_text());
-        let has_borders = parts_text && !rewriter.acts_on_runs() && rewriter.divides('a', 'b');
+        let has_borders = parts_text && !rewriter.acts_on_runs();
         let (scratch, sides, weights) = (Pool::default(), CharMemo::default(), CharMemo::default());
         Self {
             has_borders,
