@@ -158,9 +158,9 @@ fn unigram(proto: &ModelProto) -> Result<(Value, Pieces)> {
     // before took the largest score of a piece for 0.1, with the same choices where no score is above 0.
     let pieces = Pieces::with_scores(indexed(proto).map(|(_, piece)| match piece.kind {
         Kind::UserDefined => {
-            #[allow(clippy::cast_precision_loss)]
-            let length = piece.text.len() as f64;
-            (piece.text.as_str(), length * 0.1 - 0.1)
+            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+            let score = (piece.text.len() as f64 * 0.1 - 0.1) as f32;
+            (piece.text.as_str(), f64::from(score))
         }
         _ => (piece.text.as_str(), f64::from(piece.score)),
     }));
