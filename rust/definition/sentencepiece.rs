@@ -50,7 +50,9 @@ impl Reader<'_> {
         let charsmap = self.exact_charsmap()?;
         let remove_extra = self.extension("remove_extra") == true;
         // Symbols are left alone by the rules, and spaces inside them are not dropped.
-        let kept = contents().map(|(_, text)| *text).filter(|text| charsmap.is_some() || remove_extra && text.contains(' '));
+        // A symbol without a space matters too, because it may take the beginning of one with a space: "--" of "--  ".
+        let matter = charsmap.is_some() || remove_extra && contents().any(|(_, text)| text.contains(' '));
+        let kept = contents().map(|(_, text)| *text).filter(|_| matter);
         let normalizer = Normalizer { kept: PieceTrie::new(kept), charsmap, dummy: self.extension("dummy") == true, remove_extra, escape };
         let found = contents().filter(|_| is_bpe).map(|(id, text)| (text.as_bytes().into(), TokenId(*id)));
         let pieces = PieceTrie::new(given.iter().filter(|(id, _)| !is_bpe || !is_symbol(*id)).map(|(_, text)| *text));

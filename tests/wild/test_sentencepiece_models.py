@@ -152,3 +152,31 @@ def test_damaged_files_are_errors_of_our_own(seed: int, data: st.DataObject) -> 
         return
     tokenizer.encode("a  b ab\n</s>")
     tokenizer.settled_cuts("a  b ab\n</s>")
+
+
+@given(st.floats(-1.2, -0.01), st.integers(2, 7), st.integers(1, 9))
+@examples()
+def test_scores_of_symbols_are_rounded_as_sentencepiece_rounds_them(score: float, length: int, spaces: int) -> None:
+    # Many orders of the same pieces have the same sum but for rounding.
+    pieces = [*HEAD, ("▁", score, NORMAL), ("▁" * length, 0.0, USER_DEFINED), ("a", -9.0, NORMAL)]
+    processor, tokenizer = loaded(Model(pieces, UNIGRAM))
+    for text in (" " * spaces, " " * spaces + "a"):
+        assert tokenizer.encode(text) == processor.encode(text)
+
+
+@pytest.mark.parametrize("kind", [BPE, UNIGRAM])
+@given(
+    st.lists(st.text("- a", min_size=2, max_size=4), min_size=1, max_size=4, unique=True), st.text("- a", max_size=12)
+)
+@examples()
+def test_symbols_that_overlap_symbols_with_spaces_are_taken_from_the_left(
+    kind: int, symbols: list[str], text: str
+) -> None:
+    pieces = (
+        HEAD + byte_pieces() + [(symbol, 0.0, USER_DEFINED) for symbol in symbols] + normal("-", "a", "▁", " ", "  ")
+    )
+    pieces = list({piece[0]: piece for piece in reversed(pieces)}.values())[::-1]
+    found = loaded(Model(pieces, kind, True, remove_extra_whitespaces=True, escape_whitespaces=False))
+    if found is not None:
+        processor, tokenizer = found
+        assert tokenizer.encode(text) == processor.encode(text)
