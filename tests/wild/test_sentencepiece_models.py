@@ -165,8 +165,10 @@ def test_scores_of_symbols_are_rounded_as_sentencepiece_rounds_them(score: float
 
 
 @pytest.mark.parametrize("kind", [BPE, UNIGRAM])
+@example(symbols=["--", "-  "], text="--  a")
 @given(
-    st.lists(st.text("- a", min_size=2, max_size=4), min_size=1, max_size=4, unique=True), st.text("- a", max_size=12)
+    symbols=st.lists(st.text("- a", min_size=2, max_size=4), min_size=1, max_size=4, unique=True),
+    text=st.text("- a", max_size=12),
 )
 @examples()
 def test_symbols_that_overlap_symbols_with_spaces_are_taken_from_the_left(
