@@ -352,7 +352,7 @@ mod tests {
         let pieces = [UNK, ("abc", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 5)];
         let definition = load(&pieces, &[], PLAIN).unwrap();
         let vocab = &definition["model"]["vocab"];
-        assert!((vocab[1][1].as_f64().unwrap() - 0.2).abs() < 1e-9);
+        assert_eq!(vocab[1][1].as_f64(), Some(f64::from(0.2_f32)));
         assert_eq!(vocab[2], json!(["a", -2.0]));
         assert_eq!(definition["coolfusion"]["unused"], json!([3]));
         assert_eq!(definition["model"]["unk_id"], 0);
