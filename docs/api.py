@@ -25,6 +25,7 @@ PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("", "coolfusion", "fusion/engine.py", ("FusionEngine",)),
     ("", "coolfusion.fusion", "fusion/engine.py", ("Event",)),
     ("", "coolfusion.fusion", "fusion/generation.py", ("Generation", "AsyncGeneration")),
+    ("", "coolfusion.fusion.generation", "fusion/generation.py", ("Handle",)),
     ("Members", "coolfusion", "members/member.py", ("Member",)),
     ("Selection rules", "coolfusion", "fusion/selection/base.py", ("SelectionRule",)),
     ("", "coolfusion.fusion", "fusion/selection/base.py", ("StepView",)),

@@ -14,7 +14,53 @@ from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.records import Output, Step
 
 
-class Generation(Iterator[Step]):
+class Handle:
+    """The common part of `Generation` and `AsyncGeneration`: a request, and how many of its steps were handed out.
+
+    Args:
+        engine: where it is written.
+        entry: a request that the engine has checked.
+    """
+
+    def __init__(self, engine: FusionEngine, entry: Entry) -> None:
+        self._engine, self._entry = engine, entry
+        self._told = 0
+        self._closed = False
+        self._abort = weakref.finalize(self, engine.abort, entry.number)
+        self._abort.atexit = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._told} steps, finish_reason={self.output.finish_reason!r})"
+
+    @property
+    def output(self) -> Output:
+        """The output as far as it was handed out; `finish_reason` is None while more may come."""
+        return written(self._entry, self._told)
+
+    @property
+    def error(self) -> Exception | None:
+        """The error that ended the text, with the text in `partial`; None without one."""
+        return error_of(self._entry)
+
+    def _knows_more(self) -> bool:
+        """Whether a step is known that was not handed out, or that none will come."""
+        running = self._entry.running
+        return running.is_finished or len(running.steps) > self._told
+
+    def _tell(self) -> Step | None:
+        """Returns the next step; None at the end of the text. Raises the error that ended it."""
+        steps = self._entry.running.steps
+        if len(steps) > self._told:
+            self._told += 1
+            return steps[self._told - 1]
+        self._abort.detach()
+        error = self.error
+        if error is not None:
+            raise error
+        return None
+
+
+class Generation(Handle, Iterator[Step]):
     """One text being written: iterate for its steps; `output` is what was written so far.
 
     The request joins the engine at once, and is written as soon as any request of the engine is waited for. It leaves
@@ -29,31 +75,14 @@ class Generation(Iterator[Step]):
     """
 
     def __init__(self, engine: FusionEngine, entry: Entry) -> None:
-        self._engine, self._entry = engine, entry
-        self._told = 0
-        self._closed = False
         engine.submit(entry)
-        self._abort = weakref.finalize(self, engine.abort, entry.number)
-        self._abort.atexit = False
-
-    def __repr__(self) -> str:
-        return f"Generation({self._told} steps, finish_reason={self.output.finish_reason!r})"
+        super().__init__(engine, entry)
 
     def __enter__(self) -> Generation:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def output(self) -> Output:
-        """The output as far as it was handed out; `finish_reason` is None while more may come."""
-        return written(self._entry, self._told)
-
-    @property
-    def error(self) -> Exception | None:
-        """The error that ended the text, with the text in `partial`; None without one."""
-        return error_of(self._entry)
 
     def __next__(self) -> Step:
         """Returns the next step.
@@ -63,20 +92,15 @@ class Generation(Iterator[Step]):
         """
         if self._closed:
             raise StopIteration
-        running = self._entry.running
         try:
-            self._engine.step_until(lambda: running.is_finished or len(running.steps) > self._told)
+            self._engine.step_until(self._knows_more)
         except KeyboardInterrupt as err:
             err.partial = self.output  # type: ignore[attr-defined]
             raise
-        if len(running.steps) > self._told:
-            self._told += 1
-            return running.steps[self._told - 1]
-        self._abort.detach()
-        error = self.error
-        if error is not None:
-            raise error
-        raise StopIteration
+        step = self._tell()
+        if step is None:
+            raise StopIteration
+        return step
 
     def close(self) -> None:
         """Ends the text and frees its memory; what was handed out stays in `output`, and no step follows."""
@@ -84,7 +108,7 @@ class Generation(Iterator[Step]):
         self._abort()
 
 
-class AsyncGeneration(AsyncIterator[Step]):
+class AsyncGeneration(Handle, AsyncIterator[Step]):
     """One text being written, for coroutines: ``async for step in ...``.
 
     Leaving the loop does not end the text; `aclose`, or cancelling the task that waits for a step, does.
@@ -95,26 +119,10 @@ class AsyncGeneration(AsyncIterator[Step]):
     """
 
     def __init__(self, driver: Driver, entry: Entry) -> None:
-        self._driver, self._entry = driver, entry
-        self._told = 0
-        self._closed = False
+        super().__init__(driver.engine, entry)
+        self._driver = driver
         self._changed: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._abort = weakref.finalize(self, driver.engine.abort, entry.number)
-        self._abort.atexit = False
-
-    def __repr__(self) -> str:
-        return f"AsyncGeneration({self._told} steps, finish_reason={self.output.finish_reason!r})"
-
-    @property
-    def output(self) -> Output:
-        """The output as far as it was handed out; `finish_reason` is None while more may come."""
-        return written(self._entry, self._told)
-
-    @property
-    def error(self) -> Exception | None:
-        """The error that ended the text, with the text in `partial`; None without one."""
-        return error_of(self._entry)
 
     async def __aenter__(self) -> AsyncGeneration:
         return self
@@ -126,31 +134,25 @@ class AsyncGeneration(AsyncIterator[Step]):
         """Returns the next step."""
         if self._closed:
             raise StopAsyncIteration
-        running, loop = self._entry.running, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         if self._changed is None:
             self._loop, self._changed = loop, asyncio.Event()
-            self._entry.listener = functools.partial(
-                _tell, loop, self._changed, self._driver.engine, self._entry.number
-            )
+            self._entry.listener = functools.partial(_notify, loop, self._changed, self._engine, self._entry.number)
             self._driver.submit(self._entry)
         if loop is not self._loop:
             raise FusionError("this text is being written for another event loop; each loop needs its own astream")
-        while len(running.steps) <= self._told and not running.is_finished:
+        while not self._knows_more():
             self._changed.clear()
-            if len(running.steps) <= self._told and not running.is_finished:
+            if not self._knows_more():
                 try:
                     await self._changed.wait()
                 except asyncio.CancelledError:
                     self._abort()
                     raise
-        if len(running.steps) > self._told:
-            self._told += 1
-            return running.steps[self._told - 1]
-        self._abort.detach()
-        error = error_of(self._entry)
-        if error is not None:
-            raise error
-        raise StopAsyncIteration
+        step = self._tell()
+        if step is None:
+            raise StopAsyncIteration
+        return step
 
     async def aclose(self) -> None:
         """Ends the text and frees its memory; what was handed out stays in `output`, and no step follows."""
@@ -231,7 +233,7 @@ def error_of(entry: Entry) -> Exception | None:
     return error
 
 
-def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event, engine: FusionEngine, number: int) -> None:
+def _notify(loop: asyncio.AbstractEventLoop, changed: asyncio.Event, engine: FusionEngine, number: int) -> None:
     """Sets an event in a loop. If the loop was closed, the text ends, because no one can wait for it."""
     try:
         loop.call_soon_threadsafe(changed.set)
