@@ -1,4 +1,4 @@
-"""Units of scores: perplexity and bits per byte.
+"""Units of scores: perplexity, bits and nats per byte, and ln p per token or byte.
 
 Everything stays in the log domain until a reader asks for a perplexity. For example, ln p = -800 for one token would
 make exp(800) = inf for every candidate, and leave nothing to compare.
@@ -7,8 +7,11 @@ make exp(800) = inf for every candidate, and leave nothing to compare.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from coolfusion.records import Score
+
+Unit = Literal["segment", "token", "byte"]
 
 
 def log_perplexity(score: Score) -> float:
@@ -32,3 +35,16 @@ def bits_per_byte(score: Score) -> float:
     END has no byte and is counted as one, so that it has a finite price.
     """
     return -score.logprob / math.log(2.0) / max(score.n_bytes, 1)
+
+
+def nats_per_byte(score: Score) -> float:
+    """Returns -ln p per byte; nan for a score over no bytes. Example: ln p = -7 over 10 bytes gives 0.7."""
+    return -score.logprob / score.n_bytes if score.n_bytes else math.nan
+
+
+def logprob_of(score: Score, per: Unit = "segment") -> float:
+    """Returns ln p of a candidate and, where it is known, of the end of its word; per token or byte if asked for."""
+    logprob = score.logprob + (score.boundary_logprob or 0.0)
+    if per == "token":
+        return logprob / max(score.n_tokens, 1)
+    return logprob / max(score.n_bytes, 1) if per == "byte" else logprob

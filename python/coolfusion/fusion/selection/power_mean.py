@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion.selection.base import Ranking, SelectionRule, StepView
+from coolfusion.fusion.selection.measures import Unit, logprob_of
 from coolfusion.fusion.selection.weights import Uniform, Weights
 from coolfusion.models.numerics import logsumexp, total
 from coolfusion.records import Score
-
-Unit = Literal["segment", "token", "byte"]
 
 
 class PowerMean(SelectionRule):
@@ -89,11 +87,3 @@ class PowerMean(SelectionRule):
             return -total(weight * term for term, weight in terms)
         mean = logsumexp(math.log(weight) + self.exponent * term for term, weight in terms)
         return -mean / self.exponent
-
-
-def logprob_of(score: Score, per: Unit = "segment") -> float:
-    """Returns ln p of a candidate and, where it is known, of the end of its word; per token or byte if asked for."""
-    logprob = score.logprob + (score.boundary_logprob or 0.0)
-    if per == "token":
-        return logprob / max(score.n_tokens, 1)
-    return logprob / max(score.n_bytes, 1) if per == "byte" else logprob

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion.selection.base import StepView
-from coolfusion.records import Score
+from coolfusion.fusion.selection.measures import nats_per_byte
 
 
 class Weights(Protocol):
@@ -144,11 +144,6 @@ class ByRecentText(Weights):
                 n_bytes = self.decay * n_bytes + max(row[j].n_bytes, 1)
             losses.append(nats / n_bytes if n_bytes else math.nan)
         return _from_losses(losses, self.kappa)
-
-
-def nats_per_byte(score: Score) -> float:
-    """Returns -ln p per byte; nan for a score over no bytes. Example: ln p = -7 over 10 bytes gives 0.7."""
-    return -score.logprob / score.n_bytes if score.n_bytes else math.nan
 
 
 def _not_negative(name: str, value: float) -> float:

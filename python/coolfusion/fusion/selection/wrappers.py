@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion.selection.base import Ranking, SelectionRule, StepView, as_ranking
-from coolfusion.fusion.selection.power_mean import logprob_of
-from coolfusion.fusion.selection.weights import nats_per_byte
+from coolfusion.fusion.selection.measures import logprob_of, nats_per_byte
 
 
 class Primary(SelectionRule):
