@@ -107,8 +107,7 @@ class FusionEngine:
         self._drafts = drafts
         self._limits = max_concurrent_requests, max_cached_tokens
         self._numbers = itertools.count()
-        self._stepping = self._closed = False
-        self._unclosed: Executor | None = self._executor
+        self._stepping = self._closed = self._ended = False
         self._begin_process()
 
     def __repr__(self) -> str:
@@ -251,14 +250,15 @@ class FusionEngine:
 
     def _end_all(self) -> None:
         """Ends what a closed engine still holds, once."""
-        executor, self._unclosed = self._unclosed, None
-        if executor is not None:
-            for entry in [*self._entries.values(), *(entry for *_, entry in self._queue), *self._incoming]:
-                entry.running.abort(FusionError("the engine was closed"))
-                entry.notify()
-            for held in (self._queue, self._incoming, self._entries, self._running, self._sessions):
-                held.clear()
-            executor.close()
+        if self._ended:
+            return
+        self._ended = True
+        for entry in [*self._entries.values(), *(entry for *_, entry in self._queue), *self._incoming]:
+            entry.running.abort(FusionError("the engine was closed"))
+            entry.notify()
+        for held in (self._queue, self._incoming, self._entries, self._running, self._sessions):
+            held.clear()
+        self._executor.close()
 
     def _step(self) -> None:
         """Makes a step; the caller holds the lock."""
@@ -421,9 +421,8 @@ class FusionEngine:
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             self._process = os.getpid()
-            self._lock, self._stepping = threading.RLock(), False
+            self._lock, self._stepping, self._ended = threading.RLock(), False, False
             self._executor = self._executor.forked()
-            self._unclosed = self._executor
 
     def _check_open(self) -> None:
         self._check_process()

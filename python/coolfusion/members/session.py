@@ -39,15 +39,8 @@ class ForwardRequest(NamedTuple):
         """The tokens that a pass reads for it."""
         if self.prompt is not None:
             return len(self.prompt)
-        is_computed = self.context.is_computed
-        if len(self.paths) == 1:
-            # Every prefix of a computed path is computed, so the first computed one from the end is the last to count.
-            path, n = self.paths[0], len(self.paths[0])
-            while n >= 0 and not is_computed(path[:n]):
-                n -= 1
-            return len(path) - n
         ends: set[TokenPath] = {path[:n] for path in self.paths for n in range(len(path) + 1)}
-        return sum(not is_computed(end) for end in ends)
+        return sum(not self.context.is_computed(end) for end in ends)
 
 
 Task = Generator[ForwardRequest, None, Value]

@@ -124,9 +124,8 @@ class ModelWorker:
         self._in_pass = batch
         if not batch:
             return None
-        if not self.cost.further:
-            return self.cost.single
-        return self.cost.of(sum([each.need.n_tokens for each in batch if each.need]))
+        # Tokens are counted only where they have a price.
+        return self.cost.of(sum(each.need.n_tokens for each in batch if each.need) if self.cost.further else 1)
 
     def make_pass(self) -> None:
         """Makes the pass that was prepared. A failure is kept for `settle`."""
