@@ -45,6 +45,9 @@ pub(super) fn begins_cluster(c: char, rules: &Charsmap, single: bool) -> bool {
 /// The pictographs of two bytes; none has one.
 const SHORT_PICTOGRAPHS: [char; 2] = ['\u{a9}', '\u{ae}'];
 
+/// Clusters of so many bytes are read character by character.
+pub(super) const WIDE: usize = 6;
+
 /// What a character is to the three rules of UAX 29 that look further back than one character.
 const PICTOGRAPH: u64 = 1;
 /// Between a pictograph and U+200D.

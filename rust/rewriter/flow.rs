@@ -4,7 +4,7 @@
 //! holds of such a run. The answer is that of [`Rewriter::rewrite`] on the whole text (docs/proofs/certificates.md, section 9,
 //! *Growing normal forms*).
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, WIDE};
 use super::item::Item;
 use super::step::Step;
 use super::{Ends, Rewriter};
@@ -12,8 +12,6 @@ use crate::formats::charsmap::Charsmap;
 
 /// A form may wait for so many characters; longer runs of marks are not carried.
 const MOST_HELD: usize = 32;
-/// Clusters of so many bytes are read character by character.
-const WIDE: usize = 6;
 
 /// Where rewriting stands.
 #[derive(Debug, Clone, Default)]

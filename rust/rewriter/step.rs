@@ -4,7 +4,7 @@
 //! (point 1, *Normalizer*).
 
 use super::bert::Bert;
-use super::cluster::{is_cluster, is_idle};
+use super::cluster::{is_cluster, is_idle, WIDE};
 use super::form::Form;
 use super::item::{by_text, drop_end, each, replace_all, Item};
 use super::Ends;
@@ -118,7 +118,7 @@ impl Step {
             Self::ClusterRules(rules) if is_idle(rules, &items) => items,
             Self::ClusterRules(rules) => by_text(&items, |text, push| {
                 for (at, cluster) in text.grapheme_indices(true) {
-                    if let Some(replacement) = Some(cluster).filter(|c| c.len() < 6).and_then(|c| rules.shortest_prefix(c)) {
+                    if let Some(replacement) = Some(cluster).filter(|c| c.len() < WIDE).and_then(|c| rules.shortest_prefix(c)) {
                         push(at, at + cluster.len(), Some(replacement));
                         continue;
                     }
