@@ -52,7 +52,7 @@ lint: $(VENV)/test.ready
 	$(BIN)/ruff check python tests benches training examples docs
 	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/mypy python/coolfusion
-	MYPY_CACHE_DIR=.mypy_cache/stubtest $(BIN)/python -m mypy.stubtest coolfusion._core
+	$(BIN)/python -m mypy.stubtest coolfusion._core --mypy-config-file tests/stubtest.ini
 
 # Beside the `tokenizers` library in one run, then the fused loop beside `generate`, the calls from Python, the core alone;
 # BENCH=--quick for less. On a machine with a GPU `python -m benches.gpu_loop` measures large models.

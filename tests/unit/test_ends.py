@@ -150,6 +150,7 @@ def test_a_text_belongs_to_its_loop_and_ends_with_it():
         asyncio.run(two())
 
 
+@pytest.mark.slow
 def test_the_interpreter_ends_in_order_while_a_coroutine_is_kept():
     script = """
         import asyncio, coolfusion as cf

@@ -147,7 +147,7 @@ def test_a_pass_that_hangs_loses_its_member_and_not_its_neighbour_on_the_device(
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("on_failure", ["stop", "continue"])
-@pytest.mark.parametrize("failure", ["raises", "no numbers", "hangs"])
+@pytest.mark.parametrize("failure", ["raises", "no numbers", pytest.param("hangs", marks=pytest.mark.slow)])
 def test_case_g07_every_failure_of_one_or_many_texts_on_one_device_or_several(
     failure, on_failure, many, apart, drafts, hang
 ):
