@@ -86,7 +86,7 @@ fn core(criterion: &mut Criterion) {
             group.throughput(Throughput::Bytes(part.iter().map(|word| word.len() as u64).sum()));
             group.bench_function(BenchmarkId::new("encoder_push", &label), |b| {
                 let new = || StreamEncoder::new(tokenizer.clone(), 4);
-                let push = |mut encoder: StreamEncoder| part.iter().map(|word| encoder.push(word).unwrap().drop).sum::<usize>();
+                let push = |mut encoder: StreamEncoder| part.iter().map(|word| encoder.push(word).unwrap().dropped()).sum::<usize>();
                 b.iter_batched(new, push, BatchSize::SmallInput);
             });
             group.finish();

@@ -9,38 +9,78 @@ use crate::engine::{Behind, Growth, Resume, Window};
 use crate::error::Result;
 use crate::folding::Folding;
 use crate::token::TokenId;
+use crate::token_tree::Between;
 use crate::tokenizer::{Likeness, Tokenizer};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// What a push changed: take `drop` ids from the end, then append `ids`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a push changed: take [`Edit::dropped`] ids from the end, then append [`Edit::ids`].
+#[derive(Debug, Clone)]
 pub struct Edit {
-    /// How many ids at the end are no longer right.
-    pub drop: usize,
-    /// The ids that follow.
-    pub ids: Vec<TokenId>,
-    /// Whether the tokens of the window give back its text byte for byte.
-    pub lossless: bool,
+    change: Change,
+    lossless: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    /// So many ids at the end, and those that follow.
+    Told(usize, Vec<TokenId>),
+    /// Told when it is asked for, because it may be all ids of the stretch.
+    Between(Arc<Between>),
 }
 
 impl Edit {
-    /// This edit and `next`, which follows it.
-    pub(crate) fn then(mut self, next: Self) -> Self {
-        let (kept, more) = (self.ids.len().saturating_sub(next.drop), next.drop.saturating_sub(self.ids.len()));
-        self.ids.truncate(kept);
-        self.ids.extend(next.ids);
-        Self { drop: self.drop + more, ids: self.ids, lossless: next.lossless }
+    /// Takes `dropped` ids from the end, then appends `ids`.
+    #[must_use]
+    pub fn new(dropped: usize, ids: Vec<TokenId>, lossless: bool) -> Self {
+        Self { change: Change::Told(dropped, ids), lossless }
     }
 
-    /// The same for `before`, without ids that it drops and appends again.
-    fn least(mut self, before: &[TokenId]) -> Self {
-        let dropped = &before[before.len() - self.drop..];
-        let same = dropped.iter().zip(&self.ids).take_while(|(one, other)| one == other).count();
-        self.drop -= same;
-        self.ids.drain(..same);
-        self
+    pub(crate) fn between(between: Between, lossless: bool) -> Self {
+        Self { change: Change::Between(Arc::new(between)), lossless }
+    }
+
+    /// How many ids at the end are no longer right. Complexity: O(ids that change), once.
+    #[must_use]
+    pub fn dropped(&self) -> usize {
+        match &self.change {
+            Change::Told(dropped, _) => *dropped,
+            Change::Between(between) => between.told().0,
+        }
+    }
+
+    /// The ids that follow. Complexity: O(ids that change), once.
+    #[must_use]
+    pub fn ids(&self) -> &[TokenId] {
+        match &self.change {
+            Change::Told(_, ids) => ids,
+            Change::Between(between) => &between.told().1,
+        }
+    }
+
+    /// Whether the tokens of the window give back its text byte for byte.
+    #[must_use]
+    pub fn is_lossless(&self) -> bool {
+        self.lossless
+    }
+
+    /// This edit and `next`, which follows it.
+    pub(crate) fn then(self, next: &Self) -> Self {
+        let (mut ids, dropped) = (self.ids().to_vec(), next.dropped());
+        let more = dropped.saturating_sub(ids.len());
+        ids.truncate(ids.len().saturating_sub(dropped));
+        ids.extend_from_slice(next.ids());
+        Self::new(self.dropped() + more, ids, next.lossless)
     }
 }
+
+impl PartialEq for Edit {
+    fn eq(&self, other: &Self) -> bool {
+        (self.dropped(), self.ids(), self.lossless) == (other.dropped(), other.ids(), other.lossless)
+    }
+}
+
+impl Eq for Edit {}
 
 /// From this length on (in bytes) a window holds no more words than it must, and growing stretches are carried.
 const LONG_WINDOW: usize = 512;
@@ -66,7 +106,10 @@ pub struct StreamEncoder {
     text: String,
     /// The text, where something may be left out.
     folding: Option<Folding>,
+    /// The ids of the text, but for those of a growing word.
     ids: Vec<TokenId>,
+    /// The ids of a growing word, which are told when they are asked for.
+    word: Option<Arc<Between>>,
     /// Where the window begins.
     anchor: Anchor,
     /// Up to here the tokens can no longer change.
@@ -114,6 +157,7 @@ impl StreamEncoder {
             context_words,
             text: String::new(),
             ids: Vec::new(),
+            word: None,
             anchor: ORIGIN,
             settled: ORIGIN,
             widened: 0,
@@ -125,10 +169,19 @@ impl StreamEncoder {
         }
     }
 
-    /// The ids of all text so far.
+    /// The ids of all text so far. Complexity: O(ids) at most.
     #[must_use]
-    pub fn ids(&self) -> &[TokenId] {
-        &self.ids
+    pub fn ids(&self) -> Cow<'_, [TokenId]> {
+        match &self.word {
+            Some(word) => Cow::Owned([self.ids.clone(), word.ids()].concat()),
+            None => Cow::Borrowed(&self.ids),
+        }
+    }
+
+    /// How many ids these are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.ids.len() + self.word.as_ref().map_or(0, |word| word.count())
     }
 
     /// All text so far.
@@ -149,9 +202,9 @@ impl StreamEncoder {
         self.widened
     }
 
-    /// How many tokens of `window`, which begins at `anchor`, are those that are stored.
-    fn same(&self, anchor: Anchor, window: &Window) -> usize {
-        self.ids[anchor.tokens..].iter().zip(&window.tokens).take_while(|(a, b)| **a == b.id).count()
+    /// How many tokens of `window`, which begins at `anchor`, are those of `ids`.
+    fn same(ids: &[TokenId], anchor: Anchor, window: &Window) -> usize {
+        ids[anchor.tokens..].iter().zip(&window.tokens).take_while(|(a, b)| **a == b.id).count()
     }
 
     /// Encodes `tail`, the text from the window's start on; where that contradicts what was settled, all of `whole`.
@@ -166,26 +219,26 @@ impl StreamEncoder {
         full_whole: impl Fn() -> String,
         found: &mut Found,
     ) -> Result<Attempt> {
-        let mut start = self.anchor;
+        let (mut start, known) = (self.anchor, self.ids());
         let Found { window, resumes } = found;
         self.tokenizer.resume(tail, start.behind, window, resumes)?;
-        let mut same = self.same(start, window);
+        let mut same = Self::same(&known, start, window);
         let mut likeness = self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), tail, start.behind.place())?;
         let gives_back = likeness == Likeness::Same;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {
             start = ORIGIN;
             self.tokenizer.resume(&whole(), start.behind, window, resumes)?;
-            same = self.same(start, window);
+            same = Self::same(&known, start, window);
         }
         if widened || full.is_some() {
             let (ids, full_whole) = (window.tokens.iter().map(|token| token.id), widened.then(full_whole));
             let text = full_whole.as_deref().or(full).unwrap_or(tail);
             likeness = self.tokenizer.likeness(ids, text, start.behind.place())?;
         }
-        let drop = self.ids.len() - start.tokens - same;
+        let drop = known.len() - start.tokens - same;
         let ids = window.tokens[same..].iter().map(|t| t.id).collect();
-        Ok(Attempt { start, edit: Edit { drop, ids, lossless: likeness == Likeness::Same }, likeness, gives_back, widened })
+        Ok(Attempt { start, edit: Edit::new(drop, ids, likeness == Likeness::Same), likeness, gives_back, widened })
     }
 
     /// What [`StreamEncoder::push`] would answer.
@@ -232,13 +285,13 @@ impl StreamEncoder {
         // Tokens that differ from the text, or say less, do so of a longer text too.
         if matches!(self.likeness, Likeness::Same | Likeness::Longer) {
             let tail = full.unwrap_or(&self.text[self.anchor.byte..]);
-            let ids = self.ids[self.anchor.tokens..].iter().copied();
-            self.likeness = self.tokenizer.likeness(ids, tail, self.anchor.behind.place())?;
+            let ids = self.ids();
+            self.likeness = self.tokenizer.likeness(ids[self.anchor.tokens..].iter().copied(), tail, self.anchor.behind.place())?;
         }
         if !self.growth.as_ref().is_none_or(|growth| growth.is_lossless() || growth.stays(self.likeness)) {
-            self.growth = None;
+            self.drop_growth();
         }
-        Ok(Edit { drop: 0, ids: Vec::new(), lossless: self.likeness == Likeness::Same })
+        Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))
     }
 
     /// Appends `text` to what is read. `full` is the text of the window and `whole` all text, where something is left out.
@@ -256,8 +309,7 @@ impl StreamEncoder {
         let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), full, || whole.unwrap_or(&self.text).to_string(), &mut found);
         match done {
             Ok(attempt) => {
-                self.ids.truncate(self.ids.len() - attempt.edit.drop);
-                self.ids.extend_from_slice(&attempt.edit.ids);
+                self.apply(attempt.edit.dropped(), attempt.edit.ids());
                 self.widened += usize::from(attempt.widened);
                 self.move_on(attempt.start, &found);
                 self.found = found;
@@ -306,27 +358,54 @@ impl StreamEncoder {
         }
     }
 
+    /// Takes `dropped` ids from the end, then appends `ids`.
+    fn apply(&mut self, dropped: usize, ids: &[TokenId]) {
+        self.ids.truncate(self.ids.len() - dropped);
+        self.ids.extend_from_slice(ids);
+    }
+
+    /// Ends carrying: what is known of the ids is told.
+    fn drop_growth(&mut self) {
+        self.growth = None;
+        if let Some(word) = self.word.take() {
+            self.ids.extend(word.ids());
+        }
+    }
+
     /// Appends `text` to a stretch that is carried, if there is one and it can be.
     fn grown(&mut self, text: &str, folded: bool) -> Option<Edit> {
         let growth = self.growth.as_mut()?;
         let was_lossless = growth.is_lossless();
         let edit = self.tokenizer.grown(growth, text);
         // Tokens that no longer give back what is read could give back what is left out.
-        let Some(edit) = edit.filter(|edit| !folded || edit.lossless == was_lossless) else {
-            self.growth = None;
+        let Some(mut edit) = edit.filter(|edit| !folded || edit.lossless == was_lossless) else {
+            self.drop_growth();
             self.try_at = self.text.len() - self.anchor.byte + RETRY;
             return None;
         };
         if growth.is_over() {
-            self.growth = None;
+            self.drop_growth();
             self.try_at = LONG_WINDOW;
             // A window finds what is settled now.
             return None;
         }
-        let mut edit = edit.least(&self.ids);
         self.text.push_str(text);
-        self.ids.truncate(self.ids.len() - edit.drop);
-        self.ids.extend_from_slice(&edit.ids);
+        match &mut edit.change {
+            Change::Told(dropped, ids) => {
+                // Without ids that are dropped and appended again.
+                let same = self.ids[self.ids.len() - *dropped..].iter().zip(&*ids).take_while(|(one, other)| one == other).count();
+                *dropped -= same;
+                ids.drain(..same);
+                self.ids.truncate(self.ids.len() - *dropped);
+                self.ids.extend_from_slice(ids);
+            }
+            Change::Between(between) => {
+                if self.word.is_none() {
+                    self.ids.truncate(self.ids.len() - between.count_before());
+                }
+                self.word = Some(between.clone());
+            }
+        }
         // They give back what is read, which is less than the text.
         edit.lossless &= !folded;
         Some(edit)

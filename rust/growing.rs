@@ -182,7 +182,7 @@ impl Pipeline {
         growing.over |= length >= growing.look_at;
         growing.words = after;
         Some(match back {
-            Some(back) => back.then(edit),
+            Some(back) => back.then(&edit),
             None => edit,
         })
     }
@@ -371,6 +371,6 @@ impl Pipeline {
             }
         }
         // Words with another loss are not carried.
-        lossless.then_some(Edit { drop, ids, lossless: growing.is_lossless() })
+        lossless.then(|| Edit::new(drop, ids, growing.is_lossless()))
     }
 }

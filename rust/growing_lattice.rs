@@ -5,6 +5,7 @@
 
 use crate::dictionary::Node;
 use crate::growing_path::says;
+use crate::token_tree::{List, Lists, TokenTree, EMPTY};
 use crate::unigram::{Best, Carried, Unigram, NOWHERE};
 use crate::vocabulary::Vocabulary;
 
@@ -21,8 +22,10 @@ pub(crate) struct At {
     open: u32,
     /// Where the unknown text begins that ends here.
     pub(crate) run: u32,
-    /// The number of tokens before that text, or before here.
-    pub(crate) depth: u32,
+    /// The tokens up to here.
+    pub(crate) list: List,
+    /// The same, with that text as single bytes.
+    pub(crate) spelled: List,
     /// The bytes that tokens before that text do not give back.
     pub(crate) lost: u32,
     /// The character that ends here is no piece.
@@ -40,21 +43,33 @@ pub(crate) struct GrowingLattice {
     walks: Vec<(u32, Node)>,
     /// The word begins inside unknown text, which is no piece as a whole.
     pub(crate) torn: bool,
+    /// The tokens of the ways.
+    pub(crate) tree: TokenTree,
 }
 
 impl GrowingLattice {
     /// A word that begins behind what is `carried`.
-    pub(crate) fn new(carried: Option<Carried>) -> Self {
+    pub(crate) fn new(model: &Unigram, carried: Option<Carried>) -> Self {
         let torn = carried.is_some_and(Carried::is_unknown);
         let best = Best { sum: carried.map_or(0.0, Carried::sum), ..NOWHERE };
-        let first = At { best, longest: 0, open: 0, run: if torn { 0 } else { NO_RUN }, depth: 0, lost: 0, bare: false, odd: false };
-        Self { text: String::new(), at: vec![first], walks: Vec::new(), torn }
+        let run = if torn { 0 } else { NO_RUN };
+        let first = At { best, longest: 0, open: 0, run, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, odd: false };
+        let mut lattice = Self { text: String::new(), at: vec![first], walks: Vec::new(), torn, tree: TokenTree::default() };
+        lattice.begin(model);
+        lattice
+    }
+
+    /// The tokens of the word.
+    pub(crate) fn list(&self) -> List {
+        self.at[self.text.len()].list
     }
 
     /// Appends `text`; None where unknown characters are spelled in a way that is not carried.
     ///
     /// Complexity: O(text · longest piece) at worst.
     pub(crate) fn extend(&mut self, model: &Unigram, vocabulary: &Vocabulary, text: &str) -> Option<()> {
+        let tree = self.tree.share();
+        let mut lists = tree.lists();
         for c in text.chars() {
             let begin = self.text.len();
             self.text.push(c);
@@ -82,12 +97,12 @@ impl GrowingLattice {
                     next.goes_on()
                 });
                 let open = self.walks.first().map_or(end as u32, |&(start, _)| start);
-                self.at.push(At { best: here, longest, open, run: NO_RUN, depth: 0, lost: 0, bare: false, odd: false });
+                self.at.push(At { best: here, longest, open, run: NO_RUN, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, odd: false });
             }
             if !known {
                 self.reach_unknown(model, vocabulary, c, begin)?;
             }
-            self.count_tokens(model, vocabulary);
+            self.end_way(model, vocabulary, &mut lists);
         }
         Some(())
     }
@@ -109,19 +124,19 @@ impl GrowingLattice {
         Some(())
     }
 
-    /// Sums up the tokens of the way to the end.
-    fn count_tokens(&mut self, model: &Unigram, vocabulary: &Vocabulary) {
+    /// Tells the tokens of the way to the end, and sums up what they do not give back.
+    fn end_way(&mut self, model: &Unigram, vocabulary: &Vocabulary, lists: &mut Lists<'_>) {
         let end = self.text.len();
         let Best { id, length, .. } = self.at[end].best;
         // What the runs of unknown text come to, which the way leaves behind, is summed up with the token that follows.
         let start = end - length as usize;
         let before = self.at[start];
-        let (run, depth, lost) = if id != model.unknown {
-            (NO_RUN, self.count(model, start) as u32 + 1, self.lost(model, start) as u32)
+        let (run, lost) = if id != model.unknown {
+            (NO_RUN, self.lost(model, start) as u32)
         } else if before.run == NO_RUN {
-            (start as u32, before.depth, before.lost)
+            (start as u32, before.lost)
         } else {
-            (before.run, before.depth, before.lost)
+            (before.run, before.lost)
         };
         let odd = if id == model.unknown {
             before.odd
@@ -130,13 +145,16 @@ impl GrowingLattice {
         };
         let here = &mut self.at[end];
         here.odd = odd;
-        (here.run, here.depth, here.lost) = (run, depth, lost);
+        (here.run, here.lost) = (run, lost);
+        self.write(model, end, lists);
     }
 
     /// Forgets what is behind the character boundary `length`. Complexity: O(bytes that are forgotten, longest piece).
     pub(crate) fn truncate(&mut self, model: &Unigram, length: usize) {
         self.text.truncate(length);
         self.at.truncate(length + 1);
+        let last = self.last_list(length);
+        self.tree.forget_above(last);
         self.walks.clear();
         let bytes = self.text.as_bytes();
         for start in self.open(length)..length {

@@ -1,16 +1,13 @@
-//! The tokens of the ways through a growing lattice, and what changes between two of them.
+//! The tokens of the ways through a growing lattice.
 //!
 //! Unknown characters side by side are a *run*: one unknown token, or their bytes, or the piece that they are as a whole
-//! (`Unigram::emit_unknown`). A run may begin far back, so it is told by where it begins and ends.
+//! (`Unigram::emit_unknown`). A run may begin far back, so its tokens go on from those before it.
 
-use crate::growing_lattice::{GrowingLattice, NO_RUN};
-use crate::prefixes::common_prefix;
+use crate::growing_lattice::{At, GrowingLattice, NO_RUN};
 use crate::token::TokenId;
+use crate::token_tree::{List, Lists, EMPTY};
 use crate::unigram::Unigram;
 use crate::vocabulary::Vocabulary;
-
-/// A token: id, start, end.
-type Spanned = (TokenId, usize, usize);
 
 /// What unknown text becomes.
 #[derive(Clone, Copy, PartialEq)]
@@ -40,62 +37,48 @@ impl GrowingLattice {
         Some(self.at[at].run).filter(|&run| run != NO_RUN).map(|run| run as usize)
     }
 
-    /// How many tokens make up the prefix of `length` bytes.
-    pub(crate) fn count(&self, model: &Unigram, length: usize) -> usize {
-        let of_run = |start| match self.spelling(model, start, length) {
-            Spelling::Bytes => length - start,
-            Spelling::Piece(_) | Spelling::Unknown => 1,
+    /// The last list that a position was given.
+    pub(crate) fn last_list(&self, at: usize) -> List {
+        self.at[at].list.max(self.at[at].spelled)
+    }
+
+    /// The tokens of a word without text: unknown text that goes on in it is one token, whose bytes stand before the word.
+    pub(crate) fn begin(&mut self, model: &Unigram) {
+        if self.torn && model.bytes.is_none() {
+            self.at[0].list = self.tree.lists().append(EMPTY, TokenId(model.unknown), 0);
+        }
+    }
+
+    /// Makes the list of the position `end`, whose run is known.
+    pub(crate) fn write(&mut self, model: &Unigram, end: usize, lists: &mut Lists<'_>) {
+        let At { best, .. } = self.at[end];
+        let start = end - best.length as usize;
+        let before = self.at[start];
+        let Some(run) = self.run(end) else {
+            self.at[end].list = lists.append(before.list, TokenId(best.id), end);
+            return;
         };
-        self.at[length].depth as usize + self.run(length).map_or(0, of_run)
+        let stem = if self.torn && run == 0 { EMPTY } else { self.at[run].list };
+        let mut spelled = if before.run == NO_RUN { stem } else { before.spelled };
+        if let Some(bytes) = &model.bytes {
+            for at in start..end {
+                if let Some(id) = bytes[usize::from(self.text.as_bytes()[at])] {
+                    spelled = lists.append(spelled, TokenId(id), at + 1);
+                }
+            }
+        }
+        self.at[end].spelled = spelled;
+        self.at[end].list = match self.spelling(model, run, end) {
+            Spelling::Bytes => spelled,
+            Spelling::Piece(id) => lists.append(stem, TokenId(id), end),
+            Spelling::Unknown => lists.append(stem, TokenId(model.unknown), end),
+        };
     }
 
     /// So many bytes of the prefix its tokens do not give back.
     pub(crate) fn lost(&self, model: &Unigram, length: usize) -> usize {
         let of_run = |start| if self.spelling(model, start, length) == Spelling::Unknown { length - start } else { 0 };
         self.at[length].lost as usize + self.run(length).map_or(0, of_run)
-    }
-
-    /// What turns the tokens of the prefix `one` into those of the prefix `other`: so many are taken from the end, then these follow.
-    ///
-    /// Complexity: O(tokens that differ).
-    pub(crate) fn change(&self, model: &Unigram, one: usize, other: usize) -> (usize, Vec<TokenId>) {
-        let from = common_prefix(one, other, |at| self.at[at].best.length as usize);
-        let mut kept = self.at[from].depth as usize;
-        let Some(run) = self.run(from) else {
-            return (self.count(model, one) - kept, self.ids_behind(model, from, other));
-        };
-        let (path, old) = (self.path(from, other), self.path(from, one));
-        let (mut begin, mut told) = (from, false);
-        let end = |path: &[Spanned]| path.iter().take_while(|(id, ..)| id.0 == model.unknown).last().map_or(from, |&(_, _, end)| end);
-        match (self.spelling(model, run, end(&old)), self.spelling(model, run, end(&path))) {
-            (Spelling::Bytes, Spelling::Bytes) => kept += from - run,
-            (Spelling::Unknown, Spelling::Unknown) => {
-                kept += 1;
-                told = true;
-            }
-            _ => begin = run,
-        }
-        let mut found = Vec::new();
-        self.tell(model, from, &path, begin, told, &mut found);
-        (self.count(model, one) - kept, found.into_iter().map(|(id, ..)| id).collect())
-    }
-
-    /// The tokens between two prefixes, the shorter of which the longer one begins with and does not end with unknown text.
-    fn ids_behind(&self, model: &Unigram, from: usize, to: usize) -> Vec<TokenId> {
-        let mut ids = Vec::with_capacity((self.at[to].depth - self.at[from].depth) as usize);
-        let mut at = to;
-        while at > from {
-            let best = self.at[at].best;
-            if best.id == model.unknown {
-                let (mut found, path) = (Vec::new(), self.path(from, to));
-                self.tell(model, from, &path, from, false, &mut found);
-                return found.into_iter().map(|(id, ..)| id).collect();
-            }
-            ids.push(TokenId(best.id));
-            at -= best.length as usize;
-        }
-        ids.reverse();
-        ids
     }
 
     /// Whether the prefix of `length` bytes has a token that says something else than what stands there, unknown ones apart.
@@ -105,55 +88,5 @@ impl GrowingLattice {
             Spelling::Bytes | Spelling::Unknown => false,
         };
         self.at[length].odd || self.run(length).is_some_and(of_run)
-    }
-
-    /// The tokens of the prefix of `length` bytes that end behind `from`, and perhaps some before them.
-    pub(crate) fn tokens(&self, model: &Unigram, from: usize, length: usize) -> Vec<Spanned> {
-        let path = self.path(from, length);
-        let first = path.first().map_or(length, |&(_, start, _)| start);
-        let mut found = Vec::new();
-        self.tell(model, first, &path, first, false, &mut found);
-        found
-    }
-
-    /// The edges of the best way to `to`, from the first one that ends behind `from` on.
-    fn path(&self, from: usize, to: usize) -> Vec<Spanned> {
-        let mut found = Vec::new();
-        let mut at = to;
-        while at > from {
-            let best = self.at[at].best;
-            found.push((TokenId(best.id), at - best.length as usize, at));
-            at -= best.length as usize;
-        }
-        found.reverse();
-        found
-    }
-
-    /// Appends the tokens that the edges `path` from `from` on make up. Bytes of a run are told from `begin` on, and the
-    /// token of the one that ends at `from` only if it is not `told`.
-    fn tell(&self, model: &Unigram, from: usize, path: &[Spanned], begin: usize, mut told: bool, ids: &mut Vec<Spanned>) {
-        let mut run = self.run(from);
-        let mut end_run = |run: Option<usize>, end: usize, ids: &mut Vec<Spanned>| {
-            let Some(start) = run else { return };
-            let told = std::mem::take(&mut told);
-            match (self.spelling(model, start, end), &model.bytes) {
-                (Spelling::Piece(id), _) => ids.push((TokenId(id), start, end)),
-                (Spelling::Bytes, Some(bytes)) => {
-                    let spelled = (start.max(begin)..end).filter_map(|at| Some((TokenId(bytes[usize::from(self.text.as_bytes()[at])]?), at, at + 1)));
-                    ids.extend(spelled);
-                }
-                _ if told => {}
-                _ => ids.push((TokenId(model.unknown), start, end)),
-            }
-        };
-        for &(id, start, end) in path {
-            if id.0 == model.unknown {
-                run = run.or(Some(start));
-            } else {
-                end_run(run.take(), start, ids);
-                ids.push((id, start, end));
-            }
-        }
-        end_run(run, path.last().map_or(from, |&(_, _, end)| end), ids);
     }
 }

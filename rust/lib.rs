@@ -62,6 +62,7 @@ mod space_cuts;
 mod splitter;
 mod tail;
 mod token;
+mod token_tree;
 mod tokenizer;
 mod trie;
 mod unigram;

@@ -698,6 +698,9 @@ class StreamDecoder:
 class Edit:
     """What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
 
+    Complexity:
+        The first look at `drop` or `ids` is O(ids that change) where the push did not have to make them.
+
     Example:
         >>> encoder = cf.StreamEncoder(toy.tokenizer())
         >>> encoder.push("the c")
@@ -749,7 +752,7 @@ class StreamEncoder:
         ArgumentError: `context_words` is below 0.
 
     Complexity:
-        A push is O(window + text), whatever came before, and in most long stretches without cuts O(text + edit). It is
+        A push is O(window + text), whatever came before, and in most long stretches without cuts O(text). It is
         O(all text) for a tokenizer without a certificate (``describe()["window"]["whole_text"]``).
 
     Source:

@@ -38,13 +38,13 @@ fn token_ids(ids: Vec<u32>) -> Vec<TokenId> {
 }
 
 pub(super) fn of_edit<'py>(py: Python<'py>, edit: &Edit) -> PyResult<Call<'py>> {
-    call(py, "_edit", (edit.drop, numbers(&edit.ids), edit.lossless).into_pyobject(py)?)
+    call(py, "_edit", (edit.dropped(), numbers(edit.ids()), edit.is_lossless()).into_pyobject(py)?)
 }
 
 /// Makes an `Edit` again.
 #[pyfunction]
 pub(super) fn _edit(drop: usize, ids: Vec<u32>, lossless: bool) -> PyEdit {
-    PyEdit(Edit { drop, ids: token_ids(ids), lossless })
+    PyEdit(Edit::new(drop, token_ids(ids), lossless))
 }
 
 pub(super) fn of_segment<'py>(py: Python<'py>, segment: &Segment) -> PyResult<Call<'py>> {

@@ -147,19 +147,19 @@ impl PyEdit {
     /// How many ids at the end are no longer right.
     #[getter]
     fn drop(&self) -> usize {
-        self.0.drop
+        self.0.dropped()
     }
 
     /// The ids that follow what is left.
     #[getter]
     fn ids(&self) -> Numbers<TokenId> {
-        Numbers(self.0.ids.clone())
+        Numbers(self.0.ids().to_vec())
     }
 
     /// Whether the ids of the window give back its text byte for byte.
     #[getter]
     fn lossless(&self) -> bool {
-        self.0.lossless
+        self.0.is_lossless()
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
@@ -167,7 +167,8 @@ impl PyEdit {
     }
 
     fn __repr__(&self) -> String {
-        format!("Edit(drop={}, ids={:?}, lossless={})", self.0.drop, Numbers(self.0.ids.clone()), if self.0.lossless { "True" } else { "False" })
+        let lossless = if self.lossless() { "True" } else { "False" };
+        format!("Edit(drop={}, ids={:?}, lossless={lossless})", self.drop(), self.ids())
     }
 }
 
@@ -214,7 +215,7 @@ impl PyStreamEncoder {
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {
         match slf.try_borrow() {
-            Ok(this) => format!("StreamEncoder({} ids of {} bytes)", this.encoder.ids().len(), this.encoder.text().len()),
+            Ok(this) => format!("StreamEncoder({} ids of {} bytes)", this.encoder.count(), this.encoder.text().len()),
             Err(_) => "StreamEncoder(at work)".into(),
         }
     }
@@ -246,7 +247,7 @@ impl PyStreamEncoder {
     /// The ids of all text so far; a new list each time, O(ids).
     #[getter]
     fn ids(slf: &Bound<'_, Self>) -> PyResult<Numbers<TokenId>> {
-        Ok(Numbers(shared(slf)?.encoder.ids().to_vec()))
+        Ok(Numbers(shared(slf)?.encoder.ids().into_owned()))
     }
 
     /// All text so far, without the bytes of an unfinished character.
@@ -262,7 +263,7 @@ impl PyStreamEncoder {
     }
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        Ok(shared(slf)?.encoder.ids().len())
+        Ok(shared(slf)?.encoder.count())
     }
 
     /// Returns an independent copy, for trying a continuation.

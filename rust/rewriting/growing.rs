@@ -10,6 +10,7 @@ use crate::encoder::Edit;
 use crate::engine::Behind;
 use crate::growing_lattice::GrowingLattice;
 use crate::token::{Place, Token, TokenId};
+use crate::token_tree::Between;
 use crate::unigram::Unigram;
 use crate::vocabulary::{Kind, Vocabulary};
 
@@ -89,7 +90,7 @@ impl Rewriting {
         let mut word = GrowingWord { lattice, unknown: TokenId(unknown), source, lossless: false, quiet: 0, look_at, over: false };
         match &self.model {
             Model::Unigram(model) => {
-                let mut lattice = GrowingLattice::new(carried);
+                let mut lattice = GrowingLattice::new(model, carried);
                 lattice.extend(model, vocabulary, &format!("{}{normal}", if lead { " " } else { "" }))?;
                 word.lattice = Some(lattice);
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
@@ -104,10 +105,7 @@ impl Rewriting {
 
     /// All tokens of the word.
     pub(super) fn word_ids(&self, word: &GrowingWord) -> Vec<TokenId> {
-        match (&word.lattice, &self.model) {
-            (Some(lattice), Model::Unigram(model)) => lattice.tokens(model, 0, lattice.text.len()).into_iter().map(|(id, ..)| id).collect(),
-            _ => vec![word.unknown],
-        }
+        word.lattice.as_ref().map_or_else(|| vec![word.unknown], |lattice| lattice.tree.lists().ids(lattice.list()))
     }
 
     /// What appending `text` to the word changes; None where that is not carried.
@@ -116,25 +114,22 @@ impl Rewriting {
         let open = self.read_on(&mut word.source, text, false)?;
         word.over |= word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
-            return Some(Edit { drop: 0, ids: Vec::new(), lossless: false });
+            return Some(Edit::new(0, Vec::new(), false));
         };
+        // The lists of the ways that go are still to be told.
+        let (tree, list) = (lattice.tree.share(), lattice.list());
         let mut same = lattice.text.as_bytes()[fixed..].iter().zip(open.as_bytes()).take_while(|(one, other)| one == other).count();
         while !open.is_char_boundary(same) || !lattice.text.is_char_boundary(fixed + same) {
             same -= 1;
         }
         let (before, place) = (lattice.text.len(), fixed + same);
-        let back = (place < before).then(|| lattice.change(model, before, place));
-        if back.is_some() {
+        if place < before {
             lattice.truncate(model, place);
         }
         lattice.extend(model, vocabulary, &open[same..])?;
-        let (drop, ids) = lattice.change(model, place, lattice.text.len());
+        let between = Between::new(tree, list, lattice.list());
         word.lossless = self.gives_back(word, model, vocabulary)?;
-        let edit = Edit { drop, ids, lossless: word.lossless };
-        Some(match back {
-            Some((drop, ids)) => Edit { drop, ids, lossless: false }.then(edit),
-            None => edit,
-        })
+        Some(Edit::between(between, word.lossless))
     }
 
     /// Whether the tokens of the word give back its text, where all but unknown ones give back the word; None if that is not told.
@@ -169,9 +164,9 @@ impl Rewriting {
     pub(super) fn word_token_cuts(&self, word: &GrowingWord, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = word.source.raw.len().checked_sub(near.len())?;
         let mut tokens = Vec::new();
-        let found = match (&word.lattice, &self.model) {
-            (Some(lattice), Model::Unigram(model)) => lattice.tokens(model, word.source.place_behind(base + from), lattice.text.len()),
-            _ => vec![(word.unknown, 0, word.source.length())],
+        let found = match &word.lattice {
+            Some(lattice) => lattice.tree.lists().tokens(lattice.list(), word.source.place_behind(base + from)),
+            None => vec![(word.unknown, 0, word.source.length())],
         };
         for (id, start, end) in found {
             if let Some((start, end)) = word.source.span(start, end) {
@@ -260,6 +255,6 @@ impl Rewriting {
         } else {
             ""
         };
-        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends and writes what it changes, which may be all tokens of the word{held}{spaces}")
+        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends, and what it changes, which may be all tokens of the word, is told when it is read{held}{spaces}")
     }
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,3 +187,33 @@ def test_long_words_go_on_where_they_stopped(family: Family, text: str, words: i
         assert rebuilt == family.tok.encode(text[: start + size])
     assert encoder.ids == rebuilt
     assert encoder.widened == 0
+
+
+@every_family
+@examples(0.3)
+@given(
+    run=st.sampled_from((" ", "a", "ab", "\n", "中", "🙂", "é", "e\u0301", "\u00a0", "\u200b", "\u2581")),
+    parts=st.lists(st.one_of(st.none(), texts(2), st.integers(1, 40)), min_size=1, max_size=12),
+    fork_at=st.integers(0, 12),
+    order=st.randoms(use_true_random=False),
+)
+def test_edits_of_a_long_run_may_be_read_later(
+    family: Family, run: str, parts: list[str | int | None], fork_at: int, order: Random
+) -> None:
+    """An edit tells what its push changed, whenever it is read, in any order, and whatever became of the stream."""
+    encoder, naive = cf.StreamEncoder(family.tok), NaiveStreamEncoder(family.tok.encode)
+    # A stretch is carried from 512 bytes on.
+    pieces = [run * (600 // len(run.encode())), *(run * (part or 1) if not isinstance(part, str) else part for part in parts)]
+    edits, expected = [], []
+    for index, piece in enumerate(pieces):
+        if index == fork_at:
+            encoder.fork().push("x")
+        edits.append(encoder.push(piece))
+        expected.append(naive.push(piece))
+        assert len(encoder) == len(naive.ids)
+    assert encoder.ids == naive.ids
+    encoder = encoder.fork()
+    assert encoder.ids == naive.ids
+    for index in order.sample(range(len(edits)), len(edits)):
+        assert (edits[index].drop, edits[index].ids) == expected[index]
+        assert pickle.loads(pickle.dumps(edits[index])) == edits[index]
