@@ -29,13 +29,17 @@ class Score(NamedTuple):
         logprob: sum of ln p over the candidate's tokens, in nats; for END the ln of the member's whole END set.
         n_tokens: number of tokens of this member in the sum; END is one event and counts as one.
         n_bytes: UTF-8 bytes of the candidate; 0 for END.
-        boundary_logprob: ln p that a word ends here; None while no schedule measures it.
+        boundary_logprob: ln p that a word ends after the candidate, 0 where the candidate ends inside a word. None for
+            END, and where the rule does not ask for it.
+        start_logprob: ln p that a word starts where the candidate does. None where the rule does not ask for it, or the
+            text before it ends inside a word.
     """
 
     logprob: float
     n_tokens: int
     n_bytes: int = 0
     boundary_logprob: float | None = None
+    start_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Candidate:
         members: who proposed it, increasing member numbers.
         token_ids: under each member, the ids that are scored and would be committed; () for END.
         forced: under each member, whether the ids stop or start inside a canonical token (a *forced cut*).
+        whole: whether a proposer saw that a word ends after it.
     """
 
     text: str
@@ -55,6 +60,7 @@ class Candidate:
     members: tuple[int, ...]
     token_ids: tuple[tuple[int, ...], ...]
     forced: tuple[bool, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,10 @@ def test_edits_of_a_long_run_may_be_read_later(
     """An edit tells what its push changed, whenever it is read, in any order, and whatever became of the stream."""
     encoder, naive = cf.StreamEncoder(family.tok), NaiveStreamEncoder(family.tok.encode)
     # A stretch is carried from 512 bytes on.
-    pieces = [run * (600 // len(run.encode())), *(run * (part or 1) if not isinstance(part, str) else part for part in parts)]
+    pieces = [
+        run * (600 // len(run.encode())),
+        *(run * (part or 1) if not isinstance(part, str) else part for part in parts),
+    ]
     edits, expected = [], []
     for index, piece in enumerate(pieces):
         if index == fork_at:

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from coolfusion.errors import ArgumentError, FusionError
-from coolfusion.fusion import Fusion, FusionEngine, Member, Request
+from coolfusion.fusion import Fusion, FusionEngine, Member, Request, SelectionRule
 from coolfusion.fusion.selection import Ranking
 from fusion_parts import cycle, toy, writer
 
@@ -39,10 +39,10 @@ def test_a_closed_fusion_says_so(options, used):
     assert fusion.engine.n_running == fusion.engine.n_waiting == 0
 
 
-class Meddler:
+class Meddler(SelectionRule):
     """A rule that does something inside a step."""
 
-    name, boundary_mass, alternatives, prompt_scores = "meddler", False, 0, False
+    name = "meddler"
 
     def __init__(self):
         self.action = lambda: None

@@ -23,6 +23,7 @@ from coolfusion.fusion.selection import (
     WithoutOutliers,
     as_rule,
     select,
+    view_of,
 )
 from coolfusion.models.numerics import log_softmax
 from coolfusion.records import Candidate, Score
@@ -108,7 +109,10 @@ def test_no_rule_depends_on_the_order_of_the_members(step, name, data):
         tuple(step.so_far[j] for j in order),
     )
     one, other = (
-        select(each.candidates, each.scores, as_rule(name), each.names, prompt=each.prompt, so_far=each.so_far)
+        select(
+            as_rule(name),
+            view_of(each.candidates, each.scores, each.names, prompt=each.prompt, so_far=each.so_far),
+        )
         for each in (step, moved)
     )
     assert one.values == pytest.approx(other.values)
@@ -121,7 +125,7 @@ def test_no_rule_depends_on_the_order_of_the_members(step, name, data):
 def test_a_primary_is_outbid_by_the_margin_only_and_ends_the_text(step, margin):
     rule = PowerMean(0.5)
     plain = rule.values(step).values
-    found = select(step.candidates, step.scores, Primary(rule, margin, "bob"), step.names)
+    found = select(Primary(rule, margin, "bob"), step)
     winner = step.candidates[found.winner]
     end = next((each for each in step.candidates if each.end), None)
     if end is not None and 1 in end.members:
@@ -271,7 +275,7 @@ def test_the_named_rules_differ():
     candidates = tuple(Candidate(text, False, (at,), (), ()) for at, text in enumerate((" one", " other")))
     prompt = (Score(-9.0, 3, 10), Score(-12.0, 3, 10))
     for name in sorted(set(RULES) - {"product", "without_outliers", "history"}):
-        found = select(candidates, rows, as_rule(name), NAMES[:2], prompt=prompt, so_far=prompt)
+        found = select(as_rule(name), view_of(candidates, rows, NAMES[:2], prompt=prompt, so_far=prompt))
         step_values.add(tuple(round(value, 6) for value in found.values))
     assert len(step_values) == len(RULES) - 3
 

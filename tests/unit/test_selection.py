@@ -11,6 +11,7 @@ from coolfusion.fusion.selection import (
     geometric_mean_perplexity,
     select,
     total_negative_logprob,
+    view_of,
 )
 from coolfusion.records import Candidate, Score
 
@@ -22,7 +23,7 @@ def of_perplexity(value: float) -> Score:
 
 
 def pick(texts, scores, rule=arithmetic_mean_perplexity, names=NAMES):
-    return select([Candidate(text, not text, (0,), (), ()) for text in texts], scores, rule, names)
+    return select(rule, view_of([Candidate(text, not text, (0,), (), ()) for text in texts], scores, names))
 
 
 def ended(*rows):

@@ -15,16 +15,19 @@ from coolfusion.models.base import TokenPath
 from coolfusion.records import Candidate, Rejection
 
 
-def is_decided(live: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]]) -> bool:
+def is_decided(live: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]], *, may_ask: bool) -> bool:
     """Returns whether the text is the same whatever the members would write after the budget.
 
     Args:
         live: the members that take part.
         proposals: those of all members, by number.
+        may_ask: whether the rule may ask for alternatives where several whole segments are candidates.
     """
     own = [proposal for transcript in live for proposal in proposals[transcript.number]]
     if not any(proposal.cut for proposal in own) or len(own) == 1:
         return True
+    if may_ask:
+        return False
     # All begin with the same text, which is cut there; or all stop inside their first character.
     return len({proposal.text for proposal in own}) == 1 and (own[0].text is not None or all(p.cut for p in own))
 

@@ -68,7 +68,8 @@ def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Propos
         rejected.extend(refusals)
         if not refusals:
             ids, forced = zip(*(way for way in ways if not isinstance(way, Rejection)), strict=True)
-            candidates.append(Candidate(text, not text, tuple(proposers[text]), ids, forced))
+            whole = any(proposal.whole and proposal.text == text for own in proposals for proposal in own)
+            candidates.append(Candidate(text, not text, tuple(proposers[text]), ids, forced, whole))
     return Admission(tuple(candidates), tuple(rejected))
 
 

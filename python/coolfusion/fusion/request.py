@@ -2,10 +2,11 @@
 
 Each phase sends one command to each member that takes part, and the next begins when all have answered::
 
-    PREFILL -> [LEAD ->] PROPOSE -> [COMPLETE ->] SCORE -> PROPOSE ... -> FINISHED
+    PREFILL -> [LEAD ->] PROPOSE -> [COMPLETE ->] SCORE -> [MORE -> SCORE ->] PROPOSE ... -> FINISHED
 
 LEAD lets one member write first, so that its segments are a draft for the others. COMPLETE lets members finish segments
-that the budget has cut, where the cut could decide. Selection follows SCORE. Nothing here touches logits or caches.
+that the budget has cut, where the cut could decide. MORE asks for alternatives where the rule is unsure. Selection
+follows SCORE. Nothing here touches logits or caches.
 Definitions: docs/definitions.md, "step", "budget", "stop string".
 """
 
@@ -24,7 +25,7 @@ from coolfusion.errors import CoolFusionError, ModelError, NoCandidateError
 from coolfusion.fusion.budget import cut_to_budgets, is_decided, over_budget
 from coolfusion.fusion.candidates import admit
 from coolfusion.fusion.options import Request, Settings
-from coolfusion.fusion.selection import Selection, select
+from coolfusion.fusion.selection import Selection, StepView, is_unsure, select, view_of
 from coolfusion.fusion.stop_strings import StopStringFilter
 from coolfusion.fusion.transcript import Transcript, prompt_scores
 from coolfusion.members.commands import (
@@ -58,6 +59,7 @@ NOTHING = (Proposal(None, False),)
 _log = logging.getLogger("coolfusion")
 
 Send = tuple[int, Command]
+Scores = tuple[tuple[Score, ...], ...]
 
 
 class Phase(enum.Enum):
@@ -68,6 +70,7 @@ class Phase(enum.Enum):
     PROPOSE = "propose"
     COMPLETE = "complete"
     SCORE = "score"
+    MORE = "more"
     FINISHED = "finished"
 
 
@@ -122,6 +125,7 @@ class FusionRequest:
         self._candidates: tuple[Candidate, ...] = ()
         self._refused: tuple[Rejection, ...] = ()
         self._budgets: list[int] = []
+        self._has_more = False
         self._costs: list[tuple[int, int]] = [(0, 0)] * len(members)
         self._clock: list[float] = []
 
@@ -209,14 +213,15 @@ class FusionRequest:
         if phase is Phase.PROPOSE:
             self._note_proposals(answers)
             return self._complete() or self._score()
-        if phase is Phase.COMPLETE:
+        if phase in (Phase.COMPLETE, Phase.MORE):
             self._note_proposals(answers)
             return self._score()
-        return self._commit(answers)
+        scores = self._score_matrix(answers)
+        return self._ask_for_more(scores) or self._commit(scores)
 
     def _begin_step(self) -> list[Send]:
         """TextGen: the leader first where a draft is expected to pay, all at once otherwise."""
-        self._proposals = [NOTHING] * len(self.transcripts)
+        self._proposals, self._has_more = [NOTHING] * len(self.transcripts), False
         self._budgets = [self.request.max_new_tokens - transcript.n_written for transcript in self.transcripts]
         live = self._live()
         if min(self._budgets[transcript.number] for transcript in live) == 0:
@@ -248,7 +253,7 @@ class FusionRequest:
     def _complete(self) -> list[Send]:
         """Has the members finish the segments that the budget has cut, if the rest of a segment can decide."""
         live = self._live()
-        if is_decided(live, self._proposals):
+        if is_decided(live, self._proposals, may_ask=bool(self.settings.rule.alternatives)):
             return []
         cut = [each for each in live if any(proposal.cut for proposal in self._proposals[each.number])]
         commands = {each: self._propose(each, budget=TOKENS_OF_A_SEGMENT) for each in cut}
@@ -264,21 +269,32 @@ class FusionRequest:
         broken = [each.detail for each in self._refused if each.reason == "numbers"]
         if broken and self.request.on_failure == "stop":
             raise ModelError("; ".join(broken))
-        self._tick()
+        if not self._has_more:
+            self._tick()
         if not self._candidates:
             return self._finish_without_candidate()
         mass = self.settings.rule.boundary_mass
         commands: dict[Transcript, Command] = {}
         for each in live:
-            paths = tuple(ScoredPath(c.token_ids[each.number], c.end, len(c.text.encode())) for c in self._candidates)
+            paths = tuple(
+                ScoredPath(c.token_ids[each.number], c.end, len(c.text.encode()), c.whole) for c in self._candidates
+            )
             commands[each] = ScoreCandidates(self.session, each.take_commits(), paths, mass)
         return self._send(Phase.SCORE, commands)
 
-    def _commit(self, answers: dict[int, Any]) -> list[Send]:
+    def _ask_for_more(self, scores: Scores) -> list[Send]:
+        """Asks for alternatives where the rule is unsure, once in a step; whole ones, so that no budget decides."""
+        rule, live = self.settings.rule, self._live()
+        if self._has_more or not rule.alternatives or not is_unsure(rule, self._view(scores)):
+            return []
+        self._has_more, most = True, TOKENS_OF_A_SEGMENT
+        commands = {each: self._propose(each, budget=most, alternatives=rule.alternatives) for each in live}
+        return self._send(Phase.MORE, commands)
+
+    def _commit(self, scores: Scores) -> list[Send]:
         """Select: the rule chooses a candidate, and all members commit it."""
         self._tick()
         live = self._live()
-        scores = self._score_matrix(answers)
         selection = self._select(scores)
         self._tick()
         contexts = [(each.usage.start, len(each.ids)) for each in self.transcripts]
@@ -287,8 +303,9 @@ class FusionRequest:
         if winner is None:
             self._rejected = (*self._refused, *over_budget(live, chosen, self._budgets))
             return self._finish("length")
+        owned = self.settings.rule.boundary_mass and winner.whole
         for each in live:
-            each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number])
+            each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number], owned=owned)
             each.note_score(scores[selection.winner][each.number])
         self._observe(live, winner)
         text, reason = self._release(winner)
@@ -334,10 +351,16 @@ class FusionRequest:
         return live
 
     def _propose(
-        self, transcript: Transcript, draft: Sequence[str] = (), *, budget: int | None = None, ahead: int = 0
+        self,
+        transcript: Transcript,
+        draft: Sequence[str] = (),
+        *,
+        budget: int | None = None,
+        ahead: int = 0,
+        alternatives: int = 0,
     ) -> Propose:
         budget = self._budgets[transcript.number] if budget is None else budget
-        drafts, alternatives = transcript.draft_paths(draft, budget), self.settings.rule.alternatives
+        drafts = transcript.draft_paths(draft, budget)
         return Propose(self.session, transcript.take_commits(), budget, drafts, ahead, alternatives)
 
     def _note_proposals(self, answers: Mapping[int, Any]) -> None:
@@ -359,21 +382,26 @@ class FusionRequest:
             raise ModelError(f"no model can go on: {reasons}")
         raise NoCandidateError(f"no proposal can be said by every member: {reasons}")
 
-    def _score_matrix(self, answers: Mapping[int, Any]) -> tuple[tuple[Score, ...], ...]:
+    def _score_matrix(self, answers: dict[int, Any]) -> Scores:
         """Returns the (C, M) scores; nan under members that are lost."""
         nothing = tuple(Score(math.nan, 0, len(candidate.text.encode())) for candidate in self._candidates)
         columns = [answers.get(each.number) or nothing for each in self.transcripts]
         return tuple(zip(*columns, strict=True))
 
-    def _select(self, scores: Sequence[Sequence[Score]]) -> Selection:
-        names = [each.member.name for each in self.transcripts]
-        candidates, rule = self._candidates, self.settings.rule
-        history = tuple(self._history)
-        prompt = prompt_scores(self.transcripts)
-        so_far = [each.so_far for each in self.transcripts]
-        selection = select(
-            candidates, scores, rule, names, prompt=prompt, so_far=so_far, history=history, seed=self.request.seed
+    def _view(self, scores: Scores) -> StepView:
+        return view_of(
+            self._candidates,
+            scores,
+            [each.member.name for each in self.transcripts],
+            prompt=prompt_scores(self.transcripts),
+            so_far=[each.so_far for each in self.transcripts],
+            history=tuple(self._history),
+            seed=self.request.seed,
         )
+
+    def _select(self, scores: Scores) -> Selection:
+        names, candidates = [each.member.name for each in self.transcripts], self._candidates
+        selection = select(self.settings.rule, self._view(scores))
         broken = [j for j in selection.excluded if self.transcripts[j].failed is None]
         if broken and self.request.on_failure == "stop":
             raise ModelError(f"member {names[broken[0]]}: its scores are not numbers")

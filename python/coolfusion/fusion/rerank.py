@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from coolfusion.errors import CoolFusionError, UnrepresentableTextError
 from coolfusion.fusion.request import FusionRequest, Send
-from coolfusion.fusion.selection import select
+from coolfusion.fusion.selection import select, view_of
 from coolfusion.fusion.transcript import Transcript, prompt_scores
 from coolfusion.members.commands import Close, Reply, ScoreContinuations, WholeScore
 from coolfusion.records import Author, Candidate, Continuation, MemberOutput, Output, Rejection, Score, Step
@@ -199,9 +199,8 @@ class RerankRequest:
         candidates = [Candidate(judged[n].text, False, (), (), ()) for n in open_ones]
         scores = [judged[n].scores for n in open_ones]
         rule, prompt = self.fused.settings.rule, prompt_scores(self.transcripts)
-        winner, values, *_ = select(
-            candidates, scores, rule, names, prompt=prompt, so_far=prompt, seed=self.request.seed
-        )
+        view = view_of(candidates, scores, names, prompt=prompt, so_far=prompt, seed=self.request.seed)
+        winner, values, *_ = select(rule, view)
         for n, value in zip(open_ones, values, strict=True):
             judged[n] = replace(judged[n], value=value)
         return judged[open_ones[winner]], judged

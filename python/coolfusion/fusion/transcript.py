@@ -75,13 +75,13 @@ class Transcript:
         """Passes in which the text had a part so far, and its tokens that went through them."""
         return self.usage.forward_passes, self.usage.processed_tokens
 
-    def commit(self, ids: TokenPath, text: str, *, forced: bool) -> None:
-        """Appends a segment; the worker learns of it with the next command."""
+    def commit(self, ids: TokenPath, text: str, *, forced: bool, owned: bool = False) -> None:
+        """Appends a segment, which may own the boundary after it; the worker learns of it with the next command."""
         self.ids.extend(ids)
         self.forced_cuts += forced
         self.texts.append(text)
         self.encoder.push(text)
-        self._unsent.append(Commit(ids, text))
+        self._unsent.append(Commit(ids, text, owned))
 
     def note_prompt_score(self, score: Score) -> None:
         """Notes the score of the prompt."""

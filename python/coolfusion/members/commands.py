@@ -19,10 +19,12 @@ class Commit(NamedTuple):
     Attributes:
         token_ids: the segment in the member's ids.
         text: the segment, for the segmenter.
+        owned: whether the segment owns the boundary after it: a word starts with the next one, or the text ends.
     """
 
     token_ids: TokenPath
     text: str
+    owned: bool = False
 
 
 class Prefill(NamedTuple):
@@ -68,11 +70,13 @@ class ScoredPath(NamedTuple):
         token_ids: its ids under the member; () for END.
         end: whether it is END.
         n_bytes: UTF-8 bytes of its text.
+        whole: whether a word ends after it.
     """
 
     token_ids: TokenPath
     end: bool
     n_bytes: int
+    whole: bool = False
 
 
 class ScoreCandidates(NamedTuple):
@@ -82,7 +86,8 @@ class ScoreCandidates(NamedTuple):
         session: the session.
         commits: the segments that won since the last command.
         candidates: what is scored.
-        boundary_mass: whether to measure the probability that a word ends after each candidate.
+        boundary_mass: whether to measure the probabilities that a word ends after each whole candidate, and that one
+            starts where the candidates do.
     """
 
     session: int
@@ -158,6 +163,7 @@ class Proposal(NamedTuple):
         ids: the generated ids of the segment; () for END.
         refusals: what the member generated that has no text and was therefore left out.
         cut: whether it is unfinished because the budget ended; the segment would be longer.
+        whole: whether a word ends after it.
     """
 
     text: str | None
@@ -165,6 +171,7 @@ class Proposal(NamedTuple):
     ids: TokenPath = ()
     refusals: tuple[Refusal, ...] = ()
     cut: bool = False
+    whole: bool = False
 
 
 class WholeScore(NamedTuple):

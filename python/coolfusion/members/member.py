@@ -174,6 +174,11 @@ class Member:
         ids = (i for i in range(min(tokenizer.vocab_size, runner.logits_size)) if i not in unwritable)
         return tuple(sorted({*(i for i in ids if tokenizer.token_bytes(i)[:1].isspace()), *runner.eos_token_ids}))
 
+    @cached_property
+    def word_starting(self) -> frozenset[int]:
+        """The same ids as a set."""
+        return frozenset(self.word_starting_ids)
+
     @property
     def kept_after_cut(self) -> int | None:
         """How many tokens a cut context keeps, namely the newest half of the model's limit; None without a limit."""

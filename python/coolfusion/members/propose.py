@@ -8,6 +8,7 @@ passes and never text, because every token is the model's own choice given exact
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from coolfusion._core import Segment, Segmenter
@@ -70,7 +71,7 @@ def write_segment(
             if not context.is_computed(path):
                 yield session.need(path, *_beside(path, unread))
                 unread = []
-            token_id = context.greedy(path)
+            token_id = context.greedy(path) if path else first_choice(session)
         if token_id is None:
             return Proposal(None, False, refusals=(session.no_numbers(len(ids)),))
         if token_id in end_ids:
@@ -87,6 +88,22 @@ def write_segment(
             cut = budget < TOKENS_OF_A_SEGMENT and fits
             proposal = _proposal(_last_segment(segmenter, ids), ids, "budget" if cut else "limit")
             return proposal._replace(cut=cut)
+
+
+def first_choice(session: Session) -> int | None:
+    """Returns the most likely first token of a segment; given a segment that owns its boundary, one that starts a word.
+
+    The computed empty path is needed. Of equally likely ids the smallest is returned, and None where there is none.
+
+    Complexity: O(vocabulary) where the most likely token of all starts no word, else O(1).
+    """
+    context, member = session.context, session.member
+    token_id = context.greedy(())
+    if token_id is None or not session.starts_word or token_id in member.word_starting:
+        return token_id
+    row = context.next_logits(())
+    best = max(member.word_starting_ids, key=lambda i: (row[i], -i), default=None)
+    return None if best is None or row[best] == -math.inf else best
 
 
 def write_ahead(session: Session, budget: int, words: int) -> Task[None]:
@@ -137,8 +154,9 @@ def _next_best(session: Session, count: int, own: Proposal) -> list[int]:
     if not count or any(refusal.reason == "numbers" for refusal in own.refusals):
         return []
     runner, row = session.member.runner, session.context.next_logits(())
-    unwanted = {*session.member.suppress_tokens, *runner.eos_token_ids, session.context.greedy(())}
-    allowed = (i for i in range(len(row)) if i not in unwanted and row[i] > -float("inf"))
+    unwanted = {*session.member.suppress_tokens, *runner.eos_token_ids, first_choice(session)}
+    possible = session.member.word_starting_ids if session.starts_word else range(len(row))
+    allowed = (i for i in possible if i not in unwanted and row[i] > -float("inf"))
     return sorted(allowed, key=lambda i: (-row[i], i))[:count]
 
 
@@ -147,14 +165,14 @@ def _proposal_at_end(segmenter: Segmenter, ids: list[int]) -> Proposal:
     segment = _last_segment(segmenter, ids) if ids else None
     proposal = _proposal(segment, ids, "invalid")
     if proposal.text is not None:
-        return proposal
+        return proposal._replace(whole=True)
     return Proposal("", True, refusals=proposal.refusals if ids else ())
 
 
 def _proposal(segment: Segment | None, ids: list[int], why: RejectionReason) -> Proposal:
     """Returns a segment as a proposal, or the reason why it is none."""
     if segment is not None and segment.valid and segment.text:
-        return Proposal(segment.text, False, tuple(ids[: len(segment.token_ids)]))
+        return Proposal(segment.text, False, tuple(ids[: len(segment.token_ids)]), whole=segment.level == "word")
     if segment is None or not segment.text:
         why, detail, text = "empty" if why == "invalid" else why, f"token ids {ids} have no text", ""
     else:

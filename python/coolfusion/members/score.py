@@ -31,9 +31,11 @@ def score_candidates(session: Session, command: ScoreCandidates) -> Task[tuple[S
 
 def _score(session: Session, candidate: ScoredPath, *, boundary_mass: bool) -> Score:
     context, path, runner = session.context, candidate.token_ids, session.member.runner
+    starts = session.member.word_starting_ids
+    start = context.next_logprob((), starts) if boundary_mass and session.starts_word else None
     if candidate.end:
-        return Score(context.next_logprob((), runner.eos_token_ids), 1)
+        return Score(context.next_logprob((), runner.eos_token_ids), 1, 0, None, start)
     boundary = None
     if boundary_mass:
-        boundary = context.next_logprob(path, session.member.word_starting_ids)
-    return Score(total(context.logprobs(path)), len(path), candidate.n_bytes, boundary)
+        boundary = context.next_logprob(path, starts) if candidate.whole else 0.0
+    return Score(total(context.logprobs(path)), len(path), candidate.n_bytes, boundary, start)

@@ -64,6 +64,7 @@ class Session:
         texts: the committed segments.
         ahead: the segments that the member would write next, as far as it has written ahead.
         stale: whether the context has to be read again before anything is asked of it.
+        starts_word: whether the last segment owns the boundary after it, so that a word starts here, or the text ends.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Session:
         self.start = 0
         self.texts: list[str] = []
         self.ahead = Ahead(0, ())
-        self.stale = False
+        self.stale = self.starts_word = False
         self._spent = (0, 0)  # passes and tokens of contexts before this one
         self._n_prompt, self._align_with = len(self.ids), tuple(align_with)
         self.segmenter = Segmenter(member.tokenizer, align_with=list(align_with), prompt_ids=self.ids)
@@ -134,7 +135,7 @@ class Session:
         session.ids, session.texts, session.start = list(self.ids), list(self.texts), self.start
         for text in self.texts:
             session.segmenter.restart(text)
-        session.stale, session._spent = True, self.usage[1:3]
+        session.stale, session._spent, session.starts_word = True, self.usage[1:3], self.starts_word
         return session
 
     def reload(self) -> Task[None]:
@@ -144,7 +145,8 @@ class Session:
 
     def commit(self, commits: Sequence[Commit]) -> None:
         """Appends the segments that won."""
-        for ids, text in commits:
+        for ids, text, owned in commits:
+            self.starts_word = owned
             self.ids.extend(ids)
             self.texts.append(text)
             self.context.commit(ids)

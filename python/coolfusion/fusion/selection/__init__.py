@@ -1,12 +1,21 @@
 """Selection rules: pure functions that decide which candidate of a step is committed."""
 
-from coolfusion.fusion.selection.base import Ranking, RowRule, Selection, SelectionRule, StepView, select
+from coolfusion.fusion.selection.base import (
+    Ranking,
+    RowRule,
+    Selection,
+    SelectionRule,
+    StepView,
+    is_unsure,
+    select,
+    view_of,
+)
 from coolfusion.fusion.selection.mean_perplexity import (
     arithmetic_mean_perplexity,
     geometric_mean_perplexity,
     total_negative_logprob,
 )
-from coolfusion.fusion.selection.measures import bits_per_byte, log_perplexity, perplexity
+from coolfusion.fusion.selection.measures import bits_per_byte, log_perplexity, logprob_of, perplexity
 from coolfusion.fusion.selection.named import RULES, as_rule
 from coolfusion.fusion.selection.power_mean import PowerMean
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText, Fixed, Uniform, Weights
@@ -31,8 +40,11 @@ __all__ = [
     "as_rule",
     "bits_per_byte",
     "geometric_mean_perplexity",
+    "is_unsure",
     "log_perplexity",
+    "logprob_of",
     "perplexity",
     "select",
     "total_negative_logprob",
+    "view_of",
 ]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from coolfusion.errors import ArgumentError, CoolFusionError, FusionError, ModelError
 from coolfusion.records import Candidate, Score, Step
@@ -71,8 +71,10 @@ class SelectionRule(Protocol):
 
     Attributes:
         name: for `Fusion.describe` and records.
-        boundary_mass: whether scores are to hold `boundary_logprob`, which costs a member one more row of logits.
-        alternatives: how many segments each member proposes besides its greedy one.
+        boundary_mass: whether scores are to hold `boundary_logprob`, which costs a member one more row of logits, and
+            `start_logprob`. A segment then owns the boundary after it, so the next one starts a word.
+        alternatives: how many segments each member proposes besides its greedy one, in steps with several candidates in
+            which the rule is unsure.
         prompt_scores: whether members score their prompts, for `StepView.prompt`; it costs a row of logits for each
             token of a prompt.
 
@@ -93,6 +95,10 @@ class SelectionRule(Protocol):
 
     def values(self, step: StepView) -> Sequence[float] | Ranking:
         """Returns the value of each candidate; the least wins. It must not depend on the order of the members."""
+
+    def is_unsure(self, step: StepView) -> bool:
+        """Returns whether `alternatives` are to be proposed and scored before the rule decides; once a step at most."""
+        return True
 
 
 class RowRule(SelectionRule):
@@ -141,18 +147,17 @@ class Selection(NamedTuple):
     primary: int | None = None
 
 
-def select(
+def view_of(
     candidates: Sequence[Candidate],
     scores: Sequence[Sequence[Score]],
-    rule: SelectionRule,
     names: Sequence[str],
     *,
     prompt: Sequence[Score] = (),
     so_far: Sequence[Score] = (),
     history: Sequence[Step] = (),
     seed: int | None = None,
-) -> Selection:
-    """Chooses one candidate.
+) -> StepView:
+    """Returns a step as a rule sees it.
 
     A member with a nan among its scores is left out of the whole step, because all candidates must be compared over the
     same members. A probability of 0 is a number and stays.
@@ -160,7 +165,6 @@ def select(
     Args:
         candidates: (C,) the candidates.
         scores: (C, M) the scores.
-        rule: the selection rule.
         names: (M,) the members' names, for messages.
         prompt: (M,) the scores of the prompt, or ().
         so_far: (M,) the scores of prompt and text so far, or ().
@@ -169,7 +173,6 @@ def select(
 
     Raises:
         ModelError: no member gave numbers.
-        ArgumentError: the rule did not give one number for each candidate.
     """
     members = range(len(names))
     excluded = tuple(j for j in members if any(math.isnan(row[j].logprob) for row in scores))
@@ -177,10 +180,26 @@ def select(
     if not kept:
         raise ModelError(f"no model gave scores that are numbers: {', '.join(names)}")
     so_far = tuple(so_far) or (NO_SCORE,) * len(names)
-    view = StepView(
+    return StepView(
         tuple(candidates), tuple(map(tuple, scores)), kept, tuple(names), tuple(prompt), so_far, history, seed
     )
-    ranking = _ranking(rule, view)
+
+
+def is_unsure(rule: SelectionRule, view: StepView) -> bool:
+    """Returns whether a rule wants alternatives before it decides; where there is one candidate, none are asked for."""
+    return len(view.candidates) > 1 and bool(_answer(rule, view, rule.is_unsure))
+
+
+def select(rule: SelectionRule, view: StepView) -> Selection:
+    """Chooses one candidate.
+
+    Raises:
+        ArgumentError: the rule did not give one number for each candidate.
+        FusionError: the rule raised something else.
+    """
+    ranking, candidates = _ranking(rule, view), view.candidates
+    members, kept = range(len(view.names)), view.members
+    excluded = tuple(j for j in members if j not in kept)
     values = ranking.values
     order = sorted(range(len(candidates)), key=lambda i: (values[i], candidates[i].text.encode()))
     best, second = values[order[0]], values[order[1]] if len(order) > 1 else math.inf
@@ -191,13 +210,8 @@ def select(
 
 
 def _ranking(rule: SelectionRule, view: StepView) -> Ranking:
-    """Returns the answer of a rule, checked; whatever else it raises names it."""
-    try:
-        given = rule.values(view)
-    except CoolFusionError:
-        raise
-    except Exception as err:
-        raise FusionError(f"rule {rule.name} failed at step {len(view.history)}: {type(err).__name__}: {err}") from err
+    """Returns the answer of a rule, checked."""
+    given = _answer(rule, view, rule.values)
     found = as_ranking(given) if isinstance(given, Iterable) else Ranking(())
     if len(found.values) != len(view.candidates) or not _are_numbers(found.values):
         expected = f"expected a number for each of {len(view.candidates)} candidates"
@@ -206,6 +220,16 @@ def _ranking(rule: SelectionRule, view: StepView) -> Ranking:
         expected = f"expected a number for each of {len(view.members)} members"
         raise ArgumentError(f"rule {rule.name} gave the weights {found.weights!r}, {expected}")
     return found
+
+
+def _answer(rule: SelectionRule, view: StepView, question: Callable[[StepView], Any]) -> Any:
+    """Returns what a rule answers; whatever it raises names it."""
+    try:
+        return question(view)
+    except CoolFusionError:
+        raise
+    except Exception as err:
+        raise FusionError(f"rule {rule.name} failed at step {len(view.history)}: {type(err).__name__}: {err}") from err
 
 
 def as_ranking(values: Iterable[float] | Ranking) -> Ranking:

@@ -43,8 +43,15 @@ def nats_per_byte(score: Score) -> float:
 
 
 def logprob_of(score: Score, per: Unit = "segment") -> float:
-    """Returns ln p of a candidate and, where it is known, of the end of its word; per token or byte if asked for."""
+    """Returns ln p of a candidate as a word, in nats; per token or byte if asked for.
+
+    Where it is known, the end of the word is a factor of p. Where its start is known, it is given, so the result is the
+    ln of p(candidate) p(end | candidate) / p(start). Without the divisor a member that expects no word to start would
+    count less. For example, ln p = -2, an end of -0.1 and a start of -0.5 make -1.6.
+    """
     logprob = score.logprob + (score.boundary_logprob or 0.0)
+    if score.start_logprob is not None and score.start_logprob > -math.inf:
+        logprob -= score.start_logprob
     if per == "token":
         return logprob / max(score.n_tokens, 1)
     return logprob / max(score.n_bytes, 1) if per == "byte" else logprob

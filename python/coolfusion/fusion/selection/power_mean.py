@@ -32,7 +32,8 @@ class PowerMean(SelectionRule):
         per: the divisor of ln P_u before the mean: 1 ("segment"), its tokens under u ("token"), or its bytes ("byte").
             A divisor takes away the disadvantage of long candidates.
         boundary_mass: whether P_u holds the probability that a word ends after the candidate.
-        alternatives: how many segments each member proposes besides its greedy one.
+        alternatives: how many segments each member proposes besides its greedy one, where the pool is unsure.
+        unsure_below: the pool is unsure where the weighted mean probability of each candidate is below this.
         name: for records; None names the formula.
 
     Raises:
@@ -57,6 +58,7 @@ class PowerMean(SelectionRule):
         per: Unit = "segment",
         boundary_mass: bool = True,
         alternatives: int = 0,
+        unsure_below: float = 0.15,
         name: str | None = None,
     ) -> None:
         if math.isnan(exponent):
@@ -64,7 +66,7 @@ class PowerMean(SelectionRule):
         if per not in ("segment", "token", "byte"):
             raise ArgumentError(f"per {per!r} is unknown; expected 'segment' or 'token' or 'byte'")
         self.exponent, self.weights, self.per = float(exponent), weights or Uniform(), per
-        self.boundary_mass, self.alternatives = boundary_mass, alternatives
+        self.boundary_mass, self.alternatives, self.unsure_below = boundary_mass, alternatives, unsure_below
         self.prompt_scores = self.weights.prompt_scores
         self.name = name or f"power_mean({exponent:g}, {self.weights!r}, per {per})"
 
@@ -76,6 +78,13 @@ class PowerMean(SelectionRule):
         weights = self.weights.of(step)
         values = [self._value(step.row(at), weights) for at in range(len(step.candidates))]
         return Ranking(tuple(values), tuple(weights))
+
+    def is_unsure(self, step: StepView) -> bool:
+        """Returns whether sum over u of w_u P_u(c) is below `unsure_below` for every candidate c."""
+        weights = self.weights.of(step)
+        rows = (step.row(at) for at in range(len(step.candidates)))
+        pooled = (total(w * math.exp(logprob_of(s)) for s, w in zip(row, weights, strict=True)) for row in rows)
+        return max(pooled) < self.unsure_below
 
     def _value(self, row: Sequence[Score], weights: Sequence[float]) -> float:
         terms = [(logprob_of(score, self.per), weight) for score, weight in zip(row, weights, strict=True) if weight]

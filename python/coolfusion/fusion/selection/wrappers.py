@@ -43,6 +43,10 @@ class Primary(SelectionRule):
     def __repr__(self) -> str:
         return f"Primary({self.rule!r}, margin={self.margin:g}, member={self.member!r})"
 
+    def is_unsure(self, step: StepView) -> bool:
+        """Returns whether the inner rule is unsure."""
+        return self.rule.is_unsure(step)
+
     def values(self, step: StepView) -> Ranking:
         """Returns the values of the rule, and the margin more for candidates of others."""
         found, primary = as_ranking(self.rule.values(step)), self._primary(step)
@@ -100,6 +104,10 @@ class WithoutOutliers(SelectionRule):
 
     def __repr__(self) -> str:
         return f"WithoutOutliers({self.rule!r}, tolerance={self.tolerance:g})"
+
+    def is_unsure(self, step: StepView) -> bool:
+        """Returns whether the inner rule is unsure."""
+        return self.rule.is_unsure(step)
 
     def values(self, step: StepView) -> Ranking:
         """Returns the values of the rule over the members that stay; the others have the weight 0."""
