@@ -10,7 +10,7 @@ use base64::Engine;
 use serde_json::{json, Map, Value};
 use std::sync::Arc;
 
-fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
+pub(crate) fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
     let vocab: Map<String, Value> = byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
     let definition = json!({
         "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
@@ -23,14 +23,18 @@ fn split(rule: &str) -> Value {
     json!({"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": false})
 }
 
-fn byte_level(use_regex: bool) -> Value {
+pub(crate) fn byte_level(use_regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }
 
 /// Words as those of T5, or the whole text as under AI21.
-fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
-    let rules = blob_of(&[("\u{fb01}", "fi"), ("e\u{301}", "\u{e9}"), ("\u{3bc}", "m")]);
-    let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0])];
+pub(crate) fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
+    unigram_with(words, byte_fallback, &[("\u{fb01}", "fi"), ("e\u{301}", "\u{e9}"), ("\u{3bc}", "m")])
+}
+
+pub(crate) fn unigram_with(words: bool, byte_fallback: bool, rules: &[(&str, &str)]) -> Arc<Tokenizer> {
+    let rules = blob_of(rules);
+    let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0]), json!(["\u{2581}a", -3.5])];
     if byte_fallback {
         vocab.extend((0..256).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0])));
     }
@@ -78,6 +82,11 @@ fn windows_of_a_long_run_are_short_or_few() {
         ),
         ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
         ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
+        (
+            "joiners that part words",
+            unigram_with(true, false, &[("\u{200d}", " ")]),
+            vec!["\u{200d}", "a\u{200d}", "\u{200d}x", "\u{1f468}\u{200d}", "a\u{2581}", "\u{2581}\u{2581}x"],
+        ),
         ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),
     ];
     for (name, tokenizer, units) in cases {

@@ -27,6 +27,8 @@ pub(crate) struct At {
     pub(crate) lost: u32,
     /// The character that ends here is no piece.
     bare: bool,
+    /// A word begins here.
+    pub(crate) begins: bool,
     /// Some token before that text says something else than what stands there, unknown ones apart.
     pub(crate) odd: bool,
 }
@@ -40,6 +42,8 @@ pub(crate) struct GrowingLattice {
     walks: Vec<(u32, Node)>,
     /// The word begins inside unknown text, which is no piece as a whole.
     pub(crate) torn: bool,
+    /// Where words begin behind the first one, and what is known of the ends of the words before them.
+    begins: Vec<(usize, At)>,
 }
 
 impl GrowingLattice {
@@ -47,8 +51,25 @@ impl GrowingLattice {
     pub(crate) fn new(carried: Option<Carried>) -> Self {
         let torn = carried.is_some_and(Carried::is_unknown);
         let best = Best { sum: carried.map_or(0.0, Carried::sum), ..NOWHERE };
-        let first = At { best, longest: 0, open: 0, run: if torn { 0 } else { NO_RUN }, depth: 0, lost: 0, bare: false, odd: false };
-        Self { text: String::new(), at: vec![first], walks: Vec::new(), torn }
+        let first = At { best, longest: 0, open: 0, run: if torn { 0 } else { NO_RUN }, depth: 0, lost: 0, bare: false, begins: false, odd: false };
+        Self { text: String::new(), at: vec![first], walks: Vec::new(), torn, begins: Vec::new() }
+    }
+
+    /// Ends the word: what is appended is another one.
+    pub(crate) fn begin_word(&mut self, model: &Unigram, vocabulary: &Vocabulary) {
+        let end = self.text.len();
+        self.begins.push((end, self.at[end]));
+        let (depth, lost, odd) = (self.count(model, end) as u32, self.lost(model, end) as u32, self.is_odd(model, vocabulary, end));
+        let here = &mut self.at[end];
+        (here.best.sum, here.longest, here.open) = (0.0, end as u32, end as u32);
+        (here.run, here.depth, here.lost, here.odd, here.bare, here.begins) = (NO_RUN, depth, lost, odd, false, true);
+        self.walks.clear();
+    }
+
+    /// Where words begin from `at` on, but for the first one.
+    pub(crate) fn begins_from(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let first = self.begins.partition_point(|&(begin, _)| begin < at);
+        self.begins[first..].iter().map(|&(begin, _)| begin)
     }
 
     /// Appends `text`; None where unknown characters are spelled in a way that is not carried.
@@ -82,7 +103,7 @@ impl GrowingLattice {
                     next.goes_on()
                 });
                 let open = self.walks.first().map_or(end as u32, |&(start, _)| start);
-                self.at.push(At { best: here, longest, open, run: NO_RUN, depth: 0, lost: 0, bare: false, odd: false });
+                self.at.push(At { best: here, longest, open, run: NO_RUN, depth: 0, lost: 0, bare: false, begins: false, odd: false });
             }
             if !known {
                 self.reach_unknown(model, vocabulary, c, begin)?;
@@ -137,6 +158,11 @@ impl GrowingLattice {
     pub(crate) fn truncate(&mut self, model: &Unigram, length: usize) {
         self.text.truncate(length);
         self.at.truncate(length + 1);
+        let first = self.begins.partition_point(|&(begin, _)| begin < length);
+        if let Some(&(_, end)) = self.begins.get(first).filter(|&&(begin, _)| begin == length) {
+            self.at[length] = end;
+        }
+        self.begins.truncate(first);
         self.walks.clear();
         let bytes = self.text.as_bytes();
         for start in self.open(length)..length {

@@ -66,7 +66,12 @@ impl GrowingLattice {
         };
         let (path, old) = (self.path(from, other), self.path(from, one));
         let (mut begin, mut told) = (from, false);
-        let end = |path: &[Spanned]| path.iter().take_while(|(id, ..)| id.0 == model.unknown).last().map_or(from, |&(_, _, end)| end);
+        let end = |path: &[Spanned]| {
+            path.iter()
+                .take_while(|(id, start, _)| id.0 == model.unknown && (*start == from || !self.at[*start].begins))
+                .last()
+                .map_or(from, |&(_, _, end)| end)
+        };
         match (self.spelling(model, run, end(&old)), self.spelling(model, run, end(&path))) {
             (Spelling::Bytes, Spelling::Bytes) => kept += from - run,
             (Spelling::Unknown, Spelling::Unknown) => {
@@ -147,6 +152,9 @@ impl GrowingLattice {
             }
         };
         for &(id, start, end) in path {
+            if start > from && self.at[start].begins {
+                end_run(run.take(), start, ids);
+            }
             if id.0 == model.unknown {
                 run = run.or(Some(start));
             } else {

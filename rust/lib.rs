@@ -17,6 +17,8 @@ mod batch;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
+#[cfg(test)]
+mod carried_cuts;
 mod char_memo;
 mod characters;
 mod converging;

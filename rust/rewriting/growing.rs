@@ -1,14 +1,15 @@
 //! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md, section 9.
 //!
-//! Taken are windows that are one open word, perhaps behind one space. `growing_source.rs` has the way from the text to the
-//! word. What is not carried ends it, and a window is encoded as before.
+//! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way from
+//! the text to the words. What is not carried ends it, and a window is encoded as before.
 
-use super::growing_source::{SavedSource, Source};
+use super::growing_source::{Grown, Opening, SavedSource, Source};
 use super::{Model, Rewriting, Words};
 use crate::boundary::TokenCuts;
 use crate::encoder::Edit;
 use crate::engine::Behind;
 use crate::growing_lattice::GrowingLattice;
+use crate::pipeline::DummyPrefix;
 use crate::token::{Place, Token, TokenId};
 use crate::unigram::Unigram;
 use crate::vocabulary::{Kind, Vocabulary};
@@ -57,6 +58,37 @@ impl GrowingWord {
     }
 }
 
+/// Appends the end of the words to a lattice that has `same` bytes of it.
+fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary, end: &Grown, same: usize) -> Option<()> {
+    let mut at = same;
+    for &next in end.begins.iter().filter(|&&next| next >= same) {
+        lattice.extend(model, vocabulary, &end.text[at..next])?;
+        lattice.begin_word(model, vocabulary);
+        at = next;
+    }
+    lattice.extend(model, vocabulary, &end.text[at..])
+}
+
+/// How many bytes of the end of the words, which begins at `begin`, the lattice has already, words that begin alike.
+fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
+    let mut same = lattice.text.as_bytes()[begin..].iter().zip(end.text.as_bytes()).take_while(|(one, other)| one == other).count();
+    let (mut before, mut after) = (lattice.begins_from(begin), end.begins.iter().copied());
+    loop {
+        match (before.next().map(|at| at - begin), after.next()) {
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => break,
+            (one, other) => {
+                same = same.min(one.unwrap_or(usize::MAX)).min(other.unwrap_or(usize::MAX));
+                break;
+            }
+        }
+    }
+    while !end.text.is_char_boundary(same) || !lattice.text.is_char_boundary(begin + same) {
+        same -= 1;
+    }
+    same
+}
+
 impl Rewriting {
     /// Takes up the window `text`, if it is one word of a kind that is carried.
     pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
@@ -64,23 +96,21 @@ impl Rewriting {
             return None;
         }
         let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
-        let start = place == Place::Start;
-        let spaced = !matches!(self.words, Words::Whole) && text.starts_with(' ');
-        if spaced && (start || carried.is_some() || self.rewriter.acts_on_runs()) {
-            return None;
-        }
         let (marked, ruled) = match &self.words {
             Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
             Words::Whole | Words::Spaced => (false, false),
         };
-        let mut source = Source::default();
-        let found = self.read_on(&mut source, text, spaced)?;
-        let normal = if spaced { found.strip_prefix(' ')? } else { &found };
-        // What the beginning of the word depends on is to stay.
-        (source.fixed > usize::from(spaced)).then_some(())?;
-        let dummy = start && self.dummy_at(0, place) && self.wants_dummy(normal);
-        let lead = carried.is_none() && (marked || dummy || spaced && !ruled);
-        source.begin(usize::from(spaced), usize::from(lead));
+        let dummy = self.dummy_at(0, place);
+        let opening = Opening {
+            inside: carried.is_some(),
+            lead: carried.is_none() && (marked || dummy),
+            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
+            start: place == Place::Start,
+        };
+        let mut source = Source::new(opening);
+        let found = self.read_on(&mut source, text)?;
+        // What the beginning of the words depends on is to stay.
+        (source.end.is_some() && !source.cut).then_some(())?;
         let unknown = match &self.model {
             Model::Unigram(model) => model.unknown,
             Model::WordPiece(model) => model.unknown,
@@ -90,12 +120,12 @@ impl Rewriting {
         match &self.model {
             Model::Unigram(model) => {
                 let mut lattice = GrowingLattice::new(carried);
-                lattice.extend(model, vocabulary, &format!("{}{normal}", if lead { " " } else { "" }))?;
+                extend(&mut lattice, model, vocabulary, &found, 0)?;
                 word.lattice = Some(lattice);
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
             }
             Model::WordPiece(model) => {
-                let fixed = &normal[..word.source.fixed - usize::from(lead)];
+                let fixed = &found.text[word.source.lead..word.source.fixed];
                 (ruled && fixed.chars().count() > model.longest_word).then_some(())?;
             }
         }
@@ -113,21 +143,18 @@ impl Rewriting {
     /// What appending `text` to the word changes; None where that is not carried.
     pub(super) fn word_grown(&self, word: &mut GrowingWord, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         let fixed = word.source.fixed;
-        let open = self.read_on(&mut word.source, text, false)?;
-        word.over |= word.source.raw.len() >= word.look_at;
+        let open = self.read_on(&mut word.source, text)?;
+        word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
             return Some(Edit { drop: 0, ids: Vec::new(), lossless: false });
         };
-        let mut same = lattice.text.as_bytes()[fixed..].iter().zip(open.as_bytes()).take_while(|(one, other)| one == other).count();
-        while !open.is_char_boundary(same) || !lattice.text.is_char_boundary(fixed + same) {
-            same -= 1;
-        }
+        let same = common(lattice, fixed, &open);
         let (before, place) = (lattice.text.len(), fixed + same);
         let back = (place < before).then(|| lattice.change(model, before, place));
         if back.is_some() {
             lattice.truncate(model, place);
         }
-        lattice.extend(model, vocabulary, &open[same..])?;
+        extend(lattice, model, vocabulary, &open, same)?;
         let (drop, ids) = lattice.change(model, place, lattice.text.len());
         word.lossless = self.gives_back(word, model, vocabulary)?;
         let edit = Edit { drop, ids, lossless: word.lossless };
@@ -142,6 +169,9 @@ impl Rewriting {
         let Some(lattice) = &word.lattice else { return Some(false) };
         (!lattice.is_odd(model, vocabulary, lattice.text.len())).then_some(())?;
         let lost = lattice.lost(model, lattice.text.len());
+        if word.source.loses_space() {
+            return Some(false);
+        }
         if lost == 0 {
             return Some(word.source.is_same(&lattice.text));
         }
@@ -159,8 +189,10 @@ impl Rewriting {
         word.quiet = word.quiet.min(word.source.raw.len());
         if let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) {
             lattice.truncate(model, word.source.fixed);
-            lattice.extend(model, vocabulary, &open)?;
-            word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
+            extend(lattice, model, vocabulary, &open, 0)?;
+            if self.pieces_settle() {
+                word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
+            }
         }
         Some(())
     }
@@ -185,6 +217,10 @@ impl Rewriting {
 
     /// The settled cuts of the word behind `from`, in positions of `near`, its end.
     pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Vec<usize> {
+        if !matches!(self.words, Words::Whole) {
+            let cuts = if self.has_cuts() { self.cuts(near) } else { Vec::new() };
+            return cuts.into_iter().filter(|&at| at > from).collect();
+        }
         let base = word.source.raw.len() - near.len();
         let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return Vec::new() };
         self.settled_behind_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
@@ -192,7 +228,7 @@ impl Rewriting {
 
     /// Whether it is sure that no cut of the word is settled.
     pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
-        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return true };
+        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return !word.source.cut };
         let quiet = self.quiet_before(&word.source, lattice);
         let unsettled = self.settled_behind_place(word, lattice, model, word.quiet).is_empty();
         if unsettled {
@@ -260,6 +296,11 @@ impl Rewriting {
         } else {
             ""
         };
-        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends and writes what it changes, which may be all tokens of the word{held}{spaces}")
+        let several = if matches!((&self.words, &self.model), (Words::Ruled { marked: false, .. }, Model::Unigram(_))) {
+            "; several words without a settled cut between them are read again at each push"
+        } else {
+            ""
+        };
+        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends and writes what it changes, which may be all tokens of the word{held}{spaces}{several}")
     }
 }
