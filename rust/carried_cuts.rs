@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::boundary::TokenCuts;
-use crate::encoder_windows::{byte_level, bytes_with, unigram, unigram_with};
+use crate::encoder_windows::{byte_level, bytes_with, unigram, unigram_with, unigram_without_spaces};
 use crate::engine::{Behind, Growth};
 use crate::token::Place;
 use crate::tokenizer::{Likeness, Tokenizer};
@@ -53,6 +53,8 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
         (unigram(false, true), &UNITS, 4),
         (unigram_with(true, false, &rules), &UNITS, 4),
         (unigram_with(true, true, &rules), &UNITS, 4),
+        (unigram_without_spaces(&rules, &[]), &UNITS, 4),
+        (unigram_without_spaces(&rules, &["ax\u{301}", "\u{200d}x", " aa"]), &UNITS, 4),
         (nfc, &MARKS, 300),
     ]
 }

@@ -92,9 +92,6 @@ fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
 impl Rewriting {
     /// Takes up the window `text`, if it is one word of a kind that is carried.
     pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
-        if !self.added.ids.is_empty() && !self.added.stretches(text).stretches.iter().all(|stretch| stretch.added.is_none()) {
-            return None;
-        }
         let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
         let (marked, ruled) = match &self.words {
             Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
@@ -109,8 +106,7 @@ impl Rewriting {
         };
         let mut source = Source::new(opening);
         let found = self.read_on(&mut source, text)?;
-        // What the beginning of the words depends on is to stay.
-        (source.end.is_some() && !source.cut).then_some(())?;
+        (!source.cut).then_some(())?;
         let unknown = match &self.model {
             Model::Unigram(model) => model.unknown,
             Model::WordPiece(model) => model.unknown,
@@ -217,9 +213,9 @@ impl Rewriting {
 
     /// The settled cuts of the word behind `from`, in positions of `near`, its end.
     pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Vec<usize> {
-        if !matches!(self.words, Words::Whole) {
-            let cuts = if self.has_cuts() { self.cuts(near) } else { Vec::new() };
-            return cuts.into_iter().filter(|&at| at > from).collect();
+        if !self.pieces_settle() {
+            let (cuts, sure) = (if self.has_cuts() { self.cuts(near) } else { Vec::new() }, near.len().saturating_sub(word.source.unsure.len()));
+            return cuts.into_iter().filter(|&at| at > from && at < sure).collect();
         }
         let base = word.source.raw.len() - near.len();
         let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return Vec::new() };
@@ -264,10 +260,19 @@ impl Rewriting {
 
     /// The end of the text that is final, and of what it becomes: what is appended may change its last character.
     fn border_of(&self, source: &Source, lattice: &GrowingLattice) -> (usize, usize) {
-        if self.rewriter.looks_behind_itself() {
-            source.divided
-        } else {
-            (source.raw.len(), lattice.text.len())
+        let sure = source.raw.len() - source.unsure.len();
+        match self.rewriter.looks_behind_itself() {
+            true if source.divided.0 < sure || source.unsure.is_empty() => source.divided,
+            true => {
+                let mut right = None;
+                let parted = source.raw[..sure]
+                    .char_indices()
+                    .rev()
+                    .find_map(|(at, c)| right.replace((at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)).map(|(at, _)| at));
+                parted.map_or((0, 0), |at| (at, source.position(at)))
+            }
+            false if source.unsure.is_empty() => (sure, lattice.text.len()),
+            false => (sure, source.position(sure)),
         }
     }
 
@@ -280,7 +285,7 @@ impl Rewriting {
     }
 
     /// Whether cuts inside a word may be settled, because no piece stands across.
-    fn pieces_settle(&self) -> bool {
+    pub(super) fn pieces_settle(&self) -> bool {
         matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs()
     }
 
@@ -291,8 +296,8 @@ impl Rewriting {
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
         let held = if self.rewriter.keeps_marks() { "; a run of more than 32 marks that a normal form keeps is read again at each push" } else { "" };
-        let spaces = if self.rewriter.acts_on_runs() && matches!(self.words, Words::Whole) {
-            "; text with white space is read again at each push"
+        let spaces = if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && matches!(self.words, Words::Whole) {
+            "; text with white space is read again at each push, because a step drops it at the ends of the text"
         } else {
             ""
         };

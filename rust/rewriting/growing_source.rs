@@ -1,5 +1,6 @@
 //! The text of a growing word, and what it becomes: what is final, what is open, and where each character came from.
 
+use super::added::Stretches;
 use super::{Rewriting, Words};
 use crate::normal::METASPACE;
 use crate::rewriter::{Flow, Item, Trace};
@@ -28,6 +29,8 @@ pub(super) struct Source {
     differs: bool,
     /// A cut of the text is settled.
     pub(super) cut: bool,
+    /// Text in which an added token may still begin: the end of the text.
+    pub(super) unsure: String,
 }
 
 /// What the first word of a text begins with.
@@ -61,17 +64,18 @@ pub(super) struct SavedSource {
     same: usize,
     differs: bool,
     cut: bool,
+    unsure: String,
 }
 
 impl Source {
     pub(super) fn new(opening: Opening) -> Self {
-        Self { opening, ..Self::default() }
+        Self { opening, flow: Flow::new(opening.start), ..Self::default() }
     }
 
     pub(super) fn save(&self) -> SavedSource {
-        let Self { flow, fixed, end, lead, divided, same, differs, cut, .. } = self;
-        let (raw, flow) = (self.raw.len(), flow.clone());
-        SavedSource { raw, flow, fixed: *fixed, end: *end, lead: *lead, divided: *divided, same: *same, differs: *differs, cut: *cut }
+        let Self { flow, fixed, end, lead, divided, same, differs, cut, unsure, .. } = self;
+        let (raw, flow, unsure) = (self.raw.len(), flow.clone(), unsure.clone());
+        SavedSource { raw, flow, unsure, fixed: *fixed, end: *end, lead: *lead, divided: *divided, same: *same, differs: *differs, cut: *cut }
     }
 
     /// The bytes of the words.
@@ -127,6 +131,7 @@ impl Rewriting {
     pub(super) fn read_on(&self, source: &mut Source, text: &str) -> Option<Grown> {
         let (base, begin) = (source.raw.len(), source.fixed);
         source.raw.push_str(text);
+        self.has_no_added(source, text).then_some(())?;
         source.trace.truncate(begin);
         if begin == 0 {
             source.lead = 0;
@@ -134,9 +139,6 @@ impl Rewriting {
         let (mut done, mut found) = (Vec::new(), Grown::default());
         let mut end = source.end;
         for (at, c) in text.char_indices() {
-            if !self.added.ids.is_empty() && self.added.begins[usize::from(text.as_bytes()[at])] {
-                return None;
-            }
             let divided = self.rewriter.flow(&mut source.flow, c, base + at, &mut done)?;
             self.write(source, &done, &mut end, begin, &mut found)?;
             done.clear();
@@ -146,16 +148,27 @@ impl Rewriting {
         }
         (source.end, source.fixed) = (end, begin + found.text.len());
         self.write_rest(source, begin, &mut found)?;
-        source.cut |= !matches!(self.words, Words::Whole) && self.has_new_cut(source, base);
+        source.cut |= !self.pieces_settle() && self.has_new_cut(source, base);
         Some(found)
+    }
+
+    /// Looks for added tokens in text that is appended, and for those that hide some; false where one is found.
+    fn has_no_added(&self, source: &mut Source, text: &str) -> bool {
+        if self.added.ids.is_empty() {
+            return true;
+        }
+        source.unsure.push_str(text);
+        let Stretches { stretches, unsure, hidden } = self.added.stretches(&source.unsure);
+        source.unsure.drain(..unsure);
+        hidden.is_empty() && stretches.iter().all(|stretch| stretch.added.is_none())
     }
 
     /// Takes the text back to where it was `saved`; the answer is what is open there.
     pub(super) fn restore_source(&self, source: &mut Source, saved: &SavedSource) -> Option<Grown> {
-        let SavedSource { raw, flow, fixed, end, lead, divided, same, differs, cut } = saved.clone();
+        let SavedSource { raw, flow, fixed, end, lead, divided, same, differs, cut, unsure } = saved.clone();
         source.raw.truncate(raw);
         (source.flow, source.fixed, source.end, source.lead, source.divided) = (flow, fixed, end, lead, divided);
-        (source.same, source.differs, source.cut) = (same, differs, cut);
+        (source.same, source.differs, source.cut, source.unsure) = (same, differs, cut, unsure);
         source.trace.truncate(fixed);
         let mut found = Grown::default();
         self.write_rest(source, fixed, &mut found)?;
@@ -167,14 +180,15 @@ impl Rewriting {
         let (mut end, before) = (source.end, found.text.len());
         self.write(source, &rest, &mut end, begin, found)?;
         source.open = found.text.len() - before;
-        Some(())
+        // A space of its own may stand there without a text.
+        (source.length() > 0 || !(self.dummy_alone && source.opening.lead)).then_some(())
     }
 
     /// Appends `items` to `found`, which begins at `begin` in the words; None where they are not of words that are carried.
     fn write(&self, source: &mut Source, items: &[Item], end: &mut Option<char>, begin: usize, found: &mut Grown) -> Option<()> {
         for item in items {
             let (c, at) = (item.c, begin + found.text.len());
-            if self.rewriter.acts_on_runs() && (c.is_whitespace() || c == METASPACE) {
+            if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && (c.is_whitespace() || c == METASPACE) {
                 return None;
             }
             let marked = matches!(self.words, Words::Ruled { marked: true, .. });
