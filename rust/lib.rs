@@ -36,6 +36,7 @@ mod growing;
 mod growing_back;
 mod growing_cuts;
 mod growing_lattice;
+mod growing_marks;
 mod growing_path;
 mod known_words;
 mod letters;
