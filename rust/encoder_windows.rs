@@ -10,7 +10,7 @@ use base64::Engine;
 use serde_json::{json, Map, Value};
 use std::sync::Arc;
 
-fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
+pub(crate) fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
     let vocab: Map<String, Value> = byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
     let definition = json!({
         "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
@@ -23,26 +23,56 @@ fn split(rule: &str) -> Value {
     json!({"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": false})
 }
 
-fn byte_level(use_regex: bool) -> Value {
+pub(crate) fn byte_level(use_regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }
 
 /// Words as those of T5, or the whole text as under AI21.
-fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
-    let rules = blob_of(&[("\u{fb01}", "fi"), ("e\u{301}", "\u{e9}"), ("\u{3bc}", "m")]);
-    let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0])];
+pub(crate) fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
+    unigram_with(words, byte_fallback, &[("\u{fb01}", "fi"), ("e\u{301}", "\u{e9}"), ("\u{3bc}", "m")])
+}
+
+fn precompiled(rules: &[(&str, &str)]) -> Value {
+    json!({"type": "Precompiled", "precompiled_charsmap": base64::engine::general_purpose::STANDARD.encode(blob_of(rules))})
+}
+
+fn replace(pattern: Value, content: &str) -> Value {
+    json!({"type": "Replace", "pattern": pattern, "content": content})
+}
+
+pub(crate) fn unigram_with(words: bool, byte_fallback: bool, rules: &[(&str, &str)]) -> Arc<Tokenizer> {
+    let metaspace = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
+    let stages = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});
+    let marks = (!words).then(|| replace(json!({"String": " "}), "\u{2581}"));
+    let normalizers = std::iter::once(precompiled(rules)).chain(marks).collect();
+    unigram_of(normalizers, if words { stages } else { Value::Null }, byte_fallback, &[])
+}
+
+/// As files of SentencePiece have it: spaces at the ends and in runs are dropped, and the whole text is one word.
+pub(crate) fn unigram_without_spaces(rules: &[(&str, &str)], added: &[&str]) -> Arc<Tokenizer> {
+    let normalizers = vec![
+        precompiled(rules),
+        replace(json!({"Regex": "\\A +"}), ""),
+        replace(json!({"Regex": " {2,}"}), " "),
+        replace(json!({"Regex": "[ \u{2581}]+\\z"}), ""),
+        json!({"type": "Prepend", "prepend": "\u{2581}"}),
+        replace(json!({"String": " "}), "\u{2581}"),
+    ];
+    unigram_of(normalizers, Value::Null, false, added)
+}
+
+fn unigram_of(normalizers: Vec<Value>, stages: Value, byte_fallback: bool, added: &[&str]) -> Arc<Tokenizer> {
+    let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0]), json!(["\u{2581}a", -3.5])];
     if byte_fallback {
         vocab.extend((0..256).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0])));
     }
-    let metaspace = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
-    let stages = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});
-    let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"});
-    let precompiled = json!({"type": "Precompiled", "precompiled_charsmap": base64::engine::general_purpose::STANDARD.encode(rules)});
+    let token = |id: usize, content: &str, special: bool| json!({"id": id, "content": content, "special": special, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
+    let tokens = std::iter::once(token(0, "<unk>", true)).chain(added.iter().zip(vocab.len()..).map(|(content, id)| token(id, content, false)));
     let decoder = json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}]});
     let definition = json!({
-        "added_tokens": [{"id": 0, "content": "<unk>", "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}],
-        "normalizer": if words { precompiled } else { json!({"type": "Sequence", "normalizers": [precompiled, replace]}) },
-        "pre_tokenizer": if words { stages } else { Value::Null },
+        "added_tokens": tokens.collect::<Vec<_>>(),
+        "normalizer": {"type": "Sequence", "normalizers": normalizers},
+        "pre_tokenizer": stages,
         "decoder": decoder,
         "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": byte_fallback},
     });
@@ -78,6 +108,17 @@ fn windows_of_a_long_run_are_short_or_few() {
         ),
         ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
         ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
+        (
+            "joiners that part words",
+            unigram_with(true, false, &[("\u{200d}", " ")]),
+            vec!["\u{200d}", "a\u{200d}", "\u{200d}x", "\u{1f468}\u{200d}", "a\u{2581}", "\u{2581}\u{2581}x"],
+        ),
+        (
+            "spaces that are dropped",
+            unigram_without_spaces(&[("\u{200d}", " "), ("\u{fb01}", "fi")], &[]),
+            vec!["a\u{200d}", "\u{200d}x", "\u{1f468}\u{200d}", "a\u{2581}", "\u{2581}\u{2581}", "\u{200d}\u{2581}", " ", " x"],
+        ),
+        ("added text", unigram_without_spaces(&[("\u{200d}", " ")], &["aab", "x{", "\u{2581}!"]), vec!["a", "x", "aa\u{200d}", "a\u{2581}"]),
         ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),
     ];
     for (name, tokenizer, units) in cases {

@@ -8,7 +8,7 @@
 
 use crate::encoder::Edit;
 use crate::growing_back::Mark;
-use crate::normal::{goes_on_normal, last_stable, Normal};
+use crate::normal::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pattern::{Automaton, Walk};
 use crate::pipeline::{DummyPrefix, Pipeline};
 use crate::prefixes::{Pairs, Prefixes};
@@ -75,11 +75,11 @@ pub(crate) struct Growing {
     pub(crate) closed: Option<Mark>,
     /// Words were told, so their walks stay.
     told: bool,
-    pairs: Pairs,
+    pub(crate) pairs: Pairs,
     /// No cut up to here can ever become settled.
     pub(crate) quiet: usize,
     /// From this length on it is worth looking for settled cuts.
-    look_at: usize,
+    pub(crate) look_at: usize,
     /// Something was settled: a window would be short again.
     pub(crate) over: bool,
 }
@@ -157,10 +157,19 @@ impl Pipeline {
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
     pub(crate) fn stretch_grown(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        if self.nfc && is_few_marks(text) && !goes_on_normal(&growing.text, text) {
+            let mut marks = text.chars().map(|c| self.stretch_grown(growing, c.encode_utf8(&mut [0; 4]), vocabulary));
+            let first = marks.next()??;
+            return marks.try_fold(first, |all, edit| Some(all.then(&edit?)));
+        }
         self.has_no_added(growing, text).then_some(())?;
+        let closed = growing.closed.clone().filter(|_| !goes_on_normal(&growing.text, text));
+        if let Some((closed, (at, c))) = closed.as_ref().and_then(|closed| Some((closed, place_of_mark(&growing.text[closed.length..], text)?))) {
+            return self.mark_inserted(growing, closed, closed.length + at, c, vocabulary);
+        }
         let mut before = std::mem::take(&mut growing.words);
         let mut back = None;
-        if let Some(closed) = growing.closed.clone().filter(|_| !goes_on_normal(&growing.text, text)) {
+        if let Some(closed) = closed {
             // The normal form of a text is that of its normal form with what is appended, so the end of that is enough.
             let open = format!("{}{text}", &growing.text[closed.length..]);
             let normal = Normal::nfc(&open);
@@ -200,7 +209,7 @@ impl Pipeline {
             said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push";
         }
         if self.nfc {
-            said += "; a run of marks of several classes behind one character is normalized again at each push";
+            said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place; words that end inside text that NFC changes are read again at each push";
         }
         said
     }
@@ -236,13 +245,13 @@ impl Pipeline {
         let closed = if self.nfc { last_stable(left, text).map(|at| begin + at) } else { Some(begin + text.len()) };
         if let Some(closed) = closed {
             self.walk(growing, closed)?;
-            if self.nfc {
-                growing.closed = Some(growing.mark());
-            }
             growing.over |= growing.attempts[0].walk.over;
             // In the first text what is settled needs no walk any more.
             while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
                 growing.attempts.remove(0);
+            }
+            if self.nfc {
+                growing.closed = Some(growing.mark());
             }
         }
         self.walk(growing, begin + text.len())?;
@@ -251,7 +260,7 @@ impl Pipeline {
     }
 
     /// Takes the walks on to the position `to`.
-    fn walk(&self, growing: &mut Growing, to: usize) -> Option<()> {
+    pub(crate) fn walk(&self, growing: &mut Growing, to: usize) -> Option<()> {
         let Growing { text, attempts, others, walked, .. } = growing;
         let at = std::mem::replace(walked, to);
         let Some(automaton) = self.automaton() else { return Some(()) };
@@ -342,7 +351,7 @@ impl Pipeline {
     }
 
     /// What turns the tokens of the words `before` into those of the words `after`.
-    fn edit(&self, growing: &mut Growing, before: &[Word], after: &[Word], vocabulary: &Vocabulary) -> Option<Edit> {
+    pub(crate) fn edit(&self, growing: &mut Growing, before: &[Word], after: &[Word], vocabulary: &Vocabulary) -> Option<Edit> {
         let same = before.iter().zip(after).take_while(|(one, other)| one == other).count();
         let mut drop: usize = before[same..].iter().map(|word| word.tokens).sum();
         let mut ids = Vec::new();

@@ -30,6 +30,8 @@ pub(crate) struct At {
     pub(crate) lost: u32,
     /// The character that ends here is no piece.
     bare: bool,
+    /// A word begins here.
+    pub(crate) begins: bool,
     /// Some token before that text says something else than what stands there, unknown ones apart.
     pub(crate) odd: bool,
 }
@@ -43,6 +45,8 @@ pub(crate) struct GrowingLattice {
     walks: Vec<(u32, Node)>,
     /// The word begins inside unknown text, which is no piece as a whole.
     pub(crate) torn: bool,
+    /// Where words begin behind the first one, and what is known of the ends of the words before them.
+    begins: Vec<(usize, At)>,
     /// The tokens of the ways.
     pub(crate) tree: TokenTree,
 }
@@ -53,8 +57,9 @@ impl GrowingLattice {
         let torn = carried.is_some_and(Carried::is_unknown);
         let best = Best { sum: carried.map_or(0.0, Carried::sum), ..NOWHERE };
         let run = if torn { 0 } else { NO_RUN };
-        let first = At { best, longest: 0, open: 0, run, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, odd: false };
-        let mut lattice = Self { text: String::new(), at: vec![first], walks: Vec::new(), torn, tree: TokenTree::default() };
+        let first = At { best, longest: 0, open: 0, run, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, begins: false, odd: false };
+        let (text, at, tree) = (String::new(), vec![first], TokenTree::default());
+        let mut lattice = Self { text, at, walks: Vec::new(), torn, begins: Vec::new(), tree };
         lattice.begin(model);
         lattice
     }
@@ -62,6 +67,23 @@ impl GrowingLattice {
     /// The tokens of the word.
     pub(crate) fn list(&self) -> List {
         self.at[self.text.len()].list
+    }
+
+    /// Ends the word: what is appended is another one.
+    pub(crate) fn begin_word(&mut self, model: &Unigram, vocabulary: &Vocabulary) {
+        let end = self.text.len();
+        self.begins.push((end, self.at[end]));
+        let (lost, odd) = (self.lost(model, end) as u32, self.is_odd(model, vocabulary, end));
+        let here = &mut self.at[end];
+        (here.best.sum, here.longest, here.open) = (0.0, end as u32, end as u32);
+        (here.run, here.lost, here.odd, here.bare, here.begins) = (NO_RUN, lost, odd, false, true);
+        self.walks.clear();
+    }
+
+    /// Where words begin from `at` on, but for the first one.
+    pub(crate) fn begins_from(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let first = self.begins.partition_point(|&(begin, _)| begin < at);
+        self.begins[first..].iter().map(|&(begin, _)| begin)
     }
 
     /// Appends `text`; None where unknown characters are spelled in a way that is not carried.
@@ -97,7 +119,9 @@ impl GrowingLattice {
                     next.goes_on()
                 });
                 let open = self.walks.first().map_or(end as u32, |&(start, _)| start);
-                self.at.push(At { best: here, longest, open, run: NO_RUN, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, odd: false });
+                let here =
+                    At { best: here, longest, open, run: NO_RUN, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, begins: false, odd: false };
+                self.at.push(here);
             }
             if !known {
                 self.reach_unknown(model, vocabulary, c, begin)?;
@@ -155,6 +179,11 @@ impl GrowingLattice {
         self.at.truncate(length + 1);
         let last = self.last_list(length);
         self.tree.forget_above(last);
+        let first = self.begins.partition_point(|&(begin, _)| begin < length);
+        if let Some(&(_, end)) = self.begins.get(first).filter(|&&(begin, _)| begin == length) {
+            self.at[length] = end;
+        }
+        self.begins.truncate(first);
         self.walks.clear();
         let bytes = self.text.as_bytes();
         for start in self.open(length)..length {

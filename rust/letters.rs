@@ -71,6 +71,12 @@ impl Bpe {
         long.chain(short)
     }
 
+    /// At least the length of every piece that [`Bpe::made_at_end`] tells of `word`.
+    pub(crate) fn reach(&self, word: &[u8]) -> usize {
+        let long = word.last_chunk().and_then(|end: &[u8; 8]| self.long_pieces.get()?.built.get(end)?.first());
+        long.map_or(LONGEST, |(piece, _)| piece.len())
+    }
+
     /// Appends the letters of `word` behind its first `known` bytes; None where a character has none or an unknown one.
     pub(crate) fn letters(&self, word: &[u8], known: usize, letters: &mut Vec<Letter>) -> Option<()> {
         let mut taken = Letters { letters, base: known, reached: known };

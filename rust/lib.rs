@@ -17,6 +17,8 @@ mod batch;
 mod boundary;
 mod bpe;
 pub mod byte_alphabet;
+#[cfg(test)]
+mod carried_cuts;
 mod char_memo;
 mod characters;
 mod converging;
@@ -34,6 +36,7 @@ mod growing;
 mod growing_back;
 mod growing_cuts;
 mod growing_lattice;
+mod growing_marks;
 mod growing_path;
 mod known_words;
 mod letters;

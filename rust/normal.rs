@@ -231,9 +231,46 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
     })
 }
 
+/// Whether `text` is two marks or more, so few that each may be put in its place.
+pub(crate) fn is_few_marks(text: &str) -> bool {
+    const MOST: usize = 8;
+    let count = text.chars().take(MOST + 1).take_while(|&c| canonical_combining_class(c) > 0).count();
+    (2..=MOST).contains(&count) && text.chars().nth(count).is_none()
+}
+
+/// The mark that `more` is, and where it belongs in `text`, which is in NFC and ends with marks of higher classes; None where
+/// it may be composed, because no mark of its own class stands there.
+pub(crate) fn place_of_mark(text: &str, more: &str) -> Option<(usize, char)> {
+    let mut all = more.chars();
+    let c = all.next().filter(|_| all.next().is_none())?;
+    let class = canonical_combining_class(c);
+    if class == 0 || is_nfc_quick(std::iter::once(c)) == IsNormalized::No {
+        return None;
+    }
+    let (at, before) = text.char_indices().rev().find(|&(_, before)| canonical_combining_class(before) <= class)?;
+    (canonical_combining_class(before) == class).then_some((at + before.len_utf8(), c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_behind_one_of_its_class_is_put_in_its_place() {
+        let letters = ['a', 'e', '\u{301}', '\u{300}', '\u{323}', '\u{327}', '\u{345}', '\u{338}', '\u{1161}', '\u{3b1}', '\u{342}'];
+        let mut placed = 0;
+        for number in 0..letters.len().pow(5) {
+            let text: String = (0..5).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
+            let (before, last) = text.split_at(text.char_indices().last().map_or(0, |(at, _)| at));
+            let mut normal: String = before.nfc().map(|(c, _)| c).collect();
+            if let Some((at, c)) = place_of_mark(&normal, last) {
+                normal.insert(at, c);
+                assert_eq!(normal, text.nfc().map(|(c, _)| c).collect::<String>(), "{text:?}");
+                placed += 1;
+            }
+        }
+        assert!(placed > 10_000, "{placed}");
+    }
 
     #[test]
     fn text_is_parted_where_nothing_is_composed() {

@@ -92,6 +92,46 @@ impl Prefixes {
         Some(())
     }
 
+    /// Takes in `added` bytes at `at`, where a letter ends; `word` is the word with them. None as for [`Prefixes::extend`], and the
+    /// state is then of no use. The answer says for how many letters a token was looked for.
+    ///
+    /// The last token of a prefix depends on the letters before it that two tokens may hold, and on the last tokens of the prefixes
+    /// that end there. Where both are as they were, all that follows is as it was, a piece that reaches further back apart. Complexity:
+    /// O(bytes behind `at`).
+    pub(crate) fn insert(&mut self, bpe: &Bpe, word: &[u8], at: usize, added: usize, pairs: &mut Pairs) -> Option<usize> {
+        let first = self.letters.partition_point(|letter| letter.end as usize <= at);
+        let (letters, nodes) = (self.letters.split_off(first), self.nodes.split_off(at + 1));
+        self.extend(bpe, &word[..at + added], pairs)?;
+        let mut looked = self.letters.len() - first;
+        self.nodes.resize(word.len() + 1, NOWHERE);
+        // So many bytes before here have tokens as before, and a letter more.
+        let (mut same, mut begin) = (0, at);
+        let room = |reach: usize| 2 * reach + 8;
+        let behind = |old: Node, last: Node, before: Node| Node { depth: old.depth + last.depth - before.depth, ..old };
+        let (mut last, mut before) = (NOWHERE, NOWHERE);
+        for (index, &letter) in letters.iter().enumerate() {
+            if same >= room(bpe.longest_piece()) {
+                self.letters.extend(letters[index..].iter().map(|letter| Letter { end: letter.end + added as u32, ..*letter }));
+                for (place, &old) in (begin + added + 1..).zip(&nodes[begin - at..]) {
+                    self.nodes[place] = if old.length == 0 { NOWHERE } else { behind(old, last, before) };
+                }
+                break;
+            }
+            let (old, end) = (nodes[letter.end as usize - at - 1], letter.end as usize + added);
+            self.letters.push(Letter { end: end as u32, ..letter });
+            let node = if same >= room(bpe.reach(&word[..end])) {
+                behind(old, last, before)
+            } else {
+                looked += 1;
+                self.last_token(bpe, word, self.letters.len() - 1, pairs)?
+            };
+            self.nodes[end] = node;
+            same = if (node.id, node.length) == (old.id, old.length) { same + letter.end as usize - begin } else { 0 };
+            (begin, last, before) = (letter.end as usize, node, old);
+        }
+        Some(looked)
+    }
+
     /// The last token of the prefix that ends with the letter `index`.
     fn last_token(&self, bpe: &Bpe, word: &[u8], index: usize, pairs: &mut Pairs) -> Option<Node> {
         let end = self.letters[index].end as usize;
@@ -152,5 +192,59 @@ impl Prefixes {
         }
         found.reverse();
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::alphabet::Alphabet;
+    use crate::pair_table::PairTable;
+
+    /// Bytes, and some runs of them as pieces.
+    fn encoder() -> Bpe {
+        let pieces: Vec<(TokenId, &[u8])> = [&b"a"[..], b"b", b"c", b"aa", b"ab", b"aab", b"bb", b"abb", b"ca"]
+            .into_iter()
+            .zip(0..)
+            .map(|(piece, id)| (TokenId(id), piece))
+            .collect();
+        let id = |piece: &[u8]| pieces.iter().find(|(_, known)| *known == piece).unwrap().0;
+        let merges = [(&b"a"[..], &b"b"[..]), (b"a", b"a"), (b"a", b"ab"), (b"b", b"b"), (b"a", b"bb"), (b"c", b"a")];
+        let merges = merges.iter().zip(0..).map(|((left, right), rank)| (id(left), id(right), rank, id(&[*left, *right].concat())));
+        let ids = std::array::from_fn(|byte| pieces.iter().find(|(_, piece)| *piece == [byte as u8]).map(|&(id, _)| id));
+        let alphabet = Alphabet::Bytes { ids: Box::new(ids), complete: false };
+        let bpe = Bpe::new(alphabet, PairTable::new(merges).unwrap(), false, pieces.iter().map(|&(id, piece)| (id, piece, false)));
+        bpe.prepare(pieces.iter().map(|&(_, piece)| piece));
+        bpe
+    }
+
+    #[test]
+    fn what_is_inserted_is_as_if_it_had_stood_there() {
+        let (bpe, mut roll) = (encoder(), 1_u64);
+        let mut dice = |sides: usize| {
+            roll = roll.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (roll >> 33) as usize % sides
+        };
+        let (mut few, mut all) = (0, 0);
+        for round in 0..3000 {
+            let letters = 1 + dice(3);
+            let mut word: Vec<u8> = (0..1 + dice(400)).map(|_| b"abc"[dice(letters)]).collect();
+            let (mut prefixes, mut pairs) = (Prefixes::default(), Pairs::default());
+            prefixes.extend(&bpe, &word, &mut pairs).unwrap();
+            let (at, added) = (dice(word.len() + 1), 1 + dice(3));
+            word.splice(at..at, (0..added).map(|_| b"abc"[dice(letters)]).collect::<Vec<_>>());
+            let looked = prefixes.insert(&bpe, &word, at, added, &mut pairs).unwrap();
+            let mut twin = Prefixes::default();
+            twin.extend(&bpe, &word, &mut Pairs::default()).unwrap();
+            let of = |prefixes: &Prefixes| {
+                let nodes: Vec<_> = prefixes.nodes.iter().map(|node| (node.id, node.length, node.depth)).collect();
+                (nodes, prefixes.letters.iter().map(|letter| (letter.id, letter.end)).collect::<Vec<_>>())
+            };
+            assert_eq!(of(&prefixes), of(&twin), "round {round}");
+            few += usize::from(looked < word.len() - at);
+            all += 1;
+        }
+        assert!(few > all / 4, "{few} of {all}");
     }
 }

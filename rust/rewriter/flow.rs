@@ -20,6 +20,8 @@ pub(crate) struct Flow {
     last: Option<char>,
     /// The only character that no step has seen.
     first: Option<Item>,
+    /// The part at the end begins the text.
+    start: bool,
     held: Vec<Held>,
 }
 
@@ -30,6 +32,15 @@ struct Held {
     items: Vec<Item>,
     /// The grapheme cluster at the end.
     cluster: Option<Cluster>,
+    /// Something else than a space has come.
+    begun: bool,
+}
+
+impl Flow {
+    /// Before the first character; `start`: nothing stands before it.
+    pub(crate) fn new(start: bool) -> Self {
+        Self { start, ..Self::default() }
+    }
 }
 
 impl Rewriter {
@@ -39,48 +50,74 @@ impl Rewriter {
         let item = Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let divided = flow.last.is_none_or(|last| self.divides(last, c));
         if divided {
-            done.extend(self.rest(flow)?);
-            *flow = Flow { last: Some(c), first: Some(item), held: std::mem::take(&mut flow.held) };
+            let start = flow.start && flow.last.is_none();
+            done.extend(self.part(flow, Ends { start: flow.start, end: false })?);
+            *flow = Flow { last: Some(c), first: Some(item), start, held: std::mem::take(&mut flow.held) };
             flow.held.clear();
             return Some(true);
         }
         flow.last = Some(c);
         flow.held.resize(self.steps.len(), Held::default());
         let items = flow.first.take().into_iter().chain([item]).collect();
-        done.extend(self.feed(&mut flow.held, items)?);
+        done.extend(self.feed(&mut flow.held, items, flow.start)?);
         Some(false)
     }
 
     /// What the open end becomes if the text ends here.
     pub(crate) fn rest(&self, flow: &Flow) -> Option<Vec<Item>> {
+        self.part(flow, Ends { start: flow.start, end: true })
+    }
+
+    /// What the open end becomes if it is rewritten by itself, with what is done at these `ends`.
+    fn part(&self, flow: &Flow, ends: Ends) -> Option<Vec<Item>> {
         if let Some(item) = flow.first {
-            return Some(match self.alone(item.c) {
+            let apply = |ends| self.steps.iter().fold(vec![item], |items, step| step.apply(items, ends));
+            let alone = match self.alone(item.c) {
                 Some(output) => output.chars().map(|c| Item { c, ..item }).collect(),
-                None => self.steps.iter().fold(vec![item], |items, step| step.apply(items, Ends::default())),
-            });
+                None => apply(Ends::default()),
+            };
+            return match ends.start && self.acts_on_start() || ends.end && self.acts_on_end() {
+                true if self.holds_spaces() => Some(apply(ends)),
+                true if alone.iter().any(is_blank) => None,
+                _ => Some(alone),
+            };
         }
         let mut items = Vec::new();
         for (step, held) in self.steps.iter().zip(&flow.held) {
+            if ends.end && matches!(step, Step::TrailingSpaces { .. }) && !items.iter().any(|item| !step.drops(item)) {
+                // All that is held goes, with what follows.
+                items.clear();
+                continue;
+            }
             let mut held = held.clone();
-            let mut done = step.hold(&mut held, items)?;
-            done.extend(step.apply(held.items, Ends::default()));
+            let mut done = step.hold(&mut held, items, ends.start, self.holds_spaces())?;
+            done.extend(step.apply(held.items, Ends { start: false, end: ends.end }));
             items = done;
         }
         Some(items)
     }
 
-    fn feed(&self, held: &mut [Held], mut items: Vec<Item>) -> Option<Vec<Item>> {
+    fn feed(&self, held: &mut [Held], mut items: Vec<Item>, start: bool) -> Option<Vec<Item>> {
         for (step, held) in self.steps.iter().zip(held) {
-            items = step.hold(held, items)?;
+            items = step.hold(held, items, start, self.holds_spaces())?;
         }
         Some(items)
     }
+
+    /// Whether spaces in runs and at the ends are carried: each of these runs lies in one part, because a step acts on them in runs.
+    pub(crate) fn holds_spaces(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::SpaceRuns { .. })) && !self.steps.iter().any(|step| matches!(step, Step::Strip { .. }))
+    }
+}
+
+fn is_blank(item: &Item) -> bool {
+    item.c.is_whitespace() || item.c == '\u{2581}'
 }
 
 impl Step {
     /// Takes in `items`; the answer is what is final of all that came. The end of the text makes of what is held what
     /// [`Step::apply`] makes of it.
-    fn hold(&self, held: &mut Held, items: Vec<Item>) -> Option<Vec<Item>> {
+    fn hold(&self, held: &mut Held, mut items: Vec<Item>, start: bool, spaces: bool) -> Option<Vec<Item>> {
         match self {
             Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => Some(self.apply(items, Ends::default())),
             Self::Literal { pattern, .. } => {
@@ -121,12 +158,45 @@ impl Step {
                 (held.items.len() <= MOST_HELD).then_some(done)
             }
             Self::Bert(bert) => (!bert.accents).then(|| bert.apply(items)),
-            // White space in runs and at the ends is not carried, and nothing else is changed.
-            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } => {
-                let white = |item: &Item| item.c.is_whitespace() || item.c == '\u{2581}';
-                (!items.iter().any(white)).then_some(items)
+            // White space at the ends is not carried, and nothing else is changed.
+            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } if !spaces => {
+                (!items.iter().any(is_blank)).then_some(items)
             }
+            Self::SpaceRuns { .. } => {
+                let mut done = Vec::new();
+                for item in items {
+                    match &mut held.items[..] {
+                        // Two stand for more.
+                        [_, last] if item.c == ' ' => last.end = item.end,
+                        _ if item.c == ' ' => held.items.push(item),
+                        _ => {
+                            done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
+                            done.push(item);
+                        }
+                    }
+                }
+                Some(done)
+            }
+            Self::LeadingSpaces => {
+                let spaces = if start && !held.begun { items.iter().take_while(|item| item.c == ' ').count() } else { 0 };
+                items.drain(..spaces);
+                held.begun |= !items.is_empty();
+                Some(items)
+            }
+            Self::TrailingSpaces { .. } => {
+                let sure = items.iter().rposition(|item| !self.drops(item)).map_or(0, |last| last + 1);
+                let open = items.split_off(sure);
+                let done = if items.is_empty() { items } else { held.items.drain(..).chain(items).collect() };
+                held.items.extend(open);
+                Some(done)
+            }
+            Self::Strip { .. } => None,
         }
+    }
+
+    /// Whether `item` goes if the text ends with it.
+    fn drops(&self, item: &Item) -> bool {
+        matches!(self, Self::TrailingSpaces { marks } if item.c == ' ' || *marks && item.c == '\u{2581}')
     }
 }
 
@@ -176,7 +246,10 @@ mod tests {
     use crate::formats::charsmap::tests::charsmap_of;
     use crate::known_words::KnownWords;
 
-    const LETTERS: [char; 26] = [
+    const LETTERS: [char; 29] = [
+        ' ',
+        '\u{2581}',
+        '\u{3000}',
         'a',
         'e',
         'x',
@@ -215,10 +288,18 @@ mod tests {
                 ("a\u{301}\u{323}", "YZ"),
                 ("\u{fb01}", "fi"),
                 ("\u{1f1e9}", "D"),
+                ("\u{3000}", " "),
+                ("\u{200d}", " "),
+                ("\u{bd}", "1 "),
             ])
         };
         let later = || rules().later_characters().unwrap();
         let quotes = || Step::Literal { pattern: vec!['`', '`', 'a'], content: vec!['"'] };
+        // As the files of SentencePiece have them.
+        let spaces = |first: Step, marks: bool| {
+            let plain = Step::Literal { pattern: vec!['\u{2581}'], content: vec![' '] };
+            vec![first, Step::LeadingSpaces, Step::SpaceRuns { content: vec![' '] }, Step::TrailingSpaces { marks }, plain]
+        };
         vec![
             Rewriter::new(vec![Step::ClusterRules(rules())]),
             Rewriter::new(vec![Step::ClusterRules(rules()), Step::Literal { pattern: vec!['x'], content: vec!['y', 'y'] }]),
@@ -227,6 +308,9 @@ mod tests {
             Rewriter::new(vec![Step::Form(Form::Nfc), quotes()]),
             Rewriter::new(vec![Step::Form(Form::Nfkc), Step::ClusterRules(rules()), Step::SpaceRuns { content: vec![' '] }]),
             Rewriter::new(vec![Step::Nmt, Step::Form(Form::Nfd)]),
+            Rewriter::new(spaces(Step::Rules { rules: rules(), later: later() }, true)),
+            Rewriter::new(spaces(Step::ClusterRules(rules()), false)),
+            Rewriter::new(vec![Step::Nmt, Step::Strip { left: true, right: true }]),
         ]
     }
 
@@ -238,15 +322,16 @@ mod tests {
             for round in 0..1500 {
                 let alphabet: Vec<char> = (0..=roll(5)).map(|_| LETTERS[roll(LETTERS.len())]).collect();
                 let text: String = (0..roll(40)).map(|_| alphabet[roll(alphabet.len())]).collect();
-                let (mut flow, mut done) = (Flow::default(), Vec::new());
+                let ends = Ends { start: roll(2) == 0, end: true };
+                let (mut flow, mut done) = (Flow::new(ends.start), Vec::new());
                 for (at, c) in text.char_indices() {
                     if rewriter.flow(&mut flow, c, at, &mut done).is_none() {
                         break;
                     }
                     let read = &text[..at + c.len_utf8()];
-                    let rest = rewriter.rest(&flow).unwrap();
+                    let Some(rest) = rewriter.rest(&flow) else { break };
                     let (mut normal, mut trace) = (String::new(), Trace::default());
-                    rewriter.rewrite(read, 0, Ends::default(), &mut normal, &mut trace, &mut KnownWords::default());
+                    rewriter.rewrite(read, 0, ends, &mut normal, &mut trace, &mut KnownWords::default());
                     let items: Vec<Item> = done.iter().chain(&rest).copied().collect();
                     assert_eq!(items.iter().map(|item| item.c).collect::<String>(), normal, "round {round}: {read:?}");
                     let spans: Vec<_> = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();

@@ -321,14 +321,17 @@ mod tests {
                         divided += 1;
                     }
                 }
-                let (mut flow, mut done) = (Flow::default(), Vec::new());
+                let ends = Ends { start: roll(2) == 0, end: true };
+                let (mut flow, mut done) = (Flow::new(ends.start), Vec::new());
                 for (at, c) in text.char_indices() {
                     if rewriter.flow(&mut flow, c, at, &mut done).is_none() {
                         break;
                     }
                     let Some(rest) = rewriter.rest(&flow) else { break };
                     let items: Vec<_> = done.iter().chain(&rest).map(|item| (item.c, item.start as usize, item.end as usize)).collect();
-                    assert_eq!(items, whole(&text[..at + c.len_utf8()]), "{text:?} {at}");
+                    let mut expected = Vec::new();
+                    rewriter.run(&text[..at + c.len_utf8()], ends, |c, start, end| expected.push((c, start, end)));
+                    assert_eq!(items, expected, "{text:?} {at}");
                     carried += 1;
                 }
             }

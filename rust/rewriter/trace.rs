@@ -54,21 +54,6 @@ impl Trace {
         }
     }
 
-    /// Counts positions as if the first `skipped` bytes were not there, and `lead` others stood before the rest.
-    pub(crate) fn shift(&mut self, skipped: usize, lead: usize) {
-        if skipped > 0 {
-            let gone = self.origins.partition_point(|origin| (origin.normal as usize) <= skipped);
-            // The last of these may go on behind what is skipped.
-            self.origins.drain(..gone.saturating_sub(1));
-            if let Some(first) = self.origins.first_mut().filter(|first| (first.normal as usize) < skipped) {
-                (first.start, first.normal) = (first.start + skipped as u32 - first.normal, skipped as u32);
-            }
-        }
-        for origin in &mut self.origins {
-            origin.normal = origin.normal + lead as u32 - skipped as u32;
-        }
-    }
-
     /// Forgets what begins at or behind `normal`.
     pub(crate) fn truncate(&mut self, normal: usize) {
         while self.origins.last().is_some_and(|origin| origin.normal as usize >= normal) {

@@ -1,14 +1,15 @@
 //! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md, section 9.
 //!
-//! Taken are windows that are one open word, perhaps behind one space. `growing_source.rs` has the way from the text to the
-//! word. What is not carried ends it, and a window is encoded as before.
+//! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way from
+//! the text to the words. What is not carried ends it, and a window is encoded as before.
 
-use super::growing_source::{SavedSource, Source};
+use super::growing_source::{Grown, Opening, SavedSource, Source};
 use super::{Model, Rewriting, Words};
 use crate::boundary::TokenCuts;
 use crate::encoder::Edit;
 use crate::engine::Behind;
 use crate::growing_lattice::GrowingLattice;
+use crate::pipeline::DummyPrefix;
 use crate::token::{Place, Token, TokenId};
 use crate::token_tree::Between;
 use crate::unigram::Unigram;
@@ -58,30 +59,55 @@ impl GrowingWord {
     }
 }
 
+/// Appends the end of the words to a lattice that has `same` bytes of it.
+fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary, end: &Grown, same: usize) -> Option<()> {
+    let mut at = same;
+    for &next in end.begins.iter().filter(|&&next| next >= same) {
+        lattice.extend(model, vocabulary, &end.text[at..next])?;
+        lattice.begin_word(model, vocabulary);
+        at = next;
+    }
+    lattice.extend(model, vocabulary, &end.text[at..])
+}
+
+/// How many bytes of the end of the words, which begins at `begin`, the lattice has already, words that begin alike.
+fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
+    let mut same = lattice.text.as_bytes()[begin..].iter().zip(end.text.as_bytes()).take_while(|(one, other)| one == other).count();
+    let (mut before, mut after) = (lattice.begins_from(begin), end.begins.iter().copied());
+    loop {
+        match (before.next().map(|at| at - begin), after.next()) {
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => break,
+            (one, other) => {
+                same = same.min(one.unwrap_or(usize::MAX)).min(other.unwrap_or(usize::MAX));
+                break;
+            }
+        }
+    }
+    while !end.text.is_char_boundary(same) || !lattice.text.is_char_boundary(begin + same) {
+        same -= 1;
+    }
+    same
+}
+
 impl Rewriting {
     /// Takes up the window `text`, if it is one word of a kind that is carried.
     pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
-        if !self.added.ids.is_empty() && !self.added.stretches(text).stretches.iter().all(|stretch| stretch.added.is_none()) {
-            return None;
-        }
         let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
-        let start = place == Place::Start;
-        let spaced = !matches!(self.words, Words::Whole) && text.starts_with(' ');
-        if spaced && (start || carried.is_some() || self.rewriter.acts_on_runs()) {
-            return None;
-        }
         let (marked, ruled) = match &self.words {
             Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
             Words::Whole | Words::Spaced => (false, false),
         };
-        let mut source = Source::default();
-        let found = self.read_on(&mut source, text, spaced)?;
-        let normal = if spaced { found.strip_prefix(' ')? } else { &found };
-        // What the beginning of the word depends on is to stay.
-        (source.fixed > usize::from(spaced)).then_some(())?;
-        let dummy = start && self.dummy_at(0, place) && self.wants_dummy(normal);
-        let lead = carried.is_none() && (marked || dummy || spaced && !ruled);
-        source.begin(usize::from(spaced), usize::from(lead));
+        let dummy = self.dummy_at(0, place);
+        let opening = Opening {
+            inside: carried.is_some(),
+            lead: carried.is_none() && (marked || dummy),
+            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
+            start: place == Place::Start,
+        };
+        let mut source = Source::new(opening);
+        let found = self.read_on(&mut source, text)?;
+        (!source.cut).then_some(())?;
         let unknown = match &self.model {
             Model::Unigram(model) => model.unknown,
             Model::WordPiece(model) => model.unknown,
@@ -91,12 +117,12 @@ impl Rewriting {
         match &self.model {
             Model::Unigram(model) => {
                 let mut lattice = GrowingLattice::new(model, carried);
-                lattice.extend(model, vocabulary, &format!("{}{normal}", if lead { " " } else { "" }))?;
+                extend(&mut lattice, model, vocabulary, &found, 0)?;
                 word.lattice = Some(lattice);
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
             }
             Model::WordPiece(model) => {
-                let fixed = &normal[..word.source.fixed - usize::from(lead)];
+                let fixed = &found.text[word.source.lead..word.source.fixed];
                 (ruled && fixed.chars().count() > model.longest_word).then_some(())?;
             }
         }
@@ -111,22 +137,19 @@ impl Rewriting {
     /// What appending `text` to the word changes; None where that is not carried.
     pub(super) fn word_grown(&self, word: &mut GrowingWord, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         let fixed = word.source.fixed;
-        let open = self.read_on(&mut word.source, text, false)?;
-        word.over |= word.source.raw.len() >= word.look_at;
+        let open = self.read_on(&mut word.source, text)?;
+        word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
             return Some(Edit::new(0, Vec::new(), false));
         };
         // The lists of the ways that go are still to be told.
         let (tree, list) = (lattice.tree.share(), lattice.list());
-        let mut same = lattice.text.as_bytes()[fixed..].iter().zip(open.as_bytes()).take_while(|(one, other)| one == other).count();
-        while !open.is_char_boundary(same) || !lattice.text.is_char_boundary(fixed + same) {
-            same -= 1;
-        }
+        let same = common(lattice, fixed, &open);
         let (before, place) = (lattice.text.len(), fixed + same);
         if place < before {
             lattice.truncate(model, place);
         }
-        lattice.extend(model, vocabulary, &open[same..])?;
+        extend(lattice, model, vocabulary, &open, same)?;
         let between = Between::new(tree, list, lattice.list());
         word.lossless = self.gives_back(word, model, vocabulary)?;
         Some(Edit::between(between, word.lossless))
@@ -137,6 +160,9 @@ impl Rewriting {
         let Some(lattice) = &word.lattice else { return Some(false) };
         (!lattice.is_odd(model, vocabulary, lattice.text.len())).then_some(())?;
         let lost = lattice.lost(model, lattice.text.len());
+        if word.source.loses_space() {
+            return Some(false);
+        }
         if lost == 0 {
             return Some(word.source.is_same(&lattice.text));
         }
@@ -154,8 +180,10 @@ impl Rewriting {
         word.quiet = word.quiet.min(word.source.raw.len());
         if let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) {
             lattice.truncate(model, word.source.fixed);
-            lattice.extend(model, vocabulary, &open)?;
-            word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
+            extend(lattice, model, vocabulary, &open, 0)?;
+            if self.pieces_settle() {
+                word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
+            }
         }
         Some(())
     }
@@ -180,6 +208,10 @@ impl Rewriting {
 
     /// The settled cuts of the word behind `from`, in positions of `near`, its end.
     pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Vec<usize> {
+        if !self.pieces_settle() {
+            let (cuts, sure) = (if self.has_cuts() { self.cuts(near) } else { Vec::new() }, near.len().saturating_sub(word.source.unsure.len()));
+            return cuts.into_iter().filter(|&at| at > from && at < sure).collect();
+        }
         let base = word.source.raw.len() - near.len();
         let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return Vec::new() };
         self.settled_behind_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
@@ -187,7 +219,7 @@ impl Rewriting {
 
     /// Whether it is sure that no cut of the word is settled.
     pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
-        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return true };
+        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return !word.source.cut };
         let quiet = self.quiet_before(&word.source, lattice);
         let unsettled = self.settled_behind_place(word, lattice, model, word.quiet).is_empty();
         if unsettled {
@@ -223,10 +255,19 @@ impl Rewriting {
 
     /// The end of the text that is final, and of what it becomes: what is appended may change its last character.
     fn border_of(&self, source: &Source, lattice: &GrowingLattice) -> (usize, usize) {
-        if self.rewriter.looks_behind_itself() {
-            source.divided
-        } else {
-            (source.raw.len(), lattice.text.len())
+        let sure = source.raw.len() - source.unsure.len();
+        match self.rewriter.looks_behind_itself() {
+            true if source.divided.0 < sure || source.unsure.is_empty() => source.divided,
+            true => {
+                let mut right = None;
+                let parted = source.raw[..sure]
+                    .char_indices()
+                    .rev()
+                    .find_map(|(at, c)| right.replace((at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)).map(|(at, _)| at));
+                parted.map_or((0, 0), |at| (at, source.position(at)))
+            }
+            false if source.unsure.is_empty() => (sure, lattice.text.len()),
+            false => (sure, source.position(sure)),
         }
     }
 
@@ -239,7 +280,7 @@ impl Rewriting {
     }
 
     /// Whether cuts inside a word may be settled, because no piece stands across.
-    fn pieces_settle(&self) -> bool {
+    pub(super) fn pieces_settle(&self) -> bool {
         matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs()
     }
 
@@ -250,11 +291,16 @@ impl Rewriting {
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
         let held = if self.rewriter.keeps_marks() { "; a run of more than 32 marks that a normal form keeps is read again at each push" } else { "" };
-        let spaces = if self.rewriter.acts_on_runs() && matches!(self.words, Words::Whole) {
-            "; text with white space is read again at each push"
+        let spaces = if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && matches!(self.words, Words::Whole) {
+            "; text with white space is read again at each push, because a step drops it at the ends of the text"
         } else {
             ""
         };
-        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends, and what it changes, which may be all tokens of the word, is told when it is read{held}{spaces}")
+        let several = if matches!((&self.words, &self.model), (Words::Ruled { marked: false, .. }, Model::Unigram(_))) {
+            "; several words without a settled cut between them are read again at each push"
+        } else {
+            ""
+        };
+        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends, and what it changes, which may be all tokens of the word, is told when it is read{held}{spaces}{several}")
     }
 }

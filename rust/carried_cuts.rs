@@ -1,0 +1,132 @@
+//! What a carried stretch tells of its tokens and cuts is what the whole text tells, after each piece of text and each way back.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::boundary::TokenCuts;
+use crate::encoder_windows::{byte_level, bytes_with, unigram, unigram_with, unigram_without_spaces};
+use crate::engine::{Behind, Growth};
+use crate::token::Place;
+use crate::tokenizer::{Likeness, Tokenizer};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Numbers below what is asked for, the same ones each time.
+fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |sides| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % sides
+    }
+}
+
+const UNITS: [&str; 20] = [
+    "a",
+    "x",
+    "aa",
+    "\u{200d}",
+    "\u{2581}",
+    "\u{1f468}",
+    "\u{301}",
+    "\u{323}",
+    "\u{327}",
+    "\u{342}",
+    "e\u{301}",
+    "\u{fb01}",
+    " ",
+    "\n",
+    "\u{1161}",
+    "\u{915}\u{94d}",
+    "\u{1f1e9}",
+    "\u{600}",
+    "\u{ac00}",
+    "\u{e9}",
+];
+
+/// What a rule of words leaves together, under a form that moves marks.
+const MARKS: [&str; 10] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}", "\u{344}", ".", "\u{338}", "\u{1d165}", "="];
+
+/// The same, with words between.
+const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
+
+/// Tokenizers, with units of text and the length from which they are carried.
+fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
+    let rules = [("\u{200d}", " "), ("e\u{301}", "\u{e9}"), ("\u{fb01}", "f i")];
+    let nfc = bytes_with(json!([byte_level(true)]), json!({"type": "NFC"}));
+    vec![
+        (unigram(true, false), &UNITS, 4),
+        (unigram(false, true), &UNITS, 4),
+        (unigram_with(true, false, &rules), &UNITS, 4),
+        (unigram_with(true, true, &rules), &UNITS, 4),
+        (unigram_without_spaces(&rules, &[]), &UNITS, 4),
+        (unigram_without_spaces(&rules, &["ax\u{301}", "\u{200d}x", " aa"]), &UNITS, 4),
+        (nfc.clone(), &MARKS, 300),
+        (nfc, &WORDS, 300),
+    ]
+}
+
+fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {
+    let ids = tokenizer.ids(text, Place::Start).unwrap();
+    tokenizer.likeness(ids.into_iter(), text, Place::Start).unwrap() == Likeness::Same
+}
+
+/// Compares what is told behind `from`, near the end of `text`, with what the whole text tells.
+fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) {
+    let (engine, tokens) = (tokenizer.engine(), tokenizer.encode(text, Place::Start).unwrap());
+    let ids: Vec<_> = tokens.iter().map(|token| token.id).collect();
+    // Words before the first open one are not carried.
+    assert!(ids.ends_with(&engine.carried_ids(growth)), "{text:?}");
+    let start = (0..=from.saturating_sub(64)).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+    let near = &text[start..];
+    let settled = engine.settled(text, Place::Start).unwrap();
+    if let Some(found) = engine.settled_behind(growth, near, from - start) {
+        let expected: Vec<_> = settled.iter().filter(|&&at| at > from).map(|at| at - start).collect();
+        assert_eq!(found, expected, "settled behind {from} in {text:?}");
+    }
+    if let Some(found) = engine.token_cuts_behind(growth, near, from - start) {
+        let cuts = TokenCuts::new(&tokens, text.len());
+        let expected: Vec<_> = (from + 1..text.len()).filter(|&at| text.is_char_boundary(at) && cuts.contains(at)).map(|at| at - start).collect();
+        assert_eq!(found, expected, "token cuts behind {from} in {text:?}");
+    }
+    assert_eq!(growth.is_lossless(), gives_back(tokenizer, text), "{text:?}");
+    assert!(settled.is_empty() || !engine.is_unsettled(growth), "{text:?}");
+}
+
+#[test]
+fn carried_stretches_tell_what_the_whole_text_tells() {
+    let mut roll = dice(7);
+    for (number, (tokenizer, units, least)) in tokenizers().into_iter().enumerate() {
+        let (mut compared, mut restored) = (0, 0);
+        for _ in 0..400 {
+            let some: Vec<&str> = (0..=roll(4)).map(|_| units[roll(units.len())]).collect();
+            let mut unit = || if roll(12) == 0 { units[roll(units.len())] } else { some[roll(some.len())] };
+            let mut text = String::new();
+            while text.len() < least {
+                text += unit();
+            }
+            let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
+            if growth.is_lossless() != gives_back(&tokenizer, &text) {
+                continue;
+            }
+            let mut saved = None;
+            for step in 0..40 {
+                let from = (0..text.len()).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+                compare(&tokenizer, &mut growth, &text, from);
+                compared += 1;
+                if step % 13 == 5 {
+                    saved = Some((growth.save(), text.len()));
+                }
+                if let Some((saved, length)) = saved.take_if(|_| step % 13 == 9) {
+                    text.truncate(length);
+                    tokenizer.restore(&mut growth, &saved).unwrap();
+                    compare(&tokenizer, &mut growth, &text, length);
+                    restored += 1;
+                }
+                let more = format!("{}{}", unit(), if step % 5 == 0 { unit() } else { "" });
+                if tokenizer.grown(&mut growth, &more).is_none() {
+                    break;
+                }
+                text += &more;
+            }
+        }
+        assert!(compared > 2_000 && restored > 100, "tokenizer {number}: {compared} {restored}");
+    }
+}
