@@ -29,8 +29,8 @@ class Score(NamedTuple):
         logprob: sum of ln p over the candidate's tokens, in nats; for END the ln of the member's whole END set.
         n_tokens: number of tokens of this member in the sum; END is one event and counts as one.
         n_bytes: UTF-8 bytes of the candidate; 0 for END.
-        boundary_logprob: ln p that a word ends after the candidate, 0 where the candidate ends inside a word. None for
-            END, and where the rule does not ask for it.
+        boundary_logprob: ln p that a word ends after the candidate, 0 where the candidate ends inside a word, or one
+            member writes alone. None for END, and where the rule does not ask for it.
         start_logprob: ln p that a word starts where the candidate does. None where the rule does not ask for it, or the
             text before it ends inside a word.
     """

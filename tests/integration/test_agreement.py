@@ -35,7 +35,7 @@ def tokenizers():
 def written(tokenizers, agreement, drafts, *, forgets=False, seed=0, others=SHORT, **how):
     """The output of so many words of three members, with the share on which they agreed checked."""
     members = oracle.trio(tokenizers, TEXT, agreement, seed=seed, begin=len(PROMPT), others=others, **how)
-    fusion = literal(members) if forgets else Fusion(members, drafts=drafts)
+    fusion = literal(members, rule="paper") if forgets else Fusion(members, drafts=drafts, rule="paper")
     generation = fusion.stream(PROMPT, 10 * WORDS)
     steps = [next(generation) for _ in range(WORDS)]
     assert sum(len(step.candidates) == 1 for step in steps) == pytest.approx(agreement * WORDS)

@@ -26,7 +26,7 @@ def test_all_continuations_are_listed_with_scores_and_the_best_is_the_answer():
 
 def test_a_continuation_is_scored_whole_with_its_end_under_every_member():
     members = [writer(WORDS, "a cat sat", chance=0.6), writer(LETTERS, "a mat", chance=0.9)]
-    output = Fusion(members).generate("a", 16, rerank=True)
+    output = Fusion(members, rule="paper").generate("a", 16, rerank=True)
     for each in output.continuations:
         assert each.finish_reason == "end"
         for member, score in zip(members, each.scores, strict=True):

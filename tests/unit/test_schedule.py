@@ -24,7 +24,7 @@ def letters():
 
 
 def first_step(members, prompt="a", budget=32, **options):
-    return next(Fusion(members, **options).stream(prompt, budget))
+    return next(Fusion(members, rule="paper", **options).stream(prompt, budget))
 
 
 def test_case_e06_equal_texts_of_different_tokens_are_one_candidate_and_nothing_is_scored_twice(tokenizer, letters):

@@ -21,7 +21,7 @@ from coolfusion.cli.show import colour, explained, summary
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
-from coolfusion.fusion.selection import as_rule
+from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.records import Output, to_jsonable
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
@@ -109,8 +109,8 @@ def generate(
     ] = False,
     rule: Annotated[
         str,
-        typer.Option(help="Selects among the models' words, for example paper or mixture.", rich_help_panel=WRITING),
-    ] = "paper",
+        typer.Option(help="Selects among the models' words, for example paper or boldest.", rich_help_panel=WRITING),
+    ] = DEFAULT_RULE,
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)

@@ -24,7 +24,7 @@ from coolfusion.fusion.options import Alignment, Request, Settings, check_engine
 from coolfusion.fusion.prompts import Reader, check_lengths, per_member
 from coolfusion.fusion.request import FusionRequest, Send
 from coolfusion.fusion.rerank import RerankRequest
-from coolfusion.fusion.selection import SelectionRule, arithmetic_mean_perplexity
+from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.members.commands import Reply
 from coolfusion.members.cost import PassCost
@@ -79,7 +79,7 @@ class FusionEngine:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
-        rule: str | SelectionRule | Callable[..., float] = arithmetic_mean_perplexity,
+        rule: str | SelectionRule | Callable[..., float] = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
         pass_timeout: float | None = None,

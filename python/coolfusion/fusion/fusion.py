@@ -17,7 +17,7 @@ from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.fusion.generation import AsyncGeneration, Driver, Generation, error_of, written
 from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, Request, check_choice, check_engine
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
-from coolfusion.fusion.selection import SelectionRule, arithmetic_mean_perplexity
+from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
@@ -60,7 +60,7 @@ class Fusion:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
-        rule: Rule = arithmetic_mean_perplexity,
+        rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
         pass_timeout: float | None = None,
@@ -119,7 +119,7 @@ class Fusion:
         trust_remote_code: bool = False,
         threads: int | None = None,
         alignment: Alignment = "aligned",
-        rule: Rule = arithmetic_mean_perplexity,
+        rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Literal["processes"] | None = None,
         pass_timeout: float | None = None,

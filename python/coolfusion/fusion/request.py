@@ -166,10 +166,12 @@ class FusionRequest:
         """Opens the sessions."""
         self._clock = [perf_counter()]
         numbers = self.numbers if self.settings.aligned else []
+        # Weights need no scores where one member writes alone.
+        scored = self.settings.rule.prompt_scores and len(self.transcripts) > 1
         prefills: dict[Transcript, Command] = {}
         for each, number in zip(self.transcripts, self.numbers, strict=True):
             others = tuple(other for other in numbers if other != number)
-            prefills[each] = Prefill(self.session, tuple(each.ids), others, self.settings.rule.prompt_scores)
+            prefills[each] = Prefill(self.session, tuple(each.ids), others, scored)
         return self._send(Phase.PREFILL, prefills)
 
     def receive(self, reply: Reply) -> list[Send]:
@@ -277,7 +279,8 @@ class FusionRequest:
         commands: dict[Transcript, Command] = {}
         for each in live:
             paths = tuple(
-                ScoredPath(c.token_ids[each.number], c.end, len(c.text.encode()), c.whole) for c in self._candidates
+                ScoredPath(c.token_ids[each.number], c.end, len(c.text.encode()), c.whole and len(live) > 1)
+                for c in self._candidates
             )
             commands[each] = ScoreCandidates(self.session, each.take_commits(), paths, mass)
         return self._send(Phase.SCORE, commands)
@@ -303,7 +306,8 @@ class FusionRequest:
         if winner is None:
             self._rejected = (*self._refused, *over_budget(live, chosen, self._budgets))
             return self._finish("length")
-        owned = self.settings.rule.boundary_mass and winner.whole
+        # A member that writes alone writes its own greedy text.
+        owned = self.settings.rule.boundary_mass and winner.whole and len(live) > 1
         for each in live:
             each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number], owned=owned)
             each.note_score(scores[selection.winner][each.number])

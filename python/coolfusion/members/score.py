@@ -21,9 +21,10 @@ def score_candidates(session: Session, command: ScoreCandidates) -> Task[tuple[S
     yield from session.make_room(max((len(each.token_ids) for each in candidates), default=0))
     paths = [each.token_ids for each in candidates]
     # The logits after the last token are not needed to score a candidate, but the next segment starts from them.
-    whole = session.member.runner.batches_paths or command.boundary_mass
+    whole = session.member.runner.batches_paths or (command.boundary_mass and any(each.whole for each in candidates))
     wanted = [path if whole else path[:-1] for path in paths]
-    scored = wanted if command.boundary_mass else [path[:-1] for path in paths]
+    ended = [command.boundary_mass and each.whole for each in candidates]
+    scored = [path if end else path[:-1] for path, end in zip(paths, ended, strict=True)]
     if not all(map(context.is_computed, scored)):
         yield session.need(*wanted)
     return tuple(_score(session, each, boundary_mass=command.boundary_mass) for each in candidates)

@@ -16,12 +16,13 @@ from coolfusion.fusion.selection.mean_perplexity import (
     total_negative_logprob,
 )
 from coolfusion.fusion.selection.measures import bits_per_byte, log_perplexity, logprob_of, perplexity
-from coolfusion.fusion.selection.named import RULES, as_rule
+from coolfusion.fusion.selection.named import DEFAULT_RULE, RULES, as_rule
 from coolfusion.fusion.selection.power_mean import PowerMean
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText, Fixed, Uniform, Weights
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
 __all__ = [
+    "DEFAULT_RULE",
     "RULES",
     "ByEvidence",
     "ByRecentText",

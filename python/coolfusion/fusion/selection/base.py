@@ -175,7 +175,7 @@ def view_of(
         ModelError: no member gave numbers.
     """
     members = range(len(names))
-    excluded = tuple(j for j in members if any(math.isnan(row[j].logprob) for row in scores))
+    excluded = tuple(j for j in members if any(_is_broken(row[j]) for row in scores))
     kept = tuple(j for j in members if j not in excluded)
     if not kept:
         raise ModelError(f"no model gave scores that are numbers: {', '.join(names)}")
@@ -183,6 +183,11 @@ def view_of(
     return StepView(
         tuple(candidates), tuple(map(tuple, scores)), kept, tuple(names), tuple(prompt), so_far, history, seed
     )
+
+
+def _is_broken(score: Score) -> bool:
+    """Returns whether something that was measured is no number."""
+    return any(math.isnan(each) for each in (score.logprob, score.boundary_logprob or 0.0, score.start_logprob or 0.0))
 
 
 def is_unsure(rule: SelectionRule, view: StepView) -> bool:

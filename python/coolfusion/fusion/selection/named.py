@@ -17,6 +17,9 @@ from coolfusion.fusion.selection.power_mean import PowerMean
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
+# The rule of every text that names none: measured in docs/results.md.
+DEFAULT_RULE = "confident"
+
 # Each entry makes a rule; docs/concepts.md explains them, docs/results.md measures them.
 RULES: dict[str, Callable[[], SelectionRule]] = {
     "paper": lambda: arithmetic_mean_perplexity,
@@ -24,13 +27,15 @@ RULES: dict[str, Callable[[], SelectionRule]] = {
     "per_word": lambda: total_negative_logprob,
     "per_byte": lambda: PowerMean(0.0, per="byte", boundary_mass=False, name="per_byte"),
     "log_linear": lambda: PowerMean(0.0, ByEvidence(), name="log_linear"),
-    "mixture": lambda: PowerMean(0.5, ByEvidence(), name="mixture"),
+    "mixture": lambda: PowerMean(1.0, ByEvidence(), name="mixture"),
+    "confident": lambda: PowerMean(16.0, ByEvidence(10.0), per="byte", boundary_mass=False, name="confident"),
+    "quadratic": lambda: PowerMean(2.0, ByEvidence(), name="quadratic"),
     "boldest": lambda: PowerMean(math.inf, name="boldest"),
     "product": lambda: PowerMean(0.0, name="product"),
     "minimum": lambda: PowerMean(-math.inf, name="minimum"),
-    "primary": lambda: Primary(PowerMean(0.5, ByEvidence()), 1.0),
-    "without_outliers": lambda: WithoutOutliers(PowerMean(0.5, ByEvidence())),
-    "history": lambda: PowerMean(0.5, ByRecentText(), name="history"),
+    "primary": lambda: Primary(PowerMean(2.0, ByEvidence()), 1.0),
+    "without_outliers": lambda: WithoutOutliers(PowerMean(2.0, ByEvidence())),
+    "history": lambda: PowerMean(2.0, ByRecentText(), name="history"),
 }
 
 
