@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coolfusion._core import Tokenizer, __version__
+from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.show import colour, explained, summary
 from coolfusion.embedded import folders
@@ -35,6 +36,8 @@ SMALL = 64 << 20  # bytes of weights
 INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Options go on to the harness as they are, --help included.
+app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 
 
 class Executor(StrEnum):
