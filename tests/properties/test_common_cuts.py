@@ -25,6 +25,19 @@ def boundaries(family: Family, text: str) -> set[int]:
     return found
 
 
+def literal(family: Family, before: bytes, text: bytes) -> dict[int, bytes]:
+    """The cuts as the definition says them, each asked for after the whole text before it."""
+    found = {}
+    for at in range(1, len(text)):
+        if text[at] in ASCII_WHITE_SPACE and text[at - 1] not in ASCII_WHITE_SPACE:
+            whole = [before + text[:at] + bytes([byte]) for byte in ASCII_WHITE_SPACE]
+            cuts = family.tok.settled_cuts(whole)
+            ends = [byte for byte, own in zip(ASCII_WHITE_SPACE, cuts, strict=True) if len(before) + at in own]
+            if text[at] in ends:
+                found[at] = bytes(sorted(ends))
+    return found
+
+
 @every_family
 @examples(0.4)
 @given(head=texts(max_pieces=3), text=texts(max_pieces=5), suffix=texts(max_pieces=3))
@@ -33,6 +46,9 @@ def test_no_later_text_moves_a_cut_or_makes_one(family: Family, head: str, text:
         return
     data, before = text.encode(), head.encode()
     cuts = {cut.position: cut.followers for cut in common_cuts([family.tok], [before], data)}
+    # A cut is asked for after the last one; the literal question, after the whole text, has the same answer.
+    assert {cut.position: cut.followers for cut in common_cuts([family.tok], [before], data, span=4)} == cuts
+    assert literal(family, before, data) == cuts
     later = {cut.position: cut.followers for cut in common_cuts([family.tok], [before], (text + suffix).encode())}
     assert {at: found for at, found in later.items() if at < len(data)} == cuts
     for at, followers in cuts.items():
@@ -50,3 +66,12 @@ def test_a_pool_has_the_cuts_that_all_its_members_have(words):
     both = {cut.position for cut in common_cuts([PLAIN, SPACED], [b"", b""], text)}
     assert both == own[0] & own[1]
     assert all(not text[:at].endswith(b" on") for at in both), "a token of one member may go on with ` the`"
+
+
+@every_family
+def test_a_long_text_before_changes_nothing(family: Family) -> None:
+    before = ("It was late. The cat's 12 mats\n sat\ton it, " * 12).encode()
+    text = b"and then the dog came.\nNobody knew  why; it was 7 o'clock. "
+    assert {cut.position: cut.followers for cut in common_cuts([family.tok], [before], text)} == literal(
+        family, before, text
+    )
