@@ -232,6 +232,7 @@ def test_the_command_line_refuses_before_it_loads(data, capsys, arguments, messa
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_the_command_line_prints_a_table_and_resumes(data, tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch", reason="runs the embedded models")

@@ -234,6 +234,48 @@ def test_errors_name_what_is_wrong():
         score_texts(Fusion([nan]), [("a", " cat")])
 
 
+def test_a_score_that_fails_frees_its_memory_and_the_engine_goes_on():
+    class Counting(ScriptedModel):
+        opened = closed = 0
+
+        def new_context(self):
+            self.opened += 1
+            context = super().new_context()
+            close = context.close
+
+            def closing():
+                self.closed += 1
+                close()
+
+            context.close = closing
+            return context
+
+    def members(broken):
+        made = []
+        for number in range(2):
+            rows = pool(1, 2)[number].runner._logits
+
+            def row(ids, rows=rows, number=number):
+                if number == broken and ids[-1] == TOKENIZERS[number].encode("q")[0]:
+                    raise ValueError("q is no letter")
+                return rows(ids)
+
+            model = Counting(row, TOKENIZERS[number].vocab_size, eos_token_ids=(END,), name=f"m{number}")
+            made.append(Member(model, TOKENIZERS[number], (BOS,)))
+        return made
+
+    for broken in (0, 1):
+        fusion = Fusion(members(broken))
+        with pytest.raises(
+            ModelError, match=f"member m{broken}: a pass over . texts failed: ValueError: q is no letter"
+        ):
+            score_texts(fusion, [("the", " cat"), ("q", " cat sat")])
+        assert not fusion.engine.has_unfinished
+        [found] = score_texts(fusion, [("the", " cat")])
+        assert found.logprob == score_texts(Fusion(pool(1, 2)), [("the", " cat")])[0].logprob
+        assert all(member.runner.opened == member.runner.closed > 1 for member in fusion.members)
+
+
 def test_a_word_without_probability_has_none_and_needs_no_further_numbers():
     table = {(): dict.fromkeys(range(2, 258), 1.0)}
     model = ScriptedModel.from_table(table, TOKENIZERS[0].vocab_size, eos_token_ids=(END,), name="bytes")

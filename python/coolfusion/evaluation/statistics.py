@@ -80,11 +80,13 @@ def paired_bootstrap(
     if not scores:
         return Interval(math.nan, math.nan, math.nan)
     gains = [(one - other) * weight for one, other, weight in zip(scores, others, weights, strict=True)]
-    dice, found, items = random.Random(seed), [], range(len(gains))
+    if not any(gains):
+        return Interval(0.0, 0.0, 0.0)
+    dice, found, items = random.Random(seed), [], list(zip(gains, weights, strict=True))
     for _ in range(resamples):
-        drawn = dice.choices(items, k=len(gains))
-        whole = sum(weights[at] for at in drawn)
-        found.append(sum(gains[at] for at in drawn) / whole if whole else math.nan)
+        drawn = dice.choices(items, k=len(items))
+        whole = sum(weight for _, weight in drawn)
+        found.append(sum(gain for gain, _ in drawn) / whole if whole else 0.0)
     found.sort()
     low, high = found[int(0.025 * resamples)], found[min(resamples - 1, int(0.975 * resamples))]
     return Interval(math.fsum(gains) / math.fsum(weights), low, high)
