@@ -142,6 +142,33 @@ def test_the_words_of_a_pool_are_disjoint_events():
     assert sums_of_first_words(by_word_boundaries) > 1.5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_words_after_a_past_have_a_sum_of_at_most_one(seed):
+    plain, spaced = toy_pair()
+    members = [strict_or_random(plain, seed), strict_or_random(spaced, seed + 10)]
+    texts = ["".join(words) for words in itertools.product([" on", " the", " cat", " sat"], repeat=4)]
+    sums: dict[str, dict[str, float]] = {}
+    for found in score_texts(Fusion(members), [("a", text) for text in texts]):
+        for t in range(len(found.words) - 1):  # the last word of a text has no end
+            past = "".join(found.words[:t])
+            sums.setdefault(past, {})[found.words[t]] = math.exp(found.fused[t])
+    assert all(math.fsum(words.values()) <= 1.0 + 1e-9 for words in sums.values())
+    assert max(math.fsum(words.values()) for words in sums.values()) > 0.5
+    assert any(" on the" in words and " on" not in words for words in sums.values())
+
+
+def strict_or_random(tokenizer: cf.Tokenizer, seed: int) -> Member:
+    """A member that mostly writes one of four words, with chances that are fixed by the last id."""
+    starts = [tokenizer.encode(f"a{word}")[-1] for word in (" on", " the", " cat", " sat")]
+
+    def row(ids):
+        dice = random.Random(f"{seed}/{ids[-1]}")
+        chances = [dice.random() for _ in starts]
+        return lean(tokenizer.vocab_size, {i: 0.97 * c / sum(chances) for i, c in zip(starts, chances, strict=True)})
+
+    return Member(ScriptedModel(row, tokenizer.vocab_size, eos_token_ids=(END,), name=f"s{seed}"), tokenizer, (BOS,))
+
+
 def test_texts_after_one_context_are_read_in_one_pass():
     members = pool(1, 2)
     found = score_texts(Fusion(members), [("the", " cat"), ("the", " mat sat"), ("the", " on the mat")])

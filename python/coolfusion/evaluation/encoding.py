@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from coolfusion._core import Tokenizer
 from coolfusion.errors import UnrepresentableTextError
 from coolfusion.evaluation.words import common_cuts
 from coolfusion.members.commands import Mark, WholeText
@@ -86,12 +87,23 @@ def _encode(member: Member, prompt: Prompt, text: str) -> _Encoded:
     if edit.drop:
         before, ids = b"", tokenizer.encode(text, continues=True)
         lossless = tokenizer.represents(text, continues=True)
-    # The first token of a text may hold a space that decoding takes away again (the dummy prefix).
-    ends = list(accumulate(len(tokenizer.token_bytes(token_id)) for token_id in ids))
-    extra = ends[-1] - len(text.encode()) if ends else 0
-    if not lossless or extra not in (0, 1) or (extra and before):
+    if not lossless:
         raise UnrepresentableTextError(f"member {member.name} cannot say {text!r:.80}: its tokens have other bytes")
     size = member.runner.logits_size
     if any(token_id >= size for token_id in ids):
         raise UnrepresentableTextError(f"member {member.name} has no row for a token of {text!r:.80}, it has {size}")
-    return _Encoded(prompt_ids, before, tuple(ids), {end - extra: n for n, end in enumerate(ends, 1)})
+    return _Encoded(prompt_ids, before, tuple(ids), _places(tokenizer, ids, text.encode()))
+
+
+def _places(tokenizer: Tokenizer, ids: Sequence[int], data: bytes) -> dict[int, int]:
+    """Returns the number of tokens that end at each byte; only the whole where the tokens' bytes are not the text.
+
+    The first token of a text may hold a space that decoding takes away (the dummy prefix). Tokens of some vocabularies
+    hold the space after a word (CLIP), which is no part of the text at its end.
+    """
+    pieces = [tokenizer.token_bytes(token_id) for token_id in ids]
+    spelled = b"".join(pieces)
+    if spelled not in (data, b" " + data):
+        return {len(data): len(ids)}
+    extra = len(spelled) - len(data)
+    return {end - extra: n for n, end in enumerate(accumulate(map(len, pieces)), 1)}

@@ -108,7 +108,8 @@ class CoolFusionLM(LM):  # type: ignore[misc]
             disable_tqdm: not used.
 
         Returns:
-            nats, and whether the greedy text after the context begins with the continuation.
+            nats, and whether the greedy text after the context begins with the continuation. Control tokens that no
+            member writes are left out of the comparison, which the harness's own models do not.
 
         Complexity: as `score_texts`; of several members also one generation for each context.
         """
