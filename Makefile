@@ -96,7 +96,7 @@ $(VENV)/python.ready:
 
 # The packages of some extras, without the library; so the compiler can run at the same time (`make -j2`).
 $(VENV)/hf.packages: EXTRAS := hf
-$(VENV)/test.packages: EXTRAS := hf test
+$(VENV)/test.packages: EXTRAS := hf eval test
 $(VENV)/bench.packages: EXTRAS := hf test bench
 $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
 	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name]), sep="\n")' $(EXTRAS) > $@.txt

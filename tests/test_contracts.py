@@ -32,6 +32,7 @@ FLOORS = (
     {"members"},
     {"executors"},
     {"fusion"},
+    {"evaluation"},
     {"embedded"},
     {"cli"},
     {"__init__", "__main__"},

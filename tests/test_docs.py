@@ -157,8 +157,9 @@ def test_docstrings_of_modules_run(name):
 
 
 def missing(name: str) -> list[str]:
-    """What the command line needs beside this package."""
+    """What the command line and the harness's model need beside this package."""
     needs = ("typer", "rich") if name.startswith("coolfusion.cli") else ()
+    needs += ("lm_eval",) if name == "coolfusion.evaluation.harness" else ()
     return [package for package in needs if importlib.util.find_spec(package) is None]
 
 

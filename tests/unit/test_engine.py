@@ -323,3 +323,46 @@ def test_a_stream_that_is_dropped_while_another_thread_makes_steps_ends_with_tha
     assert fusion.generate("a").text == " cat sat on the mat"
     assert not fusion.engine.has_unfinished
     assert [member.runner.open for member in fusion.members] == [0, 0]
+
+
+def test_a_request_may_have_members_a_rule_and_an_alignment_of_its_own():
+    members = [gambler(toy(*words), seed) for seed, words in enumerate(((" cat", " sat"), (), (" ca", "t ")))]
+    engine = FusionEngine(members)
+    request = Request(prompt="a cat", max_new_tokens=12)
+    entries = [
+        engine.open(request, members=[0, 2], rule="product", alignment="shortest"),
+        engine.open(request, members=[1]),
+        engine.open(request),
+    ]
+    for entry in entries:
+        engine.submit(entry)
+    engine.step_until(lambda: all(entry.running.is_finished for entry in entries))
+    alike = [
+        Fusion([again(members[0]), again(members[2])], rule="product", alignment="shortest"),
+        Fusion([again(members[1])]),
+        Fusion([again(member) for member in members]),
+    ]
+    for entry, fusion in zip(entries, alike, strict=True):
+        same_steps(entry.running.output, fusion.generate("a cat", 12))
+    costs = [sorted(entry.running.costs) for entry in entries]
+    assert costs == [[0, 2], [1], [0, 1, 2]]
+    for entry in entries:
+        of_output = [(each.forward_passes, each.processed_tokens) for each in entry.running.output.members]
+        assert [entry.running.costs[number] for number in sorted(entry.running.costs)] == of_output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"members": []}, r"members must be some of the engine's, not \[\]; expected ascending numbers out of 0..1"),
+        ({"members": [0, 2]}, r"not \[0, 2\]"),
+        ({"members": [1, 0]}, r"not \[1, 0\]"),
+        ({"rule": "best"}, "rule 'best' is unknown"),
+        ({"alignment": "long"}, "alignment 'long' is unknown"),
+    ],
+)
+def test_options_of_one_request_are_checked(options, message):
+    engine = FusionEngine([gambler(toy(), 1), gambler(toy(), 2)])
+    with pytest.raises(ArgumentError, match=message):
+        engine.open(Request(prompt="a"), **options)
+    assert not engine.has_unfinished

@@ -16,8 +16,11 @@ from rich.console import Console
 from rich.text import Text
 
 from coolfusion._core import Tokenizer, __version__
+from coolfusion.cli.evaluate import ablation, evaluate
+from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.show import colour, explained, summary
+from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
@@ -31,10 +34,13 @@ DEMO_PROMPTS = (
     "Question: Tom has 23 apples. He gives away 9. How many apples are left? Answer:",
     "Puzzle: What is tiger spelled backwards? Answer:",
 )
-SMALL = 64 << 20  # bytes of weights
 INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command("eval")(evaluate)
+app.command()(ablation)
+# Options go on to the harness as they are, --help included.
+app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 
 
 class Executor(StrEnum):
@@ -128,7 +134,7 @@ def generate(
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
     as_rule(rule)
     console = Console(stderr=True)
-    threads = _threads_for(names) if threads is None else threads
+    threads = threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
     fusion = Fusion.from_pretrained(
         names,
@@ -187,15 +193,6 @@ def describe(path: Annotated[str, typer.Argument(help="A tokenizer file, a direc
     """Print what the load probe of a tokenizer found, as JSON."""
     load = Tokenizer.from_file if Path(path).is_file() else Tokenizer.from_pretrained
     print(json.dumps(load(path).describe(), ensure_ascii=False, indent=2))
-
-
-def _threads_for(names: Sequence[str]) -> int | None:
-    """Returns 1 if all models are local and small, because waiting for each other costs threads more than they bring.
-
-    None leaves torch its own number.
-    """
-    sizes = [sum(file.stat().st_size for file in Path(name).glob("*.safetensors")) for name in names]
-    return 1 if all(0 < size <= SMALL for size in sizes) else None
 
 
 def _stream(fusion: Fusion, prompt: str, options: dict[str, Any], console: Console) -> bool:

@@ -14,24 +14,23 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coolfusion.errors import ArgumentError, FusionError, RequestTimeoutError
 from coolfusion.executors.base import Executor
 from coolfusion.executors.inline import InlineExecutor
 from coolfusion.executors.threads import ThreadExecutor
-from coolfusion.fusion.options import Alignment, Request, Settings, check_engine
+from coolfusion.fusion.options import Alignment, Request, Settings, check_choice, check_engine
 from coolfusion.fusion.prompts import Reader, check_lengths, per_member
-from coolfusion.fusion.request import FusionRequest, Send
+from coolfusion.fusion.request import FusionRequest
 from coolfusion.fusion.rerank import RerankRequest
-from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
+from coolfusion.fusion.running import Running, Send
+from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.members.commands import Reply
 from coolfusion.members.cost import PassCost
 from coolfusion.members.member import Member, check_members
 from coolfusion.records import Output, Step
-
-Running = FusionRequest | RerankRequest
 
 
 class Event(NamedTuple):
@@ -154,14 +153,40 @@ class FusionEngine:
         self._watched[entry.number] = entry
         return self.submit(entry)
 
-    def open(self, request: Request, *, where: str = "") -> Entry:
-        """Checks a request without adding it; `where` says in messages which prompt it is."""
+    def open(
+        self,
+        request: Request,
+        *,
+        where: str = "",
+        members: Sequence[int] | None = None,
+        rule: str | SelectionRule | Callable[..., float] | None = None,
+        alignment: Alignment | None = None,
+    ) -> Entry:
+        """Checks a request without adding it; `submit` adds what is returned.
+
+        Args:
+            request: the request; a tuple of prompts has one for each member of the engine.
+            where: says in messages which prompt it is.
+            members: numbers of the members that write it, in ascending order; None takes all.
+            rule: the selection rule, where it is not that of the engine.
+            alignment: where segments end, if it is not as in the engine.
+
+        Raises:
+            ArgumentError: no `Request`, an unknown rule or alignment, or numbers that no member has; else as `add`.
+
+        Complexity: the encoding of the prompt by each member.
+        """
         self._check_open()
         if not isinstance(request, Request):
             raise ArgumentError(f"expected a Request, not {request!r}")
-        prompts = per_member(request.prompt, self.readers)
-        everyone = list(enumerate(self.members))
-        settings = self._settings()
+        numbers = range(len(self.members)) if members is None else list(members)
+        if not numbers or list(numbers) != sorted(set(range(len(self.members))).intersection(numbers)):
+            expected = f"expected ascending numbers out of 0..{len(self.members) - 1}"
+            raise ArgumentError(f"members must be some of the engine's, not {members!r}; {expected}")
+        every_prompt = per_member(request.prompt, self.readers)
+        everyone = [(number, self.members[number]) for number in numbers]
+        prompts = [every_prompt[number] for number in numbers]
+        settings = self._settings(rule, alignment)
         text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
         check_lengths(text.transcripts, request.overlong, where)
         running: Running = text
@@ -176,6 +201,24 @@ class FusionEngine:
             needed = running.n_cached_tokens()
             raise ArgumentError(f"the request may need {needed} cached tokens, max_cached_tokens is {limit}")
         return Entry(text.session, running)
+
+    def enter(self, make: Callable[[int], Running]) -> Entry:
+        """Adds work of another kind, for example the scores of whole texts; `step_until` sees it through.
+
+        Args:
+            make: from the number of a new session to the state machine.
+
+        Raises:
+            FusionError: the engine was closed.
+
+        Example:
+            ``entry = engine.enter(make); engine.step_until(lambda: entry.running.is_finished)``
+        """
+        self._check_open()
+        running = make(next(self._numbers))
+        entry = Entry(running.session, running)
+        self.submit(entry)
+        return entry
 
     def submit(self, entry: Entry) -> int:
         """Adds a request that `open` has checked; returns its id."""
@@ -316,7 +359,7 @@ class FusionEngine:
         """Takes finished requests out."""
         for number in [number for number, running in self._running.items() if running.is_finished]:
             running = self._running.pop(number)
-            for session in _sessions_of(running):
+            for session in running.sessions:
                 self._sessions.pop(session, None)
             self._entries[number].notify()
             del self._entries[number]
@@ -376,7 +419,7 @@ class FusionEngine:
             heapq.heappop(self._queue)
             self._running[entry.number] = entry.running
             self._entries[entry.number] = entry
-            for session in _sessions_of(entry.running):
+            for session in entry.running.sessions:
                 self._sessions[session] = entry
             self._deliver(entry, None)
 
@@ -390,7 +433,7 @@ class FusionEngine:
                 del self._watched[number]
         return found
 
-    def _settings(self) -> Settings:
+    def _settings(self, rule: Any = None, alignment: Alignment | None = None) -> Settings:
         costs = [PassCost.of_runner(member.runner) for member in self.members]
         batches = [member.runner.batches_paths for member in self.members]
         concurrent, drafts = self._executor.concurrent, self._drafts
@@ -400,7 +443,10 @@ class FusionEngine:
             own_costs, own_batches = [costs[n] for n in numbers], [batches[n] for n in numbers]
             return Speculation(own_costs, own_batches, drafts=drafts, concurrent=concurrent)
 
-        return Settings(self.rule, self.alignment == "aligned", concurrent, speculation)
+        rule = self.rule if rule is None else as_rule(rule)
+        alignment = self.alignment if alignment is None else alignment
+        check_choice("alignment", alignment, ("aligned", "shortest"))
+        return Settings(rule, alignment == "aligned", concurrent, speculation)
 
     # Processes: threads and locks do not come along into a forked child.
 
@@ -470,10 +516,6 @@ class Entry:
             return None
         output = self.running.output if self.running.is_finished else None
         return Event(self.number, steps, output, self.running.error)
-
-
-def _sessions_of(running: Running) -> list[int]:
-    return running.sessions if isinstance(running, RerankRequest) else [running.session]
 
 
 def _executor(members: Sequence[Member], pass_timeout: float | None) -> Executor:

@@ -25,6 +25,7 @@ from coolfusion.errors import CoolFusionError, ModelError, NoCandidateError
 from coolfusion.fusion.budget import cut_to_budgets, is_decided, over_budget
 from coolfusion.fusion.candidates import admit
 from coolfusion.fusion.options import Request, Settings
+from coolfusion.fusion.running import Send
 from coolfusion.fusion.selection import Selection, StepView, is_unsure, select, view_of
 from coolfusion.fusion.stop_strings import StopStringFilter
 from coolfusion.fusion.transcript import Transcript, prompt_scores
@@ -58,7 +59,6 @@ NEAR_TIE = 1e-5
 NOTHING = (Proposal(None, False),)
 _log = logging.getLogger("coolfusion")
 
-Send = tuple[int, Command]
 Scores = tuple[tuple[Score, ...], ...]
 
 
@@ -132,6 +132,16 @@ class FusionRequest:
     def __repr__(self) -> str:
         written = sum(len(step.text) for step in self._delivered)
         return f"FusionRequest(session={self.session}, phase={self.phase.value}, {written} characters)"
+
+    @property
+    def sessions(self) -> list[int]:
+        """The number of its sessions."""
+        return [self.session]
+
+    @property
+    def costs(self) -> dict[int, tuple[int, int]]:
+        """Passes and tokens so far, by the number of the member in the executor."""
+        return {number: each.cost for number, each in zip(self.numbers, self.transcripts, strict=True)}
 
     @property
     def is_finished(self) -> bool:

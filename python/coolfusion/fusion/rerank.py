@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from coolfusion.errors import CoolFusionError, UnrepresentableTextError
-from coolfusion.fusion.request import FusionRequest, Send
+from coolfusion.fusion.request import FusionRequest
+from coolfusion.fusion.running import Send, added
 from coolfusion.fusion.selection import select, view_of
 from coolfusion.fusion.transcript import Transcript, prompt_scores
-from coolfusion.members.commands import Close, Reply, ScoreContinuations, WholeScore
+from coolfusion.members.commands import Close, Reply, ScoreContinuations, WholeScore, WholeText
 from coolfusion.records import Author, Candidate, Continuation, MemberOutput, Output, Rejection, Score, Step
 
 
@@ -43,6 +44,7 @@ class RerankRequest:
         self._alone = list(alone)
         self._judged: list[_Judged] = []
         self._answers: dict[int, Any] | None = None
+        self._judging: dict[int, tuple[int, int]] = {}
         self._waiting: set[int] = set()
         self._output: Output | None = None
         self.error: Exception | None = None
@@ -60,6 +62,11 @@ class RerankRequest:
     def sessions(self) -> list[int]:
         """All sessions of it."""
         return [*self._texts, self.session]
+
+    @property
+    def costs(self) -> dict[int, tuple[int, int]]:
+        """Passes and tokens of all texts and of the judgement, by the number of the member in the executor."""
+        return added([*(each.costs for each in self._texts.values()), self._judging])
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -120,7 +127,9 @@ class RerankRequest:
         sends: list[Send] = []
         for each in self.transcripts:
             if each.failed is None:
-                texts = tuple((one.ids[each.number], one.continuation.finish_reason == "end") for one in scored)
+                ends = [one.continuation.finish_reason == "end" for one in scored]
+                ids = [one.ids[each.number] for one in scored]
+                texts = tuple(map(WholeText, ids, ends))
                 prompt = tuple(each.ids[: each.n_prompt])
                 sends.append((self.fused.numbers[each.number], ScoreContinuations(self.session, prompt, texts)))
         self._answers, self._waiting = {}, {number for number, _ in sends}
@@ -129,6 +138,8 @@ class RerankRequest:
     def _receive_judgement(self, reply: Reply) -> list[Send]:
         assert self._answers is not None  # only `_judge` asks
         self._waiting.discard(reply.member)
+        if reply.usage is not None:
+            self._judging[reply.member] = reply.usage[1:3]
         self._answers[reply.member] = reply.error if reply.error is not None else reply.value
         return [] if self._waiting else self._guarded(self._choose)
 

@@ -115,6 +115,35 @@ class WriteAhead(NamedTuple):
     words: int
 
 
+class Mark(NamedTuple):
+    """A place inside a text where its score is parted, mostly the end of a word.
+
+    Attributes:
+        n_tokens: tokens of the text before it, at least 1 and fewer than all.
+        begins: ASCII white space; the reply tells the probability that the text ends here, or that a token follows
+            which begins with one of these bytes. b"" parts the score and asks for no probability.
+    """
+
+    n_tokens: int
+    begins: bytes = b""
+
+
+class WholeText(NamedTuple):
+    """A whole text as one member reads it.
+
+    Attributes:
+        token_ids: its ids under the member.
+        end: whether END follows it.
+        marks: where the score is parted, in ascending order.
+        greedy: whether to tell if each id is the most likely one.
+    """
+
+    token_ids: TokenPath
+    end: bool = False
+    marks: tuple[Mark, ...] = ()
+    greedy: bool = False
+
+
 class ScoreContinuations(NamedTuple):
     """Asks for the scores of whole texts after a prompt, in a session of its own that ends with the reply.
 
@@ -123,12 +152,12 @@ class ScoreContinuations(NamedTuple):
     Attributes:
         session: a new session.
         prompt_ids: the prompt, at least one id.
-        texts: the ids of each text, and whether END follows it.
+        texts: what is scored.
     """
 
     session: int
     prompt_ids: tuple[int, ...]
-    texts: tuple[tuple[TokenPath, bool], ...]
+    texts: tuple[WholeText, ...]
 
 
 class Close(NamedTuple):
@@ -181,11 +210,17 @@ class WholeScore(NamedTuple):
         logprob: sum of ln p, in nats.
         n_tokens: number of tokens in the sum; END is one more.
         context_cuts: how often the context was cut at the left.
+        parts: sum of ln p of each part between two marks, one more than there are marks; END belongs to the last.
+        masses: for each mark ln of the probability that it asks for, nan where it asks for none.
+        greedy: whether each id is the most likely one that may be written; False where that was not asked for.
     """
 
     logprob: float
     n_tokens: int
     context_cuts: int
+    parts: tuple[float, ...] = ()
+    masses: tuple[float, ...] = ()
+    greedy: bool = False
 
 
 class Ahead(NamedTuple):
@@ -227,7 +262,7 @@ class Reply(NamedTuple):
         session: the session.
         value: what the command asked for; None for an error, and where nothing was asked for.
         error: why there is no value, or None.
-        usage: of the session; None where it was never opened, or is lost.
+        usage: of the session, also of one that ends with the reply; None where it was never opened, or is lost.
         background: whether it answers a `WriteAhead`.
         last: whether the command has ended.
     """

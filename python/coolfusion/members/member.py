@@ -22,6 +22,7 @@ FACTS = (
     *("forward_passes", "processed_tokens", "batches_paths"),
 )
 OPERATIONS = ("new_context", "prefill", "forward")
+ASCII_WHITE_SPACE = b"\t\n\v\f\r "
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,29 @@ class Member:
 
         Complexity: O(vocabulary), once.
         """
-        tokenizer, runner = self.tokenizer, self.runner
+        return self.ids_after_a_word(ASCII_WHITE_SPACE)
+
+    def ids_after_a_word(self, begins: bytes) -> tuple[int, ...]:
+        """Returns the ids of END and of tokens that begin with one of some bytes of ASCII white space.
+
+        Args:
+            begins: the bytes.
+
+        Complexity: O(vocabulary), once for all calls; then O(ids).
+        """
+        found = (token_id for byte in begins for token_id in self._ids_by_space.get(byte, ()))
+        return tuple(sorted({*found, *self.runner.eos_token_ids}))
+
+    @cached_property
+    def _ids_by_space(self) -> dict[int, list[int]]:
+        """The ids of tokens that begin with ASCII white space, by their first byte."""
+        tokenizer, found = self.tokenizer, dict[int, list[int]]()
         unwritable = {*tokenizer.control_ids, *tokenizer.unused_ids}
-        ids = (i for i in range(min(tokenizer.vocab_size, runner.logits_size)) if i not in unwritable)
-        return tuple(sorted({*(i for i in ids if tokenizer.token_bytes(i)[:1].isspace()), *runner.eos_token_ids}))
+        for token_id in range(min(tokenizer.vocab_size, self.runner.logits_size)):
+            first = tokenizer.token_bytes(token_id)[:1]
+            if first.isspace() and token_id not in unwritable:
+                found.setdefault(first[0], []).append(token_id)
+        return found
 
     @cached_property
     def word_starting(self) -> frozenset[int]:

@@ -24,6 +24,7 @@ from coolfusion.members.commands import (
     Reply,
     ScoreCandidates,
     ScoreContinuations,
+    Usage,
     WriteAhead,
 )
 from coolfusion.members.continuations import score_continuations
@@ -225,7 +226,9 @@ class ModelWorker:
     def _reply(
         self, running: _Running, value: Any = None, error: Exception | None = None, *, last: bool = True
     ) -> Reply:
-        usage = None if running.session is None else running.session.usage
+        context = running.context
+        alone = Usage(0, context.forward_passes, context.processed_tokens)
+        usage = alone if running.session is None else running.session.usage
         return Reply(self.number, running.command.session, value, error, usage, running.background, last)
 
     def _drop(self, unwanted: Sequence[_Running]) -> None:

@@ -163,10 +163,11 @@ class HuggingFaceModel:
                 self.runner.forward(missing)
 
     def describe(self) -> dict[str, Any]:
-        """Returns the architecture, the strategy, and the largest error of each tested strategy."""
+        """Returns the architecture, its size, the strategy, and the largest error of each tested strategy."""
         return {
             "name": self.name,
             "kind": type(self.module).__name__,
+            "parameters": sum(parameter.numel() for parameter in self.module.parameters()),
             "logits_size": self.logits_size,
             "max_model_len": self.max_model_len,
             "eos_token_ids": list(self.eos_token_ids),

@@ -1,0 +1,139 @@
+"""`coolfusion eval` and `coolfusion ablation`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from coolfusion.cli.tables import summary_notes, summary_table
+from coolfusion.cli.threads import threads_for
+from coolfusion.errors import ArgumentError, NoModelsError
+from coolfusion.evaluation.experiment import Loaded, load_task, rows_of, run_experiment
+from coolfusion.evaluation.presets import PAPER_TASKS, paper_rows, standard_rows
+from coolfusion.evaluation.rows import Row
+from coolfusion.evaluation.tasks import TASKS
+from coolfusion.fusion import Fusion
+from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
+
+__all__ = ["ablation", "evaluate"]
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".txt")
+MoreModels = Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Further models.", show_default=False)]
+Models = Annotated[
+    list[str] | None, typer.Option(help="Model directories or hub names; further ones may follow the first.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="The most items of each task.")]
+Out = Annotated[Path | None, typer.Option(help="A file of records, JSON lines; a run that ended is resumed from it.")]
+Budget = Annotated[int | None, typer.Option(min=1, help="Budget of each model; that of the task if left out.")]
+Device = Annotated[str | None, typer.Option(help="A torch device; the first GPU if there is one.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads of one operation; 1 if all models are small, else as torch takes.")
+]
+Processes = Annotated[bool, typer.Option("--processes", help="Run each model in a process of its own.")]
+
+
+def evaluate(
+    task: Annotated[str, typer.Argument(help=f"One of {', '.join(TASKS)}; or several with commas.")],
+    more_models: MoreModels = None,
+    models: Models = None,
+    data: Annotated[list[Path] | None, typer.Option(help="The file of the task; one for each, in their order.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="A selection rule; may be repeated.")] = None,
+    limit: Limit = None,
+    out: Out = None,
+    shots: Annotated[int, typer.Option(min=0, help="Examples that are shown before each prompt.")] = 0,
+    shots_data: Annotated[Path | None, typer.Option(help="The file that they come from.")] = None,
+    max_new_tokens: Budget = None,
+    device: Device = None,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+    processes: Processes = False,
+) -> None:
+    """Measure a pool on tasks over local files, beside each of its members."""
+    names, files, rules = task.split(","), list(data or ()), list(rule or (DEFAULT_RULE,))
+    if len(files) != len(names):
+        raise ArgumentError(f"{len(names)} tasks and {len(files)} files; expected one --data FILE for each task")
+    for each in rules:
+        as_rule(each)
+    tasks = [
+        load_task(name, file, limit=limit, shots=shots, shots_data=shots_data)
+        for name, file in zip(names, files, strict=True)
+    ]
+    loading = {"device": device, "dtype": dtype, "threads": threads, "executor": "processes" if processes else None}
+    chosen = [*(models or ()), *(more_models or ())]
+    _run(tasks, chosen, lambda fusion: standard_rows(fusion, rules), out, max_new_tokens, loading)
+
+
+def ablation(
+    more_models: MoreModels = None,
+    models: Models = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder with gsm8k.jsonl, mgsm.tsv, coqa.jsonl and so on.")
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task of the paper; may be repeated. All if left out.")
+    ] = None,
+    limit: Limit = None,
+    out: Out = None,
+    max_new_tokens: Budget = None,
+    device: Device = None,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+    processes: Processes = False,
+) -> None:
+    """Run the ablation of the paper: single models, Cool2, Rerank, shortest and aligned segments, and Cool+R."""
+    if data is None:
+        raise ArgumentError("no folder of data; expected --data FOLDER")
+    wanted = task or list(PAPER_TASKS)
+    tasks = [load_task(name, _file_of(data, name), limit=limit) for name in wanted]
+    loading = {"device": device, "dtype": dtype, "threads": threads, "executor": "processes" if processes else None}
+    _run(tasks, [*(models or ()), *(more_models or ())], paper_rows, out, max_new_tokens, loading)
+
+
+def _file_of(folder: Path, task: str) -> Path:
+    found = [folder / f"{task}{suffix}" for suffix in SUFFIXES if (folder / f"{task}{suffix}").is_file()]
+    if not found:
+        raise ArgumentError(f"{folder}: holds no file of {task}; expected {task}.jsonl (or {', '.join(SUFFIXES[1:])})")
+    return found[0]
+
+
+def _run(
+    tasks: Sequence[Loaded],
+    models: Sequence[str],
+    rows: Callable[[Fusion], list[Row]],
+    out: Path | None,
+    max_new_tokens: int | None,
+    loading: dict[str, Any],
+) -> None:
+    if not models:
+        raise NoModelsError("no models; expected --models MODEL_A MODEL_B")
+    console = Console(stderr=True)
+    console.print(f"loading {len(models)} models: {' '.join(Path(name).name for name in models)}", style="dim")
+    setup = {"models": list(models), "dtype": loading["dtype"]}
+    if loading["threads"] is None:
+        loading = {**loading, "threads": threads_for(models)}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Fusion.from_pretrained(models, **loading) as fusion, Progress(*columns, console=console) as bar:
+        chosen = rows(fusion)
+        bars = {
+            each.task.name: bar.add_task(each.task.name, total=len(each.items) * len(rows_of(each.task, chosen)))
+            for each in tasks
+        }
+        found = run_experiment(
+            fusion,
+            tasks,
+            chosen,
+            out=out,
+            setup=setup,
+            max_new_tokens=max_new_tokens,
+            progress=lambda name, n: bar.advance(bars[name], n),
+        )
+    shown = Console()
+    for summary in found:
+        shown.print(summary_table(summary))
+        shown.print(summary_notes(summary), style="dim", markup=False, highlight=False)
