@@ -34,8 +34,8 @@ fn flag(number: usize, value: bool) -> Vec<u8> {
     [varint(number << 3), vec![u8::from(value)]].concat()
 }
 
-/// A model of `pieces`, the best first, and `symbols`.
-pub(crate) fn merges(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Arc<Tokenizer> {
+/// A file of `pieces`, the best first, and `symbols`.
+fn file(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
     let piece =
         |text: &str, score: f32, kind: u8| field(1, &[field(1, text.as_bytes()), vec![0x15], score.to_le_bytes().into(), vec![0x18, kind]].concat());
     let mut file = piece("<unk>", 0.0, 2);
@@ -50,7 +50,25 @@ pub(crate) fn merges(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Arc
         normalizer.extend(field(2, &blob_of(flags.rules)));
     }
     file.extend(field(3, &normalizer));
-    let tokenizer = Tokenizer::from_sentencepiece(&file, "merges").unwrap();
+    file
+}
+
+/// The tokenizer of such a file.
+pub(crate) fn merges(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Arc<Tokenizer> {
+    let tokenizer = Tokenizer::from_sentencepiece(&file(pieces, symbols, flags), "merges").unwrap();
     assert!(tokenizer.engine().describe().contains("SentencePiece"), "{}", tokenizer.engine().describe());
     tokenizer
+}
+
+#[test]
+fn a_merge_of_the_unknown_token_is_refused() {
+    let definition = crate::formats::sentencepiece::definition(&file(&["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
+    let mut definition = serde_json::to_value(definition).unwrap();
+    assert!(Tokenizer::from_bytes(definition.to_string().as_bytes(), "as it is", None).is_ok());
+    // A text holds the unknown token for any character, so no certificate by pieces would be one.
+    definition["model"]["vocab"]["<unk>a"] = 5.into();
+    definition["model"]["merges"].as_array_mut().unwrap().push(serde_json::json!(["<unk>", "a"]));
+    definition["coolfusion"]["merge_ranks"].as_array_mut().unwrap().push(9.into());
+    let error = Tokenizer::from_bytes(definition.to_string().as_bytes(), "merged", None).err().unwrap().to_string();
+    assert!(error.contains("a merge of the unknown token"), "{error}");
 }
