@@ -56,6 +56,17 @@ impl AddedText {
         self.ids.keys().map(|content| content.len()).max()
     }
 
+    /// The longest token that `text` has at byte `at`, with its length, and whether a later text could change that.
+    #[inline]
+    pub(crate) fn at(&self, text: &[u8], at: usize) -> (Option<(TokenId, usize)>, bool) {
+        if self.pairs.is_empty() || !self.may_begin(text, at) {
+            return (None, false);
+        }
+        let (longest, open) = self.trie.longest(&text[at..]);
+        let id = self.ids.get(&text[at..at + longest]).filter(|_| longest > 0);
+        (id.map(|&id| (id, longest)), open)
+    }
+
     /// Whether a token may begin at byte `at`.
     #[inline]
     fn may_begin(&self, text: &[u8], at: usize) -> bool {
@@ -85,21 +96,18 @@ impl Iterator for Stretches<'_> {
         let length = self.text.len();
         let mut at = if self.tokens.pairs.is_empty() { length } else { self.gap };
         while at < length {
-            if self.tokens.may_begin(self.text, at) {
-                let (longest, open) = self.tokens.trie.longest(&self.text[at..]);
-                if open {
-                    self.unsure = self.unsure.min(at);
+            let (found, open) = self.tokens.at(self.text, at);
+            if open {
+                self.unsure = self.unsure.min(at);
+            }
+            if let Some((id, length)) = found {
+                let found = Stretch { start: at, end: at + length, added: Some(id) };
+                if self.gap < at {
+                    self.found = Some(found);
+                    return Some(Stretch { start: self.gap, end: at, added: None });
                 }
-                let id = self.tokens.ids.get(&self.text[at..at + longest]).filter(|_| longest > 0);
-                if let Some(&id) = id {
-                    let found = Stretch { start: at, end: at + longest, added: Some(id) };
-                    if self.gap < at {
-                        self.found = Some(found);
-                        return Some(Stretch { start: self.gap, end: at, added: None });
-                    }
-                    self.gap = found.end;
-                    return Some(found);
-                }
+                self.gap = found.end;
+                return Some(found);
             }
             at += 1;
         }

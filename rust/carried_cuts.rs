@@ -5,6 +5,7 @@
 use crate::boundary::TokenCuts;
 use crate::encoder_windows::{byte_level, bytes_with, unigram, unigram_with, unigram_without_spaces};
 use crate::engine::{Behind, Growth};
+use crate::sentencepiece::files::{merges, Flags};
 use crate::token::Place;
 use crate::tokenizer::{Likeness, Tokenizer};
 use serde_json::json;
@@ -47,11 +48,56 @@ const MARKS: [&str; 10] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}"
 /// The same, with words between.
 const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
 
+/// Pieces, symbols, what rules rewrite, and the beginnings of them.
+const PARTS: [&str; 20] = [
+    "a",
+    "b",
+    "bb",
+    "ba",
+    "c",
+    "<x>",
+    "<x",
+    "<",
+    "\n",
+    "\n\n",
+    " ",
+    "  ",
+    "\u{2581}",
+    "\u{2581}\u{2581}",
+    "e\u{301}",
+    "e",
+    "\u{fb01}",
+    "\u{8a9e}",
+    "\u{8a9e}\u{8a9e}",
+    "ab",
+];
+
+/// A file with symbols, drawn at random.
+fn symbols(seed: u64) -> Arc<Tokenizer> {
+    let mut roll = dice(seed);
+    let mut pieces: Vec<String> = ["a", "b", "c", "<", "x", "\u{2581}", "e", "f"].iter().filter(|_| roll(8) > 0).map(|&c| c.into()).collect();
+    for _ in 0..6 + roll(20) {
+        let longer = format!("{}{}", pieces[roll(pieces.len())], pieces[roll(pieces.len())]);
+        if longer.len() < 12 && !pieces.contains(&longer) {
+            pieces.insert(roll(pieces.len() + 1), longer);
+        }
+    }
+    let all =
+        ["\n", "\n\n", "\n\n\n", "\u{2581}\u{2581}", "\u{2581}\u{2581}\u{2581}", "<x>", "<x><x>", "ab<", "aab", "  ", " a", "\u{8a9e}\u{8a9e}", "bc"];
+    let symbols: Vec<&str> = all.into_iter().filter(|symbol| roll(2) > 0 && !pieces.iter().any(|piece| piece == symbol)).collect();
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    let rules = [("\u{fb01}", "f i"), ("e\u{301}", "\u{e9}"), ("c", ""), ("<x", "b"), ("\u{8a9e}", "  ")];
+    let rules = if roll(2) > 0 { &rules[..1 + roll(rules.len())] } else { &[] };
+    let flags = Flags { byte_fallback: roll(2) > 0, dummy: roll(2) > 0, remove_extra: roll(2) > 0, literal_spaces: roll(5) == 0, rules };
+    merges(&pieces, &symbols, flags)
+}
+
 /// Tokenizers, with units of text and the length from which they are carried.
 fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
     let rules = [("\u{200d}", " "), ("e\u{301}", "\u{e9}"), ("\u{fb01}", "f i")];
     let nfc = bytes_with(json!([byte_level(true)]), json!({"type": "NFC"}));
-    vec![
+    let drawn = (0..24).map(|seed| (symbols(seed), &PARTS[..], 4));
+    let known: Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> = vec![
         (unigram(true, false), &UNITS, 4),
         (unigram(false, true), &UNITS, 4),
         (unigram_with(true, false, &rules), &UNITS, 4),
@@ -60,7 +106,8 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
         (unigram_without_spaces(&rules, &["ax\u{301}", "\u{200d}x", " aa"]), &UNITS, 4),
         (nfc.clone(), &MARKS, 300),
         (nfc, &WORDS, 300),
-    ]
+    ];
+    known.into_iter().chain(drawn).collect()
 }
 
 fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {

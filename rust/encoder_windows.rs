@@ -5,6 +5,7 @@
 use crate::byte_alphabet;
 use crate::encoder::StreamEncoder;
 use crate::formats::charsmap::tests::blob_of;
+use crate::sentencepiece::files::{merges, Flags};
 use crate::tokenizer::Tokenizer;
 use base64::Engine;
 use serde_json::{json, Map, Value};
@@ -79,6 +80,12 @@ fn unigram_of(normalizers: Vec<Value>, stages: Value, byte_fallback: bool, added
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "unigram", None).unwrap()
 }
 
+/// A file with symbols, and pieces that overlap all the way.
+fn symbols(flags: Flags<'_>) -> Arc<Tokenizer> {
+    let pieces = ["bb", "bbbb", "ab", "\u{2581}a", "cb", "bc", "dede", "de", "bcbc", "\u{2581}", "a", "b", "c", "d", "e", "x", "xx", "<"];
+    merges(&pieces, &["\n", "\n\n", "\n\n\n", "\u{2581}\u{2581}", "\u{2581}\u{2581}\u{2581}", "aab", "<x>"], flags)
+}
+
 /// The bytes that windows read from the thousandth push of `unit` on, and the bytes of the text.
 fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
     let mut encoder = StreamEncoder::new(tokenizer.clone(), 4);
@@ -119,6 +126,27 @@ fn windows_of_a_long_run_are_short_or_few() {
             vec!["a\u{200d}", "\u{200d}x", "\u{1f468}\u{200d}", "a\u{2581}", "\u{2581}\u{2581}", "\u{200d}\u{2581}", " ", " x"],
         ),
         ("added text", unigram_without_spaces(&[("\u{200d}", " ")], &["aab", "x{", "\u{2581}!"]), vec!["a", "x", "aa\u{200d}", "a\u{2581}"]),
+        (
+            "symbols",
+            symbols(Flags { byte_fallback: true, ..Flags::default() }),
+            vec!["b", "bc", "de", "x", "\n", "\n\n", " ", "\u{2581}", "b\u{8a9e}", "aab", "<x", " a"],
+        ),
+        (
+            "symbols without bytes",
+            symbols(Flags { dummy: true, ..Flags::default() }),
+            vec!["b", "de", "\u{8a9e}", "\u{8a9e}\u{8a9e}b", "\n", " ", "\u{2581}"],
+        ),
+        (
+            "symbols with rules and without extra spaces",
+            symbols(Flags {
+                byte_fallback: true,
+                dummy: true,
+                remove_extra: true,
+                rules: &[("\u{fb01}", "bc"), ("e\u{301}", "\u{e9}")],
+                ..Flags::default()
+            }),
+            vec!["b", "bc", "\u{fb01}", "e\u{301}", "\n", " ", "\u{2581}", " \u{2581}", "b "],
+        ),
         ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),
     ];
     for (name, tokenizer, units) in cases {

@@ -7,6 +7,7 @@ use crate::folding::Weight;
 use crate::growing::Growing;
 use crate::growing_back::Saved;
 use crate::rewriting::{GrowingWord, SavedWord};
+use crate::sentencepiece::{GrowingParts, SavedParts};
 use crate::token::{Place, Token, TokenId};
 use crate::tokenizer::Likeness;
 use crate::unigram::Carried;
@@ -78,6 +79,7 @@ pub struct Growth(pub(crate) Carries);
 pub(crate) enum Carries {
     BytePairs(Box<Growing>),
     Word(Box<GrowingWord>),
+    Parts(Box<GrowingParts>),
 }
 
 /// Where a stretch was when it was saved.
@@ -89,6 +91,7 @@ pub struct SavedGrowth(pub(crate) Saves);
 pub(crate) enum Saves {
     BytePairs(Box<Saved>),
     Word(SavedWord),
+    Parts(SavedParts),
 }
 
 impl Growth {
@@ -97,6 +100,7 @@ impl Growth {
         match &self.0 {
             Carries::BytePairs(growing) => SavedGrowth(Saves::BytePairs(Box::new(growing.save()))),
             Carries::Word(word) => SavedGrowth(Saves::Word(word.save())),
+            Carries::Parts(parts) => SavedGrowth(Saves::Parts(parts.save())),
         }
     }
 
@@ -105,6 +109,7 @@ impl Growth {
         match &self.0 {
             Carries::BytePairs(growing) => growing.is_lossless(),
             Carries::Word(word) => word.is_lossless(),
+            Carries::Parts(parts) => parts.is_lossless(),
         }
     }
 
@@ -120,6 +125,7 @@ impl Growth {
         match &self.0 {
             Carries::BytePairs(growing) => growing.text.len() - growing.closed.as_ref().map_or(growing.text.len(), |closed| closed.length),
             Carries::Word(word) => word.open(),
+            Carries::Parts(parts) => parts.open(),
         }
     }
 
@@ -128,6 +134,7 @@ impl Growth {
         match &self.0 {
             Carries::BytePairs(growing) => growing.over,
             Carries::Word(word) => word.over,
+            Carries::Parts(parts) => parts.over,
         }
     }
 }

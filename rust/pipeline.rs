@@ -191,35 +191,35 @@ impl Engine for Pipeline {
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         match &mut growth.0 {
             Carries::BytePairs(growing) => self.stretch_grown(growing, text, vocabulary),
-            Carries::Word(_) => None,
+            _ => None,
         }
     }
 
     fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
         match &growth.0 {
             Carries::BytePairs(growing) => growing.ids(),
-            Carries::Word(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
             Carries::BytePairs(growing) => self.stretch_token_cuts(growing, near, from),
-            Carries::Word(_) => None,
+            _ => None,
         }
     }
 
     fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
             Carries::BytePairs(growing) => self.stretch_settled(growing, near, from),
-            Carries::Word(_) => None,
+            _ => None,
         }
     }
 
     fn is_unsettled(&self, growth: &mut Growth) -> bool {
         match &mut growth.0 {
             Carries::BytePairs(growing) => self.stretch_is_unsettled(growing),
-            Carries::Word(_) => false,
+            _ => false,
         }
     }
 

@@ -169,6 +169,12 @@ impl Prefixes {
         apart
     }
 
+    /// The last token of the prefix of `length` bytes and its length; None where no letter ends.
+    pub(crate) fn last(&self, length: usize) -> Option<(TokenId, usize)> {
+        let Node { id, length, .. } = self.nodes[length];
+        (length > 0).then_some((id, length as usize))
+    }
+
     /// How many tokens make up the prefix of `length` bytes.
     pub(crate) fn count(&self, length: usize) -> usize {
         self.nodes[length].depth as usize

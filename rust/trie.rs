@@ -116,6 +116,11 @@ impl PieceTrie {
         self.longest
     }
 
+    /// The pieces in sorted order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter()
+    }
+
     /// Whether some piece satisfies `predicate`.
     pub(crate) fn any(&self, predicate: impl Fn(&[u8]) -> bool) -> bool {
         self.pieces.iter().any(predicate)

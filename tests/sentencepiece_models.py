@@ -218,3 +218,28 @@ def difference(model: Model, found: tuple[Any, cf.Tokenizer], dice: random.Rando
             if before + rest != ids or other + rest_of_longer != longer or before != other:
                 return f"{text!r} + {more!r}: {cut} is no settled cut"
     return None
+
+
+def long_difference(model: Model, tokenizer: cf.Tokenizer, dice: random.Random) -> str | None:
+    """A text of a few units, longer than streams read again as a whole, where a push gives other ids than the twin."""
+    pieces = [text for text, _, kind in model.pieces if kind != BYTE]
+    others = (" ", "  ", "▁", "x", "\n", "\n\n", "e\u0301", "ﬁ", "語", "a", "b")
+    units = [dice.choice(pieces) for _ in range(dice.choice((1, 1, 2, 3)))] + dice.sample(others, dice.choice((0, 1)))
+    units = [unit.replace("▁", " ") if dice.random() < 0.5 else unit for unit in units]
+    encoder, text = cf.StreamEncoder(tokenizer), ""
+    while len(text.encode()) < 540:
+        unit = dice.choice(units)
+        text += unit
+        encoder.push(unit)
+    ids = tokenizer.encode(text)
+    for _ in range(40):
+        unit = dice.choice(units) if dice.random() < 0.9 else dice.choice(pieces)
+        text += unit
+        edit, expected = encoder.push(unit), tokenizer.encode(text)
+        ids = ids[: len(ids) - edit.drop] + edit.ids
+        if not ids == expected == encoder.ids:
+            return f"{text!r}: {encoder.ids}, edits give {ids}, expected {expected}"
+        # A window that gives back its text says nothing of the text before it.
+        if tokenizer.represents(text) and not edit.lossless:
+            return f"{text!r}: lossless is {edit.lossless}"
+    return f"{text!r}: widened" if encoder.widened else None

@@ -128,6 +128,10 @@ impl Reader<'_> {
         if next >= MOST_IDS {
             return refuse(format!("id {next}, expected ids below {MOST_IDS}"));
         }
+        // The certificate by pieces, and the words of a growing text, take it that an unknown character parts the merges.
+        if let Some((left, right, ..)) = merges.iter().find(|(left, right, ..)| left.0 == unknown || right.0 == unknown) {
+            return refuse(format!("a merge of the unknown token: ids {} and {}, expected ids of pieces that text can give", left.0, right.0));
+        }
         let Some(merges) = PairTable::new(merges.into_iter()) else { return refuse("too many merges") };
         let fallback = Some(self.byte_ids()).filter(|_| flag(self.model, "byte_fallback") == Some(true));
         let complete = fallback.as_ref().is_some_and(|bytes| bytes.iter().all(Option::is_some));

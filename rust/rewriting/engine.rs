@@ -98,35 +98,35 @@ impl Engine for Rewriting {
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         match &mut growth.0 {
             Carries::Word(word) => self.word_grown(word, text, vocabulary),
-            Carries::BytePairs(_) => None,
+            _ => None,
         }
     }
 
     fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
         match &growth.0 {
             Carries::Word(word) => self.word_ids(word),
-            Carries::BytePairs(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
             Carries::Word(word) => self.word_token_cuts(word, near, from),
-            Carries::BytePairs(_) => None,
+            _ => None,
         }
     }
 
     fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match &growth.0 {
             Carries::Word(word) => Some(self.word_settled(word, near, from)),
-            Carries::BytePairs(_) => None,
+            _ => None,
         }
     }
 
     fn is_unsettled(&self, growth: &mut Growth) -> bool {
         match &mut growth.0 {
             Carries::Word(word) => self.word_is_unsettled(word),
-            Carries::BytePairs(_) => false,
+            _ => false,
         }
     }
 

@@ -5,18 +5,26 @@
 //! Everything here works on the normal form as it is written, with U+2581 for spaces. docs/proofs/certificates.md, section 8, has the
 //! argument for the settled cuts.
 
+#[cfg(test)]
+pub(crate) mod files;
+mod growing;
+mod growing_cuts;
 mod normalizer;
+mod written;
 
+pub(crate) use growing::{GrowingParts, SavedParts};
 pub(crate) use normalizer::Normalizer;
 
 use crate::added::AddedText;
 use crate::bpe::{Bench, Bpe};
-use crate::engine::{Certificate, Engine, Proof};
+use crate::encoder::Edit;
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, SavedGrowth, Saves};
 use crate::error::Result;
 use crate::pieces::uncrossed;
 use crate::token::{Place, Token, TokenId};
 use crate::trie::PieceTrie;
 use crate::unigram::{Lattice, Unigram};
+use crate::vocabulary::Vocabulary;
 use crate::word_cache::Pool;
 use normalizer::Normal;
 use rustc_hash::FxHashSet;
@@ -108,12 +116,26 @@ impl SentencePiece {
         }
     }
 
+    /// Whether two neighbours may become one token although no piece holds both.
+    fn may_fuse(&self, left: char, right: char) -> bool {
+        self.fuses() && !self.characters.contains(&left) && !self.characters.contains(&right)
+    }
+
+    /// The places in a text of `length` bytes of the `cuts` of its normal form, where they are cuts of it.
+    fn cuts_of(&self, normal: &Normal, cuts: Vec<usize>, length: usize) -> Vec<usize> {
+        let mark = self.normalizer.mark();
+        // What is dropped at the ends and in runs must not reach across the cut.
+        let stays = |at: usize| !self.normalizer.remove_extra || !normal.text()[..at].ends_with([mark, ' ']);
+        let mut cuts: Vec<usize> = cuts.into_iter().filter(|&at| at > 0 && stays(at)).filter_map(|at| normal.cut(at)).collect();
+        cuts.retain(|&at| at > 0 && at < length);
+        cuts.dedup();
+        cuts
+    }
+
     /// The settled cuts in the normal form.
     fn normal_cuts(&self, normal: &Normal) -> Vec<usize> {
-        let text = &normal.text[..normal.last_final()];
-        let fuses = self.fuses();
-        let unknown = |c: char| !self.characters.contains(&c);
-        let fused = |left, right| fuses && unknown(left) && unknown(right);
+        let text = &normal.text()[..normal.last_final()];
+        let fused = |left, right| self.may_fuse(left, right);
         let mut walk = self.symbols.stretches(text);
         let parts: Vec<_> = walk.by_ref().collect();
         let unsure = walk.unsure();
@@ -135,7 +157,7 @@ impl SentencePiece {
 impl Engine for SentencePiece {
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
         let normal = self.normalizer.normalize(text, place == Place::Start);
-        let mut tokens = self.normal_tokens(&normal.text);
+        let mut tokens = self.normal_tokens(normal.text());
         for token in &mut tokens {
             let start = normal.around(token.start).0;
             token.end = normal.around(token.end).1.max(start);
@@ -146,19 +168,70 @@ impl Engine for SentencePiece {
 
     fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
         let normal = self.normalizer.normalize(text, place == Place::Start);
-        ids.extend(self.normal_tokens(&normal.text).iter().map(|token| token.id));
+        ids.extend(self.normal_tokens(normal.text()).iter().map(|token| token.id));
         Ok(())
     }
 
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
         let normal = self.normalizer.normalize(text, place == Place::Start);
-        let mark = self.normalizer.mark();
-        // What is dropped at the ends and in runs must not reach across the cut.
-        let stays = |at: usize| !self.normalizer.remove_extra || !normal.text[..at].ends_with([mark, ' ']);
-        let mut cuts: Vec<usize> = self.normal_cuts(&normal).into_iter().filter(|&at| at > 0 && stays(at)).filter_map(|at| normal.cut(at)).collect();
-        cuts.retain(|&at| at > 0 && at < text.len());
-        cuts.dedup();
-        Ok(cuts)
+        Ok(self.cuts_of(&normal, self.normal_cuts(&normal), text.len()))
+    }
+
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth(Carries::Parts(Box::new(self.grow_parts(text, behind, vocabulary)?))))
+    }
+
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        match &mut growth.0 {
+            Carries::Parts(parts) => self.parts_grown(parts, text, vocabulary),
+            _ => None,
+        }
+    }
+
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        match &growth.0 {
+            Carries::Parts(parts) => parts.ids(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        match &growth.0 {
+            Carries::Parts(parts) => self.parts_token_cuts(parts, near, from),
+            _ => None,
+        }
+    }
+
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        match &growth.0 {
+            Carries::Parts(parts) => self.parts_settled(parts, near, from),
+            _ => None,
+        }
+    }
+
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        match &mut growth.0 {
+            Carries::Parts(parts) => self.parts_are_unsettled(parts),
+            _ => false,
+        }
+    }
+
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
+        match (&mut growth.0, &saved.0) {
+            (Carries::Parts(parts), Saves::Parts(saved)) => self.restore_parts(parts, saved, vocabulary),
+            _ => None,
+        }
+    }
+
+    fn carries(&self) -> String {
+        match &self.model {
+            Model::Merges(_) => {
+                "all stretches without a cut: a push reads what it appends and the end that a rule or a symbol may still change, and what it changes, \
+                 which may be all tokens, is told when it is read; those whose tokens say more than the text are read again at each push"
+            }
+            Model::Unigram(_) => "nothing, because scores run from the left through symbols too: each push reads the whole text",
+        }
+        .into()
     }
 
     fn restarts(&self) -> bool {

@@ -31,59 +31,119 @@ struct End {
     single: bool,
 }
 
+/// Where the walk stands between two steps.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    original: usize,
+    normal: usize,
+    /// The length of the normal form if the text ends here.
+    length: usize,
+    /// So many ends are known, of which the last one may be moved by a later step.
+    ends: usize,
+    last: Option<End>,
+    /// The spaces that are dropped at the start are over.
+    begun: bool,
+    /// Spaces that a step writes first are dropped.
+    after_space: bool,
+}
+
 /// A text in its normal form.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Normal {
-    pub(super) text: String,
+    /// What the steps write.
+    whole: String,
+    /// So long it is without the spaces that are dropped at the end.
+    length: usize,
     ends: Vec<End>,
     /// From this step on a later text could change the walk; the length of the text if from none.
     pub(super) unsure: usize,
+    /// The walk before this step.
+    sure: Standing,
+}
+
+/// Where a growing normal form can go back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SavedNormal(Standing);
+
+/// A step of the walk.
+struct Step<'a> {
+    /// The bytes that it takes.
+    length: usize,
+    /// The text that it writes.
+    content: &'a str,
+    /// A later text could change it.
+    open: bool,
 }
 
 impl Normalizer {
     /// The normal form of `text`; `start`: nothing stands before it. Complexity: O(text · longest rule).
     pub(super) fn normalize(&self, text: &str, start: bool) -> Normal {
-        let mut normal = Normal { text: String::with_capacity(text.len() + text.len() / 4), ends: Vec::new(), unsure: text.len() };
-        let mut at = 0;
-        if self.remove_extra && start {
-            while let Some((length, " ")) = self.step(text, at, &mut normal.unsure) {
-                at += length;
+        let mut normal = self.begin(start);
+        normal.whole.reserve(text.len() + text.len() / 4);
+        self.go_on(&mut normal, text);
+        normal
+    }
+
+    /// The normal form of the empty text.
+    pub(super) fn begin(&self, start: bool) -> Normal {
+        let last = Some(End { normal: 0, original: 0, kept: false, single: false });
+        let sure = Standing { original: 0, normal: 0, length: 0, ends: 1, last, begun: !start, after_space: self.remove_extra && start };
+        Normal { whole: String::new(), length: 0, ends: last.into_iter().collect(), unsure: 0, sure }
+    }
+
+    /// Makes the normal form of `text` of the one of a text that it begins with. Complexity: O(text behind the last sure step).
+    pub(super) fn go_on(&self, normal: &mut Normal, text: &str) {
+        normal.go_back(normal.sure);
+        let from = normal.sure;
+        let Standing { original: mut at, mut begun, mut after_space, .. } = from;
+        let mut sure = None;
+        while let Some(Step { length, content, open }) = self.step(text, at) {
+            if open && sure.is_none() {
+                sure = Some(self.standing(normal, from, at, begun, after_space));
             }
-        }
-        normal.ends.push(End { normal: 0, original: at, kept: false, single: false });
-        if at == text.len() {
-            return normal;
-        }
-        if self.dummy && start {
-            normal.text.push(self.mark());
-            normal.ends.push(End { normal: normal.text.len(), original: at, kept: false, single: false });
-        }
-        let mut after_space = self.remove_extra && start;
-        while let Some((length, content)) = self.step(text, at, &mut normal.unsure) {
+            if !begun && self.remove_extra && content == " " {
+                at += length;
+                normal.ends[0].original = at;
+                continue;
+            }
+            if !std::mem::replace(&mut begun, true) && self.dummy {
+                normal.whole.push(self.mark());
+                normal.ends.push(End { normal: normal.whole.len(), original: at, kept: false, single: false });
+            }
             let from = at;
             at += length;
             let content = if after_space { content.trim_start_matches(' ') } else { content };
             let kept = content.len() == length && content == &text[from..at] && !(self.escape && content.contains(' '));
             if self.escape {
-                content.chars().for_each(|c| normal.text.push(if c == ' ' { METASPACE } else { c }));
+                content.chars().for_each(|c| normal.whole.push(if c == ' ' { METASPACE } else { c }));
             } else {
-                normal.text.push_str(content);
+                normal.whole.push_str(content);
             }
             if self.remove_extra && !content.is_empty() {
                 after_space = content.ends_with(' ');
             }
             let single = kept && content.chars().nth(1).is_none();
-            let end = End { normal: normal.text.len(), original: at, kept, single };
+            let end = End { normal: normal.whole.len(), original: at, kept, single };
             match normal.ends.last_mut() {
                 Some(last) if single && last.single => *last = end,
                 _ => normal.ends.push(end),
             }
         }
-        if self.remove_extra {
-            let left = normal.text.trim_end_matches(self.mark()).len();
-            normal.text.truncate(left);
-        }
-        normal
+        let end = self.standing(normal, from, at, begun, after_space);
+        normal.length = end.length;
+        normal.sure = sure.unwrap_or(end);
+        normal.unsure = normal.sure.original;
+    }
+
+    /// The walk at `original`, where it was at `from` before.
+    fn standing(&self, normal: &Normal, from: Standing, original: usize, begun: bool, after_space: bool) -> Standing {
+        let (whole, ends) = (&normal.whole, &normal.ends);
+        let length = match whole[from.normal..].trim_end_matches(self.mark()).len() {
+            _ if !self.remove_extra => whole.len(),
+            0 => from.length,
+            left => from.normal + left,
+        };
+        Standing { original, normal: whole.len(), length, ends: ends.len(), last: ends.last().copied(), begun, after_space }
     }
 
     /// The character that stands for a space.
@@ -95,8 +155,13 @@ impl Normalizer {
         }
     }
 
-    /// The next step at `at`: the bytes that it takes, and the text that it writes.
-    fn step<'a>(&'a self, text: &'a str, at: usize, unsure: &mut usize) -> Option<(usize, &'a str)> {
+    /// Whether decoding drops one space at the start of a text.
+    pub(super) fn drops_first_space(&self) -> bool {
+        self.escape && (self.dummy || self.remove_extra)
+    }
+
+    /// The next step at `at`.
+    fn step<'a>(&'a self, text: &'a str, at: usize) -> Option<Step<'a>> {
         let rest = &text[at..];
         let first = rest.chars().next()?;
         let (longest, open) = self.kept.longest(rest.as_bytes());
@@ -104,17 +169,40 @@ impl Normalizer {
             Some(charsmap) => charsmap.longest_rule(rest),
             None => (None, false),
         };
-        if open || grows && longest == 0 {
-            *unsure = (*unsure).min(at);
-        }
-        if longest > 0 {
-            return Some((longest, &rest[..longest]));
-        }
-        Some(rule.unwrap_or((first.len_utf8(), &rest[..first.len_utf8()])))
+        let open = open || grows && longest == 0;
+        let (length, content) = match rule {
+            _ if longest > 0 => (longest, &rest[..longest]),
+            Some(rule) => rule,
+            None => (first.len_utf8(), &rest[..first.len_utf8()]),
+        };
+        Some(Step { length, content, open })
     }
 }
 
 impl Normal {
+    /// The normal form.
+    pub(super) fn text(&self) -> &str {
+        &self.whole[..self.length]
+    }
+
+    fn go_back(&mut self, to: Standing) {
+        self.whole.truncate(to.normal);
+        self.ends.truncate(to.ends);
+        if let (Some(last), Some(known)) = (self.ends.last_mut(), to.last) {
+            *last = known;
+        }
+        self.sure = to;
+    }
+
+    pub(super) fn save(&self) -> SavedNormal {
+        SavedNormal(self.sure)
+    }
+
+    /// Goes back to a text that the text begins with; [`Normalizer::go_on`] is due.
+    pub(super) fn restore(&mut self, saved: SavedNormal) {
+        self.go_back(saved.0);
+    }
+
     /// The number of the first end at or after the normal position `at`.
     fn index(&self, at: usize) -> usize {
         self.ends.partition_point(|end| end.normal < at).min(self.ends.len().saturating_sub(1))
@@ -147,9 +235,14 @@ impl Normal {
 
     /// The normal position up to which nothing that is appended changes the normal form.
     pub(super) fn last_final(&self) -> usize {
-        let next = self.ends.partition_point(|end| end.original <= self.unsure);
+        self.position(self.unsure).min(self.length)
+    }
+
+    /// The normal position of the last step that ends at or before `original`.
+    pub(super) fn position(&self, original: usize) -> usize {
+        let next = self.ends.partition_point(|end| end.original <= original);
         let Some(before) = next.checked_sub(1).map(|before| self.ends[before]) else { return 0 };
-        let inside = self.ends.get(next).filter(|end| end.single).map_or(0, |_| self.unsure - before.original);
-        (before.normal + inside).min(self.text.len())
+        let inside = self.ends.get(next).filter(|end| end.single).map_or(0, |_| original - before.original);
+        before.normal + inside
     }
 }

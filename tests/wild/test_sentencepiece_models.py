@@ -25,6 +25,7 @@ from sentencepiece_models import (
     difference,
     drawn,
     loaded,
+    long_difference,
 )
 
 HEAD = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
@@ -42,6 +43,16 @@ def test_random_models_give_the_ids_of_sentencepiece(seed: int) -> None:
     found = loaded(model)
     if found is not None:
         assert difference(model, found, dice, 12) is None
+
+
+@given(st.integers(0, 2**40))
+@examples(0.5)
+def test_long_texts_without_cuts_have_the_ids_of_the_whole_after_each_push(seed: int) -> None:
+    dice = random.Random(seed)
+    model = drawn(dice)
+    found = loaded(model)
+    if found is not None:
+        assert long_difference(model, found[1], dice) is None
 
 
 def test_most_random_models_are_loaded() -> None:

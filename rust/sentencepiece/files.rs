@@ -1,0 +1,74 @@
+//! Byte-pair models for tests, as bytes of a `.model` file.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::formats::charsmap::tests::blob_of;
+use crate::tokenizer::Tokenizer;
+use std::sync::Arc;
+
+/// What a file says of the text around its pieces.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flags<'a> {
+    pub(crate) byte_fallback: bool,
+    pub(crate) dummy: bool,
+    pub(crate) remove_extra: bool,
+    pub(crate) literal_spaces: bool,
+    pub(crate) rules: &'a [(&'a str, &'a str)],
+}
+
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 127 {
+        bytes.push(number as u8 & 127 | 128);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+fn field(number: usize, content: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(content.len()), content.into()].concat()
+}
+
+fn flag(number: usize, value: bool) -> Vec<u8> {
+    [varint(number << 3), vec![u8::from(value)]].concat()
+}
+
+/// A file of `pieces`, the best first, and `symbols`.
+fn file(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
+    let piece =
+        |text: &str, score: f32, kind: u8| field(1, &[field(1, text.as_bytes()), vec![0x15], score.to_le_bytes().into(), vec![0x18, kind]].concat());
+    let mut file = piece("<unk>", 0.0, 2);
+    if flags.byte_fallback {
+        file.extend((0..256).flat_map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, 6)));
+    }
+    file.extend(symbols.iter().flat_map(|text| piece(text, 0.0, 4)));
+    file.extend(pieces.iter().zip(0_u8..).flat_map(|(text, number)| piece(text, -1.0 - f32::from(number), 1)));
+    file.extend(field(2, &[vec![0x18, 2], flag(35, flags.byte_fallback)].concat()));
+    let mut normalizer = [flag(3, flags.dummy), flag(4, flags.remove_extra), flag(5, !flags.literal_spaces)].concat();
+    if !flags.rules.is_empty() {
+        normalizer.extend(field(2, &blob_of(flags.rules)));
+    }
+    file.extend(field(3, &normalizer));
+    file
+}
+
+/// The tokenizer of such a file.
+pub(crate) fn merges(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Arc<Tokenizer> {
+    let tokenizer = Tokenizer::from_sentencepiece(&file(pieces, symbols, flags), "merges").unwrap();
+    assert!(tokenizer.engine().describe().contains("SentencePiece"), "{}", tokenizer.engine().describe());
+    tokenizer
+}
+
+#[test]
+fn a_merge_of_the_unknown_token_is_refused() {
+    let definition = crate::formats::sentencepiece::definition(&file(&["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
+    let mut definition = serde_json::to_value(definition).unwrap();
+    assert!(Tokenizer::from_bytes(definition.to_string().as_bytes(), "as it is", None).is_ok());
+    // A text holds the unknown token for any character, so no certificate by pieces would be one.
+    definition["model"]["vocab"]["<unk>a"] = 5.into();
+    definition["model"]["merges"].as_array_mut().unwrap().push(serde_json::json!(["<unk>", "a"]));
+    definition["coolfusion"]["merge_ranks"].as_array_mut().unwrap().push(9.into());
+    let error = Tokenizer::from_bytes(definition.to_string().as_bytes(), "merged", None).err().unwrap().to_string();
+    assert!(error.contains("a merge of the unknown token"), "{error}");
+}
