@@ -83,7 +83,7 @@ def compare(members: Sequence[Member], budget: int, rounds: int) -> dict[str, An
     for name, write in WAYS.items():
         seconds = []
         for _ in range(rounds):
-            fusion = Fusion(again(members), drafts=0)
+            fusion = Fusion(again(members), rule="paper", drafts=0)
             began = time.perf_counter()
             texts = write(fusion, budget)
             seconds.append(time.perf_counter() - began)
@@ -97,7 +97,7 @@ def compare(members: Sequence[Member], budget: int, rounds: int) -> dict[str, An
 
 def memory(members: Sequence[Member], requests: int) -> list[dict[str, float]]:
     """Resident memory and bytes of caches after every tenth of so many consecutive requests, four at a time."""
-    fusion, found = Fusion(again(members)), []
+    fusion, found = Fusion(again(members), rule="paper"), []
     for number in range(0, requests, 4):
         fusion.generate([PROMPTS[(number + n) % len(PROMPTS)] for n in range(4)], 8)
         if (number + 4) % max(4, requests // 10) < 4:

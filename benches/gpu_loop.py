@@ -131,7 +131,7 @@ def measured(members: Sequence[Member], prompt: str, words: int) -> Iterator[dic
         statistics.median(generate_seconds(member, prompt, words) for _ in range(3)) / words for member in members
     ]
     for name, drafts in (("no drafts", 0), ("adaptive", None)):
-        fusion = Fusion(members, drafts=drafts)
+        fusion = Fusion(members, rule="paper", drafts=drafts)
         fusion.generate(prompt, 16)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
@@ -162,7 +162,7 @@ def compiled(members: Sequence[Member], prompt: str) -> float:
     for member in members:
         member.model.forward = torch.compile(member.model.forward, dynamic=True)
     for drafts in (0, None):
-        Fusion(members, drafts=drafts).generate(prompt, 24)
+        Fusion(members, rule="paper", drafts=drafts).generate(prompt, 24)
     return synchronized() - began
 
 

@@ -103,7 +103,7 @@ def with_oracles(toks: Sequence[Any], words: int) -> Iterator[Run]:
 def literal(members: Sequence[Member]) -> Fusion:
     """The paper's loop as it is written."""
     twins = [Member(ForgetfulModel(each.runner), each.tokenizer, each.prefix_ids, each.name) for each in members]
-    return Fusion(twins, drafts=0)
+    return Fusion(twins, rule="paper", drafts=0)
 
 
 def written(
@@ -118,7 +118,7 @@ def written(
 ) -> tuple[Output, float]:
     """So many words of three oracles, and the seconds they took."""
     members = trio(toks[:3], text, agreement, begin=len(PROMPT), **how)
-    fusion = literal(members) if forgets else Fusion(members, drafts=drafts)
+    fusion = literal(members) if forgets else Fusion(members, rule="paper", drafts=drafts)
     generation = fusion.stream(PROMPT, 8 * words)
     began = time.perf_counter()
     for _ in range(words):
@@ -135,7 +135,7 @@ def own_time(toks: Sequence[Any], words: int) -> Iterator[Run]:
         cut = len(toks[0].decode(toks[0].encode(text)[:context]))
         cut = text.index(" ", cut)
         members = trio(toks[:count], text, 0.8)
-        fusion = Fusion(members, drafts=0)
+        fusion = Fusion(members, rule="paper", drafts=0)
         times, walls = [], []
         for _ in range(4):  # the first fills the oracles' answers
             generation = fusion.stream(text[:cut], 4 * words)
@@ -161,8 +161,8 @@ def small_models(names: Sequence[Path], label: str, budget: int, rounds: int) ->
     import torch
 
     torch.set_num_threads(1)
-    fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32")
-    without = Fusion(fusion.members, drafts=0)
+    fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32", rule="paper")
+    without = Fusion(fusion.members, rule="paper", drafts=0)
     plain = literal(fusion.members)
     expected = [plain.generate(prompt, budget) for prompt in PROMPTS]
     contestants: dict[str, Callable[[str], Output]] = {
@@ -295,7 +295,7 @@ def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
         text = f"{PROMPT} " + " ".join([WORDS] * (context // 40 + words // 40 + 3))
         prompt = beginning(text, toks[:count], context)
         with pushed(members, text, 1.0):
-            fusion = Fusion(members, drafts=0)
+            fusion = Fusion(members, rule="paper", drafts=0)
             generation = fusion.stream(prompt, 8 * words)
             next(generation)
             began = time.perf_counter()
@@ -317,7 +317,7 @@ def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
 
 def memory(names: Sequence[Path]) -> Iterator[Run]:
     """Bytes of keys and values behind a text, and what a tree of candidates adds."""
-    fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32")
+    fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32", rule="paper")
     for member in fusion.members:
         runner = member.runner
         if runner.describe()["strategy"] != "tree":
