@@ -18,7 +18,7 @@ from coolfusion.evaluation.presets import PAPER_TASKS, paper_rows, standard_rows
 from coolfusion.evaluation.rows import Row
 from coolfusion.evaluation.tasks import TASKS
 from coolfusion.fusion import Fusion
-from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
+from coolfusion.fusion.selection import as_rule
 
 __all__ = ["ablation", "evaluate"]
 
@@ -55,7 +55,7 @@ def evaluate(
     processes: Processes = False,
 ) -> None:
     """Measure a pool on tasks over local files, beside each of its members."""
-    names, files, rules = task.split(","), list(data or ()), list(rule or (DEFAULT_RULE,))
+    names, files, rules = task.split(","), list(data or ()), list(rule or ("confident",))
     if len(files) != len(names):
         raise ArgumentError(f"{len(names)} tasks and {len(files)} files; expected one --data FILE for each task")
     for each in rules:

@@ -17,8 +17,8 @@ from coolfusion.fusion.selection.power_mean import PowerMean
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
-# The rule of every text that names none: measured in docs/results.md.
-DEFAULT_RULE = "confident"
+# The rule of every text that names none. docs/results.md recommends "confident", after larger models are measured.
+DEFAULT_RULE = "paper"
 
 # Each entry makes a rule; docs/concepts.md explains them, docs/results.md measures them.
 RULES: dict[str, Callable[[], SelectionRule]] = {
