@@ -112,6 +112,7 @@ def test_the_table_votes_draws_and_knows_the_best():
     assert costs["oracle"] == pytest.approx(costs["m0"] + costs["m1"] + costs["m2"])
 
 
+@pytest.mark.slow
 def test_a_resumed_file_is_completed_and_nothing_is_answered_twice(data, tmp_path):
     loaded, out = load_task("unscramble", data), tmp_path / "records.jsonl"
     fusion = pool()

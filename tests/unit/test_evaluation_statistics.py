@@ -58,6 +58,7 @@ def test_the_bootstrap_of_a_constant_difference_is_a_point_and_weights_are_weigh
         paired_bootstrap([1.0, 0.0], [0.0])
 
 
+@pytest.mark.slow
 def test_the_bootstrap_interval_has_the_width_of_the_normal_one():
     # 400 items, of which 100 are won: the difference has the variance .25 * .75 / 400.
     scores, others = [1.0] * 100 + [0.0] * 300, [0.0] * 400

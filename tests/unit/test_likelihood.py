@@ -55,6 +55,7 @@ def twin(members, context: str, text: str, found) -> float:
     return math.fsum(whole)
 
 
+@pytest.mark.slow
 @examples(0.5)
 @given(words=WORDS, seed=st.integers(0, 99))
 def test_the_slow_twin_agrees_on_any_text(words, seed):
@@ -142,6 +143,7 @@ def test_the_words_of_a_pool_are_disjoint_events():
     assert sums_of_first_words(by_word_boundaries) > 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_words_after_a_past_have_a_sum_of_at_most_one(seed):
     plain, spaced = toy_pair()
@@ -219,6 +221,7 @@ def source(number: int) -> Member:
     return gambler(TOKENIZERS[number], number, name=f"m{number}")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:multiprocessing")
 def test_every_executor_gives_the_same_scores():
     texts = [("the", " cat sat"), ("the", " mat"), ("a cat", " on the mat.")]

@@ -29,6 +29,7 @@ def starts(tokenizer):
     return [i for i in range(2, tokenizer.vocab_size) if tokenizer.token_bytes(i)[:1].isspace()] + [END]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 10**6), drafts=st.sampled_from([0, None]), alternatives=st.sampled_from([0, 1]))
 def test_a_word_starts_after_each_segment_that_owns_its_boundary(seed, drafts, alternatives):
@@ -81,6 +82,7 @@ def test_a_start_is_given_and_an_impossible_one_says_nothing():
     assert logprob_of(Score(-math.inf, 1, 4, -0.1, -math.inf)) == -math.inf
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=5)
 @given(seed=st.integers(0, 10**6), alternatives=st.sampled_from([0, 1, 2]), budget=st.integers(1, 12))
 def test_a_budget_cuts_the_text_of_a_larger_one(seed, alternatives, budget):
@@ -97,6 +99,7 @@ def test_a_budget_cuts_the_text_of_a_larger_one(seed, alternatives, budget):
     assert [step.scores for step in apart.steps] == [step.scores for step in whole.steps]
 
 
+@pytest.mark.slow
 def test_alternatives_are_asked_for_where_the_pool_is_unsure():
     members = [gambler(WORDS, 4), gambler(LETTERS, 5)]
 
