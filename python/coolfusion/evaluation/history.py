@@ -21,7 +21,7 @@ class History:
         >>> history = History(["a", "b"])
         >>> history.note(" cat", [(-1.0, 1), (-2.0, 2)])
         >>> history.view().so_far[1]
-        Score(logprob=-2.0, n_tokens=2, n_bytes=4, boundary_logprob=None)
+        Score(logprob=-2.0, n_tokens=2, n_bytes=4, boundary_logprob=None, start_logprob=None)
     """
 
     def __init__(self, names: Sequence[str], *, prompts: bool = False) -> None:
