@@ -61,6 +61,7 @@ def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Propos
             if said in proposers:
                 known.pop(said, None)  # a rejection would name too few members
             proposers[said] = sorted([*proposers.get(said, ()), *members])
+    whole = {proposal.text for own in proposals for proposal in own if proposal.whole}
     candidates = []
     for text in sorted(proposers, key=str.encode):
         ways = known.get(text) or _ways(transcripts, proposals, text, proposers[text])
@@ -68,8 +69,7 @@ def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Propos
         rejected.extend(refusals)
         if not refusals:
             ids, forced = zip(*(way for way in ways if not isinstance(way, Rejection)), strict=True)
-            whole = any(proposal.whole and proposal.text == text for own in proposals for proposal in own)
-            candidates.append(Candidate(text, not text, tuple(proposers[text]), ids, forced, whole))
+            candidates.append(Candidate(text, not text, tuple(proposers[text]), ids, forced, text in whole))
     return Admission(tuple(candidates), tuple(rejected))
 
 

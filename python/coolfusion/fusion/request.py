@@ -297,8 +297,11 @@ class FusionRequest:
 
     def _ask_for_more(self, scores: Scores) -> list[Send]:
         """Asks for alternatives where the rule is unsure, once in a step; whole ones, so that no budget decides."""
-        rule, live = self.settings.rule, self._live()
-        if self._has_more or not rule.alternatives or not is_unsure(rule, self._view(scores)):
+        rule = self.settings.rule
+        if self._has_more or not rule.alternatives:
+            return []
+        live = self._live()
+        if not is_unsure(rule, self._view(scores)):
             return []
         self._has_more, most = True, TOKENS_OF_A_SEGMENT
         commands = {each: self._propose(each, budget=most, alternatives=rule.alternatives) for each in live}

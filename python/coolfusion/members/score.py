@@ -19,24 +19,24 @@ def score_candidates(session: Session, command: ScoreCandidates) -> Task[tuple[S
     """
     context, candidates = session.context, command.candidates
     yield from session.make_room(max((len(each.token_ids) for each in candidates), default=0))
-    paths = [each.token_ids for each in candidates]
+    paths, mass = [each.token_ids for each in candidates], command.boundary_mass
     # The logits after the last token are not needed to score a candidate, but the next segment starts from them.
-    whole = session.member.runner.batches_paths or (command.boundary_mass and any(each.whole for each in candidates))
-    wanted = [path if whole else path[:-1] for path in paths]
-    ended = [command.boundary_mass and each.whole for each in candidates]
-    scored = [path if end else path[:-1] for path, end in zip(paths, ended, strict=True)]
+    wanted = scored = paths
+    if not mass or not all(each.whole for each in candidates):
+        scored = [each.token_ids if mass and each.whole else each.token_ids[:-1] for each in candidates]
+        if not session.member.runner.batches_paths:
+            wanted = scored
     if not all(map(context.is_computed, scored)):
         yield session.need(*wanted)
-    return tuple(_score(session, each, boundary_mass=command.boundary_mass) for each in candidates)
+    return tuple(_score(session, each, boundary_mass=mass) for each in candidates)
 
 
 def _score(session: Session, candidate: ScoredPath, *, boundary_mass: bool) -> Score:
-    context, path, runner = session.context, candidate.token_ids, session.member.runner
-    starts = session.member.word_starting_ids
-    start = context.next_logprob((), starts) if boundary_mass and session.starts_word else None
-    if candidate.end:
-        return Score(context.next_logprob((), runner.eos_token_ids), 1, 0, None, start)
-    boundary = None
+    context, path, boundary, start = session.context, candidate.token_ids, None, None
     if boundary_mass:
+        starts = session.member.word_starting_ids
+        start = context.next_logprob((), starts) if session.starts_word else None
         boundary = context.next_logprob(path, starts) if candidate.whole else 0.0
+    if candidate.end:
+        return Score(context.next_logprob((), session.member.runner.eos_token_ids), 1, 0, None, start)
     return Score(total(context.logprobs(path)), len(path), candidate.n_bytes, boundary, start)

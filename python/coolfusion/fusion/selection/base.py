@@ -175,7 +175,7 @@ def view_of(
         ModelError: no member gave numbers.
     """
     members = range(len(names))
-    excluded = tuple(j for j in members if any(_is_broken(row[j]) for row in scores))
+    excluded = {j for row in scores for j in members if _is_broken(row[j])}
     kept = tuple(j for j in members if j not in excluded)
     if not kept:
         raise ModelError(f"no model gave scores that are numbers: {', '.join(names)}")
@@ -187,7 +187,9 @@ def view_of(
 
 def _is_broken(score: Score) -> bool:
     """Returns whether something that was measured is no number."""
-    return any(math.isnan(each) for each in (score.logprob, score.boundary_logprob or 0.0, score.start_logprob or 0.0))
+    # Only nan differs from itself; this runs for every score.
+    logprob, _, _, boundary, start = score
+    return logprob != logprob or boundary != boundary or start != start
 
 
 def is_unsure(rule: SelectionRule, view: StepView) -> bool:
