@@ -396,8 +396,7 @@ impl StreamEncoder {
                 let same = self.ids[self.ids.len() - *dropped..].iter().zip(&*ids).take_while(|(one, other)| one == other).count();
                 *dropped -= same;
                 ids.drain(..same);
-                self.ids.truncate(self.ids.len() - *dropped);
-                self.ids.extend_from_slice(ids);
+                self.apply(*dropped, ids);
             }
             Change::Between(between) => {
                 if self.word.is_none() {

@@ -91,16 +91,11 @@ impl Lists<'_> {
     /// The tokens of `list`.
     pub(crate) fn ids(&self, list: List) -> Vec<TokenId> {
         let (mut ids, mut at) = (Vec::with_capacity(self.count(list)), list);
-        self.climb(&mut at, &mut ids);
+        while at != EMPTY {
+            ids.push(self.leave(&mut at));
+        }
         ids.reverse();
         ids
-    }
-
-    /// Goes on to the empty list, and notes the tokens on the way.
-    fn climb(&self, at: &mut List, ids: &mut Vec<TokenId>) {
-        while *at != EMPTY {
-            ids.push(self.leave(at));
-        }
     }
 
     /// The last token of a list, which becomes the list without it.
