@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -24,7 +24,9 @@ from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
+from coolfusion.fusion.options import check_choice
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
+from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import Output, to_jsonable
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
@@ -117,6 +119,12 @@ def generate(
         str,
         typer.Option(help="Selects among the models' words, for example paper or boldest.", rich_help_panel=WRITING),
     ] = DEFAULT_RULE,
+    granularity: Annotated[
+        str,
+        typer.Option(
+            help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.", rich_help_panel=WRITING
+        ),
+    ] = "word",
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -133,6 +141,7 @@ def generate(
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
     as_rule(rule)
+    check_choice("granularity", granularity, GRANULARITIES)
     console = Console(stderr=True)
     threads = threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
@@ -143,6 +152,7 @@ def generate(
         executor="processes" if executor is Executor.processes else None,
         threads=threads,
         rule=rule,
+        granularity=cast(Granularity, granularity),
         pass_timeout=pass_timeout,
     )
     with fusion:

@@ -18,6 +18,7 @@ from coolfusion.fusion.generation import AsyncGeneration, Driver, Generation, er
 from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, Request, check_choice, check_engine
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
 from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
+from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
@@ -32,6 +33,8 @@ class Fusion:
         members: one or more; each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
+        granularity: the unit of text that one segment is. "word" is a word with its punctuation, "pre_token" one
+            without, and "phrase", "sentence" and "line" hold several words.
         rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, or a function of one candidate's scores.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
             text, never to measured time. Changes passes, never text in exact arithmetic.
@@ -60,6 +63,7 @@ class Fusion:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
+        granularity: Granularity = "word",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
@@ -76,6 +80,7 @@ class Fusion:
         self.engine = FusionEngine(
             members,
             alignment=alignment,
+            granularity=granularity,
             rule=rule,
             drafts=drafts,
             executor=executor,
@@ -109,6 +114,11 @@ class Fusion:
         """Where segments end."""
         return self.engine.alignment
 
+    @property
+    def granularity(self) -> Granularity:
+        """The unit of text that one segment is."""
+        return self.engine.granularity
+
     @classmethod
     def from_pretrained(
         cls,
@@ -119,6 +129,7 @@ class Fusion:
         trust_remote_code: bool = False,
         threads: int | None = None,
         alignment: Alignment = "aligned",
+        granularity: Granularity = "word",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Literal["processes"] | None = None,
@@ -140,6 +151,7 @@ class Fusion:
                 leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
                 cores. With `executor="processes"` it holds in each process.
             alignment: see `Fusion`.
+            granularity: see `Fusion`.
             rule: see `Fusion`.
             drafts: see `Fusion`.
             executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
@@ -166,6 +178,7 @@ class Fusion:
         )
         common: dict[str, Any] = {
             "alignment": alignment,
+            "granularity": granularity,
             "rule": rule,
             "drafts": drafts,
             "max_concurrent_requests": max_concurrent_requests,
@@ -346,7 +359,8 @@ class Fusion:
         members = [
             {"name": m.name, "model": m.runner.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
         ]
-        return {"alignment": self.alignment, "rule": self.rule.name, "members": members}
+        facts = {"alignment": self.alignment, "granularity": self.granularity, "rule": self.rule.name}
+        return {**facts, "members": members}
 
     def close(self) -> None:
         """Ends all texts, and the threads and processes of this fusion; a closed fusion writes no text.
