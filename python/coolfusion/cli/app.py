@@ -24,7 +24,7 @@ from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
-from coolfusion.fusion.options import check_choice
+from coolfusion.fusion.options import PREFIXES, Prefix, check_choice
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import Output, to_jsonable
@@ -125,6 +125,13 @@ def generate(
             help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.", rich_help_panel=WRITING
         ),
     ] = "word",
+    prefix: Annotated[
+        str,
+        typer.Option(
+            help="always puts BOS before a prompt; likelier leaves it out where the prompt is likelier so.",
+            rich_help_panel=WRITING,
+        ),
+    ] = "always",
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -142,6 +149,7 @@ def generate(
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
     as_rule(rule)
     check_choice("granularity", granularity, GRANULARITIES)
+    check_choice("prefix", prefix, PREFIXES)
     console = Console(stderr=True)
     threads = threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
@@ -153,6 +161,7 @@ def generate(
         threads=threads,
         rule=rule,
         granularity=cast(Granularity, granularity),
+        prefix=cast(Prefix, prefix),
         pass_timeout=pass_timeout,
     )
     with fusion:

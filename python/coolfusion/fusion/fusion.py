@@ -15,7 +15,16 @@ from coolfusion.executors.base import Executor
 from coolfusion.executors.processes import ProcessExecutor
 from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.fusion.generation import AsyncGeneration, Driver, Generation, error_of, written
-from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, Request, check_choice, check_engine
+from coolfusion.fusion.options import (
+    Alignment,
+    OneText,
+    OnFailure,
+    Overlong,
+    Prefix,
+    Request,
+    check_choice,
+    check_engine,
+)
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
 from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
 from coolfusion.members.endings import Granularity
@@ -35,6 +44,8 @@ class Fusion:
             writing member has one.
         granularity: the unit of text that one segment is. "word" is a word with its punctuation, "pre_token" one
             without, and "phrase", "sentence" and "line" hold several words.
+        prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
+            it out where a member finds the prompt likelier so, for one more reading of the prompt.
         rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, or a function of one candidate's scores.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
             text, never to measured time. Changes passes, never text in exact arithmetic.
@@ -64,6 +75,7 @@ class Fusion:
         *,
         alignment: Alignment = "aligned",
         granularity: Granularity = "word",
+        prefix: Prefix = "always",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
@@ -81,6 +93,7 @@ class Fusion:
             members,
             alignment=alignment,
             granularity=granularity,
+            prefix=prefix,
             rule=rule,
             drafts=drafts,
             executor=executor,
@@ -130,6 +143,7 @@ class Fusion:
         threads: int | None = None,
         alignment: Alignment = "aligned",
         granularity: Granularity = "word",
+        prefix: Prefix = "always",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Literal["processes"] | None = None,
@@ -152,6 +166,7 @@ class Fusion:
                 cores. With `executor="processes"` it holds in each process.
             alignment: see `Fusion`.
             granularity: see `Fusion`.
+            prefix: see `Fusion`.
             rule: see `Fusion`.
             drafts: see `Fusion`.
             executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
@@ -179,6 +194,7 @@ class Fusion:
         common: dict[str, Any] = {
             "alignment": alignment,
             "granularity": granularity,
+            "prefix": prefix,
             "rule": rule,
             "drafts": drafts,
             "max_concurrent_requests": max_concurrent_requests,
@@ -359,8 +375,13 @@ class Fusion:
         members = [
             {"name": m.name, "model": m.runner.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
         ]
-        facts = {"alignment": self.alignment, "granularity": self.granularity, "rule": self.rule.name}
-        return {**facts, "members": members}
+        return {
+            "alignment": self.alignment,
+            "granularity": self.granularity,
+            "prefix": self.engine.prefix,
+            "rule": self.rule.name,
+            "members": members,
+        }
 
     def close(self) -> None:
         """Ends all texts, and the threads and processes of this fusion; a closed fusion writes no text.
