@@ -18,6 +18,7 @@ from rich.text import Text
 from coolfusion._core import Tokenizer, __version__
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
+from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.show import colour, explained, summary
 from coolfusion.cli.threads import threads_for
@@ -39,6 +40,7 @@ INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("eval")(evaluate)
 app.command()(ablation)
+app.command()(pool)
 # Options go on to the harness as they are, --help included.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 

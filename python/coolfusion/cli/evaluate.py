@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from coolfusion.cli.tables import summary_notes, summary_table
 from coolfusion.cli.threads import threads_for
@@ -20,7 +20,7 @@ from coolfusion.evaluation.tasks import TASKS
 from coolfusion.fusion import Fusion
 from coolfusion.fusion.selection import as_rule
 
-__all__ = ["ablation", "evaluate"]
+__all__ = ["ablation", "bar_columns", "evaluate"]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".txt")
 MoreModels = Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Further models.", show_default=False)]
@@ -36,6 +36,11 @@ Threads = Annotated[
     int | None, typer.Option(help="CPU threads of one operation; 1 if all models are small, else as torch takes.")
 ]
 Processes = Annotated[bool, typer.Option("--processes", help="Run each model in a process of its own.")]
+
+
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """Returns the columns of a progress bar."""
+    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
 
 
 def evaluate(
@@ -117,8 +122,7 @@ def _run(
     setup = {"models": list(models), "dtype": loading["dtype"]}
     if loading["threads"] is None:
         loading = {**loading, "threads": threads_for(models)}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Fusion.from_pretrained(models, **loading) as fusion, Progress(*columns, console=console) as bar:
+    with Fusion.from_pretrained(models, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
         chosen = rows(fusion)
         bars = {
             each.task.name: bar.add_task(each.task.name, total=len(each.items) * len(rows_of(each.task, chosen)))
