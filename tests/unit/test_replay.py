@@ -172,9 +172,13 @@ def test_the_own_words_of_members_are_greedy_and_most_probable():
     scores = ((Score(-2.0, 1, 2, -3.0), Score(-9.0, 1, 2, 0.0)), (Score(-9.0, 1, 2, 0.0), Score(-1.0, 1, 2, -0.1)))
     more = ((Score(-3.0, 1, 2, -0.1), Score(-0.5, 1, 2, 0.0)),)  # likelier under the second, who did not propose it
     wider = Round((*greedy.candidates, candidate(" c", 0)), (*scores, *more))
-    record = StepRecord("i", "g", "p", "a", ("x", "y"), greedy, wider, (), 1, True)
+    record = StepRecord("i", "g", "p", "a", ("x", "y"), greedy, wider, (), (), 1, True)
     assert own_words(record) == ((" a", " c"), (" b", " b"))
     assert own_words(record._replace(wider=None)) == ((" a", " a"), (" b", " b"))
+    # A member alone says what the others cannot say.
+    lone = record._replace(greedy=Round(greedy.candidates[:1], greedy.scores[:1]), wider=None, gold="w")
+    assert own_words(lone)[1] == ("", "")
+    assert own_words(lone._replace(refused=(("\nv", (1,)), ("\nw", (1,)), (" w", (0,)))))[1] == ("\nw", "\nw")
 
 
 def test_a_file_of_steps_is_resumed_and_nothing_is_collected_twice(tmp_path):
@@ -202,7 +206,9 @@ def test_records_come_back_as_they_were(tmp_path):
     scores = ((Score(-math.inf, 1, 2, -math.inf, None), Score(-0.1, 2, 2, 0.0, -1.5)),)
     found = Round((Candidate(" \u2028é", False, (0, 1), ((1, 2), (3,)), (False, True), True),), scores)
     end = Round((Candidate("", True, (1,), ((), ()), (False, False)),), ((Score(-1.0, 1), Score(-2.0, 1)),))
-    record = StepRecord("i", "g", "p", "w", ("a", "b"), found, end, (Score(-3.0, 2, 5),) * 2, 1, False, None)
+    record = StepRecord(
+        "i", "g", "p", "w", ("a", "b"), found, end, (Score(-3.0, 2, 5),) * 2, (("z", (1,)),), 1, False, None
+    )
     StepFile(tmp_path / "f", {}).add([record, record._replace(item="j", wider=None, error="why")])
     assert list(StepFile(tmp_path / "f", {}).records.values()) == [
         record,

@@ -142,10 +142,11 @@ def _record(
     if error is None and isinstance(running, FusionRequest) and running.steps and rule.last is not None:
         last = rule.last
         greedy, wider = (last, None) if rule.greedy is None else (rule.greedy, _round(last))
-        divisible = not running.steps[0].rejected and not _has_inner_boundary(running, last)
-        return StepRecord(*place, names, _round(greedy), wider, last.prompt, alternatives, divisible)
+        refused = tuple((each.text, each.members) for each in running.steps[0].rejected)
+        divisible = not refused and not _has_inner_boundary(running, last)
+        return StepRecord(*place, names, _round(greedy), wider, last.prompt, refused, alternatives, divisible)
     why = "it ended without a step" if error is None else f"{type(error).__name__}: {error}"
-    return StepRecord(*place, names, Round((), ()), None, (), alternatives, False, why)
+    return StepRecord(*place, names, Round((), ()), None, (), (), alternatives, False, why)
 
 
 def _round(view: StepView) -> Round:

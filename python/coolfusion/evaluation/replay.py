@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from coolfusion.errors import ArgumentError
+from coolfusion.evaluation.next_words import is_right
 from coolfusion.evaluation.steps import Round, StepRecord
 from coolfusion.fusion.selection import Selection, SelectionRule, StepView, is_unsure, select, view_of
 from coolfusion.records import Candidate, Score
@@ -57,7 +58,7 @@ def replay(record: StepRecord, rule: SelectionRule, members: Sequence[int] | Non
     Example:
         >>> candidates = (Candidate(" a", False, (0,), (), (), True), Candidate(" b", False, (1,), (), (), True))
         >>> scores = ((Score(-0.5, 1, 2), Score(-3.0, 1, 2)), (Score(-4.0, 1, 2), Score(-1.0, 1, 2)))
-        >>> record = StepRecord("i", "g", "p", "a", ("x", "y"), Round(candidates, scores), None, (), 0, True)
+        >>> record = StepRecord("i", "g", "p", "a", ("x", "y"), Round(candidates, scores), None, (), (), 0, True)
         >>> from coolfusion.fusion.selection import PowerMean
         >>> replay(record, PowerMean(1.0)).winner.text, replay(record, PowerMean(1.0), [1]).winner.text
         (' a', ' b')
@@ -78,6 +79,9 @@ def own_words(record: StepRecord) -> tuple[tuple[str, str], ...]:
     The second is what the member alone would say with the same alternatives as a rule has. Where all members propose
     the same word no alternatives were recorded, and it is the greedy one, as it is for every rule.
 
+    A member whose word the others refused, for example because they cannot say it, would have said that word alone.
+    Of several such words the right one counts, so that members alone are never made worse than they are.
+
     Args:
         record: the step.
 
@@ -88,13 +92,17 @@ def own_words(record: StepRecord) -> tuple[tuple[str, str], ...]:
         raise ArgumentError(f"item {record.item} has no step: {record.error}")
     found = []
     for j in range(len(record.names)):
-        [greedy] = [each.text for each in record.greedy.candidates if j in each.members] or [""]
+        refused = sorted(
+            (text for text, members in record.refused if j in members), key=lambda text: not is_right(text, record.gold)
+        )
+        [greedy, *_] = [*(each.text for each in record.greedy.candidates if j in each.members), *refused, ""]
         own = [
             (-_with_end(row[j]), candidate.text.encode(), candidate.text)
             for candidate, row in zip(*(record.wider or record.greedy), strict=True)
             if j in candidate.members
         ]
-        found.append((greedy, min(own)[2] if own else greedy))
+        has_greedy = any(j in each.members for each in record.greedy.candidates)
+        found.append((greedy, min(own)[2] if own and has_greedy else greedy))
     return tuple(found)
 
 

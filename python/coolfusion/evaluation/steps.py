@@ -43,6 +43,8 @@ class StepRecord(NamedTuple):
         greedy: the members' greedy segments.
         wider: the greedy segments and the alternatives; None where all members proposed the same segment.
         prompt_scores: (M,) what each member gave to the prompt; () for one member.
+        refused: the texts that could be no candidates, for example because some member cannot say them, each with its
+            proposers.
         alternatives: how many each member was asked for.
         divisible: whether a part of the members would have proposed the same segments: no proposal was refused, and no
             segment holds a boundary of its writer's own tokenizer.
@@ -57,6 +59,7 @@ class StepRecord(NamedTuple):
     greedy: Round
     wider: Round | None
     prompt_scores: tuple[Score, ...]
+    refused: tuple[tuple[str, tuple[int, ...]], ...]
     alternatives: int
     divisible: bool
     error: str | None = None
@@ -151,6 +154,7 @@ def _record(fields: Mapping[str, Any]) -> StepRecord:
             "greedy": _round(fields["greedy"]),
             "wider": None if fields["wider"] is None else _round(fields["wider"]),
             "prompt_scores": tuple(map(_score, fields["prompt_scores"])),
+            "refused": tuple((text, tuple(members)) for text, members in fields["refused"]),
         }
     )
 

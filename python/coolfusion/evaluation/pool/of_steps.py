@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coolfusion.evaluation.next_words import is_right, letters
 from coolfusion.evaluation.pool.columns import Columns, MemberColumn, RuleColumn, gain_of
 from coolfusion.evaluation.replay import own_words, replay
 from coolfusion.evaluation.steps import StepRecord
+from coolfusion.fusion.fields import plain_number
 from coolfusion.fusion.selection import rule_from_spec
 
 __all__ = ["member_columns", "primary_column", "rule_column"]
@@ -69,7 +70,6 @@ def primary_column(
     records: Sequence[StepRecord],
     columns: Columns,
     primary: int,
-    progress: Callable[[int], None] = lambda n: None,
 ) -> RuleColumn:
     """Returns the column of a primary member with a margin that is calibrated on the development half.
 
@@ -81,7 +81,6 @@ def primary_column(
         records: the steps.
         columns: the columns of the members.
         primary: the number of the primary member.
-        progress: is told of each margin that was tried.
 
     Complexity: a replay for each step and margin, of at most 24.
     """
@@ -89,41 +88,51 @@ def primary_column(
     places = columns.half(True)
 
     def column(margin: float, rows: Sequence[StepRecord]) -> RuleColumn:
-        given = "inf" if margin == math.inf else margin
-        found = {"kind": "primary", "rule": inner, "margin": given, "member": name}
+        found = {"kind": "primary", "rule": inner, "margin": plain_number(margin), "member": name}
         return rule_column(f"primary {name}, margin {margin:.3g}", found, rows, named=False)
 
     own = columns.members[primary].right
     half, alone = [records[at] for at in places], [own[at] for at in places]
     groups = [columns.groups[at] for at in places]
-    best, most = math.inf, 0.0
-    for margin in reversed(_margins(inner, half, primary)):
-        gain = gain_of(column(margin, half).right, alone, groups, range(len(half)))
-        progress(1)
-        if gain.low > 0.0 and gain.difference > most:
-            best, most = margin, gain.difference
-    return column(best, records)
+    for margin in _by_gain(_overrides(inner, half, primary)):
+        if gain_of(column(margin, half).right, alone, groups, range(len(half))).low > 0.0:
+            return column(margin, records)
+    return column(math.inf, records)
 
 
 def _right(record: StepRecord, text: str) -> float:
     return float(record.error is None and is_right(text, record.gold))
 
 
-def _margins(inner: Mapping[str, Any], records: Iterable[StepRecord], primary: int) -> list[float]:
-    """Returns margins between which decisions change, in ascending order; some of them where there are many."""
-    rule, found = rule_from_spec(inner), {0.0}
+def _overrides(inner: Mapping[str, Any], records: Iterable[StepRecord], primary: int) -> list[tuple[float, float]]:
+    """Returns where others would win without a margin: the margin that they can afford, and what their win brings."""
+    rule, found = rule_from_spec(inner), []
     for record in records:
         if record.error is not None:
             continue
         view, selection = replay(record, rule)
-        pairs = list(zip(view.candidates, selection.values, strict=True))
-        own = min((value for each, value in pairs if primary in each.members), default=math.inf)
-        best = min(value for _, value in pairs)
-        if best < own < math.inf:
-            found.add(own - best)
-    ordered = sorted(found)
-    step = max(1, -(-len(ordered) // MARGINS))
-    return ordered[::step]
+        pairs = [(value, each) for each, value in zip(view.candidates, selection.values, strict=True)]
+        own = [pair for pair in pairs if primary in pair[1].members]
+        others = [pair for pair in pairs if primary not in pair[1].members and not pair[1].end]
+        # The primary ends the text, and its END is never outbid.
+        if not own or not others or any(each.end for _, each in own):
+            continue
+        (value, word), (lower, other) = (min(each, key=lambda pair: pair[0]) for each in (own, others))
+        if lower < value < math.inf:
+            found.append((value - lower, _right(record, other.text) - _right(record, word.text)))
+    return sorted(found, key=lambda each: each[0])
+
+
+def _by_gain(overrides: Sequence[tuple[float, float]]) -> list[float]:
+    """Returns margins by falling gain, of equal ones the greater first; they lie between those that decide."""
+    found, gain = [], 0.0
+    for at in range(len(overrides) - 1, -1, -1):
+        afforded, brought = overrides[at]
+        gain += brought
+        below = overrides[at - 1][0] if at else -afforded
+        if gain > 0.0 and below < afforded:
+            found.append((-gain, -(afforded + below) / 2.0))
+    return [-margin for _, margin in sorted(found)][:MARGINS]
 
 
 def _without_alternatives(spec: Mapping[str, Any]) -> dict[str, Any]:
