@@ -25,6 +25,7 @@ from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
+from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.records import Output, to_jsonable
 
@@ -116,9 +117,13 @@ def generate(
         bool, typer.Option("--rerank", help="Also let each model write alone, and choose.", rich_help_panel=WRITING)
     ] = False,
     rule: Annotated[
-        str,
+        str | None,
         typer.Option(help="Selects among the models' words, for example paper or boldest.", rich_help_panel=WRITING),
-    ] = DEFAULT_RULE,
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="A file of `coolfusion pool`, in place of a rule.", rich_help_panel=WRITING),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -134,7 +139,9 @@ def generate(
     prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
-    as_rule(rule)
+    as_rule(DEFAULT_RULE if rule is None else rule)
+    plan = None if recipe is None else read_recipe(recipe)
+    rerank = rerank or (plan is not None and plan.rerank)
     console = Console(stderr=True)
     threads = threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
@@ -145,6 +152,7 @@ def generate(
         executor="processes" if executor is Executor.processes else None,
         threads=threads,
         rule=rule,
+        recipe=plan,
         pass_timeout=pass_timeout,
     )
     with fusion:

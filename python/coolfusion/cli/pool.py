@@ -19,12 +19,12 @@ from coolfusion.evaluation.data import digest_of
 from coolfusion.evaluation.experiment import load_task
 from coolfusion.evaluation.next_words import part_of, positions_of
 from coolfusion.evaluation.pool import Checked, check_next_words, check_task
-from coolfusion.evaluation.pool.check import task_rows
+from coolfusion.evaluation.pool.check import check_writes, task_rows
 from coolfusion.evaluation.pool.grid import ALTERNATIVES
 from coolfusion.evaluation.pool.verdict import recipe_of
 from coolfusion.evaluation.sample_file import SampleFile
 from coolfusion.evaluation.steps import StepFile
-from coolfusion.evaluation.tasks import TASKS
+from coolfusion.evaluation.tasks import TASKS, task_named
 from coolfusion.fusion import Fusion
 from coolfusion.records import to_jsonable
 
@@ -64,6 +64,7 @@ def pool(
         facts |= {"part": part, "seed": seed}
         places = positions_of(task, data, part=part_of(part), limit=limit, seed=seed)
     else:
+        check_writes(task_named(task))
         loaded = load_task(task, data, limit=limit)
         facts |= {**loaded.facts, "max_new_tokens": max_new_tokens}
     console = Console(stderr=True)

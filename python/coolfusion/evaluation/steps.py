@@ -46,8 +46,8 @@ class StepRecord(NamedTuple):
         refused: the texts that could be no candidates, for example because some member cannot say them, each with its
             proposers.
         alternatives: how many each member was asked for.
-        divisible: whether a part of the members would have proposed the same segments: no proposal was refused, and no
-            segment holds a boundary of its writer's own tokenizer.
+        divisible: whether a part of the members would have proposed the same segments. Then no proposal was refused,
+            and no segment holds a boundary of its writer's own tokenizer.
         error: why there is no step, or None.
     """
 

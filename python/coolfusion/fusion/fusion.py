@@ -158,8 +158,8 @@ class Fusion:
             NoModelsError: no names.
             ModelError: a directory is missing or incomplete, holds only pickled weights, or cannot be loaded.
             TokenizerError: its tokenizer cannot be loaded.
-            ArgumentError: a value outside its range, an unknown device or dtype, a recipe that is wrong or is of other
-                models, or something that both the recipe and an argument set; nothing is loaded then.
+            ArgumentError: a value outside its range, an unknown device or dtype; nothing is loaded then. The same holds
+                for a recipe that is wrong or of other models, and for an argument that it sets too.
         """
         names = [names] if isinstance(names, str | Path) else list(names)
         if not names:

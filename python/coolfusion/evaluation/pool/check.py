@@ -21,7 +21,7 @@ from coolfusion.evaluation.steps import StepFile, StepRecord
 from coolfusion.evaluation.tasks import Item, Task
 from coolfusion.fusion import Fusion
 
-__all__ = ["TASK_RULES", "Checked", "check_next_words", "check_steps", "check_task", "task_rows"]
+__all__ = ["TASK_RULES", "Checked", "check_next_words", "check_steps", "check_task", "check_writes", "task_rows"]
 
 TASK_RULES = ("paper", "confident", "mixture", "boldest", "primary")  # a text is written by each
 
@@ -134,8 +134,7 @@ def check_task(
         ``check_task(fusion, task_named("gsm8k"), items, SampleFile(None, {})).verdict.text``
     """
     _check_pool(fusion, items)
-    if not task.writes:
-        raise ArgumentError(f"task {task.name} has no written answers; expected a task that has, or next_word")
+    check_writes(task)
     rows, n_members = task_rows(fusion), len(fusion.members)
     run_task(fusion, task, items, rows, file, max_new_tokens=max_new_tokens, progress=progress)
     found = [[file.records[task.name, row.name, item.id] for item in items] for row in rows]
@@ -157,6 +156,16 @@ def check_task(
     failed = {at for column in found for at, each in enumerate(column) if each.error is not None}
     report = report_of(task.name, Columns(tuple(item.id for item in items), members, rules, len(failed)))
     return Checked(report, verdict_of(report))
+
+
+def check_writes(task: Task) -> None:
+    """Raises ArgumentError unless a task has written answers.
+
+    Args:
+        task: the task.
+    """
+    if not task.writes:
+        raise ArgumentError(f"task {task.name} has no written answers; expected a task that has")
 
 
 def _right(column: Sequence[SampleRecord]) -> tuple[float, ...]:

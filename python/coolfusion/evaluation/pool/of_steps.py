@@ -73,8 +73,8 @@ def primary_column(
 ) -> RuleColumn:
     """Returns the column of a primary member with a margin that is calibrated on the development half.
 
-    Of the margins with a gain there whose interval lies above 0, the one with the greatest gain is taken, and of equal
-    ones the greatest. Without any, the margin is infinite, and the primary decides alone.
+    A margin counts if the interval of its gain there lies above 0. The one with the greatest gain is taken, and of
+    equal ones the greatest. Where none counts, the margin is infinite, and the primary decides alone.
 
     Args:
         spec: the rule that the others must win by; its alternatives are left out.

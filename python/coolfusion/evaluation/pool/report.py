@@ -57,7 +57,7 @@ class RuleLine(NamedTuple):
 
 
 class PoolReport(NamedTuple):
-    """What a check found.
+    """The findings of a check.
 
     Attributes:
         task: the name of the task.

@@ -1,7 +1,7 @@
 """The verdict of a check: whether to fuse, how, and the recipe that does it.
 
-Everything is chosen on the development half and judged on the report half. A pool is fused if the rule that was best on
-the first beats every member on the second, by the lower end of each interval. Such a test of all members at once needs
+Everything is chosen on the development half and judged on the report half. The rule that was best on the first must
+beat every member on the second, by the lower end of each interval. Such a test of all members at once needs
 no correction, because all must be beaten (Berger, 1982). Otherwise the recipe holds what is never worse: a primary
 member with a margin, or the best member alone.
 """

@@ -18,7 +18,7 @@ from coolfusion.fusion.selection.specs import rule_from_spec
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
-# What callers may give as a rule; `as_rule` makes one of it.
+# The forms of a rule that callers may give; `as_rule` makes one of it.
 Rule = str | SelectionRule | Callable[..., float] | Mapping[str, Any]
 # The rule of every text that names none. docs/results.md recommends "confident", after larger models are measured.
 DEFAULT_RULE = "paper"
