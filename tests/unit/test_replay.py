@@ -18,7 +18,7 @@ from coolfusion.evaluation.next_words import Position
 from coolfusion.evaluation.replay import own_words, replay
 from coolfusion.evaluation.steps import Round, StepFile, StepRecord
 from coolfusion.fusion import Fusion, Request
-from coolfusion.fusion.selection import PowerMean, as_rule, rule_from_spec
+from coolfusion.fusion.selection import ByEvidence, PowerMean, Uniform, as_rule, rule_from_spec
 from coolfusion.records import Candidate, Score
 from fusion_parts import gambler, toy, toy_inner, writer
 from rule_specs import specs
@@ -113,6 +113,47 @@ def test_a_replay_of_random_members_commits_what_the_fusion_commits(seed, member
     elif record.error is None:
         with pytest.raises(ArgumentError, match="is indivisible"):
             replay(record, rule, members)
+
+
+@pytest.mark.parametrize("members", parts(3))
+@pytest.mark.parametrize("unsure_below", [0.15, 2.0])
+def test_alternatives_are_replayed(members, unsure_below):
+    rule, wider = PowerMean(1.0, alternatives=1, unsure_below=unsure_below), 0
+    for seed in range(4):
+        fusion = Fusion([gambler(TOKENIZERS[n], seed + n, name=f"g{n}") for n in range(3)])
+        [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}))
+        if record.divisible:
+            found = replay(record, rule, members)
+            same_decision(found, first_step(fusion, "ab the", rule, members))
+            wider += any(record.is_alternative(each) for each in found.view.candidates)
+    assert wider or len(members) == 1, "some step has alternatives"
+
+
+class Spy(PowerMean):
+    """Keeps the last step that it saw."""
+
+    def values(self, step):
+        self.seen = step
+        return super().values(step)
+
+
+@pytest.mark.parametrize("members", parts(2))
+@pytest.mark.parametrize("weights", [Uniform(), ByEvidence()])
+@pytest.mark.parametrize("mass", [False, True])
+def test_a_rule_sees_the_step_that_it_asked_for_and_no_more(members, weights, mass):
+    fusion = Fusion([gambler(TOKENIZERS[n], n + 7, name=f"g{n}") for n in range(2)])
+    [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}))
+    assert record.divisible
+    rule = Spy(1.0, weights, boundary_mass=mass)
+    first_step(fusion, "ab the", rule, members)
+    wanted = rule.seen
+    replay(record, rule, members)
+    assert rule.seen is not wanted
+    for name in ("candidates", "members", "names", "prompt", "so_far", "history", "seed"):
+        assert getattr(rule.seen, name) == getattr(wanted, name), name
+    assert (rule.seen.prompt != ()) is (weights.prompt_scores and len(members) > 1)
+    flat = [score for row in rule.seen.scores for score in row]
+    assert any(score.boundary_logprob is not None for score in flat) is mass
 
 
 def test_a_boundary_that_only_some_members_have_makes_a_step_indivisible():

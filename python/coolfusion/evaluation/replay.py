@@ -50,8 +50,8 @@ def replay(record: StepRecord, rule: SelectionRule, members: Sequence[int] | Non
         members: numbers of the members that take part, in ascending order; None takes all.
 
     Raises:
-        ArgumentError: the record has no step, or a part of an indivisible step is asked for. Or the numbers are not some
-            of its members', or the rule asks for another number of alternatives than were recorded.
+        ArgumentError: the record has no step, or a part of an indivisible step is asked for. Or the numbers are not
+            some of its members', or the rule asks for another number of alternatives than were recorded.
 
     Complexity: that of the rule, once or twice.
 
