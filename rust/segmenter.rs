@@ -1,13 +1,14 @@
 //! Generated tokens -> text segments that end where all tokenizers can follow.
 //!
-//! Definitions in docs/definitions.md. A segment ends at the first position that is (1) a word boundary of every tokenizer;
-//! where a script has no spaces or a word grows too long, (2) a settled pre-token cut of every tokenizer, then (3) a cut
+//! Definitions in docs/definitions.md. A segment ends at the first position that is (1) a stop of its granularity, mostly a
+//! word boundary, and a settled cut of every tokenizer; where a script has no spaces or a word grows too long, (2) a settled pre-token cut of every tokenizer, then (3) a cut
 //! of every canonical encoding, and at the hard cap (4) any whole character. It is always a cut of the tokens that were
 //! generated, and it is known with one token of look-ahead.
 
 use crate::boundary::stands_before_space;
 use crate::decoder::StreamDecoder;
 use crate::error::{Error, Result};
+use crate::granularity::Granularity;
 use crate::pattern::CodePoints;
 use crate::tail::{Parts, SavedTail, Tail};
 use crate::token::TokenId;
@@ -64,11 +65,15 @@ pub struct Segment {
     pub valid: bool,
     /// Why it ends here.
     pub level: Level,
+    /// Whether it ends at a stop of its granularity or before white space; END is whole.
+    pub whole: bool,
 }
 
-/// Lengths in bytes from which the weaker levels may end a segment.
+/// Where segments want to end, and the lengths in bytes from which the weaker levels may end them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Where segments want to end.
+    pub granularity: Granularity,
     /// The hard cap.
     pub max_bytes: usize,
 }
@@ -79,10 +84,14 @@ const SPACELESS_TOKEN_BYTES: usize = 12;
 impl Limits {
     /// Pre-token cuts of words with spaces around them: a URL, a line of code.
     fn pre_token_bytes(self) -> usize {
-        self.max_bytes * 3 / 8
+        if self.granularity.spans_words() {
+            self.token_bytes()
+        } else {
+            self.max_bytes * 3 / 8
+        }
     }
 
-    /// Token cuts of such words: base64, digits.
+    /// Token cuts of such words: base64, digits. Word boundaries of units that span words.
     fn token_bytes(self) -> usize {
         self.max_bytes * 3 / 4
     }
@@ -96,6 +105,14 @@ struct Pending {
     end: Option<usize>,
     /// Ill-formed parts so far in the pending text.
     replaced: usize,
+}
+
+/// The end of a segment: it holds the first `count` pending tokens.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    count: usize,
+    level: Level,
+    whole: bool,
 }
 
 /// An incremental segmenter over the tokens of one model.
@@ -202,7 +219,7 @@ impl Segmenter {
         }
         if self.ends_text(id) {
             self.close()?;
-            self.ready.push_back(Segment { text: String::new(), token_ids: vec![id], end: true, valid: true, level: Level::End });
+            self.ready.push_back(Segment { text: String::new(), token_ids: vec![id], end: true, valid: true, level: Level::End, whole: true });
             return Ok(self.ready.pop_front());
         }
         let before = (self.decoder.clone(), self.text.len(), self.replaced);
@@ -270,7 +287,7 @@ impl Segmenter {
         self.collect(true)?;
         if !self.pending.is_empty() {
             let count = self.pending.len();
-            self.emit(count, Level::Rest);
+            self.emit(Cut { count, level: Level::Rest, whole: false });
         }
         self.over = true;
         Ok(())
@@ -278,15 +295,15 @@ impl Segmenter {
 
     /// Emits all segments that are known.
     fn collect(&mut self, last: bool) -> Result<()> {
-        while let Some((count, level)) = self.boundary(last)? {
-            self.emit(count, level);
+        while let Some(cut) = self.boundary(last)? {
+            self.emit(cut);
             self.advance_tails()?;
         }
         Ok(())
     }
 
-    /// Turns the first `count` pending tokens into a segment.
-    fn emit(&mut self, count: usize, level: Level) {
+    /// Turns the first pending tokens into a segment.
+    fn emit(&mut self, Cut { count, level, whole }: Cut) {
         let end = self.pending[count - 1].end.unwrap_or(self.text.len());
         let replaced = self.pending[count - 1].replaced;
         let rest = self.text.split_off(end);
@@ -299,42 +316,56 @@ impl Segmenter {
         self.replaced -= replaced;
         self.context.push_str(&text);
         let token_ids = tokens.into_iter().map(|t| t.id).collect();
-        self.ready.push_back(Segment { text, token_ids, end: false, valid: replaced == 0, level });
+        self.ready.push_back(Segment { text, token_ids, end: false, valid: replaced == 0, level, whole });
     }
 
-    /// The number of pending tokens that form the next segment, if it is known.
-    fn boundary(&mut self, last: bool) -> Result<Option<(usize, Level)>> {
+    /// Where the next segment ends, if it is known.
+    fn boundary(&mut self, last: bool) -> Result<Option<Cut>> {
         let mut shared = Shared { tails: std::mem::take(&mut self.tails), settled: None, tokens: None };
         let found = self.boundary_of(&mut shared, last);
         self.tails = shared.tails;
         found
     }
 
-    fn boundary_of(&self, shared: &mut Shared, last: bool) -> Result<Option<(usize, Level)>> {
+    fn boundary_of(&self, shared: &mut Shared, last: bool) -> Result<Option<Cut>> {
         // Cuts between generated tokens with something on both sides; of several tokens without text the last counts.
         let cuts = || {
             let ends = self.pending.iter().enumerate().filter_map(|(index, p)| p.end.map(|end| (index + 1, end)));
             ends.filter(|&(_, end)| end > 0 && end < self.text.len())
         };
-        for (count, at) in cuts().filter(|&(_, at)| stands_before_space(&self.text, at)) {
+        let granularity = self.limits.granularity;
+        let stops = |at: usize| granularity.stops(&self.text, at) && (granularity != Granularity::PreToken || self.splits_cleanly(at));
+        for (count, at) in cuts().filter(|&(_, at)| stops(at)) {
             if self.shared_settled(shared)?.binary_search(&at).is_ok() {
-                return Ok(Some((count, Level::Word)));
+                let level = if stands_before_space(&self.text, at) { Level::Word } else { Level::PreToken };
+                return Ok(Some(Cut { count, level, whole: true }));
             }
             // At the end of the text nothing can be appended any more: being a cut is enough, but it is no boundary.
             if last && self.shared_tokens(shared)?.binary_search(&at).is_ok() {
-                return Ok(Some((count, Level::Token)));
+                return Ok(Some(Cut { count, level: Level::Token, whole: false }));
             }
         }
         let length = self.text.len();
-        let spaceless = |at: usize| is_spaceless_at(&self.text, at);
-        // In spaceless scripts the first pre-token cut ends the segment; in a long word the last one before the cap.
         let mut found = None;
+        // A unit of several words that grows too long ends at the last word boundary before the cap.
+        if granularity.spans_words() && length >= self.limits.token_bytes() {
+            for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
+                if stands_before_space(&self.text, at) && self.shared_settled(shared)?.binary_search(&at).is_ok() {
+                    found = Some(Cut { count, level: Level::Word, whole: true });
+                }
+            }
+        }
+        if found.is_some() {
+            return Ok(found);
+        }
+        // In spaceless scripts the first pre-token cut ends the segment; in a long word the last one before the cap.
+        let spaceless = |at: usize| !granularity.spans_words() && is_spaceless_at(&self.text, at);
         for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
             if (spaceless(at) || length >= self.limits.pre_token_bytes())
                 && self.splits_cleanly(at)
                 && self.shared_settled(shared)?.binary_search(&at).is_ok()
             {
-                found = Some((count, Level::PreToken));
+                found = Some(Cut { count, level: Level::PreToken, whole: false });
                 if spaceless(at) {
                     break;
                 }
@@ -346,14 +377,14 @@ impl Segmenter {
         for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
             let long = length >= if spaceless(at) { SPACELESS_TOKEN_BYTES } else { self.limits.token_bytes() };
             if long && self.splits_cleanly(at) && self.shared_tokens(shared)?.binary_search(&at).is_ok() {
-                found = Some((count, Level::Token));
+                found = Some(Cut { count, level: Level::Token, whole: false });
             }
         }
         if found.is_some() || length < self.limits.max_bytes {
             return Ok(found);
         }
         let capped = cuts().take_while(|&(_, at)| at <= self.limits.max_bytes).last().or_else(|| cuts().next());
-        Ok(capped.map(|(count, _)| (count, Level::CodePoint)))
+        Ok(capped.map(|(count, _)| Cut { count, level: Level::CodePoint, whole: false }))
     }
 
     /// Whether a cut at `at` divides neither a number nor a grapheme cluster.

@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 use coolfusion::{
-    common_boundaries, word_boundaries, Definition, Error, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer,
+    common_boundaries, word_boundaries, Definition, Error, Granularity, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder,
+    TokenId, Tokenizer,
 };
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -100,7 +101,7 @@ fn a_stream_of_ids_has_the_text_of_the_whole_and_never_repeats_the_prompt() {
 #[test]
 fn segments_need_one_token_of_look_ahead_and_end_is_its_own() {
     let toy = toy();
-    let mut segmenter = Segmenter::new(toy.clone(), vec![], &[], None, Limits { max_bytes: 128 }).unwrap();
+    let mut segmenter = Segmenter::new(toy.clone(), vec![], &[], None, Limits { granularity: Granularity::Word, max_bytes: 128 }).unwrap();
     let mut segments = Vec::new();
     for id in ids(&toy, "the cat the").into_iter().chain([END]) {
         segments.extend(segmenter.push(id).unwrap());

@@ -511,6 +511,39 @@ def splits_cleanly(text: str, cut: int) -> bool:
     return not numeric and cut in cluster_starts(text)
 
 
+NEWLINES = "\n\r\v\f\x85\u2028\u2029"
+TERMINAL, PAUSING = ".!?\u2026\u3002\uff01\uff0e\uff1f\u0964\u061f\u06d4", ",;:\u2014\u3001\uff0c\uff1b\uff1a\u060c"
+CLOSING, FULL_WIDTH = "\"')]}\u00bb\u2019\u201d\u300d\u300f\uff09", "\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f"
+
+
+def character_class(c: str) -> str:
+    """White space, a mark (punctuation and symbols but those that stand inside words), or part of a word."""
+    if ord(c) in WHITE_SPACE:
+        return "space"
+    return "mark" if unicodedata.category(c)[0] in "PS" and c not in "'\u2019_" else "word"
+
+
+def is_stop(text: str, cut: int, granularity: str) -> bool:
+    """Whether a granularity wants a segment to end at ``cut``, from the text alone."""
+    if granularity == "word":
+        return cut in space_starts(text)
+    left, right = character_class(text[cut - 1]), character_class(text[cut])
+    if granularity == "pre_token":
+        return left != "space" and left != right and splits_cleanly(text, cut)
+    said = text[:cut].rstrip("".join(map(chr, WHITE_SPACE)))
+    if not said.strip("".join(map(chr, WHITE_SPACE))):
+        return False
+    if left == "space":  # newlines that a tokenizer has joined to the mark before them
+        return text[cut - 1] in NEWLINES and right != "space"
+    mark = said.rstrip(CLOSING)[-1:]
+    if right != "space" and not (mark and mark in FULL_WIDTH and text[cut] not in CLOSING):
+        return False
+    if text[cut] in NEWLINES:
+        return True
+    ends = {"phrase": TERMINAL + PAUSING, "sentence": TERMINAL, "line": ""}[granularity]
+    return bool(mark and mark in ends) or (granularity == "phrase" and text[cut - 1] in CLOSING)
+
+
 @dataclass
 class SharedCuts:
     """The cuts of a text that all tokenizers share: the settled ones, and those of the canonical encodings."""
@@ -527,6 +560,7 @@ class NaiveSegment:
     token_ids: tuple[int, ...]
     end: bool
     level: str
+    whole: bool
 
 
 class NaiveSegmenter:
@@ -543,7 +577,9 @@ class NaiveSegmenter:
         prompt: Sequence[int],
         drops: bool,
         max_bytes: int,
+        granularity: str = "word",
     ) -> None:
+        self.granularity = granularity
         self.bytes_of, self.shared, self.max_bytes, self.drops = bytes_of, shared, max_bytes, drops
         self.ids = list(prompt)
         self.first = len(self.ids)  # index of the first pending token
@@ -573,7 +609,7 @@ class NaiveSegmenter:
         """One token more."""
         if self.bytes_of(token_id) is None:
             self._close()
-            self.ready.append(NaiveSegment("", (token_id,), True, "end"))
+            self.ready.append(NaiveSegment("", (token_id,), True, "end", True))
         else:
             self.ids.append(token_id)
             self._collect(final=False)
@@ -588,21 +624,21 @@ class NaiveSegmenter:
     def _close(self) -> None:
         self._collect(final=True)
         if self.first < len(self.ids):
-            self._emit(len(self.ids), "rest", final=True)
+            self._emit(len(self.ids), "rest", False, final=True)
         self.over = True
 
     def _collect(self, final: bool) -> None:
         while (found := self._next(final)) is not None:
             self._emit(*found, final=final)
 
-    def _emit(self, until: int, level: str, final: bool) -> None:
+    def _emit(self, until: int, level: str, whole: bool, final: bool) -> None:
         end = self._ends(final)[until][0]
         text = self._text(final)[self.start : end]
-        self.ready.append(NaiveSegment(text, tuple(self.ids[self.first : until]), False, level))
+        self.ready.append(NaiveSegment(text, tuple(self.ids[self.first : until]), False, level, whole))
         self.first, self.start = until, end
 
-    def _next(self, final: bool) -> tuple[int, str] | None:
-        """(one past the last token, level) of the next segment, if it is known."""
+    def _next(self, final: bool) -> tuple[int, str, bool] | None:
+        """(one past the last token, level, whether it is whole) of the next segment, if it is known."""
         whole = self._text(final)
         pending = whole[self.start :]
         ends = list(enumerate(self._ends(final)))[self.first + 1 :]
@@ -613,26 +649,37 @@ class NaiveSegmenter:
         shared = self.shared(whole)
         settled = {at - self.start for at in shared.settled}
         tokens = {at - self.start for at in shared.tokens}
-        for until, cut in cuts:  # 1: the first word boundary of all; at the end of the text any cut before white space
-            if cut in space_starts(pending) and cut in settled:
-                return until, "word"
-            if cut in space_starts(pending) and final and cut in tokens:
-                return until, "token"
+        for until, cut in cuts:  # 1: the first stop that all can have; at the end of the text any cut will do
+            if is_stop(pending, cut, self.granularity) and cut in settled:
+                return until, "word" if cut in space_starts(pending) else "pre_token", True
+            if is_stop(pending, cut, self.granularity) and final and cut in tokens:
+                return until, "token", False
         size = len(pending.encode())
         short = [(until, cut) for until, cut in cuts if len(pending[:cut].encode()) <= self.max_bytes]
         found = None
+        several = self.granularity in ("phrase", "sentence", "line")
+        if several and size >= self.max_bytes * 3 // 4:  # the last word boundary of a unit that is too long
+            for until, cut in short:
+                if cut in space_starts(pending) and cut in settled:
+                    found = until, "word", True
+            if found is not None:
+                return found
         for until, cut in short:  # 2: pre-token cuts: the first in a script without spaces, the last in a long word
-            dense = is_spaceless(pending, cut)
-            if (dense or size >= self.max_bytes * 3 // 8) and cut in settled and splits_cleanly(pending, cut):
-                found = until, "pre_token"
+            dense = is_spaceless(pending, cut) and not several
+            if (
+                (dense or size >= self.max_bytes * 3 // (4 if several else 8))
+                and cut in settled
+                and splits_cleanly(pending, cut)
+            ):
+                found = until, "pre_token", False
                 if dense:
                     break
         if found is not None:
             return found
         for until, cut in short:  # 3: the last token cut of all
-            enough = 12 if is_spaceless(pending, cut) else self.max_bytes * 3 // 4
+            enough = 12 if is_spaceless(pending, cut) and not several else self.max_bytes * 3 // 4
             if size >= enough and cut in tokens and splits_cleanly(pending, cut):
-                found = until, "token"
+                found = until, "token", False
         if found is not None or size < self.max_bytes:
             return found
-        return (short[-1] if short else cuts[0])[0], "code_point"  # 4: the hard cap
+        return (short[-1] if short else cuts[0])[0], "code_point", False  # 4: the hard cap

@@ -23,7 +23,7 @@ def run(segmenter: cf.Segmenter, ids: Sequence[int]) -> list[cf.Segment]:
 
 def summary(segments: Sequence[cf.Segment]) -> list[NaiveSegment]:
     """Segments as plain values."""
-    return [NaiveSegment(s.text, tuple(s.token_ids), s.end, s.level) for s in segments]
+    return [NaiveSegment(s.text, tuple(s.token_ids), s.end, s.level, s.whole) for s in segments]
 
 
 def shared_cuts(group: Sequence[Family]) -> Callable[[str], SharedCuts]:

@@ -923,6 +923,16 @@ class Segment:
         """
 
     @property
+    def whole(self) -> bool:
+        """Whether it ends at a stop of its granularity or before white space; END is whole.
+
+        Example:
+            >>> segmenter = cf.Segmenter(toy.tokenizer())
+            >>> [segment.whole for segment in map(segmenter.push, (257, 264)) if segment], segmenter.finish().whole
+            ([True], False)
+        """
+
+    @property
     def level(self) -> Literal["word", "pre_token", "token", "code_point", "rest", "end"]:
         """Why the segment ends where it does: a rung of the ladder of docs/definitions.md.
 
@@ -946,11 +956,16 @@ class Segmenter:
         prompt_ids: ids that came before; None is the start of a text.
         end_ids: ids that end the text. None means every control token but the unknown one, which text may hold. Other
             control tokens stand for no text and belong to the segment around them.
-        max_bytes: the hard cap of a segment in bytes, at least 16. Only one single token can be longer.
+        max_bytes: the hard cap of a segment in bytes, at least 16. Only one single token can be longer. None takes 128
+            for words and pre-tokens, 256 for phrases, 512 for sentences and lines.
+        granularity: where segments want to end. "word" ends before white space, and "pre_token" also between a word and
+            punctuation. "phrase" ends before white space after punctuation, "sentence" after a full stop, a question
+            mark or an exclamation mark, and "line" at the end of a line.
 
     Raises:
         UnknownTokenError: a prompt id is not in the vocabulary.
-        ArgumentError: `max_bytes` is below 16, or `prompt_ids` holds something else than integers.
+        ArgumentError: `max_bytes` is below 16, an unknown granularity, or `prompt_ids` holds something else than
+            integers.
 
     Complexity:
         O(prompt) once; a push is O(window) where a boundary is possible, O(bytes of the token) elsewhere, times the
@@ -975,7 +990,8 @@ class Segmenter:
         prompt_ids: _TokenIds = (),
         *,
         end_ids: _TokenIds | None = None,
-        max_bytes: int = 128,
+        max_bytes: int | None = None,
+        granularity: Literal["word", "pre_token", "phrase", "sentence", "line"] = "word",
     ) -> Segmenter: ...
     def push(self, token_id: int) -> Segment | None:
         """Adds one generated id and returns a segment if one is known now.
@@ -1248,7 +1264,7 @@ def _wrapped(
     state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
 ) -> Tokenizer: ...
 def _edit(drop: int, ids: list[int], lossless: bool) -> Edit: ...
-def _segment(text: str, ids: list[int], end: bool, valid: bool, level: str) -> Segment: ...
+def _segment(text: str, ids: list[int], end: bool, valid: bool, level: str, whole: bool) -> Segment: ...
 def _alignment(
     text: bytes, ids: list[list[int]], byte_boundaries: list[int], token_boundaries: list[list[int]]
 ) -> Alignment: ...

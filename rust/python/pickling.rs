@@ -48,16 +48,16 @@ pub(super) fn _edit(drop: usize, ids: Vec<u32>, lossless: bool) -> PyEdit {
 }
 
 pub(super) fn of_segment<'py>(py: Python<'py>, segment: &Segment) -> PyResult<Call<'py>> {
-    let parts = (segment.text.as_str(), numbers(&segment.token_ids), segment.end, segment.valid, segment.level.name());
+    let parts = (segment.text.as_str(), numbers(&segment.token_ids), segment.end, segment.valid, segment.level.name(), segment.whole);
     call(py, "_segment", parts.into_pyobject(py)?)
 }
 
 /// Makes a `Segment` again.
 #[pyfunction]
-pub(super) fn _segment(text: String, ids: Vec<u32>, end: bool, valid: bool, level: &str) -> PyResult<PySegment> {
+pub(super) fn _segment(text: String, ids: Vec<u32>, end: bool, valid: bool, level: &str, whole: bool) -> PyResult<PySegment> {
     let found = Level::ALL.into_iter().find(|known| known.name() == level);
     let level = found.ok_or_else(|| named("ArgumentError", &format!("level is {level:?}: expected the name of one")))?;
-    Ok(PySegment(Segment { text, token_ids: token_ids(ids), end, valid, level }))
+    Ok(PySegment(Segment { text, token_ids: token_ids(ids), end, valid, level, whole }))
 }
 
 pub(super) fn of_alignment<'py>(py: Python<'py>, alignment: &Alignment) -> PyResult<Call<'py>> {

@@ -6,7 +6,7 @@ use super::pickling::{of_segment, refused, Call};
 use super::text::{count, id, ids, Text};
 use super::threads::{exclusive, shared};
 use super::tokenizer::PyTokenizer;
-use crate::{Limits, Segment, Segmenter, TokenId};
+use crate::{Granularity, Limits, Segment, Segmenter, TokenId};
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
@@ -47,6 +47,12 @@ impl PySegment {
         self.0.level.name()
     }
 
+    /// Whether it ends at a stop of its granularity or before white space; END is whole.
+    #[getter]
+    fn whole(&self) -> bool {
+        self.0.whole
+    }
+
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
         of_segment(py, &self.0)
     }
@@ -64,19 +70,21 @@ pub(super) struct PySegmenter(Segmenter);
 #[pymethods]
 impl PySegmenter {
     #[new]
-    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, end_ids = None, max_bytes = None), text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, end_ids=None, max_bytes=128)")]
+    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, end_ids = None, max_bytes = None, granularity = "word"), text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, end_ids=None, max_bytes=None, granularity='word')")]
     fn new(
         tokenizer: &PyTokenizer,
         align_with: Vec<Bound<'_, PyTokenizer>>,
         prompt_ids: Option<&Bound<'_, PyAny>>,
         end_ids: Option<&Bound<'_, PyAny>>,
         max_bytes: Option<&Bound<'_, PyAny>>,
+        granularity: &str,
     ) -> PyResult<Self> {
-        let max_bytes = max_bytes.map_or(Ok(128), |given| count(given, "max_bytes", "at least 16 bytes"))?;
+        let granularity: Granularity = granularity.parse().map_err(raise)?;
+        let max_bytes = max_bytes.map_or(Ok(granularity.max_bytes()), |given| count(given, "max_bytes", "at least 16 bytes"))?;
         let others = align_with.iter().map(|other| other.get().0.clone()).collect();
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
         let end_ids = end_ids.map(ids).transpose()?;
-        Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, end_ids, Limits { max_bytes }).map(Self).map_err(raise)
+        Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, end_ids, Limits { granularity, max_bytes }).map(Self).map_err(raise)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

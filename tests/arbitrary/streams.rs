@@ -1,7 +1,7 @@
 //! The streams on arbitrary pieces: whatever the cuts, they end where the whole does.
 
 use crate::examples;
-use coolfusion::{Definition, Limits, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder};
+use coolfusion::{Definition, Granularity, Limits, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn segments_are_what_was_generated(ids in ids()) {
-        let mut segmenter = Segmenter::new(toy(), vec![], &[], None, Limits { max_bytes: 16 }).unwrap();
+        let mut segmenter = Segmenter::new(toy(), vec![], &[], None, Limits { granularity: Granularity::Word, max_bytes: 16 }).unwrap();
         let mut seen = Vec::new();
         let mut said = Vec::new();
         for &id in &ids {

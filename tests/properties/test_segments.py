@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import cache
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from reference import NaiveSegmenter
 from segment_parts import KEEPING, run, shared_cuts, summary
 from strategies import broken_bytes, texts
 
+GRANULARITIES = ("word", "pre_token", "phrase", "sentence", "line")
 LEVELS = ("word", "pre_token", "token", "code_point", "rest", "end")
 
 others = st.lists(st.sampled_from(KEEPING), max_size=3)
@@ -54,9 +56,8 @@ def test_segments_lose_nothing(family: Family, data: st.DataObject, group: list[
     prompt = data.draw(generated(family))
     ids = data.draw(generated(family))
     end = data.draw(st.lists(st.sampled_from(family.tok.control_ids), max_size=1)) if family.tok.control_ids else []
-    segmenter = cf.Segmenter(
-        family.tok, [f.tok for f in group], prompt, end_ids=family.tok.control_ids, max_bytes=max_bytes
-    )
+    options = {"max_bytes": max_bytes, "granularity": data.draw(st.sampled_from(GRANULARITIES))}
+    segmenter = cf.Segmenter(family.tok, [f.tok for f in group], prompt, end_ids=family.tok.control_ids, **options)
     segments = run(segmenter, [*ids, *end])
     decoder = cf.StreamDecoder(family.tok, prompt)
     text = "".join(decoder.push(n) for n in ids) + (decoder.flush() if ids else "")
@@ -98,9 +99,10 @@ def test_segments_are_short(family: Family, data: st.DataObject, group: list[Fam
     group=others,
     max_bytes=st.sampled_from((16, 24, 64)),
     with_prompt=st.booleans(),
+    granularity=st.sampled_from(GRANULARITIES),
 )
 def test_segments_are_those_of_the_ladder(
-    data: st.DataObject, family: Family, group: list[Family], max_bytes: int, with_prompt: bool
+    data: st.DataObject, family: Family, group: list[Family], max_bytes: int, with_prompt: bool, granularity: str
 ) -> None:
     """The ladder word > pre-token > token > code point over the whole text: the same segments at the same pushes."""
     everyone = [family, *group]
@@ -116,8 +118,10 @@ def test_segments_are_those_of_the_ladder(
         prompt=prompt,
         drops=family.tok.describe()["decode_drops_first_space"],
         max_bytes=max_bytes,
+        granularity=granularity,
     )
-    segmenter = cf.Segmenter(family.tok, [f.tok for f in group], prompt, max_bytes=max_bytes)
+    options = {"max_bytes": max_bytes, "granularity": granularity}
+    segmenter = cf.Segmenter(family.tok, [f.tok for f in group], prompt, **options)
     for token_id in ids:
         found, expected = segmenter.push(token_id), naive.push(token_id)
         assert summary([found] if found else []) == ([expected] if expected else [])
@@ -223,3 +227,38 @@ def test_a_fork_goes_its_own_way(family: Family, data: st.DataObject, group: lis
     run(copy, _written(family)[:9])
     copy.restart("something else ")
     assert summary([*head, *run(segmenter, ids[cut:])]) == summary(run(cf.Segmenter(family.tok, aligned), ids))
+
+
+PROSE = (
+    'He went into the garage, and said: "Where\'s Tom?" (It cost $3.50 in the well-known shop.)\n\nNext day... "No!"'
+    " \u4f60\u597d\uff0c\u518d\u89c1\u3002\u300c\u597d\u3002\u300d End.\r\nA line; and more"
+)
+
+
+NAMES = ("gpt2", "llama2", "llama3", "gemma", "qwen", "falcon", "deepseek", "tekken")
+COMMON = [f for f in KEEPING if f.name.removeprefix("made_") in NAMES]
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("family", COMMON, ids=lambda family: family.name)
+def test_prose_is_cut_where_a_granularity_wants(family: Family, granularity: str) -> None:
+    """Units of prose, for every tokenizer alone: the twin's segments, and more than one that is whole."""
+    text = sayable(PROSE)
+    controls = set(family.tok.control_ids)
+    naive = NaiveSegmenter(
+        bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
+        shared=shared_cuts([family]),
+        prompt=[],
+        drops=family.tok.describe()["decode_drops_first_space"],
+        max_bytes=256,
+        granularity=granularity,
+    )
+    expected = []
+    for token_id in family.tok.encode(text):
+        found = naive.push(token_id)
+        expected += [found] if found else []
+    while (found := naive.finish()) is not None:
+        expected.append(found)
+    segmenter = cf.Segmenter(family.tok, max_bytes=256, granularity=granularity)
+    assert summary(run(segmenter, family.tok.encode(text))) == expected
+    assert sum(segment.whole for segment in expected) > 1

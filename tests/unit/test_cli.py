@@ -177,6 +177,7 @@ def test_options_reach_the_library(loaded, monkeypatch, capsys):
         "device": "cpu",
         "dtype": "auto",
         "rule": "mixture",
+        "granularity": None,
         "recipe": None,
     }
     assert loaded.calls == [(["m"], expected)]

@@ -120,6 +120,7 @@ def test_a_task_with_written_answers_is_checked(loaded, tmp_path, capsys):
         (["a", "b", "--data", "{data}", "--task", "sums"], "task 'sums' is unknown"),
         (["a", "b", "--data", "{data}", "--task", "bits_per_byte"], "task bits_per_byte has no written answers"),
         (["a", "b", "--data", "{data}", "--part", "1:0"], "part '1:0' is none"),
+        (["a", "b", "--data", "{data}", "--granularity", "line"], "granularity 'line' is unknown; expected 'word' or"),
     ],
 )
 def test_a_wrong_check_is_refused_before_models_are_loaded(loaded, stories, capsys, arguments, message):

@@ -41,10 +41,11 @@ def parts(n):
     return [list(part) for size in range(1, n + 1) for part in combinations(range(n), size)]
 
 
-def first_step(fusion, prompt, rule, members):
+def first_step(fusion, prompt, rule, members, *, whole_prompt=True):
     """What the loop itself does."""
     engine = fusion.engine
-    entry = engine.open(Request(prompt=prompt, max_new_tokens=256), members=members, rule=rule)
+    request = Request(prompt=prompt, max_new_tokens=256, whole_prompt=whole_prompt)
+    entry = engine.open(request, members=members, rule=rule)
     engine.submit(entry)
     engine.step_until(lambda: bool(entry.running.steps) or entry.running.is_finished)
     engine.abort(entry.number)
@@ -103,13 +104,21 @@ def test_embedded_models_differ_somewhere_and_have_alternatives(embedded):
 
 
 @settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 10**6), members=st.sampled_from(parts(3)), spec=specs(names=("g0", "g1", "g2")))
-def test_a_replay_of_random_members_commits_what_the_fusion_commits(seed, members, spec):
-    fusion = Fusion([gambler(TOKENIZERS[n], seed + n, name=f"g{n}") for n in range(3)])
-    [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}))
+@given(
+    seed=st.integers(0, 10**6),
+    members=st.sampled_from(parts(3)),
+    spec=specs(names=("g0", "g1", "g2")),
+    whole_prompt=st.booleans(),
+    granularity=st.sampled_from(["word", "pre_token"]),
+)
+def test_a_replay_of_random_members_commits_what_the_fusion_commits(seed, members, spec, whole_prompt, granularity):
+    pool = [gambler(TOKENIZERS[n], seed + n, name=f"g{n}") for n in range(3)]
+    fusion = Fusion(pool, granularity=granularity)
+    [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}), whole_prompt=whole_prompt)
     rule = rule_from_spec(spec)
     if record.error is None and (record.divisible or len(members) == 3):
-        same_decision(replay(record, rule, members), first_step(fusion, "ab the", rule, members))
+        step = first_step(fusion, "ab the", rule, members, whole_prompt=whole_prompt)
+        same_decision(replay(record, rule, members), step)
     elif record.error is None:
         with pytest.raises(ArgumentError, match="is indivisible"):
             replay(record, rule, members)

@@ -11,6 +11,7 @@ from coolfusion import executors, fusion, models, toy
 from coolfusion.fusion import selection
 from coolfusion.fusion.options import Request
 from coolfusion.fusion.transcript import Transcript
+from coolfusion.members.commands import Prefill
 from coolfusion.members.session import Session
 from coolfusion.records import MemberOutput
 from fusion_parts import toy as toy_tokenizer
@@ -54,7 +55,7 @@ def things() -> dict[str, object]:
         *(selection.Uniform(), selection.Fixed({"ann": 1.0}), selection.ByEvidence(), selection.ByRecentText()),
         selection.Ranking((1.0, 2.0), (0.5, 0.5)),
         *(selection.Selection(0, (1.0,), 0.5, ()), fusion.Event(3, output.steps, output, None)),
-        *(Session(members[0], [5], [], context), Transcript(members[0], 0, LONG)),
+        *(Session(members[0], Prefill(0, (5,)), [], context), Transcript(members[0], 0, LONG)),
         MemberOutput("ann", list(range(9999)), list(range(9999)), 0, 0, failed=LONG),
     ]
     return {f"{type(each).__name__}{number}": each for number, each in enumerate(found)}

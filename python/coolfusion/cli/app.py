@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -25,8 +25,10 @@ from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
+from coolfusion.fusion.options import check_choice
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
+from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import Output, to_jsonable
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
@@ -124,6 +126,12 @@ def generate(
         Path | None,
         typer.Option(help="A file of `coolfusion pool`, in place of a rule.", rich_help_panel=WRITING),
     ] = None,
+    granularity: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.", rich_help_panel=WRITING
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -142,6 +150,8 @@ def generate(
     as_rule(DEFAULT_RULE if rule is None else rule)
     plan = None if recipe is None else read_recipe(recipe)
     rerank = rerank or (plan is not None and plan.rerank)
+    if granularity is not None:
+        check_choice("granularity", granularity, GRANULARITIES)
     console = Console(stderr=True)
     threads = threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
@@ -153,6 +163,7 @@ def generate(
         threads=threads,
         rule=rule,
         recipe=plan,
+        granularity=cast(Granularity | None, granularity),
         pass_timeout=pass_timeout,
     )
     with fusion:

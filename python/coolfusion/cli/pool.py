@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -26,10 +26,13 @@ from coolfusion.evaluation.sample_file import SampleFile
 from coolfusion.evaluation.steps import StepFile
 from coolfusion.evaluation.tasks import TASKS, task_named
 from coolfusion.fusion import Fusion
+from coolfusion.fusion.options import check_choice
+from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import to_jsonable
 
 __all__ = ["pool"]
 
+OF_WORDS = ("word", "pre_token")  # granularities with segments of one word at most
 STEPS = ("next_word", "lambada")  # tasks that need one step of a fusion
 CHECKED = ", ".join(name for name, task in TASKS.items() if task.writes)
 
@@ -42,6 +45,9 @@ def pool(
     limit: Annotated[int, typer.Option(min=1, help="The most items.")] = 100,
     part: Annotated[str, typer.Option(help="The part of the file of a next-word task, in fractions.")] = "0:1",
     seed: Annotated[int, typer.Option(help="Draws the places of a next-word task.")] = 1,
+    granularity: Annotated[
+        str, typer.Option(help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.")
+    ] = "word",
     records: Annotated[
         Path | None, typer.Option(help="A file of records, JSON lines; a run that ended is resumed from it.")
     ] = None,
@@ -60,6 +66,7 @@ def pool(
     if data is None:
         raise ArgumentError("no data; expected --data FILE")
     facts: dict[str, Any] = {"models": names, "dtype": dtype, "data": digest_of(data), "limit": limit}
+    check_choice("granularity", granularity, OF_WORDS if task in STEPS else GRANULARITIES)
     if task in STEPS:
         facts |= {"part": part, "seed": seed}
         places = positions_of(task, data, part=part_of(part), limit=limit, seed=seed)
@@ -70,7 +77,7 @@ def pool(
     console = Console(stderr=True)
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
     threads = threads_for(names) if threads is None else threads
-    loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads}
+    loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "granularity": granularity}
     if processes:
         loading["executor"] = "processes"
     with Fusion.from_pretrained(names, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
@@ -81,7 +88,9 @@ def pool(
         else:
             rows = task_rows(fusion)
             running = bar.add_task(task, total=len(loaded.items) * len(rows))
-            file = SampleFile(records, {**facts, "task": task, "rows": [list(row) for row in rows]})
+            file = SampleFile(
+                records, {**facts, "task": task, "granularity": granularity, "rows": [list(row) for row in rows]}
+            )
             checked = check_task(
                 fusion,
                 loaded.task,
@@ -90,9 +99,8 @@ def pool(
                 max_new_tokens=max_new_tokens,
                 progress=lambda n: bar.advance(running, n),
             )
-        alignment = fusion.alignment
     measured = {name: value for name, value in facts.items() if name != "models"}
-    recipe = recipe_of(*checked, alignment=alignment, facts=measured)
+    recipe = recipe_of(*checked, granularity=cast(Granularity, granularity), facts=measured)
     if out is not None:
         recipe.write(out)
     if as_json:

@@ -56,7 +56,13 @@ def setup_of(fusion: Fusion, alternatives: int, **facts: Any) -> dict[str, Any]:
         ['ash', 'birch', 'cedar']
     """
     names = [member.name for member in fusion.members]
-    return {**facts, "members": names, "alignment": fusion.alignment, "alternatives": alternatives}
+    return {
+        **facts,
+        "members": names,
+        "alignment": fusion.alignment,
+        "granularity": fusion.granularity,
+        "alternatives": alternatives,
+    }
 
 
 def collect_steps(
@@ -65,6 +71,7 @@ def collect_steps(
     file: StepFile,
     *,
     alternatives: int = 1,
+    whole_prompt: bool = True,
     chunk: int = CHUNK,
     progress: Callable[[int], None] = lambda n: None,
 ) -> list[StepRecord]:
@@ -75,6 +82,7 @@ def collect_steps(
         places: the prompts, with their true words.
         file: takes the records.
         alternatives: how many segments each member proposes besides its greedy one, where members differ.
+        whole_prompt: whether the prompts end with a word, so that proposals begin with white space (see `Request`).
         chunk: items that share passes.
         progress: is told how many records have been added, or were there.
 
@@ -94,18 +102,20 @@ def collect_steps(
     progress(len(places) - len(missing))
     for start in range(0, len(missing), chunk):
         part = missing[start : start + chunk]
-        file.add(_steps(fusion, part, alternatives))
+        file.add(_steps(fusion, part, alternatives, whole_prompt=whole_prompt))
         progress(len(part))
     return [file.records[place.id] for place in places]
 
 
-def _steps(fusion: Fusion, places: Sequence[Position], alternatives: int) -> Iterator[StepRecord]:
+def _steps(
+    fusion: Fusion, places: Sequence[Position], alternatives: int, *, whole_prompt: bool
+) -> Iterator[StepRecord]:
     engine = fusion.engine
     opened: list[tuple[Position, _Recorder, Entry | CoolFusionError]] = []
     for place in places:
         rule = _Recorder(alternatives)
         # A budget of a whole segment, so that none of them is cut.
-        request = Request(prompt=place.prompt, max_new_tokens=TOKENS_OF_A_SEGMENT)
+        request = Request(prompt=place.prompt, max_new_tokens=TOKENS_OF_A_SEGMENT, whole_prompt=whole_prompt)
         try:
             opened.append((place, rule, engine.open(request, rule=rule)))
         except ArgumentError:
@@ -157,8 +167,9 @@ def _has_inner_boundary(running: FusionRequest, view: StepView) -> bool:
     """Returns whether a member alone would end a segment sooner than all of them do."""
     if not running.settings.aligned:
         return False
+    granularity = running.settings.granularity
     for at, each in enumerate(running.transcripts):
-        segmenter = Segmenter(each.member.tokenizer, prompt_ids=each.ids[: each.n_prompt])
+        segmenter = Segmenter(each.member.tokenizer, prompt_ids=each.ids[: each.n_prompt], granularity=granularity)
         for candidate in view.candidates:
             if candidate.end or at not in candidate.members:
                 continue

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from coolfusion._core import Tokenizer
-from coolfusion.members.member import ASCII_WHITE_SPACE
+from coolfusion.members.endings import ASCII_WHITE_SPACE
 
 __all__ = ["CommonCut", "common_cuts"]
 

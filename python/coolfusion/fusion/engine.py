@@ -29,6 +29,7 @@ from coolfusion.fusion.selection import DEFAULT_RULE, Rule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.members.commands import Reply
 from coolfusion.members.cost import PassCost
+from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.members.member import Member, check_members
 from coolfusion.records import Output, Step
 
@@ -58,6 +59,7 @@ class FusionEngine:
         members: the members; each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
+        granularity: the unit of text that one segment is: "word", "pre_token", "phrase", "sentence" or "line".
         rule: the selection rule, or its name.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree.
         executor: what runs the members; None takes one for this process.
@@ -78,6 +80,7 @@ class FusionEngine:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
+        granularity: Granularity = "word",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
@@ -88,9 +91,10 @@ class FusionEngine:
         self.members = check_members(members)
         if len({id(member.runner) for member in self.members}) < len(self.members):
             raise ArgumentError("two members share one runner; make one for each member (they may share the weights)")
-        self.alignment = alignment
+        self.alignment, self.granularity = alignment, granularity
         self.rule = check_engine(
             alignment=alignment,
+            granularity=granularity,
             rule=rule,
             drafts=drafts,
             pass_timeout=pass_timeout,
@@ -161,6 +165,7 @@ class FusionEngine:
         members: Sequence[int] | None = None,
         rule: Rule | None = None,
         alignment: Alignment | None = None,
+        granularity: Granularity | None = None,
     ) -> Entry:
         """Checks a request without adding it; `submit` adds what is returned.
 
@@ -170,6 +175,7 @@ class FusionEngine:
             members: numbers of the members that write it, in ascending order; None takes all.
             rule: the selection rule, where it is not that of the engine.
             alignment: where segments end, if it is not as in the engine.
+            granularity: the unit of text that one segment is, if it is not as in the engine.
 
         Raises:
             ArgumentError: no `Request`, an unknown rule or alignment, or numbers that no member has; else as `add`.
@@ -186,7 +192,7 @@ class FusionEngine:
         every_prompt = per_member(request.prompt, self.readers)
         everyone = [(number, self.members[number]) for number in numbers]
         prompts = [every_prompt[number] for number in numbers]
-        settings = self._settings(rule, alignment)
+        settings = self._settings(rule, alignment, granularity)
         text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
         check_lengths(text.transcripts, request.overlong, where)
         running: Running = text
@@ -433,7 +439,9 @@ class FusionEngine:
                 del self._watched[number]
         return found
 
-    def _settings(self, rule: Any = None, alignment: Alignment | None = None) -> Settings:
+    def _settings(
+        self, rule: Any = None, alignment: Alignment | None = None, granularity: Granularity | None = None
+    ) -> Settings:
         costs = [PassCost.of_runner(member.runner) for member in self.members]
         batches = [member.runner.batches_paths for member in self.members]
         concurrent, drafts = self._executor.concurrent, self._drafts
@@ -446,7 +454,9 @@ class FusionEngine:
         rule = self.rule if rule is None else as_rule(rule)
         alignment = self.alignment if alignment is None else alignment
         check_choice("alignment", alignment, ("aligned", "shortest"))
-        return Settings(rule, alignment == "aligned", concurrent, speculation)
+        granularity = self.granularity if granularity is None else granularity
+        check_choice("granularity", granularity, GRANULARITIES)
+        return Settings(rule, alignment == "aligned", granularity, concurrent, speculation)
 
     # Processes: threads and locks do not come along into a forked child.
 

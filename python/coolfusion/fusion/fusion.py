@@ -19,6 +19,7 @@ from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, R
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
 from coolfusion.fusion.recipe import Recipe, Source, read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, Rule, SelectionRule
+from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
@@ -31,6 +32,8 @@ class Fusion:
         members: one or more; each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
+        granularity: the unit of text that one segment is. "word" is a word with its punctuation, "pre_token" one
+            without, and "phrase", "sentence" and "line" hold several words.
         rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, a function of one candidate's scores, or
             a spec as `rule_from_spec` reads it.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
@@ -60,6 +63,7 @@ class Fusion:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
+        granularity: Granularity = "word",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
@@ -76,6 +80,7 @@ class Fusion:
         self.engine = FusionEngine(
             members,
             alignment=alignment,
+            granularity=granularity,
             rule=rule,
             drafts=drafts,
             executor=executor,
@@ -110,6 +115,11 @@ class Fusion:
         """Where segments end."""
         return self.engine.alignment
 
+    @property
+    def granularity(self) -> Granularity:
+        """The unit of text that one segment is."""
+        return self.engine.granularity
+
     @classmethod
     def from_pretrained(
         cls,
@@ -120,6 +130,7 @@ class Fusion:
         trust_remote_code: bool = False,
         threads: int | None = None,
         alignment: Alignment | None = None,
+        granularity: Granularity | None = None,
         rule: Rule | None = None,
         recipe: Source | Recipe | None = None,
         drafts: int | None = None,
@@ -142,9 +153,10 @@ class Fusion:
                 leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
                 cores. With `executor="processes"` it holds in each process.
             alignment: see `Fusion`; None takes that of the recipe, or else "aligned".
+            granularity: see `Fusion`; None takes that of the recipe, or else "word".
             rule: see `Fusion`; None takes that of the recipe, or else "paper".
-            recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment and the
-                default of `rerank`; the models must have the names of its members.
+            recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment,
+                granularity and the default of `rerank`; the models must have the names of its members.
             drafts: see `Fusion`.
             executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
             pass_timeout: see `Fusion`.
@@ -169,9 +181,10 @@ class Fusion:
         max_concurrent_requests = _renamed(
             "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
         )
-        plan = None if recipe is None else _plan(recipe, names, alignment=alignment, rule=rule)
+        plan = None if recipe is None else _plan(recipe, names, alignment=alignment, granularity=granularity, rule=rule)
         common: dict[str, Any] = {
             "alignment": plan.alignment if plan else "aligned" if alignment is None else alignment,
+            "granularity": plan.granularity if plan else "word" if granularity is None else granularity,
             "rule": plan.rule if plan else DEFAULT_RULE if rule is None else rule,
             "drafts": drafts,
             "max_concurrent_requests": max_concurrent_requests,
@@ -356,7 +369,8 @@ class Fusion:
         members = [
             {"name": m.name, "model": m.runner.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
         ]
-        return {"alignment": self.alignment, "rule": self.rule.name, "members": members}
+        facts = {"alignment": self.alignment, "granularity": self.granularity, "rule": self.rule.name}
+        return {**facts, "members": members}
 
     def close(self) -> None:
         """Ends all texts, and the threads and processes of this fusion; a closed fusion writes no text.

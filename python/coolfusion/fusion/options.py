@@ -11,6 +11,7 @@ from coolfusion.errors import ArgumentError
 from coolfusion.fusion.selection import SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.fusion.stop_strings import check_stop_strings
+from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import SHORT
 
 OneText = str | tuple[Any, ...]
@@ -33,6 +34,8 @@ class Request:
             refuses it.
         priority: requests of a lower number are begun first; of equals, the one that came first.
         seed: for selection rules that draw; they find it in `StepView.seed`.
+        whole_prompt: whether the prompt ends where a segment does, so that the first segment starts a new one. After
+            "The cat" it is never the "s" of "The cats". A text that goes on inside a word must not have it.
         timeout: seconds from `add` on after which the request ends with a `RequestTimeoutError`, or None.
 
     Raises:
@@ -50,6 +53,7 @@ class Request:
     overlong: Overlong = "truncate"
     priority: int = 0
     seed: int | None = None
+    whole_prompt: bool = False
     timeout: float | None = None
 
     def __post_init__(self) -> None:
@@ -57,8 +61,9 @@ class Request:
         check_count("max_new_tokens", self.max_new_tokens)
         check_choice("on_failure", self.on_failure, ("stop", "continue"))
         check_choice("overlong", self.overlong, ("truncate", "error"))
-        if not isinstance(self.rerank, bool):
-            raise ArgumentError(f"rerank must be True or False, not {self.rerank!r}")
+        for name, flag in (("rerank", self.rerank), ("whole_prompt", self.whole_prompt)):
+            if not isinstance(flag, bool):
+                raise ArgumentError(f"{name} must be True or False, not {flag!r}")
         check_seconds("timeout", self.timeout)
         for name, value in (("priority", self.priority), ("seed", self.seed)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
@@ -80,12 +85,14 @@ class Settings:
     Attributes:
         rule: the selection rule.
         aligned: whether segments end where all tokenizers have a boundary.
+        granularity: the unit of text that one segment is.
         concurrent: whether a member can write ahead while others read.
         speculation: makes the planner of drafts for the members of these numbers, a new one for each text.
     """
 
     rule: SelectionRule
     aligned: bool
+    granularity: Granularity
     concurrent: bool
     speculation: Callable[[tuple[int, ...]], Speculation]
 
@@ -93,6 +100,7 @@ class Settings:
 def check_engine(
     *,
     alignment: Any,
+    granularity: Any,
     rule: Any,
     drafts: Any,
     pass_timeout: Any,
@@ -105,6 +113,7 @@ def check_engine(
         ArgumentError: a value outside its range.
     """
     check_choice("alignment", alignment, ("aligned", "shortest"))
+    check_choice("granularity", granularity, GRANULARITIES)
     if drafts is not None and (isinstance(drafts, bool) or not isinstance(drafts, int) or drafts < 0):
         raise ArgumentError(f"drafts must be None or a whole number of words from 0 on, not {drafts!r}")
     check_seconds("pass_timeout", pass_timeout)

@@ -5,7 +5,7 @@ A recipe holds plain values and no code::
     {"format": "coolfusion-recipe", "version": 1,
      "members": [{"name": "smollm2"}, {"name": "gemma"}],
      "rule": {"kind": "primary", "margin": 0.5, "member": "gemma", "rule": {"kind": "power_mean"}},
-     "alignment": "aligned", "rerank": false, "measured": {}}
+     "alignment": "aligned", "granularity": "word", "rerank": false, "measured": {}}
 
 A primary member and its margin are part of the rule. `measured` says what the choice was based on, and decides nothing.
 """
@@ -23,6 +23,7 @@ from coolfusion.errors import ArgumentError
 from coolfusion.fusion.fields import Fields
 from coolfusion.fusion.options import Alignment
 from coolfusion.fusion.selection import rule_from_spec, spec_of
+from coolfusion.members.endings import GRANULARITIES, Granularity
 
 FORMAT = "coolfusion-recipe"
 VERSION = 1
@@ -37,6 +38,7 @@ class Recipe:
         members: names of the members, that is, of the folders of their models.
         rule: the spec of the selection rule, with all of its parameters.
         alignment: where segments end.
+        granularity: the unit of text that one segment is.
         rerank: whether `generate` reranks, where its caller does not say.
         measured: plain values about the measurement that led to it.
 
@@ -51,6 +53,7 @@ class Recipe:
     members: tuple[str, ...]
     rule: Mapping[str, Any]
     alignment: Alignment = "aligned"
+    granularity: Granularity = "word"
     rerank: bool = False
     measured: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,6 +80,7 @@ class Recipe:
             "members": [{"name": name} for name in self.members],
             "rule": dict(self.rule),
             "alignment": self.alignment,
+            "granularity": self.granularity,
             "rerank": self.rerank,
             "measured": dict(self.measured),
         }
@@ -141,11 +145,12 @@ def _recipe(value: Any, where: str) -> Recipe:
     members = [_name(each, f"{fields.path('members')}[{at}]") for at, each in enumerate(given)]
     rule = fields.take("rule")
     alignment = fields.choice("alignment", ("aligned", "shortest"), "aligned")
+    granularity = fields.choice("granularity", GRANULARITIES, "word")
     rerank, measured = fields.flag("rerank", False), fields.take("measured", {})
     if not isinstance(measured, Mapping):
         raise fields.wrong("measured", measured, "an object")
     fields.end()
-    return Recipe(tuple(members), rule, alignment, rerank, measured)
+    return Recipe(tuple(members), rule, alignment, granularity, rerank, measured)
 
 
 def _name(value: Any, where: str) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from coolfusion._core import Segmenter
+from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.numerics import log_softmax
 
@@ -17,10 +18,12 @@ from coolfusion.models.numerics import log_softmax
 class Writer:
     """One member's side of the text: its ids, and the segmenter that cuts what it writes."""
 
-    def __init__(self, member: Member, prompt: str, others: Sequence[Member]) -> None:
+    def __init__(self, member: Member, prompt: str, others: Sequence[Member], granularity: Granularity) -> None:
         self.member, self.text, self.ids = member, prompt, member.prompt_ids(prompt)
         align_with = [other.tokenizer for other in others]
-        self.segmenter = Segmenter(member.tokenizer, align_with=align_with, prompt_ids=list(self.ids))
+        self.segmenter = Segmenter(
+            member.tokenizer, align_with=align_with, prompt_ids=list(self.ids), granularity=granularity
+        )
 
     def logprobs(self, ids: Sequence[int]) -> list[float]:
         """Returns (V,) ln p of the token that follows `ids`, read from scratch."""
@@ -69,7 +72,7 @@ class Writer:
         self.segmenter.restart(text)
 
 
-def fuse(members: Sequence[Member], prompt: str, max_segments: int) -> str:
+def fuse(members: Sequence[Member], prompt: str, max_segments: int, granularity: Granularity = "word") -> str:
     """Writes a text with several members, at most `max_segments` segments.
 
     Complexity: O(length) passes of O(length) tokens for every token of every candidate.
@@ -80,7 +83,7 @@ def fuse(members: Sequence[Member], prompt: str, max_segments: int) -> str:
         >>> fuse(members, "Once upon a time", 2)
         '...'
     """
-    writers = [Writer(m, prompt, [other for other in members if other is not m]) for m in members]
+    writers = [Writer(m, prompt, [other for other in members if other is not m], granularity) for m in members]
     for _ in range(max_segments):
         candidates = sorted({writer.propose() for writer in writers}, key=str.encode)
         means = [math.fsum(writer.perplexity(text) for writer in writers) / len(writers) for text in candidates]

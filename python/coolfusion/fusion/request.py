@@ -41,6 +41,7 @@ from coolfusion.members.commands import (
     ScoredPath,
     WriteAhead,
 )
+from coolfusion.members.endings import Ending, ending_of
 from coolfusion.members.member import Member, Prompt
 from coolfusion.members.propose import TOKENS_OF_A_SEGMENT
 from coolfusion.records import (
@@ -175,13 +176,14 @@ class FusionRequest:
     def start(self) -> list[Send]:
         """Opens the sessions."""
         self._clock = [perf_counter()]
-        numbers = self.numbers if self.settings.aligned else []
+        numbers, granularity = self.numbers if self.settings.aligned else [], self.settings.granularity
         # Weights need no scores where one member writes alone.
         scored = self.settings.rule.prompt_scores and len(self.transcripts) > 1
         prefills: dict[Transcript, Command] = {}
         for each, number in zip(self.transcripts, self.numbers, strict=True):
             others = tuple(other for other in numbers if other != number)
-            prefills[each] = Prefill(self.session, tuple(each.ids), others, scored)
+            ending = ending_of(each.prompt_tail(), granularity) if self.request.whole_prompt else ""
+            prefills[each] = Prefill(self.session, tuple(each.ids), others, scored, granularity, ending)
         return self._send(Phase.PREFILL, prefills)
 
     def receive(self, reply: Reply) -> list[Send]:
@@ -289,7 +291,7 @@ class FusionRequest:
         commands: dict[Transcript, Command] = {}
         for each in live:
             paths = tuple(
-                ScoredPath(c.token_ids[each.number], c.end, len(c.text.encode()), c.whole and len(live) > 1)
+                ScoredPath(c.token_ids[each.number], c.end, len(c.text.encode()), self._ending(c, live))
                 for c in self._candidates
             )
             commands[each] = ScoreCandidates(self.session, each.take_commits(), paths, mass)
@@ -319,10 +321,9 @@ class FusionRequest:
         if winner is None:
             self._rejected = (*self._refused, *over_budget(live, chosen, self._budgets))
             return self._finish("length")
-        # A member that writes alone writes its own greedy text.
-        owned = self.settings.rule.boundary_mass and winner.whole and len(live) > 1
+        ending = self._ending(winner, live) if self.settings.rule.boundary_mass else ""
         for each in live:
-            each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number], owned=owned)
+            each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number], ending=ending)
             each.note_score(scores[selection.winner][each.number])
         self._observe(live, winner)
         text, reason = self._release(winner)
@@ -338,6 +339,10 @@ class FusionRequest:
         return self._begin_step() if reason is None else self._finish(reason)
 
     # The parts of a phase.
+
+    def _ending(self, candidate: Candidate, live: Sequence[Transcript]) -> Ending:
+        """Returns what may follow a candidate. A member that writes alone writes its own greedy text."""
+        return ending_of(candidate.text, self.settings.granularity) if candidate.whole and len(live) > 1 else ""
 
     def _send(self, phase: Phase, commands: Mapping[Transcript, Command]) -> list[Send]:
         self.phase = phase

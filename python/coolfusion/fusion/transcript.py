@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from coolfusion.members.commands import Commit, Refusal, Usage
+from coolfusion.members.endings import Ending
 from coolfusion.members.member import Member, Prompt
 from coolfusion.members.session import still_ahead
 from coolfusion.models.base import TokenPath
@@ -75,13 +76,17 @@ class Transcript:
         """Passes in which the text had a part so far, and its tokens that went through them."""
         return self.usage.forward_passes, self.usage.processed_tokens
 
-    def commit(self, ids: TokenPath, text: str, *, forced: bool, owned: bool = False) -> None:
+    def commit(self, ids: TokenPath, text: str, *, forced: bool, ending: Ending = "") -> None:
         """Appends a segment, which may own the boundary after it; the worker learns of it with the next command."""
         self.ids.extend(ids)
         self.forced_cuts += forced
         self.texts.append(text)
         self.encoder.push(text)
-        self._unsent.append(Commit(ids, text, owned))
+        self._unsent.append(Commit(ids, text, ending))
+
+    def prompt_tail(self) -> str:
+        """Returns the end of the prompt as a text; of ids the last few."""
+        return self.prompt if isinstance(self.prompt, str) else self.member.tokenizer.decode(self.ids[-8:])
 
     def note_prompt_score(self, score: Score) -> None:
         """Notes the score of the prompt."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from coolfusion.members.endings import Ending, Granularity
 from coolfusion.models.base import TokenPath
 from coolfusion.records import RejectionReason, Score
 
@@ -19,12 +20,12 @@ class Commit(NamedTuple):
     Attributes:
         token_ids: the segment in the member's ids.
         text: the segment, for the segmenter.
-        owned: whether the segment owns the boundary after it: a word starts with the next one, or the text ends.
+        ending: what the next segment has to follow, if this one owns the boundary after it; "" if it does not.
     """
 
     token_ids: TokenPath
     text: str
-    owned: bool = False
+    ending: Ending = ""
 
 
 class Prefill(NamedTuple):
@@ -35,12 +36,16 @@ class Prefill(NamedTuple):
         token_ids: the prompt, at least one id; ids above the model's limit are left out at the left.
         align_with: numbers of the members whose word boundaries end the session's segments too.
         score: whether the reply's value is the `Score` of the prompt, its first id and control tokens apart.
+        granularity: the unit of text that one segment is.
+        ending: what the first segment has to follow, if the prompt owns the boundary after it; "" if it does not.
     """
 
     session: int
     token_ids: tuple[int, ...]
     align_with: tuple[int, ...] = ()
     score: bool = False
+    granularity: Granularity = "word"
+    ending: Ending = ""
 
 
 class Propose(NamedTuple):
@@ -70,13 +75,13 @@ class ScoredPath(NamedTuple):
         token_ids: its ids under the member; () for END.
         end: whether it is END.
         n_bytes: UTF-8 bytes of its text.
-        whole: whether a word ends after it.
+        ending: what may follow it, if the probability of that is to be measured.
     """
 
     token_ids: TokenPath
     end: bool
     n_bytes: int
-    whole: bool = False
+    ending: Ending = ""
 
 
 class ScoreCandidates(NamedTuple):
@@ -86,7 +91,7 @@ class ScoreCandidates(NamedTuple):
         session: the session.
         commits: the segments that won since the last command.
         candidates: what is scored.
-        boundary_mass: whether to measure the probabilities that a word ends after each whole candidate, and that one
+        boundary_mass: whether to measure the probabilities that each candidate ends where it does, and that a segment
             starts where the candidates do.
     """
 
@@ -192,7 +197,7 @@ class Proposal(NamedTuple):
         ids: the generated ids of the segment; () for END.
         refusals: what the member generated that has no text and was therefore left out.
         cut: whether it is unfinished because the budget ended; the segment would be longer.
-        whole: whether a word ends after it.
+        whole: whether it ends where its granularity wants it: a word ends after it, or a sentence.
     """
 
     text: str | None

@@ -5,13 +5,14 @@ A `Member` does not change. Its state of one text is a `Session` (in the worker)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from coolfusion._core import StreamEncoder, Tokenizer
 from coolfusion.errors import ArgumentError, EmptyPromptError, ModelError, NoModelsError, UnrepresentableTextError
+from coolfusion.members.endings import Ending, may_follow
 from coolfusion.models.base import LanguageModel
 from coolfusion.models.transformers.loading import from_objects
 
@@ -22,7 +23,6 @@ FACTS = (
     *("forward_passes", "processed_tokens", "batches_paths"),
 )
 OPERATIONS = ("new_context", "prefill", "forward")
-ASCII_WHITE_SPACE = b"\t\n\v\f\r "
 
 
 @dataclass(frozen=True)
@@ -164,13 +164,46 @@ class Member:
         encoder.push(self.tokenizer.decode(list(prompt[last + 1 :])))
         return encoder
 
-    @cached_property
-    def word_starting_ids(self) -> tuple[int, ...]:
-        """The ids that end the word before them: tokens that begin with ASCII white space, and END.
+    def ids_after(self, ending: Ending) -> tuple[int, ...]:
+        """Returns the ids that may follow an ending, in ascending order: those of tokens that may, and of END.
 
-        Complexity: O(vocabulary), once.
+        Args:
+            ending: what ends before them, not "".
+
+        Complexity: O(vocabulary), once for each ending.
         """
-        return self.ids_after_a_word(ASCII_WHITE_SPACE)
+        return self._after(ending)[0]
+
+    def may_follow(self, token_id: int, ending: Ending) -> bool:
+        """Returns whether an id is one of `ids_after`, or nothing is said about what follows.
+
+        Args:
+            token_id: the id.
+            ending: what ends before it.
+
+        Complexity: O(1), after O(vocabulary) once.
+        """
+        return not ending or token_id in self._after(ending)[1]
+
+    def _after(self, ending: Ending) -> tuple[tuple[int, ...], frozenset[int]]:
+        found = self._ids_by_ending.get(ending)
+        if found is None:
+            ids = {*self.runner.eos_token_ids}
+            ids.update(token_id for token_id, data in self._written() if may_follow(data, ending))
+            found = self._ids_by_ending[ending] = (tuple(sorted(ids)), frozenset(ids))
+        return found
+
+    @cached_property
+    def _ids_by_ending(self) -> dict[Ending, tuple[tuple[int, ...], frozenset[int]]]:
+        return {}
+
+    def _written(self) -> Iterator[tuple[int, bytes]]:
+        """The ids that stand for text and have a row, with their bytes."""
+        tokenizer = self.tokenizer
+        unwritable = {*tokenizer.control_ids, *tokenizer.unused_ids}
+        for token_id in range(min(tokenizer.vocab_size, self.runner.logits_size)):
+            if token_id not in unwritable:
+                yield token_id, tokenizer.token_bytes(token_id)
 
     def ids_after_a_word(self, begins: bytes) -> tuple[int, ...]:
         """Returns the ids of END and of tokens that begin with one of some bytes of ASCII white space.
@@ -186,18 +219,11 @@ class Member:
     @cached_property
     def _ids_by_space(self) -> dict[int, list[int]]:
         """The ids of tokens that begin with ASCII white space, by their first byte."""
-        tokenizer, found = self.tokenizer, dict[int, list[int]]()
-        unwritable = {*tokenizer.control_ids, *tokenizer.unused_ids}
-        for token_id in range(min(tokenizer.vocab_size, self.runner.logits_size)):
-            first = tokenizer.token_bytes(token_id)[:1]
-            if first.isspace() and token_id not in unwritable:
-                found.setdefault(first[0], []).append(token_id)
+        found = dict[int, list[int]]()
+        for token_id, data in self._written():
+            if data[:1].isspace():
+                found.setdefault(data[0], []).append(token_id)
         return found
-
-    @cached_property
-    def word_starting(self) -> frozenset[int]:
-        """The same ids as a set."""
-        return frozenset(self.word_starting_ids)
 
     @property
     def kept_after_cut(self) -> int | None:

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 
 from coolfusion._core import Segment, Segmenter
 from coolfusion.members.commands import Ahead, Proposal, Propose, Refusal, WriteAhead
+from coolfusion.members.endings import TOKENS_OF_A_DRAFT
 from coolfusion.members.session import Session, Task
 from coolfusion.models.base import TokenPath
 from coolfusion.records import RejectionReason
 
-# A draft that went astray may write spaces, or one word, without an end.
-TOKENS_OF_A_DRAFTED_WORD = 4
-# No segment has more: it holds at most 128 bytes, and tokens without any text are few.
-TOKENS_OF_A_SEGMENT = 256
+# No segment has more: it holds at most 512 bytes, and tokens without any text are few.
+TOKENS_OF_A_SEGMENT = 1024
 
 
 def propose(session: Session, command: Propose) -> Task[tuple[Proposal, ...]]:
@@ -79,7 +78,7 @@ def write_segment(
         ids.append(token_id)
         segment = segmenter.push(token_id)
         if segment is not None:
-            return _proposal(segment, ids, "invalid")
+            return _proposal(segment, ids, "invalid", whole=_owns(session, segment))
         fits = session.fits(len(ids))
         if not fits and session.may_be_cut():
             yield from session.make_room(len(ids))
@@ -91,18 +90,18 @@ def write_segment(
 
 
 def first_choice(session: Session) -> int | None:
-    """Returns the most likely first token of a segment; given a segment that owns its boundary, one that starts a word.
+    """Returns the most likely first token of a segment; one that may follow the ending before it.
 
     The computed empty path is needed. Of equally likely ids the smallest is returned, and None where there is none.
 
-    Complexity: O(vocabulary) where the most likely token of all starts no word, else O(1).
+    Complexity: O(vocabulary) where the most likely token of all may not follow, else O(1).
     """
     context, member = session.context, session.member
     token_id = context.greedy(())
-    if token_id is None or not session.starts_word or token_id in member.word_starting:
+    if token_id is None or member.may_follow(token_id, session.ending):
         return token_id
     row = context.next_logits(())
-    best = max(member.word_starting_ids, key=lambda i: (row[i], -i), default=None)
+    best = max(member.ids_after(session.ending), key=lambda i: (row[i], -i), default=None)
     return None if best is None or row[best] == -math.inf else best
 
 
@@ -114,11 +113,11 @@ def write_ahead(session: Session, budget: int, words: int) -> Task[None]:
         budget: most tokens to write.
         words: how many segments to write, the next one included.
 
-    Complexity: a pass for each token that is not computed yet, of four a segment on average at most.
+    Complexity: a pass for each token that is not computed yet, of `TOKENS_OF_A_DRAFT` a segment on average at most.
     """
     member, context, segmenter = session.member, session.context, session.segmenter
     segmenter.restart("")
-    room = min(budget, TOKENS_OF_A_DRAFTED_WORD * words)
+    room = min(budget, TOKENS_OF_A_DRAFT[session.granularity] * words)
     if member.runner.max_model_len is not None:
         room = min(room, member.runner.max_model_len - session.n_context)
     commits, ids, texts = len(session.texts), list[int](), list[str]()
@@ -155,7 +154,7 @@ def _next_best(session: Session, count: int, own: Proposal) -> list[int]:
         return []
     runner, row = session.member.runner, session.context.next_logits(())
     unwanted = {*session.member.suppress_tokens, *runner.eos_token_ids, first_choice(session)}
-    possible = session.member.word_starting_ids if session.starts_word else range(len(row))
+    possible = session.member.ids_after(session.ending) if session.ending else range(len(row))
     allowed = (i for i in possible if i not in unwanted and row[i] > -float("inf"))
     return sorted(allowed, key=lambda i: (-row[i], i))[:count]
 
@@ -169,10 +168,15 @@ def _proposal_at_end(segmenter: Segmenter, ids: list[int]) -> Proposal:
     return Proposal("", True, refusals=proposal.refusals if ids else ())
 
 
-def _proposal(segment: Segment | None, ids: list[int], why: RejectionReason) -> Proposal:
+def _owns(session: Session, segment: Segment) -> bool:
+    """Returns whether something is known of what follows a segment."""
+    return segment.whole and (segment.level == "word" or session.granularity == "pre_token")
+
+
+def _proposal(segment: Segment | None, ids: list[int], why: RejectionReason, *, whole: bool = False) -> Proposal:
     """Returns a segment as a proposal, or the reason why it is none."""
     if segment is not None and segment.valid and segment.text:
-        return Proposal(segment.text, False, tuple(ids[: len(segment.token_ids)]), whole=segment.level == "word")
+        return Proposal(segment.text, False, tuple(ids[: len(segment.token_ids)]), whole=whole)
     if segment is None or not segment.text:
         why, detail, text = "empty" if why == "invalid" else why, f"token ids {ids} have no text", ""
     else:

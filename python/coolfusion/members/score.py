@@ -22,8 +22,8 @@ def score_candidates(session: Session, command: ScoreCandidates) -> Task[tuple[S
     paths, mass = [each.token_ids for each in candidates], command.boundary_mass
     # The logits after the last token are not needed to score a candidate, but the next segment starts from them.
     wanted = scored = paths
-    if not mass or not all(each.whole for each in candidates):
-        scored = [each.token_ids if mass and each.whole else each.token_ids[:-1] for each in candidates]
+    if not mass or not all(each.ending for each in candidates):
+        scored = [each.token_ids if mass and each.ending else each.token_ids[:-1] for each in candidates]
         if not session.member.runner.batches_paths:
             wanted = scored
     if not all(map(context.is_computed, scored)):
@@ -34,9 +34,9 @@ def score_candidates(session: Session, command: ScoreCandidates) -> Task[tuple[S
 def _score(session: Session, candidate: ScoredPath, *, boundary_mass: bool) -> Score:
     context, path, boundary, start = session.context, candidate.token_ids, None, None
     if boundary_mass:
-        starts = session.member.word_starting_ids
-        start = context.next_logprob((), starts) if session.starts_word else None
-        boundary = context.next_logprob(path, starts) if candidate.whole else 0.0
+        member = session.member
+        start = context.next_logprob((), member.ids_after(session.ending)) if session.ending else None
+        boundary = context.next_logprob(path, member.ids_after(candidate.ending)) if candidate.ending else 0.0
     if candidate.end:
         return Score(context.next_logprob((), session.member.runner.eos_token_ids), 1, 0, None, start)
     return Score(total(context.logprobs(path)), len(path), candidate.n_bytes, boundary, start)

@@ -10,7 +10,8 @@ from collections.abc import Generator, Sequence
 from typing import NamedTuple, TypeVar
 
 from coolfusion._core import Segmenter, Tokenizer
-from coolfusion.members.commands import Ahead, Commit, Refusal, Usage
+from coolfusion.members.commands import Ahead, Commit, Prefill, Refusal, Usage
+from coolfusion.members.endings import Ending
 from coolfusion.members.member import Member
 from coolfusion.models.base import Context, TokenPath
 from coolfusion.models.numerics import total
@@ -51,7 +52,7 @@ class Session:
 
     Args:
         member: the member.
-        token_ids: the prompt.
+        command: opens it; it holds the prompt.
         align_with: tokenizers whose word boundaries end segments too.
         context: an empty context of the member's model.
 
@@ -64,22 +65,25 @@ class Session:
         texts: the committed segments.
         ahead: the segments that the member would write next, as far as it has written ahead.
         stale: whether the context has to be read again before anything is asked of it.
-        starts_word: whether the last segment owns the boundary after it, so that a word starts here, or the text ends.
+        ending: what comes next has to follow this, because the last segment owns the boundary after it; "" if not.
+        granularity: the unit of text that one segment is.
     """
 
-    def __init__(
-        self, member: Member, token_ids: Sequence[int], align_with: Sequence[Tokenizer], context: Context
-    ) -> None:
+    def __init__(self, member: Member, command: Prefill, align_with: Sequence[Tokenizer], context: Context) -> None:
         self.member = member
         self.context = context
-        self.ids = list(token_ids)
+        self.ids = list(command.token_ids)
         self.start = 0
         self.texts: list[str] = []
         self.ahead = Ahead(0, ())
-        self.stale = self.starts_word = False
+        self.ending: Ending = command.ending
+        self.granularity = command.granularity
+        self.stale = False
         self._spent = (0, 0)  # passes and tokens of contexts before this one
-        self._n_prompt, self._align_with = len(self.ids), tuple(align_with)
-        self.segmenter = Segmenter(member.tokenizer, align_with=list(align_with), prompt_ids=self.ids)
+        self._command, self._align_with = command, tuple(align_with)
+        self.segmenter = Segmenter(
+            member.tokenizer, align_with=list(align_with), prompt_ids=self.ids, granularity=self.granularity
+        )
 
     def __repr__(self) -> str:
         return f"Session({self.member.name!r}, {self.n_context} tokens of context, {len(self.texts)} segments)"
@@ -131,11 +135,11 @@ class Session:
 
         Nothing that a pass or a task may have left half-way is taken along.
         """
-        session = Session(self.member, self.ids[: self._n_prompt], self._align_with, context)
+        session = Session(self.member, self._command, self._align_with, context)
         session.ids, session.texts, session.start = list(self.ids), list(self.texts), self.start
         for text in self.texts:
             session.segmenter.restart(text)
-        session.stale, session._spent, session.starts_word = True, self.usage[1:3], self.starts_word
+        session.stale, session._spent, session.ending = True, self.usage[1:3], self.ending
         return session
 
     def reload(self) -> Task[None]:
@@ -145,8 +149,8 @@ class Session:
 
     def commit(self, commits: Sequence[Commit]) -> None:
         """Appends the segments that won."""
-        for ids, text, owned in commits:
-            self.starts_word = owned
+        for ids, text, ending in commits:
+            self.ending = ending
             self.ids.extend(ids)
             self.texts.append(text)
             self.context.commit(ids)

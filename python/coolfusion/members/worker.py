@@ -189,7 +189,7 @@ class ModelWorker:
                 self._sessions.pop(command.session).context.close()
             align_with = [self._tokenizers[number] for number in command.align_with]
             context = self.member.runner.new_context()
-            session = Session(self.member, command.token_ids, align_with, context)
+            session = Session(self.member, command, align_with, context)
             self._sessions[command.session] = session
             return _Running(command, session.prefill(score=command.score), session, context)
         session = self._sessions[command.session]

@@ -17,6 +17,7 @@ from coolfusion.evaluation.statistics import Interval
 from coolfusion.fusion.options import Alignment
 from coolfusion.fusion.recipe import Recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule, spec_of
+from coolfusion.members.endings import Granularity
 
 __all__ = ["Verdict", "recipe_of", "verdict_of"]
 
@@ -80,7 +81,12 @@ def verdict_of(report: PoolReport, guarded: RuleLine | None = None) -> Verdict:
 
 
 def recipe_of(
-    report: PoolReport, verdict: Verdict, *, alignment: Alignment = "aligned", facts: Mapping[str, Any] | None = None
+    report: PoolReport,
+    verdict: Verdict,
+    *,
+    alignment: Alignment = "aligned",
+    granularity: Granularity = "word",
+    facts: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Returns the recipe of a verdict.
 
@@ -88,6 +94,7 @@ def recipe_of(
         report: the report.
         verdict: its verdict.
         alignment: where segments ended.
+        granularity: the unit of text that a segment was.
         facts: further plain values about the measurement, for example the digest of the data.
 
     Example:
@@ -101,11 +108,12 @@ def recipe_of(
         "fuse": verdict.fuse,
     }
     if verdict.rule is None:
-        return Recipe((verdict.primary,), spec_of(as_rule(DEFAULT_RULE)), alignment, measured=measured)
+        rule = spec_of(as_rule(DEFAULT_RULE))
+        return Recipe((verdict.primary,), rule, alignment, granularity, measured=measured)
     line = verdict.rule
     numbers = {"difference": line.gain.difference, "low": line.gain.low, "high": line.gain.high}
     measured["rule"] = {"report": _finite(line.report), **{name: _finite(each) for name, each in numbers.items()}}
-    return Recipe(tuple(each.name for each in report.members), line.spec, alignment, measured=measured)
+    return Recipe(tuple(each.name for each in report.members), line.spec, alignment, granularity, measured=measured)
 
 
 def _never_worse(guarded: RuleLine) -> bool:
