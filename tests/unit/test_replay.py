@@ -116,6 +116,9 @@ def test_a_replay_of_random_members_commits_what_the_fusion_commits(seed, member
     fusion = Fusion(pool, granularity=granularity)
     [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}), whole_prompt=whole_prompt)
     rule = rule_from_spec(spec)
+    if whole_prompt and granularity == "word":
+        proposed = [each for found in (record.greedy, record.wider) if found for each in found.candidates]
+        assert all(each.end or each.text[0].isspace() for each in proposed)
     if record.error is None and (record.divisible or len(members) == 3):
         step = first_step(fusion, "ab the", rule, members, whole_prompt=whole_prompt)
         same_decision(replay(record, rule, members), step)
