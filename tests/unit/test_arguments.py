@@ -15,7 +15,7 @@ from coolfusion.fusion import fusion as module
 
 WRONG = [
     ({"alignment": "sideways"}, "alignment 'sideways' is unknown; expected 'aligned' or 'shortest'"),
-    ({"rule": 3}, "rule must be a name, a SelectionRule or"),
+    ({"rule": 3}, "rule must be a name, a spec, a SelectionRule or"),
     ({"rule": "papre"}, "rule 'papre' is unknown; expected one of boldest, confident, geometric"),
     ({"drafts": -1}, "drafts must be None or a whole number"),
     ({"drafts": True}, "drafts must be None or a whole number"),

@@ -177,6 +177,8 @@ def test_options_reach_the_library(loaded, monkeypatch, capsys):
         "device": "cpu",
         "dtype": "auto",
         "rule": "mixture",
+        "granularity": None,
+        "recipe": None,
     }
     assert loaded.calls == [(["m"], expected)]
     assert seen == [{"max_new_tokens": 64, "stop_strings": ["x", "y"], "seed": 7}]

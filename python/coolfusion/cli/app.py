@@ -18,6 +18,7 @@ from rich.text import Text
 from coolfusion._core import Tokenizer, __version__
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
+from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.show import colour, explained, summary
 from coolfusion.cli.threads import threads_for
@@ -25,6 +26,7 @@ from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
 from coolfusion.fusion.options import PREFIXES, Prefix, check_choice
+from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import Output, to_jsonable
@@ -41,6 +43,7 @@ INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("eval")(evaluate)
 app.command()(ablation)
+app.command()(pool)
 # Options go on to the harness as they are, --help included.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 
@@ -116,15 +119,19 @@ def generate(
         bool, typer.Option("--rerank", help="Also let each model write alone, and choose.", rich_help_panel=WRITING)
     ] = False,
     rule: Annotated[
-        str,
+        str | None,
         typer.Option(help="Selects among the models' words, for example paper or boldest.", rich_help_panel=WRITING),
-    ] = DEFAULT_RULE,
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="A file of `coolfusion pool`, in place of a rule.", rich_help_panel=WRITING),
+    ] = None,
     granularity: Annotated[
-        str,
+        str | None,
         typer.Option(
             help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.", rich_help_panel=WRITING
         ),
-    ] = "word",
+    ] = None,
     prefix: Annotated[
         str,
         typer.Option(
@@ -147,8 +154,11 @@ def generate(
     prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
-    as_rule(rule)
-    check_choice("granularity", granularity, GRANULARITIES)
+    as_rule(DEFAULT_RULE if rule is None else rule)
+    plan = None if recipe is None else read_recipe(recipe)
+    rerank = rerank or (plan is not None and plan.rerank)
+    if granularity is not None:
+        check_choice("granularity", granularity, GRANULARITIES)
     check_choice("prefix", prefix, PREFIXES)
     console = Console(stderr=True)
     threads = threads_for(names) if threads is None else threads
@@ -160,7 +170,8 @@ def generate(
         executor="processes" if executor is Executor.processes else None,
         threads=threads,
         rule=rule,
-        granularity=cast(Granularity, granularity),
+        recipe=plan,
+        granularity=cast(Granularity | None, granularity),
         prefix=cast(Prefix, prefix),
         pass_timeout=pass_timeout,
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from coolfusion.cli.tables import summary_notes, summary_table
 from coolfusion.cli.threads import threads_for
@@ -18,9 +18,10 @@ from coolfusion.evaluation.presets import PAPER_TASKS, paper_rows, standard_rows
 from coolfusion.evaluation.rows import Row
 from coolfusion.evaluation.tasks import TASKS
 from coolfusion.fusion import Fusion
+from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import as_rule
 
-__all__ = ["ablation", "evaluate"]
+__all__ = ["ablation", "bar_columns", "evaluate"]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".txt")
 MoreModels = Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Further models.", show_default=False)]
@@ -38,12 +39,18 @@ Threads = Annotated[
 Processes = Annotated[bool, typer.Option("--processes", help="Run each model in a process of its own.")]
 
 
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """Returns the columns of a progress bar."""
+    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+
+
 def evaluate(
     task: Annotated[str, typer.Argument(help=f"One of {', '.join(TASKS)}; or several with commas.")],
     more_models: MoreModels = None,
     models: Models = None,
     data: Annotated[list[Path] | None, typer.Option(help="The file of the task; one for each, in their order.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="A selection rule; may be repeated.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A file of `coolfusion pool`; its rule gets a row.")] = None,
     limit: Limit = None,
     out: Out = None,
     shots: Annotated[int, typer.Option(min=0, help="Examples that are shown before each prompt.")] = 0,
@@ -55,18 +62,30 @@ def evaluate(
     processes: Processes = False,
 ) -> None:
     """Measure a pool on tasks over local files, beside each of its members."""
-    names, files, rules = task.split(","), list(data or ()), list(rule or ("confident",))
+    names, files, rules = task.split(","), list(data or ()), list(rule or (() if recipe else ("confident",)))
     if len(files) != len(names):
         raise ArgumentError(f"{len(names)} tasks and {len(files)} files; expected one --data FILE for each task")
     for each in rules:
         as_rule(each)
+    plan = None if recipe is None else read_recipe(recipe)
     tasks = [
         load_task(name, file, limit=limit, shots=shots, shots_data=shots_data)
         for name, file in zip(names, files, strict=True)
     ]
-    loading = {"device": device, "dtype": dtype, "threads": threads, "executor": "processes" if processes else None}
-    chosen = [*(models or ()), *(more_models or ())]
-    _run(tasks, chosen, lambda fusion: standard_rows(fusion, rules), out, max_new_tokens, loading)
+    loading: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "threads": threads,
+        "executor": "processes" if processes else None,
+    }
+    chosen, setup = [*(models or ()), *(more_models or ())], {}
+    if plan is not None:
+        loading["recipe"], setup["recipe"] = plan, plan.as_dict()
+
+    def rows(fusion: Fusion) -> list[Row]:
+        return standard_rows(fusion, rules, recipe=plan is not None)
+
+    _run(tasks, chosen, rows, out, max_new_tokens, loading, setup)
 
 
 def ablation(
@@ -109,16 +128,16 @@ def _run(
     out: Path | None,
     max_new_tokens: int | None,
     loading: dict[str, Any],
+    facts: dict[str, Any] | None = None,
 ) -> None:
     if not models:
         raise NoModelsError("no models; expected --models MODEL_A MODEL_B")
     console = Console(stderr=True)
     console.print(f"loading {len(models)} models: {' '.join(Path(name).name for name in models)}", style="dim")
-    setup = {"models": list(models), "dtype": loading["dtype"]}
+    setup = {"models": list(models), "dtype": loading["dtype"], **(facts or {})}
     if loading["threads"] is None:
         loading = {**loading, "threads": threads_for(models)}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Fusion.from_pretrained(models, **loading) as fusion, Progress(*columns, console=console) as bar:
+    with Fusion.from_pretrained(models, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
         chosen = rows(fusion)
         bars = {
             each.task.name: bar.add_task(each.task.name, total=len(each.items) * len(rows_of(each.task, chosen)))

@@ -35,12 +35,13 @@ def single_rows(fusion: Fusion) -> list[Row]:
     return rows
 
 
-def standard_rows(fusion: Fusion, rules: Sequence[str]) -> list[Row]:
+def standard_rows(fusion: Fusion, rules: Sequence[str], *, recipe: bool = False) -> list[Row]:
     """Returns the single members, the paper's rule, the chosen rules, and a rerank by the first of them.
 
     Args:
         fusion: the members.
         rules: names of rules.
+        recipe: whether the fusion was made by a recipe, whose rule then is the first one.
 
     Raises:
         ArgumentError: an unknown rule.
@@ -56,6 +57,9 @@ def standard_rows(fusion: Fusion, rules: Sequence[str]) -> list[Row]:
     if len(everyone) == 1:
         return rows
     rows += [Row(f"fused: {rule}", everyone, rule) for rule in dict.fromkeys(("paper", *rules))]
+    if recipe:
+        own = Row("fused: recipe", everyone, None, fusion.alignment)
+        return [*rows, own, own._replace(name="rerank: recipe", rerank="fused")]
     chosen = rules[0] if rules else "paper"
     return [*rows, Row(f"rerank: {chosen}", everyone, chosen, rerank="fused")]
 

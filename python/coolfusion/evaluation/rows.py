@@ -31,14 +31,14 @@ class Row(NamedTuple):
     Attributes:
         name: the name in tables and records.
         members: numbers of the members.
-        rule: the name of the rule.
+        rule: the name of the rule; None takes that of the fusion.
         alignment: where segments end.
         rerank: "fused" takes the best of all continuations (Cool+R), "alone" the best of the members' own.
     """
 
     name: str
     members: tuple[int, ...]
-    rule: str = "paper"
+    rule: str | None = "paper"
     alignment: Alignment = "aligned"
     rerank: Literal["no", "fused", "alone"] = "no"
 
@@ -152,7 +152,7 @@ def _best_alone(output: Output) -> str:
 
 def _measure(fusion: Fusion, row: Row, items: Sequence[Item]) -> list[Answer]:
     """Returns bits per byte. Where one item fails, the others are measured one by one."""
-    weights = weights_of(as_rule(row.rule))
+    weights = weights_of(fusion.rule if row.rule is None else as_rule(row.rule))
     start = prompt_of(fusion.members, "")
     texts = [(start, item.sample.golds[0]) for item in items]
     try:

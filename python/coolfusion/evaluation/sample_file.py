@@ -1,21 +1,15 @@
-"""The file of an evaluation: JSON lines, a head with the set-up and then a record for each row and item.
-
-Records are appended as they come. A run that finds the file of the same set-up goes on where that ended; a file of
-another set-up is refused.
-"""
+"""The answers of an evaluation: a record for each row and item, in a `RecordFile`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coolfusion.errors import ArgumentError
+from coolfusion.evaluation.record_file import RecordFile
 
-__all__ = ["SampleFile", "SampleRecord", "setup_digest"]
+__all__ = ["SampleFile", "SampleRecord"]
 
 
 class SampleRecord(NamedTuple):
@@ -76,21 +70,15 @@ class SampleFile:
     """
 
     def __init__(self, path: str | Path | None, setup: Mapping[str, Any]) -> None:
-        self.path = None if path is None else Path(path)
         self.records: dict[tuple[str, str, str], SampleRecord] = {}
-        self._head: dict[str, Any] = {"setup": dict(setup), "digest": setup_digest(setup)}
-        if self.path is None:
-            return
-        try:
-            if self.path.is_file() and self.path.stat().st_size:
-                self._resume(self.path)
-            else:
-                self.path.write_text(json.dumps(self._head) + "\n", encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as err:
-            raise ArgumentError(f"{self.path}: cannot be used for records ({err})") from err
+        self._file = RecordFile(path, setup, SampleRecord._fields)
+        for fields in self._file.read:
+            scores = {name: math.nan if score is None else score for name, score in fields["scores"].items()}
+            record = SampleRecord(**{**fields, "scores": scores})
+            self.records[record.key] = record
 
     def __repr__(self) -> str:
-        return f"SampleFile({str(self.path)!r}, {len(self.records)} records)"
+        return f"SampleFile({str(self._file.path)!r}, {len(self.records)} records)"
 
     def add(self, records: Iterable[SampleRecord]) -> None:
         """Appends records; they are in the file when this returns.
@@ -100,60 +88,7 @@ class SampleFile:
         """
         found = list(records)
         self.records |= {record.key: record for record in found}
-        if self.path is not None:
-            lines = "".join(json.dumps(_jsonable(record._asdict())) + "\n" for record in found)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(lines)
-
-    def _resume(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        lines = whole.split("\n")[:-1]
-        head = _read(lines[0] if lines else text, f"{path}, line 1")
-        if head.get("digest") != self._head["digest"]:
-            old, new = head.get("setup"), self._head["setup"]
-            raise ArgumentError(f"{path} holds records of another set-up: {_difference(old, new)}; expected a new file")
-        for number, line in enumerate(lines[1:], 2):
-            fields = _read(line, f"{path}, line {number}")
-            if set(fields) != set(SampleRecord._fields):
-                raise ArgumentError(f"{path}, line {number}: has the fields {sorted(fields)}; expected a sample record")
-            scores = {name: math.nan if score is None else score for name, score in fields["scores"].items()}
-            record = SampleRecord(**{**fields, "scores": scores})
-            self.records[record.key] = record
-        if whole != text:  # a run that was killed has left half a line
-            path.write_text(whole, encoding="utf-8")
-
-
-def setup_digest(setup: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of plain values, whatever the order of their keys.
-
-    Args:
-        setup: values that JSON can hold.
-
-    Example:
-        >>> setup_digest({"a": 1, "b": 2}) == setup_digest({"b": 2, "a": 1})
-        True
-    """
-    return hashlib.sha256(json.dumps(setup, sort_keys=True).encode()).hexdigest()
-
-
-def _read(line: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError as err:
-        raise ArgumentError(f"{where}: no JSON ({err}); expected the records of an evaluation") from err
-    if not isinstance(value, dict):
-        raise ArgumentError(f"{where}: {line:.60}; expected the records of an evaluation")
-    return value
-
-
-def _difference(old: Any, new: Mapping[str, Any]) -> str:
-    if not isinstance(old, dict):
-        return "it has no set-up"
-    # The file has the JSON form of the set-up, which knows no tuples.
-    plain = json.loads(json.dumps(new))
-    names = [name for name in sorted({*old, *plain}) if old.get(name) != plain.get(name)]
-    return "; ".join(f"{name} was {old.get(name)!r:.200} and is {plain.get(name)!r:.200}" for name in names)
+        self._file.append(_jsonable(record._asdict()) for record in found)
 
 
 def _jsonable(fields: dict[str, Any]) -> dict[str, Any]:

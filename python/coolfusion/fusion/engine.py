@@ -25,7 +25,7 @@ from coolfusion.fusion.prompts import Reader, check_lengths, per_member
 from coolfusion.fusion.request import FusionRequest
 from coolfusion.fusion.rerank import RerankRequest
 from coolfusion.fusion.running import Running, Send
-from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule, as_rule
+from coolfusion.fusion.selection import DEFAULT_RULE, Rule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.members.commands import Reply
 from coolfusion.members.cost import PassCost
@@ -84,7 +84,7 @@ class FusionEngine:
         alignment: Alignment = "aligned",
         granularity: Granularity = "word",
         prefix: Prefix = "always",
-        rule: str | SelectionRule | Callable[..., float] = DEFAULT_RULE,
+        rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
         pass_timeout: float | None = None,
@@ -167,7 +167,7 @@ class FusionEngine:
         *,
         where: str = "",
         members: Sequence[int] | None = None,
-        rule: str | SelectionRule | Callable[..., float] | None = None,
+        rule: Rule | None = None,
         alignment: Alignment | None = None,
         granularity: Granularity | None = None,
         prefix: Prefix | None = None,

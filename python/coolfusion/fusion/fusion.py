@@ -26,13 +26,12 @@ from coolfusion.fusion.options import (
     check_engine,
 )
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
-from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
+from coolfusion.fusion.recipe import Recipe, Source, read_recipe
+from coolfusion.fusion.selection import DEFAULT_RULE, Rule, SelectionRule
 from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
-
-Rule = str | SelectionRule | Callable[..., float]
 
 
 class Fusion:
@@ -46,7 +45,8 @@ class Fusion:
             without, and "phrase", "sentence" and "line" hold several words.
         prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
             it out where a member finds the prompt likelier so, for one more reading of the prompt.
-        rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, or a function of one candidate's scores.
+        rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, a function of one candidate's scores, or
+            a spec as `rule_from_spec` reads it.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
             text, never to measured time. Changes passes, never text in exact arithmetic.
         executor: what runs the members; None takes one for this process, with a thread for each device if there are
@@ -102,6 +102,7 @@ class Fusion:
             max_cached_tokens=max_cached_tokens,
         )
         self._driver = Driver(self.engine)
+        self._rerank = False
 
     def __repr__(self) -> str:
         return f"Fusion([{', '.join(member.name for member in self.members)}], rule={self.rule.name})"
@@ -141,10 +142,11 @@ class Fusion:
         dtype: Any = "auto",
         trust_remote_code: bool = False,
         threads: int | None = None,
-        alignment: Alignment = "aligned",
-        granularity: Granularity = "word",
+        alignment: Alignment | None = None,
+        granularity: Granularity | None = None,
         prefix: Prefix = "always",
-        rule: Rule = DEFAULT_RULE,
+        rule: Rule | None = None,
+        recipe: Source | Recipe | None = None,
         drafts: int | None = None,
         executor: Literal["processes"] | None = None,
         pass_timeout: float | None = None,
@@ -164,10 +166,12 @@ class Fusion:
             threads: how many CPU threads torch takes for one operation, from now on and in the whole process; None
                 leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
                 cores. With `executor="processes"` it holds in each process.
-            alignment: see `Fusion`.
-            granularity: see `Fusion`.
+            alignment: see `Fusion`; None takes that of the recipe, or else "aligned".
+            granularity: see `Fusion`; None takes that of the recipe, or else "word".
             prefix: see `Fusion`.
-            rule: see `Fusion`.
+            rule: see `Fusion`; None takes that of the recipe, or else "paper".
+            recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment,
+                granularity and the default of `rerank`; the models must have the names of its members.
             drafts: see `Fusion`.
             executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
             pass_timeout: see `Fusion`.
@@ -181,7 +185,8 @@ class Fusion:
             NoModelsError: no names.
             ModelError: a directory is missing or incomplete, holds only pickled weights, or cannot be loaded.
             TokenizerError: its tokenizer cannot be loaded.
-            ArgumentError: a value outside its range, an unknown device or dtype; nothing is loaded then.
+            ArgumentError: a value outside its range, an unknown device or dtype; nothing is loaded then. The same holds
+                for a recipe that is wrong or of other models, and for an argument that it sets too.
         """
         names = [names] if isinstance(names, str | Path) else list(names)
         if not names:
@@ -191,11 +196,12 @@ class Fusion:
         max_concurrent_requests = _renamed(
             "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
         )
+        plan = None if recipe is None else _plan(recipe, names, alignment=alignment, granularity=granularity, rule=rule)
         common: dict[str, Any] = {
-            "alignment": alignment,
-            "granularity": granularity,
+            "alignment": plan.alignment if plan else "aligned" if alignment is None else alignment,
+            "granularity": plan.granularity if plan else "word" if granularity is None else granularity,
             "prefix": prefix,
-            "rule": rule,
+            "rule": plan.rule if plan else DEFAULT_RULE if rule is None else rule,
             "drafts": drafts,
             "max_concurrent_requests": max_concurrent_requests,
             "max_cached_tokens": max_cached_tokens,
@@ -204,11 +210,15 @@ class Fusion:
         check_arguments(names, device=device, dtype=dtype, threads=threads)
         options = {"dtype": dtype, "trust_remote_code": trust_remote_code, "threads": threads, **model_options}
         if executor is None:
-            return cls(_load(names, device=device, **options), pass_timeout=pass_timeout, **common)
+            fusion = cls(_load(names, device=device, **options), pass_timeout=pass_timeout, **common)
+            fusion._rerank = plan is not None and plan.rerank
+            return fusion
         places = zip(names, spread_devices(device, len(names)), strict=True)
         sources = [functools.partial(_load_one, str(name), device=place, **options) for name, place in places]
         processes = ProcessExecutor(sources, pass_timeout)
-        return cls(processes.members, executor=processes, **common)
+        fusion = cls(processes.members, executor=processes, **common)
+        fusion._rerank = plan is not None and plan.rerank
+        return fusion
 
     @overload
     def generate(
@@ -217,7 +227,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool = False,
+        rerank: bool | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -230,7 +240,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool = False,
+        rerank: bool | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -242,7 +252,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool = False,
+        rerank: bool | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -258,7 +268,7 @@ class Fusion:
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
             stop_strings: the text is cut exactly before the first of them.
             rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
-                of all by the same rule, and all stay in `continuations`.
+                of all by the same rule, and all stay in `continuations`. None does as the recipe says, else not.
             on_failure: what happens when a model raises, gives no numbers, or takes longer than `pass_timeout`.
                 "stop" ends the text with an error. "continue" continues without the member, and `failed` of the
                 member and `rejected` of the steps say so. In a list "continue" also keeps an error of one text from
@@ -297,7 +307,7 @@ class Fusion:
             prompt if isinstance(prompt, list) else [prompt],
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
-            rerank=rerank,
+            rerank=self._rerank if rerank is None else rerank,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,
@@ -457,6 +467,16 @@ def _load(names: Sequence[str | Path], **options: Any) -> list[Member]:
 def _load_one(name: str, **options: Any) -> Member:
     """Loads one member; the process executor runs it in a process of its own."""
     return _load([name], **options)[0]
+
+
+def _plan(recipe: Source | Recipe, names: Sequence[str | Path], **given: Any) -> Recipe:
+    """Returns a recipe that fits the models; what it sets cannot be given as well."""
+    found = read_recipe(recipe)
+    doubled = [name for name, value in given.items() if value is not None]
+    if doubled:
+        raise ArgumentError(f"{doubled[0]} is given, and the recipe sets it; expected one of them")
+    found.check_names([Path(name).name for name in names])
+    return found
 
 
 def _check_schedule(schedule: str | None) -> None:

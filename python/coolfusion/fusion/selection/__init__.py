@@ -16,8 +16,9 @@ from coolfusion.fusion.selection.mean_perplexity import (
     total_negative_logprob,
 )
 from coolfusion.fusion.selection.measures import bits_per_byte, log_perplexity, logprob_of, perplexity
-from coolfusion.fusion.selection.named import DEFAULT_RULE, RULES, as_rule
+from coolfusion.fusion.selection.named import DEFAULT_RULE, RULES, Rule, as_rule
 from coolfusion.fusion.selection.power_mean import PowerMean
+from coolfusion.fusion.selection.specs import rule_from_spec, spec_of
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText, Fixed, Uniform, Weights
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
@@ -31,6 +32,7 @@ __all__ = [
     "Primary",
     "Ranking",
     "RowRule",
+    "Rule",
     "Selection",
     "SelectionRule",
     "StepView",
@@ -45,7 +47,9 @@ __all__ = [
     "log_perplexity",
     "logprob_of",
     "perplexity",
+    "rule_from_spec",
     "select",
+    "spec_of",
     "total_negative_logprob",
     "view_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from coolfusion.errors import ArgumentError
@@ -14,9 +14,12 @@ from coolfusion.fusion.selection.mean_perplexity import (
     total_negative_logprob,
 )
 from coolfusion.fusion.selection.power_mean import PowerMean
+from coolfusion.fusion.selection.specs import rule_from_spec
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
+# The forms of a rule that callers may give; `as_rule` makes one of it.
+Rule = str | SelectionRule | Callable[..., float] | Mapping[str, Any]
 # The rule of every text that names none. docs/results.md recommends "confident", after larger models are measured.
 DEFAULT_RULE = "paper"
 
@@ -40,17 +43,24 @@ RULES: dict[str, Callable[[], SelectionRule]] = {
 
 
 def as_rule(rule: Any) -> SelectionRule:
-    """Returns a rule: one by name, a `SelectionRule` as it is, and a function of one candidate's scores as a `RowRule`.
+    """Returns a rule: by name, by a spec, a `SelectionRule` as it is, or a function of one candidate's scores.
+
+    Args:
+        rule: the rule; a spec is an object as `rule_from_spec` reads it, and a function becomes a `RowRule`.
 
     Raises:
-        ArgumentError: an unknown name, or none of these.
+        ArgumentError: an unknown name, a spec with a wrong field, or none of these.
     """
     if isinstance(rule, str):
         if rule not in RULES:
             raise ArgumentError(f"rule {rule!r} is unknown; expected one of {', '.join(sorted(RULES))}")
         return RULES[rule]()
+    if isinstance(rule, Mapping):
+        return rule_from_spec(rule)
     if isinstance(rule, SelectionRule) and not isinstance(rule, type):
         return rule
     if callable(rule) and not isinstance(rule, type):
         return RowRule(rule)
-    raise ArgumentError(f"rule must be a name, a SelectionRule or a function of one candidate's scores, not {rule!r}")
+    raise ArgumentError(
+        f"rule must be a name, a spec, a SelectionRule or a function of one candidate's scores, not {rule!r}"
+    )
