@@ -222,7 +222,7 @@ def test_shots_come_from_a_file(data):
     [
         (["eval", "sums", "--data", "{data}", "--models", "a"], "task 'sums' is unknown"),
         (["eval", "gsm8k", "--models", "a"], "1 tasks and 0 files"),
-        (["eval", "unscramble", "--data", "{data}"], "no models; expected --models"),
+        (["eval", "unscramble", "--data", "{data}"], "no models; expected directories or hub names"),
         (["eval", "unscramble", "--data", "{data}", "--rule", "best", "--models", "a"], "rule 'best' is unknown"),
         (["ablation", "--models", "a"], "no folder of data"),
         (["ablation", "--models", "a", "--data", "."], "holds no file of gsm8k"),

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,17 +18,17 @@ from rich.text import Text
 from coolfusion._core import Tokenizer, __version__
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
+from coolfusion.cli.loading import load, names_of
 from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.show import colour, explained, summary
-from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
-from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
+from coolfusion.errors import ArgumentError, CoolFusionError, ModelError
 from coolfusion.fusion import Fusion, Request
-from coolfusion.fusion.options import PREFIXES, Prefix, check_choice
+from coolfusion.fusion.options import PREFIXES, check_choice
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
-from coolfusion.members.endings import GRANULARITIES, Granularity
+from coolfusion.members.endings import GRANULARITIES
 from coolfusion.records import Output, to_jsonable
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
@@ -146,11 +146,9 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
 ) -> None:
     """Continue a prompt with several models."""
-    names = [*(models or ()), *(more_models or ())]
+    names = names_of(models, more_models)
     if prompt is not None and prompts_file is not None:
         raise ArgumentError("--prompt and --prompts-file exclude each other")
-    if not names:
-        raise NoModelsError("no models; expected directories or hub names: coolfusion generate MODEL_A MODEL_B")
     prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
@@ -161,18 +159,17 @@ def generate(
         check_choice("granularity", granularity, GRANULARITIES)
     check_choice("prefix", prefix, PREFIXES)
     console = Console(stderr=True)
-    threads = threads_for(names) if threads is None else threads
-    console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
-    fusion = Fusion.from_pretrained(
+    fusion = load(
         names,
+        console,
         device=device,
         dtype=dtype,
-        executor="processes" if executor is Executor.processes else None,
+        processes=executor is Executor.processes,
         threads=threads,
         rule=rule,
         recipe=plan,
-        granularity=cast(Granularity | None, granularity),
-        prefix=cast(Prefix, prefix),
+        granularity=granularity,
+        prefix=prefix,
         pass_timeout=pass_timeout,
     )
     with fusion:

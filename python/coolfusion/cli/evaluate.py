@@ -8,11 +8,22 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from coolfusion.cli.loading import (
+    Budget,
+    Device,
+    Dtype,
+    Models,
+    MoreModels,
+    Processes,
+    Threads,
+    bar_columns,
+    load,
+    names_of,
+)
 from coolfusion.cli.tables import summary_notes, summary_table
-from coolfusion.cli.threads import threads_for
-from coolfusion.errors import ArgumentError, NoModelsError
+from coolfusion.errors import ArgumentError
 from coolfusion.evaluation.experiment import Loaded, load_task, rows_of, run_experiment
 from coolfusion.evaluation.presets import PAPER_TASKS, paper_rows, standard_rows
 from coolfusion.evaluation.rows import Row
@@ -24,24 +35,8 @@ from coolfusion.fusion.selection import as_rule
 __all__ = ["ablation", "bar_columns", "evaluate"]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".txt")
-MoreModels = Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Further models.", show_default=False)]
-Models = Annotated[
-    list[str] | None, typer.Option(help="Model directories or hub names; further ones may follow the first.")
-]
 Limit = Annotated[int | None, typer.Option(min=1, help="The most items of each task.")]
 Out = Annotated[Path | None, typer.Option(help="A file of records, JSON lines; a run that ended is resumed from it.")]
-Budget = Annotated[int | None, typer.Option(min=1, help="Budget of each model; that of the task if left out.")]
-Device = Annotated[str | None, typer.Option(help="A torch device; the first GPU if there is one.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or float64.")]
-Threads = Annotated[
-    int | None, typer.Option(help="CPU threads of one operation; 1 if all models are small, else as torch takes.")
-]
-Processes = Annotated[bool, typer.Option("--processes", help="Run each model in a process of its own.")]
-
-
-def bar_columns() -> tuple[ProgressColumn, ...]:
-    """Returns the columns of a progress bar."""
-    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
 
 
 def evaluate(
@@ -72,15 +67,8 @@ def evaluate(
         load_task(name, file, limit=limit, shots=shots, shots_data=shots_data)
         for name, file in zip(names, files, strict=True)
     ]
-    loading: dict[str, Any] = {
-        "device": device,
-        "dtype": dtype,
-        "threads": threads,
-        "executor": "processes" if processes else None,
-    }
-    chosen, setup = [*(models or ()), *(more_models or ())], {}
-    if plan is not None:
-        loading["recipe"], setup["recipe"] = plan, plan.as_dict()
+    chosen, setup = names_of(models, more_models), {} if plan is None else {"recipe": plan.as_dict()}
+    loading = {"device": device, "dtype": dtype, "threads": threads, "processes": processes, "recipe": plan}
 
     def rows(fusion: Fusion) -> list[Row]:
         return standard_rows(fusion, rules, recipe=plan is not None)
@@ -110,8 +98,8 @@ def ablation(
         raise ArgumentError("no folder of data; expected --data FOLDER")
     wanted = task or list(PAPER_TASKS)
     tasks = [load_task(name, _file_of(data, name), limit=limit) for name in wanted]
-    loading = {"device": device, "dtype": dtype, "threads": threads, "executor": "processes" if processes else None}
-    _run(tasks, [*(models or ()), *(more_models or ())], paper_rows, out, max_new_tokens, loading)
+    loading = {"device": device, "dtype": dtype, "threads": threads, "processes": processes}
+    _run(tasks, names_of(models, more_models), paper_rows, out, max_new_tokens, loading)
 
 
 def _file_of(folder: Path, task: str) -> Path:
@@ -130,14 +118,9 @@ def _run(
     loading: dict[str, Any],
     facts: dict[str, Any] | None = None,
 ) -> None:
-    if not models:
-        raise NoModelsError("no models; expected --models MODEL_A MODEL_B")
     console = Console(stderr=True)
-    console.print(f"loading {len(models)} models: {' '.join(Path(name).name for name in models)}", style="dim")
     setup = {"models": list(models), "dtype": loading["dtype"], **(facts or {})}
-    if loading["threads"] is None:
-        loading = {**loading, "threads": threads_for(models)}
-    with Fusion.from_pretrained(models, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
+    with load(models, console, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
         chosen = rows(fusion)
         bars = {
             each.task.name: bar.add_task(each.task.name, total=len(each.items) * len(rows_of(each.task, chosen)))

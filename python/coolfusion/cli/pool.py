@@ -10,10 +10,20 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from coolfusion.cli.evaluate import Budget, Device, Dtype, Models, MoreModels, Processes, Threads, bar_columns
+from coolfusion.cli.loading import (
+    Budget,
+    Device,
+    Dtype,
+    Models,
+    MoreModels,
+    Processes,
+    Threads,
+    bar_columns,
+    load,
+    names_of,
+)
 from coolfusion.cli.pool_tables import agreement_line, members_table, rules_table
-from coolfusion.cli.threads import threads_for
-from coolfusion.errors import ArgumentError, NoModelsError
+from coolfusion.errors import ArgumentError
 from coolfusion.evaluation.collect import setup_of
 from coolfusion.evaluation.data import digest_of
 from coolfusion.evaluation.experiment import load_task
@@ -25,7 +35,6 @@ from coolfusion.evaluation.pool.verdict import recipe_of
 from coolfusion.evaluation.sample_file import SampleFile
 from coolfusion.evaluation.steps import StepFile
 from coolfusion.evaluation.tasks import TASKS, task_named
-from coolfusion.fusion import Fusion
 from coolfusion.fusion.options import check_choice
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import to_jsonable
@@ -60,9 +69,7 @@ def pool(
     processes: Processes = False,
 ) -> None:
     """Say whether fusing some models pays, by which rule, and write a recipe for it."""
-    names = [*(models or ()), *(more_models or ())]
-    if len(names) < 2:
-        raise NoModelsError(f"{len(names)} models; expected two or more: coolfusion pool MODEL_A MODEL_B --data FILE")
+    names = names_of(models, more_models, at_least=2)
     if data is None:
         raise ArgumentError("no data; expected --data FILE")
     facts: dict[str, Any] = {"models": names, "dtype": dtype, "data": digest_of(data), "limit": limit}
@@ -75,12 +82,11 @@ def pool(
         loaded = load_task(task, data, limit=limit)
         facts |= {**loaded.facts, "max_new_tokens": max_new_tokens}
     console = Console(stderr=True)
-    console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
-    threads = threads_for(names) if threads is None else threads
-    loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "granularity": granularity}
-    if processes:
-        loading["executor"] = "processes"
-    with Fusion.from_pretrained(names, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
+    loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "processes": processes}
+    with (
+        load(names, console, granularity=granularity, **loading) as fusion,
+        Progress(*bar_columns(), console=console) as bar,
+    ):
         if task in STEPS:
             running = bar.add_task("steps", total=len(places))
             steps = StepFile(records, setup_of(fusion, ALTERNATIVES, task=task, **facts))
