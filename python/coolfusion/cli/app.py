@@ -25,7 +25,7 @@ from coolfusion.cli.threads import threads_for
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError, NoModelsError
 from coolfusion.fusion import Fusion, Request
-from coolfusion.fusion.options import check_choice
+from coolfusion.fusion.options import PREFIXES, Prefix, check_choice
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.members.endings import GRANULARITIES, Granularity
@@ -132,6 +132,13 @@ def generate(
             help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.", rich_help_panel=WRITING
         ),
     ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="always puts BOS before a prompt; likelier leaves it out where the prompt is likelier so.",
+            rich_help_panel=WRITING,
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -152,6 +159,8 @@ def generate(
     rerank = rerank or (plan is not None and plan.rerank)
     if granularity is not None:
         check_choice("granularity", granularity, GRANULARITIES)
+    if prefix is not None:
+        check_choice("prefix", prefix, PREFIXES)
     console = Console(stderr=True)
     threads = threads_for(names) if threads is None else threads
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
@@ -164,6 +173,7 @@ def generate(
         rule=rule,
         recipe=plan,
         granularity=cast(Granularity | None, granularity),
+        prefix=cast(Prefix | None, prefix),
         pass_timeout=pass_timeout,
     )
     with fusion:

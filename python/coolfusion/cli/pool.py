@@ -26,7 +26,7 @@ from coolfusion.evaluation.sample_file import SampleFile
 from coolfusion.evaluation.steps import StepFile
 from coolfusion.evaluation.tasks import TASKS, task_named
 from coolfusion.fusion import Fusion
-from coolfusion.fusion.options import check_choice
+from coolfusion.fusion.options import PREFIXES, Prefix, check_choice
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import to_jsonable
 
@@ -48,6 +48,9 @@ def pool(
     granularity: Annotated[
         str, typer.Option(help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.")
     ] = "word",
+    prefix: Annotated[
+        str, typer.Option(help="always puts BOS before a prompt; likelier leaves it out where that is likelier.")
+    ] = "always",
     records: Annotated[
         Path | None, typer.Option(help="A file of records, JSON lines; a run that ended is resumed from it.")
     ] = None,
@@ -67,6 +70,7 @@ def pool(
         raise ArgumentError("no data; expected --data FILE")
     facts: dict[str, Any] = {"models": names, "dtype": dtype, "data": digest_of(data), "limit": limit}
     check_choice("granularity", granularity, OF_WORDS if task in STEPS else GRANULARITIES)
+    check_choice("prefix", prefix, PREFIXES)
     if task in STEPS:
         facts |= {"part": part, "seed": seed}
         places = positions_of(task, data, part=part_of(part), limit=limit, seed=seed)
@@ -77,7 +81,8 @@ def pool(
     console = Console(stderr=True)
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
     threads = threads_for(names) if threads is None else threads
-    loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "granularity": granularity}
+    loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads}
+    loading |= {"granularity": granularity, "prefix": prefix}
     if processes:
         loading["executor"] = "processes"
     with Fusion.from_pretrained(names, **loading) as fusion, Progress(*bar_columns(), console=console) as bar:
@@ -89,7 +94,14 @@ def pool(
             rows = task_rows(fusion)
             running = bar.add_task(task, total=len(loaded.items) * len(rows))
             file = SampleFile(
-                records, {**facts, "task": task, "granularity": granularity, "rows": [list(row) for row in rows]}
+                records,
+                {
+                    **facts,
+                    "task": task,
+                    "granularity": granularity,
+                    "prefix": prefix,
+                    "rows": [list(row) for row in rows],
+                },
             )
             checked = check_task(
                 fusion,
@@ -100,7 +112,9 @@ def pool(
                 progress=lambda n: bar.advance(running, n),
             )
     measured = {name: value for name, value in facts.items() if name != "models"}
-    recipe = recipe_of(*checked, granularity=cast(Granularity, granularity), facts=measured)
+    recipe = recipe_of(
+        *checked, granularity=cast(Granularity, granularity), prefix=cast(Prefix, prefix), facts=measured
+    )
     if out is not None:
         recipe.write(out)
     if as_json:

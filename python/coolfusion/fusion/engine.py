@@ -20,7 +20,7 @@ from coolfusion.errors import ArgumentError, FusionError, RequestTimeoutError
 from coolfusion.executors.base import Executor
 from coolfusion.executors.inline import InlineExecutor
 from coolfusion.executors.threads import ThreadExecutor
-from coolfusion.fusion.options import Alignment, Request, Settings, check_choice, check_engine
+from coolfusion.fusion.options import PREFIXES, Alignment, Prefix, Request, Settings, check_choice, check_engine
 from coolfusion.fusion.prompts import Reader, check_lengths, per_member
 from coolfusion.fusion.request import FusionRequest
 from coolfusion.fusion.rerank import RerankRequest
@@ -60,6 +60,8 @@ class FusionEngine:
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
         granularity: the unit of text that one segment is: "word", "pre_token", "phrase", "sentence" or "line".
+        prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
+            it out where a member finds the prompt likelier so, for one more reading of the prompt.
         rule: the selection rule, or its name.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree.
         executor: what runs the members; None takes one for this process.
@@ -81,6 +83,7 @@ class FusionEngine:
         *,
         alignment: Alignment = "aligned",
         granularity: Granularity = "word",
+        prefix: Prefix = "always",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
@@ -91,10 +94,11 @@ class FusionEngine:
         self.members = check_members(members)
         if len({id(member.runner) for member in self.members}) < len(self.members):
             raise ArgumentError("two members share one runner; make one for each member (they may share the weights)")
-        self.alignment, self.granularity = alignment, granularity
+        self.alignment, self.granularity, self.prefix = alignment, granularity, prefix
         self.rule = check_engine(
             alignment=alignment,
             granularity=granularity,
+            prefix=prefix,
             rule=rule,
             drafts=drafts,
             pass_timeout=pass_timeout,
@@ -166,6 +170,7 @@ class FusionEngine:
         rule: Rule | None = None,
         alignment: Alignment | None = None,
         granularity: Granularity | None = None,
+        prefix: Prefix | None = None,
     ) -> Entry:
         """Checks a request without adding it; `submit` adds what is returned.
 
@@ -176,6 +181,7 @@ class FusionEngine:
             rule: the selection rule, where it is not that of the engine.
             alignment: where segments end, if it is not as in the engine.
             granularity: the unit of text that one segment is, if it is not as in the engine.
+            prefix: when prompts are read without BOS, if it is not as in the engine.
 
         Raises:
             ArgumentError: no `Request`, an unknown rule or alignment, or numbers that no member has; else as `add`.
@@ -192,7 +198,7 @@ class FusionEngine:
         every_prompt = per_member(request.prompt, self.readers)
         everyone = [(number, self.members[number]) for number in numbers]
         prompts = [every_prompt[number] for number in numbers]
-        settings = self._settings(rule, alignment, granularity)
+        settings = self._settings(rule, alignment, granularity, prefix)
         text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
         check_lengths(text.transcripts, request.overlong, where)
         running: Running = text
@@ -440,7 +446,11 @@ class FusionEngine:
         return found
 
     def _settings(
-        self, rule: Any = None, alignment: Alignment | None = None, granularity: Granularity | None = None
+        self,
+        rule: Any = None,
+        alignment: Alignment | None = None,
+        granularity: Granularity | None = None,
+        prefix: Prefix | None = None,
     ) -> Settings:
         costs = [PassCost.of_runner(member.runner) for member in self.members]
         batches = [member.runner.batches_paths for member in self.members]
@@ -456,7 +466,9 @@ class FusionEngine:
         check_choice("alignment", alignment, ("aligned", "shortest"))
         granularity = self.granularity if granularity is None else granularity
         check_choice("granularity", granularity, GRANULARITIES)
-        return Settings(rule, alignment == "aligned", granularity, concurrent, speculation)
+        prefix = self.prefix if prefix is None else prefix
+        check_choice("prefix", prefix, PREFIXES)
+        return Settings(rule, alignment == "aligned", granularity, prefix == "likelier", concurrent, speculation)
 
     # Processes: threads and locks do not come along into a forked child.
 

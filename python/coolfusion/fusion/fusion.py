@@ -15,7 +15,16 @@ from coolfusion.executors.base import Executor
 from coolfusion.executors.processes import ProcessExecutor
 from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.fusion.generation import AsyncGeneration, Driver, Generation, error_of, written
-from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, Request, check_choice, check_engine
+from coolfusion.fusion.options import (
+    Alignment,
+    OneText,
+    OnFailure,
+    Overlong,
+    Prefix,
+    Request,
+    check_choice,
+    check_engine,
+)
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
 from coolfusion.fusion.recipe import Recipe, Source, read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, Rule, SelectionRule
@@ -23,6 +32,8 @@ from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
+
+_DEFAULTS: dict[str, Any] = {"alignment": "aligned", "granularity": "word", "prefix": "always", "rule": DEFAULT_RULE}
 
 
 class Fusion:
@@ -34,6 +45,8 @@ class Fusion:
             writing member has one.
         granularity: the unit of text that one segment is. "word" is a word with its punctuation, "pre_token" one
             without, and "phrase", "sentence" and "line" hold several words.
+        prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
+            it out where a member finds the prompt likelier so, for one more reading of the prompt.
         rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, a function of one candidate's scores, or
             a spec as `rule_from_spec` reads it.
         drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
@@ -64,6 +77,7 @@ class Fusion:
         *,
         alignment: Alignment = "aligned",
         granularity: Granularity = "word",
+        prefix: Prefix = "always",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
         executor: Executor | None = None,
@@ -81,6 +95,7 @@ class Fusion:
             members,
             alignment=alignment,
             granularity=granularity,
+            prefix=prefix,
             rule=rule,
             drafts=drafts,
             executor=executor,
@@ -131,6 +146,7 @@ class Fusion:
         threads: int | None = None,
         alignment: Alignment | None = None,
         granularity: Granularity | None = None,
+        prefix: Prefix | None = None,
         rule: Rule | None = None,
         recipe: Source | Recipe | None = None,
         drafts: int | None = None,
@@ -154,9 +170,10 @@ class Fusion:
                 cores. With `executor="processes"` it holds in each process.
             alignment: see `Fusion`; None takes that of the recipe, or else "aligned".
             granularity: see `Fusion`; None takes that of the recipe, or else "word".
+            prefix: see `Fusion`; None takes that of the recipe, or else "always".
             rule: see `Fusion`; None takes that of the recipe, or else "paper".
             recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment,
-                granularity and the default of `rerank`; the models must have the names of its members.
+                granularity, prefix and the default of `rerank`; the models must have the names of its members.
             drafts: see `Fusion`.
             executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
             pass_timeout: see `Fusion`.
@@ -181,11 +198,10 @@ class Fusion:
         max_concurrent_requests = _renamed(
             "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
         )
-        plan = None if recipe is None else _plan(recipe, names, alignment=alignment, granularity=granularity, rule=rule)
+        given = {"alignment": alignment, "granularity": granularity, "prefix": prefix, "rule": rule}
+        how, rerank = _how(recipe, names, given)
         common: dict[str, Any] = {
-            "alignment": plan.alignment if plan else "aligned" if alignment is None else alignment,
-            "granularity": plan.granularity if plan else "word" if granularity is None else granularity,
-            "rule": plan.rule if plan else DEFAULT_RULE if rule is None else rule,
+            **how,
             "drafts": drafts,
             "max_concurrent_requests": max_concurrent_requests,
             "max_cached_tokens": max_cached_tokens,
@@ -195,13 +211,13 @@ class Fusion:
         options = {"dtype": dtype, "trust_remote_code": trust_remote_code, "threads": threads, **model_options}
         if executor is None:
             fusion = cls(_load(names, device=device, **options), pass_timeout=pass_timeout, **common)
-            fusion._rerank = plan is not None and plan.rerank
+            fusion._rerank = rerank
             return fusion
         places = zip(names, spread_devices(device, len(names)), strict=True)
         sources = [functools.partial(_load_one, str(name), device=place, **options) for name, place in places]
         processes = ProcessExecutor(sources, pass_timeout)
         fusion = cls(processes.members, executor=processes, **common)
-        fusion._rerank = plan is not None and plan.rerank
+        fusion._rerank = rerank
         return fusion
 
     @overload
@@ -369,8 +385,13 @@ class Fusion:
         members = [
             {"name": m.name, "model": m.runner.describe(), "tokenizer": m.tokenizer.describe()} for m in self.members
         ]
-        facts = {"alignment": self.alignment, "granularity": self.granularity, "rule": self.rule.name}
-        return {**facts, "members": members}
+        return {
+            "alignment": self.alignment,
+            "granularity": self.granularity,
+            "prefix": self.engine.prefix,
+            "rule": self.rule.name,
+            "members": members,
+        }
 
     def close(self) -> None:
         """Ends all texts, and the threads and processes of this fusion; a closed fusion writes no text.
@@ -448,14 +469,18 @@ def _load_one(name: str, **options: Any) -> Member:
     return _load([name], **options)[0]
 
 
-def _plan(recipe: Source | Recipe, names: Sequence[str | Path], **given: Any) -> Recipe:
-    """Returns a recipe that fits the models; what it sets cannot be given as well."""
+def _how(
+    recipe: Source | Recipe | None, names: Sequence[str | Path], given: dict[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """Returns how texts are written, and whether they are reranked by default. A recipe sets all that it can hold."""
+    set_by_caller = {name: value for name, value in given.items() if value is not None}
+    if recipe is None:
+        return {**_DEFAULTS, **set_by_caller}, False
     found = read_recipe(recipe)
-    doubled = [name for name, value in given.items() if value is not None]
-    if doubled:
-        raise ArgumentError(f"{doubled[0]} is given, and the recipe sets it; expected one of them")
+    if set_by_caller:
+        raise ArgumentError(f"{min(set_by_caller)} is given, and the recipe sets it; expected one of them")
     found.check_names([Path(name).name for name in names])
-    return found
+    return {name: getattr(found, name) for name in _DEFAULTS}, found.rerank
 
 
 def _check_schedule(schedule: str | None) -> None:

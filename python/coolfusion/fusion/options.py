@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion.selection import SelectionRule, as_rule
@@ -18,6 +18,8 @@ OneText = str | tuple[Any, ...]
 OnFailure = Literal["stop", "continue"]
 Overlong = Literal["truncate", "error"]
 Alignment = Literal["aligned", "shortest"]
+Prefix = Literal["always", "likelier"]
+PREFIXES: tuple[Prefix, ...] = get_args(Prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Settings:
         rule: the selection rule.
         aligned: whether segments end where all tokenizers have a boundary.
         granularity: the unit of text that one segment is.
+        may_drop_prefix: whether a prompt is read without BOS where it is likelier so.
         concurrent: whether a member can write ahead while others read.
         speculation: makes the planner of drafts for the members of these numbers, a new one for each text.
     """
@@ -93,6 +96,7 @@ class Settings:
     rule: SelectionRule
     aligned: bool
     granularity: Granularity
+    may_drop_prefix: bool
     concurrent: bool
     speculation: Callable[[tuple[int, ...]], Speculation]
 
@@ -101,6 +105,7 @@ def check_engine(
     *,
     alignment: Any,
     granularity: Any,
+    prefix: Any,
     rule: Any,
     drafts: Any,
     pass_timeout: Any,
@@ -114,6 +119,7 @@ def check_engine(
     """
     check_choice("alignment", alignment, ("aligned", "shortest"))
     check_choice("granularity", granularity, GRANULARITIES)
+    check_choice("prefix", prefix, PREFIXES)
     if drafts is not None and (isinstance(drafts, bool) or not isinstance(drafts, int) or drafts < 0):
         raise ArgumentError(f"drafts must be None or a whole number of words from 0 on, not {drafts!r}")
     check_seconds("pass_timeout", pass_timeout)

@@ -183,7 +183,8 @@ class FusionRequest:
         for each, number in zip(self.transcripts, self.numbers, strict=True):
             others = tuple(other for other in numbers if other != number)
             ending = ending_of(each.prompt_tail(), granularity) if self.request.whole_prompt else ""
-            prefills[each] = Prefill(self.session, tuple(each.ids), others, scored, granularity, ending)
+            optional = each.n_prefix if self.settings.may_drop_prefix else 0
+            prefills[each] = Prefill(self.session, tuple(each.ids), others, scored, granularity, ending, optional)
         return self._send(Phase.PREFILL, prefills)
 
     def receive(self, reply: Reply) -> list[Send]:

@@ -62,6 +62,11 @@ class Transcript:
         return f"Transcript({self.member.name!r}, {self.n_prompt} tokens of prompt, {self.n_written} written)"
 
     @property
+    def n_prefix(self) -> int:
+        """Number of ids that the member has put before a text, for example one for BOS; 0 before ids."""
+        return len(self.member.prefix_ids) if isinstance(self.prompt, str) else 0
+
+    @property
     def n_written(self) -> int:
         """Number of committed ids after the prompt."""
         return len(self.ids) - self.n_prompt

@@ -38,6 +38,7 @@ class Prefill(NamedTuple):
         score: whether the reply's value is the `Score` of the prompt, its first id and control tokens apart.
         granularity: the unit of text that one segment is.
         ending: what the first segment has to follow, if the prompt owns the boundary after it; "" if it does not.
+        optional_prefix: how many ids at the start of the prompt are left out if it is likelier without them.
     """
 
     session: int
@@ -46,6 +47,7 @@ class Prefill(NamedTuple):
     score: bool = False
     granularity: Granularity = "word"
     ending: Ending = ""
+    optional_prefix: int = 0
 
 
 class Propose(NamedTuple):

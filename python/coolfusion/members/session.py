@@ -99,36 +99,72 @@ class Session:
         """Number of tokens of context."""
         return len(self.ids) - self.start
 
-    def prefill(self, *, score: bool = False) -> Task[Score | None]:
+    def prefill(self) -> Task[Score | None]:
         """Reads the prompt; one that is longer than the limit is cut at the left.
 
-        Args:
-            score: whether to return the score of what is read, the first id and control tokens apart.
+        Returns:
+            the score of what was read, if the command asks for it.
 
         Complexity: one pass; with a score one for each `TOKENS_AT_A_TIME` tokens, because rows of logits are large. A
-            model that cannot read a path in one pass needs one for each token.
+            model that cannot read a path in one pass needs one for each token. Twice that where the prefix of the
+            prompt may be left out.
         """
+        command, prefix = self._command, self._command.optional_prefix
         limit, kept = self.member.runner.max_model_len, self.member.kept_after_cut
         if limit is not None and kept is not None and len(self.ids) > limit:
             self.start = len(self.ids) - kept
-        if not score:
+        # There must be an id that both ways of reading predict.
+        choose = prefix and not self.start and len(self.ids) > prefix + 1
+        if not choose and not command.score:
             yield self._whole_context()
             return None
-        return (yield from self._prefill_with_score())
+        logprobs = yield from self._read(self.context, self.start)
+        if choose:
+            logprobs = yield from self._likelier(logprobs, prefix)
+        return self._score_of(logprobs) if command.score else None
 
-    def _prefill_with_score(self) -> Task[Score]:
-        ids, tokenizer = tuple(self.ids[self.start :]), self.member.tokenizer
-        control, logprobs, n_bytes = set(tokenizer.control_ids), list[float](), 0
-        yield ForwardRequest(self.context, (), ids[:1])
+    def _read(self, context: Context, start: int) -> Task[list[float]]:
+        """Reads ids[start:] into an empty context; returns ln p of each of them but the first."""
+        ids, logprobs = tuple(self.ids[start:]), list[float]()
+        yield ForwardRequest(context, (), ids[:1])
         for at in range(1, len(ids), TOKENS_AT_A_TIME):
             part = ids[at : at + TOKENS_AT_A_TIME]
-            yield self.need(part)
-            for token_id, logprob in zip(part, self.context.logprobs(part), strict=True):
-                if token_id not in control:
-                    logprobs.append(logprob)
-                    n_bytes += len(tokenizer.token_bytes(token_id))
-            self.context.commit(part)
-        return Score(total(logprobs), len(logprobs), n_bytes)
+            yield ForwardRequest(context, (part,))
+            logprobs += context.logprobs(part)
+            context.commit(part)
+        return logprobs
+
+    def _likelier(self, logprobs: list[float], prefix: int) -> Task[list[float]]:
+        """Reads the prompt without its prefix too, and keeps the reading under which the prompt is likelier.
+
+        The ids after the first one of the prompt are compared, because nothing predicts that one without a prefix. Of
+        equal readings the one with the prefix is kept, and also where one is no number.
+
+        Args:
+            logprobs: ln p of each id but the first, read with the prefix.
+            prefix: the number of ids of the prefix.
+
+        Returns:
+            those of the reading that is kept.
+        """
+        kept, other = self.context, self.member.runner.new_context()
+        try:
+            bare = yield from self._read(other, prefix)
+            if total(bare) > total(logprobs[prefix:]):
+                self.context, self.start, logprobs = other, prefix, bare
+                kept, other = other, kept
+        finally:
+            self._spent = (self._spent[0] + other.forward_passes, self._spent[1] + other.processed_tokens)
+            other.close()
+        return logprobs
+
+    def _score_of(self, logprobs: Sequence[float]) -> Score:
+        """The score of the prompt from ln p of its ids; control tokens stand for no text and do not count."""
+        tokenizer, ids = self.member.tokenizer, self.ids[self.start + 1 :]
+        control = set(tokenizer.control_ids)
+        counted = [(i, logprob) for i, logprob in zip(ids, logprobs, strict=True) if i not in control]
+        n_bytes = sum(len(tokenizer.token_bytes(i)) for i, _ in counted)
+        return Score(total(logprob for _, logprob in counted), len(counted), n_bytes)
 
     def again(self, context: Context) -> Session:
         """Returns a session that has read and committed the same, in an empty context; it reads that before all else.

@@ -191,7 +191,7 @@ class ModelWorker:
             context = self.member.runner.new_context()
             session = Session(self.member, command, align_with, context)
             self._sessions[command.session] = session
-            return _Running(command, session.prefill(score=command.score), session, context)
+            return _Running(command, session.prefill(), session, context)
         session = self._sessions[command.session]
         if not again and not isinstance(command, Close):
             session.commit(command.commits)
