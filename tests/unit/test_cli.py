@@ -178,6 +178,7 @@ def test_options_reach_the_library(loaded, monkeypatch, capsys):
         "dtype": "auto",
         "rule": "mixture",
         "granularity": None,
+        "prefix": None,
         "recipe": None,
     }
     assert loaded.calls == [(["m"], expected)]

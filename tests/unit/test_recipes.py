@@ -23,15 +23,16 @@ GOOD = {"format": FORMAT, "version": 1, "members": [{"name": "ash"}, {"name": "b
     specs(),
     st.sampled_from(["aligned", "shortest"]),
     st.sampled_from(["word", "pre_token", "line"]),
+    st.sampled_from(["always", "likelier"]),
     st.booleans(),
 )
-def test_a_recipe_comes_back_as_it_was(members, rule, alignment, granularity, rerank):
-    recipe = Recipe(tuple(members), rule, alignment, granularity, rerank, {"items": 3})
+def test_a_recipe_comes_back_as_it_was(members, rule, alignment, granularity, prefix, rerank):
+    recipe = Recipe(tuple(members), rule, alignment, granularity, prefix, rerank, {"items": 3})
     assert read_recipe(json.loads(json.dumps(recipe.as_dict(), allow_nan=False))) == recipe
 
 
 def test_a_file_is_written_and_read(tmp_path):
-    recipe = Recipe(("a", "é"), MIXTURE, "shortest", "phrase", True, {"data": "0f"})
+    recipe = Recipe(("a", "é"), MIXTURE, "shortest", "phrase", "likelier", True, {"data": "0f"})
     recipe.write(tmp_path / "r.json")
     assert read_recipe(tmp_path / "r.json") == read_recipe(str(tmp_path / "r.json")) == recipe
     assert read_recipe(recipe) is recipe
@@ -54,6 +55,7 @@ def test_a_file_is_written_and_read(tmp_path):
         ({"rule": {"kind": "power_mean", "exponent": "x"}}, "recipe.rule.exponent is 'x'"),
         ({"alignment": "word"}, "recipe.alignment is 'word'"),
         ({"granularity": "letter"}, "recipe.granularity is 'letter'"),
+        ({"prefix": "never"}, "recipe.prefix is 'never'"),
         ({"rerank": "no"}, "recipe.rerank is 'no'"),
         ({"measured": 1}, "recipe.measured is 1"),
         ({"margin": 1.0}, "recipe.margin is unknown"),
@@ -96,6 +98,7 @@ def test_a_recipe_is_checked_before_anything_is_loaded(tmp_path):
         ([folder / "ash", folder / "birch"], {"rule": "paper"}, "rule is given, and the recipe sets it"),
         ([folder / "ash", folder / "birch"], {"alignment": "aligned"}, "alignment is given, and the recipe sets it"),
         ([folder / "ash", folder / "birch"], {"granularity": "word"}, "granularity is given, and the recipe sets it"),
+        ([folder / "ash", folder / "birch"], {"prefix": "always"}, "prefix is given, and the recipe sets it"),
     ):
         with pytest.raises(ArgumentError, match=message):
             Fusion.from_pretrained(names, recipe=GOOD, **options)
@@ -109,14 +112,15 @@ def test_a_fusion_is_made_by_a_recipe():
     from coolfusion.embedded import folders
 
     names, options = folders()[1::-1], {"device": "cpu", "dtype": "float64", "threads": 1}
-    recipe = {**GOOD, "alignment": "shortest", "granularity": "pre_token", "rerank": True}
+    recipe = {**GOOD, "alignment": "shortest", "granularity": "pre_token", "prefix": "likelier", "rerank": True}
     with Fusion.from_pretrained(names, recipe=recipe, **options) as made:
         assert (made.alignment, made.granularity, spec_of(made.rule)) == ("shortest", "pre_token", MIXTURE)
+        assert made.engine.prefix == "likelier"
         found = made.generate("Once upon a time", 4)
         plain = made.generate("Once upon a time", 4, rerank=False)
         assert len(found.continuations) == 3 and plain.continuations == ()
     with Fusion.from_pretrained(
-        names, rule="mixture", alignment="shortest", granularity="pre_token", **options
+        names, rule="mixture", alignment="shortest", granularity="pre_token", prefix="likelier", **options
     ) as given:
         assert given.generate("Once upon a time", 4).text == plain.text
         assert given.generate("Once upon a time", 4).continuations == ()

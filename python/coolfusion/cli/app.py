@@ -133,12 +133,12 @@ def generate(
         ),
     ] = None,
     prefix: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="always puts BOS before a prompt; likelier leaves it out where the prompt is likelier so.",
             rich_help_panel=WRITING,
         ),
-    ] = "always",
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
@@ -157,7 +157,8 @@ def generate(
     rerank = rerank or (plan is not None and plan.rerank)
     if granularity is not None:
         check_choice("granularity", granularity, GRANULARITIES)
-    check_choice("prefix", prefix, PREFIXES)
+    if prefix is not None:
+        check_choice("prefix", prefix, PREFIXES)
     console = Console(stderr=True)
     fusion = load(
         names,

@@ -35,7 +35,7 @@ from coolfusion.evaluation.pool.verdict import recipe_of
 from coolfusion.evaluation.sample_file import SampleFile
 from coolfusion.evaluation.steps import StepFile
 from coolfusion.evaluation.tasks import TASKS, task_named
-from coolfusion.fusion.options import check_choice
+from coolfusion.fusion.options import PREFIXES, Prefix, check_choice
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import to_jsonable
 
@@ -57,6 +57,9 @@ def pool(
     granularity: Annotated[
         str, typer.Option(help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.")
     ] = "word",
+    prefix: Annotated[
+        str, typer.Option(help="always puts BOS before a prompt; likelier leaves it out where that is likelier.")
+    ] = "always",
     records: Annotated[
         Path | None, typer.Option(help="A file of records, JSON lines; a run that ended is resumed from it.")
     ] = None,
@@ -74,6 +77,7 @@ def pool(
         raise ArgumentError("no data; expected --data FILE")
     facts: dict[str, Any] = {"models": names, "dtype": dtype, "data": digest_of(data), "limit": limit}
     check_choice("granularity", granularity, OF_WORDS if task in STEPS else GRANULARITIES)
+    check_choice("prefix", prefix, PREFIXES)
     if task in STEPS:
         facts |= {"part": part, "seed": seed}
         places = positions_of(task, data, part=part_of(part), limit=limit, seed=seed)
@@ -84,7 +88,7 @@ def pool(
     console = Console(stderr=True)
     loading: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "processes": processes}
     with (
-        load(names, console, granularity=granularity, **loading) as fusion,
+        load(names, console, granularity=granularity, prefix=prefix, **loading) as fusion,
         Progress(*bar_columns(), console=console) as bar,
     ):
         if task in STEPS:
@@ -95,7 +99,14 @@ def pool(
             rows = task_rows(fusion)
             running = bar.add_task(task, total=len(loaded.items) * len(rows))
             file = SampleFile(
-                records, {**facts, "task": task, "granularity": granularity, "rows": [list(row) for row in rows]}
+                records,
+                {
+                    **facts,
+                    "task": task,
+                    "granularity": granularity,
+                    "prefix": prefix,
+                    "rows": [list(row) for row in rows],
+                },
             )
             checked = check_task(
                 fusion,
@@ -106,7 +117,9 @@ def pool(
                 progress=lambda n: bar.advance(running, n),
             )
     measured = {name: value for name, value in facts.items() if name != "models"}
-    recipe = recipe_of(*checked, granularity=cast(Granularity, granularity), facts=measured)
+    recipe = recipe_of(
+        *checked, granularity=cast(Granularity, granularity), prefix=cast(Prefix, prefix), facts=measured
+    )
     if out is not None:
         recipe.write(out)
     if as_json:

@@ -61,6 +61,7 @@ def setup_of(fusion: Fusion, alternatives: int, **facts: Any) -> dict[str, Any]:
         "members": names,
         "alignment": fusion.alignment,
         "granularity": fusion.granularity,
+        "prefix": fusion.engine.prefix,
         "alternatives": alternatives,
     }
 

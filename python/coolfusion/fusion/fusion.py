@@ -33,6 +33,8 @@ from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
 
+_DEFAULTS: dict[str, Any] = {"alignment": "aligned", "granularity": "word", "prefix": "always", "rule": DEFAULT_RULE}
+
 
 class Fusion:
     """Several models that write texts together.
@@ -144,7 +146,7 @@ class Fusion:
         threads: int | None = None,
         alignment: Alignment | None = None,
         granularity: Granularity | None = None,
-        prefix: Prefix = "always",
+        prefix: Prefix | None = None,
         rule: Rule | None = None,
         recipe: Source | Recipe | None = None,
         drafts: int | None = None,
@@ -168,10 +170,10 @@ class Fusion:
                 cores. With `executor="processes"` it holds in each process.
             alignment: see `Fusion`; None takes that of the recipe, or else "aligned".
             granularity: see `Fusion`; None takes that of the recipe, or else "word".
-            prefix: see `Fusion`.
+            prefix: see `Fusion`; None takes that of the recipe, or else "always".
             rule: see `Fusion`; None takes that of the recipe, or else "paper".
             recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment,
-                granularity and the default of `rerank`; the models must have the names of its members.
+                granularity, prefix and the default of `rerank`; the models must have the names of its members.
             drafts: see `Fusion`.
             executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
             pass_timeout: see `Fusion`.
@@ -196,12 +198,10 @@ class Fusion:
         max_concurrent_requests = _renamed(
             "max_concurrent_requests", max_concurrent_requests, "texts_in_step", texts_in_step
         )
-        plan = None if recipe is None else _plan(recipe, names, alignment=alignment, granularity=granularity, rule=rule)
+        given = {"alignment": alignment, "granularity": granularity, "prefix": prefix, "rule": rule}
+        how, rerank = _how(recipe, names, given)
         common: dict[str, Any] = {
-            "alignment": plan.alignment if plan else "aligned" if alignment is None else alignment,
-            "granularity": plan.granularity if plan else "word" if granularity is None else granularity,
-            "prefix": prefix,
-            "rule": plan.rule if plan else DEFAULT_RULE if rule is None else rule,
+            **how,
             "drafts": drafts,
             "max_concurrent_requests": max_concurrent_requests,
             "max_cached_tokens": max_cached_tokens,
@@ -211,13 +211,13 @@ class Fusion:
         options = {"dtype": dtype, "trust_remote_code": trust_remote_code, "threads": threads, **model_options}
         if executor is None:
             fusion = cls(_load(names, device=device, **options), pass_timeout=pass_timeout, **common)
-            fusion._rerank = plan is not None and plan.rerank
+            fusion._rerank = rerank
             return fusion
         places = zip(names, spread_devices(device, len(names)), strict=True)
         sources = [functools.partial(_load_one, str(name), device=place, **options) for name, place in places]
         processes = ProcessExecutor(sources, pass_timeout)
         fusion = cls(processes.members, executor=processes, **common)
-        fusion._rerank = plan is not None and plan.rerank
+        fusion._rerank = rerank
         return fusion
 
     @overload
@@ -469,14 +469,18 @@ def _load_one(name: str, **options: Any) -> Member:
     return _load([name], **options)[0]
 
 
-def _plan(recipe: Source | Recipe, names: Sequence[str | Path], **given: Any) -> Recipe:
-    """Returns a recipe that fits the models; what it sets cannot be given as well."""
+def _how(
+    recipe: Source | Recipe | None, names: Sequence[str | Path], given: dict[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """Returns how texts are written, and whether they are reranked by default. A recipe sets all that it can hold."""
+    set_by_caller = {name: value for name, value in given.items() if value is not None}
+    if recipe is None:
+        return {**_DEFAULTS, **set_by_caller}, False
     found = read_recipe(recipe)
-    doubled = [name for name, value in given.items() if value is not None]
-    if doubled:
-        raise ArgumentError(f"{doubled[0]} is given, and the recipe sets it; expected one of them")
+    if set_by_caller:
+        raise ArgumentError(f"{min(set_by_caller)} is given, and the recipe sets it; expected one of them")
     found.check_names([Path(name).name for name in names])
-    return found
+    return {name: getattr(found, name) for name in _DEFAULTS}, found.rerank
 
 
 def _check_schedule(schedule: str | None) -> None:

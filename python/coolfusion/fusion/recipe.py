@@ -5,7 +5,7 @@ A recipe holds plain values and no code::
     {"format": "coolfusion-recipe", "version": 1,
      "members": [{"name": "smollm2"}, {"name": "gemma"}],
      "rule": {"kind": "primary", "margin": 0.5, "member": "gemma", "rule": {"kind": "power_mean"}},
-     "alignment": "aligned", "granularity": "word", "rerank": false, "measured": {}}
+     "alignment": "aligned", "granularity": "word", "prefix": "always", "rerank": false, "measured": {}}
 
 A primary member and its margin are part of the rule. `measured` says what the choice was based on, and decides nothing.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion.fields import Fields
-from coolfusion.fusion.options import Alignment
+from coolfusion.fusion.options import PREFIXES, Alignment, Prefix
 from coolfusion.fusion.selection import rule_from_spec, spec_of
 from coolfusion.members.endings import GRANULARITIES, Granularity
 
@@ -39,6 +39,7 @@ class Recipe:
         rule: the spec of the selection rule, with all of its parameters.
         alignment: where segments end.
         granularity: the unit of text that one segment is.
+        prefix: when prompts are read without BOS.
         rerank: whether `generate` reranks, where its caller does not say.
         measured: plain values about the measurement that led to it.
 
@@ -54,6 +55,7 @@ class Recipe:
     rule: Mapping[str, Any]
     alignment: Alignment = "aligned"
     granularity: Granularity = "word"
+    prefix: Prefix = "always"
     rerank: bool = False
     measured: Mapping[str, Any] = field(default_factory=dict)
 
@@ -81,6 +83,7 @@ class Recipe:
             "rule": dict(self.rule),
             "alignment": self.alignment,
             "granularity": self.granularity,
+            "prefix": self.prefix,
             "rerank": self.rerank,
             "measured": dict(self.measured),
         }
@@ -146,11 +149,12 @@ def _recipe(value: Any, where: str) -> Recipe:
     rule = fields.take("rule")
     alignment = fields.choice("alignment", ("aligned", "shortest"), "aligned")
     granularity = fields.choice("granularity", GRANULARITIES, "word")
+    prefix = fields.choice("prefix", PREFIXES, "always")
     rerank, measured = fields.flag("rerank", False), fields.take("measured", {})
     if not isinstance(measured, Mapping):
         raise fields.wrong("measured", measured, "an object")
     fields.end()
-    return Recipe(tuple(members), rule, alignment, granularity, rerank, measured)
+    return Recipe(tuple(members), rule, alignment, granularity, prefix, rerank, measured)
 
 
 def _name(value: Any, where: str) -> str:

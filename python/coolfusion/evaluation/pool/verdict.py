@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from coolfusion.evaluation.pool.report import PoolReport, RuleLine
 from coolfusion.evaluation.statistics import Interval
-from coolfusion.fusion.options import Alignment
+from coolfusion.fusion.options import Alignment, Prefix
 from coolfusion.fusion.recipe import Recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule, spec_of
 from coolfusion.members.endings import Granularity
@@ -86,6 +86,7 @@ def recipe_of(
     *,
     alignment: Alignment = "aligned",
     granularity: Granularity = "word",
+    prefix: Prefix = "always",
     facts: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Returns the recipe of a verdict.
@@ -95,6 +96,7 @@ def recipe_of(
         verdict: its verdict.
         alignment: where segments ended.
         granularity: the unit of text that a segment was.
+        prefix: when prompts were read without BOS.
         facts: further plain values about the measurement, for example the digest of the data.
 
     Example:
@@ -109,11 +111,13 @@ def recipe_of(
     }
     if verdict.rule is None:
         rule = spec_of(as_rule(DEFAULT_RULE))
-        return Recipe((verdict.primary,), rule, alignment, granularity, measured=measured)
+        return Recipe((verdict.primary,), rule, alignment, granularity, prefix, measured=measured)
     line = verdict.rule
     numbers = {"difference": line.gain.difference, "low": line.gain.low, "high": line.gain.high}
     measured["rule"] = {"report": _finite(line.report), **{name: _finite(each) for name, each in numbers.items()}}
-    return Recipe(tuple(each.name for each in report.members), line.spec, alignment, granularity, measured=measured)
+    return Recipe(
+        tuple(each.name for each in report.members), line.spec, alignment, granularity, prefix, measured=measured
+    )
 
 
 def _never_worse(guarded: RuleLine) -> bool:
