@@ -53,7 +53,7 @@ from coolfusion.errors import (
 )
 
 if TYPE_CHECKING:
-    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, SelectionRule
+    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, Rerank, SelectionRule
     from coolfusion.records import Candidate, Continuation, Output, Rejection, Score, Step
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "Rejection",
     "Request",
     "RequestTimeoutError",
+    "Rerank",
     "Score",
     "Segment",
     "Segmenter",
@@ -110,6 +111,7 @@ _LAZY = {
     "Output": "coolfusion.records",
     "Rejection": "coolfusion.records",
     "Request": "coolfusion.fusion",
+    "Rerank": "coolfusion.fusion",
     "Score": "coolfusion.records",
     "SelectionRule": "coolfusion.fusion",
     "Step": "coolfusion.records",

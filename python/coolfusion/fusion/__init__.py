@@ -4,6 +4,7 @@ from coolfusion.fusion.engine import Event, FusionEngine
 from coolfusion.fusion.fusion import Fusion
 from coolfusion.fusion.generation import AsyncGeneration, Generation
 from coolfusion.fusion.options import Request
+from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import SelectionRule, StepView
 from coolfusion.members.member import Member
 
@@ -15,6 +16,7 @@ __all__ = [
     "Generation",
     "Member",
     "Request",
+    "Rerank",
     "SelectionRule",
     "StepView",
 ]

@@ -24,6 +24,7 @@ from coolfusion.fusion.options import Alignment, Request, Settings, check_choice
 from coolfusion.fusion.prompts import Reader, check_lengths, per_member
 from coolfusion.fusion.request import FusionRequest
 from coolfusion.fusion.rerank import RerankRequest
+from coolfusion.fusion.rerank_options import as_rerank
 from coolfusion.fusion.running import Running, Send
 from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
@@ -190,12 +191,14 @@ class FusionEngine:
         text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
         check_lengths(text.transcripts, request.overlong, where)
         running: Running = text
-        if request.rerank:
+        rerank = as_rerank(request.rerank)
+        if rerank is not None:
             alone = [
                 FusionRequest(next(self._numbers), [member], [prompt], request, settings)
                 for member, prompt in zip(everyone, prompts, strict=True)
             ]
-            running = RerankRequest(next(self._numbers), text, alone)
+            session, rounds = next(self._numbers), [next(self._numbers) for _ in range(rerank.samples)]
+            running = RerankRequest(session, text, alone, rerank, rounds)
         limit = self._limits[1]
         if limit is not None and running.n_cached_tokens() > limit:
             needed = running.n_cached_tokens()

@@ -17,6 +17,7 @@ from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.fusion.generation import AsyncGeneration, Driver, Generation, error_of, written
 from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, Request, check_choice, check_engine
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
+from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
@@ -188,7 +189,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool = False,
+        rerank: bool | Rerank = False,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -201,7 +202,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool = False,
+        rerank: bool | Rerank = False,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -213,7 +214,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool = False,
+        rerank: bool | Rerank = False,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -229,7 +230,8 @@ class Fusion:
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
             stop_strings: the text is cut exactly before the first of them.
             rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
-                of all by the same rule, and all stay in `continuations`.
+                of all by the same rule, and all stay in `continuations`. A `Rerank` asks for votes, samples and other
+                likelihoods.
             on_failure: what happens when a model raises, gives no numbers, or takes longer than `pass_timeout`.
                 "stop" ends the text with an error. "continue" continues without the member, and `failed` of the
                 member and `rejected` of the steps say so. In a list "continue" also keeps an error of one text from

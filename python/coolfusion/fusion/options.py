@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coolfusion.errors import ArgumentError
+from coolfusion.fusion.rerank_options import Rerank, as_rerank
 from coolfusion.fusion.selection import SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.fusion.stop_strings import check_stop_strings
@@ -27,7 +28,8 @@ class Request:
         prompt: one text for all members, or a tuple of one prompt for each, a text or ids of that member.
         max_new_tokens: budget of each member, in its own tokens.
         stop_strings: the text is cut exactly before the first of them.
-        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R).
+        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank` says
+            how the best is chosen; True is the paper's.
         on_failure: what happens when a member fails: "stop" ends the text with the error, "continue" drops the member.
         overlong: what happens to a prompt above a member's limit: "truncate" cuts it at the left and warns, "error"
             refuses it.
@@ -45,7 +47,7 @@ class Request:
     prompt: OneText
     max_new_tokens: int = 64
     stop_strings: str | Iterable[str] = ()
-    rerank: bool = False
+    rerank: bool | Rerank = False
     on_failure: OnFailure = "stop"
     overlong: Overlong = "truncate"
     priority: int = 0
@@ -57,8 +59,7 @@ class Request:
         check_count("max_new_tokens", self.max_new_tokens)
         check_choice("on_failure", self.on_failure, ("stop", "continue"))
         check_choice("overlong", self.overlong, ("truncate", "error"))
-        if not isinstance(self.rerank, bool):
-            raise ArgumentError(f"rerank must be True or False, not {self.rerank!r}")
+        as_rerank(self.rerank)
         check_seconds("timeout", self.timeout)
         for name, value in (("priority", self.priority), ("seed", self.seed)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
