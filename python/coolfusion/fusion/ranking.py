@@ -110,10 +110,15 @@ _CRITERIA: tuple[Criterion, ...] = ("rejected", "answer", "standing", "vote", "l
 
 
 def _key(each: Continuation) -> _Key:
+    if each.rejected is not None:
+        # All alike, so the fused text stays where none could be scored.
+        return _Key(True, False, 0, 0.0, math.inf, b"")
     standing = STANDINGS.index(each.standing)
-    return _Key(each.rejected is not None, each.answer == "", standing, -each.votes, each.value, each.text.encode())
+    return _Key(False, each.answer == "", standing, -each.votes, each.value, each.text.encode())
 
 
 def _lost_by(key: _Key, best: _Key) -> Criterion:
     """Returns the first criterion that differs; of equal texts the text's, because the earlier one is named."""
+    if key.rejected:
+        return "rejected"
     return next((name for name, one, other in zip(_CRITERIA, key, best, strict=True) if one != other), "text")
