@@ -53,7 +53,7 @@ from coolfusion.errors import (
 )
 
 if TYPE_CHECKING:
-    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, Rerank, SelectionRule
+    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, Rerank, SelectionRule, Think
     from coolfusion.records import Candidate, Continuation, Output, Rejection, Score, Step
 
 __all__ = [
@@ -89,6 +89,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "TextError",
+    "Think",
     "Tokenizer",
     "TokenizerError",
     "TokenizerFileError",
@@ -115,6 +116,7 @@ _LAZY = {
     "Score": "coolfusion.records",
     "SelectionRule": "coolfusion.fusion",
     "Step": "coolfusion.records",
+    "Think": "coolfusion.fusion",
 }
 
 

@@ -254,6 +254,8 @@ class Output:
         continuations: all continuations of a rerank, the fused one first, then those of the members, then samples by
             round; () without one.
         error: what ended the text, or kept it from being begun; None if nothing did.
+        reasoning: the text that each member wrote for itself before the answer, its closing marker included. "" for a
+            member that did not reason; () where no one was to. It is the end of the member's `prompt_ids`.
     """
 
     text: str
@@ -264,6 +266,7 @@ class Output:
     author: Author = "fusion"
     continuations: tuple[Continuation, ...] = field(default=())
     error: str | None = None
+    reasoning: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f", error={SHORT.repr(self.error)}"

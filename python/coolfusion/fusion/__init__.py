@@ -6,6 +6,7 @@ from coolfusion.fusion.generation import AsyncGeneration, Generation
 from coolfusion.fusion.options import Request
 from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import SelectionRule, StepView
+from coolfusion.fusion.traces import Think
 from coolfusion.members.member import Member
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Rerank",
     "SelectionRule",
     "StepView",
+    "Think",
 ]

@@ -20,11 +20,9 @@ from coolfusion.errors import ArgumentError, FusionError, RequestTimeoutError
 from coolfusion.executors.base import Executor
 from coolfusion.executors.inline import InlineExecutor
 from coolfusion.executors.threads import ThreadExecutor
+from coolfusion.fusion.opening import open_request
 from coolfusion.fusion.options import Alignment, Request, Settings, check_choice, check_engine
-from coolfusion.fusion.prompts import Reader, check_lengths, per_member
-from coolfusion.fusion.request import FusionRequest
-from coolfusion.fusion.rerank import RerankRequest
-from coolfusion.fusion.rerank_options import as_rerank
+from coolfusion.fusion.prompts import Reader, per_member
 from coolfusion.fusion.running import Running, Send
 from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
@@ -188,22 +186,12 @@ class FusionEngine:
         everyone = [(number, self.members[number]) for number in numbers]
         prompts = [every_prompt[number] for number in numbers]
         settings = self._settings(rule, alignment)
-        text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
-        check_lengths(text.transcripts, request.overlong, where)
-        running: Running = text
-        rerank = as_rerank(request.rerank)
-        if rerank is not None:
-            alone = [
-                FusionRequest(next(self._numbers), [member], [prompt], request, settings)
-                for member, prompt in zip(everyone, prompts, strict=True)
-            ]
-            session, rounds = next(self._numbers), [next(self._numbers) for _ in range(rerank.samples)]
-            running = RerankRequest(session, text, alone, rerank, rounds)
+        running = open_request(request, everyone, prompts, settings, self._numbers, where)
         limit = self._limits[1]
         if limit is not None and running.n_cached_tokens() > limit:
             needed = running.n_cached_tokens()
             raise ArgumentError(f"the request may need {needed} cached tokens, max_cached_tokens is {limit}")
-        return Entry(text.session, running)
+        return Entry(running.sessions[0], running)
 
     def enter(self, make: Callable[[int], Running]) -> Entry:
         """Adds work of another kind, for example the scores of whole texts; `step_until` sees it through.

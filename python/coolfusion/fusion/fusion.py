@@ -19,6 +19,7 @@ from coolfusion.fusion.options import Alignment, OneText, OnFailure, Overlong, R
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
 from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import DEFAULT_RULE, SelectionRule
+from coolfusion.fusion.traces import Think
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
@@ -190,6 +191,7 @@ class Fusion:
         *,
         stop_strings: str | Iterable[str] = (),
         rerank: bool | Rerank = False,
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -203,6 +205,7 @@ class Fusion:
         *,
         stop_strings: str | Iterable[str] = (),
         rerank: bool | Rerank = False,
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -215,6 +218,7 @@ class Fusion:
         *,
         stop_strings: str | Iterable[str] = (),
         rerank: bool | Rerank = False,
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -232,6 +236,8 @@ class Fusion:
             rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
                 of all by the same rule, and all stay in `continuations`. A `Rerank` asks for votes, samples and other
                 likelihoods.
+            think: how members reason before they answer, each alone and with a budget of its own. A pair of markers
+                such as `("<think>", "</think>")`, a `Think`, or None. The text is the answer; `reasoning` has the rest.
             on_failure: what happens when a model raises, gives no numbers, or takes longer than `pass_timeout`.
                 "stop" ends the text with an error. "continue" continues without the member, and `failed` of the
                 member and `rejected` of the steps say so. In a list "continue" also keeps an error of one text from
@@ -271,6 +277,7 @@ class Fusion:
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
             rerank=rerank,
+            think=think,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,
@@ -285,6 +292,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -299,6 +307,7 @@ class Fusion:
             [prompt],
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
+            think=think,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,
@@ -311,6 +320,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -324,6 +334,7 @@ class Fusion:
             prompt: see `generate`.
             max_new_tokens: see `generate`.
             stop_strings: see `generate`.
+            think: see `generate`.
             on_failure: see `generate`.
             overlong: see `generate`.
             seed: see `generate`.
@@ -336,6 +347,7 @@ class Fusion:
             [prompt],
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
+            think=think,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,

@@ -12,6 +12,7 @@ from coolfusion.fusion.rerank_options import Rerank, as_rerank
 from coolfusion.fusion.selection import SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.fusion.stop_strings import check_stop_strings
+from coolfusion.fusion.traces import Think, as_think
 from coolfusion.records import SHORT
 
 OneText = str | tuple[Any, ...]
@@ -30,6 +31,7 @@ class Request:
         stop_strings: the text is cut exactly before the first of them.
         rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank` says
             how the best is chosen; True is the paper's.
+        think: how members reason, each alone, before the answer is written; a pair of markers, a `Think`, or None.
         on_failure: what happens when a member fails: "stop" ends the text with the error, "continue" drops the member.
         overlong: what happens to a prompt above a member's limit: "truncate" cuts it at the left and warns, "error"
             refuses it.
@@ -48,6 +50,7 @@ class Request:
     max_new_tokens: int = 64
     stop_strings: str | Iterable[str] = ()
     rerank: bool | Rerank = False
+    think: tuple[str, str] | Think | None = None
     on_failure: OnFailure = "stop"
     overlong: Overlong = "truncate"
     priority: int = 0
@@ -60,6 +63,7 @@ class Request:
         check_choice("on_failure", self.on_failure, ("stop", "continue"))
         check_choice("overlong", self.overlong, ("truncate", "error"))
         as_rerank(self.rerank)
+        as_think(self.think)
         check_seconds("timeout", self.timeout)
         for name, value in (("priority", self.priority), ("seed", self.seed)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
