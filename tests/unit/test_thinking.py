@@ -71,7 +71,7 @@ def test_a_vote_counts_answers_after_reasoning():
     settings = Rerank(vote=True, answer="number", samples=1, temperature=0.05)
     output = Fusion(members).generate("Q:", 16, think=Think(), rerank=settings)
     assert output.text == " mat 7"
-    assert {"7", "9"} <= {each.answer for each in output.continuations} <= {"7", "9", ""}, "no number of a reasoning votes"
+    assert {"7", "9"} <= {each.answer for each in output.continuations} <= {"7", "9", ""}, "no reasoning votes"
     assert output.reasoning[2] == "<think> 5 on 5</think>"
 
 

@@ -20,9 +20,9 @@ UNIFORM = Uniform()
 class Rerank:
     """How the best of several whole continuations is chosen. The defaults are the paper's Cool+R.
 
-    Continuations are compared by these criteria in turn: an answer before none, finished before unfinished before
-    repetitive, the votes for the answer, the value of its scores, the bytes of the text, the order of
-    `Output.continuations`. A criterion that is not asked for is left out.
+    Continuations are compared by criteria in turn, and one that is not asked for is left out. An answer comes before
+    none, a finished text before an unfinished one, and a loop last. Then the votes for the answer decide, the value of
+    the scores, the bytes of the text, and the order of `Output.continuations`.
 
     Attributes:
         scores: "all" lets every member judge every continuation (the paper). "others" leaves out the author's own
@@ -32,29 +32,28 @@ class Rerank:
             exp(-ln p / tokens)). The others take minus the mean over the judges of ln p divided by the tokens, by the
             bytes, or by nothing ("whole"). END counts as one token and one byte.
         end: whether END counts where the author ended with it. A continuation without text or END ranks last.
-        unfinished: "same" ranks a continuation that its budget has cut as any other (the paper), "last" ranks it after
+        unfinished: "same" ranks a continuation that its budget has cut as any other (the paper). "last" ranks it after
             those that END or a stop string has ended.
         repetition: a continuation ranks after all others if a loop covers more than this share of it; None has no such
             guard. A loop is the longest end of a text that is one unit three times or more, from 24 characters on.
         vote: whether members vote on answers before likelihood decides. Only continuations with an answer and of the
             best standing (finished, unfinished, repetitive) among these vote.
-        answer: how an answer is read from a text: "number" (GSM8K's), "choice" (A to E), "first_line", "last_line",
-            "exact", or a function that returns "" where there is none.
+        answer: how an answer is read from a text, by name or as a function that returns "" where there is none. Names
+            are "number" (GSM8K's), "choice" (A to E), "first_line", "last_line" and "exact".
         weights: of the ballots: `Uniform()`, `Fixed({name: weight})` or `ByEvidence(kappa)` over the prompt. A member's
             ballots count M times its weight each, so that the mean is 1; the fused text's counts 1.
         samples: most texts that each member draws besides its greedy one, one a round, with `Request.seed`.
         temperature: of the samples; logits are divided by it.
         top_p: samples come from the fewest most likely tokens with this probability in all.
-        stop_at: no further round is drawn where the leading answer of a vote is the more frequent one of the two best
-            with this posterior probability; None draws until it cannot be overtaken any more. Without a vote all
-            samples are drawn.
+        stop_at: no further round is drawn if the leading answer is the more frequent one of the two best with this
+            posterior probability. None draws until it cannot be overtaken. Without a vote all samples are drawn.
 
     Raises:
         ArgumentError: a value outside its range.
 
     Source:
         Cool+R: arXiv 2407.19807. Vote, then the mean of ln p: arXiv 2510.02377. Scores without the author's: arXiv
-        2603.25450. The posterior: Beta(n1 + 1, n2 + 1) above 1/2, Adaptive-Consistency (arXiv 2305.11860); its odds are
+        2603.25450. The posterior: Beta(n1 + 1, n2 + 1) above 1/2, Adaptive-Consistency (arXiv 2305.11860). Its odds are
         the Bayes factor of two answers (arXiv 2509.21091).
 
     Example:

@@ -37,7 +37,7 @@ def loop_share(text: str) -> float:
 
     Example:
         >>> loop_share("It is " + "very, " * 10 + "ve"), loop_share("ha ha ha")
-        (0.911..., 0.0)
+        (0.926..., 0.0)
     """
     turned, longest = text[::-1], 0
     # borders[n]: the longest proper prefix of turned[:n + 1] that is also its suffix.

@@ -15,8 +15,8 @@ from coolfusion.records import FinishReason
 class Think:
     """How members reason before they answer together.
 
-    Each member reasons alone. What follows is written and judged by all, and each member reads its own prompt, its own
-    reasoning and the common answer. So no member reads the reasoning of another.
+    Each member reasons alone. The answer after that is written and judged by all. Each member reads its own prompt, its
+    own reasoning and the common answer, and never the reasoning of another.
 
     Attributes:
         open: the text with which a reasoning begins; it may also stand at the end of the prompt.
