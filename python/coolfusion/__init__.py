@@ -53,7 +53,7 @@ from coolfusion.errors import (
 )
 
 if TYPE_CHECKING:
-    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, SelectionRule
+    from coolfusion.fusion import Fusion, FusionEngine, Member, Request, Rerank, SelectionRule, Think
     from coolfusion.records import Candidate, Continuation, Output, Rejection, Score, Step
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "Rejection",
     "Request",
     "RequestTimeoutError",
+    "Rerank",
     "Score",
     "Segment",
     "Segmenter",
@@ -88,6 +89,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "TextError",
+    "Think",
     "Tokenizer",
     "TokenizerError",
     "TokenizerFileError",
@@ -110,9 +112,11 @@ _LAZY = {
     "Output": "coolfusion.records",
     "Rejection": "coolfusion.records",
     "Request": "coolfusion.fusion",
+    "Rerank": "coolfusion.fusion",
     "Score": "coolfusion.records",
     "SelectionRule": "coolfusion.fusion",
     "Step": "coolfusion.records",
+    "Think": "coolfusion.fusion",
 }
 
 

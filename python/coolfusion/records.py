@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 FinishReason = Literal["end", "length", "stop"]
 RejectionReason = Literal["lossy", "vocabulary", "budget", "limit", "invalid", "empty", "numbers", "failed"]
 Author = int | Literal["fusion"]
+Standing = Literal["finished", "unfinished", "repetitive"]
+Criterion = Literal["rejected", "answer", "standing", "vote", "likelihood", "text"]
 # The reprs of records are one line, however long the text is that they hold.
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 60
@@ -204,9 +206,17 @@ class Continuation:
         text: the continuation.
         finish_reason: how its author stopped.
         scores: one per member, over the whole continuation; () if it was rejected.
-        value: the selection rule's value; the least wins; inf if it was rejected.
+        value: minus its likelihood as the settings of the rerank measure it; the least wins; inf if it was rejected.
         rejected: why it was not scored, or None.
         context_cuts: under each member, how often the context had to be cut at the left to score it.
+        sample: which of its author's drawn texts it is, from 0; None for the fused and the greedy ones.
+        judges: numbers of the members whose scores made the value.
+        answer: what members vote on, "" where the text has none; None without a vote.
+        weight: how much its ballot counts; 0 where it does not vote.
+        votes: the sum of the weights of all ballots for its answer; 0 where it does not vote.
+        standing: "finished", "unfinished" or "repetitive", as far as the settings look at it.
+        rank: its place, 0 for the chosen one.
+        lost_by: the first criterion by which the chosen one is ahead of it; None for the chosen one.
     """
 
     author: Author
@@ -216,6 +226,14 @@ class Continuation:
     value: float = float("inf")
     rejected: Rejection | None = None
     context_cuts: tuple[int, ...] = ()
+    sample: int | None = None
+    judges: tuple[int, ...] = ()
+    answer: str | None = None
+    weight: float = 0.0
+    votes: float = 0.0
+    standing: Standing = "finished"
+    rank: int = 0
+    lost_by: Criterion | None = None
 
     def __repr__(self) -> str:
         return f"Continuation({SHORT.repr(self.text)}, author={self.author!r}, value={self.value:.6g})"
@@ -233,8 +251,11 @@ class Output:
         members: the members' ids for the fused text.
         rejected: the proposals of a last round that could commit nothing, and why.
         author: "fusion", or the member whose own continuation a rerank chose.
-        continuations: all k + 1 continuations of a rerank, the fused one first; () without one.
+        continuations: all continuations of a rerank, the fused one first, then those of the members, then samples by
+            round; () without one.
         error: what ended the text, or kept it from being begun; None if nothing did.
+        reasoning: the text that each member wrote for itself before the answer, its closing marker included. "" for a
+            member that did not reason; () where no one was to. It is the end of the member's `prompt_ids`.
     """
 
     text: str
@@ -245,6 +266,7 @@ class Output:
     author: Author = "fusion"
     continuations: tuple[Continuation, ...] = field(default=())
     error: str | None = None
+    reasoning: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f", error={SHORT.repr(self.error)}"

@@ -12,7 +12,8 @@ pytest.importorskip("transformers", reason="the loop on real models needs transf
 
 from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
 
-from coolfusion.embedded import folders  # noqa: E402 - behind the skip
+from coolfusion import Rerank  # noqa: E402 - behind the skip
+from coolfusion.embedded import folders  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_thread")]
@@ -90,3 +91,37 @@ def test_the_models_know_their_trade(fusion):
     """Not a benchmark: the published weights are those that were measured (training/README.md)."""
     assert fusion.generate(PROMPTS[1], 32).text.startswith(" 9 + 8 = 17.")
     assert fusion.generate(PROMPTS[3], 32).text.startswith(" cold.")
+
+
+def test_a_rerank_reads_each_prompt_once(fusion):
+    """The fused text, the member's own and the judgement share the rows of one reading."""
+    [member] = Fusion([twin(fusion.members[0])], drafts=0).members
+    prompt = PROMPTS[1]
+    alone = Fusion([member], drafts=0)
+    before = member.runner.processed_tokens
+    alone.generate(prompt, 12)
+    written = member.runner.processed_tokens - before
+    before = member.runner.processed_tokens
+    reranked = alone.generate(prompt, 12, rerank=True)
+    n_prompt = len(reranked.members[0].prompt_ids)
+    # Two texts are written, and the judgement reads their common path once, without its last token where END is open.
+    n_judged = len(reranked.members[0].token_ids) - (reranked.continuations[0].finish_reason != "end")
+    assert member.runner.processed_tokens - before == n_prompt + 2 * (written - n_prompt) + n_judged
+
+
+def test_samples_are_the_same_in_a_list_and_alone(fusion):
+    rule = Rerank(samples=2, temperature=0.8, top_p=0.9)
+    together = fusion.generate(list(PROMPTS[:3]), 10, rerank=rule, seed=4)
+    for prompt, output in zip(PROMPTS[:3], together, strict=True):
+        single = fusion.generate(prompt, 10, rerank=rule, seed=4)
+        assert [each.text for each in output.continuations] == [each.text for each in single.continuations]
+        assert [each.rank for each in output.continuations] == [each.rank for each in single.continuations]
+    assert len({each.text for each in together[0].continuations}) > 2
+
+
+def test_an_answer_after_a_reasoning_is_that_of_the_prompts_with_it(fusion):
+    question = PROMPTS[1].removesuffix(" Answer:")
+    output = fusion.generate(question, 12, think=("Question:", "Answer:"))
+    assert all(trace.endswith("Answer:") for trace in output.reasoning)
+    again = fusion.generate(tuple(list(held.prompt_ids) for held in output.members), 12)
+    assert again.text == output.text

@@ -160,7 +160,8 @@ def test_an_aborted_request_frees_its_memory_at_once_and_disturbs_no_one(rerank)
         engine.step()
     before = engine.members[0].runner.open
     engine.abort(gone)
-    assert engine.members[0].runner.open == before - (2 if rerank else 1) == 1
+    # A rerank holds the fused text, the member's own, and the prompt for the judgement.
+    assert engine.members[0].runner.open == before - (3 if rerank else 1) == 1
     events = run(engine)
     assert events[kept][1].output.text == " cat sat on the mat"
     assert events[gone][1].output.finish_reason is None and events[gone][1].error is None

@@ -52,6 +52,7 @@ def things() -> dict[str, object]:
         *(executors.InlineExecutor(members), executors.ThreadExecutor(members)),
         *(selection.StepView(step.candidates, step.scores, (0, 1), ("ann", "bob"), history=output.steps), both.rule),
         *(selection.as_rule(name) for name in ("paper", "mixture", "primary", "without_outliers")),
+        *(cf.Think(), cf.Rerank(), cf.Rerank(scores="others", vote=True, answer="number", samples=4)),
         *(selection.Uniform(), selection.Fixed({"ann": 1.0}), selection.ByEvidence(), selection.ByRecentText()),
         selection.Ranking((1.0, 2.0), (0.5, 0.5)),
         *(selection.Selection(0, (1.0,), 0.5, ()), fusion.Event(3, output.steps, output, None)),

@@ -79,14 +79,18 @@ def test_a_whole_continuation_longer_than_a_limit_is_scored_in_parts_that_are_co
 
 
 def test_a_model_that_fails_while_it_writes_alone_leaves_the_fused_text():
-    calls = {"prefills": 0}
+    contexts = []
 
     class Failing(ScriptedModel):
-        def prefill(self, ids):
-            calls["prefills"] += 1
-            if calls["prefills"] > 1:
+        def new_context(self):
+            contexts.append(super().new_context())
+            return contexts[-1]
+
+        def prefill(self, prompts):
+            # The first context is the fused text's, the second that of the member's own text.
+            if any(context is contexts[1] for context, _ in prompts if len(contexts) > 1):
                 raise CoolFusionError("worn out")
-            super().prefill(ids)
+            super().prefill(prompts)
 
     steady = writer(WORDS, "a cat")
     failing = Failing(steady.model._logits, steady.model.logits_size, eos_token_ids=(END,))

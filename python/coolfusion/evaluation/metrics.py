@@ -6,7 +6,8 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+
+from coolfusion.fusion.answers import flexible_number, same_number, strict_number
 
 __all__ = [
     "best_match",
@@ -19,61 +20,10 @@ __all__ = [
     "token_f1",
 ]
 
-# A sign, a currency sign, digits with separators of thousands, and decimals.
-_NUMBER = r"-?\$?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
-_STRICT = re.compile(rf"####\s*({_NUMBER})")
-_FLEXIBLE = re.compile(_NUMBER)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _OPENERS = "\"'“‘([{«"
 _CLOSERS = "\"'”’)]}».,;:!?…"
-
-
-def strict_number(text: str) -> str:
-    """Returns the number after the first "####", the form of GSM8K's own solutions; "" if there is none.
-
-    Args:
-        text: an answer with its reasoning.
-
-    Source: Cobbe et al. (2021), arXiv 2110.14168.
-
-    Example:
-        >>> strict_number("16 - 3 = 13 eggs. #### 1,300"), strict_number("It is 13.")
-        ('1300', '')
-    """
-    found = _STRICT.search(text)
-    return _plain(found[1]) if found else ""
-
-
-def flexible_number(text: str) -> str:
-    """Returns the last number of a text; "" if there is none.
-
-    Args:
-        text: an answer with its reasoning.
-
-    Example:
-        >>> flexible_number("She makes 9 * 2 = $18.50 a day."), flexible_number("none")
-        ('18.50', '')
-    """
-    found = _FLEXIBLE.findall(text)
-    return _plain(found[-1]) if found else ""
-
-
-def same_number(one: str, other: str) -> bool:
-    """Returns whether two texts are the same number; other texts are never equal.
-
-    Args:
-        one: a number.
-        other: a number.
-
-    Example:
-        >>> same_number("18", "18.00"), same_number("1,000", "1000"), same_number("", "")
-        (True, True, False)
-    """
-    try:
-        return Decimal(_plain(one)) == Decimal(_plain(other))
-    except InvalidOperation:
-        return False
 
 
 def normalized(text: str) -> str:
@@ -153,7 +103,3 @@ def first_word(text: str) -> str:
     """
     words = text.split()
     return words[0].lstrip(_OPENERS).rstrip(_CLOSERS) if words else ""
-
-
-def _plain(number: str) -> str:
-    return number.replace(",", "").replace("$", "").strip()

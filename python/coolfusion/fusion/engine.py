@@ -20,10 +20,9 @@ from coolfusion.errors import ArgumentError, FusionError, RequestTimeoutError
 from coolfusion.executors.base import Executor
 from coolfusion.executors.inline import InlineExecutor
 from coolfusion.executors.threads import ThreadExecutor
+from coolfusion.fusion.opening import open_request
 from coolfusion.fusion.options import PREFIXES, Alignment, Prefix, Request, Settings, check_choice, check_engine
-from coolfusion.fusion.prompts import Reader, check_lengths, per_member
-from coolfusion.fusion.request import FusionRequest
-from coolfusion.fusion.rerank import RerankRequest
+from coolfusion.fusion.prompts import Reader, per_member
 from coolfusion.fusion.running import Running, Send
 from coolfusion.fusion.selection import DEFAULT_RULE, Rule, as_rule
 from coolfusion.fusion.speculation import Speculation
@@ -199,20 +198,12 @@ class FusionEngine:
         everyone = [(number, self.members[number]) for number in numbers]
         prompts = [every_prompt[number] for number in numbers]
         settings = self._settings(rule, alignment, granularity, prefix)
-        text = FusionRequest(next(self._numbers), everyone, prompts, request, settings)
-        check_lengths(text.transcripts, request.overlong, where)
-        running: Running = text
-        if request.rerank:
-            alone = [
-                FusionRequest(next(self._numbers), [member], [prompt], request, settings)
-                for member, prompt in zip(everyone, prompts, strict=True)
-            ]
-            running = RerankRequest(next(self._numbers), text, alone)
+        running = open_request(request, everyone, prompts, settings, self._numbers, where)
         limit = self._limits[1]
         if limit is not None and running.n_cached_tokens() > limit:
             needed = running.n_cached_tokens()
             raise ArgumentError(f"the request may need {needed} cached tokens, max_cached_tokens is {limit}")
-        return Entry(text.session, running)
+        return Entry(running.sessions[0], running)
 
     def enter(self, make: Callable[[int], Running]) -> Entry:
         """Adds work of another kind, for example the scores of whole texts; `step_until` sees it through.

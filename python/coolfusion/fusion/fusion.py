@@ -27,7 +27,9 @@ from coolfusion.fusion.options import (
 )
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
 from coolfusion.fusion.recipe import Recipe, Source, read_recipe
+from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import DEFAULT_RULE, Rule, SelectionRule
+from coolfusion.fusion.traces import Think
 from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
@@ -227,7 +229,8 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool | None = None,
+        rerank: bool | Rerank | None = None,
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -240,7 +243,8 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool | None = None,
+        rerank: bool | Rerank | None = None,
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -252,7 +256,8 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
-        rerank: bool | None = None,
+        rerank: bool | Rerank | None = None,
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -268,7 +273,10 @@ class Fusion:
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
             stop_strings: the text is cut exactly before the first of them.
             rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
-                of all by the same rule, and all stay in `continuations`. None does as the recipe says, else not.
+                of all by the same rule, and all stay in `continuations`. A `Rerank` asks for votes, samples and other
+                likelihoods. None does as the recipe says, else not.
+            think: how members reason before they answer, each alone and with a budget of its own. A pair of markers
+                such as `("<think>", "</think>")`, a `Think`, or None. The text is the answer; `reasoning` has the rest.
             on_failure: what happens when a model raises, gives no numbers, or takes longer than `pass_timeout`.
                 "stop" ends the text with an error. "continue" continues without the member, and `failed` of the
                 member and `rejected` of the steps say so. In a list "continue" also keeps an error of one text from
@@ -308,6 +316,7 @@ class Fusion:
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
             rerank=self._rerank if rerank is None else rerank,
+            think=think,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,
@@ -322,6 +331,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -336,6 +346,7 @@ class Fusion:
             [prompt],
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
+            think=think,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,
@@ -348,6 +359,7 @@ class Fusion:
         max_new_tokens: int = 64,
         *,
         stop_strings: str | Iterable[str] = (),
+        think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
         seed: int | None = None,
@@ -361,6 +373,7 @@ class Fusion:
             prompt: see `generate`.
             max_new_tokens: see `generate`.
             stop_strings: see `generate`.
+            think: see `generate`.
             on_failure: see `generate`.
             overlong: see `generate`.
             seed: see `generate`.
@@ -373,6 +386,7 @@ class Fusion:
             [prompt],
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
+            think=think,
             on_failure=on_failure,
             overlong=overlong,
             seed=seed,

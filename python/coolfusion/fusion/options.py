@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from coolfusion.errors import ArgumentError
+from coolfusion.fusion.rerank_options import Rerank, as_rerank
 from coolfusion.fusion.selection import SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.fusion.stop_strings import check_stop_strings
+from coolfusion.fusion.traces import Think, as_think
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import SHORT
 
@@ -30,7 +32,9 @@ class Request:
         prompt: one text for all members, or a tuple of one prompt for each, a text or ids of that member.
         max_new_tokens: budget of each member, in its own tokens.
         stop_strings: the text is cut exactly before the first of them.
-        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R).
+        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank` says
+            how the best is chosen; True is the paper's.
+        think: how members reason, each alone, before the answer is written; a pair of markers, a `Think`, or None.
         on_failure: what happens when a member fails: "stop" ends the text with the error, "continue" drops the member.
         overlong: what happens to a prompt above a member's limit: "truncate" cuts it at the left and warns, "error"
             refuses it.
@@ -50,7 +54,8 @@ class Request:
     prompt: OneText
     max_new_tokens: int = 64
     stop_strings: str | Iterable[str] = ()
-    rerank: bool = False
+    rerank: bool | Rerank = False
+    think: tuple[str, str] | Think | None = None
     on_failure: OnFailure = "stop"
     overlong: Overlong = "truncate"
     priority: int = 0
@@ -63,9 +68,10 @@ class Request:
         check_count("max_new_tokens", self.max_new_tokens)
         check_choice("on_failure", self.on_failure, ("stop", "continue"))
         check_choice("overlong", self.overlong, ("truncate", "error"))
-        for name, flag in (("rerank", self.rerank), ("whole_prompt", self.whole_prompt)):
-            if not isinstance(flag, bool):
-                raise ArgumentError(f"{name} must be True or False, not {flag!r}")
+        as_rerank(self.rerank)
+        as_think(self.think)
+        if not isinstance(self.whole_prompt, bool):
+            raise ArgumentError(f"whole_prompt must be True or False, not {self.whole_prompt!r}")
         check_seconds("timeout", self.timeout)
         for name, value in (("priority", self.priority), ("seed", self.seed)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):

@@ -1,51 +1,79 @@
-"""Rerank: the paper's Cool+R. Every member also writes alone, and all members judge all k + 1 whole continuations.
+"""Rerank: every member also writes alone, and all whole continuations are compared (the paper's Cool+R, and more).
 
-The rule is the one of the steps, over whole continuations. Ids under a member: the author's own where they spell the
-text, the committed ones for the fused text, canonical ids otherwise. A continuation that its author ended carries END
-as one more event, so that stopping in the middle of a sentence has its price. One that was cut (budget, stop string)
-does not. Ties go to the bytewise smaller text, then to the fused one. Definitions: docs/definitions.md, "rerank".
+The phases are those of writing, of further rounds of samples, and of one judgement::
+
+    fused text + each member's own text -> [round of samples -> ...] -> scores of all -> choice
+
+`Rerank` says how the choice is made, and `ranking.ranked` makes it. Ids under a member: the author's own where they
+spell the text, the committed ones for the fused text, canonical ids otherwise. A continuation that its author ended
+carries END as one more event, so that stopping in the middle of a sentence has its price. One that was cut (budget,
+stop string) does not. Each member reads the prompt of the judgement together with that of its own text.
+Definitions: docs/definitions.md, "rerank".
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from coolfusion.errors import CoolFusionError, UnrepresentableTextError
+from coolfusion.errors import CoolFusionError
+from coolfusion.fusion.judged import Judged, drawn_text, judged, with_scores, written_text
+from coolfusion.fusion.ranking import Pool, ranked
 from coolfusion.fusion.request import FusionRequest
+from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.running import Send, added
-from coolfusion.fusion.selection import select, view_of
 from coolfusion.fusion.transcript import Transcript, prompt_scores
-from coolfusion.members.commands import Close, Reply, ScoreContinuations, WholeScore, WholeText
-from coolfusion.records import Author, Candidate, Continuation, MemberOutput, Output, Rejection, Score, Step
+from coolfusion.fusion.voting import ballot_weights, is_settled, tally, with_ballots
+from coolfusion.members.commands import (
+    Close,
+    Command,
+    DrawText,
+    Prefill,
+    Reply,
+    ScoreContinuations,
+    WholeText,
+)
+from coolfusion.records import Output, Score, Step
 
-
-class _Judged(NamedTuple):
-    """A continuation, and under each member the ids that are scored; () if some member cannot represent it."""
-
-    continuation: Continuation
-    ids: tuple[tuple[int, ...], ...]
+_log = logging.getLogger("coolfusion")
 
 
 class RerankRequest:
-    """A fused text, each member's own text, and the choice among them.
+    """A fused text, each member's own texts, and the choice among them.
 
     Args:
         session: the number of the sessions in which the continuations are scored.
         fused: the fused text.
         alone: each member's own text, under the same prompts, budget and stop strings.
+        settings: how the best is chosen; the paper's choice by default.
+        rounds: the number of a session for each round of samples.
     """
 
-    def __init__(self, session: int, fused: FusionRequest, alone: Sequence[FusionRequest]) -> None:
+    def __init__(
+        self,
+        session: int,
+        fused: FusionRequest,
+        alone: Sequence[FusionRequest],
+        settings: Rerank | None = None,
+        rounds: Sequence[int] = (),
+    ) -> None:
         self.session, self.fused, self.request = session, fused, fused.request
+        self.settings = Rerank() if settings is None else settings
         self._texts = {each.session: each for each in (fused, *alone)}
-        self._alone = list(alone)
-        self._judged: list[_Judged] = []
-        self._answers: dict[int, Any] | None = None
-        self._judging: dict[int, tuple[int, int]] = {}
-        self._waiting: set[int] = set()
+        self._alone, self._rounds = list(alone), list(rounds)
+        self._judged: list[Judged] = []
+        self._prompt: dict[int, Score] = {}
+        self._weights: tuple[float, ...] = ()
+        # Of the present phase, by session: the members that are waited for, and their answers.
+        self._waiting: dict[int, set[int]] = {}
+        self._answers: dict[int, dict[int, Any]] = {}
+        self._n_drawn = 0
+        self._silent: set[int] = set()  # members that failed to draw a text
+        self._opened = False
+        self._spent: dict[int, dict[int, tuple[int, int]]] = {}
         self._output: Output | None = None
         self.error: Exception | None = None
         self.is_finished = False
@@ -61,12 +89,12 @@ class RerankRequest:
     @property
     def sessions(self) -> list[int]:
         """All sessions of it."""
-        return [*self._texts, self.session]
+        return [*self._texts, *self._rounds, self.session]
 
     @property
     def costs(self) -> dict[int, tuple[int, int]]:
-        """Passes and tokens of all texts and of the judgement, by the number of the member in the executor."""
-        return added([*(each.costs for each in self._texts.values()), self._judging])
+        """Passes and tokens of all texts, samples and the judgement, by the number of the member in the executor."""
+        return added([*(each.costs for each in self._texts.values()), *self._spent.values()])
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -83,22 +111,34 @@ class RerankRequest:
 
     def n_cached_tokens(self) -> int:
         """Returns the most tokens that the caches of all members can hold of it."""
-        return sum(each.n_cached_tokens() for each in self._texts.values())
+        prompts = sum(each.n_prompt for each in self.transcripts)
+        alone = sum(each.n_cached_tokens() for each in self._alone)
+        at_a_time = 1 if self.settings.vote else len(self._rounds)
+        samples = alone * at_a_time if self._rounds else 0
+        return self.fused.n_cached_tokens() + alone + prompts + samples
 
     def start(self) -> list[Send]:
-        """Begins all texts."""
-        return [send for each in self._texts.values() for send in each.start()]
+        """Begins all texts, and opens the sessions of the judgement, so that equal prompts are read once."""
+        sends = [send for each in self._texts.values() for send in each.start()]
+        scored = self.settings.vote and getattr(self.settings.weights, "prompt_scores", False)
+        self._opened = True
+        return sends + self._ask(
+            self.session,
+            {each: Prefill(self.session, self._prompt_ids(each), score=scored) for each in self.transcripts},
+        )
 
     def receive(self, reply: Reply) -> list[Send]:
-        """Takes a reply to one of the texts, or a member's judgement of all of them."""
+        """Takes a reply to one of the texts, or a member's answer in a later phase."""
         if self.is_finished:
             return []
-        if reply.session == self.session:
-            return self._receive_judgement(reply)
-        sends = self._texts[reply.session].receive(reply)
-        if all(each.is_finished for each in self._texts.values()):
-            sends += self._guarded(self._judge)
-        return sends
+        if reply.session in self._texts:
+            sends = self._texts[reply.session].receive(reply)
+        else:
+            self._take(reply)
+            sends = []
+        if any(self._waiting.values()) or not all(each.is_finished for each in self._texts.values()):
+            return sends
+        return sends + self._guarded(self._after_phase)
 
     def abort(self, error: Exception | None = None) -> list[Send]:
         """Ends all texts."""
@@ -106,57 +146,101 @@ class RerankRequest:
             return []
         self.error, self.is_finished = error, True
         sends = [send for each in self._texts.values() for send in each.abort()]
-        return [*sends, *((number, Close(self.session)) for number in self._waiting)]
+        held = [(number, session) for session, numbers in self._waiting.items() for number in numbers]
+        held += [(number, self.session) for number in self.fused.numbers if self._opened]
+        return [*sends, *((number, Close(session)) for number, session in dict.fromkeys(held))]
 
-    def _guarded(self, phase: Any) -> list[Send]:
-        try:
-            sends: list[Send] = phase()
-        except Exception as err:  # noqa: BLE001 - raised to whoever asked for this text
-            return self.abort(err)
-        return sends
+    # The phases.
 
-    def _judge(self) -> list[Send]:
-        """All texts are written: has every member score all continuations."""
+    def _after_phase(self) -> list[Send]:
+        answers, self._answers = self._answers, {}
+        if not self._judged:
+            return self._after_writing(answers.get(self.session, {}))
+        if self.session in answers:
+            return self._choose(answers[self.session])
+        self._after_round(answers)
+        return self._draw() or self._judge()
+
+    def _after_writing(self, answers: Mapping[int, Any]) -> list[Send]:
+        """All texts are written, and the prompts of the judgement are read."""
         for text in (self.fused, *self._alone):
             if text.error is not None and (text is self.fused or self.request.on_failure == "stop"):
                 raise text.error
-        authors: list[tuple[Author, Output]] = [("fusion", self.fused.output)]
-        authors += [(number, each.output) for number, each in enumerate(self._alone) if each.error is None]
-        self._judged = [self._open(author, written) for author, written in authors]
-        scored = [each for each in self._judged if each.continuation.rejected is None]
+        for each, score in self._kept(answers).items():
+            if score is not None:
+                self._prompt[each.number] = score
+        written = [written_text("fusion", self.fused.output)]
+        written += [written_text(n, each.output) for n, each in enumerate(self._alone) if each.error is None]
+        self._judged = [judged(self.transcripts, each, self.settings) for each in written]
+        names, live = [each.member.name for each in self.transcripts], [each.number for each in self._live()]
+        found = ballot_weights(self.settings.weights, names, self._prompt_scores(), live, self.request.seed)
+        self._weights = tuple(found)
+        return self._draw() or self._judge()
+
+    def _draw(self) -> list[Send]:
+        """Has every member draw one more text, or all of them where no vote decides; [] where no more are needed."""
+        settings, left = self.settings, len(self._rounds) - self._n_drawn
+        drawing = [each for each in self._live() if each.number not in self._silent]
+        if not left or not drawing:
+            return []
+        if settings.vote:
+            most = left * math.fsum(self._weights[each.number] for each in drawing)
+            if self._is_settled(most):
+                return []
         sends: list[Send] = []
-        for each in self.transcripts:
-            if each.failed is None:
-                ends = [one.continuation.finish_reason == "end" for one in scored]
-                ids = [one.ids[each.number] for one in scored]
-                texts = tuple(map(WholeText, ids, ends))
-                prompt = tuple(each.ids[: each.n_prompt])
-                sends.append((self.fused.numbers[each.number], ScoreContinuations(self.session, prompt, texts)))
-        self._answers, self._waiting = {}, {number for number, _ in sends}
+        for number in range(self._n_drawn, self._n_drawn + (1 if settings.vote else left)):
+            commands = {each: self._draw_text(each, number) for each in drawing}
+            sends += self._ask(self._rounds[number], commands)
+            self._n_drawn += 1
         return sends
 
-    def _receive_judgement(self, reply: Reply) -> list[Send]:
-        assert self._answers is not None  # only `_judge` asks
-        self._waiting.discard(reply.member)
-        if reply.usage is not None:
-            self._judging[reply.member] = reply.usage[1:3]
-        self._answers[reply.member] = reply.error if reply.error is not None else reply.value
-        return [] if self._waiting else self._guarded(self._choose)
+    def _draw_text(self, each: Transcript, number: int) -> DrawText:
+        settings, request = self.settings, self.request
+        seed = f"{request.seed or 0}/{each.number}/{number}"
+        return DrawText(
+            self._rounds[number],
+            self._prompt_ids(each),
+            request.max_new_tokens,
+            settings.temperature,
+            settings.top_p,
+            seed,
+            request.stops,
+        )
 
-    def _choose(self) -> list[Send]:
+    def _is_settled(self, left: float) -> bool:
+        """Returns whether a vote needs no further round. One of unfinished texts is open, as finished ones may come."""
+        found = with_ballots([each.continuation for each in self._judged], self.settings, self._weights)
+        if any(each.votes and each.standing != "finished" for each in found):
+            return False
+        return is_settled(tally(found), left, self.settings.stop_at)
+
+    def _after_round(self, answers: Mapping[int, Mapping[int, Any]]) -> None:
+        """Takes the texts of a round; a member that failed draws no more."""
+        for session in sorted(answers):
+            number = self._rounds.index(session)
+            for each, drawn in self._kept(answers[session], lost=False).items():
+                prompt = self._prompt_ids(each)
+                text = drawn_text(each.number, number, each.member, prompt, drawn, self.request.stops)
+                self._judged.append(judged(self.transcripts, text, self.settings))
+
+    def _judge(self) -> list[Send]:
+        """Has every member score all continuations."""
+        scored = [each for each in self._judged if each.continuation.rejected is None]
+        ends = [self.settings.end and one.continuation.finish_reason == "end" for one in scored]
+        commands: dict[Transcript, Command] = {}
+        for each in self._live():
+            texts = tuple(map(WholeText, [one.ids[each.number] for one in scored], ends))
+            commands[each] = ScoreContinuations(self.session, self._prompt_ids(each), texts)
+        return self._ask(self.session, commands) or self._choose({})
+
+    def _choose(self, answers: Mapping[int, Any]) -> list[Send]:
         """All members have judged: chooses the continuation."""
-        assert self._answers is not None
-        columns: dict[int, tuple[WholeScore, ...]] = {}
-        for each in self.transcripts:
-            answer = self._answers.get(self.fused.numbers[each.number])
-            if not isinstance(answer, Exception):
-                if answer is not None:
-                    columns[each.number] = answer
-            elif self.request.on_failure == "stop" or not isinstance(answer, CoolFusionError):
-                raise answer
-            else:
-                each.failed = str(answer)
-        best, continuations = self._best(self._scored(columns))
+        columns = {each.number: answer for each, answer in self._kept(answers).items()}
+        names, rule = tuple(each.member.name for each in self.transcripts), self.fused.settings.rule
+        pool = Pool(names, rule, self._prompt_scores(), self._weights, self.request.seed)
+        found = with_scores(self._judged, columns, len(names), boundary_mass=rule.boundary_mass)
+        continuations = ranked(found, self.settings, pool)
+        best = next(each for each in continuations if each.rank == 0)
         self._output = replace(
             self.fused.output,
             text=best.text,
@@ -165,86 +249,56 @@ class RerankRequest:
             continuations=tuple(continuations),
         )
         self.is_finished = True
-        return []
+        return [(number, Close(self.session)) for number in self.fused.numbers]
 
-    def _open(self, author: Author, written: Output) -> _Judged:
-        """Returns a continuation before it is scored."""
-        reason = written.finish_reason or "length"
-        if not written.text and reason != "end":
-            refusal = Rejection("", (), 0, "empty", "nothing was written, and nothing says that it ends here")
-            return _Judged(Continuation(author, "", reason, rejected=refusal), ())
-        ids = []
+    # The parts of a phase.
+
+    def _guarded(self, phase: Any) -> list[Send]:
+        try:
+            sends: list[Send] = phase()
+        except Exception as err:  # noqa: BLE001 - raised to whoever asked for this text
+            return self.abort(err)
+        return sends
+
+    def _ask(self, session: int, commands: Mapping[Transcript, Command]) -> list[Send]:
+        sends = [(self.fused.numbers[each.number], command) for each, command in commands.items()]
+        self._waiting[session] = {number for number, _ in sends}
+        return sends
+
+    def _take(self, reply: Reply) -> None:
+        self._waiting[reply.session].discard(reply.member)
+        if reply.usage is not None:
+            self._spent.setdefault(reply.session, {})[reply.member] = reply.usage[1:3]
+        answers = self._answers.setdefault(reply.session, {})
+        answers[reply.member] = reply.error if reply.error is not None else reply.value
+
+    def _kept(self, answers: Mapping[int, Any], *, lost: bool = True) -> dict[Transcript, Any]:
+        """Returns the answers by transcript. A failure ends the text, loses the member, or ends its samples."""
+        found: dict[Transcript, Any] = {}
         for each in self.transcripts:
-            found = _ids_under(each, author, written.text, _own_ids(each, author, written.members))
-            if isinstance(found, Rejection):
-                return _Judged(Continuation(author, written.text, reason, rejected=found), ())
-            ids.append(tuple(found))
-        return _Judged(Continuation(author, written.text, reason), tuple(ids))
-
-    def _scored(self, columns: Mapping[int, tuple[WholeScore, ...]]) -> list[Continuation]:
-        """Returns all continuations with their scores; under a lost member they are nan."""
-        at, found = 0, []
-        for continuation, _ in self._judged:
-            if continuation.rejected is None:
-                continuation = self._with_scores(continuation, columns, at)
-                at += 1
-            found.append(continuation)
+            number = self.fused.numbers[each.number]
+            if number not in answers:
+                continue
+            answer = answers[number]
+            if not isinstance(answer, Exception):
+                found[each] = answer
+            elif self.request.on_failure == "stop" or not isinstance(answer, CoolFusionError):
+                raise answer
+            elif lost:
+                each.failed = str(answer)
+            else:
+                self._silent.add(each.number)
+                _log.warning("member %s draws no further text: %s", each.member.name, answer)
         return found
 
-    def _with_scores(
-        self, continuation: Continuation, columns: Mapping[int, tuple[WholeScore, ...]], at: int
-    ) -> Continuation:
-        n_bytes, nothing = len(continuation.text.encode()), WholeScore(math.nan, 0, 0)
-        rows = [columns[each.number][at] if each.number in columns else nothing for each in self.transcripts]
-        # No word has to end after a whole continuation, so nothing is paid for it.
-        boundary = 0.0 if n_bytes and self.fused.settings.rule.boundary_mass else None
-        scores = tuple(Score(row.logprob, row.n_tokens, n_bytes, boundary) for row in rows)
-        return replace(continuation, scores=scores, context_cuts=tuple(row.context_cuts for row in rows))
+    def _live(self) -> list[Transcript]:
+        return [each for each in self.transcripts if each.failed is None]
 
-    def _best(self, judged: list[Continuation]) -> tuple[Continuation, list[Continuation]]:
-        """Returns the best continuation, and all with their values; the fused one if none could be scored."""
-        open_ones = [n for n, each in enumerate(judged) if each.rejected is None]
-        if not open_ones:
-            return judged[0], judged
-        names = [each.member.name for each in self.transcripts]
-        candidates = [Candidate(judged[n].text, False, (), (), ()) for n in open_ones]
-        scores = [judged[n].scores for n in open_ones]
-        rule, prompt = self.fused.settings.rule, prompt_scores(self.transcripts)
-        view = view_of(candidates, scores, names, prompt=prompt, so_far=prompt, seed=self.request.seed)
-        winner, values, *_ = select(rule, view)
-        for n, value in zip(open_ones, values, strict=True):
-            judged[n] = replace(judged[n], value=value)
-        return judged[open_ones[winner]], judged
+    def _prompt_ids(self, each: Transcript) -> tuple[int, ...]:
+        return tuple(each.ids[: each.n_prompt])
 
-
-def _own_ids(transcript: Transcript, author: Author, members: Sequence[MemberOutput]) -> list[int] | None:
-    """Returns the ids that this member wrote or committed of the continuation, if it took part in it."""
-    if author == "fusion":
-        return members[transcript.number].token_ids
-    return members[0].token_ids if author == transcript.number else None
-
-
-def _ids_under(transcript: Transcript, author: Author, text: str, own: list[int] | None) -> list[int] | Rejection:
-    """Returns the ids of a continuation under a member.
-
-    The author's own ids count where they spell the text. They hold more where a stop string has cut it. There, and for
-    other members' texts, the canonical ids after the prompt count. If those would rewrite the prompt's last tokens, the
-    text is encoded alone.
-    """
-    tokenizer = transcript.member.tokenizer
-    if own is not None and b"".join(tokenizer.token_bytes(i) for i in own) == text.encode():
-        return own
-    if not text:
-        return []
-    edit = transcript.member.encoder(transcript.prompt).peek(text)
-    ids, why = list(edit.ids), "" if edit.lossless else f"its tokenizer cannot say {text!r}"
-    if edit.drop:
-        try:
-            ids, why = tokenizer.encode(text, continues=True, errors="strict"), ""
-        except UnrepresentableTextError as err:
-            why = str(err)
-    if any(i >= transcript.member.runner.logits_size for i in ids):
-        why = "a token has no row in the model"
-    if why and author == "fusion" and own:
-        return own
-    return transcript.rejection("lossy", text, (), why) if why else ids
+    def _prompt_scores(self) -> tuple[Score, ...]:
+        """Returns the scores of the prompt, as the judgement or the steps have measured them; () without any."""
+        if not self._prompt:
+            return prompt_scores(self.transcripts)
+        return tuple(self._prompt.get(each.number, Score(math.nan, 0)) for each in self.transcripts)

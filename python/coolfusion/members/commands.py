@@ -152,12 +152,13 @@ class WholeText(NamedTuple):
 
 
 class ScoreContinuations(NamedTuple):
-    """Asks for the scores of whole texts after a prompt, in a session of its own that ends with the reply.
+    """Asks for the scores of whole texts after a prompt. The reply's value is a tuple of `WholeScore`, one per text.
 
-    The reply's value is a tuple of `WholeScore`, one per text.
+    A new session ends with the reply. One that a `Prefill` has opened with the same prompt does not read it again, and
+    is asked for nothing more before its `Close`.
 
     Attributes:
-        session: a new session.
+        session: a new session, or one that has read the prompt.
         prompt_ids: the prompt, at least one id.
         texts: what is scored.
     """
@@ -167,13 +168,37 @@ class ScoreContinuations(NamedTuple):
     texts: tuple[WholeText, ...]
 
 
+class DrawText(NamedTuple):
+    """Asks for a whole text that is drawn from the member's probabilities, in a session that ends with the reply.
+
+    The reply's value is a `DrawnText`.
+
+    Attributes:
+        session: a new session.
+        prompt_ids: the prompt, at least one id.
+        budget: most tokens to write, at least 1.
+        temperature: logits are divided by it; above 0.
+        top_p: only the fewest most likely tokens with this probability in all are drawn.
+        seed: of the random numbers.
+        stops: the text ends as soon as it holds one of them.
+    """
+
+    session: int
+    prompt_ids: tuple[int, ...]
+    budget: int
+    temperature: float
+    top_p: float
+    seed: str
+    stops: tuple[str, ...] = ()
+
+
 class Close(NamedTuple):
     """Ends a session with its commands, and frees its memory. It has no reply."""
 
     session: int
 
 
-Command = Prefill | Propose | ScoreCandidates | WriteAhead | ScoreContinuations | Close
+Command = Prefill | Propose | ScoreCandidates | WriteAhead | ScoreContinuations | DrawText | Close
 
 
 class Refusal(NamedTuple):
@@ -230,6 +255,18 @@ class WholeScore(NamedTuple):
     greedy: bool = False
 
 
+class DrawnText(NamedTuple):
+    """A text that was drawn.
+
+    Attributes:
+        token_ids: its ids; they hold more than the text where a stop string ends inside them.
+        end: whether END came after it.
+    """
+
+    token_ids: TokenPath
+    end: bool
+
+
 class Ahead(NamedTuple):
     """The segments that a member would write if all of them won.
 
@@ -258,7 +295,7 @@ class Usage(NamedTuple):
     ahead: Ahead = Ahead(0, ())
 
 
-Value = tuple[Proposal, ...] | tuple[Score, ...] | tuple[WholeScore, ...] | Score | None
+Value = tuple[Proposal, ...] | tuple[Score, ...] | tuple[WholeScore, ...] | Score | DrawnText | None
 
 
 class Reply(NamedTuple):

@@ -13,11 +13,19 @@ from coolfusion.models.base import Context, TokenPath
 from coolfusion.models.numerics import total
 
 
-def score_continuations(member: Member, context: Context, command: ScoreContinuations) -> Task[tuple[WholeScore, ...]]:
+def score_continuations(
+    member: Member, context: Context, command: ScoreContinuations, *, has_prompt: bool = False
+) -> Task[tuple[WholeScore, ...]]:
     """Scores whole texts after a prompt: the sum of ln p, the number of tokens, and how often the context was cut.
 
     All texts that fit after the prompt are read in one pass. A longer one is read in blocks; where the limit is
     reached, the newest half of it is kept as context, as in a generation.
+
+    Args:
+        member: the member.
+        context: an empty context, or one that has read the prompt and nothing else.
+        command: the texts.
+        has_prompt: whether the context has read the prompt.
     """
     prompt, texts, limit = command.prompt_ids, command.texts, member.runner.max_model_len
     found = [WholeScore(0.0, 0, 0)] * len(texts)
@@ -28,7 +36,8 @@ def score_continuations(member: Member, context: Context, command: ScoreContinua
         if length <= TOKENS_AT_A_TIME and (limit is None or len(prompt) + length <= limit)
     ]
     if short:
-        yield ForwardRequest(context, (), prompt)
+        if not has_prompt:
+            yield ForwardRequest(context, (), prompt)
         together = member.runner.batches_paths and sum(lengths[at] for at in short) <= TOKENS_AT_A_TIME
         for group in [short] if together else [[at] for at in short]:
             context.clear()

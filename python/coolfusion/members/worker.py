@@ -19,6 +19,7 @@ from coolfusion.errors import CoolFusionError, ModelError
 from coolfusion.members.commands import (
     Close,
     Command,
+    DrawText,
     Prefill,
     Propose,
     Reply,
@@ -31,6 +32,7 @@ from coolfusion.members.continuations import score_continuations
 from coolfusion.members.cost import PassCost
 from coolfusion.members.member import OPERATIONS, Member, check_runner
 from coolfusion.members.propose import continue_ahead, propose
+from coolfusion.members.sampling import draw_text
 from coolfusion.members.score import score_candidates
 from coolfusion.members.session import ForwardRequest, Session, Task, Value
 from coolfusion.models.base import Context
@@ -181,7 +183,10 @@ class ModelWorker:
         self._failure = None
 
     def _begin(self, command: Command, *, again: bool = False) -> _Running:
-        if isinstance(command, ScoreContinuations):
+        if isinstance(command, DrawText):
+            context = self.member.runner.new_context()
+            return _Running(command, draw_text(self.member, context, command), None, context)
+        if isinstance(command, ScoreContinuations) and command.session not in self._sessions:
             context = self.member.runner.new_context()
             return _Running(command, score_continuations(self.member, context, command), None, context)
         if isinstance(command, Prefill):
@@ -193,7 +198,7 @@ class ModelWorker:
             self._sessions[command.session] = session
             return _Running(command, session.prefill(), session, context)
         session = self._sessions[command.session]
-        if not again and not isinstance(command, Close):
+        if not again and not isinstance(command, Close | ScoreContinuations):
             session.commit(command.commits)
         task = _TASKS[type(command)](session, command)
         return _Running(command, _after_reload(session, task) if session.stale else task, session, session.context)
@@ -246,9 +251,15 @@ def _after_reload(session: Session, task: Task[Value]) -> Task[Value]:
     return (yield from task)
 
 
+def _score_after_prompt(session: Session, command: ScoreContinuations) -> Task[Any]:
+    """Scores continuations in a session that has read their prompt; one that was cut reads what fits."""
+    return score_continuations(session.member, session.context, command, has_prompt=session.start == 0)
+
+
 # The task that executes each command for an open session.
 _TASKS: dict[type, Callable[[Session, Any], Task[Any]]] = {
     Propose: propose,
     ScoreCandidates: score_candidates,
+    ScoreContinuations: _score_after_prompt,
     WriteAhead: continue_ahead,
 }

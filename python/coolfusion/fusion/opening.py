@@ -1,0 +1,66 @@
+"""How a request becomes a state machine: a fused text, a rerank, or either of them after the members' reasoning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from coolfusion.fusion.options import Request, Settings
+from coolfusion.fusion.prompts import check_lengths
+from coolfusion.fusion.request import FusionRequest
+from coolfusion.fusion.rerank import RerankRequest
+from coolfusion.fusion.rerank_options import as_rerank
+from coolfusion.fusion.running import Running
+from coolfusion.fusion.thinking import ThinkingRequest
+from coolfusion.fusion.traces import as_think
+from coolfusion.members.member import Member, Prompt
+
+Numbered = tuple[int, Member]
+
+
+def open_request(
+    request: Request,
+    members: Sequence[Numbered],
+    prompts: Sequence[Prompt],
+    settings: Settings,
+    numbers: Iterator[int],
+    where: str = "",
+) -> Running:
+    """Returns the state machine of a request; nothing is sent yet.
+
+    Args:
+        request: the request.
+        members: the members that write it, and their numbers in the executor.
+        prompts: one for each of these members.
+        settings: how texts are written.
+        numbers: of new sessions.
+        where: says in messages which prompt it is.
+
+    Raises:
+        CoolFusionError: a member cannot begin with its prompt.
+    """
+    rerank, think = as_rerank(request.rerank), as_think(request.think)
+    # The sessions of an answer are known before its prompts are.
+    n_sessions = 1 if rerank is None else 1 + len(members) + 1 + rerank.samples
+    sessions = [next(numbers) for _ in range(n_sessions)]
+
+    def alone(session: int, at: int, own: Request, prompt: Prompt) -> FusionRequest:
+        return FusionRequest(session, [members[at]], [prompt], own, settings)
+
+    def answer(given: Sequence[Prompt]) -> Running:
+        text = FusionRequest(sessions[0], members, given, request, settings)
+        check_lengths(text.transcripts, request.overlong, where)
+        if rerank is None:
+            return text
+        own = [alone(sessions[1 + at], at, request, prompt) for at, prompt in enumerate(given)]
+        judgement, *rounds = sessions[1 + len(members) :]
+        return RerankRequest(judgement, text, own, rerank, rounds)
+
+    if think is None:
+        return answer(prompts)
+    reasoning = replace(
+        request, max_new_tokens=think.max_new_tokens, stop_strings=think.close, rerank=False, think=None
+    )
+    traces = [alone(next(numbers), at, reasoning, prompt) for at, prompt in enumerate(prompts)]
+    check_lengths([each.transcripts[0] for each in traces], request.overlong, where)
+    return ThinkingRequest(request, think, traces, sessions, answer)
