@@ -81,6 +81,20 @@ def test_ids_and_short_prompts_are_read_as_they_are():
     assert fusion.generate("a", 3).members[0].dropped_context == 0
 
 
+def test_a_rerank_judges_after_the_reading_that_was_kept():
+    members = [moody(seed) for seed in range(4)]
+    output = Fusion(members, prefix="likelier", drafts=0).generate("abc ab", 3, rerank=True)
+    starts = [each.dropped_context for each in output.members]
+    assert set(starts) == {0, 1}
+    fused = output.continuations[0]
+    for number, (member, start) in enumerate(zip(members, starts, strict=True)):
+        prompt = [BOS, *LETTERS.encode("abc ab")][start:]
+        ended = [END] * (fused.finish_reason == "end")  # END is one event more
+        ids = [*prompt, *LETTERS.encode(fused.text, continues=True), *ended]
+        wanted = logprob(member, ids, len(prompt))
+        assert fused.scores[number].logprob == pytest.approx(wanted)
+
+
 def test_a_request_may_choose():
     engine = Fusion([moody(seed) for seed in range(4)]).engine
     entry = engine.open(Request(prompt="abc ab", max_new_tokens=2), prefix="likelier")

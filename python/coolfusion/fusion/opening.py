@@ -59,7 +59,12 @@ def open_request(
     if think is None:
         return answer(prompts)
     reasoning = replace(
-        request, max_new_tokens=think.max_new_tokens, stop_strings=think.close, rerank=False, think=None
+        request,
+        max_new_tokens=think.max_new_tokens,
+        stop_strings=think.close,
+        rerank=False,
+        think=None,
+        whole_prompt=False,
     )
     traces = [alone(next(numbers), at, reasoning, prompt) for at, prompt in enumerate(prompts)]
     check_lengths([each.transcripts[0] for each in traces], request.overlong, where)

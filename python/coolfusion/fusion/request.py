@@ -219,8 +219,7 @@ class FusionRequest:
         phase, answers = self.phase, self._take_answers()
         if phase is Phase.PREFILL:
             for number, score in answers.items():
-                if score is not None:
-                    self.transcripts[number].note_prompt_score(score)
+                self.transcripts[number].note_prefill(score, may_drop_prefix=self.settings.may_drop_prefix)
             return self._begin_step()
         if phase is Phase.LEAD:
             self._note_proposals(answers)

@@ -122,10 +122,17 @@ class RerankRequest:
         sends = [send for each in self._texts.values() for send in each.start()]
         scored = self.settings.vote and getattr(self.settings.weights, "prompt_scores", False)
         self._opened = True
-        return sends + self._ask(
-            self.session,
-            {each: Prefill(self.session, self._prompt_ids(each), score=scored) for each in self.transcripts},
-        )
+        may_drop = self.fused.settings.may_drop_prefix
+        prefills = {
+            each: Prefill(
+                self.session,
+                self._prompt_ids(each),
+                score=scored,
+                optional_prefix=each.n_prefix if may_drop else 0,
+            )
+            for each in self.transcripts
+        }
+        return sends + self._ask(self.session, prefills)
 
     def receive(self, reply: Reply) -> list[Send]:
         """Takes a reply to one of the texts, or a member's answer in a later phase."""
@@ -295,7 +302,7 @@ class RerankRequest:
         return [each for each in self.transcripts if each.failed is None]
 
     def _prompt_ids(self, each: Transcript) -> tuple[int, ...]:
-        return tuple(each.ids[: each.n_prompt])
+        return tuple(each.prompt_ids)
 
     def _prompt_scores(self) -> tuple[Score, ...]:
         """Returns the scores of the prompt, as the judgement or the steps have measured them; () without any."""

@@ -134,7 +134,7 @@ class ThinkingRequest:
             ids = trace_ids(transcript, trace) if trace else None
             traces.append(trace if ids is not None else "")
             prompt = each.prompts[0]
-            prompts.append(prompt if ids is None else [*transcript.ids[: transcript.n_prompt], *ids])
+            prompts.append(prompt if ids is None else [*transcript.prompt_ids, *ids])
         self._traces = tuple(traces)
         try:
             self._answer = self._make(prompts)

@@ -30,6 +30,7 @@ class Transcript:
         prompt: the prompt.
         ids: prompt and committed ids; only ever appended to.
         n_prompt: how many of them are the prompt.
+        read_from: how many of them are a prefix that the member leaves out.
         forced_cuts: committed segments whose ids are a forced cut.
         texts: the committed segments.
         usage: what the session in the worker has cost, by its last reply.
@@ -49,7 +50,7 @@ class Transcript:
         self.prompt = prompt
         self.ids = member.prompt_ids(prompt)
         self.n_prompt = len(self.ids)
-        self.forced_cuts = 0
+        self.read_from = self.forced_cuts = 0
         self.texts: list[str] = []
         self.usage = Usage(0, 0, 0)
         self.failed: str | None = None
@@ -93,9 +94,17 @@ class Transcript:
         """Returns the end of the prompt as a text; of ids the last few."""
         return self.prompt if isinstance(self.prompt, str) else self.member.tokenizer.decode(self.ids[-8:])
 
-    def note_prompt_score(self, score: Score) -> None:
-        """Notes the score of the prompt."""
-        self.prompt_score = self.so_far = score
+    def note_prefill(self, score: Score | None, *, may_drop_prefix: bool) -> None:
+        """Notes how the prompt was read, and its score if there is one."""
+        if score is not None:
+            self.prompt_score = self.so_far = score
+        if may_drop_prefix and self.usage.start == self.n_prefix:
+            self.read_from = self.n_prefix
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The prompt as it is read: without its prefix if it is likelier so."""
+        return self.ids[self.read_from : self.n_prompt]
 
     def note_score(self, score: Score) -> None:
         """Adds the score of a committed segment; one that is no number says nothing."""

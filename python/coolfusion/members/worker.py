@@ -252,8 +252,9 @@ def _after_reload(session: Session, task: Task[Value]) -> Task[Value]:
 
 
 def _score_after_prompt(session: Session, command: ScoreContinuations) -> Task[Any]:
-    """Scores continuations in a session that has read their prompt; one that was cut reads what fits."""
-    return score_continuations(session.member, session.context, command, has_prompt=session.start == 0)
+    """Scores continuations in a session that has read their prompt; one that has read less of it reads it again."""
+    read = tuple(session.ids[session.start :])
+    return score_continuations(session.member, session.context, command, has_prompt=read == command.prompt_ids)
 
 
 # The task that executes each command for an open session.
