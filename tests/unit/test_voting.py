@@ -41,6 +41,7 @@ settings_of_all_kinds = st.builds(
     scores=st.sampled_from(["all", "others"]),
     length=st.sampled_from(["rule", "token", "byte", "whole"]),
     end=st.booleans(),
+    margin=st.sampled_from([0.0, 0.0, 0.1, 1.0]),
     unfinished=st.sampled_from(["same", "last"]),
     repetition=st.sampled_from([None, 0.3, 0.8]),
     vote=st.booleans(),
@@ -102,9 +103,10 @@ def expected(found, settings, ballot):
             votes.setdefault(answers[at], []).append(1.0 if author == "fusion" else ballot[author])
         most = max(math.fsum(each) for each in votes.values())
         left = [at for at in left if math.fsum(votes[answers[at]]) == most]
-    least = min(values[at] for at in left)
-    close = [at for at in left if values[at] == least or math.isclose(values[at], least, rel_tol=1e-12)]
-    return min(close, key=lambda at: (values[at], found[at].text.encode(), at)), values
+    bids = {at: values[at] + (0.0 if found[at].author == "fusion" else settings.margin) for at in left}
+    least = min(bids.values())
+    close = [at for at in left if bids[at] == least or math.isclose(bids[at], least, rel_tol=1e-12)]
+    return min(close, key=lambda at: (bids[at], found[at].text.encode(), at)), values
 
 
 @given(st.lists(continuations, min_size=1, max_size=7), settings_of_all_kinds, weights)
@@ -289,6 +291,8 @@ def test_standings_count_only_where_they_are_asked_for():
         ({"vote": 1}, "vote must be True or False, not 1"),
         ({"answer": 3}, "answer must be a name or a function, not 3"),
         ({"weights": "even"}, "weights must be Uniform"),
+        ({"margin": -0.1}, "margin must be a number of at least 0, not -0.1"),
+        ({"margin": math.nan}, "margin must be a number of at least 0, not nan"),
         ({"samples": -1}, "samples must be a whole number from 0 on, not -1"),
         ({"temperature": 0.0}, "temperature must be a number above 0 and below inf, not 0.0"),
         ({"top_p": 1.5}, "top_p must be a number above 0 and at most 1, not 1.5"),

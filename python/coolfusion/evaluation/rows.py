@@ -19,10 +19,16 @@ from coolfusion.fusion import Fusion, Request
 from coolfusion.fusion.engine import Entry
 from coolfusion.fusion.options import Alignment
 from coolfusion.fusion.rerank import RerankRequest
+from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import as_rule
 from coolfusion.records import Output
 
 __all__ = ["Answer", "Row", "answer_items", "parameters_of"]
+
+
+PAPERS_RERANK = Rerank()
+# Keeps the fused text unless another one is clearly likelier to the members that did not write it (docs/results.md).
+SAFE_RERANK = Rerank(scores="others", length="byte", margin=0.1)
 
 
 class Row(NamedTuple):
@@ -33,7 +39,8 @@ class Row(NamedTuple):
         members: numbers of the members.
         rule: the name of the rule; None takes that of the fusion.
         alignment: where segments end.
-        rerank: "fused" takes the best of all continuations (Cool+R), "alone" the best of the members' own.
+        rerank: "fused" takes the best of all continuations (Cool+R), "alone" the best of the members' own. The paper's
+            rule has the paper's rerank, and other rules `SAFE_RERANK`.
     """
 
     name: str
@@ -109,7 +116,7 @@ def _write(fusion: Fusion, task: Task, rows: Sequence[Row], items: Sequence[Item
     entries: list[Entry | CoolFusionError] = []
     for item in items:
         prompt = prompt_of(fusion.members, item.sample.prompt)
-        rerank = row.rerank != "no"
+        rerank = False if row.rerank == "no" else PAPERS_RERANK if row.rule == "paper" else SAFE_RERANK
         request = Request(prompt=prompt, max_new_tokens=budget, stop_strings=task.stops, rerank=rerank)
         try:
             entries.append(engine.open(request, members=row.members, rule=row.rule, alignment=row.alignment))

@@ -46,10 +46,11 @@ def ranked(continuations: Sequence[Continuation], settings: Rerank, pool: Pool) 
     """
     found = with_values(with_ballots(continuations, settings, pool.weights), settings, pool)
     # `sorted` is stable, so of equal texts the earlier one comes first.
-    order = sorted(range(len(found)), key=lambda at: _key(found[at]))
-    best = _key(found[order[0]])
+    keys = [_key(each, settings.margin) for each in found]
+    order = sorted(range(len(found)), key=keys.__getitem__)
+    best = keys[order[0]]
     for rank, at in enumerate(order):
-        found[at] = replace(found[at], rank=rank, lost_by=_lost_by(_key(found[at]), best) if rank else None)
+        found[at] = replace(found[at], rank=rank, lost_by=_lost_by(keys[at], best) if rank else None)
     return found
 
 
@@ -109,12 +110,14 @@ class _Key(NamedTuple):
 _CRITERIA: tuple[Criterion, ...] = ("rejected", "answer", "standing", "vote", "likelihood", "text")
 
 
-def _key(each: Continuation) -> _Key:
+def _key(each: Continuation, margin: float) -> _Key:
+    """The criteria of a continuation; the fused text is outbid only by more than the margin."""
     if each.rejected is not None:
         # All alike, so the fused text stays where none could be scored.
         return _Key(True, False, 0, 0.0, math.inf, b"")
     standing = STANDINGS.index(each.standing)
-    return _Key(False, each.answer == "", standing, -each.votes, each.value, each.text.encode())
+    likelihood = each.value if each.author == "fusion" else each.value + margin
+    return _Key(False, each.answer == "", standing, -each.votes, likelihood, each.text.encode())
 
 
 def _lost_by(key: _Key, best: _Key) -> Criterion:

@@ -32,6 +32,9 @@ class Rerank:
             exp(-ln p / tokens)). The others take minus the mean over the judges of ln p divided by the tokens, by the
             bytes, or by nothing ("whole"). END counts as one token and one byte.
         end: whether END counts where the author ended with it. A continuation without text or END ranks last.
+        margin: by how much the value of a member's own text must be less than that of the fused one to replace it, in
+            nats of `length`. 0 is the paper's. With `length="byte"` and 0.1 no rerank was worse than the fused text in
+            docs/results.md.
         unfinished: "same" ranks a continuation that its budget has cut as any other (the paper). "last" ranks it after
             those that END or a stop string has ended.
         repetition: a continuation ranks after all others if a loop covers more than this share of it; None has no such
@@ -64,6 +67,7 @@ class Rerank:
     scores: Scores = "all"
     length: Length = "rule"
     end: bool = True
+    margin: float = 0.0
     unfinished: Literal["same", "last"] = "same"
     repetition: float | None = None
     vote: bool = False
@@ -81,6 +85,9 @@ class Rerank:
         for name, value in (("end", self.end), ("vote", self.vote)):
             if not isinstance(value, bool):
                 raise ArgumentError(f"{name} must be True or False, not {value!r}")
+        number = isinstance(self.margin, Real) and not isinstance(self.margin, bool)
+        if not number or not self.margin >= 0.0:
+            raise ArgumentError(f"margin must be a number of at least 0, not {self.margin!r}")
         as_extractor(self.answer)
         if not callable(getattr(self.weights, "of", None)):
             raise ArgumentError(f"weights must be Uniform(), Fixed(...) or ByEvidence(...), not {self.weights!r}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from heapq import nsmallest
 
 from coolfusion._core import Segment, Segmenter
 from coolfusion.members.commands import Ahead, Proposal, Propose, Refusal, WriteAhead
@@ -156,7 +157,7 @@ def _next_best(session: Session, count: int, own: Proposal) -> list[int]:
     unwanted = {*session.member.suppress_tokens, *runner.eos_token_ids, first_choice(session)}
     possible = session.member.ids_after(session.ending) if session.ending else range(len(row))
     allowed = (i for i in possible if i not in unwanted and row[i] > -float("inf"))
-    return sorted(allowed, key=lambda i: (-row[i], i))[:count]
+    return nsmallest(count, allowed, key=lambda i: (-row[i], i))
 
 
 def _proposal_at_end(segmenter: Segmenter, ids: list[int]) -> Proposal:
