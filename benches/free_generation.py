@@ -88,7 +88,7 @@ def main() -> None:
         table.add_column(column)
     for name, outputs in texts.items():
         gain = paired_bootstrap([bits[name][at] for at in known], [bits[best][at] for at in known], [1.0] * len(known))
-        shown = f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        shown = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
         repeated = sum(repetition(output.text) for output in outputs) / len(outputs)
         agreed = f"{agreement(outputs):.2f}" if name.startswith("fused") else ""
         table.add_row(name, f"{means[name]:.3f}", shown, f"{repeated:.3f}", agreed)

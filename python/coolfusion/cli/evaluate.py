@@ -30,7 +30,7 @@ from coolfusion.evaluation.rows import Row
 from coolfusion.evaluation.tasks import TASKS
 from coolfusion.fusion import Fusion
 from coolfusion.fusion.recipe import read_recipe
-from coolfusion.fusion.selection import as_rule
+from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 
 __all__ = ["ablation", "bar_columns", "evaluate"]
 
@@ -57,7 +57,7 @@ def evaluate(
     processes: Processes = False,
 ) -> None:
     """Measure a pool on tasks over local files, beside each of its members."""
-    names, files, rules = task.split(","), list(data or ()), list(rule or (() if recipe else ("confident",)))
+    names, files, rules = task.split(","), list(data or ()), list(rule or (() if recipe else (DEFAULT_RULE,)))
     if len(files) != len(names):
         raise ArgumentError(f"{len(names)} tasks and {len(files)} files; expected one --data FILE for each task")
     for each in rules:

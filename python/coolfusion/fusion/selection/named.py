@@ -20,8 +20,8 @@ from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
 # The forms of a rule that callers may give; `as_rule` makes one of it.
 Rule = str | SelectionRule | Callable[..., float] | Mapping[str, Any]
-# The rule of every text that names none. docs/results.md recommends "confident", after larger models are measured.
-DEFAULT_RULE = "paper"
+# The rule of every text that names none: measured in docs/results.md.
+DEFAULT_RULE = "confident"
 
 # Each entry makes a rule; docs/concepts.md explains them, docs/results.md measures them.
 RULES: dict[str, Callable[[], SelectionRule]] = {
