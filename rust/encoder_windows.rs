@@ -104,6 +104,7 @@ fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
     let rule = r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let letters = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let punctuation = json!({"type": "Punctuation", "behavior": "Contiguous"});
     let digits = json!({"type": "Digits", "individual_digits": false});
     let cases = [
@@ -114,6 +115,11 @@ fn windows_of_a_long_run_are_short_or_few() {
             vec!["7", "77", "a", ".", "\u{301}"],
         ),
         ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
+        (
+            "Qwen",
+            bytes_with(json!([split(letters), byte_level(false)]), json!({"type": "NFC"})),
+            vec!["a\u{301}\u{323}", "a\u{301}\u{323}7", "\u{212b}", "\u{1100}\u{1161}\u{11a8}", "e\u{301}\u{323} "],
+        ),
         ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
         (
             "joiners that part words",

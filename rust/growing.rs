@@ -8,6 +8,7 @@
 
 use crate::encoder::Edit;
 use crate::growing_back::Mark;
+use crate::growing_raw::RawParts;
 use crate::normal::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pattern::{Automaton, Walk};
 use crate::pipeline::{DummyPrefix, Pipeline};
@@ -20,6 +21,19 @@ use crate::whole_stages::WholeStages;
 const MOST_WALKS: usize = 16;
 /// A stretch is worth carrying from this length on.
 const LONG: usize = 256;
+/// So many bytes of text that may hold many words are taken in at once, so that few words are open.
+const MOST_AT_ONCE: usize = 12;
+
+/// The text in parts of at most `most` bytes, which is 4 or more.
+fn pieces_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = (0..=most.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at)).filter(|&at| at > 0)?;
+        let (first, behind) = rest.split_at(at);
+        rest = behind;
+        Some(first)
+    })
+}
 
 /// A walk of the split rule, and the tokens of the words that it may make.
 #[derive(Debug, Clone)]
@@ -73,6 +87,10 @@ pub(crate) struct Growing {
     pub(crate) walked: usize,
     /// Under NFC: the state at the last place up to which the normal form is final.
     pub(crate) closed: Option<Mark>,
+    /// Under NFC: the text, and which ends of words are places of it.
+    pub(crate) raw: Option<RawParts>,
+    /// So many of the first attempts are over, whatever is appended.
+    finished: usize,
     /// Words were told, so their walks stay.
     told: bool,
     pub(crate) pairs: Pairs,
@@ -101,6 +119,26 @@ impl Growing {
             &attempt.gap
         } else {
             &attempt.prefixes
+        }
+    }
+
+    /// Takes in raw text, which is in the normal form already.
+    pub(crate) fn look_for_cuts(&mut self, text: &str) {
+        let (length, closed) = (self.text.len(), self.closed.as_ref().map_or(0, |closed| closed.length));
+        if let Some(raw) = &mut self.raw {
+            raw.push(text);
+            self.over |= raw.look(length, closed);
+        }
+    }
+
+    /// Forgets the words that are over, whose tokens stay as they are.
+    pub(crate) fn drop_finished(&mut self) {
+        let count = std::mem::take(&mut self.finished);
+        if count > 0 {
+            self.attempts.drain(..count);
+            self.closed.iter_mut().for_each(|closed| closed.drop_first(count));
+            self.words.retain(|word| word.attempt >= count);
+            self.words.iter_mut().for_each(|word| word.attempt -= count);
         }
     }
 
@@ -137,6 +175,8 @@ impl Pipeline {
             others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),
             walked: 0,
             closed: None,
+            raw: (self.nfc && self.automaton().is_some() && self.splitter.stages.len() == 1).then(|| RawParts::new(dummy)),
+            finished: 0,
             told: false,
             pairs: Pairs::default(),
             quiet: 0,
@@ -147,12 +187,15 @@ impl Pipeline {
         growing.closed = self.nfc.then(|| growing.mark());
         self.has_no_added(&mut growing, text).then_some(())?;
         self.append(&mut growing, &normal.text)?;
+        growing.look_for_cuts(text);
+        growing.drop_finished();
         let length = growing.text.len();
         growing.words = self.words_of(&mut growing, length)?;
         growing.told = true;
         growing.over = false;
         growing.look_at = 2 * growing.text.len();
-        (growing.text.len() - growing.attempts[0].begin >= LONG).then_some(growing)
+        let open = growing.raw.as_ref().map_or(growing.attempts[0].begin, |raw| raw.cut().unwrap_or(0));
+        (growing.text.len() - open >= LONG).then_some(growing)
     }
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
@@ -161,6 +204,16 @@ impl Pipeline {
             let mut marks = text.chars().map(|c| self.stretch_grown(growing, c.encode_utf8(&mut [0; 4]), vocabulary));
             let first = marks.next()??;
             return marks.try_fold(first, |all, edit| Some(all.then(&edit?)));
+        }
+        if growing.raw.is_some() && text.len() > MOST_AT_ONCE {
+            let mut all = Edit::new(0, Vec::new(), growing.is_lossless());
+            for part in pieces_of(text, MOST_AT_ONCE) {
+                all = all.then(&self.stretch_grown(growing, part, vocabulary)?);
+                if growing.over {
+                    break;
+                }
+            }
+            return Some(all);
         }
         self.has_no_added(growing, text).then_some(())?;
         let closed = growing.closed.clone().filter(|_| !goes_on_normal(&growing.text, text));
@@ -190,6 +243,8 @@ impl Pipeline {
         let edit = self.edit(growing, &before, &after, vocabulary)?;
         growing.over |= length >= growing.look_at;
         growing.words = after;
+        growing.look_for_cuts(text);
+        growing.drop_finished();
         Some(match back {
             Some(back) => back.then(&edit),
             None => edit,
@@ -244,11 +299,26 @@ impl Pipeline {
         growing.text.push_str(text);
         let closed = if self.nfc { last_stable(left, text).map(|at| begin + at) } else { Some(begin + text.len()) };
         if let Some(closed) = closed {
+            if growing.raw.is_some() && !growing.told {
+                let text = growing.text[growing.walked..closed].to_string();
+                for part in pieces_of(&text, MOST_AT_ONCE) {
+                    let to = growing.walked + part.len();
+                    self.walk(growing, to)?;
+                    self.finish_words(growing, to);
+                    growing.closed = Some(growing.mark());
+                    growing.drop_finished();
+                }
+            }
             self.walk(growing, closed)?;
-            growing.over |= growing.attempts[0].walk.over;
-            // In the first text what is settled needs no walk any more.
-            while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
-                growing.attempts.remove(0);
+            match growing.raw {
+                Some(_) => self.finish_words(growing, closed),
+                None => {
+                    growing.over |= growing.attempts[0].walk.over;
+                    // In the first text what is settled needs no walk any more.
+                    while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
+                        growing.attempts.remove(0);
+                    }
+                }
             }
             if self.nfc {
                 growing.closed = Some(growing.mark());
@@ -300,6 +370,18 @@ impl Pipeline {
             }
         }
         Some(())
+    }
+
+    /// Tells where words end that are over at `closed`, where the walks are.
+    fn finish_words(&self, growing: &mut Growing, closed: usize) {
+        let Growing { attempts, raw, finished, .. } = growing;
+        let (Some(automaton), Some(raw)) = (self.automaton(), raw) else { return };
+        let over = attempts.iter().take_while(|attempt| attempt.walk.over).count();
+        for attempt in &attempts[..over] {
+            raw.end(attempt.walk.begin);
+            automaton.end(&attempt.walk, closed).into_iter().for_each(|end| raw.end(end));
+        }
+        *finished = over.min(attempts.len() - 1);
     }
 
     /// Whether no piece stands across a place at the end of `text`, of which the bytes from `at` on are new.

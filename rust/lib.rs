@@ -38,6 +38,7 @@ mod growing_cuts;
 mod growing_lattice;
 mod growing_marks;
 mod growing_path;
+mod growing_raw;
 mod known_words;
 mod letters;
 mod library;
