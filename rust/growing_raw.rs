@@ -20,6 +20,8 @@ pub(crate) struct RawParts {
     told: usize,
     /// The last end of a word that is a cut of the text.
     cut: Option<usize>,
+    /// So long the final normal form was at the last look.
+    looked: usize,
 }
 
 /// What [`RawParts`] goes back to.
@@ -36,11 +38,11 @@ pub(crate) struct SavedRaw {
 impl RawParts {
     /// Of a stretch whose text begins at `base`.
     pub(crate) fn new(base: usize) -> Self {
-        Self { open: String::new(), base, changed: Vec::new(), ends: Vec::new(), told: base, cut: None }
+        Self { open: String::new(), base, changed: Vec::new(), ends: Vec::new(), told: base, cut: None, looked: base }
     }
 
     pub(crate) fn save(&self) -> SavedRaw {
-        let Self { open, base, changed, ends, told, cut } = self;
+        let Self { open, base, changed, ends, told, cut, .. } = self;
         SavedRaw { open: open.clone(), base: *base, changed: changed.len(), ends: ends.clone(), told: *told, cut: *cut }
     }
 
@@ -71,6 +73,10 @@ impl RawParts {
     /// Looks for cuts among the ends of words, when the normal form is `length` long and final up to `closed`; whether there is
     /// one more. Complexity: O(raw text that is open).
     pub(crate) fn look(&mut self, length: usize, closed: usize) -> bool {
+        if self.ends.is_empty() && closed == self.looked {
+            return false;
+        }
+        self.looked = closed;
         let (normal, base, before) = (Normal::nfc(&self.open), self.base, self.cut);
         let is_cut = |end: usize| match end.checked_sub(base) {
             Some(0) => true,
