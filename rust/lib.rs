@@ -58,6 +58,7 @@ mod python;
 mod reading;
 mod rewriter;
 mod rewriting;
+mod said;
 mod seams;
 mod segmenter;
 mod sentencepiece;
