@@ -209,9 +209,6 @@ impl Pipeline {
             let mut all = Edit::new(0, Vec::new(), growing.is_lossless());
             for part in pieces_of(text, MOST_AT_ONCE) {
                 all = all.then(&self.stretch_grown(growing, part, vocabulary)?);
-                if growing.over {
-                    break;
-                }
             }
             return Some(all);
         }
