@@ -49,7 +49,8 @@ const MARKS: [&str; 10] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}"
 const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
 
 /// Words that end inside text that NFC changes, and a few that do not.
-const OPEN: [&str; 9] = ["a\u{301}\u{323}", "\u{301}\u{323}", "\u{212b}", "\u{1100}\u{1161}\u{11a8}", "\u{323}", "7", "\u{2000}", "a", "\u{338}"];
+const OPEN: [&str; 10] =
+    ["a\u{301}\u{323}", "e\u{323}\u{301}", "o\u{327}\u{301}", "x", "\u{1100}\u{1161}\u{11a8}", "\u{212b}", "a", "\u{ac00}", "u\u{301}\u{323}", "7"];
 
 /// Pieces, symbols, what rules rewrite, and the beginnings of them.
 const PARTS: [&str; 20] = [

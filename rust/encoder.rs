@@ -223,7 +223,8 @@ impl StreamEncoder {
         let Found { window, resumes } = found;
         self.tokenizer.resume(tail, start.behind, window, resumes)?;
         let mut same = Self::same(&known, start, window);
-        let mut likeness = self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), &tail.as_bytes()[start.behind.torn()..], start.behind.place())?;
+        let mut likeness =
+            self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), &tail.as_bytes()[start.behind.torn()..], start.behind.place())?;
         let gives_back = likeness == Likeness::Same;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {

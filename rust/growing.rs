@@ -8,7 +8,7 @@
 
 use crate::encoder::Edit;
 use crate::growing_back::Mark;
-use crate::growing_raw::RawParts;
+use crate::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::normal::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pattern::{Automaton, Walk};
 use crate::pipeline::{DummyPrefix, Pipeline};
@@ -21,19 +21,6 @@ use crate::whole_stages::WholeStages;
 const MOST_WALKS: usize = 16;
 /// A stretch is worth carrying from this length on.
 const LONG: usize = 256;
-/// So many bytes of text that may hold many words are taken in at once, so that few words are open.
-const MOST_AT_ONCE: usize = 12;
-
-/// The text in parts of at most `most` bytes, which is 4 or more.
-fn pieces_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let at = (0..=most.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at)).filter(|&at| at > 0)?;
-        let (first, behind) = rest.split_at(at);
-        rest = behind;
-        Some(first)
-    })
-}
 
 /// A walk of the split rule, and the tokens of the words that it may make.
 #[derive(Debug, Clone)]
@@ -61,7 +48,7 @@ pub(crate) struct Word {
     pub(crate) whole: Option<TokenId>,
     tokens: usize,
     /// The number of its attempt, and whether no match makes it.
-    attempt: usize,
+    pub(crate) attempt: usize,
     is_gap: bool,
 }
 
@@ -90,7 +77,7 @@ pub(crate) struct Growing {
     /// Under NFC: the text, and which ends of words are places of it.
     pub(crate) raw: Option<RawParts>,
     /// So many of the first attempts are over, whatever is appended.
-    finished: usize,
+    pub(crate) finished: usize,
     /// Words were told, so their walks stay.
     told: bool,
     pub(crate) pairs: Pairs,
@@ -119,26 +106,6 @@ impl Growing {
             &attempt.gap
         } else {
             &attempt.prefixes
-        }
-    }
-
-    /// Takes in raw text, which is in the normal form already.
-    pub(crate) fn look_for_cuts(&mut self, text: &str) {
-        let (length, closed) = (self.text.len(), self.closed.as_ref().map_or(0, |closed| closed.length));
-        if let Some(raw) = &mut self.raw {
-            raw.push(text);
-            self.over |= raw.look(length, closed);
-        }
-    }
-
-    /// Forgets the words that are over, whose tokens stay as they are.
-    pub(crate) fn drop_finished(&mut self) {
-        let count = std::mem::take(&mut self.finished);
-        if count > 0 {
-            self.attempts.drain(..count);
-            self.closed.iter_mut().for_each(|closed| closed.drop_first(count));
-            self.words.retain(|word| word.attempt >= count);
-            self.words.iter_mut().for_each(|word| word.attempt -= count);
         }
     }
 
@@ -258,10 +225,13 @@ impl Pipeline {
             "all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch",
         );
         if self.splitter.stages.len() > 1 {
-            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push";
+            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push, and those that a stage cuts inside characters from the last such cut on";
+        }
+        if self.nfc && self.splitter.stages.len() > 1 {
+            said += "; words that end inside text that NFC changes are read again at each push";
         }
         if self.nfc {
-            said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place; words that end inside text that NFC changes are read again at each push";
+            said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place";
         }
         said
     }
@@ -367,18 +337,6 @@ impl Pipeline {
             }
         }
         Some(())
-    }
-
-    /// Tells where words end that are over at `closed`, where the walks are.
-    fn finish_words(&self, growing: &mut Growing, closed: usize) {
-        let Growing { attempts, raw, finished, .. } = growing;
-        let (Some(automaton), Some(raw)) = (self.automaton(), raw) else { return };
-        let over = attempts.iter().take_while(|attempt| attempt.walk.over).count();
-        for attempt in &attempts[..over] {
-            raw.end(attempt.walk.begin);
-            automaton.end(&attempt.walk, closed).into_iter().for_each(|end| raw.end(end));
-        }
-        *finished = over.min(attempts.len() - 1);
     }
 
     /// Whether no piece stands across a place at the end of `text`, of which the bytes from `at` on are new.

@@ -46,7 +46,13 @@ impl Mark {
 impl Growing {
     pub(crate) fn save(&self) -> Saved {
         let mark = self.closed.clone().unwrap_or_else(|| self.mark());
-        Saved { open: self.text[mark.length..].into(), mark, altered: self.altered, unsure: self.unsure.clone(), raw: self.raw.as_ref().map(RawParts::save) }
+        Saved {
+            open: self.text[mark.length..].into(),
+            mark,
+            altered: self.altered,
+            unsure: self.unsure.clone(),
+            raw: self.raw.as_ref().map(RawParts::save),
+        }
     }
 
     /// The walks as they are.

@@ -3,7 +3,12 @@
 //! A word may end inside a part that NFC changes. No window can begin there, so such an end is no cut
 //! (docs/proofs/certificates.md, section 9, *NFC*).
 
+use crate::growing::Growing;
 use crate::normal::{last_part, Normal};
+use crate::pipeline::Pipeline;
+
+/// So many bytes of text that may hold many words are taken in at once, so that few words are open.
+pub(crate) const MOST_AT_ONCE: usize = 12;
 
 /// Positions are those of the normal form of the stretch.
 #[derive(Debug, Clone)]
@@ -98,4 +103,51 @@ impl RawParts {
         }
         self.cut != before
     }
+}
+
+impl Growing {
+    /// Takes in raw text, which is in the normal form already.
+    pub(crate) fn look_for_cuts(&mut self, text: &str) {
+        let (length, closed) = (self.text.len(), self.closed.as_ref().map_or(0, |closed| closed.length));
+        if let Some(raw) = &mut self.raw {
+            raw.push(text);
+            self.over |= raw.look(length, closed);
+        }
+    }
+
+    /// Forgets the words that are over, whose tokens stay as they are.
+    pub(crate) fn drop_finished(&mut self) {
+        let count = std::mem::take(&mut self.finished);
+        if count > 0 {
+            self.attempts.drain(..count);
+            self.closed.iter_mut().for_each(|closed| closed.drop_first(count));
+            self.words.retain(|word| word.attempt >= count);
+            self.words.iter_mut().for_each(|word| word.attempt -= count);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Tells where words end that are over at `closed`, where the walks are.
+    pub(crate) fn finish_words(&self, growing: &mut Growing, closed: usize) {
+        let Growing { attempts, raw, finished, .. } = growing;
+        let (Some(automaton), Some(raw)) = (self.automaton(), raw) else { return };
+        let over = attempts.iter().take_while(|attempt| attempt.walk.over).count();
+        for attempt in &attempts[..over] {
+            raw.end(attempt.walk.begin);
+            automaton.end(&attempt.walk, closed).into_iter().for_each(|end| raw.end(end));
+        }
+        *finished = over.min(attempts.len() - 1);
+    }
+}
+
+/// The text in parts of at most `most` bytes, which is 4 or more.
+pub(crate) fn pieces_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = (0..=most.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at)).filter(|&at| at > 0)?;
+        let (first, behind) = rest.split_at(at);
+        rest = behind;
+        Some(first)
+    })
 }

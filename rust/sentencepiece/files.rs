@@ -75,7 +75,8 @@ fn of_file(file: &[u8]) -> Arc<Tokenizer> {
 
 #[test]
 fn a_merge_of_the_unknown_token_is_refused() {
-    let definition = crate::formats::sentencepiece::definition(&file(BYTE_PAIRS, &["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
+    let definition =
+        crate::formats::sentencepiece::definition(&file(BYTE_PAIRS, &["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
     let mut definition = serde_json::to_value(definition).unwrap();
     assert!(Tokenizer::from_bytes(definition.to_string().as_bytes(), "as it is", None).is_ok());
     // A text holds the unknown token for any character, so no certificate by pieces would be one.
