@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::boundary::TokenCuts;
-use crate::encoder_windows::{byte_level, bytes_with, unigram, unigram_with, unigram_without_spaces};
+use crate::encoder_windows::{byte_level, bytes_with, split, unigram, unigram_with, unigram_with_some_bytes, unigram_without_spaces};
 use crate::engine::{Behind, Growth};
-use crate::sentencepiece::files::{merges, Flags};
+use crate::sentencepiece::files::{merges, scores, Flags};
 use crate::token::Place;
 use crate::tokenizer::{Likeness, Tokenizer};
 use serde_json::json;
@@ -48,6 +48,10 @@ const MARKS: [&str; 10] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}"
 /// The same, with words between.
 const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
 
+/// Words that end inside text that NFC changes, and a few that do not.
+const OPEN: [&str; 10] =
+    ["a\u{301}\u{323}", "e\u{323}\u{301}", "o\u{327}\u{301}", "x", "\u{1100}\u{1161}\u{11a8}", "\u{212b}", "a", "\u{ac00}", "u\u{301}\u{323}", "7"];
+
 /// Pieces, symbols, what rules rewrite, and the beginnings of them.
 const PARTS: [&str; 20] = [
     "a",
@@ -73,7 +77,7 @@ const PARTS: [&str; 20] = [
 ];
 
 /// A file with symbols, drawn at random.
-fn symbols(seed: u64) -> Arc<Tokenizer> {
+fn symbols(seed: u64, scored: bool) -> Arc<Tokenizer> {
     let mut roll = dice(seed);
     let mut pieces: Vec<String> = ["a", "b", "c", "<", "x", "\u{2581}", "e", "f"].iter().filter(|_| roll(8) > 0).map(|&c| c.into()).collect();
     for _ in 0..6 + roll(20) {
@@ -89,6 +93,10 @@ fn symbols(seed: u64) -> Arc<Tokenizer> {
     let rules = [("\u{fb01}", "f i"), ("e\u{301}", "\u{e9}"), ("c", ""), ("<x", "b"), ("\u{8a9e}", "  ")];
     let rules = if roll(2) > 0 { &rules[..1 + roll(rules.len())] } else { &[] };
     let flags = Flags { byte_fallback: roll(2) > 0, dummy: roll(2) > 0, remove_extra: roll(2) > 0, literal_spaces: roll(5) == 0, rules };
+    if scored {
+        // A symbol with a space brings the file to the engine for symbols.
+        return scores(&pieces, &[&symbols[..], &["- "]].concat(), flags);
+    }
     merges(&pieces, &symbols, flags)
 }
 
@@ -96,7 +104,8 @@ fn symbols(seed: u64) -> Arc<Tokenizer> {
 fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
     let rules = [("\u{200d}", " "), ("e\u{301}", "\u{e9}"), ("\u{fb01}", "f i")];
     let nfc = bytes_with(json!([byte_level(true)]), json!({"type": "NFC"}));
-    let drawn = (0..24).map(|seed| (symbols(seed), &PARTS[..], 4));
+    let drawn = (0..36).map(|seed| (symbols(seed, seed >= 24), &PARTS[..], 4));
+    let letters = bytes_with(json!([split(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|[^\s\p{L}\p{N}]+|\s+"), byte_level(false)]), json!({"type": "NFC"}));
     let known: Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> = vec![
         (unigram(true, false), &UNITS, 4),
         (unigram(false, true), &UNITS, 4),
@@ -106,13 +115,17 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
         (unigram_without_spaces(&rules, &["ax\u{301}", "\u{200d}x", " aa"]), &UNITS, 4),
         (nfc.clone(), &MARKS, 300),
         (nfc, &WORDS, 300),
+        (letters.clone(), &MARKS, 300),
+        (letters.clone(), &WORDS, 300),
+        (letters, &OPEN, 300),
+        (unigram_with_some_bytes(), &UNITS, 4),
     ];
     known.into_iter().chain(drawn).collect()
 }
 
 fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {
     let ids = tokenizer.ids(text, Place::Start).unwrap();
-    tokenizer.likeness(ids.into_iter(), text, Place::Start).unwrap() == Likeness::Same
+    tokenizer.likeness(ids.into_iter(), text.as_bytes(), Place::Start).unwrap() == Likeness::Same
 }
 
 /// Compares what is told behind `from`, near the end of `text`, with what the whole text tells.
@@ -174,6 +187,6 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
                 text += &more;
             }
         }
-        assert!(compared > 2_000 && restored > 100, "tokenizer {number}: {compared} {restored}");
+        assert!(compared > 1_000 && restored > 50, "tokenizer {number}: {compared} {restored}");
     }
 }

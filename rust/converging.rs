@@ -9,6 +9,8 @@ use crate::splitter::{Doubt, Splitter, Stage};
 
 /// A walk that begins at a cut has so many characters to come to the same state.
 const MOST_STEPS: usize = 64;
+/// So far from the end a character must stand of which splitting may begin: segmenters look at what stands before a place.
+const ROOM: usize = 20;
 
 /// The last part that a stage makes of the text so far. It surely goes on to the horizon.
 enum Part<'a> {
@@ -18,12 +20,21 @@ enum Part<'a> {
     Match { automaton: &'a Automaton, begin: usize, rows: Vec<(usize, u32)> },
 }
 
+/// Settled cuts inside open parts of earlier stages.
+#[derive(Debug, Default)]
+pub(crate) struct Converging {
+    /// Those between characters, ascending.
+    pub(crate) cuts: Vec<usize>,
+    /// The last one inside a character. Splitting that begins with this character cuts there too, and goes on alike.
+    pub(crate) torn: Option<usize>,
+}
+
 impl Splitter {
-    /// The settled cuts behind `from`, a settled cut or the start, that stand inside open parts of earlier stages; ascending.
+    /// The settled cuts behind `from`, a settled cut or the start, that stand inside open parts of earlier stages.
     ///
     /// Complexity: O(text behind `from`) per stage.
-    pub(crate) fn converging(&self, text: &str, from: usize, horizon: usize) -> Vec<usize> {
-        let (mut begin, mut open, mut found) = (from, Vec::new(), Vec::new());
+    pub(crate) fn converging(&self, text: &str, from: usize, horizon: usize) -> Converging {
+        let (mut begin, mut open, mut found, mut torn) = (from, Vec::new(), Vec::new(), None);
         for stage in &self.stages {
             let mut cuts = Vec::new();
             let doubt = stage.split(text, (begin, text.len()), horizon, &mut cuts, None);
@@ -35,6 +46,14 @@ impl Splitter {
                 break;
             }
             let last = cuts.last().copied().unwrap_or(begin);
+            let goes_on_alike = |&at: &usize| {
+                let first = (from..at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(from);
+                let mut again = Vec::new();
+                stage.split(text, (first, horizon), horizon, &mut again, None);
+                first > begin && again.contains(&at) && open.iter().all(|part: &Part| part.begins_alike(text, first, horizon))
+            };
+            let inside = cuts.iter().rev().copied().filter(|&at| at + ROOM <= horizon && !text.is_char_boundary(at));
+            torn = torn.or_else(|| inside.take(MOST_STEPS).find(goes_on_alike));
             found.extend(
                 cuts.into_iter().filter(|&at| text.is_char_boundary(at) && open.iter().all(|part: &Part| part.begins_alike(text, at, horizon))),
             );
@@ -44,7 +63,7 @@ impl Splitter {
         }
         found.sort_unstable();
         found.dedup();
-        found
+        Converging { cuts: found, torn }
     }
 }
 
@@ -144,7 +163,7 @@ mod tests {
                 let (text, more) = (word(20), word(6));
                 let horizon = text.len();
                 let cuts = splitter.cuts(&text, horizon);
-                inside += splitter.converging(&text, 0, horizon).len();
+                inside += splitter.converging(&text, 0, horizon).cuts.len();
                 let longer = format!("{text}{more}");
                 for tail in ["", "a", "b", "7", " ", ".", "\u{301}"] {
                     let longer = format!("{longer}{tail}");
@@ -160,6 +179,39 @@ mod tests {
             }
         }
         assert!(seen > 100_000 && inside > 5_000, "{seen} {inside}");
+    }
+
+    #[test]
+    fn splitting_that_begins_with_a_torn_character_goes_on_alike() {
+        // Bytes that stand for digits begin, end and are inside of these.
+        let alphabet = ["\u{ff21}", "\u{ff76}", "\u{ff9e}", "\u{4e5f}", "\u{acc7}", "a", "\u{fc}", "\u{10f3b}", "7", "."];
+        let mut seed = 29u64;
+        let mut dice = |sides: usize| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % sides
+        };
+        let mut seen = 0;
+        for splitter in splitters() {
+            for _ in 0..4000 {
+                let few: Vec<&str> = (0..=dice(4)).map(|_| alphabet[dice(alphabet.len())]).collect();
+                let mut word = |longest: usize| (0..dice(longest)).map(|_| few[dice(few.len())]).collect::<String>();
+                let (text, more) = (word(40), word(6));
+                let Some(at) = splitter.converging(&text, 0, text.len()).torn else { continue };
+                let first = (0..at).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+                let longer = format!("{text}{more}");
+                for tail in ["", "a", "7", " ", ".", "\u{301}", "\u{ff21}"] {
+                    let longer = format!("{longer}{tail}");
+                    let behind = |from: usize| -> Vec<usize> {
+                        let all = splitter.cuts(&longer[from..], longer.len() - from).at;
+                        all.into_iter().map(|cut| from + cut).filter(|&cut| cut >= at).collect()
+                    };
+                    assert_eq!(behind(first), behind(0), "{text:?} and {more:?}{tail:?}, at {at}");
+                    assert_eq!(behind(first).first(), Some(&at));
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 3_000, "{seen}");
     }
 
     #[test]

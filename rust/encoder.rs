@@ -223,7 +223,8 @@ impl StreamEncoder {
         let Found { window, resumes } = found;
         self.tokenizer.resume(tail, start.behind, window, resumes)?;
         let mut same = Self::same(&known, start, window);
-        let mut likeness = self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), tail, start.behind.place())?;
+        let mut likeness =
+            self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), &tail.as_bytes()[start.behind.torn()..], start.behind.place())?;
         let gives_back = likeness == Likeness::Same;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {
@@ -234,7 +235,7 @@ impl StreamEncoder {
         if widened || full.is_some() {
             let (ids, full_whole) = (window.tokens.iter().map(|token| token.id), widened.then(full_whole));
             let text = full_whole.as_deref().or(full).unwrap_or(tail);
-            likeness = self.tokenizer.likeness(ids, text, start.behind.place())?;
+            likeness = self.tokenizer.likeness(ids, &text.as_bytes()[start.behind.torn()..], start.behind.place())?;
         }
         let drop = known.len() - start.tokens - same;
         let ids = window.tokens[same..].iter().map(|t| t.id).collect();
@@ -286,7 +287,7 @@ impl StreamEncoder {
         if matches!(self.likeness, Likeness::Same | Likeness::Longer) {
             let tail = full.unwrap_or(&self.text[self.anchor.byte..]);
             let ids = self.ids();
-            self.likeness = self.tokenizer.likeness(ids[self.anchor.tokens..].iter().copied(), tail, self.anchor.behind.place())?;
+            self.likeness = self.tokenizer.likeness(ids[self.anchor.tokens..].iter().copied(), tail.as_bytes(), self.anchor.behind.place())?;
         }
         if !self.growth.as_ref().is_none_or(|growth| growth.is_lossless() || growth.stays(self.likeness)) {
             self.drop_growth();
@@ -349,9 +350,9 @@ impl StreamEncoder {
             if let Some(first) = count.checked_sub(1 + self.context_words) {
                 self.anchor = anchor(first);
             }
-            // In a long window the words are long, and one is enough to be exact.
+            // In a long window the words are long, and one is enough to be exact. Where characters are torn there are none.
             let end = self.text.len();
-            if end - self.anchor.byte > LONG_WINDOW {
+            if end - self.anchor.byte > LONG_WINDOW || anchor(count - 1).behind.torn() > 0 {
                 let first = count.saturating_sub(1 + self.context_words);
                 self.anchor = (first..count).map(anchor).find(|at| end - at.byte <= LONG_WINDOW).unwrap_or_else(|| anchor(count - 1));
             }

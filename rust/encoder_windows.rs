@@ -5,7 +5,7 @@
 use crate::byte_alphabet;
 use crate::encoder::StreamEncoder;
 use crate::formats::charsmap::tests::blob_of;
-use crate::sentencepiece::files::{merges, Flags};
+use crate::sentencepiece::files::{merges, scores, Flags};
 use crate::tokenizer::Tokenizer;
 use base64::Engine;
 use serde_json::{json, Map, Value};
@@ -20,7 +20,7 @@ pub(crate) fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "bytes", None).unwrap()
 }
 
-fn split(rule: &str) -> Value {
+pub(crate) fn split(rule: &str) -> Value {
     json!({"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": false})
 }
 
@@ -46,7 +46,13 @@ pub(crate) fn unigram_with(words: bool, byte_fallback: bool, rules: &[(&str, &st
     let stages = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});
     let marks = (!words).then(|| replace(json!({"String": " "}), "\u{2581}"));
     let normalizers = std::iter::once(precompiled(rules)).chain(marks).collect();
-    unigram_of(normalizers, if words { stages } else { Value::Null }, byte_fallback, &[])
+    unigram_of(normalizers, if words { stages } else { Value::Null }, byte_fallback.then_some(|_| true), &[])
+}
+
+/// The whole text is one word, and only some bytes are pieces.
+pub(crate) fn unigram_with_some_bytes() -> Arc<Tokenizer> {
+    let has = |byte| "\u{8a9e}\u{301}".as_bytes().contains(&byte);
+    unigram_of(vec![replace(json!({"String": " "}), "\u{2581}")], Value::Null, Some(has), &[])
 }
 
 /// As files of SentencePiece have it: spaces at the ends and in runs are dropped, and the whole text is one word.
@@ -59,14 +65,14 @@ pub(crate) fn unigram_without_spaces(rules: &[(&str, &str)], added: &[&str]) -> 
         json!({"type": "Prepend", "prepend": "\u{2581}"}),
         replace(json!({"String": " "}), "\u{2581}"),
     ];
-    unigram_of(normalizers, Value::Null, false, added)
+    unigram_of(normalizers, Value::Null, None, added)
 }
 
-fn unigram_of(normalizers: Vec<Value>, stages: Value, byte_fallback: bool, added: &[&str]) -> Arc<Tokenizer> {
+/// `bytes`: which bytes are pieces, if bytes are.
+fn unigram_of(normalizers: Vec<Value>, stages: Value, bytes: Option<fn(u8) -> bool>, added: &[&str]) -> Arc<Tokenizer> {
     let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0]), json!(["\u{2581}a", -3.5])];
-    if byte_fallback {
-        vocab.extend((0..256).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0])));
-    }
+    let pieces = (0..=255).filter(|&byte| bytes.is_some_and(|has| has(byte)));
+    vocab.extend(pieces.map(|byte: u8| json!([format!("<0x{byte:02X}>"), -9.0])));
     let token = |id: usize, content: &str, special: bool| json!({"id": id, "content": content, "special": special, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
     let tokens = std::iter::once(token(0, "<unk>", true)).chain(added.iter().zip(vocab.len()..).map(|(content, id)| token(id, content, false)));
     let decoder = json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}]});
@@ -75,7 +81,7 @@ fn unigram_of(normalizers: Vec<Value>, stages: Value, byte_fallback: bool, added
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
         "pre_tokenizer": stages,
         "decoder": decoder,
-        "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": byte_fallback},
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": bytes.is_some()},
     });
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "unigram", None).unwrap()
 }
@@ -84,6 +90,12 @@ fn unigram_of(normalizers: Vec<Value>, stages: Value, byte_fallback: bool, added
 fn symbols(flags: Flags<'_>) -> Arc<Tokenizer> {
     let pieces = ["bb", "bbbb", "ab", "\u{2581}a", "cb", "bc", "dede", "de", "bcbc", "\u{2581}", "a", "b", "c", "d", "e", "x", "xx", "<"];
     merges(&pieces, &["\n", "\n\n", "\n\n\n", "\u{2581}\u{2581}", "\u{2581}\u{2581}\u{2581}", "aab", "<x>"], flags)
+}
+
+/// The same with scores, and a symbol that holds a space.
+fn scored_symbols(flags: Flags<'_>) -> Arc<Tokenizer> {
+    let pieces = ["bb", "bbbb", "ab", "\u{2581}a", "cb", "bc", "dede", "de", "\u{2581}", "\u{2581}\u{2581}", "a", "b", "c", "d", "e", "x"];
+    scores(&pieces, &["\n\n", "-  ", "aab", "<x>"], flags)
 }
 
 /// The bytes that windows read from the thousandth push of `unit` on, and the bytes of the text.
@@ -104,6 +116,7 @@ fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
     let rule = r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let letters = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let punctuation = json!({"type": "Punctuation", "behavior": "Contiguous"});
     let digits = json!({"type": "Digits", "individual_digits": false});
     let cases = [
@@ -111,9 +124,14 @@ fn windows_of_a_long_run_are_short_or_few() {
         (
             "Falcon",
             bytes_with(json!([punctuation, byte_level(true), digits, split("[0-9][0-9][0-9]")]), Value::Null),
-            vec!["7", "77", "a", ".", "\u{301}"],
+            vec!["7", "77", "a", ".", "\u{301}", "\u{ff21}", "\u{ff76}\u{ff9e}", "\u{4e5f}", "a\u{10f3b}", "\u{fc}"],
         ),
         ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
+        (
+            "Qwen",
+            bytes_with(json!([split(letters), byte_level(false)]), json!({"type": "NFC"})),
+            vec!["a\u{301}\u{323}", "a\u{301}\u{323}7", "\u{212b}", "\u{1100}\u{1161}\u{11a8}", "e\u{301}\u{323} "],
+        ),
         ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
         (
             "joiners that part words",
@@ -146,6 +164,17 @@ fn windows_of_a_long_run_are_short_or_few() {
                 ..Flags::default()
             }),
             vec!["b", "bc", "\u{fb01}", "e\u{301}", "\n", " ", "\u{2581}", " \u{2581}", "b "],
+        ),
+        ("some bytes", unigram_with_some_bytes(), vec!["\u{8a9e}", "\u{1f468}", "\u{8a9e}\u{1f468}", "a\u{301}", " x", "\u{301}\u{8a9e}a"]),
+        (
+            "scored symbols",
+            scored_symbols(Flags { byte_fallback: true, ..Flags::default() }),
+            vec!["b", "bc", "de", "x", "\n", " ", "\u{2581}", "b\u{8a9e}", "aab", "<x", " a", "- "],
+        ),
+        (
+            "scored symbols without extra spaces",
+            scored_symbols(Flags { dummy: true, remove_extra: true, rules: &[("\u{fb01}", "bc"), ("e\u{301}", "\u{e9}")], ..Flags::default() }),
+            vec!["b", "\u{fb01}", "\u{8a9e}", "\u{8a9e}b", "e\u{301}", "\n", "\u{2581}", "b ", "-  "],
         ),
         ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),
     ];

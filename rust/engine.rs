@@ -46,6 +46,8 @@ pub enum Behind {
     Text,
     /// How a word begins that goes on in the window.
     Word(Carried),
+    /// A token ends inside the first character of the window: after so many bytes, which are 1 to 3.
+    Torn(usize),
 }
 
 impl Behind {
@@ -54,7 +56,16 @@ impl Behind {
     pub fn place(self) -> Place {
         match self {
             Self::Start => Place::Start,
-            Self::Text | Self::Word(_) => Place::Inside,
+            Self::Text | Self::Word(_) | Self::Torn(_) => Place::Inside,
+        }
+    }
+
+    /// So many bytes of the window stand before its first token.
+    #[must_use]
+    pub fn torn(self) -> usize {
+        match self {
+            Self::Torn(bytes) => bytes,
+            Self::Start | Self::Text | Self::Word(_) => 0,
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use crate::encoder::Edit;
 use crate::growing_back::Mark;
+use crate::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::normal::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pattern::{Automaton, Walk};
 use crate::pipeline::{DummyPrefix, Pipeline};
@@ -47,7 +48,7 @@ pub(crate) struct Word {
     pub(crate) whole: Option<TokenId>,
     tokens: usize,
     /// The number of its attempt, and whether no match makes it.
-    attempt: usize,
+    pub(crate) attempt: usize,
     is_gap: bool,
 }
 
@@ -73,6 +74,10 @@ pub(crate) struct Growing {
     pub(crate) walked: usize,
     /// Under NFC: the state at the last place up to which the normal form is final.
     pub(crate) closed: Option<Mark>,
+    /// Under NFC: the text, and which ends of words are places of it.
+    pub(crate) raw: Option<RawParts>,
+    /// So many of the first attempts are over, whatever is appended.
+    pub(crate) finished: usize,
     /// Words were told, so their walks stay.
     told: bool,
     pub(crate) pairs: Pairs,
@@ -137,6 +142,8 @@ impl Pipeline {
             others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),
             walked: 0,
             closed: None,
+            raw: (self.nfc && self.automaton().is_some() && self.splitter.stages.len() == 1).then(|| RawParts::new(dummy)),
+            finished: 0,
             told: false,
             pairs: Pairs::default(),
             quiet: 0,
@@ -147,12 +154,15 @@ impl Pipeline {
         growing.closed = self.nfc.then(|| growing.mark());
         self.has_no_added(&mut growing, text).then_some(())?;
         self.append(&mut growing, &normal.text)?;
+        growing.look_for_cuts(text);
+        growing.drop_finished();
         let length = growing.text.len();
         growing.words = self.words_of(&mut growing, length)?;
         growing.told = true;
         growing.over = false;
         growing.look_at = 2 * growing.text.len();
-        (growing.text.len() - growing.attempts[0].begin >= LONG).then_some(growing)
+        let open = growing.raw.as_ref().map_or(growing.attempts[0].begin, |raw| raw.cut().unwrap_or(0));
+        (growing.text.len() - open >= LONG).then_some(growing)
     }
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
@@ -161,6 +171,13 @@ impl Pipeline {
             let mut marks = text.chars().map(|c| self.stretch_grown(growing, c.encode_utf8(&mut [0; 4]), vocabulary));
             let first = marks.next()??;
             return marks.try_fold(first, |all, edit| Some(all.then(&edit?)));
+        }
+        if growing.raw.is_some() && text.len() > MOST_AT_ONCE {
+            let mut all = Edit::new(0, Vec::new(), growing.is_lossless());
+            for part in pieces_of(text, MOST_AT_ONCE) {
+                all = all.then(&self.stretch_grown(growing, part, vocabulary)?);
+            }
+            return Some(all);
         }
         self.has_no_added(growing, text).then_some(())?;
         let closed = growing.closed.clone().filter(|_| !goes_on_normal(&growing.text, text));
@@ -190,6 +207,8 @@ impl Pipeline {
         let edit = self.edit(growing, &before, &after, vocabulary)?;
         growing.over |= length >= growing.look_at;
         growing.words = after;
+        growing.look_for_cuts(text);
+        growing.drop_finished();
         Some(match back {
             Some(back) => back.then(&edit),
             None => edit,
@@ -206,10 +225,13 @@ impl Pipeline {
             "all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch",
         );
         if self.splitter.stages.len() > 1 {
-            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push";
+            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push, and those that a stage cuts inside characters from the last such cut on";
+        }
+        if self.nfc && self.splitter.stages.len() > 1 {
+            said += "; words that end inside text that NFC changes are read again at each push";
         }
         if self.nfc {
-            said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place; words that end inside text that NFC changes are read again at each push";
+            said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place";
         }
         said
     }
@@ -244,11 +266,26 @@ impl Pipeline {
         growing.text.push_str(text);
         let closed = if self.nfc { last_stable(left, text).map(|at| begin + at) } else { Some(begin + text.len()) };
         if let Some(closed) = closed {
+            if growing.raw.is_some() && !growing.told {
+                let text = growing.text[growing.walked..closed].to_string();
+                for part in pieces_of(&text, MOST_AT_ONCE) {
+                    let to = growing.walked + part.len();
+                    self.walk(growing, to)?;
+                    self.finish_words(growing, to);
+                    growing.closed = Some(growing.mark());
+                    growing.drop_finished();
+                }
+            }
             self.walk(growing, closed)?;
-            growing.over |= growing.attempts[0].walk.over;
-            // In the first text what is settled needs no walk any more.
-            while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
-                growing.attempts.remove(0);
+            match growing.raw {
+                Some(_) => self.finish_words(growing, closed),
+                None => {
+                    growing.over |= growing.attempts[0].walk.over;
+                    // In the first text what is settled needs no walk any more.
+                    while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
+                        growing.attempts.remove(0);
+                    }
+                }
             }
             if self.nfc {
                 growing.closed = Some(growing.mark());

@@ -5,6 +5,7 @@
 //! section 9).
 
 use crate::growing::{Attempt, Growing};
+use crate::growing_raw::{RawParts, SavedRaw};
 use crate::pattern::Walk;
 use crate::pipeline::Pipeline;
 use crate::prefixes::Prefixes;
@@ -27,9 +28,15 @@ pub(crate) struct Saved {
     open: String,
     altered: bool,
     unsure: String,
+    raw: Option<SavedRaw>,
 }
 
 impl Mark {
+    /// Forgets the first walks, so many.
+    pub(crate) fn drop_first(&mut self, count: usize) {
+        self.walks.drain(..count);
+    }
+
     /// The walk of the first word.
     pub(crate) fn first(&self) -> Option<&(usize, Walk)> {
         self.walks.first()
@@ -39,7 +46,13 @@ impl Mark {
 impl Growing {
     pub(crate) fn save(&self) -> Saved {
         let mark = self.closed.clone().unwrap_or_else(|| self.mark());
-        Saved { open: self.text[mark.length..].into(), mark, altered: self.altered, unsure: self.unsure.clone() }
+        Saved {
+            open: self.text[mark.length..].into(),
+            mark,
+            altered: self.altered,
+            unsure: self.unsure.clone(),
+            raw: self.raw.as_ref().map(RawParts::save),
+        }
     }
 
     /// The walks as they are.
@@ -83,8 +96,12 @@ impl Pipeline {
         growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
         (growing.altered, growing.unsure) = (saved.altered, saved.unsure.clone());
         growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));
+        if let (Some(raw), Some(saved)) = (&mut growing.raw, &saved.raw) {
+            raw.restore(saved);
+        }
         self.append(growing, &saved.open)?;
         growing.words = self.words_of(growing, growing.text.len())?;
+        growing.drop_finished();
         Some(())
     }
 }

@@ -111,13 +111,14 @@ impl Pipeline {
         growing.closed.as_ref().map_or(growing.text.len(), |closed| closed.length)
     }
 
-    /// Whether the walk of the first word, which begins with the stretch, goes on at the end of what is final.
+    /// Whether the walk of the first word goes on at the end of what is final, and nothing before that word ends at a cut of the text.
     fn first_is_open(&self, growing: &Growing) -> bool {
         let walk = match &growing.closed {
             Some(closed) => closed.first().copied(),
             None => growing.attempts.first().map(|attempt| (attempt.begin, attempt.walk)),
         };
-        self.automaton().is_some() && walk.is_some_and(|(begin, walk)| begin == 0 && !walk.over)
+        let is_first = |begin: usize| growing.raw.as_ref().map_or(begin == 0, |raw| raw.cut().is_none());
+        self.automaton().is_some() && walk.is_some_and(|(begin, walk)| is_first(begin) && !walk.over)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::dictionary::Node;
 use crate::growing_path::says;
+use crate::said::Said;
 use crate::token_tree::{List, Lists, TokenTree, EMPTY};
 use crate::unigram::{Best, Carried, Unigram, NOWHERE};
 use crate::vocabulary::Vocabulary;
@@ -34,7 +35,28 @@ pub(crate) struct At {
     pub(crate) begins: bool,
     /// Some token before that text says something else than what stands there, unknown ones apart.
     pub(crate) odd: bool,
+    /// That text can be written as single bytes.
+    pub(crate) spelt: bool,
+    /// What the tokens up to here say, from each of two beginnings; and the same with single bytes.
+    pub(crate) said: [Said; 2],
+    pub(crate) spelled_said: [Said; 2],
 }
+
+const NO_WAY: At = At {
+    best: NOWHERE,
+    longest: 0,
+    open: 0,
+    run: NO_RUN,
+    list: EMPTY,
+    spelled: EMPTY,
+    lost: 0,
+    bare: false,
+    begins: false,
+    odd: false,
+    spelt: true,
+    said: [Said::Other; 2],
+    spelled_said: [Said::Other; 2],
+};
 
 /// A word, the best ways to its positions, and the pieces that may still grow.
 #[derive(Debug, Clone)]
@@ -52,12 +74,12 @@ pub(crate) struct GrowingLattice {
 }
 
 impl GrowingLattice {
-    /// A word that begins behind what is `carried`.
-    pub(crate) fn new(model: &Unigram, carried: Option<Carried>) -> Self {
+    /// A word that begins behind what is `carried`, and two ways to read its first token.
+    pub(crate) fn new(model: &Unigram, carried: Option<Carried>, said: [Said; 2]) -> Self {
         let torn = carried.is_some_and(Carried::is_unknown);
         let best = Best { sum: carried.map_or(0.0, Carried::sum), ..NOWHERE };
         let run = if torn { 0 } else { NO_RUN };
-        let first = At { best, longest: 0, open: 0, run, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, begins: false, odd: false };
+        let first = At { best, run, said, spelled_said: said, ..NO_WAY };
         let (text, at, tree) = (String::new(), vec![first], TokenTree::default());
         let mut lattice = Self { text, at, walks: Vec::new(), torn, begins: Vec::new(), tree };
         lattice.begin(model);
@@ -86,10 +108,12 @@ impl GrowingLattice {
         self.begins[first..].iter().map(|&(begin, _)| begin)
     }
 
-    /// Appends `text`; None where unknown characters are spelled in a way that is not carried.
+    /// Appends `text`, which stands for text of `raw`; None where unknown characters are spelled in a way that is not carried.
     ///
     /// Complexity: O(text · longest piece) at worst.
-    pub(crate) fn extend(&mut self, model: &Unigram, vocabulary: &Vocabulary, text: &str) -> Option<()> {
+    pub(crate) fn extend(&mut self, model: &Unigram, vocabulary: &Vocabulary, text: &str, raw: &str) -> Option<()> {
+        // Of unknown text that begins before the word it is not known whether it can be spelled.
+        (!self.torn || model.bytes.is_none() || model.spells_all).then_some(())?;
         let tree = self.tree.share();
         let mut lists = tree.lists();
         for c in text.chars() {
@@ -119,25 +143,22 @@ impl GrowingLattice {
                     next.goes_on()
                 });
                 let open = self.walks.first().map_or(end as u32, |&(start, _)| start);
-                let here =
-                    At { best: here, longest, open, run: NO_RUN, list: EMPTY, spelled: EMPTY, lost: 0, bare: false, begins: false, odd: false };
-                self.at.push(here);
+                self.at.push(At { best: here, longest, open, ..NO_WAY });
             }
             if !known {
                 self.reach_unknown(model, vocabulary, c, begin)?;
             }
-            self.end_way(model, vocabulary, &mut lists);
+            self.end_way(model, vocabulary, &mut lists, raw);
         }
         Some(())
     }
 
     /// The way over a single character that is no piece comes last.
     fn reach_unknown(&mut self, model: &Unigram, vocabulary: &Vocabulary, c: char, begin: usize) -> Option<()> {
-        // A space may be spelled in the three bytes of its mark, and bytes that are missing make all of it one unknown token.
-        (model.bytes.is_none() || model.spells_all && c != ' ').then_some(())?;
-        if let Some(bytes) = &model.bytes {
-            let said = |byte: u8| bytes[usize::from(byte)].is_some_and(|id| says(vocabulary, id, &[byte]));
-            c.encode_utf8(&mut [0; 4]).bytes().all(said).then_some(())?;
+        if let Some(bytes) = model.bytes.as_ref().filter(|_| model.marks) {
+            // A space may be spelled in the three bytes of its mark.
+            let said = |byte: u8| bytes[usize::from(byte)].is_none_or(|id| says(vocabulary, id, &[byte]));
+            (c != ' ' && c.encode_utf8(&mut [0; 4]).bytes().all(said)).then_some(())?;
         }
         let sum = model.rounded(model.unknown_score + self.at[begin].best.sum);
         let last = self.at.last_mut()?;
@@ -149,7 +170,7 @@ impl GrowingLattice {
     }
 
     /// Tells the tokens of the way to the end, and sums up what they do not give back.
-    fn end_way(&mut self, model: &Unigram, vocabulary: &Vocabulary, lists: &mut Lists<'_>) {
+    fn end_way(&mut self, model: &Unigram, vocabulary: &Vocabulary, lists: &mut Lists<'_>, raw: &str) {
         let end = self.text.len();
         let Best { id, length, .. } = self.at[end].best;
         // What the runs of unknown text come to, which the way leaves behind, is summed up with the token that follows.
@@ -167,10 +188,12 @@ impl GrowingLattice {
         } else {
             self.is_odd(model, vocabulary, start) || !says(vocabulary, id, &self.text.as_bytes()[start..])
         };
+        let spelt = model.bytes.as_ref().is_some_and(|bytes| self.text.as_bytes()[start..].iter().all(|&byte| bytes[usize::from(byte)].is_some()));
         let here = &mut self.at[end];
         here.odd = odd;
         (here.run, here.lost) = (run, lost);
-        self.write(model, end, lists);
+        here.spelt = id == model.unknown && spelt && (before.run == NO_RUN || before.spelt);
+        self.write(model, end, lists, vocabulary, raw);
     }
 
     /// Forgets what is behind the character boundary `length`. Complexity: O(bytes that are forgotten, longest piece).

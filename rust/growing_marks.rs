@@ -50,6 +50,7 @@ impl Pipeline {
         let edit = self.edit(growing, &between, &after, vocabulary)?;
         growing.over |= length >= growing.look_at || growing.attempts[0].begin != closed.first().map_or(0, |&(begin, _)| begin);
         growing.words = after;
+        growing.look_for_cuts(c.encode_utf8(&mut [0; 4]));
         Some(back.then(&edit))
     }
 }

@@ -4,6 +4,7 @@
 //! (`Unigram::emit_unknown`). A run may begin far back, so its tokens go on from those before it.
 
 use crate::growing_lattice::{At, GrowingLattice, NO_RUN};
+use crate::said::{say, Said};
 use crate::token::TokenId;
 use crate::token_tree::{List, Lists, EMPTY};
 use crate::unigram::Unigram;
@@ -27,7 +28,7 @@ impl GrowingLattice {
         let whole = !(self.torn && start == 0);
         match Some(&self.text.as_bytes()[start..end]).filter(|_| whole).and_then(|text| model.as_piece(text)) {
             Some(id) => Spelling::Piece(id),
-            None if model.bytes.is_some() => Spelling::Bytes,
+            None if model.bytes.is_some() && self.at[end].spelt => Spelling::Bytes,
             None => Spelling::Unknown,
         }
     }
@@ -49,30 +50,35 @@ impl GrowingLattice {
         }
     }
 
-    /// Makes the list of the position `end`, whose run is known.
-    pub(crate) fn write(&mut self, model: &Unigram, end: usize, lists: &mut Lists<'_>) {
+    /// Makes the list of the position `end`, whose run is known, and tells what its tokens say beside `raw`.
+    pub(crate) fn write(&mut self, model: &Unigram, end: usize, lists: &mut Lists<'_>, vocabulary: &Vocabulary, raw: &str) {
         let At { best, .. } = self.at[end];
         let start = end - best.length as usize;
         let before = self.at[start];
+        let append = |said: [Said; 2], id: u32| said.map(|said| vocabulary.bytes(TokenId(id), 0).map_or(Said::Other, |bytes| say(said, bytes, raw)));
         let Some(run) = self.run(end) else {
             self.at[end].list = lists.append(before.list, TokenId(best.id), end);
+            self.at[end].said = append(before.said, best.id);
             return;
         };
         let stem = if self.torn && run == 0 { EMPTY } else { self.at[run].list };
-        let mut spelled = if before.run == NO_RUN { stem } else { before.spelled };
-        if let Some(bytes) = &model.bytes {
+        let said = self.at[run].said;
+        let (mut spelled, mut spelled_said) = if before.run == NO_RUN { (stem, said) } else { (before.spelled, before.spelled_said) };
+        if let Some(bytes) = model.bytes.as_ref().filter(|_| self.at[end].spelt) {
             for at in start..end {
                 if let Some(id) = bytes[usize::from(self.text.as_bytes()[at])] {
                     spelled = lists.append(spelled, TokenId(id), at + 1);
+                    spelled_said = append(spelled_said, id);
                 }
             }
         }
-        self.at[end].spelled = spelled;
-        self.at[end].list = match self.spelling(model, run, end) {
-            Spelling::Bytes => spelled,
-            Spelling::Piece(id) => lists.append(stem, TokenId(id), end),
-            Spelling::Unknown => lists.append(stem, TokenId(model.unknown), end),
+        let (list, said) = match self.spelling(model, run, end) {
+            Spelling::Bytes => (spelled, spelled_said),
+            Spelling::Piece(id) => (lists.append(stem, TokenId(id), end), append(said, id)),
+            Spelling::Unknown => (lists.append(stem, TokenId(model.unknown), end), append(said, model.unknown)),
         };
+        let here = &mut self.at[end];
+        (here.spelled, here.spelled_said, here.list, here.said) = (spelled, spelled_said, list, said);
     }
 
     /// So many bytes of the prefix its tokens do not give back.

@@ -41,8 +41,9 @@ impl<'a> Normal<'a> {
         if stretch.is_ascii() || is_nfc(stretch) {
             return Self::unchanged(stretch);
         }
-        // Text between two stable characters is normalised on its own, so a change never reaches across one.
-        let starts = stretch.char_indices().filter(|&(at, c)| at > 0 && is_stable(c)).map(|(at, _)| at);
+        // A part is normalised on its own, so a change never reaches across its ends.
+        let mut left = None;
+        let starts = stretch.char_indices().filter(|&(_, c)| left.replace(c).is_some_and(|left| parts(Some(left), c))).map(|(at, _)| at);
         Self::replaced(stretch, starts, |part| part.nfc().map(|(c, _)| c).collect())
     }
 
@@ -151,6 +152,12 @@ impl<'a> Normal<'a> {
         self.around(at).1
     }
 
+    /// The parts before `at` that are other than in the stretch: where they begin and end in the normal form, ascending.
+    pub(crate) fn changed(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let parts = self.ends.windows(2).take_while(move |part| part[1].normal <= at).filter(|part| !part[1].kept);
+        parts.map(|part| (part[0].normal + self.shift, part[1].normal + self.shift))
+    }
+
     /// The position of the cut `at` in the stretch, if it does not fall inside something that was replaced.
     pub(crate) fn cut(&self, at: usize) -> Option<usize> {
         let (start, end) = self.around(at);
@@ -160,7 +167,10 @@ impl<'a> Normal<'a> {
 
 /// Whether nothing before `c` and nothing behind it can be composed with it from the left (NFC boundary before `c`).
 fn is_stable(c: char) -> bool {
-    c.is_ascii() || canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
+    let stays = |c: char| canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
+    // What is always replaced begins as its decomposition does.
+    let replaced = || is_nfc_quick(std::iter::once(c)) == IsNormalized::No && std::iter::once(c).nfd().next().is_some_and(|(c, _)| stays(c));
+    c.is_ascii() || stays(c) || replaced()
 }
 
 /// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
@@ -208,10 +218,16 @@ pub(crate) fn nfc_horizon(text: &str) -> usize {
 
 /// As [`nfc_horizon`] of text behind `left`; None without a stable character.
 pub(crate) fn last_stable(left: Option<char>, text: &str) -> Option<usize> {
+    let (at, c) = last_part(left, text)?;
+    Some(if c.is_whitespace() { at + c.len_utf8() } else { at })
+}
+
+/// The last character of `text`, which stands behind `left`, that is normalized apart from what stands before it.
+pub(crate) fn last_part(left: Option<char>, text: &str) -> Option<(usize, char)> {
     let mut chars = text.char_indices().rev().peekable();
     while let Some((at, c)) = chars.next() {
         if parts(chars.peek().map(|&(_, c)| c).or(left), c) {
-            return Some(if c.is_whitespace() { at + c.len_utf8() } else { at });
+            return Some((at, c));
         }
     }
     None
@@ -225,7 +241,7 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
         // A mark behind one of its own class keeps its place, and nothing before that one composes with it.
         let blocked =
             || class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No;
-        let stays = parts(left, c) || blocked();
+        let stays = parts(left, c) && (c.is_ascii() || is_nfc_quick(std::iter::once(c)) != IsNormalized::No) || blocked();
         left = Some(c);
         stays
     })

@@ -4,10 +4,10 @@
 //! in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed in.
 
 use crate::added::{AddedText, Stretch};
-use crate::boundary::{space_starts, stands_before_space};
+use crate::boundary::{space_starts, stands_before_space, tokens_before};
 use crate::bpe::{Bench, Bpe};
 use crate::encoder::Edit;
-use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, SavedGrowth, Saves, Window};
+use crate::engine::{Behind, Carries, Certificate, Engine, Growth, Proof, Resume, SavedGrowth, Saves, Window};
 use crate::error::Result;
 use crate::normal::{nfc_horizon, Normal};
 use crate::pieces::{holds_inner_space, is_uncrossed, uncrossed};
@@ -16,6 +16,9 @@ use crate::token::{Place, Sink, Token, TokenId};
 use crate::trie::PieceTrie;
 use crate::vocabulary::Vocabulary;
 use crate::word_cache::Pool;
+
+/// So many bytes are much text to have no cut.
+const MUCH: usize = 128;
 
 /// The space that some tokenizers put before a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +180,27 @@ impl Engine for Pipeline {
         Ok(())
     }
 
+    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        self.window(text, behind.place(), window)?;
+        let torn = behind.torn();
+        if torn > 0 {
+            window.tokens.drain(..tokens_before(&window.tokens, torn));
+        }
+        resumes.clear();
+        if self.tears() {
+            let place = |at: usize, behind: Behind| Resume { at, tokens: tokens_before(&window.tokens, at + behind.torn()), behind };
+            resumes.extend(window.cuts.iter().map(|&at| place(at, Behind::Text)));
+            if resumes.is_empty() && text.len() >= MUCH {
+                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, Behind::Torn(bytes))));
+            }
+        }
+        Ok(())
+    }
+
+    fn resumes(&self) -> bool {
+        self.tears()
+    }
+
     fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
         let mut cuts = self.settled_cuts(text, place, true);
         cuts.retain(|&at| stands_before_space(text, at));
@@ -184,6 +208,7 @@ impl Engine for Pipeline {
     }
 
     fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        (behind.torn() == 0).then_some(())?;
         let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
         Some(Growth(Carries::BytePairs(Box::new(growing))))
     }
@@ -284,11 +309,24 @@ impl Pipeline {
         self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
 
+    /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the text.
+    fn tears(&self) -> bool {
+        self.splitter.tears() && !self.nfc && !self.metaspace && self.dummy == DummyPrefix::None
+    }
+
+    /// The last character of `text` that is cut inside, whatever follows, and so many bytes of it stand before the cut.
+    fn last_torn(&self, text: &str) -> Option<(usize, usize)> {
+        let mut walk = self.added.stretches(text);
+        walk.next().filter(|part| part.added.is_none() && part.end == text.len())?;
+        let at = self.splitter.converging(text, 0, walk.unsure()).torn?;
+        let first = (0..at).rev().find(|&at| text.is_char_boundary(at))?;
+        Some((first, at - first))
+    }
+
     /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
     ///
     /// Answers false, and nothing else, where that is not so, or where seams alone find no cut in much text.
     fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
-        const MUCH: usize = 128;
         let mut walk = self.added.stretches(text);
         let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
         if !whole || self.normal(text, true, place).is_moved() {

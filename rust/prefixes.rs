@@ -41,6 +41,9 @@ pub(crate) struct Prefixes {
 pub(crate) struct Pairs {
     /// By ids and lengths: a byte piece may be spelled out in the text as well.
     apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
+    /// By the last token of a prefix, with its length, and the letter after it: the last token of the prefix that is a letter longer, where
+    /// that is both together, or the letter. So the text of the key says what stands there.
+    next: FxHashMap<(TokenId, u32, TokenId), (TokenId, usize)>,
 }
 
 /// So many pairs are remembered.
@@ -137,7 +140,7 @@ impl Prefixes {
         let end = self.letters[index].end as usize;
         let start = index.checked_sub(1).map_or(0, |before| self.letters[before].end as usize);
         let letter = (self.letters[index].id, end - start);
-        let mut fits = |(id, length): (TokenId, usize)| {
+        let fits = |(id, length): (TokenId, usize), pairs: &mut Pairs| {
             let at = end - length;
             let before = self.nodes[at];
             if at > 0 && before.length == 0 {
@@ -146,7 +149,20 @@ impl Prefixes {
             let node = Node { id, length: length as u32, depth: before.depth + 1 };
             (at == 0 || self.stand_apart(bpe, at, end, id, pairs)).then_some(node)
         };
-        bpe.made_at_end(&word[..end]).find_map(&mut fits).or_else(|| fits(letter))
+        // One candidate passes at most, so the order in which they are tried makes no difference.
+        let before = self.nodes[start];
+        let key = (before.id, before.length, letter.0);
+        if let Some(node) = pairs.next.get(&key).copied().and_then(|guess| fits(guess, pairs)) {
+            return Some(node);
+        }
+        let node = bpe.made_at_end(&word[..end]).find_map(|candidate| fits(candidate, pairs)).or_else(|| fits(letter, pairs))?;
+        if [letter.1, letter.1 + before.length as usize].contains(&(node.length as usize)) {
+            if pairs.next.len() >= MOST_PAIRS {
+                pairs.next.clear();
+            }
+            pairs.next.insert(key, (node.id, node.length as usize));
+        }
+        Some(node)
     }
 
     /// Whether the merges leave the token that ends at `at` and `id`, from there to `end`, as they are.

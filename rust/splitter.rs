@@ -95,9 +95,14 @@ impl Splitter {
         let mut cuts = self.refined(text, horizon);
         if self.stages.len() > 1 && horizon <= text.len() {
             let last = cuts.settled().last().unwrap_or(0);
-            cuts.converging = self.converging(text, last, horizon);
+            cuts.converging = self.converging(text, last, horizon).cuts;
         }
         cuts
+    }
+
+    /// Whether a stage may cut inside characters.
+    pub(crate) fn tears(&self) -> bool {
+        self.stages.iter().any(|stage| stage.on_bytes.is_some())
     }
 
     /// The same without the cuts that need a second look.

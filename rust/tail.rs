@@ -4,7 +4,7 @@
 //! (docs/proofs/certificates.md, section 9), so a check costs what was appended; what cannot be carried is read again.
 
 use crate::boundary::{stands_before_space, TokenCuts};
-use crate::engine::{Behind, Certificate, Growth, SavedGrowth, Window};
+use crate::engine::{Behind, Certificate, Growth, Resume, SavedGrowth, Window};
 use crate::error::Result;
 use crate::token::Place;
 use crate::tokenizer::Tokenizer;
@@ -111,7 +111,7 @@ impl Tail {
         let window = text.from(self.start.byte);
         let tokens = match self.start.behind {
             Behind::Start | Behind::Text => tokenizer.encode(&window, self.start.behind.place())?,
-            behind @ Behind::Word(_) => {
+            behind @ (Behind::Word(_) | Behind::Torn(_)) => {
                 let mut found = Window::default();
                 tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
                 found.tokens
@@ -133,13 +133,17 @@ impl Tail {
             }
         }
         let window = &text.context[self.start.byte..];
-        let found = if tokenizer.restarts() {
-            tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, Behind::Text))
-        } else {
-            let (mut found, mut resumes) = (Window::default(), Vec::new());
-            tokenizer.resume(window, self.start.behind, &mut found, &mut resumes)?;
-            resumes.iter().rev().find(|resume| resume.at + ROOM <= window.len()).map(|resume| (resume.at, resume.behind))
-        };
+        let restarts = tokenizer.restarts();
+        let mut found = None;
+        if restarts {
+            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, Behind::Text));
+        }
+        if found.is_none() && (!restarts || tokenizer.resumes() && window.len() >= LONG_WINDOW) {
+            let (mut read, mut resumes) = (Window::default(), Vec::new());
+            tokenizer.resume(window, self.start.behind, &mut read, &mut resumes)?;
+            let fits = |resume: &&Resume| resume.at + ROOM <= window.len() && (!restarts || resume.behind.torn() > 0);
+            found = resumes.iter().rev().find(fits).map(|resume| (resume.at, resume.behind));
+        }
         match found {
             Some((at, behind)) => *self = Self { start: Start { byte: self.start.byte + at, behind }, ..Self::new() },
             // A stretch that is carried from here on can be taken back to here.

@@ -257,12 +257,12 @@ impl Tokenizer {
         self.engine.guards()
     }
 
-    /// How the bytes of the tokens `ids` are to those of `text`.
+    /// How the bytes of the tokens `ids` are to `text`.
     ///
     /// # Errors
     /// `NoTokenBytes`. Complexity: O(tokens), up to the first difference.
-    pub(crate) fn likeness(&self, ids: impl Iterator<Item = TokenId>, text: &str, place: Place) -> Result<Likeness> {
-        let mut rest = text.as_bytes();
+    pub(crate) fn likeness(&self, ids: impl Iterator<Item = TokenId>, text: &[u8], place: Place) -> Result<Likeness> {
+        let mut rest = text;
         let mut standing = self.reading.standing(place);
         for (position, id) in ids.enumerate() {
             let (owed, bytes) = self.reading.step(&self.vocabulary, id, position, &mut standing)?;

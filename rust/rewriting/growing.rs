@@ -10,6 +10,7 @@ use crate::encoder::Edit;
 use crate::engine::Behind;
 use crate::growing_lattice::GrowingLattice;
 use crate::pipeline::DummyPrefix;
+use crate::said::Said;
 use crate::token::{Place, Token, TokenId};
 use crate::token_tree::Between;
 use crate::unigram::Unigram;
@@ -60,14 +61,14 @@ impl GrowingWord {
 }
 
 /// Appends the end of the words to a lattice that has `same` bytes of it.
-fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary, end: &Grown, same: usize) -> Option<()> {
+fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary, end: &Grown, same: usize, raw: &str) -> Option<()> {
     let mut at = same;
     for &next in end.begins.iter().filter(|&&next| next >= same) {
-        lattice.extend(model, vocabulary, &end.text[at..next])?;
+        lattice.extend(model, vocabulary, &end.text[at..next], raw)?;
         lattice.begin_word(model, vocabulary);
         at = next;
     }
-    lattice.extend(model, vocabulary, &end.text[at..])
+    lattice.extend(model, vocabulary, &end.text[at..], raw)
 }
 
 /// How many bytes of the end of the words, which begins at `begin`, the lattice has already, words that begin alike.
@@ -116,8 +117,8 @@ impl Rewriting {
         let mut word = GrowingWord { lattice, unknown: TokenId(unknown), source, lossless: false, quiet: 0, look_at, over: false };
         match &self.model {
             Model::Unigram(model) => {
-                let mut lattice = GrowingLattice::new(model, carried);
-                extend(&mut lattice, model, vocabulary, &found, 0)?;
+                let mut lattice = GrowingLattice::new(model, carried, [Said::Begin(0), Said::Nothing]);
+                extend(&mut lattice, model, vocabulary, &found, 0, &word.source.raw)?;
                 word.lattice = Some(lattice);
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
             }
@@ -149,7 +150,7 @@ impl Rewriting {
         if place < before {
             lattice.truncate(model, place);
         }
-        extend(lattice, model, vocabulary, &open, same)?;
+        extend(lattice, model, vocabulary, &open, same, &word.source.raw)?;
         let between = Between::new(tree, list, lattice.list());
         word.lossless = self.gives_back(word, model, vocabulary)?;
         Some(Edit::between(between, word.lossless))
@@ -170,7 +171,9 @@ impl Rewriting {
         (vocabulary.kind(word.unknown) == Kind::Control).then_some(())?;
         let (text, said) = word.source.lengths(lost);
         let bare_lead = word.source.lead > 0 && lattice.at[word.source.lead].best.id == model.unknown;
-        (text != said && text + 1 != said && !(bare_lead && text == said + 1)).then_some(false)
+        // With the space that begins the words and without it.
+        let differs = || !bare_lead && lattice.at[lattice.text.len()].said == [Said::Other; 2];
+        (text != said && text + 1 != said && !(bare_lead && text == said + 1) || differs()).then_some(false)
     }
 
     /// Takes the word back to where it was `saved`; None where that fails, and the state is then of no use.
@@ -180,7 +183,7 @@ impl Rewriting {
         word.quiet = word.quiet.min(word.source.raw.len());
         if let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) {
             lattice.truncate(model, word.source.fixed);
-            extend(lattice, model, vocabulary, &open, 0)?;
+            extend(lattice, model, vocabulary, &open, 0, &word.source.raw)?;
             if self.pieces_settle() {
                 word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
             }

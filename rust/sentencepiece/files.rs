@@ -1,4 +1,4 @@
-//! Byte-pair models for tests, as bytes of a `.model` file.
+//! Models for tests, as bytes of a `.model` file.
 
 #![allow(clippy::unwrap_used)]
 
@@ -34,8 +34,12 @@ fn flag(number: usize, value: bool) -> Vec<u8> {
     [varint(number << 3), vec![u8::from(value)]].concat()
 }
 
+/// The kinds of models, as files have them.
+const UNIGRAM: u8 = 1;
+const BYTE_PAIRS: u8 = 2;
+
 /// A file of `pieces`, the best first, and `symbols`.
-fn file(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
+fn file(model: u8, pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
     let piece =
         |text: &str, score: f32, kind: u8| field(1, &[field(1, text.as_bytes()), vec![0x15], score.to_le_bytes().into(), vec![0x18, kind]].concat());
     let mut file = piece("<unk>", 0.0, 2);
@@ -44,7 +48,7 @@ fn file(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
     }
     file.extend(symbols.iter().flat_map(|text| piece(text, 0.0, 4)));
     file.extend(pieces.iter().zip(0_u8..).flat_map(|(text, number)| piece(text, -1.0 - f32::from(number), 1)));
-    file.extend(field(2, &[vec![0x18, 2], flag(35, flags.byte_fallback)].concat()));
+    file.extend(field(2, &[vec![0x18, model], flag(35, flags.byte_fallback)].concat()));
     let mut normalizer = [flag(3, flags.dummy), flag(4, flags.remove_extra), flag(5, !flags.literal_spaces)].concat();
     if !flags.rules.is_empty() {
         normalizer.extend(field(2, &blob_of(flags.rules)));
@@ -55,14 +59,24 @@ fn file(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
 
 /// The tokenizer of such a file.
 pub(crate) fn merges(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Arc<Tokenizer> {
-    let tokenizer = Tokenizer::from_sentencepiece(&file(pieces, symbols, flags), "merges").unwrap();
+    of_file(&file(BYTE_PAIRS, pieces, symbols, flags))
+}
+
+/// The same with scores. A symbol that holds a space brings it to the engine for such files.
+pub(crate) fn scores(pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Arc<Tokenizer> {
+    of_file(&file(UNIGRAM, pieces, symbols, flags))
+}
+
+fn of_file(file: &[u8]) -> Arc<Tokenizer> {
+    let tokenizer = Tokenizer::from_sentencepiece(file, "file").unwrap();
     assert!(tokenizer.engine().describe().contains("SentencePiece"), "{}", tokenizer.engine().describe());
     tokenizer
 }
 
 #[test]
 fn a_merge_of_the_unknown_token_is_refused() {
-    let definition = crate::formats::sentencepiece::definition(&file(&["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
+    let definition =
+        crate::formats::sentencepiece::definition(&file(BYTE_PAIRS, &["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
     let mut definition = serde_json::to_value(definition).unwrap();
     assert!(Tokenizer::from_bytes(definition.to_string().as_bytes(), "as it is", None).is_ok());
     // A text holds the unknown token for any character, so no certificate by pieces would be one.

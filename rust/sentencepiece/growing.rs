@@ -4,13 +4,16 @@
 //! symbols (docs/proofs/certificates.md, section 9). What is not carried ends it, and a window is encoded as before.
 
 use super::normalizer::{Normal, SavedNormal};
-use super::written::{At, Said, Writer};
+use super::written::{At, Writer};
 use super::{Merges, Model, SentencePiece};
 use crate::encoder::Edit;
 use crate::engine::Behind;
+use crate::growing_lattice::GrowingLattice;
 use crate::prefixes::{Pairs, Prefixes};
+use crate::said::Said;
 use crate::token::{Place, TokenId};
 use crate::token_tree::{Between, List, TokenTree};
+use crate::unigram::Unigram;
 use crate::vocabulary::Vocabulary;
 
 /// Text between symbols and unknown characters.
@@ -54,6 +57,8 @@ pub(crate) struct GrowingParts {
     begins: bool,
     pairs: Pairs,
     tree: TokenTree,
+    /// Of a Unigram model, whose symbols are pieces: all of the text. There are no words then.
+    lattice: Option<GrowingLattice>,
     /// No cut before here can ever become settled.
     pub(super) quiet: usize,
     /// From so many bytes of text on it is worth looking for settled cuts.
@@ -82,8 +87,9 @@ impl GrowingParts {
 
     /// Whether the tokens give back the text.
     pub(crate) fn is_lossless(&self) -> bool {
-        match self.at[self.normal.text().len()].said {
-            Said::Begin(length) => length == self.raw.len(),
+        let length = self.normal.text().len();
+        match self.lattice.as_ref().map_or_else(|| self.at[length].said, |lattice| lattice.at[length].said[0]) {
+            Said::Begin(length) => length as usize == self.raw.len(),
             Said::Nothing => self.raw.is_empty(),
             Said::More | Said::Other => false,
         }
@@ -91,16 +97,20 @@ impl GrowingParts {
 
     /// All tokens.
     pub(super) fn ids(&self) -> Vec<TokenId> {
-        self.tree.lists().ids(self.list())
+        self.tree().lists().ids(self.list())
     }
 
     /// The tokens that end behind `from`, each with where it begins and ends in the normal form.
     pub(super) fn tokens(&self, from: usize) -> Vec<(TokenId, usize, usize)> {
-        self.tree.lists().tokens(self.list(), from)
+        self.tree().lists().tokens(self.list(), from)
+    }
+
+    fn tree(&self) -> &TokenTree {
+        self.lattice.as_ref().map_or(&self.tree, |lattice| &lattice.tree)
     }
 
     fn list(&self) -> List {
-        self.at[self.normal.text().len()].list
+        self.lattice.as_ref().map_or_else(|| self.at[self.normal.text().len()].list, GrowingLattice::list)
     }
 
     /// Up to here the walk for symbols is sure.
@@ -129,12 +139,18 @@ impl GrowingParts {
 impl SentencePiece {
     /// Takes up `text`; None where the model is not carried.
     pub(super) fn grow_parts(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingParts> {
-        let Model::Merges(merges) = &self.model else { return None };
-        merges.bpe.prepare(self.pieces.iter());
         let start = behind.place() == Place::Start;
         let said = if start && self.normalizer.drops_first_space() { Said::Nothing } else { Said::Begin(0) };
+        let lattice = match &self.model {
+            Model::Merges(merges) => {
+                merges.bpe.prepare(self.pieces.iter());
+                None
+            }
+            Model::Unigram(unigram) => Some(GrowingLattice::new(unigram, None, [said; 2])),
+        };
         let mut growing = GrowingParts {
             raw: text.into(),
+            lattice,
             normal: self.normalizer.begin(start),
             parts: Vec::new(),
             words: Vec::new(),
@@ -147,38 +163,57 @@ impl SentencePiece {
             look_at: 2 * text.len(),
             over: false,
         };
-        self.read_on(&mut growing, merges, vocabulary)?;
+        self.read_on(&mut growing, vocabulary)?;
         Some(growing)
     }
 
     /// What appending `text` changes; None where that is not carried, and the state is then of no use.
     pub(super) fn parts_grown(&self, growing: &mut GrowingParts, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        let Model::Merges(merges) = &self.model else { return None };
-        let (tree, before) = (growing.tree.share(), growing.list());
+        let (tree, before) = (growing.tree().share(), growing.list());
         growing.raw.push_str(text);
-        self.read_on(growing, merges, vocabulary)?;
+        self.read_on(growing, vocabulary)?;
         growing.over |= growing.raw.len() >= growing.look_at;
         Some(Edit::between(Between::new(tree, before, growing.list()), growing.is_lossless()))
     }
 
     /// Takes the text back to where it was `saved`; None where that fails, and the state is then of no use.
     pub(super) fn restore_parts(&self, growing: &mut GrowingParts, saved: &SavedParts, vocabulary: &Vocabulary) -> Option<()> {
-        let Model::Merges(merges) = &self.model else { return None };
         growing.raw.truncate(saved.raw);
         growing.normal.restore(saved.normal);
         growing.cursor = saved.cursor;
         growing.quiet = growing.quiet.min(self.quiet_before(saved.cursor.at));
-        self.read_on(growing, merges, vocabulary)
+        self.read_on(growing, vocabulary)
     }
 
     /// Reads the text from where it may have changed.
-    fn read_on(&self, growing: &mut GrowingParts, merges: &Merges, vocabulary: &Vocabulary) -> Option<()> {
+    fn read_on(&self, growing: &mut GrowingParts, vocabulary: &Vocabulary) -> Option<()> {
+        let merges = match &self.model {
+            Model::Merges(merges) => merges,
+            Model::Unigram(unigram) => return self.read_scores(growing, unigram, vocabulary),
+        };
         growing.go_back();
         self.normalizer.go_on(&mut growing.normal, &growing.raw);
         let before = growing.cursor.at;
         self.walk(growing, merges, vocabulary)?;
         // Such tokens could come to say the text, if it catches up.
         growing.at[before..=growing.cursor.at].iter().all(|at| at.said != Said::More).then_some(())
+    }
+
+    /// The same under a Unigram model: the best ways to the positions from there on.
+    fn read_scores(&self, growing: &mut GrowingParts, unigram: &Unigram, vocabulary: &Vocabulary) -> Option<()> {
+        let GrowingParts { raw, normal, parts, cursor, lattice, .. } = growing;
+        let (lattice, before) = (lattice.as_mut()?, cursor.at);
+        self.normalizer.go_on(normal, raw);
+        let text = normal.text();
+        if before < lattice.text.len() {
+            lattice.truncate(unigram, before);
+        }
+        lattice.extend(unigram, vocabulary, &text[before..], raw)?;
+        if parts.is_empty() {
+            parts.push(Part { begin: 0, is_symbol: false });
+        }
+        *cursor = Cursor { at: normal.last_final(), parts: 1, ..Cursor::default() };
+        lattice.at[before..=cursor.at.max(before)].iter().all(|at| at.said[0] != Said::More).then_some(())
     }
 
     /// Takes the walk for symbols from the cursor to the end of the normal form, and the cursor to where it is sure.

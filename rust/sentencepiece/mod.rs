@@ -224,14 +224,9 @@ impl Engine for SentencePiece {
     }
 
     fn carries(&self) -> String {
-        match &self.model {
-            Model::Merges(_) => {
-                "all stretches without a cut: a push reads what it appends and the end that a rule or a symbol may still change, and what it changes, \
-                 which may be all tokens, is told when it is read; those whose tokens say more than the text are read again at each push"
-            }
-            Model::Unigram(_) => "nothing, because scores run from the left through symbols too: each push reads the whole text",
-        }
-        .into()
+        "all stretches without a cut: a push reads what it appends and the end that a rule or a symbol may still change, and what it changes, \
+         which may be all tokens, is told when it is read; those whose tokens say more than the text are read again at each push"
+            .into()
     }
 
     fn restarts(&self) -> bool {

@@ -1,23 +1,12 @@
 //! The tokens of every prefix of a growing normal form, and what they say beside the text.
 
+use crate::said::{say, Said};
 use crate::token::TokenId;
 use crate::token_tree::{List, Lists, EMPTY};
 use crate::vocabulary::Vocabulary;
 
 /// No unknown text ends here.
 const NO_RUN: u32 = u32::MAX;
-
-/// What tokens say, beside the text.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Said {
-    /// The first bytes of the text, so many; or nothing yet, and a space that comes first is dropped.
-    Begin(usize),
-    Nothing,
-    /// More than the text, as far as it goes.
-    More,
-    /// Something else, whatever is appended.
-    Other,
-}
 
 /// A position of the normal form, and the tokens up to there.
 #[derive(Debug, Clone, Copy)]
@@ -35,24 +24,6 @@ impl At {
     /// The start of a text.
     pub(super) fn start(said: Said) -> Self {
         Self { said, ..NOWHERE }
-    }
-}
-
-/// What the tokens say with one more, whose bytes are `bytes`.
-fn say(before: Said, bytes: &[u8], raw: &str) -> Said {
-    let (from, bytes) = match before {
-        Said::Begin(from) => (from, bytes),
-        Said::Nothing if bytes.is_empty() => return before,
-        Said::Nothing => (0, bytes.strip_prefix(b" ").unwrap_or(bytes)),
-        Said::More | Said::Other => return before,
-    };
-    let rest = &raw.as_bytes()[from..];
-    if rest.starts_with(bytes) {
-        Said::Begin(from + bytes.len())
-    } else if bytes.starts_with(rest) {
-        Said::More
-    } else {
-        Said::Other
     }
 }
 

@@ -43,6 +43,14 @@ RUNS = {
     "unknown braces": "{}",
     "ligatures and flags": "🇩\ufb01🇪",
     "viramas": "\u0915\u094d",
+    "two marks": "a\u0301\u0323",
+    "two marks and digits": "e\u0323\u0301" "7",
+    "full width": "Ａ",
+    "half width": "ｶﾞ",
+    "torn syllables": "관\uacc7",
+    "torn Han": "也",
+    "halves": "½",
+    "thirds": "⅓a",
 }
 
 
