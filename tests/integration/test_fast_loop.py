@@ -78,8 +78,8 @@ def test_passes_are_counted_as_hooks_count_them_and_are_few(members):
 def test_at_full_agreement_each_model_runs_the_passes_of_plain_greedy_decoding_and_with_drafts_few(members):
     for member in members:
         trio = [member, twin(member), twin(member)]
-        plain = Fusion(trio, drafts=0).generate(PROMPTS[0], 40)
-        drafted = Fusion(trio, drafts=6).generate(PROMPTS[0], 40)
+        plain = Fusion(trio, rule="paper", drafts=0).generate(PROMPTS[0], 40)
+        drafted = Fusion(trio, rule="paper", drafts=6).generate(PROMPTS[0], 40)
         same_steps(drafted, plain, tolerance=1e-9)
         for held in plain.members:
             assert held.forward_passes <= held.committed_tokens + 1

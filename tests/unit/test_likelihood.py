@@ -47,9 +47,9 @@ def twin(members, context: str, text: str, found) -> float:
             judge = Judge(member, ids[: n + 1])
             term = math.fsum(judge.score(ids[n + 1 :]))
             if t + 1 < len(found.words):
-                term += Judge(member, ids).next_logprob(member.word_starting_ids)
+                term += Judge(member, ids).next_logprob(member.ids_after("space"))
             if t:
-                term -= judge.next_logprob(member.word_starting_ids)
+                term -= judge.next_logprob(member.ids_after("space"))
             terms.append(weight * math.exp(term))
         whole.append(math.log(math.fsum(terms)))
     return math.fsum(whole)
@@ -105,7 +105,7 @@ def sums_of_first_words(cuts_of) -> float:
             word = text[cuts[0] : cuts[1]]
             judge = Judge(STRICT, [plain.encode("a" + texts[0])[-1]])
             ids = plain.encode(word)
-            mass = Judge(STRICT, [*plain.encode("a" + texts[0])[-1:], *ids]).next_logprob(STRICT.word_starting_ids)
+            mass = Judge(STRICT, [*plain.encode("a" + texts[0])[-1:], *ids]).next_logprob(STRICT.ids_after("space"))
             q[texts[0], word] = math.exp(math.fsum(judge.score(ids)) + mass)
     sums = {}
     for (past, _), value in q.items():

@@ -38,7 +38,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_a_directory_becomes_a_member_and_twice_the_same_shares_the_weights(folder, capfd):
-    fusion = Fusion.from_pretrained([folder, str(folder)], device="cpu", dtype="float64")
+    fusion = Fusion.from_pretrained([folder, str(folder)], device="cpu", dtype="float64", rule="paper")
     assert "%|" not in capfd.readouterr().err, "no progress bars on stderr"
     one, two = fusion.members
     assert one.prefix_ids == (BOS,), "the BOS in front, not the EOS behind"

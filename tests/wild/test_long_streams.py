@@ -44,7 +44,7 @@ RUNS = {
     "ligatures and flags": "🇩\ufb01🇪",
     "viramas": "\u0915\u094d",
     "two marks": "a\u0301\u0323",
-    "two marks and digits": "e\u0323\u0301" "7",
+    "two marks and digits": "e\u0323\u03017",
     "full width": "Ａ",
     "half width": "ｶﾞ",
     "torn syllables": "관\uacc7",

@@ -44,7 +44,7 @@ def read(
         prompts: (M,) a text or ids for each.
         text: what is scored, not "".
         score_prompt: whether the prompt is scored too, its first id and the prefix apart.
-        greedy: whether to ask if each id is the most likely one.
+        greedy: whether to ask if each id of the text is the most likely one.
 
     Raises:
         UnrepresentableTextError: a member cannot say the text, or a token of it has no row in the model.
@@ -64,7 +64,7 @@ def read(
         marks = [Mark(len(scored))] if scored else []
         marks += [Mark(len(scored) + each.n_tokens[cut.position], cut.followers) for cut in cuts]
         heads.append(each.prompt_ids[:head])
-        texts.append(WholeText((*scored, *each.ids), marks=tuple(marks), greedy=greedy))
+        texts.append(WholeText((*scored, *each.ids), marks=tuple(marks), greedy_from=len(scored) if greedy else None))
         with_prompt.append(bool(scored))
     edges = (0, *(cut.position for cut in cuts), len(data))
     return Reading(edges, tuple(heads), tuple(texts), tuple(with_prompt))

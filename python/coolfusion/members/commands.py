@@ -142,13 +142,13 @@ class WholeText(NamedTuple):
         token_ids: its ids under the member.
         end: whether END follows it.
         marks: where the score is parted, in ascending order.
-        greedy: whether to tell if each id is the most likely one.
+        greedy_from: the id from which on to tell if each one is the most likely; None asks for nothing.
     """
 
     token_ids: TokenPath
     end: bool = False
     marks: tuple[Mark, ...] = ()
-    greedy: bool = False
+    greedy_from: int | None = None
 
 
 class ScoreContinuations(NamedTuple):
@@ -244,7 +244,8 @@ class WholeScore(NamedTuple):
         context_cuts: how often the context was cut at the left.
         parts: sum of ln p of each part between two marks, one more than there are marks; END belongs to the last.
         masses: for each mark ln of the probability that it asks for, nan where it asks for none.
-        greedy: whether each id is the most likely one that may be written; False where that was not asked for.
+        greedy: whether each id from `greedy_from` on is the most likely one that may be written; False where that was
+            not asked for.
     """
 
     logprob: float

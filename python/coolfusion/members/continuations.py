@@ -96,7 +96,7 @@ class _Reader:
         self._member, self._text = member, text
         self._logprobs: list[float] = []
         self._masses: list[float] = []
-        self._greedy = text.greedy
+        self._greedy = text.greedy_from is not None
 
     def take(self, context: Context, block: TokenPath) -> None:
         """Reads the next block of the text, of which all but the last id is computed."""
@@ -107,7 +107,8 @@ class _Reader:
                 ids = self._member.ids_after_a_word(begins) if begins else ()
                 self._masses.append(context.next_logprob(block[: n_tokens - start], ids) if begins else math.nan)
         if self._greedy:
-            self._greedy = all(context.greedy(block[:n]) == token_id for n, token_id in enumerate(block))
+            first = max(0, (self._text.greedy_from or 0) - start)
+            self._greedy = all(context.greedy(block[:n]) == block[n] for n in range(first, len(block)))
 
     def score(self, context: Context, block: TokenPath, cuts: int) -> WholeScore:
         """Returns the score after the last block, which is computed to its end where END follows."""

@@ -80,8 +80,10 @@ def check_steps(records: Sequence[StepRecord], *, task: str = "next_word") -> Ch
     columns = Columns(groups, members, (), sum(record.error is not None for record in records))
     places = columns.half(True)
     scores = {each.name: mean_of(each.right, places) if places else 0.0 for each in members}
-    rules = [rule_column(name, spec, records) for name, spec in named_specs().items()]
     alternatives = records[0].alternatives
+    # A rule that asks for more than was recorded cannot be replayed.
+    possible = {name: spec for name, spec in named_specs().items() if spec.get("alternatives", 0) in (0, alternatives)}
+    rules = [rule_column(name, spec, records) for name, spec in possible.items()]
     rules += [rule_column(*each, records, named=False) for each in grid_of(scores, alternatives=alternatives)]
     columns = columns._replace(rules=tuple(rules))
     primary = best_member(columns)
