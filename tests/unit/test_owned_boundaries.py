@@ -35,7 +35,9 @@ def starts(tokenizer):
 def test_a_word_starts_after_each_segment_that_owns_its_boundary(seed, drafts, alternatives):
     members = [gambler(WORDS, seed), gambler(LETTERS, seed + 1)]
     options = {} if drafts is None else {"drafts": drafts}
-    output = Fusion(members, rule=PowerMean(1.0, alternatives=alternatives), **options).generate("a", 16)
+    output = Fusion(members, rule=PowerMean(1.0, alternatives=alternatives), granularity="word", **options).generate(
+        "a", 16
+    )
     owned = False
     for step in output.steps:
         for candidate, row in zip(step.candidates, step.scores, strict=True):
@@ -48,7 +50,9 @@ def test_a_word_starts_after_each_segment_that_owns_its_boundary(seed, drafts, a
 
 def test_scores_are_those_of_the_models_own_rows():
     members = [gambler(WORDS, 3), gambler(LETTERS, 8)]
-    output = Fusion([again(each) for each in members], rule=PowerMean(1.0), drafts=0).generate("a", 30)
+    output = Fusion([again(each) for each in members], rule=PowerMean(1.0), granularity="word", drafts=0).generate(
+        "a", 30
+    )
     checked = 0
     for number, member in enumerate(members):
         ids = [BOS, *member.tokenizer.encode("a")]
@@ -69,7 +73,7 @@ def test_the_word_that_won_is_not_continued():
     """One member would write on inside the word of the other; only the paper's rule lets it."""
     short = writer(WORDS, lambda text: {"a": " the cat", "a the": " cat"}.get(text, ""), chance=0.9, name="short")
     long = writer(WORDS, lambda text: {"a": " them", "a the": "m"}.get(text, ""), chance=0.5, name="long")
-    owning = Fusion([again(short), again(long)], rule=PowerMean(1.0)).generate("a", 2)
+    owning = Fusion([again(short), again(long)], rule=PowerMean(1.0), granularity="word").generate("a", 2)
     assert owning.text == " the cat"
     # Under the paper's rule the second member proposes to go on inside the word.
     texts = [c.text for step in Fusion([short, long], rule="paper").generate("a", 2).steps for c in step.candidates]

@@ -56,7 +56,7 @@ def pool(
     seed: Annotated[int, typer.Option(help="Draws the places of a next-word task.")] = 1,
     granularity: Annotated[
         str, typer.Option(help=f"The unit that the models propose and choose: {', '.join(GRANULARITIES)}.")
-    ] = "word",
+    ] = "pre_token",
     prefix: Annotated[
         str, typer.Option(help="always puts BOS before a prompt; likelier leaves it out where that is likelier.")
     ] = "always",

@@ -24,7 +24,7 @@ from coolfusion.fusion.opening import open_request
 from coolfusion.fusion.options import PREFIXES, Alignment, Prefix, Request, Settings, check_choice, check_engine
 from coolfusion.fusion.prompts import Reader, per_member
 from coolfusion.fusion.running import Running, Send
-from coolfusion.fusion.selection import DEFAULT_RULE, Rule, as_rule
+from coolfusion.fusion.selection import DEFAULT_RULE, Rule, as_rule, granularity_of
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.members.commands import Reply
 from coolfusion.members.cost import PassCost
@@ -58,7 +58,8 @@ class FusionEngine:
         members: the members; each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
-        granularity: the unit of text that one segment is: "word", "pre_token", "phrase", "sentence" or "line".
+        granularity: the unit of text that one segment is: "word", "pre_token", "phrase", "sentence" or "line". None
+            takes pre-tokens for rules that count the end of a segment, and words for others.
         prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
             it out where a member finds the prompt likelier so, for one more reading of the prompt.
         rule: the selection rule, or its name.
@@ -81,7 +82,7 @@ class FusionEngine:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
-        granularity: Granularity = "word",
+        granularity: Granularity | None = None,
         prefix: Prefix = "always",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
@@ -93,7 +94,7 @@ class FusionEngine:
         self.members = check_members(members)
         if len({id(member.runner) for member in self.members}) < len(self.members):
             raise ArgumentError("two members share one runner; make one for each member (they may share the weights)")
-        self.alignment, self.granularity, self.prefix = alignment, granularity, prefix
+        self.alignment, self._granularity, self.prefix = alignment, granularity, prefix
         self.rule = check_engine(
             alignment=alignment,
             granularity=granularity,
@@ -159,6 +160,11 @@ class FusionEngine:
         entry = self.open(request)
         self._watched[entry.number] = entry
         return self.submit(entry)
+
+    @property
+    def granularity(self) -> Granularity:
+        """The unit of text that one segment is, under the rule of the engine."""
+        return self._granularity or granularity_of(self.rule)
 
     def open(
         self,
@@ -455,7 +461,7 @@ class FusionEngine:
         rule = self.rule if rule is None else as_rule(rule)
         alignment = self.alignment if alignment is None else alignment
         check_choice("alignment", alignment, ("aligned", "shortest"))
-        granularity = self.granularity if granularity is None else granularity
+        granularity = granularity or self._granularity or granularity_of(rule)
         check_choice("granularity", granularity, GRANULARITIES)
         prefix = self.prefix if prefix is None else prefix
         check_choice("prefix", prefix, PREFIXES)

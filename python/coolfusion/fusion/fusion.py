@@ -35,7 +35,7 @@ from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
 from coolfusion.records import MemberOutput, Output
 
-_DEFAULTS: dict[str, Any] = {"alignment": "aligned", "granularity": "word", "prefix": "always", "rule": DEFAULT_RULE}
+_DEFAULTS: dict[str, Any] = {"alignment": "aligned", "granularity": None, "prefix": "always", "rule": DEFAULT_RULE}
 
 
 class Fusion:
@@ -46,7 +46,8 @@ class Fusion:
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
         granularity: the unit of text that one segment is. "word" is a word with its punctuation, "pre_token" one
-            without, and "phrase", "sentence" and "line" hold several words.
+            without, and "phrase", "sentence" and "line" hold several words. None takes pre-tokens for rules that count
+            the end of a segment, and words for others.
         prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
             it out where a member finds the prompt likelier so, for one more reading of the prompt.
         rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, a function of one candidate's scores, or
@@ -78,7 +79,7 @@ class Fusion:
         members: Iterable[Member],
         *,
         alignment: Alignment = "aligned",
-        granularity: Granularity = "word",
+        granularity: Granularity | None = None,
         prefix: Prefix = "always",
         rule: Rule = DEFAULT_RULE,
         drafts: int | None = None,
@@ -171,9 +172,9 @@ class Fusion:
                 leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
                 cores. With `executor="processes"` it holds in each process.
             alignment: see `Fusion`; None takes that of the recipe, or else "aligned".
-            granularity: see `Fusion`; None takes that of the recipe, or else "word".
+            granularity: see `Fusion`; None takes that of the recipe, or else one that suits the rule.
             prefix: see `Fusion`; None takes that of the recipe, or else "always".
-            rule: see `Fusion`; None takes that of the recipe, or else "paper".
+            rule: see `Fusion`; None takes that of the recipe, or else "confident".
             recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment,
                 granularity, prefix and the default of `rerank`; the models must have the names of its members.
             drafts: see `Fusion`.

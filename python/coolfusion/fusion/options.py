@@ -124,7 +124,7 @@ def check_engine(
         ArgumentError: a value outside its range.
     """
     check_choice("alignment", alignment, ("aligned", "shortest"))
-    check_choice("granularity", granularity, GRANULARITIES)
+    check_choice("granularity", granularity, (None, *GRANULARITIES))
     check_choice("prefix", prefix, PREFIXES)
     if drafts is not None and (isinstance(drafts, bool) or not isinstance(drafts, int) or drafts < 0):
         raise ArgumentError(f"drafts must be None or a whole number of words from 0 on, not {drafts!r}")

@@ -14,6 +14,7 @@ from numbers import Real
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from coolfusion.errors import ArgumentError, CoolFusionError, FusionError, ModelError
+from coolfusion.members.endings import Granularity
 from coolfusion.records import Candidate, Score, Step
 
 NO_SCORE = Score(0.0, 0)
@@ -190,6 +191,23 @@ def _is_broken(score: Score) -> bool:
     # Only nan differs from itself; this runs for every score.
     logprob, _, _, boundary, start = score
     return logprob != logprob or boundary != boundary or start != start
+
+
+def granularity_of(rule: SelectionRule) -> Granularity:
+    """Returns the unit of text that suits a rule: pre-tokens if it counts the end of a segment, else words.
+
+    Such a rule loses where the unit holds punctuation, because the votes for `garage,` and `garage.` are split
+    (docs/results.md). The paper's unit is the word.
+
+    Args:
+        rule: the rule.
+
+    Example:
+        >>> from coolfusion.fusion.selection import as_rule
+        >>> granularity_of(as_rule("confident")), granularity_of(as_rule("paper"))
+        ('pre_token', 'word')
+    """
+    return "pre_token" if rule.boundary_mass else "word"
 
 
 def is_unsure(rule: SelectionRule, view: StepView) -> bool:

@@ -31,7 +31,7 @@ RULES: dict[str, Callable[[], SelectionRule]] = {
     "per_byte": lambda: PowerMean(0.0, per="byte", boundary_mass=False, name="per_byte"),
     "log_linear": lambda: PowerMean(0.0, ByEvidence(), name="log_linear"),
     "mixture": lambda: PowerMean(1.0, ByEvidence(), name="mixture"),
-    "confident": lambda: PowerMean(16.0, ByEvidence(10.0), per="byte", alternatives=1, name="confident"),
+    "confident": lambda: PowerMean(8.0, ByEvidence(), per="byte", name="confident"),
     "quadratic": lambda: PowerMean(2.0, ByEvidence(), name="quadratic"),
     "boldest": lambda: PowerMean(math.inf, name="boldest"),
     "product": lambda: PowerMean(0.0, name="product"),
