@@ -116,7 +116,7 @@ fn is_closing(c: char) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Space,
-    /// Letters, numbers, marks and what stands inside words.
+    /// Letters, numbers, marks, what stands inside words, and what is no text: it says nothing about where words end.
     Word,
     /// Punctuation and symbols.
     Mark,
@@ -126,7 +126,7 @@ impl Class {
     fn of(c: char) -> Self {
         if c.is_whitespace() {
             Self::Space
-        } else if matches!(c, '\'' | '\u{2019}' | '_') || !is_mark(c) {
+        } else if matches!(c, '\'' | '\u{2019}' | '_' | char::REPLACEMENT_CHARACTER) || !is_mark(c) {
             Self::Word
         } else {
             Self::Mark

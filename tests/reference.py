@@ -520,7 +520,7 @@ def character_class(c: str) -> str:
     """White space, a mark (punctuation and symbols but those that stand inside words), or part of a word."""
     if ord(c) in WHITE_SPACE:
         return "space"
-    return "mark" if unicodedata.category(c)[0] in "PS" and c not in "'\u2019_" else "word"
+    return "mark" if unicodedata.category(c)[0] in "PS" and c not in "'\u2019_\ufffd" else "word"
 
 
 def is_stop(text: str, cut: int, granularity: str) -> bool:

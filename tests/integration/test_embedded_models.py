@@ -44,7 +44,7 @@ def test_three_architectures_and_three_tokenizer_families(fusion):
 def test_one_model_and_a_model_with_itself_write_its_greedy_text(fusion):
     for member, prompt in itertools.product(fusion.members, PROMPTS):
         expected = plain_greedy(member, prompt, 24)
-        one = Fusion([member]).generate(prompt, 24)
+        one = Fusion([member], rule="paper").generate(prompt, 24)
         two = Fusion([member, twin(member)], rule="paper").generate(prompt, 24)
         kept = one.members[0].token_ids
         # An incomplete character at the budget's end is dropped.

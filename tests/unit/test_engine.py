@@ -300,7 +300,7 @@ def test_boundary_mass_is_the_probability_that_a_word_begins_or_the_text_ends():
         def values(self, step):
             return [0.0 for _ in step.candidates]
 
-    step = next(Fusion([again(member), again(member)], rule=Rule()).stream("a", 12))
+    step = next(Fusion([again(member), again(member)], rule=Rule(), granularity="word").stream("a", 12))
     [candidate] = step.candidates
     ids = (BOS, *WORDS.encode("a"), *candidate.token_ids[0])
     row = member.runner._logits(ids)

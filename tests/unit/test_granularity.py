@@ -67,7 +67,9 @@ def test_the_engine_writes_what_the_reference_writes(seed, granularity, drafts):
     """Every granularity, whatever was drafted: the text and the segments of the paper's loop as it is written."""
     members = [gambler(LETTERS, seed), gambler(LETTERS, seed + 1)]  # so that all tokens are canonical
     options = {} if drafts is None else {"drafts": drafts}
-    output = Fusion([again(each) for each in members], granularity=granularity, **options).generate("a", 40)
+    output = Fusion([again(each) for each in members], rule="paper", granularity=granularity, **options).generate(
+        "a", 40
+    )
     steps = [step.text for step in output.steps[:-1]][:3]  # a budget may cut the last
     assert "".join(steps) == fuse(members, "a", len(steps), granularity)
 
@@ -149,7 +151,7 @@ def test_a_whole_prompt_is_not_continued_inside_its_word():
 
 
 def test_bad_values_are_refused():
-    with pytest.raises(ArgumentError, match="granularity 'letter' is unknown; expected 'word' or"):
+    with pytest.raises(ArgumentError, match="granularity 'letter' is unknown; expected None or 'word' or"):
         Fusion([gambler(LETTERS, 1)], granularity="letter")
     with pytest.raises(ArgumentError, match="whole_prompt must be True or False, not 1"):
         Request(prompt="a", whole_prompt=1)

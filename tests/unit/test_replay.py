@@ -45,7 +45,7 @@ def first_step(fusion, prompt, rule, members, *, whole_prompt=True):
     """What the loop itself does."""
     engine = fusion.engine
     request = Request(prompt=prompt, max_new_tokens=256, whole_prompt=whole_prompt)
-    entry = engine.open(request, members=members, rule=rule)
+    entry = engine.open(request, members=members, rule=rule, granularity=fusion.granularity)
     engine.submit(entry)
     engine.step_until(lambda: bool(entry.running.steps) or entry.running.is_finished)
     engine.abort(entry.number)
@@ -73,7 +73,8 @@ def embedded():
     pytest.importorskip("transformers", reason="runs the embedded models")
     from coolfusion.embedded import folders
 
-    with Fusion.from_pretrained(folders(), device="cpu", dtype="float64", threads=1) as fusion:
+    options = {"device": "cpu", "dtype": "float64", "threads": 1, "granularity": "word"}
+    with Fusion.from_pretrained(folders(), **options) as fusion:
         yield fusion, collect_steps(fusion, places(), StepFile(None, {}))
 
 
@@ -132,7 +133,7 @@ def test_a_replay_of_random_members_commits_what_the_fusion_commits(seed, member
 def test_alternatives_are_replayed(members, unsure_below):
     rule, wider = PowerMean(1.0, alternatives=1, unsure_below=unsure_below), 0
     for seed in range(4):
-        fusion = Fusion([gambler(TOKENIZERS[n], seed + n, name=f"g{n}") for n in range(3)])
+        fusion = Fusion([gambler(TOKENIZERS[n], seed + n, name=f"g{n}") for n in range(3)], granularity="word")
         [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}))
         if record.divisible:
             found = replay(record, rule, members)
@@ -153,7 +154,7 @@ class Spy(PowerMean):
 @pytest.mark.parametrize("weights", [Uniform(), ByEvidence()])
 @pytest.mark.parametrize("mass", [False, True])
 def test_a_rule_sees_the_step_that_it_asked_for_and_no_more(members, weights, mass):
-    fusion = Fusion([gambler(TOKENIZERS[n], n + 7, name=f"g{n}") for n in range(2)])
+    fusion = Fusion([gambler(TOKENIZERS[n], n + 7, name=f"g{n}") for n in range(2)], granularity="word")
     [record] = collect_steps(fusion, places(["ab the"]), StepFile(None, {}))
     assert record.divisible
     rule = Spy(1.0, weights, boundary_mass=mass)
@@ -177,14 +178,14 @@ def test_a_boundary_that_only_some_members_have_makes_a_step_indivisible():
     plain, glued = toy(), cf.Tokenizer.wrap(inner)
     one = writer(plain, lambda text: "a cat.\nb dog"[len(text) :], name="one")
     two = writer(glued, lambda text: "a cat.\nb dog"[len(text) :], name="two")
-    [record] = collect_steps(Fusion([one, two]), places(["a"]), StepFile(None, {}))
-    [alone] = collect_steps(Fusion([one]), places(["a"]), StepFile(None, {}))
+    [record] = collect_steps(Fusion([one, two], granularity="word"), places(["a"]), StepFile(None, {}))
+    [alone] = collect_steps(Fusion([one], granularity="word"), places(["a"]), StepFile(None, {}))
     assert [c.text for c in record.greedy.candidates] == [" cat.\nb"] != [c.text for c in alone.greedy.candidates]
     assert not record.divisible and alone.divisible
     with pytest.raises(ArgumentError, match="item p0 is indivisible"):
         replay(record, as_rule("paper"), [0])
     assert replay(record, as_rule("paper")).winner.text == " cat.\nb"
-    shortest = Fusion([one, two], alignment="shortest")
+    shortest = Fusion([one, two], alignment="shortest", granularity="word")
     [record] = collect_steps(shortest, places(["a"]), StepFile(None, {}))
     assert record.divisible and replay(record, as_rule("paper"), [0]).winner.text == " cat."
 

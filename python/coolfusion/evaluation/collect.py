@@ -118,7 +118,7 @@ def _steps(
         # A budget of a whole segment, so that none of them is cut.
         request = Request(prompt=place.prompt, max_new_tokens=TOKENS_OF_A_SEGMENT, whole_prompt=whole_prompt)
         try:
-            opened.append((place, rule, engine.open(request, rule=rule)))
+            opened.append((place, rule, engine.open(request, rule=rule, granularity=fusion.granularity)))
         except ArgumentError:
             raise
         except CoolFusionError as err:

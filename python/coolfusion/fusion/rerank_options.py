@@ -32,8 +32,8 @@ class Rerank:
             exp(-ln p / tokens)). The others take minus the mean over the judges of ln p divided by the tokens, by the
             bytes, or by nothing ("whole"). END counts as one token and one byte.
         end: whether END counts where the author ended with it. A continuation without text or END ranks last.
-        margin: by how much the value of a member's own text must be less than that of the fused one to replace it, in
-            nats of `length`. 0 is the paper's. With `length="byte"` and 0.1 no rerank was worse than the fused text in
+        margin: a member's own text replaces the fused one if its value is less by more than this, in nats of `length`.
+            0 is the paper's. With `length="byte"` and 0.1 no rerank was worse than the fused text in
             docs/results.md.
         unfinished: "same" ranks a continuation that its budget has cut as any other (the paper). "last" ranks it after
             those that END or a stop string has ended.

@@ -18,8 +18,8 @@ GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 ASCII_WHITE_SPACE = b"\t\n\v\f\r "
 # How many tokens a draft may take for each segment; one that went astray may write without an end.
 TOKENS_OF_A_DRAFT: Mapping[Granularity, int] = {"word": 4, "pre_token": 4, "phrase": 16, "sentence": 48, "line": 64}
-# Marks that stand inside words: "don't", "snake_case".
-_INSIDE_WORDS = "'\u2019_"
+# Marks that stand inside words ("don't", "snake_case"), and what bytes that are no text are shown as.
+_INSIDE_WORDS = "'\u2019_\ufffd"
 _NO_WHITE_SPACE = "\x1c\x1d\x1e\x1f"  # Python calls them spaces, Unicode's White_Space does not
 
 
