@@ -62,7 +62,8 @@ def main():
         gain = paired_bootstrap(flat[name], flat[best])
         shares = " | ".join(f"{sum(cell) / len(cell):.3f}" for cell in cells.values())
         mean = sum(flat[name]) / len(flat[name])
-        print(f"| {name} | {shares} | {mean:.3f} | {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] |", flush=True)
+        more = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        print(f"| {name} | {shares} | {mean:.3f} | {more} |", flush=True)
 
 
 if __name__ == "__main__":
