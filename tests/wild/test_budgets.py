@@ -42,7 +42,7 @@ LOSSY, DOTTED = without_newline(" a", "th"), without_newline(".")
 
 def fusion_of(members, forgets):
     twins = [again(member) for member in members]
-    return literal(twins) if forgets else Fusion(twins)
+    return literal(twins, rule="paper") if forgets else Fusion(twins, rule="paper")
 
 
 def written(members, prompt, budget, *, forgets, **options):

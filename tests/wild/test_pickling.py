@@ -157,7 +157,7 @@ def test_a_copy_of_a_stream_is_independent(copied: Any) -> None:
     [
         (cf._core._tokenizer, (b"", "x", (None, None, [], {}))),
         (cf._core._tokenizer, (b"\xff" * 20, "x", (None, None, [], {}))),
-        (cf._core._segment, ("x", [], False, True, "abacus")),
+        (cf._core._segment, ("x", [], False, True, "abacus", True)),
         (cf._core._alignment, (b"x", [[0]], [0, 1], [[0]])),
         (cf._core._alignment, (b"x", [], [], [])),
     ],
