@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="the command line's models need torch: pip install 'coolfusion[hf]'")
 
 import coolfusion
-from coolfusion.cli import run
+from cli_parts import Loaded, call
 from coolfusion.extras import install_command
 from coolfusion.fusion import Fusion
 from fusion_parts import toy, writer
@@ -33,27 +33,12 @@ def models() -> list[str]:
     return found
 
 
-def call(arguments, code=0):
-    with pytest.raises(SystemExit) as caught:
-        run(arguments)
-    assert (caught.value.code or 0) == code
-
-
-class Loaded:
-    """Takes the place of `Fusion.from_pretrained`: notes how it is called, and gives scripted members."""
-
-    def __init__(self, monkeypatch):
-        self.calls = []
-        monkeypatch.setattr(Fusion, "from_pretrained", self)
-
-    def __call__(self, names, **options):
-        self.calls.append((names, options))
-        return Fusion([writer(toy(" cat"), lambda text: "" if text.endswith("cat") else " cat")], drafts=0)
-
-
 @pytest.fixture
 def loaded(monkeypatch) -> Loaded:
-    return Loaded(monkeypatch)
+    def make(options):
+        return Fusion([writer(toy(" cat"), lambda text: "" if text.endswith("cat") else " cat")], drafts=0)
+
+    return Loaded(monkeypatch, make)
 
 
 def stdin(monkeypatch, data, tty=False):

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the command line's models need torch: pip install 'coolfusion[hf]'")
 
-from coolfusion.cli import run
+from cli_parts import Loaded, call
 from coolfusion.embedded import folders
 from coolfusion.fusion import Fusion
 from coolfusion.fusion.recipe import Recipe, read_recipe
@@ -23,26 +23,6 @@ DICE = random.Random(1)
 STORIES = [" ".join(DICE.choices(["ab", "bc", "cab", "abba"], k=20)) for _ in range(12)]
 
 
-def call(arguments, code=0):
-    with pytest.raises(SystemExit) as caught:
-        run([str(each) for each in arguments])
-    assert (caught.value.code or 0) == code
-
-
-class Loaded:
-    """Takes the place of `Fusion.from_pretrained`: two scripted members, one of which knows the stories."""
-
-    def __init__(self, monkeypatch):
-        self.calls = []
-        monkeypatch.setattr(Fusion, "from_pretrained", self)
-
-    def __call__(self, names, **options):
-        self.calls.append((names, options))
-        recipe = options.get("recipe")
-        rule = "paper" if recipe is None else recipe.rule
-        return Fusion([writer(toy(), knows, name="knows"), writer(toy(), lambda text: "", name="ends")], rule=rule)
-
-
 def knows(text):
     if text.endswith(" =") or " = " in text:
         key, _, written = text.rpartition(" =")
@@ -53,7 +33,14 @@ def knows(text):
 
 @pytest.fixture
 def loaded(monkeypatch):
-    return Loaded(monkeypatch)
+    """Two scripted members, one of which knows the stories."""
+
+    def make(options):
+        recipe = options.get("recipe")
+        rule = "paper" if recipe is None else recipe.rule
+        return Fusion([writer(toy(), knows, name="knows"), writer(toy(), lambda text: "", name="ends")], rule=rule)
+
+    return Loaded(monkeypatch, make)
 
 
 @pytest.fixture
