@@ -147,14 +147,18 @@ mod tests {
         ]
     }
 
+    /// Throws dice with a number of sides: the same ones for a seed.
+    fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+        move |sides| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % sides
+        }
+    }
+
     #[test]
     fn splitting_begins_again_at_every_settled_cut() {
         let alphabet = ["a", "b", "c", "7", "77", " ", ".", "\u{301}", "\n", "'s"];
-        let mut seed = 23u64;
-        let mut dice = |sides: usize| {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (seed >> 33) as usize % sides
-        };
+        let mut dice = dice(23);
         let (mut seen, mut inside) = (0, 0);
         for splitter in splitters() {
             for _ in 0..4000 {
@@ -185,11 +189,7 @@ mod tests {
     fn splitting_that_begins_with_a_torn_character_goes_on_alike() {
         // Bytes that stand for digits begin, end and are inside of these.
         let alphabet = ["\u{ff21}", "\u{ff76}", "\u{ff9e}", "\u{4e5f}", "\u{acc7}", "a", "\u{fc}", "\u{10f3b}", "7", "."];
-        let mut seed = 29u64;
-        let mut dice = |sides: usize| {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (seed >> 33) as usize % sides
-        };
+        let mut dice = dice(29);
         let mut seen = 0;
         for splitter in splitters() {
             for _ in 0..4000 {
