@@ -155,5 +155,6 @@ def test_bad_values_are_refused():
         Fusion([gambler(LETTERS, 1)], granularity="letter")
     with pytest.raises(ArgumentError, match="whole_prompt must be True or False, not 1"):
         Request(prompt="a", whole_prompt=1)
-    with pytest.raises(ArgumentError, match="granularity"):
-        Fusion([gambler(LETTERS, 1)]).engine.open(Request(prompt="a"), granularity="letter")
+    for value in ("letter", ""):
+        with pytest.raises(ArgumentError, match="granularity"):
+            Fusion([gambler(LETTERS, 1)]).engine.open(Request(prompt="a"), granularity=value)

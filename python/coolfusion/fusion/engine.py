@@ -461,7 +461,8 @@ class FusionEngine:
         rule = self.rule if rule is None else as_rule(rule)
         alignment = self.alignment if alignment is None else alignment
         check_choice("alignment", alignment, ("aligned", "shortest"))
-        granularity = granularity or self._granularity or granularity_of(rule)
+        granularity = self._granularity if granularity is None else granularity
+        granularity = granularity_of(rule) if granularity is None else granularity
         check_choice("granularity", granularity, GRANULARITIES)
         prefix = self.prefix if prefix is None else prefix
         check_choice("prefix", prefix, PREFIXES)
