@@ -32,7 +32,7 @@ from coolfusion.fusion import Fusion
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 
-__all__ = ["ablation", "bar_columns", "evaluate"]
+__all__ = ["ablation", "evaluate"]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".txt")
 Limit = Annotated[int | None, typer.Option(min=1, help="The most items of each task.")]
