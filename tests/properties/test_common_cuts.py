@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from coolfusion import toy
 from coolfusion.evaluation.words import common_cuts
-from coolfusion.members.member import ASCII_WHITE_SPACE
+from coolfusion.members.endings import ASCII_WHITE_SPACE
 from fixtures import Family, every_family, examples
 from strategies import texts
 

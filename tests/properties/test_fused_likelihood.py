@@ -109,7 +109,7 @@ def test_the_likelihood_is_that_of_the_definition(family: Family, context: str, 
         return
     try:
         [alone] = score_texts(Fusion([members[0]]), [(context, text)])
-        [found] = score_texts(Fusion(members), [(context, text)])
+        [found] = score_texts(Fusion(members, rule="paper"), [(context, text)])
     except UnrepresentableTextError:
         whole = [member.tokenizer.represents(context + text) for member in members]
         parts = [member.tokenizer.represents(text, continues=True) for member in members]
