@@ -162,12 +162,15 @@ impl Rope {
 mod tests {
     use super::*;
 
-    fn highest(rope: &Rope) -> u8 {
-        if let Inner::Sides(left, right) = &rope.0.inner {
-            assert!(left.0.height.abs_diff(right.0.height) <= LEAN, "{} beside {}", left.0.height, right.0.height);
-            highest(left).max(highest(right));
+    fn height(rope: &Rope) -> u8 {
+        match &rope.0.inner {
+            Inner::Leaf(_) => 0,
+            Inner::Sides(left, right) => {
+                let (left, right) = (height(left), height(right));
+                assert!(left.abs_diff(right) <= LEAN, "{left} beside {right}");
+                1 + left.max(right)
+            }
         }
-        rope.0.height
     }
 
     #[test]
@@ -193,7 +196,7 @@ mod tests {
                     twin.iter().scan(0, |end, &(_, length)| Some(std::mem::replace(end, *end + length as usize) + length as usize)).collect();
                 let index = ends.partition_point(|&end| end <= at);
                 assert_eq!(rope.find(at), (index, index.checked_sub(1).map_or(0, |before| ends[before])));
-                assert!(usize::from(highest(&rope)) <= 2 * twin.len().max(2).ilog2() as usize);
+                assert!(usize::from(height(&rope)) <= 2 * twin.len().max(2).ilog2() as usize);
             }
         }
         for (rope, twin) in kept {
