@@ -266,14 +266,18 @@ impl Pipeline {
         }
     }
 
-    /// Looks for added tokens in raw text that is appended; false where one is found.
+    /// Takes in raw text that is appended, if no added token is found in it; else false, and nothing has changed.
     pub(crate) fn has_no_added(&self, growing: &mut Growing, text: &str) -> bool {
+        let before = growing.unsure.len();
         growing.unsure.push_str(text);
         let mut stretches = self.added.stretches(&growing.unsure);
-        let found = stretches.any(|stretch| stretch.added.is_some());
+        if stretches.any(|stretch| stretch.added.is_some()) {
+            growing.unsure.truncate(before);
+            return false;
+        }
         let sure = stretches.unsure();
         growing.unsure.drain(..sure);
-        !found
+        true
     }
 
     /// Appends normal text and takes the walks over it.

@@ -304,7 +304,7 @@ mod tests {
             assert!((4000..4000 * 24).contains(&merged), "{rule}, {unit:?}: {merged} letters were merged");
             // Edits are read when all of them were made.
             edits.iter().for_each(|edit| apply(&mut ids, edit));
-            assert_eq!(ids, tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {unit:?}");
+            assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {unit:?}");
             for (mut growth, text) in [(growth, text), fork.unwrap()] {
                 let parts = ["\u{301}\u{323}\u{301}", "\u{334}", "\u{334}\u{301}", "\u{327}b", "\u{301}\u{323}\u{301}"];
                 as_one_without(&tokenizer, &mut growth, text, parts);
@@ -319,21 +319,28 @@ mod tests {
         if let (Carries::BytePairs(growing), Carries::BytePairs(twin)) = (&growth.0, &mut twin.0) {
             (twin.tells_late, twin.look_at, twin.over) = (false, growing.look_at, growing.over);
         }
-        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        let mut told = [(); 2].map(|()| tokenizer.ids(&text, Place::Start).unwrap());
         for part in parts {
             text.push_str(part);
-            let (one, other) = (tokenizer.grown(growth, part), tokenizer.grown(&mut twin, part));
-            assert_eq!((&one, growth.is_over(), growth.is_lossless()), (&other, twin.is_over(), twin.is_lossless()), "{part:?} of {text:?}");
-            let Some(edit) = one else { return };
-            apply(&mut ids, &edit);
-            assert_eq!(ids, tokenizer.ids(&text, Place::Start).unwrap(), "{part:?} of {text:?}");
+            let edits = [tokenizer.grown(growth, part), tokenizer.grown(&mut twin, part)];
+            let [state, expected] = [&*growth, &twin].map(|growth| (growth.is_over(), growth.is_lossless()));
+            assert_eq!(state, expected, "{part:?}");
+            let [Some(one), Some(other)] = &edits else {
+                assert_eq!(edits, [None, None], "{part:?}");
+                return;
+            };
+            assert_eq!(one.is_lossless(), other.is_lossless(), "{part:?}");
+            for (ids, edit) in told.iter_mut().zip([one, other]) {
+                apply(ids, edit);
+                assert!(*ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            }
         }
     }
 
     #[test]
     fn what_is_told_late_is_what_would_be_told_at_once() {
         let tokenizer = tokenizer(split(r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"));
-        let sorted = format!("b{}{}", "\u{323}".repeat(150), "\u{301}".repeat(150));
+        let sorted = format!("q{}{}", "\u{323}".repeat(150), "\u{301}".repeat(150));
         let start = |text: &str| {
             let mut growth = tokenizer.grow(text, Behind::Start).unwrap();
             growth.tell_late();
@@ -364,7 +371,7 @@ mod tests {
                 text.push_str(part);
                 let Some(edit) = tokenizer.grown(&mut growth, part) else { break };
                 apply(&mut ids, &edit);
-                assert_eq!(ids, tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {part:?}");
+                assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {part:?}");
                 assert!(merged(&growth).is_none(), "{rule}");
             }
         }
