@@ -38,6 +38,8 @@ mod growing;
 mod growing_back;
 mod growing_cuts;
 mod growing_late;
+#[cfg(test)]
+mod growing_late_tests;
 mod growing_lattice;
 mod growing_marks;
 mod growing_path;

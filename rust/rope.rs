@@ -185,10 +185,14 @@ mod tests {
         for round in 0..6000 {
             // Often in one place, as marks of one class are.
             let from = if round % 3 == 0 { dice(twin.len() + 1) } else { twin.len() / 3 };
-            let to = twin.len().min(from + dice(if round % 500 == 499 { 900 } else { 4 }));
-            let with: Vec<Piece> = (0..dice(if round % 700 == 0 { 700 } else { 5 })).map(|_| (TokenId(dice(9) as u32), 1 + dice(3) as u32)).collect();
+            // Sometimes much of the beginning goes.
+            let (from, most) = if round % 250 == 249 { (dice(90), twin.len() + 1) } else { (from, 4) };
+            let to = twin.len().min(from + dice(most)).max(from.min(twin.len()));
+            let from = from.min(to);
+            let with: Vec<Piece> = (0..dice(if round % 70 == 0 { 700 } else { 5 })).map(|_| (TokenId(dice(9) as u32), 1 + dice(3) as u32)).collect();
             rope = rope.replaced(from, to, &with);
             twin.splice(from..to, with);
+            assert!(usize::from(height(&rope)) <= 2 * twin.len().max(2).ilog2() as usize);
             if round % 100 == 0 {
                 kept.push((rope.clone(), twin.clone()));
                 let at = dice(rope.bytes() + 1);
@@ -196,7 +200,6 @@ mod tests {
                     twin.iter().scan(0, |end, &(_, length)| Some(std::mem::replace(end, *end + length as usize) + length as usize)).collect();
                 let index = ends.partition_point(|&end| end <= at);
                 assert_eq!(rope.find(at), (index, index.checked_sub(1).map_or(0, |before| ends[before])));
-                assert!(usize::from(height(&rope)) <= 2 * twin.len().max(2).ilog2() as usize);
             }
         }
         for (rope, twin) in kept {
