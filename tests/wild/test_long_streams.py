@@ -210,7 +210,11 @@ def test_many_marks_of_one_character(seed: int, marks: str) -> None:
     streams: list[list[Any]] = [[encoder, [], text, [encoder.push(text)]]]
     for number in range(150):
         stream = dice.choice(streams)
-        part = dice.choice(marks) if dice.random() < 0.95 else "".join(dice.choice(marks) for _ in range(dice.randrange(12)))
+        part = (
+            dice.choice(marks)
+            if dice.random() < 0.95
+            else "".join(dice.choice(marks) for _ in range(dice.randrange(12)))
+        )
         if dice.random() < 0.03:
             part += dice.choice(("a", "\u034f", "\u1161", "\u0316", "\n", " "))
         stream[3].append(stream[0].push(part))
