@@ -70,9 +70,7 @@ impl Tokenizer {
     /// Complexity: O(bytes); the second time a BLAKE3 hash of them.
     pub fn from_bytes(bytes: &[u8], name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
         let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
-        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || {
-            Self::from_spec(formats::read(bytes, name, pattern)?, name)
-        })
+        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || Self::from_spec(formats::read(bytes, name, pattern)?, name))
     }
 
     /// The tokenizer in a SentencePiece model, whatever it looks like; shared as by [`Tokenizer::from_bytes`].

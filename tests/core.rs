@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 use coolfusion::{
-    common_boundaries, word_boundaries, Spec, Error, Granularity, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder,
-    TokenId, Tokenizer,
+    common_boundaries, word_boundaries, Error, Granularity, Level, Limits, Method, Place, Segmenter, Spec, StreamDecoder, StreamEncoder, TokenId,
+    Tokenizer,
 };
 use serde_json::{json, Value};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The decoder section, read whole and in order: what each vocabulary entry adds to a text.
 //!
-//! Source: `decoders/` of the `tokenizers` crate, 0.23. A decoder maps a list of strings, one a token. Most stages map each
-//! string by itself, some the first or the last of the list in another way; `Fuse`, `ByteLevel` and the end of the section
-//! join the list. Everything else cannot be told token by token and is refused by name.
+//! Source: `decoders/` of the `tokenizers` crate, 0.23. A decoder maps a list of strings, one a token. Most stages map
+//! each string by itself, some the first or the last of the list in another way; `Fuse`, `ByteLevel` and the end of
+//! the section join the list. Everything else cannot be told token by token and is refused by name.
 
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
@@ -171,11 +171,9 @@ impl Chain {
                 Stage::ByteFallback if chain.bytes_after.is_some() => return refused("ByteFallback", "twice"),
                 Stage::ByteFallback => chain.bytes_after = Some(chain.ops.len()),
                 Stage::Ctc => return refused("CTC", "drops what comes twice"),
-                Stage::Bpe { .. }
-                | Stage::Metaspace(_)
-                | Stage::Replace { .. }
-                | Stage::Strip { .. }
-                | Stage::WordPiece { .. } => chain.add_op(stage)?,
+                Stage::Bpe { .. } | Stage::Metaspace(_) | Stage::Replace { .. } | Stage::Strip { .. } | Stage::WordPiece { .. } => {
+                    chain.add_op(stage)?
+                }
             }
         }
         if chain.knows_last() && chain.bytes_after.is_some() {
@@ -208,9 +206,7 @@ impl Chain {
     /// What a stage does to the string of one token; `None` of a stage that treats the list.
     fn op(stage: &Stage) -> Result<Option<Op>> {
         Ok(Some(match stage {
-            Stage::Replace { pattern: Pattern::String(from), content } if !from.is_empty() => {
-                Op::Literal(from.clone(), content.clone())
-            }
+            Stage::Replace { pattern: Pattern::String(from), content } if !from.is_empty() => Op::Literal(from.clone(), content.clone()),
             Stage::Replace { pattern, content } => {
                 let pattern = match pattern {
                     Pattern::String(text) => ReplacePattern::String(text.clone()),
@@ -364,8 +360,8 @@ impl Chain {
         Ok(())
     }
 
-    /// The same for an added token, which is no part of a character: where GPT-2's alphabet makes none of it ("é" would be
-    /// a byte alone), it stands for what it says.
+    /// The same for an added token, which is no part of a character: where GPT-2's alphabet makes none of it ("é"
+    /// would be a byte alone), it stands for what it says.
     pub(super) fn write_added(&self, token: &str, bytes: &mut Vec<u8>) -> Result<()> {
         let start = bytes.len();
         self.write(token, bytes)?;
@@ -380,7 +376,8 @@ impl Chain {
         !self.byte_level && self.joined.is_empty() && self.bytes_after.is_none()
     }
 
-    /// Notes in `told` how `token` (`id`) differs at the start and at the end of a text; `later` is what it adds elsewhere.
+    /// Notes in `told` how `token` (`id`) differs at the start and at the end of a text; `later` is what it adds
+    /// elsewhere.
     fn note(&self, id: u32, token: &str, later: &[u8], told: &mut Told) -> Result<()> {
         let of = |spot: Spot| -> Result<Vec<u8>> {
             let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand for.
+//! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand
+//! for.
 
 use super::chain::{byte_piece, Chain, Told};
 use crate::arena::Arena;
@@ -52,7 +53,8 @@ pub(super) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<A
             found.push(added(written, control));
             continue;
         }
-        // The library leaves out what has no content; of tokens with one content the last counts, but special stays special.
+        // The library leaves out what has no content; of tokens with one content the last counts, but special stays
+        // special.
         if content.is_empty() {
             continue;
         }

@@ -28,8 +28,8 @@ impl Reader<'_> {
         blob.map(|blob| Ok(Charsmap::new(blob)?.keeping(keeps()))).transpose()
     }
 
-    /// The numbers of the control pieces that a model would find in a text by their spelling: all of a Unigram model, and
-    /// those that only the look-up of whole words finds.
+    /// The numbers of the control pieces that a model would find in a text by their spelling: all of a Unigram model,
+    /// and those that only the look-up of whole words finds.
     pub(super) fn hidden_pieces(&self) -> FxHashSet<usize> {
         let whole_words = self.spec.model.looks_up_words();
         if !whole_words && !matches!(self.spec.model, Model::Unigram(_)) {
@@ -128,9 +128,7 @@ impl Reader<'_> {
     pub(super) fn facts(&self, vocabulary: &Vocabulary, reading: &Reading, charsmap: Option<Charsmap>, reason: &str) -> Facts {
         let keeps = |stage: &Normalizer| matches!(stage, Normalizer::Prepend(_)) || stage.marks_spaces();
         let is_mark = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(_));
-        let plain = self.spec.pre_tokenizers.iter().all(is_mark)
-            && self.chain.is_marked(self.chain.reads_bytes())
-            && reading.is_plain();
+        let plain = self.spec.pre_tokenizers.iter().all(is_mark) && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
         Facts {
             charsmap,
             normalizes: !(self.spec.normalizers.iter().all(keeps) && plain),

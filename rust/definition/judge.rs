@@ -1,4 +1,5 @@
-//! The load-time check: what was read must give the ids and the text of the `tokenizers` library, on the file's own pieces.
+//! The load-time check: what was read must give the ids and the text of the `tokenizers` library, on the file's own
+//! pieces.
 //!
 //! The library gets the part of the definition that a few dozen texts can reach. That is exact: a piece takes part in
 //! encoding a text only if it is a substring of a word of that text, as the library's own normalizer and pre-tokenizer
@@ -89,7 +90,8 @@ fn parsed<T: serde::de::DeserializeOwned>(part: Value) -> Option<Option<T>> {
 }
 
 impl Reader<'_> {
-    /// Whether a folder declares an id of the vocabulary under another spelling, which the library would give an id of its own.
+    /// Whether a folder declares an id of the vocabulary under another spelling, which the library would give an id of
+    /// its own.
     fn renames_pieces(&self) -> bool {
         self.spec.added_ids == AddedIds::Declared && {
             let declared: FxHashMap<u32, &str> = self.added.iter().map(|a| (a.id, a.content.as_str())).collect();
@@ -147,7 +149,8 @@ impl Reader<'_> {
         Some(Judge { library, texts, ids, spelled })
     }
 
-    /// The numbers of some pieces: the first, the last, the longest, characters, those with spaces, unusual ones, any others.
+    /// The numbers of some pieces: the first, the last, the longest, characters, those with spaces, unusual ones, any
+    /// others.
     fn sample(&self) -> BTreeSet<usize> {
         let count = self.pieces.len();
         let mut sample: BTreeSet<usize> = (0..count.min(EACH)).chain(count.saturating_sub(EACH)..count).collect();
@@ -284,8 +287,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `word` as its first symbols spell it, for byte pairs: characters without a piece are byte pieces, the unknown token
-    /// (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
+    /// `word` as its first symbols spell it, for byte pairs: characters without a piece are byte pieces, the unknown
+    /// token (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
     fn symbols(&self, word: &str, prefix: &str, suffix: &str, fuses: bool) -> String {
         let fallback = self.spec.model.byte_fallback();
         let known = |c: char| [c.to_string(), format!("{prefix}{c}"), format!("{c}{suffix}")].iter().any(|name| self.pieces.number(name).is_some());

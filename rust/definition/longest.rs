@@ -1,4 +1,5 @@
-//! Specifications with [`crate::spec::Model::LongestMatch`], which no `tokenizer.json` of the library has: see `rust/longest.rs`.
+//! Specifications with [`crate::spec::Model::LongestMatch`], which no `tokenizer.json` of the library has: see
+//! `rust/longest.rs`.
 
 use super::chain::Chain;
 use super::entries::{added_tokens, control_tokens, told, vocabulary};

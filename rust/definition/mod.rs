@@ -1,10 +1,10 @@
 //! A specification -> vocabulary and backend.
 //!
-//! In: a [`Spec`], which the formats build. Out: [`Loaded`]. May import: `spec`, the engines, and `formats::charsmap`. Read
-//! next: [`stages`], which builds our own engine or says why it cannot.
+//! In: a [`Spec`], which the formats build. Out: [`Loaded`]. May import: `spec`, the engines, and `formats::charsmap`.
+//! Read next: [`stages`], which builds our own engine or says why it cannot.
 //!
-//! [`chain`] reads the decoder, [`entries`] the bytes of the vocabulary, and [`merges`] byte-pair tables. [`guarded`] prepares
-//! the specification for the library, and [`judge`] compares with it at load.
+//! [`chain`] reads the decoder, [`entries`] the bytes of the vocabulary, and [`merges`] byte-pair tables. [`guarded`]
+//! prepares the specification for the library, and [`judge`] compares with it at load.
 
 mod chain;
 mod entries;

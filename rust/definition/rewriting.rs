@@ -73,7 +73,8 @@ impl Reader<'_> {
         }))
     }
 
-    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not known.
+    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not
+    /// known.
     ///
     /// The second answer: whether it ends with writing marks for spaces.
     pub(super) fn known_normalizer(&self) -> Option<(Rewriter, bool)> {
@@ -187,7 +188,8 @@ impl Reader<'_> {
         if tokens.clone().any(|a| a.normalized) && (!self.spec.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy) {
             return refuse("added text tokens behind the normalizer");
         }
-        // The library finds control tokens only to leave them alone. In Unigram models they have names that no text holds.
+        // The library finds control tokens only to leave them alone. In Unigram models they have names that no text
+        // holds.
         let hides = |a: &&super::entries::Added| a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_));
         let found: Vec<_> = self.added.iter().filter(|a| !a.control || hides(a)).collect();
         let mut begins = vec![false; 256];
@@ -209,7 +211,8 @@ impl Reader<'_> {
         Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins, characters })
     }
 
-    /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown text).
+    /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown
+    /// text).
     fn unigram(&self, model: &UnigramModel, marks: bool) -> Own<(Model, bool)> {
         let unknown = self.unknown.filter(|&id| (id as usize) < self.pieces.len());
         let Some(unknown) = unknown else { return refuse("no unknown token in the model") };
@@ -370,9 +373,7 @@ fn manner(behavior: SplitBehavior) -> Own<Manner> {
         SplitBehavior::Isolated => Ok(Manner::Isolated),
         SplitBehavior::Contiguous => Ok(Manner::Contiguous),
         SplitBehavior::Removed => Ok(Manner::Removed),
-        SplitBehavior::MergedWithPrevious | SplitBehavior::MergedWithNext => {
-            refuse(format!("behaviour {} of Punctuation", behavior.name()))
-        }
+        SplitBehavior::MergedWithPrevious | SplitBehavior::MergedWithNext => refuse(format!("behaviour {} of Punctuation", behavior.name())),
     }
 }
 
@@ -383,7 +384,8 @@ fn byte_named(piece: &str) -> Option<u8> {
     (format!("{byte:02X}") == digits).then_some(byte)
 }
 
-/// The set of a bracket class of plain characters, ranges and `\\x..`, `\\u....` escapes: what every engine reads alike.
+/// The set of a bracket class of plain characters, ranges and `\\x..`, `\\u....` escapes: what every engine reads
+/// alike.
 fn simple_class(regex: &str) -> Option<CodePoints> {
     let mut rest = regex.strip_prefix('[')?.strip_suffix(']')?.chars();
     let mut characters: Vec<Option<char>> = Vec::new();

@@ -24,10 +24,7 @@ impl Reader<'_> {
     /// Our own engine, or why not.
     pub(super) fn pipeline(&self) -> Own<Pipeline> {
         let Model::Bpe(model) = &self.spec.model else { return refuse(format!("{} model", self.spec.model.kind())) };
-        for (key, text) in [
-            ("continuing_subword_prefix", &model.continuing_subword_prefix),
-            ("end_of_word_suffix", &model.end_of_word_suffix),
-        ] {
+        for (key, text) in [("continuing_subword_prefix", &model.continuing_subword_prefix), ("end_of_word_suffix", &model.end_of_word_suffix)] {
             if text.as_ref().is_some_and(|text| !text.is_empty()) {
                 return refuse(format!("{key} in the model"));
             }
@@ -184,14 +181,15 @@ impl Reader<'_> {
     fn added_text(&self, plan: &Plan) -> Own<AddedText> {
         let tokens: Vec<&Added> = self.added.iter().filter(|a| !a.control).collect();
         let (late, early): (Vec<&&Added>, Vec<&&Added>) = tokens.iter().partition(|a| a.normalized);
-        // The library looks for the normalized ones last. Without a normalizer, and where no text holds two that share a
-        // character, one walk finds the same.
+        // The library looks for the normalized ones last. Without a normalizer, and where no text holds two that share
+        // a character, one walk finds the same.
         let meet = |a: &str, b: &str| a.contains(b) || b.contains(a) || shares_end(a, b) || shares_end(b, a);
         let apart = self.spec.normalizers.is_empty() && !late.iter().any(|a| early.iter().any(|b| meet(&a.content, &b.content)));
         if !late.is_empty() && !early.is_empty() && !apart {
             return refuse("added text tokens both before and behind the normalizer");
         }
-        // Gemma's runs of U+2581 are matched before spaces become that mark, so only a text that holds the mark has them.
+        // Gemma's runs of U+2581 are matched before spaces become that mark, so only a text that holds the mark has
+        // them.
         let spaced = |a: &&Added| plan.metaspace && a.normalized && a.content.contains([' ', METASPACE]);
         if tokens.iter().any(spaced) || plan.dummy_by_normalizer && tokens.iter().any(|a| a.normalized) {
             return refuse("added text tokens that hold spaces behind the normalizer");

@@ -1,7 +1,7 @@
 //! The tokenizer inside a GGUF file -> [`Spec`].
 //!
-//! Keys: <https://github.com/ggml-org/ggml>, `docs/gguf.md`, "Tokenizer". The judge is the tokenizer that the file was made from, by
-//! the converter of llama.cpp. A `tokenizer.huggingface.json` inside is that tokenizer itself.
+//! Keys: <https://github.com/ggml-org/ggml>, `docs/gguf.md`, "Tokenizer". The judge is the tokenizer that the file was
+//! made from, by the converter of llama.cpp. A `tokenizer.huggingface.json` inside is that tokenizer itself.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

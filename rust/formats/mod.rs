@@ -1,10 +1,10 @@
 //! Tokenizer files -> [`Spec`].
 //!
-//! In: bytes of a file, or what a path leads to ([`Content`]). Out: a [`Spec`]. May import: `spec`, `error`, and the alphabet
-//! of bytes. Read next: [`tiktoken`], the smallest format with merges of its own.
+//! In: bytes of a file, or what a path leads to ([`Content`]). Out: a [`Spec`]. May import: `spec`, `error`, and the
+//! alphabet of bytes. Read next: [`tiktoken`], the smallest format with merges of its own.
 //!
-//! One module per format: add a format by a module that builds a [`Spec`], and by one line in [`read`] that knows its first
-//! bytes.
+//! One module per format: add a format by a module that builds a [`Spec`], and by one line in [`read`] that knows its
+//! first bytes.
 
 pub mod charsmap;
 mod content;

@@ -1,7 +1,7 @@
 //! The RWKV world vocabulary (`rwkv_vocab_v20230424.txt`) -> [`Spec`].
 //!
-//! One token a line, `id literal length`: the literal is Python's, of `str` or `bytes`, the length counts bytes. Id 0 is the
-//! end of a text and has no line.
+//! One token a line, `id literal length`: the literal is Python's, of `str` or `bytes`, the length counts bytes. Id 0
+//! is the end of a text and has no line.
 
 use std::collections::hash_map::Entry;
 

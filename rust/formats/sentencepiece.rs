@@ -132,8 +132,8 @@ fn decoders(proto: &ModelProto) -> Vec<Decoder> {
 
 /// The Unigram model; user-defined symbols are pieces with the score that makes SentencePiece always choose them.
 fn unigram(proto: &ModelProto) -> Result<(Model, Pieces)> {
-    // The score of sentencepiece 0.2.3, found by bisection, is 0.1 for each byte but one, whatever the other scores are. Versions
-    // before took the largest score of a piece for 0.1, with the same choices where no score is above 0.
+    // The score of sentencepiece 0.2.3, found by bisection, is 0.1 for each byte but one, whatever the other scores
+    // are. Versions before took the largest score of a piece for 0.1, with the same choices where no score is above 0.
     let pieces = Pieces::with_scores(indexed(proto).map(|(_, piece)| match piece.kind {
         Kind::UserDefined => {
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]

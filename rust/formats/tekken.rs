@@ -1,8 +1,8 @@
 //! Mistral's `tekken.json` -> [`Spec`].
 //!
-//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`, `tokens/tokenizers/tekken.py`. The
-//! special tokens have the first ids, `config.default_num_special_tokens` of them; the ids of text follow, and the vocabulary
-//! is cut off so that all are `config.default_vocab_size`.
+//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`,
+//! `tokens/tokenizers/tekken.py`. The special tokens have the first ids, `config.default_num_special_tokens` of them;
+//! the ids of text follow, and the vocabulary is cut off so that all are `config.default_vocab_size`.
 
 use base64::{engine::general_purpose::STANDARD, Engine};
 use serde::Deserialize;
@@ -118,9 +118,9 @@ impl File {
             if entry.rank as usize != index {
                 return Err(format!("vocab[{index}] has the rank {}, expected {index}", entry.rank));
             }
-            let token = STANDARD.decode(&entry.token_bytes).map_err(|error| {
-                format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes)
-            })?;
+            let token = STANDARD
+                .decode(&entry.token_bytes)
+                .map_err(|error| format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes))?;
             if index < 256 && token != [index as u8] {
                 let shown = String::from_utf8_lossy(&token);
                 return Err(format!("vocab[{index}] is {shown:?}, expected the byte {index}"));

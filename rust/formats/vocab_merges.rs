@@ -1,7 +1,7 @@
 //! `vocab.json` with `merges.txt` (GPT-2's pair of files, OpenAI's `encoder.json` with `vocab.bpe`) -> [`Spec`].
 //!
-//! The judge is `ByteLevelBPETokenizer` of the `tokenizers` library. One merge a line, best first; lines that begin with
-//! `#version` and blank lines are skipped.
+//! The judge is `ByteLevelBPETokenizer` of the `tokenizers` library. One merge a line, best first; lines that begin
+//! with `#version` and blank lines are skipped.
 
 use std::collections::BTreeMap;
 
@@ -76,8 +76,8 @@ pub fn read(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Res
 /// The tokens with their ids, ascending.
 fn entries(vocab: &[u8]) -> std::result::Result<Vec<(String, u32)>, String> {
     let vocab = vocab.strip_prefix(b"\xef\xbb\xbf").unwrap_or(vocab);
-    let entries: BTreeMap<String, u32> = serde_json::from_slice(vocab)
-        .map_err(|error| format!("vocabulary: {error}, expected a JSON object of token to id"))?;
+    let entries: BTreeMap<String, u32> =
+        serde_json::from_slice(vocab).map_err(|error| format!("vocabulary: {error}, expected a JSON object of token to id"))?;
     if entries.is_empty() {
         return Err("vocabulary: no entries, expected a JSON object of token to id".into());
     }

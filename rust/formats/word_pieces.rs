@@ -1,7 +1,7 @@
 //! `vocab.txt` (BERT's `WordPiece` vocabulary) -> [`Spec`].
 //!
-//! One piece a line, its id the number of the line from 0. The file says nothing of the normalizer: without other options
-//! it is that of transformers' `BertTokenizer`, which lower-cases and drops accents.
+//! One piece a line, its id the number of the line from 0. The file says nothing of the normalizer: without other
+//! options it is that of transformers' `BertTokenizer`, which lower-cases and drops accents.
 
 use rustc_hash::FxHashMap;
 
@@ -62,11 +62,7 @@ pub fn read(vocab: &[u8], source: &str, options: &Options) -> Result<Spec> {
 }
 
 /// What a vocabulary says that was read already; the last id of equal pieces counts.
-pub(super) fn from_pieces<S: AsRef<str>>(
-    pieces: impl Iterator<Item = (S, u32)>,
-    source: &str,
-    options: &Options,
-) -> Result<Spec> {
+pub(super) fn from_pieces<S: AsRef<str>>(pieces: impl Iterator<Item = (S, u32)>, source: &str, options: &Options) -> Result<Spec> {
     let pieces: Vec<(S, u32)> = pieces.collect();
     let ids: FxHashMap<&str, u32> = pieces.iter().map(|(piece, id)| (piece.as_ref(), *id)).collect();
     if !ids.contains_key(options.unknown.as_str()) {

@@ -82,8 +82,7 @@ impl PySpec {
         unknown: &str,
     ) -> PyResult<Self> {
         let unknown = unknown.into();
-        let options =
-            word_pieces::Options { lowercase, strip_accents, part_ideographs, unknown, ..word_pieces::Options::default() };
+        let options = word_pieces::Options { lowercase, strip_accents, part_ideographs, unknown, ..word_pieces::Options::default() };
         let shown = format!("{options:?}");
         Self::new(py, &[&vocab, shown.as_bytes()], || word_pieces::read(&vocab, name, &options))
     }

@@ -1,7 +1,7 @@
 //! How tokens become text, and how `tokenizer.json` writes it.
 //!
-//! In: one JSON object per stage. Out: [`Decoder`]. May import: `fields`, and `normalizer` and `pre_tokenizer` for the types
-//! that they share. Read next: `json`.
+//! In: one JSON object per stage. Out: [`Decoder`]. May import: `fields`, and `normalizer` and `pre_tokenizer` for the
+//! types that they share. Read next: `json`.
 
 use super::fields::{Fields, Stage};
 use super::normalizer::Pattern;
@@ -20,7 +20,7 @@ pub(crate) enum Decoder {
     ByteFallback,
     /// Characters of GPT-2's alphabet are bytes.
     ByteLevel,
-    /// Equal tokens that follow each other are one.
+    /// Equal tokens that follow each other are one; its fields are not kept, because the loader refuses it.
     Ctc,
     /// All tokens become one.
     Fuse,
@@ -68,8 +68,7 @@ impl Decoder {
 
 impl Stage for Decoder {
     const LIST: &'static str = "decoders";
-    const KINDS: &'static [&'static str] =
-        &["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece"];
+    const KINDS: &'static [&'static str] = &["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece"];
 
     fn read(kind: &str, fields: &mut Fields) -> Result<Option<Self>> {
         Ok(Some(match kind {
@@ -85,17 +84,13 @@ impl Stage for Decoder {
             }
             "Fuse" => Self::Fuse,
             "Metaspace" => Self::Metaspace(Metaspace::take(fields)?),
-            "Replace" => {
-                Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() }
-            }
+            "Replace" => Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() },
             "Strip" => Self::Strip {
                 content: fields.get("content")?.unwrap_or(' '),
                 start: fields.get("start")?.unwrap_or(0),
                 stop: fields.get("stop")?.unwrap_or(0),
             },
-            "WordPiece" => {
-                Self::WordPiece { prefix: fields.get("prefix")?.unwrap_or_default(), cleanup: fields.flag("cleanup")? }
-            }
+            "WordPiece" => Self::WordPiece { prefix: fields.get("prefix")?.unwrap_or_default(), cleanup: fields.flag("cleanup")? },
             _ => return Ok(None),
         }))
     }

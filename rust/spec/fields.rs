@@ -1,7 +1,8 @@
-//! One JSON object, read field by field: each field has a type, and those that are left over are refused with their path.
+//! One JSON object, read field by field: each field has a type, and those that are left over are refused with their
+//! path.
 //!
-//! In: a JSON value and its path. Out: typed values, or an error such as `pre_tokenizer.pattern.Regx: unknown field`. May
-//! import: `error`. Read next: `normalizer`, a user of it.
+//! In: a JSON value and its path. Out: typed values, or an error such as `pre_tokenizer.pattern.Regx: unknown field`.
+//! May import: `error`. Read next: `normalizer`, a user of it.
 
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! `tokenizer.json` -> [`Spec`], and back.
 //!
-//! Source: the file format of the `tokenizers` library, version "1.0". In: bytes, or a JSON value. Out: a [`Spec`]; of a
-//! [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::definition`.
+//! Source: the file format of the `tokenizers` library, version "1.0". In: bytes, or a JSON value. Out: a [`Spec`]; of
+//! a [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::definition`.
 
 use super::fields::{stages, unlike, written, Fields};
 use super::lists::{self, ModelParts};
@@ -14,9 +14,8 @@ use std::fmt;
 
 /// Reads the bytes of a file; `None` where there is no object under `model`. Complexity: O(bytes).
 ///
-/// # Errors
-/// The outer one is malformed JSON, with line and column; the inner one is a field that is unknown, missing or of a wrong
-/// type, with its path.
+/// # Errors The outer one is malformed JSON, with line and column; the inner one is a field that is unknown, missing
+/// or of a wrong type, with its path.
 pub(crate) fn read(json: &[u8]) -> std::result::Result<Result<Option<Spec>>, serde_json::Error> {
     serde_json::from_slice::<File>(json).map(File::spec)
 }

@@ -34,7 +34,8 @@ fn what_was_read_is_what_was_written() {
     let unigram = same(
         r#"{"version": "1.0", "truncation": null, "padding": null, "post_processor": null, "added_tokens": [],
         "normalizer": null, "pre_tokenizer": null, "decoder": {"type": "Sequence", "decoders": []},
-        "model": {"type": "Unigram", "vocab": [["a", -1.5], ["b", 0.0], ["a", -2.0]], "unk_id": 1, "byte_fallback": true}}"#,
+        "model": {"type": "Unigram", "unk_id": 1, "byte_fallback": true,
+            "vocab": [["a", -1.5], ["b", 0.0], ["a", -2.0]]}}"#,
     );
     assert_eq!(unigram.pieces.number("a"), Some(2), "the last of equal pieces");
     assert_eq!(([0, 1].map(|n| unigram.pieces.score(n)), unigram.unknown_id()), ([Some(-1.5), Some(0.0)], Some(1)));

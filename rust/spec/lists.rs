@@ -77,9 +77,7 @@ impl ModelParts {
     /// A vocabulary that is missing, or an entry of it that is none.
     #[allow(clippy::type_complexity)]
     pub(super) fn resolved(self) -> Own<(Map<String, Value>, Pieces, Option<Own<Merges>>)> {
-        let pieces = self.vocab.0.map_err(|broken| {
-            Error::definition("model.vocab", format!("{broken}: expected entries with ids"))
-        })?;
+        let pieces = self.vocab.0.map_err(|broken| Error::definition("model.vocab", format!("{broken}: expected entries with ids")))?;
         let merges = self.merges.map(|merges| {
             let found = merges.resolved(&pieces);
             found.map_err(|broken| Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab")))
@@ -430,4 +428,3 @@ impl<'de> Visitor<'de> for Pair<'_> {
         Ok(if left && right && !more { Written::List } else { Written::None })
     }
 }
-

@@ -1,11 +1,12 @@
 //! What a tokenizer file says, as typed values.
 //!
-//! In: the files of `crate::formats`, which build a [`Spec`], and [`json`], which reads and writes `tokenizer.json`. Out: the
-//! builders of `crate::definition`, which match its enums exhaustively. May import: `error`, and `arena` for many strings in
-//! one buffer. Read next: [`normalizer`], [`pre_tokenizer`], [`model`] and [`decoder`], in the order in which text passes.
+//! In: the files of `crate::formats`, which build a [`Spec`], and [`json`], which reads and writes `tokenizer.json`.
+//! Out: the builders of `crate::definition`, which match its enums exhaustively. May import: `error`, and `arena` for
+//! many strings in one buffer. Read next: [`normalizer`], [`pre_tokenizer`], [`model`] and [`decoder`], in the order
+//! in which text passes.
 //!
-//! For example, GPT-2's file becomes an empty [`Spec::normalizers`], one [`PreTokenizer::ByteLevel`], [`Model::Bpe`] with
-//! its merges, and one [`Decoder::ByteLevel`].
+//! For example, GPT-2's file becomes an empty [`Spec::normalizers`], one [`PreTokenizer::ByteLevel`], [`Model::Bpe`]
+//! with its merges, and one [`Decoder::ByteLevel`].
 
 pub(crate) mod decoder;
 mod fields;
@@ -99,7 +100,7 @@ pub(crate) enum AddedIds {
 }
 
 impl Spec {
-    /// A byte-level vocabulary without any stage, for a format to fill.
+    /// A model without any stage, for a format to fill.
     pub(crate) fn new(model: Model, pieces: Pieces, origin: Origin) -> Self {
         Self {
             normalizers: Vec::new(),
@@ -114,7 +115,8 @@ impl Spec {
         }
     }
 
-    /// The specification in a JSON value of the form of `tokenizer.json`, `None` where there is no object under `model`.
+    /// The specification in a JSON value of the form of `tokenizer.json`, `None` where there is no object under
+    /// `model`.
     ///
     /// # Errors
     /// [`crate::Error::Definition`] with the path of the field that is unknown, missing or of a wrong type.

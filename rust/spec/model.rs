@@ -1,7 +1,7 @@
 //! What makes tokens of a word, and how `tokenizer.json` writes it; the vocabulary stands beside it in `pieces`.
 //!
-//! In: the small fields of `model`, its vocabulary and its merges. Out: [`Model`]. May import: `fields`, `pieces`. Read next:
-//! `decoder`.
+//! In: the small fields of `model`, its vocabulary and its merges. Out: [`Model`]. May import: `fields`, `pieces`.
+//! Read next: `decoder`.
 
 use super::fields::Fields;
 use super::pieces::Pieces;
@@ -57,7 +57,8 @@ pub(crate) struct WordPiece {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Merges {
     pub(crate) pairs: Vec<(u32, u32)>,
-    /// One rank per pair, ascending; `None`: its position. Pairs that are equally good have one rank, and the leftmost wins.
+    /// One rank per pair, ascending; `None`: its position. Pairs that are equally good have one rank, and the leftmost
+    /// wins.
     ranks: Option<Vec<u32>>,
 }
 
@@ -101,9 +102,7 @@ impl Model {
     /// The piece that stands for text without another, where the model names it.
     pub(crate) fn unknown_token(&self) -> Option<&str> {
         match self {
-            Self::Bpe(Bpe { unknown, .. }) | Self::WordPiece(WordPiece { unknown, .. }) | Self::WordLevel { unknown } => {
-                unknown.as_deref()
-            }
+            Self::Bpe(Bpe { unknown, .. }) | Self::WordPiece(WordPiece { unknown, .. }) | Self::WordLevel { unknown } => unknown.as_deref(),
             Self::Unigram(_) | Self::LongestMatch => None,
         }
     }
@@ -143,11 +142,7 @@ impl Model {
     /// Reads the fields of `model` but `vocab` and `merges`, which come as they were read.
     ///
     /// Old files have no `type`; what they hold tells them apart.
-    pub(super) fn read(
-        rest: Map<String, Value>,
-        pieces: &Pieces,
-        merges: Option<Result<Merges>>,
-    ) -> Result<Self> {
+    pub(super) fn read(rest: Map<String, Value>, pieces: &Pieces, merges: Option<Result<Merges>>) -> Result<Self> {
         let mut fields = Fields::of("model", rest.into())?;
         let kind: Option<String> = fields.get("type")?;
         let kind = kind.filter(|kind| !kind.is_empty()).unwrap_or_else(|| untyped(&fields, merges.is_some()).into());
@@ -157,9 +152,7 @@ impl Model {
                 let missing = || Err(Error::definition("model.merges", "missing: expected a list of pairs of pieces"));
                 Self::Bpe(Bpe::read(&mut fields, merges.unwrap_or_else(missing)?)?)
             }
-            "Unigram" => {
-                Self::Unigram(Unigram { unknown: fields.get("unk_id")?, byte_fallback: fields.flag("byte_fallback")? })
-            }
+            "Unigram" => Self::Unigram(Unigram { unknown: fields.get("unk_id")?, byte_fallback: fields.flag("byte_fallback")? }),
             "WordPiece" => Self::WordPiece(WordPiece {
                 unknown: fields.get("unk_token")?,
                 continuing_subword_prefix: fields.get("continuing_subword_prefix")?.unwrap_or_else(|| "##".into()),

@@ -107,7 +107,7 @@ impl Normalizer {
 
     /// Whether it puts U+2581 for each space.
     pub(crate) fn marks_spaces(&self) -> bool {
-        matches!(self, Self::Replace { pattern: Pattern::String(space), content } if space == " " && content == "\u{2581}")
+        matches!(self, Self::Replace { pattern, content } if pattern.literal() == Some(" ") && content == "\u{2581}")
     }
 
     /// The rule that it runs, if any.
@@ -180,9 +180,7 @@ impl Stage for Normalizer {
             "Nmt" => Self::Nmt,
             "Precompiled" => Self::Precompiled(charsmap(fields)?),
             "Prepend" => Self::Prepend(fields.need("prepend")?),
-            "Replace" => {
-                Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() }
-            }
+            "Replace" => Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() },
             "Strip" => Self::Strip { left: fields.flag("strip_left")?, right: fields.flag("strip_right")? },
             "StripAccents" => Self::StripAccents,
             _ => return Ok(None),
@@ -216,7 +214,8 @@ mod tests {
     #[test]
     fn each_type_is_written_as_it_is_read() {
         let all = json!([
-            {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": false, "strip_accents": null, "lowercase": true},
+            {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": false, "strip_accents": null,
+                "lowercase": true},
             {"type": "ByteLevel"},
             {"type": "Lowercase"},
             {"type": "NFC"},

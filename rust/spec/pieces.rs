@@ -1,7 +1,7 @@
 //! A vocabulary, in a few arrays instead of one allocation per piece.
 //!
-//! In: pieces with ids or scores, in the order of the file. Out: [`Pieces`], which finds a piece by its text. May import:
-//! `arena`. Read next: `model`.
+//! In: pieces with ids or scores, in the order of the file. Out: [`Pieces`], which finds a piece by its text. May
+//! import: `arena`. Read next: `model`.
 //!
 //! Vocabulary and merges of a file are most of its bytes; as JSON values they would take ten times as many.
 

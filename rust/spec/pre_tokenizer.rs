@@ -1,7 +1,7 @@
 //! How a text is cut into words, and how `tokenizer.json` writes it.
 //!
-//! In: one JSON object per stage. Out: [`PreTokenizer`]. May import: `fields`, and `normalizer` for [`Pattern`]. Read next:
-//! `model`.
+//! In: one JSON object per stage. Out: [`PreTokenizer`]. May import: `fields`, and `normalizer` for [`Pattern`]. Read
+//! next: `model`.
 
 use super::fields::{unlike, Fields, Stage};
 use super::normalizer::Pattern;
@@ -211,11 +211,7 @@ impl Stage for PreTokenizer {
             "FixedLength" => Self::FixedLength { length: fields.get("length")?.unwrap_or(5) },
             "Metaspace" => Self::Metaspace(Metaspace::take(fields)?),
             "Punctuation" => Self::Punctuation { behavior: SplitBehavior::take(fields)? },
-            "Split" => Self::Split {
-                pattern: Pattern::take(fields)?,
-                behavior: SplitBehavior::take(fields)?,
-                invert: fields.flag("invert")?,
-            },
+            "Split" => Self::Split { pattern: Pattern::take(fields)?, behavior: SplitBehavior::take(fields)?, invert: fields.flag("invert")? },
             "UnicodeScripts" => Self::UnicodeScripts,
             "Whitespace" => Self::Whitespace,
             "WhitespaceSplit" => Self::WhitespaceSplit,

@@ -1,9 +1,10 @@
 //! A specification as bytes for another process, which give back the very same one.
 //!
-//! In: a [`Spec`]. Out: bytes, and the [`Spec`] again. May import: `json`, `origin`. Read next: `crate::python::pickling`.
+//! In: a [`Spec`]. Out: bytes, and the [`Spec`] again. May import: `json`, `origin`. Read next:
+//! `crate::python::pickling`.
 //!
-//! JSON says all but scores, because `serde_json` reads some fractions one unit in the last place away from what it wrote.
-//! So scores follow bit by bit, after the `tokenizer.json` and what only the origin says.
+//! JSON says all but scores, because `serde_json` reads some fractions one unit in the last place away from what it
+//! wrote. So scores follow bit by bit, after the `tokenizer.json` and what only the origin says.
 
 use super::{json, AddedIds, Merges, Model, Origin, Spec};
 use crate::error::{Error, Result};

@@ -4,7 +4,7 @@ use crate::examples;
 use base64::Engine as _;
 use coolfusion::formats::{self, charsmap::Charsmap};
 use coolfusion::pattern::{Dialect, Pattern};
-use coolfusion::{Spec, Place, StreamEncoder, Tokenizer};
+use coolfusion::{Place, Spec, StreamEncoder, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{json, Value};
 use std::sync::Arc;

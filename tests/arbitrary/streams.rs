@@ -1,7 +1,7 @@
 //! The streams on arbitrary pieces: whatever the cuts, they end where the whole does.
 
 use crate::examples;
-use coolfusion::{Spec, Granularity, Limits, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder};
+use coolfusion::{Granularity, Limits, Place, Segmenter, Spec, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
