@@ -82,7 +82,7 @@ fn a_merge_of_the_unknown_token_is_refused() {
     // A text holds the unknown token for any character, so no certificate by pieces would be one.
     let pieces = spec.pieces.iter().map(|(id, piece)| (piece.to_string(), id)).chain([("<unk>a".into(), 5)]);
     spec.pieces = Pieces::with_ids(pieces.collect::<Vec<_>>());
-    let Model::Bpe(bpe) = &mut spec.model else { panic!("{:?}", spec.model) };
+    let Model::Bpe(bpe) = &mut spec.model else { unreachable!("a model of byte pairs") };
     let number = |piece: &str| spec.pieces.number(piece).unwrap() as u32;
     let pairs = bpe.merges.pairs.iter().copied().chain([(number("<unk>"), number("a"))]).collect();
     let ranks = bpe.merges.ranks().unwrap().iter().copied().chain([9]).collect();

@@ -56,7 +56,7 @@ def join(spec: _Spec, tokens: Iterable[Token]) -> Joined:
         token_id = joined.id_of(token.content) if token.id is None else token.id
         if token_id is None:  # no row of a model can stand for it
             continue
-        for guess in {token_id, joined.id_of(token.content)} & guessed:
+        for guess in guessed & {token_id, joined.id_of(token.content)}:
             if (guess, added[guess]["content"]) != (token_id, token.content):
                 joined.added.pop(added.pop(guess)["content"], None)
                 guessed.discard(guess)

@@ -60,9 +60,9 @@ def is_vocabulary_needed(folder: Path, configuration: Configuration) -> bool:
 
 
 def spec_by_class(file: Path, configuration: Configuration) -> tuple[_Spec, list[int] | None]:
-    """Returns what ``file`` says, read as the class of the folder reads it, and the ids that the class puts before a text.
+    """Returns what ``file`` says to the class of the folder, and the ids that this class puts before a text.
 
-    The ids are None where the file says them, or none of both does.
+    The ids are None where the class leaves them to the file and to the configuration.
 
     Raises:
         TokenizerFileError: a file is broken.
