@@ -23,7 +23,7 @@ PARTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("Fusion", "coolfusion", "fusion/fusion.py", ("Fusion",)),
     ("Requests and the engine", "coolfusion", "fusion/options.py", ("Request",)),
     ("", "coolfusion", "fusion/rerank_options.py", ("Rerank",)),
-    ("", "coolfusion", "fusion/traces.py", ("Think",)),
+    ("", "coolfusion", "fusion/reasoning.py", ("Think",)),
     ("", "coolfusion", "fusion/engine.py", ("FusionEngine",)),
     ("", "coolfusion.fusion", "fusion/engine.py", ("Event",)),
     ("", "coolfusion.fusion", "fusion/generation.py", ("Generation", "AsyncGeneration")),
