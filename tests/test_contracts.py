@@ -27,7 +27,7 @@ PACKAGE = ROOT / "python" / "coolfusion"
 FLOORS = (
     {"errors", "extras"},
     {"_core"},
-    {"adapters", "records", "toy"},
+    {"adapters", "records", "toy", "traces"},
     {"models"},
     {"members"},
     {"executors"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -240,6 +241,26 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a text was asked for.
+
+    Attributes:
+        prompt: one text for all members, or one for each; None for a member whose prompt was given as ids.
+        rule: the name of the selection rule.
+        spec: the rule as `rule_from_spec` reads it, or None if plain values cannot describe it.
+        options: the options of the request and of its fusion, as plain values.
+    """
+
+    prompt: str | tuple[str | None, ...]
+    rule: str
+    spec: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Origin({SHORT.repr(self.prompt)}, rule={SHORT.repr(self.rule)})"
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """The result of a generation.
 
@@ -256,6 +277,7 @@ class Output:
         error: what ended the text, or kept it from being begun; None if nothing did.
         reasoning: the text that each member wrote for itself before the answer, its closing marker included. "" for a
             member that did not reason; () where no one was to. It is the end of the member's `prompt_ids`.
+        origin: how the text was asked for, or None if that is unknown. Outputs that differ in it alone are equal.
     """
 
     text: str
@@ -267,11 +289,39 @@ class Output:
     continuations: tuple[Continuation, ...] = field(default=())
     error: str | None = None
     reasoning: tuple[str, ...] = ()
+    origin: Origin | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f", error={SHORT.repr(self.error)}"
         text = f"{SHORT.repr(self.text)}, {len(self.steps)} steps"
         return f"Output({text}, finish_reason={self.finish_reason!r}{error})"
+
+    def to_trace(self, seconds: float | None = None) -> str:
+        """Returns the text with all its steps as JSON lines, which `coolfusion.traces` reads back.
+
+        Args:
+            seconds: how long the writing took; None takes the sum of the steps.
+
+        Raises:
+            ArgumentError: the options hold a number that JSON cannot.
+
+        Complexity: O(size of the output).
+
+        Example:
+            >>> Output("", (), "end", ()).to_trace().count("\\n")
+            2
+        """
+        from coolfusion.traces.lines import lines_of
+
+        return "".join(lines_of(self, seconds))
+
+    def _repr_html_(self) -> str:
+        """Returns the text for a notebook: its segments in the colours of their authors."""
+        from coolfusion.traces.card import card
+
+        names = [member.name for member in self.members]
+        segments = [(step.text, step.candidates[step.winner].members) for step in self.steps]
+        return card(names, segments, self.text, self.finish_reason, self.error)
 
 
 def to_jsonable(value: Any) -> Any:

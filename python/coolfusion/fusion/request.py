@@ -25,6 +25,7 @@ from coolfusion.errors import CoolFusionError, ModelError, NoCandidateError
 from coolfusion.fusion.budget import cut_to_budgets, is_decided, over_budget
 from coolfusion.fusion.candidates import admit
 from coolfusion.fusion.options import Request, Settings
+from coolfusion.fusion.origin import origin_of
 from coolfusion.fusion.running import Send
 from coolfusion.fusion.selection import Selection, StepView, is_unsure, select, view_of
 from coolfusion.fusion.stop_strings import StopStringFilter
@@ -161,7 +162,8 @@ class FusionRequest:
         error = None if self.error is None else str(self.error)
         text = "".join(step.text for step in self._delivered)
         reason = self._finish_reason if self.is_finished else None
-        return Output(text, tuple(self._delivered), reason, members, self._rejected, error=error)
+        origin = origin_of(self.request, self.settings)
+        return Output(text, tuple(self._delivered), reason, members, self._rejected, error=error, origin=origin)
 
     def n_cached_tokens(self) -> int:
         """Returns the most tokens that the caches of all members can hold of this text."""
