@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["COLOURS", "UNDERLINES", "Shares", "initials", "safe", "shares_of"]
+__all__ = ["COLOURS", "DARK_COLOURS", "UNDERLINES", "Shares", "initials", "safe", "shares_of"]
 
 # After Okabe and Ito (2008), told apart with every common colour vision; darkened for lines on a white page.
 COLOURS = ("#0072b2", "#d55e00", "#00875f", "#a8458c", "#8a6a00", "#3a3fa8", "#4d4d4d", "#b0223c")
+DARK_COLOURS = ("#56b4e9", "#ff9a56", "#3ecf9e", "#e08bc4", "#e3c04b", "#a3a8ff", "#b8b8b8", "#ff8597")
 # Five styles and eight colours are 40 different pairs.
 UNDERLINES = ("solid", "dashed", "dotted", "double", "wavy")
 _CONTROL = {
