@@ -105,8 +105,9 @@ def _plain(trace: Trace) -> dict[str, Any]:
     names = [safe(name) for name in trace.names]
     chosen = None
     if output.author != "fusion":
-        who = names[output.author] if 0 <= output.author < len(names) else "a member"
-        chosen = f"A rerank chose the text that {who} wrote alone; below are the steps of the fused one."
+        chosen = (
+            f"A rerank chose the text that {names[output.author]} wrote alone; below are the steps of the fused one."
+        )
     return {
         "coolfusion": safe(trace.coolfusion),
         "members": names,
@@ -129,9 +130,7 @@ def _cost(member: MemberOutput) -> str:
 
 def _step(step: Step) -> dict[str, Any]:
     plain = to_plain(step)
-    candidates = [
-        {name: value for name, value in each.items() if name not in _SHORTER} for each in plain["candidates"]
-    ]
+    candidates = [{name: value for name, value in each.items() if name not in _SHORTER} for each in plain["candidates"]]
     return {**plain, "candidates": candidates, "overridden": step.overridden}
 
 

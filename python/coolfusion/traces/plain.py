@@ -197,7 +197,7 @@ def _inside(where: str, name: str) -> str:
 
 
 def _wrong(where: str, value: Any, expected: str) -> ArgumentError:
-    shown = f"{value:#x}" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
+    shown = f"{value:#x}" if isinstance(value, int) and value.bit_length() > 64 else repr(value)
     return ArgumentError(
         f"{where or 'the value'} is {shown if len(shown) < 60 else shown[:57] + '...'}; expected {expected}"
     )

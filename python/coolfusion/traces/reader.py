@@ -105,10 +105,10 @@ def parse_traces(data: str | bytes, where: str = "the trace") -> list[Trace]:
         at = f"{where}, line {len(lines) + 1}"
         try:
             values = _object(last, at)
-        except ArgumentError as err:
+        except ArgumentError:
             if not texts:
                 raise
-            cut = f"{at} was cut off after {len(last)} bytes; expected a whole line ({err.__cause__})"
+            cut = f"{at} was cut off after {len(last)} bytes; expected a whole line, the writing was interrupted"
         else:
             _take(texts, values, at)
     if not texts:
@@ -169,6 +169,8 @@ def _take(texts: list[_Text], line: bytes | dict[str, Any], where: str) -> None:
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
         values = json.loads(line.decode("utf-8", "surrogatepass"), parse_constant=_no_constant)
+    except json.JSONDecodeError as err:
+        raise ArgumentError(f"{where}: no JSON ({err.msg} at character {err.pos}); expected a line of a trace") from err
     except (ValueError, RecursionError) as err:
         raise ArgumentError(f"{where}: no JSON ({err}); expected a line of a trace") from err
     if not isinstance(values, dict):
@@ -224,6 +226,9 @@ def _end(values: dict[str, Any], text: _Text, where: str) -> dict[str, Any]:
     optional = ("rejected", "author", "continuations", "error", "reasoning")
     kinds = {name: kind for name, kind in kinds.items() if name in values or name not in optional}
     found = _typed({**kinds, "seconds": float}, values, where)
+    author = found.get("author", "fusion")
+    if author != "fusion" and not 0 <= author < len(text.names):
+        _refuse(where, f"author is {author}", f"a number from 0 to {len(text.names) - 1}")
     if tuple(member.name for member in found["members"]) != text.names:
         _refuse(where, "its members have other names", f"those of the head: {', '.join(text.names)}")
     return found

@@ -97,7 +97,7 @@
     const rows = order.map((index) => {
       const candidate = step.candidates[index];
       const shown = candidate.end ? "END" : visible(candidate.text);
-      const by = candidate.members.map((member) => text.initials[member]).join(" ");
+      const by = candidate.members.map((member) => text.initials[member]).join("");
       const margin = number(index === step.winner ? step.margin : number(step.values[index]) - best);
       return make("tr", { class: index === step.winner ? "won" : "" },
         make("td", {}, `${index === step.winner ? "★ " : ""}${shown}`),
@@ -107,7 +107,6 @@
     const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
     const notes = [];
     const note = (line) => notes.push(make("p", {}, line));
-    note("Perplexity of each candidate under each member; below it ln p and the number of tokens. The least value wins.");
     if (step.overridden) note(`▲ ${text.members[step.primary]} is primary and proposed something else.`);
     if (Number.isFinite(number(step.margin))) note(`Margin: the second best is worse by ${short(step.margin)}.`);
     if (step.weights?.length) {
@@ -122,6 +121,7 @@
       `select ${time(seconds.select)}, commit ${time(seconds.commit)}.`);
     note(`Passes: ${step.members.map((each, member) =>
       `${text.members[member]} ${each.forward_passes}`).join(", ")}.`);
+    note("The numbers of a member are the candidate's perplexity, and below it ln p / tokens. The least value wins.");
     byId("detail").replaceChildren(top, make("div", { class: "scroll" }, table), ...notes);
   };
 
@@ -180,6 +180,7 @@
     byId("problem").hidden = !problem;
     byId("prompt").replaceChildren(...text.prompts.flatMap(([label, said]) =>
       label ? [make("b", {}, label), ` ${said}\n`] : [said]));
+    byId("prompt").parentElement.classList.toggle("joined", text.prompts.every(([label]) => !label));
     spans = text.steps.map(segment);
     byId("text").replaceChildren(...spans);
     byId("detail").hidden = !text.steps.length;
