@@ -136,9 +136,8 @@ def _summary(trace: Trace) -> Text:
 def _notes(trace: Trace) -> list[str]:
     output, notes = trace.output, []
     if output.author != "fusion":
-        notes.append(
-            f"a rerank chose the text that {trace.names[output.author]} wrote alone; the steps are those of the fused one"
-        )
+        author = trace.names[output.author]
+        notes.append(f"a rerank chose the text that {author} wrote alone; the steps are those of the fused one")
     notes += [f"error: {output.error}"] if output.error is not None else []
     notes += [trace.problem] if trace.problem is not None else []
     return [safe(note) for note in notes]

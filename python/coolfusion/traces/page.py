@@ -130,8 +130,19 @@ def _cost(member: MemberOutput) -> str:
 
 def _step(step: Step) -> dict[str, Any]:
     plain = to_plain(step)
-    candidates = [{name: value for name, value in each.items() if name not in _SHORTER} for each in plain["candidates"]]
-    return {**plain, "candidates": candidates, "overridden": step.overridden}
+    shown = [{name: each[name] for name in each if name not in _SHORTER} for each in plain["candidates"]]
+    return {
+        **plain,
+        "text": safe(step.text),
+        "candidates": _safe(shown),
+        "rejected": _safe(plain["rejected"]),
+        "overridden": step.overridden,
+    }
+
+
+def _safe(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns objects with safe texts."""
+    return [{name: safe(each) if isinstance(each, str) else each for name, each in row.items()} for row in rows]
 
 
 def _asset(name: str) -> str:
