@@ -19,6 +19,7 @@ from coolfusion._core import Tokenizer, __version__
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.loading import load, names_of
+from coolfusion.cli.many import INTERRUPTED, TextFile, as_line, write_many
 from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.show import colour, explained, summary
@@ -30,16 +31,16 @@ from coolfusion.fusion.options import PREFIXES, check_choice
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.members.endings import GRANULARITIES
-from coolfusion.records import Output, to_jsonable
+from coolfusion.records import Output
+from coolfusion.traces import TraceWriter
 
-INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 # A text for each trade: ash tells stories, birch has learnt sums, cedar puzzles.
 DEMO_PROMPTS = (
     "Once upon a time",
     "Question: Tom has 23 apples. He gives away 9. How many apples are left? Answer:",
     "Puzzle: What is tiger spelled backwards? Answer:",
 )
-INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
+INPUT, LOADING, WRITING, OUTPUT = "Input", "Loading", "Writing", "Output"  # panels of --help
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("eval")(evaluate)
@@ -145,12 +146,31 @@ def generate(
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything that is known as JSON.", rich_help_panel=OUTPUT)
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of --prompts-file: write the texts to this file, JSON lines; a run that ended is resumed from it.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Write every step to this file, for `coolfusion view`.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
-    """Continue a prompt with several models."""
+    """Continue a prompt with several models.
+
+    Exit codes: 0 the text is written; 1 no one reads the output; 2 an error, which is one line; 3 some of many texts
+    ended with an error, all others are written; 130 Ctrl-C, what was written is printed.
+    """
     names = names_of(models, more_models)
     if prompt is not None and prompts_file is not None:
         raise ArgumentError("--prompt and --prompts-file exclude each other")
+    if out is not None and prompts_file is None:
+        raise ArgumentError("--out is for many texts; expected --prompts-file FILE too")
     prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
@@ -161,29 +181,35 @@ def generate(
         check_choice("granularity", granularity, GRANULARITIES)
     if prefix is not None:
         check_choice("prefix", prefix, PREFIXES)
+    decides = {"models": names, "dtype": dtype, "rule": rule, "recipe": None if plan is None else plan.as_dict()}
+    setup = {**decides, **options, "rerank": rerank, "granularity": granularity, "prefix": prefix}
+    file = None if out is None else TextFile(out, setup, prompts, as_json)
     console = Console(stderr=True)
-    fusion = load(
-        names,
-        console,
-        device=device,
-        dtype=dtype,
-        processes=executor is Executor.processes,
-        threads=threads,
-        rule=rule,
-        recipe=plan,
-        granularity=granularity,
-        prefix=prefix,
-        pass_timeout=pass_timeout,
-    )
-    with fusion:
+    with ExitStack() as stack:
+        writer = None if trace is None else stack.enter_context(TraceWriter(trace))
+        fusion = load(
+            names,
+            console,
+            device=device,
+            dtype=dtype,
+            processes=executor is Executor.processes,
+            threads=threads,
+            rule=rule,
+            recipe=plan,
+            granularity=granularity,
+            prefix=prefix,
+            pass_timeout=pass_timeout,
+        )
+        stack.enter_context(fusion)
         if prompts_file is not None:
-            interrupted = _write_many(fusion, prompts, {**options, "rerank": rerank}, as_json, console)
+            whole = {**options, "rerank": rerank}
+            code = write_many(fusion, prompts, whole, console, as_json=as_json, file=file, trace=writer)
         elif as_json or rerank:
-            interrupted = _write_whole(fusion, prompts[0], {**options, "rerank": rerank}, as_json, console)
+            code = _write_whole(fusion, prompts[0], {**options, "rerank": rerank}, as_json, console, writer)
         else:
-            interrupted = _stream(fusion, prompts[0], options, console)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
+            code = _stream(fusion, prompts[0], options, console, writer)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -225,71 +251,56 @@ def describe(path: Annotated[str, typer.Argument(help="A tokenizer file, a direc
     print(json.dumps(load(path).describe(), ensure_ascii=False, indent=2))
 
 
-def _stream(fusion: Fusion, prompt: str, options: dict[str, Any], console: Console) -> bool:
+def _stream(fusion: Fusion, prompt: str, options: dict[str, Any], console: Console, trace: TraceWriter | None) -> int:
     """Prints the text as it comes; a counter on stderr where stdout is not the terminal that shows it.
 
-    Returns whether Ctrl-C ended it, as the other ways of writing do.
+    Returns the exit code, as the other ways of writing do.
     """
-    begun, interrupted = perf_counter(), False
+    begun, code = perf_counter(), 0
     generation = fusion.stream(prompt, **options)
     counting = console.is_terminal and not sys.stdout.isatty()
     with ExitStack() as stack:
         stack.callback(print, flush=True)  # ends the line, also after an error
+        if trace is not None:
+            trace.begin([member.name for member in fusion.members], generation.output.origin)
+            stack.callback(lambda: trace.end(generation.output, perf_counter() - begun))
         status = stack.enter_context(console.status("writing")) if counting else None
         try:
             for step in generation:
                 print(step.text, end="", flush=True)
+                if trace is not None:
+                    trace.step(step)
                 if status is not None:
                     status.update(f"{step.index + 1} steps, {len(generation.output.text)} characters")
         except KeyboardInterrupt:
-            interrupted = True
+            code = INTERRUPTED
     console.print(summary(generation.output, perf_counter() - begun), style="dim", markup=False)
-    return interrupted
+    return code
 
 
-def _write_whole(fusion: Fusion, prompt: str, options: dict[str, Any], as_json: bool, console: Console) -> bool:
-    begun = perf_counter()
-    output, interrupted = _generate(fusion, prompt, options, console)
-    print(_json(output) if as_json else output.text)
-    console.print(summary(output, perf_counter() - begun), style="dim", markup=False)
-    return interrupted
-
-
-def _write_many(fusion: Fusion, prompts: list[str], options: dict[str, Any], as_json: bool, console: Console) -> bool:
-    """Prints a JSON line for each prompt, also where one of them ends with an error."""
-    begun, error = perf_counter(), None
-    try:
-        outputs, interrupted = _generate(fusion, prompts, options, console)
-    except CoolFusionError as err:
-        if not isinstance(err.partial, list):
-            raise
-        outputs, interrupted, error = err.partial, False, err
-    for prompt, output in zip(prompts, outputs, strict=True):
-        short = {"text": output.text, "finish_reason": output.finish_reason, "error": output.error}
-        print(_json(output) if as_json else _json({"prompt": prompt, **short}))
-    line = f"{len(outputs)} texts in {perf_counter() - begun:.2f} s"
-    console.print(line, style="dim", markup=False)
-    if error is not None:
-        raise error
-    return interrupted
-
-
-def _generate(fusion: Fusion, prompt: Any, options: dict[str, Any], console: Console) -> tuple[Any, bool]:
-    """Returns what was written, and whether Ctrl-C ended it."""
+def _write_whole(
+    fusion: Fusion,
+    prompt: str,
+    options: dict[str, Any],
+    as_json: bool,
+    console: Console,
+    trace: TraceWriter | None,
+) -> int:
+    begun, code = perf_counter(), 0
+    output: Output | None = None
     try:
         with console.status("writing"):
-            return fusion.generate(prompt, **options), False
+            output = fusion.generate(prompt, **options)
     except KeyboardInterrupt as err:
-        partial: Output | list[Output] | None = getattr(err, "partial", None)
-        if partial is None:
+        output, code = getattr(err, "partial", None), INTERRUPTED
+        if output is None:
             raise
-        return partial, True
-
-
-def _json(value: Any) -> str:
-    shown = json.dumps(to_jsonable(value), ensure_ascii=False, allow_nan=False)
-    try:
-        shown.encode()
-    except UnicodeEncodeError:  # a prompt may hold lone surrogates, which only an escape can spell
-        return json.dumps(to_jsonable(value), allow_nan=False)
-    return shown
+    except CoolFusionError as err:
+        output = err.partial
+        raise
+    finally:
+        if trace is not None and output is not None:
+            trace.write(output, perf_counter() - begun)
+    print(as_line(output) if as_json else output.text)
+    console.print(summary(output, perf_counter() - begun), style="dim", markup=False)
+    return code

@@ -18,7 +18,7 @@ class TraceWriter:
     """A file of traces that grows as steps come. An interrupted run leaves the steps that it made.
 
     Args:
-        path: the file; an old one is replaced.
+        path: the file; an old one is replaced when the first text begins.
 
     Raises:
         ArgumentError: the file cannot be written.
@@ -30,9 +30,10 @@ class TraceWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._file: TextIO = self.path.open("w", encoding="ascii", newline="\n")
+            self._file: TextIO = self.path.open("a", encoding="ascii", newline="\n")
         except OSError as err:
             raise ArgumentError(f"{path}: cannot be written ({err.strerror}); expected a place for a trace") from err
+        self._begun = False
 
     def __repr__(self) -> str:
         return f"TraceWriter({str(self.path)!r})"
@@ -83,5 +84,8 @@ class TraceWriter:
         self._file.close()
 
     def _put(self, lines: str) -> None:
+        if not self._begun:
+            self._begun = True
+            self._file.truncate(0)
         self._file.write(lines)
         self._file.flush()
