@@ -163,8 +163,8 @@ def generate(
 ) -> None:
     """Continue a prompt with several models.
 
-    Exit codes: 0 the text is written; 1 no one reads the output; 2 an error, which is one line; 3 some of many texts
-    ended with an error, all others are written; 130 Ctrl-C, what was written is printed.
+    Exit codes: 0 all is written. 1 no one reads the output. 2 an error, which is one line. 3 some of many texts ended
+    with an error, and all others are written. 130 Ctrl-C, and what was written is printed.
     """
     names = names_of(models, more_models)
     if prompt is not None and prompts_file is not None:

@@ -28,7 +28,7 @@ FIELDS = ("number", "prompt", "text", "finish_reason", "error", "output")
 
 
 class TextFile:
-    """The texts of a run in a file of JSON lines, if there is a path; a run of the same set-up goes on with it.
+    """The texts of a run, in a file of JSON lines if there is a path. A run of the same set-up goes on with it.
 
     Args:
         path: the file, or None.

@@ -172,7 +172,7 @@ def _sequence(origin: type, inner: tuple[Any, ...], value: Any, where: str) -> A
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """Returns a value of a union. What only one kind can be is read as that, for a message with its path."""
+    """Returns a value of a union. A value that one kind alone can be is read as that, for a message with its path."""
     for kind in kinds:
         holds = _is_record(kind) and isinstance(value, dict)
         if holds or (get_origin(kind) is tuple and isinstance(value, list)):

@@ -45,7 +45,7 @@ def read_trace(path: str | Path) -> Trace:
         path: the file, as `Output.to_trace` and `coolfusion generate --trace` write it.
 
     Raises:
-        ArgumentError: the file cannot be read, holds several texts, or a line is not as the schema says; the message
+        ArgumentError: the file cannot be read, holds several texts, or a line is not as the schema says. The message
             names the line and what was expected. A last line that was cut off is no error; see `Trace.problem`.
 
     Complexity: O(size of the file).
