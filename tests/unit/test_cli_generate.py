@@ -123,9 +123,10 @@ def test_a_run_is_resumed_from_its_file(loaded, member, prompts, tmp_path, capsy
         (number, letter, " cat") for number, letter in enumerate("abcd")
     ]
     assert not [text for text in member.read if text[:1] in "ab"], "what is written is not written again"
-    member.read.clear()
+    n_loaded = len(loaded.calls)
     call(arguments)
-    assert member.read == []
+    assert "all 4 texts were written before" in capsys.readouterr().err
+    assert len(loaded.calls) == n_loaded, "models are not loaded for nothing"
 
 
 def test_texts_that_failed_are_tried_again(loaded, prompts, tmp_path, capsys):

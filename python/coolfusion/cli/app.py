@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coolfusion._core import Tokenizer, __version__
+from coolfusion.cli.chat import chat
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.loading import load, names_of
@@ -46,6 +47,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("eval")(evaluate)
 app.command()(ablation)
 app.command()(pool)
+app.command()(chat)
 app.command()(view)
 # Options go on to the harness as they are, --help included.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
@@ -185,6 +187,9 @@ def generate(
     setup = {**decides, **options, "rerank": rerank, "granularity": granularity, "prefix": prefix}
     file = None if out is None else TextFile(out, setup, prompts, as_json)
     console = Console(stderr=True)
+    if file is not None and file.is_complete:
+        console.print(f"{out}: all {len(prompts)} texts were written before", style="dim", markup=False, soft_wrap=True)
+        return
     with ExitStack() as stack:
         writer = None if trace is None else stack.enter_context(TraceWriter(trace))
         fusion = load(

@@ -58,6 +58,11 @@ class TextFile:
             if record["error"] is None:
                 self.done.add(number)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every prompt has a text that ended well."""
+        return len(self.done) == len(self._prompts)
+
     def add(self, written: Written) -> None:
         """Appends a text."""
         number, output, _ = written

@@ -42,7 +42,7 @@ def explained(step: Step, fusion: Fusion) -> Text:
 
 def colour(*members: int) -> str:
     """Returns a colour for one author, and that of the terminal for several."""
-    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else "default"
+    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else ""
 
 
 def _shown(candidate: Candidate) -> str:

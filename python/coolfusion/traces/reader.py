@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
@@ -222,10 +222,10 @@ def _step(values: dict[str, Any], text: _Text, where: str) -> Step:
 def _end(values: dict[str, Any], text: _Text, where: str) -> dict[str, Any]:
     values.pop("phases", None)  # the sums of the steps' seconds, for readers of the plain file
     hints = get_type_hints(Output)
-    kinds = {each.name: hints[each.name] for each in fields(Output) if each.name not in ("steps", "origin")}
-    optional = ("rejected", "author", "continuations", "error", "reasoning")
-    kinds = {name: kind for name, kind in kinds.items() if name in values or name not in optional}
-    found = _typed({**kinds, "seconds": float}, values, where)
+    written = [each for each in fields(Output) if each.name not in ("steps", "origin")]
+    # A field with its default is left out.
+    wanted = [each.name for each in written if each.name in values or each.default is MISSING]
+    found = _typed({**{name: hints[name] for name in wanted}, "seconds": float}, values, where)
     author = found.get("author", "fusion")
     if author != "fusion" and not 0 <= author < len(text.names):
         _refuse(where, f"author is {author}", f"a number from 0 to {len(text.names) - 1}")

@@ -87,9 +87,10 @@
     };
     const title = make("h2", {}, `step ${step.index} of ${text.steps.length - 1}`);
     const top = make("div", { class: "steps" }, go(at - 1, "Step before", "←"), title, go(at + 1, "Next step", "→"));
-    const head = make("tr", {}, make("th", { scope: "col" }, "candidate"), make("th", { scope: "col" }, "by"),
-      make("th", { scope: "col" }, "value"), make("th", { scope: "col" }, "margin"),
-      ...text.members.map((_, member) => make("th", { scope: "col" }, name(member))));
+    const column = (label) => make("th", { scope: "col" }, label);
+    const drawn = step.probabilities ?? [];
+    const head = make("tr", {}, column("candidate"), column("by"), column("value"), column("margin"),
+      ...drawn.slice(0, 1).map(() => column("chance")), ...text.members.map((_, member) => make("th", { scope: "col" }, name(member))));
     const best = number(step.values[step.winner]);
     const order = step.candidates.map((_, index) => index);
     const rank = (index) => (index === step.winner ? -Infinity : number(step.values[index]));
@@ -98,17 +99,18 @@
       const candidate = step.candidates[index];
       const shown = candidate.end ? "END" : visible(candidate.text);
       const by = candidate.members.map((member) => text.initials[member]).join("");
-      const margin = number(index === step.winner ? step.margin : number(step.values[index]) - best);
+      const margin = number(step.values[index]) - best;
       return make("tr", { class: index === step.winner ? "won" : "" },
         make("td", {}, `${index === step.winner ? "★ " : ""}${shown}`),
         make("td", { title: called(candidate.members) }, by), make("td", {}, short(step.values[index])),
-        make("td", {}, index === step.winner ? "" : `+${short(margin)}`), ...step.scores[index].map(scores));
+        make("td", {}, index === step.winner ? "" : `${margin < 0 ? "" : "+"}${short(margin)}`), ...drawn.slice(index, index + 1).map((chance) => make("td", {}, percent(number(chance)))),
+        ...step.scores[index].map(scores));
     });
     const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
     const notes = [];
     const note = (line) => notes.push(make("p", {}, line));
     if (step.overridden) note(`▲ ${text.members[step.primary]} is primary and proposed something else.`);
-    if (Number.isFinite(number(step.margin))) note(`Margin: the second best is worse by ${short(step.margin)}.`);
+    if (Number.isFinite(number(step.margin))) note(`Margin of the least two values: ${short(step.margin)}.`);
     if (step.weights?.length) {
       note(`Weights: ${step.weights.map((weight, member) => `${text.members[member]} ${percent(number(weight))}`).join(", ")}.`);
     }
@@ -121,7 +123,8 @@
       `select ${time(seconds.select)}, commit ${time(seconds.commit)}.`);
     note(`Passes: ${step.members.map((each, member) =>
       `${text.members[member]} ${each.forward_passes}`).join(", ")}.`);
-    note("The numbers of a member are the candidate's perplexity, and below it ln p / tokens. The least value wins.");
+    note("The numbers of a member are the candidate's perplexity, and below it ln p / tokens. " +
+      (drawn.length ? "The winner was drawn by the chances, or has the least value." : "The least value wins."));
     byId("detail").replaceChildren(top, make("div", { class: "scroll" }, table), ...notes);
   };
 
