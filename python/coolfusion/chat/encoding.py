@@ -80,8 +80,8 @@ def _of_text(tokenizer: Tokenizer, text: str, guard: str, cut: str, *, anew: boo
 
 def _definition(tokenizer: Tokenizer) -> dict[str, Any]:
     """Returns the definition of a tokenizer, {} of one that has none."""
-    _, arguments, *_ = tokenizer.__reduce__()  # type: ignore[misc]
-    state: Any = arguments[0] if isinstance(arguments, tuple) and arguments else None
+    reduced: Any = tokenizer.__reduce__()
+    state = reduced[1][0] if reduced[1] else None
     if not isinstance(state, bytes):
         return {}
     try:

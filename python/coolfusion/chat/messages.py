@@ -1,4 +1,4 @@
-"""Messages and tools of callers: what they may hold, and how they are written where a template has no place for them."""
+"""Messages and tools of callers: what they may hold, and how they are written where a template lacks a place."""
 
 from __future__ import annotations
 

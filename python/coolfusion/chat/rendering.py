@@ -143,7 +143,10 @@ def _notes(name: str, *, plain: bool, fold: bool) -> tuple[str, ...]:
 
 
 def _missing(
-    messages: Sequence[Message], tools: Sequence[Message] | None, text: str, rendered: Callable[[Sequence[Message]], str]
+    messages: Sequence[Message],
+    tools: Sequence[Message] | None,
+    text: str,
+    rendered: Callable[[Sequence[Message]], str],
 ) -> tuple[str, str]:
     """Returns a rendering with other words as contents, and which part of a conversation it leaves out, "" for none.
 
@@ -187,10 +190,7 @@ def _ids(name: str, tokenizer: Tokenizer, chat: Chat, source: str, form: _Form, 
     structure = source + form.bare
     written = [each for each in controls.texts if each.strip() and len(each) > 1 and each in structure]
     marker = Marker(list(controls.ids), written, guard, cut)
-    messages = [
-        marker.marked_value(each, cuts=each["role"] != "assistant", kept=KEPT)
-        for each in form.messages
-    ]
+    messages = [marker.marked_value(each, cuts=each["role"] != "assistant", kept=KEPT) for each in form.messages]
     tools = marker.marked_value(form.tools)
     # The names of variables are the template's.
     options = {option: marker.marked_value(value) for option, value in chat.options.items()}

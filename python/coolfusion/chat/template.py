@@ -37,7 +37,7 @@ def render(source: str, variables: Mapping[str, Any], now: datetime | None = Non
         text: str = _compiled(source).render(strftime_now=moment.strftime, **variables)
     except MissingPackageError:
         raise
-    except Exception as err:  # noqa: BLE001 - a template is code that came with a model
+    except Exception as err:  # a template is code that came with a model
         raise TemplateRefusal(f"{type(err).__name__}: {err}") from err
     return text
 
@@ -89,5 +89,3 @@ def _to_json(
 ) -> str:
     """JSON without the escapes for HTML that Jinja would add."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
