@@ -32,19 +32,9 @@ def test_a_trace_holds_how_the_text_was_asked_for():
     origin = head["origin"]
     assert (origin["prompt"], origin["rule"]) == ("a", "confident")
     assert rule_from_spec(origin["spec"]).name == as_rule("confident").name
-    assert origin["options"] == {
-        "max_new_tokens": 60,
-        "stop_strings": ["big"],
-        "rerank": False,
-        "think": None,
-        "on_failure": "stop",
-        "overlong": "truncate",
-        "seed": 7,
-        "whole_prompt": False,
-        "alignment": "aligned",
-        "granularity": "pre_token",
-        "prefix": "always",
-    }
+    expected = {"max_new_tokens": 60, "stop_strings": ["big"], "seed": 7, "alignment": "aligned", "prefix": "always"}
+    assert {name: origin["options"][name] for name in expected} == expected
+    assert not {"prompt", "messages", "timeout"} & set(origin["options"])
 
 
 def test_a_trace_has_a_line_for_each_step_and_ends_with_the_costs():
@@ -61,6 +51,36 @@ def test_prompts_that_are_no_common_text_are_told_as_they_were_given():
     output = fusion().generate(("a", [0, 66], "a"), 4)
     assert output.origin.prompt == ("a", None, "a")
     assert fusion().stream("a").output.origin.prompt == "a"
+
+
+def test_messages_are_told_and_shown():
+    messages = [{"role": "system", "content": "be short"}, {"role": "user", "content": "who?"}]
+    output = fusion().generate(messages=messages, max_new_tokens=4)
+    assert output.origin.prompt is None and list(output.origin.messages) == messages
+    [trace] = parse_traces(output.to_trace())
+    assert trace.output.origin == output.origin
+    shown = terminal(trace)
+    assert "system: be short\nuser: who?\n" in shown
+    [text] = json.loads(Tags(page_of([trace])).scripts[0])["texts"]
+    assert text["prompts"] == [["system", "be short"], ["user", "who?"]]
+    assert text["notes"] == [safe(note) for note in output.notes]
+
+
+def test_the_texts_of_one_request_stay_together(tmp_path):
+    output = written(temperature=1.0, seed=3, n=3)
+    file = tmp_path / "run.jsonl"
+    with TraceWriter(file) as writer:
+        writer.write(output)
+        writer.write(written())
+    first, second = read_traces(file)
+    assert first.output == output and len(first.output.choices) == 3 and not second.output.others
+    assert [each.output.origin.options["seed"] for each in first.choices] == [3, 4, 5]
+    assert all(step.probabilities for each in first.choices for step in each.output.steps)
+    texts = json.loads(Tags(page_of([first, second])).scripts[0])["texts"]
+    assert len(texts) == 4
+    assert ["".join(step["text"] for step in text["steps"]) for text in texts[:3]] == [
+        safe(each.text) for each in output.choices
+    ]
 
 
 def test_a_rule_of_the_caller_has_a_name_and_no_spec():
@@ -85,7 +105,10 @@ def test_every_way_to_write_says_how_it_was_asked():
     [
         (lambda rows: rows[0].update(schema=2), "line 1: schema is 2; expected 1"),
         (lambda rows: rows[0].update(schema=True), "line 1: schema is True; expected 1"),
-        (lambda rows: rows[0].update(more=1), "line 1: has the fields ['coolfusion', 'members', 'more', 'origin']"),
+        (lambda rows: rows[0].update(more=1), "line 1: has the fields ['choice', 'coolfusion', 'members', 'more'"),
+        (lambda rows: rows[0].update(choice=1), "line 1: choice is 1; expected 0"),
+        (lambda rows: rows[1].update(weights=[1.0]), "line 2: number of weights is 1; expected 3"),
+        (lambda rows: rows[1].update(probabilities=[0.5, 0.5]), "line 2: number of probabilities is 2; expected 1"),
         (lambda rows: rows[0].update(members=["ann", 3]), "line 1: members[1] is 3; expected a text"),
         (lambda rows: rows[1].update(line="stop"), 'line 2: line is \'stop\'; expected "head", "step" or "end"'),
         (lambda rows: rows.pop(0), "line 1: is a line of kind 'step'; expected the head of a text before it"),

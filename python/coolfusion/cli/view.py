@@ -29,7 +29,7 @@ def view(
     steps: Annotated[int, typer.Option(min=0, help="The most steps in a table; 0 leaves the table out.")] = 40,
 ) -> None:
     """Show a trace: the text in the colours of its authors, its steps, and how the models went together."""
-    traces = read_traces(file)
+    traces = [choice for trace in read_traces(file) for choice in trace.choices]
     if text is not None:
         if text > len(traces):
             raise ArgumentError(f"--text {text}: {file} holds {len(traces)} texts; expected 1 to {len(traces)}")
@@ -138,6 +138,7 @@ def _notes(trace: Trace) -> list[str]:
     if output.author != "fusion":
         author = trace.names[output.author]
         notes.append(f"a rerank chose the text that {author} wrote alone; the steps are those of the fused one")
+    notes += output.notes
     notes += [f"error: {output.error}"] if output.error is not None else []
     notes += [trace.problem] if trace.problem is not None else []
     return [safe(note) for note in notes]

@@ -12,7 +12,8 @@ from coolfusion.records import Origin
 
 __all__ = ["origin_of"]
 
-_ELSEWHERE = ("prompt", "priority", "timeout")  # the prompt has a field of its own; the others change no text
+# Two have fields of their own, and two change no text.
+_ELSEWHERE = ("prompt", "messages", "priority", "timeout")
 
 
 def origin_of(request: Request, settings: Settings) -> Origin:
@@ -25,7 +26,8 @@ def origin_of(request: Request, settings: Settings) -> Origin:
     Complexity: O(number of options).
     """
     prompt = request.prompt
-    told = prompt if isinstance(prompt, str) else tuple(_text(each) for each in _each(prompt))
+    told = prompt if prompt is None or isinstance(prompt, str) else tuple(_text(each) for each in _each(prompt))
+    messages = None if request.messages is None else tuple(_plain(each) for each in request.messages)
     options = {each.name: _plain(getattr(request, each.name)) for each in fields(request)}
     for name in _ELSEWHERE:
         options.pop(name, None)
@@ -36,7 +38,7 @@ def origin_of(request: Request, settings: Settings) -> Origin:
         spec = spec_of(settings.rule)
     except ArgumentError:  # a rule of the caller
         spec = None
-    return Origin(told, str(settings.rule.name), spec, options)
+    return Origin(told, str(settings.rule.name), spec, options, messages)
 
 
 def _each(prompt: Any) -> tuple[Any, ...]:

@@ -18,22 +18,30 @@ __all__ = ["SCHEMA", "end_line", "head_line", "lines_of", "step_line"]
 SCHEMA = 1  # raised with every change of the lines or of the records' fields
 
 
-def head_line(names: Sequence[str], origin: Any) -> str:
+def head_line(names: Sequence[str], origin: Any, choice: int = 0) -> str:
     """Returns the line that begins a text.
 
     Args:
         names: (M,) the members' names.
         origin: the `Origin` of the output, or None.
+        choice: number of the text among those of one request.
 
     Raises:
         ArgumentError: the options hold what JSON cannot.
 
     Example:
         >>> head_line(["ash"], None)
-        '{"line":"head","schema":1,"coolfusion":"...","members":["ash"],"origin":null}\\n'
+        '{"line":"head","schema":1,"coolfusion":"...","members":["ash"],"origin":null,"choice":0}\\n'
     """
     return _line(
-        {"line": "head", "schema": SCHEMA, "coolfusion": __version__, "members": list(names), "origin": origin}
+        {
+            "line": "head",
+            "schema": SCHEMA,
+            "coolfusion": __version__,
+            "members": list(names),
+            "origin": origin,
+            "choice": choice,
+        }
     )
 
 
@@ -50,27 +58,28 @@ def end_line(output: Any, seconds: float | None = None) -> str:
     """Returns the line that ends a text.
 
     Args:
-        output: an `Output`; its steps and its origin stand in other lines.
+        output: an `Output`; its steps, its origin and the other texts of its request stand in other lines.
         seconds: how long the writing took, or None for the sum of the steps.
     """
     plain = to_plain(output)
-    plain.pop("origin", None)
-    del plain["steps"]
+    for elsewhere in ("steps", "origin", "others"):
+        plain.pop(elsewhere, None)
     phases = {name: sum(getattr(step.seconds, name) for step in output.steps) for name in _PHASES}
     total = sum(phases.values()) if seconds is None else seconds
     return _line({"line": "end", **plain, "seconds": total, "phases": phases})
 
 
 def lines_of(output: Any, seconds: float | None = None) -> Iterator[str]:
-    """Yields the lines of an output.
+    """Yields the lines of an output, and of the other texts of its request after it.
 
     Args:
         output: an `Output`.
         seconds: see `end_line`.
     """
-    yield head_line([member.name for member in output.members], output.origin)
-    yield from map(step_line, output.steps)
-    yield end_line(output, seconds)
+    for choice, each in enumerate(output.choices):
+        yield head_line([member.name for member in each.members], each.origin, choice)
+        yield from map(step_line, each.steps)
+        yield end_line(each, seconds)
 
 
 _PHASES = ("propose", "evaluate", "select", "commit")

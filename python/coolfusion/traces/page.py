@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -61,6 +61,7 @@ def page_of(traces: Sequence[Trace]) -> str:
         >>> page_of([Trace("0.1.0", ("</script>",), Output("a", (), "end", ()))]).count("</script>")
         2
     """
+    traces = [choice for trace in traces for choice in trace.choices]
     if not traces:
         raise ArgumentError("no texts to show; expected at least one trace")
     # In JSON these are letters of texts, and an escape says the same there.
@@ -80,7 +81,7 @@ def page_of(traces: Sequence[Trace]) -> str:
 
 
 def prompts_of(trace: Trace) -> list[tuple[str, str]]:
-    """Returns whose prompt says what; "" is everybody.
+    """Returns who says what before the text: roles of messages, or members with their prompts; "" is everybody.
 
     Args:
         trace: the text.
@@ -93,10 +94,18 @@ def prompts_of(trace: Trace) -> list[tuple[str, str]]:
     origin = trace.output.origin
     if origin is None:
         return [("", "")]
+    if origin.messages is not None:
+        return [(str(each.get("role")), _said(each)) for each in origin.messages]
     if isinstance(origin.prompt, str):
         return [("", origin.prompt)]
-    told = ["(given as ids)" if each is None else each for each in origin.prompt]
+    told = ["(given as ids)" if each is None else each for each in origin.prompt or ()]
     return [("", told[0])] if len(set(told)) == 1 else list(zip(trace.names, told, strict=False)) or [("", "")]
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """Returns the content of a message; that of a call of tools is JSON."""
+    content = message.get("content")
+    return content if isinstance(content, str) else json.dumps(to_plain(message.get("tool_calls")), ensure_ascii=False)
 
 
 def _plain(trace: Trace) -> dict[str, Any]:
@@ -118,6 +127,7 @@ def _plain(trace: Trace) -> dict[str, Any]:
         "error": None if output.error is None else f"Error: {safe(output.error)}",
         "problem": None if trace.problem is None else safe(trace.problem),
         "chosen": chosen,
+        "notes": [safe(note) for note in output.notes],
         "seconds": trace.seconds,
         "costs": [_cost(member) for member in output.members],
         "steps": [_step(step) for step in output.steps],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
@@ -32,6 +32,12 @@ class Trace:
     output: Output
     seconds: float | None = None
     problem: str | None = None
+
+    @property
+    def choices(self) -> tuple[Trace, ...]:
+        """A text for each of those of one request, this one first."""
+        others = (replace(self, output=output, seconds=None, problem=None) for output in self.output.others)
+        return (replace(self, output=replace(self.output, others=())), *others)
 
     def __repr__(self) -> str:
         problem = "" if self.problem is None else f", problem={self.problem!r:.80}"
@@ -113,14 +119,14 @@ def parse_traces(data: str | bytes, where: str = "the trace") -> list[Trace]:
             _take(texts, values, at)
     if not texts:
         raise ArgumentError(f"{where}: is empty; expected a head, the steps and the end of a text")
-    return [text.trace(cut if text is texts[-1] else None, where) for text in texts]
+    return _joined([(text.choice, text.trace(cut if text is texts[-1] else None, where)) for text in texts])
 
 
 class _Text:
     """A text whose lines are being read."""
 
-    def __init__(self, coolfusion: str, names: tuple[str, ...], origin: Origin | None) -> None:
-        self.coolfusion, self.names, self.origin = coolfusion, names, origin
+    def __init__(self, coolfusion: str, names: tuple[str, ...], origin: Origin | None, choice: int) -> None:
+        self.coolfusion, self.names, self.origin, self.choice = coolfusion, names, origin, choice
         self.steps: list[Step] = []
         self.end: dict[str, Any] | None = None
 
@@ -148,12 +154,29 @@ class _Text:
         return Trace(self.coolfusion, self.names, output, None, problem)
 
 
+def _joined(traces: list[tuple[int, Trace]]) -> list[Trace]:
+    """Returns the texts of a file, those of one request in one."""
+    found: list[Trace] = []
+    for choice, trace in traces:
+        if choice == 0:
+            found.append(trace)
+            continue
+        first = found[-1]
+        output = replace(first.output, others=(*first.output.others, trace.output))
+        found[-1] = replace(first, output=output, problem=first.problem or trace.problem)
+    return found
+
+
 def _take(texts: list[_Text], line: bytes | dict[str, Any], where: str) -> None:
     """Takes one line."""
     values = line if isinstance(line, dict) else _object(line, where)
     kind = values.pop("line", None)
     if kind == "head":
-        texts.append(_head(values, where))
+        text = _head(values, where)
+        before = texts[-1].choice + 1 if texts else 0
+        if text.choice not in (0, before):
+            _refuse(where, f"choice is {text.choice}", f"0 or {before}" if before else "0")
+        texts.append(text)
         return
     if kind not in ("step", "end"):
         _refuse(where, f"line is {kind!r:.40}", '"head", "step" or "end"')
@@ -186,9 +209,9 @@ def _head(values: dict[str, Any], where: str) -> _Text:
     schema = values.pop("schema", None)
     if schema != SCHEMA or isinstance(schema, bool):
         _refuse(where, f"schema is {schema!r:.40}", f"{SCHEMA}, the schema that this version of coolfusion reads")
-    kinds: dict[str, Any] = {"coolfusion": str, "members": tuple[str, ...], "origin": Origin | None}
+    kinds: dict[str, Any] = {"coolfusion": str, "members": tuple[str, ...], "origin": Origin | None, "choice": int}
     found = _typed(kinds, values, where)
-    return _Text(found["coolfusion"], found["members"], found["origin"])
+    return _Text(found["coolfusion"], found["members"], found["origin"], found["choice"])
 
 
 def _step(values: dict[str, Any], text: _Text, where: str) -> Step:
@@ -199,6 +222,8 @@ def _step(values: dict[str, Any], text: _Text, where: str) -> Step:
         ("number of scores", len(step.scores), n_candidates),
         ("number of values", len(step.values), n_candidates),
         ("number of members", len(step.members), n_members),
+        ("number of weights", len(step.weights) or n_members, n_members),
+        ("number of probabilities", len(step.probabilities) or n_candidates, n_candidates),
         *((f"number of scores[{at}]", len(row), n_members) for at, row in enumerate(step.scores)),
         *(
             (f"number of candidates[{at}].token_ids", len(c.token_ids), n_members)
@@ -222,7 +247,7 @@ def _step(values: dict[str, Any], text: _Text, where: str) -> Step:
 def _end(values: dict[str, Any], text: _Text, where: str) -> dict[str, Any]:
     values.pop("phases", None)  # the sums of the steps' seconds, for readers of the plain file
     hints = get_type_hints(Output)
-    written = [each for each in fields(Output) if each.name not in ("steps", "origin")]
+    written = [each for each in fields(Output) if each.name not in ("steps", "origin", "others")]
     # A field with its default is left out.
     wanted = [each.name for each in written if each.name in values or each.default is MISSING]
     found = _typed({**{name: hints[name] for name in wanted}, "seconds": float}, values, where)

@@ -178,7 +178,7 @@
     if (overridden) facts.push(`${overridden} overrides ▲`);
     facts.push(...text.costs, `coolfusion ${text.coolfusion}`);
     byId("facts").textContent = facts.join(" · ");
-    const problem = [text.problem, text.error, text.chosen].filter(Boolean).join(" · ");
+    const problem = [text.problem, text.error, text.chosen, ...text.notes].filter(Boolean).join(" · ");
     byId("problem").textContent = problem;
     byId("problem").hidden = !problem;
     byId("prompt").replaceChildren(...text.prompts.flatMap(([label, said]) =>
