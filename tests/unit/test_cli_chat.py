@@ -72,6 +72,7 @@ def test_a_chat_has_several_turns(monkeypatch):
     assert "be short" in first and "who?" in first and "and?" not in first
     assert second.index("who?") < second.index("a cat sat") < second.index("and?")
     assert shown.count("a cat sat") == 2 and "finish: end" in shown
+    assert shown.count("member ann has no chat template") == 1, "a note is told once"
 
 
 def test_words_tell_their_authors_with_and_without_colours(monkeypatch):

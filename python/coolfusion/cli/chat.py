@@ -91,6 +91,8 @@ def _answer(conversation: Conversation, console: Console, question: str) -> None
         generation.close()
         console.print()
         conversation.answered(question, generation.output)
+    for note in conversation.new_notes(generation.output):
+        console.print(Text(safe(note), "dim"))
     console.print(Text(_told(generation.output, stopped), "dim"))
 
 

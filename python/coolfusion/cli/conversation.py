@@ -58,6 +58,7 @@ class Conversation:
         self.turns: list[tuple[str, str]] = []
         self._trace: TraceWriter | None = None
         self._begun = 0.0
+        self._noted: set[str] = set()
         self.fusion = Fusion(members, **self._how)
         self._commands: dict[str, Callable[[str], str]] = {
             "/rule": self._rule,
@@ -127,6 +128,12 @@ class Conversation:
             self._trace.end(output, perf_counter() - self._begun)
         if output.text or output.error is None:
             self.turns.append((question, output.text))
+
+    def new_notes(self, output: Output) -> list[str]:
+        """Returns the notes of an answer that no answer before had."""
+        found = [note for note in output.notes if note not in self._noted]
+        self._noted.update(found)
+        return found
 
     def close(self) -> None:
         """Ends the fusion and the trace."""
