@@ -178,6 +178,7 @@ def test_the_command_loads_and_talks(monkeypatch, capsys):
     assert "a cat sat" in capsys.readouterr().out
     assert loaded.calls[0][0] == ["m"]
     call(["chat", "m", "--rule", "nonsense"], code=2)
+    call(["chat", "m", "--temperature", "-1"], code=2)
     assert len(loaded.calls) == 1
 
 

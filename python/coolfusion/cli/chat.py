@@ -12,8 +12,10 @@ from rich.text import Text
 
 from coolfusion.cli.conversation import Conversation, Leave
 from coolfusion.cli.loading import Device, Dtype, Models, MoreModels, Threads, load, names_of
+from coolfusion.cli.sampling import MinP, Seed, Temperature, TopP
 from coolfusion.cli.show import colour
 from coolfusion.errors import CoolFusionError
+from coolfusion.fusion import Request
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.records import Output, Step
 from coolfusion.traces.authors import initials, safe
@@ -25,8 +27,10 @@ def chat(
     more_models: MoreModels = None,
     models: Models = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Budget of each model for an answer.")] = 256,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the best candidate, more draws.")] = 0.0,
-    seed: Annotated[int | None, typer.Option(help="Of the draws.")] = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
+    seed: Seed = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     rule: Annotated[str | None, typer.Option(help="Selects among the models' words.")] = None,
     device: Device = None,
@@ -37,7 +41,9 @@ def chat(
     names = names_of(models, more_models)
     chosen = DEFAULT_RULE if rule is None else rule
     as_rule(chosen)
-    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
+    options |= {"temperature": temperature, "top_p": top_p, "min_p": min_p}
+    Request(prompt="", **options)  # checks them before anything is loaded
     with load(names, Console(stderr=True), device=device, dtype=dtype, threads=threads, rule=rule) as fusion:
         conversation = Conversation(fusion.members, {"rule": chosen}, options, system)
         try:
