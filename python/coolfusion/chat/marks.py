@@ -86,9 +86,9 @@ class Marker:
         Complexity: O(text * longest control token).
         """
         marks: dict[int, str] = {}
-        if cuts:
-            _inside(text, self._written, self._cut, marks)
         _inside(text, self._controls, self._guard, marks)
+        if cuts:  # a cut breaks a control token too
+            _inside(text, self._written, self._cut, marks)
         core = text.strip()
         start = len(text) - len(text.lstrip())
         for end in {len(text), start + len(core)} if core else ():
@@ -130,7 +130,7 @@ def _inside(text: str, tokens: tuple[str, ...], mark: str, marks: dict[int, str]
     for token in tokens if len(tokens) < 32 else _spelled(text, tokens):
         at = text.find(token)
         while at >= 0:
-            marks[at + 1 if len(token) > 1 else at] = mark
+            marks[at + 1] = mark
             at = text.find(token, at + 1)
 
 
