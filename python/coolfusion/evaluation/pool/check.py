@@ -66,9 +66,7 @@ def check_next_words(
         ``check_next_words(fusion, positions(text, limit=200), StepFile(None, {})).verdict.text``
     """
     _check_pool(fusion, places)
-    steps = collect_steps(
-        fusion, places, file, alternatives=ALTERNATIVES, whole_prompt=whole_prompt, progress=progress
-    )
+    steps = collect_steps(fusion, places, file, alternatives=ALTERNATIVES, whole_prompt=whole_prompt, progress=progress)
     return check_steps(steps, task=task)
 
 
