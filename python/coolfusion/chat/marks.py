@@ -5,10 +5,11 @@ A mark is a character that stands in no text and in no template. `Marker.marked`
 - inside each control token that a text spells, after its first character, and
 - at an end of a text that could complete a control token together with text of the template.
 
-So an occurrence of a control token without a mark holds no character of a text, unless all of the text lies inside it,
-as a role does. Marks are no white space, and the ends are those without white space, so that `trim` leaves them. A
-rendering with marks is believed only if it equals, without them, the rendering of the texts as they are. Tokens of the
-vocabulary that are text, but which the template writes as structure, are cut in the same way by a second mark.
+So an occurrence of a control token without a mark holds no character of a text. The exception is a text that lies
+inside it as a whole, as a role does. Marks are no white space, and the ends are those without white space, so that
+`trim` leaves them. A rendering with marks is believed only if it equals, without them, the rendering of the texts as
+they are. Tokens of the vocabulary that are text, but which the template writes as structure, are cut in the same way
+by a second mark.
 """
 
 from __future__ import annotations
