@@ -142,7 +142,7 @@ def test_a_file_of_prompts_gives_a_line_for_each(loaded, monkeypatch, tmp_path, 
 
 def test_an_error_of_one_prompt_keeps_the_other_texts(loaded, monkeypatch, capsys):
     stdin(monkeypatch, b'"a"\n"\\ud800"\n"a"')
-    call(["generate", "m", "--prompts-file", "-"], code=2)
+    call(["generate", "m", "--prompts-file", "-"], code=3)
     out, err = capsys.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == [" cat", "", " cat"]
     assert "error: prompt 1: " in err
@@ -167,7 +167,8 @@ def test_options_reach_the_library(loaded, monkeypatch, capsys):
         "recipe": None,
     }
     assert loaded.calls == [(["m"], expected)]
-    assert seen == [{"max_new_tokens": 64, "stop_strings": ["x", "y"], "seed": 7}]
+    greedy = {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "think": None}
+    assert seen == [{"max_new_tokens": 64, "stop_strings": ["x", "y"], "seed": 7, **greedy}]
 
 
 def test_version(capsys):

@@ -23,7 +23,7 @@ def summary(output: Output, seconds: float) -> str:
     for member, n_passes in zip(output.members, passes, strict=True):
         cut = f", {member.dropped_context} dropped from its context" if member.dropped_context else ""
         parts.append(f"{member.name}: {len(member.token_ids)} tokens, {n_passes} passes{cut}")
-    return " | ".join(parts)
+    return " | ".join([*parts, *(f"note: {note}" for note in output.notes)])
 
 
 def explained(step: Step, fusion: Fusion) -> Text:
@@ -41,8 +41,8 @@ def explained(step: Step, fusion: Fusion) -> Text:
 
 
 def colour(*members: int) -> str:
-    """Returns a colour for one author, white for several."""
-    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else "white"
+    """Returns a colour for one author, and that of the terminal for several."""
+    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else ""
 
 
 def _shown(candidate: Candidate) -> str:
