@@ -21,6 +21,7 @@ from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.loading import load, names_of
 from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
+from coolfusion.cli.serve import serve
 from coolfusion.cli.show import colour, explained, summary
 from coolfusion.embedded import folders
 from coolfusion.errors import ArgumentError, CoolFusionError, ModelError
@@ -44,6 +45,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("eval")(evaluate)
 app.command()(ablation)
 app.command()(pool)
+app.command()(serve)
 # Options go on to the harness as they are, --help included.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 
