@@ -74,14 +74,18 @@ def until(done, seconds=30.0):
         time.sleep(0.005)
 
 
-def raw(server, method, path, body=b"", headers=()):
-    """A socket on which a request was written, headers and body."""
+def raw(server, method, path, body=b"", headers=(), *, received=None):
+    """A socket on which a request was written, headers and body; `received` is the size of its buffer."""
     host, port = server._socket.getsockname()[:2]
-    sock = socket.create_connection((host, port), timeout=30)
+    sock = socket.socket()
+    sock.settimeout(30)
+    if received is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, received)
+    sock.connect((host, port))
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", *headers]
     if body and not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
         lines += [f"Content-Length: {len(body)}", "Content-Type: application/json"]
-    sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+    sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
     return sock
 
 

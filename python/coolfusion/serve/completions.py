@@ -17,7 +17,7 @@ from coolfusion.serve.errors import ApiError
 from coolfusion.serve.events import EventStream
 from coolfusion.serve.given import Given, fill, given_of, score
 from coolfusion.serve.protocol import CompletionRequest
-from coolfusion.serve.segments import Columns
+from coolfusion.serve.segments import Columns, is_end
 from coolfusion.serve.service import Plan, Service
 from coolfusion.serve.writing import Writing, written
 
@@ -80,7 +80,7 @@ class _Asked:
             if writing is not None:
                 async for at, text, step, _ in writing.segments():
                     texts[at] += text
-                    if columns and step is not None:
+                    if columns and step is not None and not is_end(step):
                         columns[at].add_step(text, step)
             entries = writing.entries if writing is not None else []
             found = []
@@ -104,7 +104,7 @@ class _Asked:
             offsets = [len(self._echo(at)) for at in range(self._n_texts)]
             async for at, text, step, ended in writing.segments() if writing is not None else _nothing():
                 told = None
-                if columns and step is not None:
+                if columns and step is not None and not is_end(step):
                     part = Columns(columns[at].most, offsets[at])
                     part.add_step(text, step)
                     told = part.as_dict()
@@ -112,7 +112,7 @@ class _Asked:
                 entry = writing.entries[at]  # type: ignore[union-attr]
                 reason = finish_reason(entry.running.output) if ended else None
                 extension = about(entry) if ended else {"authors": [] if step is None else authors(entry, step)}
-                if text or ended:
+                if text or ended or told:
                     yield self._chunk(at, text, told, reason, coolfusion=extension)
             if self.body.stream_options is not None and self.body.stream_options.include_usage:
                 yield {**self.head, "choices": [], "usage": self._usage(writing)}

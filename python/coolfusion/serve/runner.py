@@ -55,8 +55,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Ends the thread after the step that it makes; texts that are not finished end with an error."""
-        for batch in tuple(self._batches):
-            batch.abort(FusionError("the server stops"))
+        self.abort(FusionError("the server stops"))
         with self._work:
             self._stopped = True
             self._work.notify()
@@ -94,6 +93,16 @@ class Runner:
         self._wake()
         return batch
 
+    def abort(self, error: Exception) -> None:
+        """Ends all batches with an error; any thread may call it.
+
+        Args:
+            error: raised to whoever waits.
+        """
+        for batch in tuple(self._batches):
+            batch.abort(error)
+        self._wake()
+
     def note(self, batch: Batch) -> None:
         """Notes that a batch has changed; called by whichever thread makes a step."""
         self._changed.append(batch)
@@ -120,8 +129,7 @@ class Runner:
             try:
                 self.engine.step()
             except Exception as err:  # noqa: BLE001 - clients wait for an answer of this thread
-                for batch in tuple(self._batches):
-                    batch.abort(err)
+                self.abort(err)
             self._tell()
 
     def _tell(self) -> None:

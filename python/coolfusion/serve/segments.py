@@ -9,7 +9,7 @@ from typing import Any
 from coolfusion.models.numerics import logsumexp
 from coolfusion.records import Step
 
-__all__ = ["Columns", "candidates_of", "chat_entry"]
+__all__ = ["Columns", "candidates_of", "chat_entry", "is_end"]
 
 
 def candidates_of(step: Step) -> list[tuple[str, float]]:
@@ -27,6 +27,15 @@ def candidates_of(step: Step) -> list[tuple[str, float]]:
         terms = (math.log(weight) + row[j].logprob for j, weight in zip(numbers, weights, strict=True) if weight > 0.0)
         found.append((candidate.text, min(0.0, logsumexp(terms))))
     return sorted(found, key=lambda each: (-each[1], each[0]))
+
+
+def is_end(step: Step) -> bool:
+    """Returns whether a step ends the text; END is no token to clients.
+
+    Args:
+        step: the step.
+    """
+    return step.candidates[step.winner].end
 
 
 def of_winner(step: Step, found: Sequence[tuple[str, float]]) -> float:

@@ -13,11 +13,13 @@ import uvicorn
 
 from coolfusion.fusion import Fusion
 from coolfusion.serve.app import create_app
+from coolfusion.serve.errors import ApiError
 from coolfusion.serve.service import Service
 from coolfusion.serve.settings import ServerSettings
 
 __all__ = ["FusionServer", "serve"]
 
+ANSWER_SECONDS = 1.0  # for the answers of texts that do not end in time
 _log = logging.getLogger("coolfusion")
 
 
@@ -44,7 +46,12 @@ class FusionServer(uvicorn.Server):
     ) -> None:
         app = create_app(fusion, settings)
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
+            app,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
         )
         super().__init__(config)
         self.service: Service = app.state.service
@@ -96,13 +103,20 @@ class FusionServer(uvicorn.Server):
         self._draining = asyncio.ensure_future(self._drain())
 
     async def _drain(self) -> None:
-        places, loop = self.service.places, asyncio.get_running_loop()
-        end = loop.time() + self.service.settings.shutdown_timeout
-        while places.taken and loop.time() < end:
-            await asyncio.sleep(0.02)
+        places, limit = self.service.places, self.service.settings.shutdown_timeout
+        await _until(lambda: not places.taken, limit)
         if places.taken:
-            _log.warning("stops with %d unfinished texts, after %g s", places.taken, loop.time() - end)
+            _log.warning("stops with %d unfinished texts, after %g s", places.taken, limit)
+            self.service.runner.abort(ApiError(503, "the server stops; the text is not finished", code="stopping"))
+            await _until(lambda: not places.taken, ANSWER_SECONDS)
         self.should_exit = True
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> None:
+    """Waits until something is so, or the time is over."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not done() and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.02)
 
 
 def _listening(host: str, port: int) -> socket.socket:
