@@ -127,13 +127,15 @@ class Step:
         candidates: the admissible ones, in the order of their bytes (END first).
         scores: scores[i][j] is candidate i under member j; a score of nan where the member is lost.
         values: the selection rule's value of each candidate; the least wins.
-        margin: by how much the second best value is greater than the winner's; inf for a single candidate.
+        margin: by how much the second least value is greater than the least; inf for a single candidate.
         excluded: members whose scores are not numbers; their column was left out of the selection.
         rejected: proposals that could not be scored or committed.
         members: costs and contexts, one per member.
         seconds: wall-clock times by phase.
         weights: the rule's weight of each member, 0 where it was left out; () for a rule without weights.
         primary: number of the member that the others had to outbid, or None for a rule without one.
+        probabilities: of each candidate, by the rule; the winner of a sampled step was drawn from them. () for a greedy
+            step, unless `logprobs` asks for them.
     """
 
     index: int
@@ -149,6 +151,12 @@ class Step:
     seconds: Seconds
     weights: tuple[float, ...] = ()
     primary: int | None = None
+    probabilities: tuple[float, ...] = ()
+
+    @property
+    def logprob(self) -> float | None:
+        """ln of the winner's probability among the candidates; None where there are no probabilities."""
+        return math.log(self.probabilities[self.winner]) if self.probabilities else None
 
     @property
     def overridden(self) -> bool:
@@ -256,6 +264,9 @@ class Output:
         error: what ended the text, or kept it from being begun; None if nothing did.
         reasoning: the text that each member wrote for itself before the answer, its closing marker included. "" for a
             member that did not reason; () where no one was to. It is the end of the member's `prompt_ids`.
+        notes: what was done otherwise than the messages say, for example for a template without a system message.
+        seed: of the random numbers of a sampled text, so that it can be written again; None for a greedy one.
+        others: with `n` above 1, the outputs of the other texts.
     """
 
     text: str
@@ -267,6 +278,14 @@ class Output:
     continuations: tuple[Continuation, ...] = field(default=())
     error: str | None = None
     reasoning: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seed: int | None = None
+    others: tuple[Output, ...] = ()
+
+    @property
+    def choices(self) -> tuple[Output, ...]:
+        """All texts that were asked for with `n`, this one first."""
+        return (self, *self.others)
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f", error={SHORT.repr(self.error)}"

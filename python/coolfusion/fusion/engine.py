@@ -22,7 +22,7 @@ from coolfusion.executors.inline import InlineExecutor
 from coolfusion.executors.threads import ThreadExecutor
 from coolfusion.fusion.opening import open_request
 from coolfusion.fusion.options import PREFIXES, Alignment, Prefix, Request, Settings, check_choice, check_engine
-from coolfusion.fusion.prompts import Reader, per_member
+from coolfusion.fusion.prompts import Reader, prompts_of
 from coolfusion.fusion.running import Running, Send
 from coolfusion.fusion.selection import DEFAULT_RULE, Rule, as_rule, granularity_of
 from coolfusion.fusion.speculation import Speculation
@@ -206,11 +206,10 @@ class FusionEngine:
         if not numbers or list(numbers) != sorted(set(range(len(self.members))).intersection(numbers)):
             expected = f"expected ascending numbers out of 0..{len(self.members) - 1}"
             raise ArgumentError(f"members must be some of the engine's, not {members!r}; {expected}")
-        every_prompt = per_member(request.prompt, self.readers)
         everyone = [(number, self.members[number]) for number in numbers]
-        prompts = [every_prompt[number] for number in numbers]
+        prompts, notes = prompts_of(request, self.readers, numbers)
         settings = self._settings(rule, alignment, granularity, prefix)
-        running = open_request(request, everyone, prompts, settings, self._numbers, where)
+        running = open_request(request, everyone, prompts, settings, self._numbers, where, notes)
         limit = self._limits[1]
         if limit is not None and running.n_cached_tokens() > limit:
             needed = running.n_cached_tokens()

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
+from coolfusion.chat import as_chats
 from coolfusion.errors import ArgumentError, CoolFusionError, NoModelsError
 from coolfusion.executors.base import Executor
 from coolfusion.executors.processes import ProcessExecutor
@@ -36,6 +37,26 @@ from coolfusion.models.transformers.loading import check_arguments, load_models,
 from coolfusion.records import MemberOutput, Output
 
 _DEFAULTS: dict[str, Any] = {"alignment": "aligned", "granularity": None, "prefix": "always", "rule": DEFAULT_RULE}
+
+
+class _Options(TypedDict, total=False):
+    """The options of `Fusion.generate`, for its overloads."""
+
+    tools: Any
+    continue_final: bool
+    template_options: Any
+    stop_strings: str | Iterable[str]
+    rerank: bool | Rerank | None
+    think: tuple[str, str] | Think | None
+    on_failure: OnFailure
+    overlong: Overlong
+    temperature: float
+    top_p: float
+    min_p: float
+    seed: int | None
+    n: int
+    logprobs: bool
+    schedule: str | None
 
 
 class Fusion:
@@ -229,44 +250,47 @@ class Fusion:
         return fusion
 
     @overload
+    def generate(self, prompt: OneText, max_new_tokens: int = 64, **options: Unpack[_Options]) -> Output: ...
+    @overload
+    def generate(self, prompt: list[Any], max_new_tokens: int = 64, **options: Unpack[_Options]) -> list[Output]: ...
+    @overload
     def generate(
         self,
-        prompt: OneText,
+        prompt: None = None,
         max_new_tokens: int = 64,
         *,
-        stop_strings: str | Iterable[str] = (),
-        rerank: bool | Rerank | None = None,
-        think: tuple[str, str] | Think | None = None,
-        on_failure: OnFailure = "stop",
-        overlong: Overlong = "truncate",
-        seed: int | None = None,
-        schedule: str | None = None,
+        messages: Sequence[Mapping[str, Any]],
+        **options: Unpack[_Options],
     ) -> Output: ...
     @overload
     def generate(
         self,
-        prompt: list[Any],
+        prompt: None = None,
         max_new_tokens: int = 64,
         *,
-        stop_strings: str | Iterable[str] = (),
-        rerank: bool | Rerank | None = None,
-        think: tuple[str, str] | Think | None = None,
-        on_failure: OnFailure = "stop",
-        overlong: Overlong = "truncate",
-        seed: int | None = None,
-        schedule: str | None = None,
+        messages: Sequence[Sequence[Mapping[str, Any]]],
+        **options: Unpack[_Options],
     ) -> list[Output]: ...
     def generate(
         self,
-        prompt: OneText | list[Any],
+        prompt: OneText | list[Any] | None = None,
         max_new_tokens: int = 64,
         *,
+        messages: Any = None,
+        tools: Any = None,
+        continue_final: bool = False,
+        template_options: Any = None,
         stop_strings: str | Iterable[str] = (),
         rerank: bool | Rerank | None = None,
         think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
         seed: int | None = None,
+        n: int = 1,
+        logprobs: bool = False,
         schedule: str | None = None,
     ) -> Output | list[Output]:
         """Writes one text, or many that share the passes of the models.
@@ -277,6 +301,11 @@ class Fusion:
                 template. The written text is shared by the members, the prompts need not be. A text that spells control
                 tokens of a member is encoded as text, and a warning says so.
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
+            messages: a conversation in place of a prompt, a list of objects with `role` and `content`, or a list of
+                such lists for a list of outputs. Each member reads it in its own template; see docs/guides/chat.md.
+            tools: descriptions of tools in OpenAI's form, for the templates.
+            continue_final: whether the last message, the assistant's, is continued.
+            template_options: further variables of the templates.
             stop_strings: the text is cut exactly before the first of them.
             rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
                 of all by the same rule, and all stay in `continuations`. A `Rerank` asks for votes, samples and other
@@ -289,7 +318,13 @@ class Fusion:
                 ending the call; that output has it in `error`.
             overlong: what happens to a prompt above a member's limit. "truncate" cuts it at the left to the newest
                 half of the limit and warns; "error" refuses it.
-            seed: for selection rules that draw.
+            temperature: 0 is greedy. Above 0 members draw their words, and the winner of a step is drawn from the
+                rule's distribution over the candidates; see docs/guides/sampling.md.
+            top_p: the fewest most likely tokens, and candidates, with this probability in all are drawn.
+            min_p: tokens, and candidates, are drawn that are at least so likely, as a share of the most likely one.
+            seed: of all random numbers; the same seed gives the same text. None takes a new one.
+            n: how many texts are written, for the seeds `seed`, `seed + 1` and so on; they are `choices` of the output.
+            logprobs: whether greedy steps hold the probabilities of their candidates too.
             schedule: deprecated; the literal loop stands in `coolfusion.fusion.reference`.
 
         Returns:
@@ -318,29 +353,46 @@ class Fusion:
         """
         _check_schedule(schedule)
         requests = self._requests(
-            prompt if isinstance(prompt, list) else [prompt],
+            prompt,
+            messages=messages,
+            tools=tools,
+            continue_final=continue_final,
+            template_options=template_options,
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
             rerank=self._rerank if rerank is None else rerank,
             think=think,
             on_failure=on_failure,
             overlong=overlong,
+            temperature=temperature,
+            top_p=top_p,
+            min_p=min_p,
             seed=seed,
+            n=n,
+            logprobs=logprobs,
         )
-        if isinstance(prompt, list):
+        if isinstance(prompt, list) or as_chats(messages) is not None:
             return self._write_list(requests, raises=on_failure != "continue")
         return self._write_one(requests[0])
 
     def stream(
         self,
-        prompt: OneText,
+        prompt: OneText | None = None,
         max_new_tokens: int = 64,
         *,
+        messages: Any = None,
+        tools: Any = None,
+        continue_final: bool = False,
+        template_options: Any = None,
         stop_strings: str | Iterable[str] = (),
         think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
         seed: int | None = None,
+        logprobs: bool = False,
         schedule: str | None = None,
     ) -> Generation:
         """Returns the steps of `generate` as they come. Arguments and errors are those of `generate`, checked at once.
@@ -349,26 +401,43 @@ class Fusion:
         """
         _check_schedule(schedule)
         [request] = self._requests(
-            [prompt],
+            prompt,
+            one=True,
+            messages=messages,
+            tools=tools,
+            continue_final=continue_final,
+            template_options=template_options,
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
             think=think,
             on_failure=on_failure,
             overlong=overlong,
+            temperature=temperature,
+            top_p=top_p,
+            min_p=min_p,
             seed=seed,
+            logprobs=logprobs,
         )
         return Generation(self.engine, self.engine.open(request))
 
     def astream(
         self,
-        prompt: OneText,
+        prompt: OneText | None = None,
         max_new_tokens: int = 64,
         *,
+        messages: Any = None,
+        tools: Any = None,
+        continue_final: bool = False,
+        template_options: Any = None,
         stop_strings: str | Iterable[str] = (),
         think: tuple[str, str] | Think | None = None,
         on_failure: OnFailure = "stop",
         overlong: Overlong = "truncate",
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
         seed: int | None = None,
+        logprobs: bool = False,
         timeout: float | None = None,
     ) -> AsyncGeneration:
         """Returns the steps of `generate` for a coroutine: ``async for step in fusion.astream(...)``.
@@ -378,10 +447,18 @@ class Fusion:
         Args:
             prompt: see `generate`.
             max_new_tokens: see `generate`.
+            messages: see `generate`.
+            tools: see `generate`.
+            continue_final: see `generate`.
+            template_options: see `generate`.
             stop_strings: see `generate`.
             think: see `generate`.
             on_failure: see `generate`.
             overlong: see `generate`.
+            temperature: see `generate`.
+            top_p: see `generate`.
+            min_p: see `generate`.
+            logprobs: see `generate`.
             seed: see `generate`.
             timeout: seconds after which the text ends with a `RequestTimeoutError`, or None.
 
@@ -389,13 +466,22 @@ class Fusion:
             CoolFusionError: as `generate`.
         """
         [request] = self._requests(
-            [prompt],
+            prompt,
+            one=True,
+            messages=messages,
+            tools=tools,
+            continue_final=continue_final,
+            template_options=template_options,
             max_new_tokens=max_new_tokens,
             stop_strings=stop_strings,
             think=think,
             on_failure=on_failure,
             overlong=overlong,
+            temperature=temperature,
+            top_p=top_p,
+            min_p=min_p,
             seed=seed,
+            logprobs=logprobs,
             timeout=timeout,
         )
         return AsyncGeneration(self._driver, self.engine.open(request))
@@ -420,9 +506,15 @@ class Fusion:
         """
         self.engine.close()
 
-    def _requests(self, prompts: Sequence[OneText], **options: Any) -> list[Request]:
-        warn_of_spelled(prompts, self.engine.readers)
-        return [Request(prompt=prompt, **options) for prompt in prompts]
+    def _requests(self, prompt: Any, *, messages: Any, one: bool = False, **options: Any) -> list[Request]:
+        """Returns a request for each prompt or conversation of a list."""
+        prompts = prompt if isinstance(prompt, list) and not one else [prompt]
+        chats = as_chats(messages)
+        if prompt is not None:
+            warn_of_spelled(prompts, self.engine.readers)
+        if chats is None or one or prompt is not None:
+            return [Request(prompt=each, messages=messages, **options) for each in prompts]
+        return [Request(messages=each, **options) for each in chats]
 
     def _write_one(self, request: Request) -> Output:
         entry = self.engine.open(request)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from coolfusion.fusion.choices import ChoicesRequest
 from coolfusion.fusion.options import Request, Settings
 from coolfusion.fusion.prompts import check_lengths
 from coolfusion.fusion.request import FusionRequest
@@ -16,6 +18,7 @@ from coolfusion.fusion.traces import as_think
 from coolfusion.members.member import Member, Prompt
 
 Numbered = tuple[int, Member]
+_REASONING = 1 << 64
 
 
 def open_request(
@@ -25,6 +28,7 @@ def open_request(
     settings: Settings,
     numbers: Iterator[int],
     where: str = "",
+    notes: Sequence[str] = (),
 ) -> Running:
     """Returns the state machine of a request; nothing is sent yet.
 
@@ -35,10 +39,17 @@ def open_request(
         settings: how texts are written.
         numbers: of new sessions.
         where: says in messages which prompt it is.
+        notes: for the output.
 
     Raises:
         CoolFusionError: a member cannot begin with its prompt.
     """
+    if request.temperature > 0.0 and request.seed is None:
+        request = replace(request, seed=secrets.randbits(48))
+    if request.n > 1:
+        own = [replace(request, n=1, seed=None if request.seed is None else request.seed + k) for k in range(request.n)]
+        texts = [open_request(each, members, prompts, settings, numbers, where, notes) for each in own]
+        return ChoicesRequest(request, texts)
     rerank, think = as_rerank(request.rerank), as_think(request.think)
     # The sessions of an answer are known before its prompts are.
     n_sessions = 1 if rerank is None else 1 + len(members) + 1 + rerank.samples
@@ -48,7 +59,7 @@ def open_request(
         return FusionRequest(session, [members[at]], [prompt], own, settings)
 
     def answer(given: Sequence[Prompt]) -> Running:
-        text = FusionRequest(sessions[0], members, given, request, settings)
+        text = FusionRequest(sessions[0], members, given, request, settings, notes)
         check_lengths(text.transcripts, request.overlong, where)
         if rerank is None:
             return text
@@ -65,6 +76,8 @@ def open_request(
         rerank=False,
         think=None,
         whole_prompt=False,
+        # Numbers of its own, so that the answer does not depend on what drew the reasoning.
+        seed=None if request.seed is None else request.seed + _REASONING,
     )
     traces = [alone(next(numbers), at, reasoning, prompt) for at, prompt in enumerate(prompts)]
     check_lengths([each.transcripts[0] for each in traces], request.overlong, where)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from coolfusion.chat import Chat, as_messages, as_options, as_tools
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion.rerank_options import Rerank, as_rerank
 from coolfusion.fusion.selection import SelectionRule, as_rule
@@ -29,7 +30,13 @@ class Request:
     """One text to be written.
 
     Attributes:
-        prompt: one text for all members, or a tuple of one prompt for each, a text or ids of that member.
+        prompt: one text for all members, or a tuple of one prompt for each, a text or ids of that member. None if there
+            are messages.
+        messages: a conversation in place of a prompt, as OpenAI's clients send it. Each member reads it in its own chat
+            template. Exactly one of prompt and messages is given.
+        tools: descriptions of tools for the templates; only with messages.
+        continue_final: whether the last message, the assistant's, is continued; only with messages.
+        template_options: further variables of the templates, for example ``{"enable_thinking": False}``.
         max_new_tokens: budget of each member, in its own tokens.
         stop_strings: the text is cut exactly before the first of them.
         rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank` says
@@ -39,7 +46,14 @@ class Request:
         overlong: what happens to a prompt above a member's limit: "truncate" cuts it at the left and warns, "error"
             refuses it.
         priority: requests of a lower number are begun first; of equals, the one that came first.
-        seed: for selection rules that draw; they find it in `StepView.seed`.
+        temperature: 0 takes the most likely words and the best candidate. Above 0 members draw their words, and the
+            winner is drawn from the rule's distribution over the candidates.
+        top_p: the fewest most likely tokens, and candidates, with this probability in all are drawn.
+        min_p: tokens, and candidates, are drawn that are at least so likely, as a share of the most likely one.
+        seed: of all random numbers; None takes a new one for a sampled text, which `Output.seed` tells. Selection rules
+            that draw find it in `StepView.seed`.
+        n: how many texts are written. Text k is that of the seed `seed + k`; all stand in `Output.choices`.
+        logprobs: whether greedy steps hold the probabilities of their candidates too.
         whole_prompt: whether the prompt ends where a segment does, so that the first segment starts a new one. After
             "The cat" it is never the "s" of "The cats". A text that goes on inside a word must not have it.
         timeout: seconds from `add` on after which the request ends with a `RequestTimeoutError`, or None.
@@ -51,7 +65,11 @@ class Request:
         ``engine.add(Request(prompt="Once upon a time", max_new_tokens=32))``
     """
 
-    prompt: OneText
+    prompt: OneText | None = None
+    messages: Any = None
+    tools: Any = None
+    continue_final: bool = False
+    template_options: Any = None
     max_new_tokens: int = 64
     stop_strings: str | Iterable[str] = ()
     rerank: bool | Rerank = False
@@ -59,26 +77,59 @@ class Request:
     on_failure: OnFailure = "stop"
     overlong: Overlong = "truncate"
     priority: int = 0
+    temperature: float = 0.0
+    top_p: float = 1.0
+    min_p: float = 0.0
     seed: int | None = None
+    n: int = 1
+    logprobs: bool = False
     whole_prompt: bool = False
     timeout: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_conversation()
+        check_between("temperature", self.temperature, 0.0, math.inf)
+        check_between("top_p", self.top_p, 0.0, 1.0, open_below=True)
+        check_between("min_p", self.min_p, 0.0, 1.0)
+        check_count("n", self.n)
         object.__setattr__(self, "stop_strings", check_stop_strings(self.stop_strings))
         check_count("max_new_tokens", self.max_new_tokens)
         check_choice("on_failure", self.on_failure, ("stop", "continue"))
         check_choice("overlong", self.overlong, ("truncate", "error"))
         as_rerank(self.rerank)
         as_think(self.think)
-        if not isinstance(self.whole_prompt, bool):
-            raise ArgumentError(f"whole_prompt must be True or False, not {self.whole_prompt!r}")
+        for name, flag in (("whole_prompt", self.whole_prompt), ("logprobs", self.logprobs)):
+            if not isinstance(flag, bool):
+                raise ArgumentError(f"{name} must be True or False, not {flag!r}")
         check_seconds("timeout", self.timeout)
         for name, value in (("priority", self.priority), ("seed", self.seed)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise ArgumentError(f"{name} must be a whole number, not {value!r}")
 
     def __repr__(self) -> str:
-        return f"Request(prompt={SHORT.repr(self.prompt)}, max_new_tokens={self.max_new_tokens})"
+        name = "prompt" if self.messages is None else "messages"
+        return f"Request({name}={SHORT.repr(getattr(self, name))}, max_new_tokens={self.max_new_tokens})"
+
+    def _check_conversation(self) -> None:
+        if not isinstance(self.continue_final, bool):
+            raise ArgumentError(f"continue_final must be True or False, not {self.continue_final!r}")
+        if (self.prompt is None) == (self.messages is None):
+            given = "neither" if self.prompt is None else "both"
+            raise ArgumentError(f"exactly one of prompt and messages must be given, not {given}")
+        if self.messages is not None:
+            messages = as_messages(self.messages, continue_final=self.continue_final)
+            object.__setattr__(self, "messages", messages)
+            object.__setattr__(self, "tools", as_tools(self.tools) or None)
+            object.__setattr__(self, "template_options", as_options(self.template_options))
+        elif self.tools is not None or self.continue_final or self.template_options is not None:
+            raise ArgumentError("tools, continue_final and template_options belong to messages; this is a prompt")
+
+    @property
+    def chat(self) -> Chat | None:
+        """The conversation, None for a prompt."""
+        if self.messages is None:
+            return None
+        return Chat(self.messages, self.tools or (), self.continue_final, self.template_options or {})
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -146,6 +197,15 @@ def check_count(name: str, value: Any) -> None:
     """Raises ArgumentError unless `value` is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def check_between(name: str, value: Any, low: float, high: float, *, open_below: bool = False) -> None:
+    """Raises ArgumentError unless `value` is a finite number from `low` to `high`, or above `low`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not low <= value <= high or (open_below and value == low):
+        least = f"above {low:g}" if open_below else f"of at least {low:g}"
+        most = "" if high == math.inf else f" and at most {high:g}"
+        raise ArgumentError(f"{name} must be a number {least}{most}, not {value!r}")
 
 
 def check_seconds(name: str, value: Any) -> None:

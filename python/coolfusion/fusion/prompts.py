@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from coolfusion._core import Tokenizer
+from coolfusion.chat import chat_prompt
 from coolfusion.errors import ArgumentError, CoolFusionWarning, PromptTooLongError
+from coolfusion.fusion.options import Request
 from coolfusion.fusion.transcript import Transcript
 from coolfusion.members.member import Prompt
 
@@ -31,6 +33,25 @@ class Reader(NamedTuple):
 
     name: str
     tokenizer: Tokenizer
+
+
+def prompts_of(request: Request, readers: Sequence[Reader], numbers: Sequence[int]) -> tuple[list[Prompt], list[str]]:
+    """Returns the prompt of each member that takes part, and notes on how a conversation was read.
+
+    Args:
+        request: with a prompt or messages.
+        readers: all members.
+        numbers: those that take part.
+
+    Raises:
+        ArgumentError: as `per_member`, or a chat template does not take the messages.
+        MissingPackageError: a chat template needs jinja2.
+    """
+    if request.chat is None:
+        every_prompt = per_member(request.prompt, readers)
+        return [every_prompt[number] for number in numbers], []
+    found = [chat_prompt(readers[number].name, readers[number].tokenizer, request.chat) for number in numbers]
+    return [each.prompt for each in found], [note for each in found for note in each.notes]
 
 
 def per_member(prompt: Any, readers: Sequence[Reader]) -> list[Prompt]:

@@ -26,12 +26,22 @@ from coolfusion.fusion.budget import cut_to_budgets, is_decided, over_budget
 from coolfusion.fusion.candidates import admit
 from coolfusion.fusion.options import Request, Settings
 from coolfusion.fusion.running import Send
-from coolfusion.fusion.selection import Selection, StepView, is_unsure, select, view_of
+from coolfusion.fusion.selection import (
+    Selection,
+    StepView,
+    drawn,
+    in_order,
+    is_unsure,
+    probabilities,
+    select,
+    view_of,
+)
 from coolfusion.fusion.stop_strings import StopStringFilter
 from coolfusion.fusion.transcript import Transcript, prompt_scores
 from coolfusion.members.commands import (
     Close,
     Command,
+    Dice,
     Prefill,
     Proposal,
     Propose,
@@ -44,6 +54,7 @@ from coolfusion.members.commands import (
 from coolfusion.members.endings import Ending, ending_of
 from coolfusion.members.member import Member, Prompt
 from coolfusion.members.propose import TOKENS_OF_A_SEGMENT
+from coolfusion.models.numerics import random_number
 from coolfusion.records import (
     Candidate,
     FinishReason,
@@ -84,6 +95,7 @@ class FusionRequest:
         prompts: one for each of these members.
         request: what was asked for.
         settings: how texts are written.
+        notes: for the output.
 
     Attributes:
         transcripts: what each member has read and committed.
@@ -102,9 +114,10 @@ class FusionRequest:
         prompts: Sequence[Prompt],
         request: Request,
         settings: Settings,
+        notes: Sequence[str] = (),
     ) -> None:
         self.session, self.request, self.settings = session, request, settings
-        self.prompts = list(prompts)
+        self.prompts, self.notes = list(prompts), tuple(notes)
         self.numbers = [number for number, _ in members]
         self.transcripts = [
             Transcript(member, at, prompt)
@@ -127,6 +140,8 @@ class FusionRequest:
         self._refused: tuple[Rejection, ...] = ()
         self._budgets: list[int] = []
         self._has_more = False
+        # Of each member: the step in which its present stream of random numbers began, and how many are used up.
+        self._streams = [(0, 0)] * len(members)
         self._costs: list[tuple[int, int]] = [(0, 0)] * len(members)
         self._clock: list[float] = []
 
@@ -161,7 +176,14 @@ class FusionRequest:
         error = None if self.error is None else str(self.error)
         text = "".join(step.text for step in self._delivered)
         reason = self._finish_reason if self.is_finished else None
-        return Output(text, tuple(self._delivered), reason, members, self._rejected, error=error)
+        seed = self.request.seed if self._draws else None
+        written = tuple(self._delivered)
+        return Output(text, written, reason, members, self._rejected, error=error, notes=self.notes, seed=seed)
+
+    @property
+    def _draws(self) -> bool:
+        """Whether members and the rule draw."""
+        return self.request.temperature > 0.0
 
     def n_cached_tokens(self) -> int:
         """Returns the most tokens that the caches of all members can hold of this text."""
@@ -242,7 +264,7 @@ class FusionRequest:
             return self._finish("length")
         number, words = self._speculation.plan([transcript.number for transcript in live])
         leader = self.transcripts[number]
-        if not words:
+        if not words or self._draws:  # a draft is greedy
             return self._send(Phase.PROPOSE, {each: self._propose(each) for each in live})
         if not self.settings.concurrent:
             return self._send(Phase.LEAD, {leader: self._propose(leader, ahead=words)})
@@ -267,7 +289,7 @@ class FusionRequest:
     def _complete(self) -> list[Send]:
         """Has the members finish the segments that the budget has cut, if the rest of a segment can decide."""
         live = self._live()
-        if is_decided(live, self._proposals, may_ask=bool(self.settings.rule.alternatives)):
+        if is_decided(live, self._proposals, may_ask=bool(self._alternatives)):
             return []
         cut = [each for each in live if any(proposal.cut for proposal in self._proposals[each.number])]
         commands = {each: self._propose(each, budget=TOKENS_OF_A_SEGMENT) for each in cut}
@@ -300,7 +322,7 @@ class FusionRequest:
     def _ask_for_more(self, scores: Scores) -> list[Send]:
         """Asks for alternatives where the rule is unsure, once in a step; whole ones, so that no budget decides."""
         rule = self.settings.rule
-        if self._has_more or not rule.alternatives:
+        if self._has_more or not self._alternatives:
             return []
         live = self._live()
         if not is_unsure(rule, self._view(scores)):
@@ -309,11 +331,20 @@ class FusionRequest:
         commands = {each: self._propose(each, budget=most, alternatives=rule.alternatives) for each in live}
         return self._send(Phase.MORE, commands)
 
+    @property
+    def _alternatives(self) -> int:
+        """How many alternatives the rule may ask for; members that draw bring other words without them."""
+        return 0 if self._draws else self.settings.rule.alternatives
+
     def _commit(self, scores: Scores) -> list[Send]:
         """Select: the rule chooses a candidate, and all members commit it."""
         self._tick()
         live = self._live()
         selection = self._select(scores)
+        chances = self._chances(selection)
+        if self._draws:
+            number = random_number(self.request.seed, "", len(self._history))
+            selection = selection._replace(winner=drawn(chances, in_order(selection.values, self._candidates), number))
         self._tick()
         contexts = [(each.usage.start, len(each.ids)) for each in self.transcripts]
         chosen = self._candidates[selection.winner]
@@ -325,6 +356,7 @@ class FusionRequest:
         for each in live:
             each.commit(winner.token_ids[each.number], winner.text, forced=winner.forced[each.number], ending=ending)
             each.note_score(scores[selection.winner][each.number])
+            self._advance_stream(each.number, winner)
         self._observe(live, winner)
         text, reason = self._release(winner)
         if reason is None and (winner is not chosen or any(p.cut for own in self._proposals for p in own)):
@@ -335,7 +367,7 @@ class FusionRequest:
             now = each.cost
             members.append(MemberStep(context, now[0] - passes, now[1] - tokens, winner.forced[each.number]))
         self._costs = [each.cost for each in self.transcripts]
-        self._record(text, scores, selection, tuple(members), hold=reason is None)
+        self._record(text, scores, selection, tuple(members), chances, hold=reason is None)
         return self._begin_step() if reason is None else self._finish(reason)
 
     # The parts of a phase.
@@ -382,8 +414,29 @@ class FusionRequest:
         alternatives: int = 0,
     ) -> Propose:
         budget = self._budgets[transcript.number] if budget is None else budget
-        drafts = transcript.draft_paths(draft, budget)
-        return Propose(self.session, transcript.take_commits(), budget, drafts, ahead, alternatives)
+        drafts, request = transcript.draft_paths(draft, budget), self.request
+        dice = None
+        if self._draws:
+            stream = self._streams[transcript.number]
+            dice = Dice(request.seed or 0, *stream, request.temperature, request.top_p, request.min_p)
+        return Propose(self.session, transcript.take_commits(), budget, drafts, ahead, alternatives, dice)
+
+    def _advance_stream(self, number: int, winner: Candidate) -> None:
+        """A member whose own segment won goes on with the number after it, which has drawn what ended the segment.
+
+        So a text of one member is an ordinary sample of that member, token for token. Others begin a new stream.
+        """
+        own, (origin, offset) = self._proposals[number][0], self._streams[number]
+        kept = own.text == winner.text and own.ids == winner.token_ids[number]
+        self._streams[number] = (origin, offset + len(own.ids)) if kept else (len(self._history) + 1, 0)
+
+    def _chances(self, selection: Selection) -> tuple[float, ...]:
+        """Returns the probabilities of the candidates, where they are drawn from or asked for."""
+        request = self.request
+        if self._draws:
+            filters = request.temperature, request.top_p, request.min_p
+            return probabilities(selection.values, self._candidates, *filters)
+        return probabilities(selection.values, self._candidates) if request.logprobs else ()
 
     def _note_proposals(self, answers: Mapping[int, Any]) -> None:
         for number, proposals in answers.items():
@@ -450,6 +503,7 @@ class FusionRequest:
         scores: tuple[tuple[Score, ...], ...],
         selection: Selection,
         members: tuple[MemberStep, ...],
+        chances: tuple[float, ...],
         *,
         hold: bool,
     ) -> None:
@@ -473,6 +527,7 @@ class FusionRequest:
             seconds,
             weights,
             primary,
+            chances,
         )
         self._history.append(step)
         self._deliver_held(flush=False)

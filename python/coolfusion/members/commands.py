@@ -50,6 +50,26 @@ class Prefill(NamedTuple):
     optional_prefix: int = 0
 
 
+class Dice(NamedTuple):
+    """How a segment is drawn instead of being the most likely one.
+
+    Attributes:
+        seed: of the text.
+        origin: step in which the member's present stream of numbers begins.
+        offset: how many numbers of the stream are used up.
+        temperature: logits are divided by it; above 0.
+        top_p: only the fewest most likely tokens with this probability in all are drawn.
+        min_p: only tokens are drawn that are at least so likely, as a share of the most likely one.
+    """
+
+    seed: int
+    origin: int
+    offset: int
+    temperature: float
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
 class Propose(NamedTuple):
     """Asks for the next segment. The reply's value is a tuple of `Proposal`, the member's own greedy one first.
 
@@ -60,6 +80,7 @@ class Propose(NamedTuple):
         drafts: paths that are read along with the first pass: another member's segments, whole and the first alone.
         ahead: how many segments to write in all, as long as no draft of the member is left; 0 writes none ahead.
         alternatives: how many further segments to write, each after one of the next most likely first tokens.
+        dice: how the segment is drawn; None writes the most likely one. Nothing is written ahead or beside it then.
     """
 
     session: int
@@ -68,6 +89,7 @@ class Propose(NamedTuple):
     drafts: tuple[TokenPath, ...] = ()
     ahead: int = 0
     alternatives: int = 0
+    dice: Dice | None = None
 
 
 class ScoredPath(NamedTuple):

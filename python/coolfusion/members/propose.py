@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from heapq import nsmallest
 
 from coolfusion._core import Segment, Segmenter
-from coolfusion.members.commands import Ahead, Proposal, Propose, Refusal, WriteAhead
+from coolfusion.members.commands import Ahead, Dice, Proposal, Propose, Refusal, WriteAhead
 from coolfusion.members.endings import TOKENS_OF_A_DRAFT
+from coolfusion.members.sampling import draw_next
 from coolfusion.members.session import Session, Task
 from coolfusion.models.base import TokenPath
 from coolfusion.records import RejectionReason
@@ -25,7 +26,9 @@ TOKENS_OF_A_SEGMENT = 1024
 
 def propose(session: Session, command: Propose) -> Task[tuple[Proposal, ...]]:
     """Writes the member's next segment, further segments ahead of it, and the alternatives that were asked for."""
-    own = yield from write_segment(session, command.budget, command.drafts)
+    own = yield from write_segment(session, command.budget, command.drafts, dice=command.dice)
+    if command.dice is not None:
+        return (own,)
     if command.ahead and own.text and not session.known_ahead():
         yield from write_ahead(session, command.budget, command.ahead)
     others = []
@@ -40,9 +43,14 @@ def continue_ahead(session: Session, command: WriteAhead) -> Task[None]:
 
 
 def write_segment(
-    session: Session, budget: int, drafts: Sequence[TokenPath] = (), *, first: int | None = None
+    session: Session,
+    budget: int,
+    drafts: Sequence[TokenPath] = (),
+    *,
+    first: int | None = None,
+    dice: Dice | None = None,
 ) -> Task[Proposal]:
-    """Writes greedy tokens until the segmenter knows a segment, END comes, or room or budget end.
+    """Writes greedy or drawn tokens until the segmenter knows a segment, END comes, or room or budget end.
 
     At END, and where `budget` tokens are written, the text so far is the segment, also inside a word. If the context
     grows over the model's limit on the way, it is cut, and the segment is written again under the shorter context. The
@@ -53,6 +61,7 @@ def write_segment(
         budget: most tokens to write, at least 1.
         drafts: another member's segments from here on in this member's ids, all of them and the first alone; or ().
         first: the first token, if it is not to be the most likely one.
+        dice: how tokens are drawn; None takes the most likely ones.
 
     Returns:
         the proposal, without bytes that are no text: an incomplete character at the budget's end, or before END.
@@ -71,7 +80,10 @@ def write_segment(
             if not context.is_computed(path):
                 yield session.need(path, *_beside(path, unread))
                 unread = []
-            token_id = context.greedy(path) if path else first_choice(session)
+            if dice is not None:
+                token_id = draw_next(session, path, dice, len(ids), ending="" if path else session.ending)
+            else:
+                token_id = context.greedy(path) if path else first_choice(session)
         if token_id is None:
             return Proposal(None, False, refusals=(session.no_numbers(len(ids)),))
         if token_id in end_ids:
@@ -83,7 +95,7 @@ def write_segment(
         fits = session.fits(len(ids))
         if not fits and session.may_be_cut():
             yield from session.make_room(len(ids))
-            return (yield from write_segment(session, budget, drafts, first=first))
+            return (yield from write_segment(session, budget, drafts, first=first, dice=dice))
         if len(ids) >= most or not fits:
             cut = budget < TOKENS_OF_A_SEGMENT and fits
             proposal = _proposal(_last_segment(segmenter, ids), ids, "budget" if cut else "limit")

@@ -1,18 +1,21 @@
-"""A whole text that one member draws from its own probabilities."""
+"""Tokens and whole texts that one member draws from its own probabilities."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from itertools import accumulate
 
 from coolfusion._core import StreamDecoder
 from coolfusion.errors import ModelError
-from coolfusion.members.commands import DrawnText, DrawText
+from coolfusion.members.commands import Dice, DrawnText, DrawText
+from coolfusion.members.endings import Ending
 from coolfusion.members.member import Member
-from coolfusion.members.session import ForwardRequest, Task
-from coolfusion.models.base import Context
-from coolfusion.models.numerics import logsumexp
+from coolfusion.members.session import ForwardRequest, Session, Task
+from coolfusion.models.base import Context, TokenPath
+from coolfusion.models.numerics import logsumexp, n_kept, random_number
 
 
 def draw_text(member: Member, context: Context, command: DrawText) -> Task[DrawnText]:
@@ -52,7 +55,14 @@ def draw_text(member: Member, context: Context, command: DrawText) -> Task[Drawn
     return DrawnText(tuple(ids), False)
 
 
-def draw(logits: Sequence[float], barred: set[int], temperature: float, top_p: float, number: float) -> int | None:
+def draw(
+    logits: Sequence[float],
+    barred: Collection[int],
+    temperature: float,
+    top_p: float,
+    number: float,
+    min_p: float = 0.0,
+) -> int | None:
     """Returns the id at which the cumulated probability passes a number; None where there is no distribution.
 
     Ids are in the order of falling probability, then of their numbers, so the order of a sum is always the same.
@@ -63,6 +73,7 @@ def draw(logits: Sequence[float], barred: set[int], temperature: float, top_p: f
         temperature: above 0.
         top_p: only the fewest most likely ids with this probability in all count.
         number: from 0 on and below 1.
+        min_p: only ids that are at least so likely, as a share of the most likely one, count.
 
     Complexity: O(V log V).
 
@@ -78,15 +89,40 @@ def draw(logits: Sequence[float], barred: set[int], temperature: float, top_p: f
     top = max(logits[i] for i in allowed)
     masses = {i: math.exp((logits[i] - top) / temperature) for i in allowed}
     order = sorted(allowed, key=lambda i: (-masses[i], i))
-    whole, kept, nucleus = math.fsum(masses.values()), 0.0, list[int]()
-    for token_id in order:
-        nucleus.append(token_id)
-        kept += masses[token_id]
-        if kept >= top_p * whole:
-            break
-    wanted, sofar = number * kept, 0.0
-    for token_id in nucleus:
-        sofar += masses[token_id]
-        if wanted < sofar:
-            return token_id
-    return nucleus[-1]
+    falling = [masses[i] for i in order]
+    kept = n_kept(falling, math.fsum(falling), top_p, min_p)
+    sums = list(accumulate(falling[:kept]))
+    at = bisect_right(sums, number * sums[-1])
+    return order[min(at, kept - 1)]
+
+
+def draw_next(session: Session, path: TokenPath, dice: Dice, at: int, *, ending: Ending = "") -> int | None:
+    """Returns the token that a member draws after a computed path; None where there is no distribution.
+
+    A token that may not follow the ending is drawn again, from those that may. So the result has the probabilities of
+    these tokens given that one of them comes. A token that may follow is the same with and without the ending.
+
+    Args:
+        session: the text under the member.
+        path: what was drawn before.
+        dice: the random numbers and filters.
+        at: how many tokens of the segment were drawn before.
+        ending: what the token has to follow, or "".
+    """
+    member = session.member
+    key = (dice.seed, member.name, dice.origin, dice.offset + at)
+    token_id = _drawn(session, path, member.suppress_tokens, dice, random_number(*key))
+    if token_id is None or member.may_follow(token_id, ending):
+        return token_id
+    barred = set(range(member.runner.logits_size)).difference(member.ids_after(ending))
+    return _drawn(session, path, barred, dice, random_number(*key, "again"))
+
+
+def _drawn(session: Session, path: TokenPath, barred: Collection[int], dice: Dice, number: float) -> int | None:
+    """Draws where the logits are, if the context can, or else from a list of them."""
+    context, filters = session.context, (dice.temperature, dice.top_p, number, dice.min_p)
+    on_device = getattr(context, "draw", None)
+    if on_device is not None:
+        found: int | None = on_device(path, sorted(barred), *filters)
+        return found
+    return draw(context.next_logits(path), frozenset(barred), *filters)

@@ -105,6 +105,37 @@ class LogitsBatch:
         index = self._owner.index_tensor(ids, self._logits.device)  # (N,)
         return float((self._logits[at].index_select(0, index).double() - self._norm[at]).logsumexp(0))
 
+    def draw(
+        self, at: int, barred: Sequence[int], temperature: float, top_p: float, number: float, min_p: float
+    ) -> int | None:
+        """Returns the id of row `at` at which the cumulated probability passes a number; None without a distribution.
+
+        Args:
+            at: the row.
+            barred: ids that are never drawn.
+            temperature: above 0.
+            top_p: only the fewest most likely ids with this probability in all count.
+            number: from 0 on and below 1.
+            min_p: only ids that are at least so likely, as a share of the most likely one, count.
+
+        Complexity: one sort on the device and one transfer.
+        """
+        if not self.is_distribution(at):
+            return None
+        torch, row = self._owner.torch, self._logits[at].double()
+        if barred:
+            row = row.index_fill(0, self._owner.index_tensor(barred, row.device), -math.inf)
+        values, order = row.sort(descending=True, stable=True)  # (V,)
+        masses = ((values - values[0]) / temperature).exp()
+        sums = masses.cumsum(0)
+        kept = (masses >= min_p * masses[0]) & (masses > 0)
+        if top_p < 1.0:
+            kept &= (sums - masses) < top_p * masses.sum()
+        last = kept.sum().clamp(min=1) - 1
+        found = torch.searchsorted(sums, number * sums[last], right=True).minimum(last)
+        chosen, best = torch.stack([order[found].double(), values[0]]).tolist()
+        return int(chosen) if math.isfinite(best) else None
+
     def logits(self, at: int) -> list[float]:
         """Returns row `at`, (V,) float64."""
         row: list[float] = self.tensor(at).tolist()
@@ -176,6 +207,13 @@ class ContextBase:
         """Returns the logits after a computed path, (V,) float64."""
         batch, at = self.paths.rows[path]
         return batch.logits(at)
+
+    def draw(
+        self, path: TokenPath, barred: Sequence[int], temperature: float, top_p: float, number: float, min_p: float
+    ) -> int | None:
+        """Draws an id after a computed path on the device, as `members.sampling.draw` does from a list of logits."""
+        batch, at = self.paths.rows[path]
+        return batch.draw(at, barred, temperature, top_p, number, min_p)
 
     def next_row(self, path: TokenPath) -> Any:
         """Returns the logits after a computed path on the device, (V,) float64."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from itertools import accumulate
 
 
 def logsumexp(values: Iterable[float]) -> float:
@@ -48,3 +50,35 @@ def total(logprobs: Iterable[float]) -> float:
     if any(math.isnan(value) for value in values):
         return math.nan
     return -math.inf if -math.inf in values else math.fsum(values)
+
+
+def random_number(*key: object) -> float:
+    """Returns a number from 0 on and below 1 that depends on the key alone, on every machine.
+
+    Args:
+        key: whatever tells one number from another; its text counts.
+
+    Example:
+        >>> random_number(7, "a", 0) == random_number(7, "a", 0) != random_number(7, "a", 1)
+        True
+    """
+    digest = blake2b("\0".join(map(str, key)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
+
+
+def n_kept(masses: Sequence[float], whole: float, top_p: float, min_p: float) -> int:
+    """Returns how many of some masses count, the greatest first: those that both filters leave, at least one.
+
+    Args:
+        masses: in falling order, as far as they are known.
+        whole: the sum of all.
+        top_p: the fewest masses with this share of the whole count.
+        min_p: masses of at least this share of the greatest count.
+
+    Example:
+        >>> n_kept([5.0, 3.0, 2.0], 10.0, 0.8, 0.0), n_kept([5.0, 3.0, 2.0], 10.0, 1.0, 0.5)
+        (2, 2)
+    """
+    enough = next((n for n, mass in enumerate(accumulate(masses), 1) if mass >= top_p * whole), len(masses))
+    likely = sum(1 for mass in masses if mass >= min_p * masses[0])
+    return max(1, min(enough if top_p < 1.0 else len(masses), likely))

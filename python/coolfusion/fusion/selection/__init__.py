@@ -11,6 +11,7 @@ from coolfusion.fusion.selection.base import (
     select,
     view_of,
 )
+from coolfusion.fusion.selection.drawing import drawn, in_order, probabilities
 from coolfusion.fusion.selection.mean_perplexity import (
     arithmetic_mean_perplexity,
     geometric_mean_perplexity,
@@ -43,12 +44,15 @@ __all__ = [
     "arithmetic_mean_perplexity",
     "as_rule",
     "bits_per_byte",
+    "drawn",
     "geometric_mean_perplexity",
     "granularity_of",
+    "in_order",
     "is_unsure",
     "log_perplexity",
     "logprob_of",
     "perplexity",
+    "probabilities",
     "rule_from_spec",
     "select",
     "spec_of",

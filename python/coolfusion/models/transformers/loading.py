@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from coolfusion._core import Tokenizer
 from coolfusion.adapters.objects import with_declarations
 from coolfusion.adapters.pretrained import resolve
+from coolfusion.chat import chat_end_ids
 from coolfusion.errors import ArgumentError, ModelError
 from coolfusion.extras import install_command
 from coolfusion.models.transformers.config import find_eos_token_ids
@@ -267,7 +268,7 @@ def _load_tokenizer(name: str, trust_remote_code: bool, revision: str | None) ->
 
 def _eos_token_ids(module: Any, tokenizer: Tokenizer) -> set[int]:
     own = tokenizer.eos_id
-    return find_eos_token_ids(module) | ({own} if own is not None else set())
+    return find_eos_token_ids(module) | ({own} if own is not None else set()) | chat_end_ids(tokenizer)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,87 @@
+"""Several texts of one request: `n` texts that differ in their seeds, written together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from coolfusion.fusion.options import Request
+from coolfusion.fusion.running import Running, Send, added
+from coolfusion.members.commands import Reply
+from coolfusion.records import Output, Step
+
+
+class ChoicesRequest:
+    """The texts of one request with `n` above 1. Their prompts are read in one pass, by models that can copy rows.
+
+    An error of one text ends them all.
+
+    Args:
+        request: what was asked for.
+        choices: one for each text.
+    """
+
+    def __init__(self, request: Request, choices: Sequence[Running]) -> None:
+        self.request = request
+        self.error: Exception | None = None
+        self._choices = list(choices)
+        self._of_session = {session: each for each in choices for session in each.sessions}
+
+    def __repr__(self) -> str:
+        return f"ChoicesRequest(session={self.session}, {len(self._choices)} texts, finished={self.is_finished})"
+
+    @property
+    def session(self) -> int:
+        """The number under which the engine knows it."""
+        return self.sessions[0]
+
+    @property
+    def sessions(self) -> list[int]:
+        """All sessions of it."""
+        return list(self._of_session)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will come."""
+        return all(each.is_finished for each in self._choices)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """None: the steps of each text stand in its own output."""
+        return ()
+
+    @property
+    def output(self) -> Output:
+        """The first text, with the others in `others`."""
+        first, *others = (each.output for each in self._choices)
+        return replace(first, others=tuple(others), error=first.error or (str(self.error) if self.error else None))
+
+    @property
+    def costs(self) -> dict[int, tuple[int, int]]:
+        """Passes and tokens of all texts, by the number of the member in the executor."""
+        return added([each.costs for each in self._choices])
+
+    def n_cached_tokens(self) -> int:
+        """Returns the most tokens that the caches of all members can hold of it."""
+        return sum(each.n_cached_tokens() for each in self._choices)
+
+    def start(self) -> list[Send]:
+        """Begins all texts."""
+        return self._checked([send for each in self._choices for send in each.start()])
+
+    def receive(self, reply: Reply) -> list[Send]:
+        """Takes a reply to one of the texts."""
+        return self._checked(self._of_session[reply.session].receive(reply))
+
+    def abort(self, error: Exception | None = None) -> list[Send]:
+        """Ends all texts."""
+        self.error = self.error or error
+        return [send for each in self._choices for send in each.abort(error)]
+
+    def _checked(self, sends: list[Send]) -> list[Send]:
+        """Ends all texts where one has failed."""
+        if self.error is None:
+            self.error = next((each.error for each in self._choices if each.error is not None), None)
+            if self.error is not None:
+                sends = sends + [send for each in self._choices for send in each.abort(self.error)]
+        return sends
