@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 
 import pytest
@@ -18,7 +19,8 @@ import httpx
 import openai
 
 from coolfusion.fusion import Fusion
-from fusion_parts import again, writer
+from coolfusion.models import ScriptedModel
+from fusion_parts import again, gambler, writer
 from serve_parts import LETTERS, TEXT, WORDS, Held, empty, pair, served, until
 
 MODEL = "coolfusion"
@@ -223,8 +225,6 @@ def test_wrong_values_name_the_parameter(ask, options, status, param, message):
 
 
 def test_what_the_members_cannot_say_is_an_error_of_the_caller():
-    from coolfusion.models import ScriptedModel
-
     member = writer(WORDS, "a cat")
     short = ScriptedModel(member.runner._logits, member.runner.logits_size - 3, eos_token_ids=(1,), name="short")
     with served([type(member)(short, WORDS, (0,))]) as server, client(server) as ask:
@@ -241,8 +241,6 @@ def test_a_model_that_fails_is_a_server_error_and_the_next_request_works():
         if broken.is_set():
             raise RuntimeError("out of order")
         return rows(ids)
-
-    from coolfusion.models import ScriptedModel
 
     model = ScriptedModel(row, member.runner.logits_size, eos_token_ids=(1,), name="weak")
     with served([type(member)(model, WORDS, (0,))]) as server, client(server) as ask:
@@ -264,8 +262,6 @@ def test_an_error_in_a_stream_is_its_last_event():
             raise RuntimeError("out of order")
         return rows(ids)
 
-    from coolfusion.models import ScriptedModel
-
     model = ScriptedModel(row, member.runner.logits_size, eos_token_ids=(1,), name="weak")
     with served([type(member)(model, WORDS, (0,))]) as server, client(server) as ask:
         stream, texts = complete(ask, stream=True), []
@@ -275,19 +271,16 @@ def test_an_error_in_a_stream_is_its_last_event():
 
 
 def test_logprobs_are_those_of_the_candidates(ask, server):
-    import math
-
     found = complete(ask, logprobs=2).choices[0].logprobs
-    output = server.service.fusion.generate("a")
+    output = server.service.fusion.generate("a", logprobs=True)
     steps = [step for step in output.steps if not step.candidates[step.winner].end]
     texts = [step.text for step in steps]
     assert found.tokens == texts
     assert found.text_offset == [len("".join(texts[:at])) for at in range(len(texts))]
     for step, logprob, top in zip(steps, found.token_logprobs, found.top_logprobs, strict=True):
-        row, weights = step.scores[step.winner], step.weights or (0.5, 0.5)
-        mixed = math.log(sum(w * math.exp(score.logprob) for w, score in zip(weights, row, strict=True)))
-        assert logprob == pytest.approx(mixed)
+        assert logprob == pytest.approx(step.logprob)
         assert top[step.candidates[step.winner].text] == logprob
+        assert math.fsum(math.exp(each) for each in top.values()) == pytest.approx(1.0)
     pieces = [chunk.choices[0].logprobs for chunk in complete(ask, logprobs=2, stream=True)]
     assert [each.tokens[0] for each in pieces if each] == found.tokens
     assert [each.text_offset[0] for each in pieces if each] == found.text_offset
@@ -343,3 +336,63 @@ def test_a_cancelled_request_leaves_the_engine_while_others_are_written():
                 return (await create(max_tokens=3)).choices[0].text
 
         assert asyncio.run(main()) == " cat cat cat"
+
+
+def test_chats_are_answered_as_generate_does(ask, server):
+    fusion = server.service.fusion
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}]
+    want = fusion.generate(messages=messages, max_new_tokens=8, logprobs=True)
+    found = ask.chat.completions.create(model=MODEL, messages=messages, max_completion_tokens=8)
+    [choice] = found.choices
+    assert (choice.message.role, choice.message.content) == ("assistant", want.text)
+    assert choice.coolfusion.get("notes", []) == list(want.notes)
+    assert found.usage.completion_tokens == max(member.committed_tokens for member in want.members)
+    given = {"model": MODEL, "messages": messages, "max_tokens": 8, "stream": True, "logprobs": True, "top_logprobs": 2}
+    chunks = list(ask.chat.completions.create(**given, stream_options={"include_usage": True}))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == want.text
+    assert chunks[-2].choices[0].finish_reason and chunks[-1].usage.coolfusion == found.usage.coolfusion
+    entries = [
+        entry for chunk in chunks[:-1] if chunk.choices[0].logprobs for entry in chunk.choices[0].logprobs.content
+    ]
+    steps = [step for step in want.steps if not step.candidates[step.winner].end]
+    assert [entry.token for entry in entries] == [step.text for step in steps]
+    assert [entry.logprob for entry in entries] == pytest.approx([step.logprob for step in steps])
+    assert all(bytes(entry.bytes).decode() == entry.token for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
+        ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"extra_body": {"continue_final": True}}, "continue_final"),
+    ],
+)
+def test_wrong_chats_name_the_parameter(ask, options, param):
+    given = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], **options}
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask.chat.completions.create(**given)
+    assert caught.value.param == param, caught.value.message
+
+
+def test_samples_are_those_of_generate():
+    with served([gambler(WORDS, 1), gambler(LETTERS, 2)]) as server, client(server) as ask:
+        drawn = {"temperature": 1.0, "top_p": 0.95, "seed": 7}
+        want = server.service.fusion.generate("a", 16, n=3, **drawn)
+        assert len({each.text for each in want.choices}) > 1
+        found = complete(ask, max_tokens=16, n=3, **drawn)
+        assert [choice.text for choice in found.choices] == [each.text for each in want.choices]
+        assert [choice.coolfusion["seed"] for choice in found.choices] == [7, 8, 9]
+        texts = ["", "", ""]
+        for chunk in complete(ask, max_tokens=16, n=3, stream=True, **drawn):
+            texts[chunk.choices[0].index] += chunk.choices[0].text
+        assert texts == [each.text for each in want.choices]
+        one = complete(ask, max_tokens=16, temperature=1.0).choices[0]
+        again_ = complete(ask, max_tokens=16, temperature=1.0, seed=one.coolfusion["seed"])
+        assert again_.choices[0].text == one.text, "the seed that was told gives the text again"

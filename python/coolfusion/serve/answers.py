@@ -55,6 +55,10 @@ def about(entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"author": output.author}
     if isinstance(output.author, int):
         found["author"] = output.members[output.author].name
+    if output.notes:
+        found["notes"] = list(output.notes)
+    if output.seed is not None:
+        found["seed"] = output.seed
     if any(output.reasoning):
         names = [member.name for member in output.members]
         found["reasoning"] = dict(zip(names, output.reasoning, strict=True))

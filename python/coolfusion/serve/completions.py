@@ -128,7 +128,9 @@ class _Asked:
         prompts = [given.whole for given in self.givens]
         if self.body.echo:  # texts that can be scored can be continued too
             prompts = [prompt_of(self.service.fusion.members, prompt) for prompt in prompts]  # type: ignore[misc]
-        writing = written(self.service, self.plan, prompts, self.choices, self.budget)
+        writing = written(
+            self.service, self.plan, prompts, self.choices, self.budget, logprobs=self.body.logprobs is not None
+        )
         return await stack.enter_async_context(writing)
 
     async def _columns(self) -> list[Columns]:

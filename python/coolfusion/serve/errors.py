@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,12 +96,27 @@ def as_api_error(error: BaseException) -> ApiError:
     return ApiError(500, f"the server failed: {type(error).__name__}", code="internal_error")
 
 
-_PARAMETERS = ("rule", "granularity", "alignment", "rerank", "members", "prefix", "think", "stop", "prompt", "messages")
+_PARAMETERS = (
+    "rule",
+    "granularity",
+    "alignment",
+    "rerank",
+    "members",
+    "prefix",
+    "think",
+    "stop",
+    "prompt",
+    "messages",
+    "tools",
+    "continue_final",
+    "template_options",
+)
 
 
 def _named_in(message: str) -> str | None:
     """Returns the parameter with which a message begins."""
-    first = message.partition(" ")[0].partition(".")[0].rstrip(":")
+    found = re.match(r"\w+", message)
+    first = found[0] if found else ""
     return first if first in _PARAMETERS else None
 
 

@@ -143,6 +143,7 @@ class ChatRequest(WritingRequest):
     parallel_tool_calls: bool | None = Field(None, description="Ignored.")
     response_format: dict[Literal["type"], Literal["text"]] | None = Field(None, description="Only text.")
     continue_final: bool | None = Field(None, description="Whether the last message is written on.")
+    template_options: dict[str, Any] | None = Field(None, description="Further variables of the members' templates.")
 
 
 class TokenizeRequest(_Body):

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from coolfusion.models.numerics import logsumexp
 from coolfusion.records import Step
 
 __all__ = ["Columns", "candidates_of", "chat_entry", "is_end"]
 
 
 def candidates_of(step: Step) -> list[tuple[str, float]]:
-    """Returns the candidates of a step with ln of their mean probability under the members, the likeliest first.
-
-    The mean has the rule's weights, and equal ones where the rule has none. Members that were left out do not count.
+    """Returns the candidates of a step with ln of the rule's probability, the likeliest first.
 
     Args:
-        step: the step.
+        step: of a request with `logprobs`.
     """
-    numbers = [j for j in range(len(step.members)) if j not in step.excluded]
-    weights = [step.weights[j] if step.weights else 1.0 / len(numbers) for j in numbers]
-    found = []
-    for candidate, row in zip(step.candidates, step.scores, strict=True):
-        terms = (math.log(weight) + row[j].logprob for j, weight in zip(numbers, weights, strict=True) if weight > 0.0)
-        found.append((candidate.text, min(0.0, logsumexp(terms))))
+    pairs = zip(step.candidates, step.probabilities, strict=True)
+    found = [(candidate.text, math.log(chance)) for candidate, chance in pairs if chance > 0.0]
     return sorted(found, key=lambda each: (-each[1], each[0]))
 
 
@@ -36,17 +28,6 @@ def is_end(step: Step) -> bool:
         step: the step.
     """
     return step.candidates[step.winner].end
-
-
-def of_winner(step: Step, found: Sequence[tuple[str, float]]) -> float:
-    """Returns the log-probability of the candidate that was chosen.
-
-    Args:
-        step: the step.
-        found: its candidates.
-    """
-    winner = step.candidates[step.winner].text
-    return next(logprob for text, logprob in found if text == winner)
 
 
 class Columns:
@@ -92,8 +73,7 @@ class Columns:
             text: what the answer gains by it.
             step: with its candidates.
         """
-        found = candidates_of(step)
-        self.add(text, of_winner(step, found), dict(found[: self.most]))
+        self.add(text, step.logprob, dict(candidates_of(step)[: self.most]))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the columns as JSON can hold them."""
@@ -113,9 +93,8 @@ def chat_entry(text: str, step: Step, most: int) -> dict[str, Any]:
         step: with its candidates.
         most: how many candidates to tell.
     """
-    found = candidates_of(step)
-    top = [_entry(other, logprob) for other, logprob in found[:most]]
-    return {**_entry(text, of_winner(step, found)), "top_logprobs": top}
+    top = [_entry(other, logprob) for other, logprob in candidates_of(step)[:most]]
+    return {**_entry(text, step.logprob or 0.0), "top_logprobs": top}
 
 
 def _entry(text: str, logprob: float) -> dict[str, Any]:

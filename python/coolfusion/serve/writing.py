@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
-from coolfusion.errors import ArgumentError
 from coolfusion.fusion import Request
-from coolfusion.fusion.engine import Entry
 from coolfusion.fusion.rerank_options import as_rerank
 from coolfusion.records import Step
 from coolfusion.serve.runner import Batch
@@ -70,7 +69,7 @@ async def written(
     Args:
         service: the service.
         plan: how they are written.
-        prompts: what `Request` takes as a prompt.
+        prompts: texts or ids, or lists of messages.
         choices: texts for each prompt.
         budget: of each member, in its own tokens.
         options: further options of `Request`.
@@ -92,11 +91,18 @@ async def written(
 
 
 def requests_of(prompt: Any, choices: int, options: dict[str, Any]) -> list[Request]:
-    """Returns the requests for the choices of a prompt.
+    """Returns the requests for the choices of a prompt, with the seeds that `Request.n` gives to its texts.
+
+    They are requests of their own, so that the steps of each can be streamed.
 
     Args:
-        prompt: what `Request` takes as a prompt.
+        prompt: a text or ids, or a list of messages.
         choices: how many.
         options: of `Request`.
     """
-    return [Request(prompt=prompt, **options) for _ in range(choices)]
+    seed = options.get("seed")
+    if seed is None and options.get("temperature"):
+        seed = secrets.randbits(48)
+    given = {"messages": prompt} if isinstance(prompt, list) else {"prompt": prompt}
+    seeds = [None if seed is None else seed + k for k in range(choices)]
+    return [Request(**given, **{**options, "seed": each}) for each in seeds]
