@@ -370,7 +370,7 @@ def test_chats_are_answered_as_generate_does(ask, server):
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": ["search"]}, "tools"),
         ({"extra_body": {"continue_final": True}}, "continue_final"),
     ],
 )

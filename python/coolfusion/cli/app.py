@@ -13,18 +13,29 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from coolfusion._core import Tokenizer, __version__
+from coolfusion.cli.demo import demo
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.loading import load, names_of
 from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
+from coolfusion.cli.sampling import (
+    MessagesFile,
+    MinP,
+    Samples,
+    Seed,
+    Temperature,
+    ThinkMarkers,
+    TopP,
+    Vote,
+    read_messages,
+    reranking,
+)
 from coolfusion.cli.serve import serve
-from coolfusion.cli.show import colour, explained, summary
-from coolfusion.embedded import folders
-from coolfusion.errors import ArgumentError, CoolFusionError, ModelError
+from coolfusion.cli.show import summary
+from coolfusion.errors import ArgumentError, CoolFusionError
 from coolfusion.fusion import Fusion, Request
 from coolfusion.fusion.options import PREFIXES, check_choice
 from coolfusion.fusion.recipe import read_recipe
@@ -33,17 +44,12 @@ from coolfusion.members.endings import GRANULARITIES
 from coolfusion.records import Output, to_jsonable
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
-# A text for each trade: ash tells stories, birch has learnt sums, cedar puzzles.
-DEMO_PROMPTS = (
-    "Once upon a time",
-    "Question: Tom has 23 apples. He gives away 9. How many apples are left? Answer:",
-    "Puzzle: What is tiger spelled backwards? Answer:",
-)
 INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("eval")(evaluate)
 app.command()(ablation)
+app.command()(demo)
 app.command()(pool)
 app.command()(serve)
 # Options go on to the harness as they are, --help included.
@@ -94,6 +100,7 @@ def generate(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    messages: MessagesFile = None,
     device: Annotated[
         str | None, typer.Option(help="A torch device; the first GPU if there is one.", rich_help_panel=LOADING)
     ] = None,
@@ -141,7 +148,13 @@ def generate(
             rich_help_panel=WRITING,
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="For selection rules that draw.", rich_help_panel=WRITING)] = None,
+    vote: Vote = None,
+    samples: Samples = 0,
+    think: ThinkMarkers = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
+    seed: Seed = None,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
     ] = None,
@@ -151,12 +164,17 @@ def generate(
     names = names_of(models, more_models)
     if prompt is not None and prompts_file is not None:
         raise ArgumentError("--prompt and --prompts-file exclude each other")
-    prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
+    options |= {"temperature": temperature, "top_p": top_p, "min_p": min_p, "think": think}
+    prompts: list[Any] = [None]
+    if messages is not None:
+        options |= read_messages(messages, prompt, prompts_file)
+    else:
+        prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
     Request(prompt=prompts[0], **options)  # checks them before anything is loaded
     as_rule(DEFAULT_RULE if rule is None else rule)
     plan = None if recipe is None else read_recipe(recipe)
-    rerank = rerank or (plan is not None and plan.rerank)
+    how = reranking(rerank or (plan is not None and plan.rerank), vote, samples)
     if granularity is not None:
         check_choice("granularity", granularity, GRANULARITIES)
     if prefix is not None:
@@ -177,45 +195,13 @@ def generate(
     )
     with fusion:
         if prompts_file is not None:
-            interrupted = _write_many(fusion, prompts, {**options, "rerank": rerank}, as_json, console)
-        elif as_json or rerank:
-            interrupted = _write_whole(fusion, prompts[0], {**options, "rerank": rerank}, as_json, console)
+            interrupted = _write_many(fusion, prompts, {**options, "rerank": how}, as_json, console)
+        elif as_json or how:
+            interrupted = _write_whole(fusion, prompts[0], {**options, "rerank": how}, as_json, console)
         else:
             interrupted = _stream(fusion, prompts[0], options, console)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-
-
-@app.command()
-def demo(
-    max_new_tokens: Annotated[int, typer.Option(help="Budget of each model, in its own tokens.")] = 64,
-    threads: Annotated[int, typer.Option(help="CPU threads of one operation.")] = 1,
-) -> None:
-    """Let the three models of this package write together, and show who wrote which word."""
-    console = Console()
-    models = folders()
-    if not models:
-        raise ModelError("this installation holds no embedded models; expected folders below coolfusion/embedded")
-    fusion = Fusion.from_pretrained(models, device="cpu", dtype="float32", threads=threads)
-    names = Text("models: ")
-    for number, member in enumerate(fusion.members):
-        about = member.runner.describe()
-        names.append(f"{member.name} ({about['kind']}, {member.tokenizer.vocab_size} tokens)  ", colour(number))
-    console.print(names)
-    order = " ".join(member.name for member in fusion.members)
-    legend = f"each line: the segment, who proposed it, its perplexity under {order} | what it won over"
-    console.print(legend, style="dim")
-    for prompt in DEMO_PROMPTS:
-        begun = perf_counter()
-        console.print(Text(f"\n{prompt}", "bold"))
-        generation = fusion.stream(prompt, max_new_tokens)
-        for step in generation:
-            console.print(explained(step, fusion))
-        line = Text(prompt, "bold")
-        for step in generation.output.steps:
-            line.append(step.text, colour(*step.candidates[step.winner].members))
-        console.print(line)
-        console.print(summary(generation.output, perf_counter() - begun), style="dim", markup=False)
 
 
 @app.command()
@@ -225,7 +211,7 @@ def describe(path: Annotated[str, typer.Argument(help="A tokenizer file, a direc
     print(json.dumps(load(path).describe(), ensure_ascii=False, indent=2))
 
 
-def _stream(fusion: Fusion, prompt: str, options: dict[str, Any], console: Console) -> bool:
+def _stream(fusion: Fusion, prompt: str | None, options: dict[str, Any], console: Console) -> bool:
     """Prints the text as it comes; a counter on stderr where stdout is not the terminal that shows it.
 
     Returns whether Ctrl-C ended it, as the other ways of writing do.
@@ -247,7 +233,7 @@ def _stream(fusion: Fusion, prompt: str, options: dict[str, Any], console: Conso
     return interrupted
 
 
-def _write_whole(fusion: Fusion, prompt: str, options: dict[str, Any], as_json: bool, console: Console) -> bool:
+def _write_whole(fusion: Fusion, prompt: str | None, options: dict[str, Any], as_json: bool, console: Console) -> bool:
     begun = perf_counter()
     output, interrupted = _generate(fusion, prompt, options, console)
     print(_json(output) if as_json else output.text)

@@ -4,8 +4,8 @@ A text prompt has its words as tokens. Ids are one token each: the first charact
 the whole word, and the others have 0, because they are certain once the word is known. So a sum over the characters of
 a continuation is the fused log-likelihood of the continuation. Ids of a context are null: the context is not scored.
 
-`top_logprobs` tells what the pool itself would write. Where that is another text, the first token that differs lists
-the pool's text beside its own, with the log-probability 0, because a pool writes greedily and is certain of its choice.
+`top_logprobs` tells what the pool itself would write. Where that is another text, the first word that differs lists the
+pool's word beside its own, with the log-probability 0, because a pool writes greedily and is certain of its choice.
 """
 
 from __future__ import annotations
@@ -132,47 +132,54 @@ def fill(columns: Columns, given: Given, likelihood: TextLikelihood, instead: st
         likelihood: of its text.
         instead: what the pool writes after the context, or None if that begins with the text.
     """
-    tokens = _words(given, likelihood) if given.ids is None else _characters(given, likelihood)
-    at = 0  # in the text after the context
-    for token, logprob in tokens:
-        top = None
-        if logprob is not None:
-            top = {token: logprob}
-            if instead is not None and not instead.startswith(given.text[: at + len(token)]):
-                other, instead = _next(instead[at:], token), None
-                top[other] = 0.0
-            at += len(token)
-        columns.add(token, logprob, top)
+    words = _words(likelihood, instead)
+    if given.ids is None:
+        if given.context:
+            columns.add(given.context, None, None)
+        for word, logprob, top in words:
+            columns.add(word, logprob, top)
+    else:
+        _add_characters(columns, given.ids, len(given.context), words)
     columns.n_given = len(columns.tokens)
 
 
-def _next(rest: str, token: str) -> str:
-    """Returns the beginning of a text that stands in the place of a token; "" for END."""
-    if len(token) == 1:
-        return rest[:1]
-    found = re.match(r"\s*\S*", rest)
-    return found[0] if found else ""
+_Word = tuple[str, float, dict[str, float]]
 
 
-def _words(given: Given, likelihood: TextLikelihood) -> list[tuple[str, float | None]]:
-    context: list[tuple[str, float | None]] = [(given.context, None)] if given.context else []
-    return [*context, *zip(likelihood.words, likelihood.fused, strict=True)]
-
-
-def _characters(given: Given, likelihood: TextLikelihood) -> list[tuple[str, float | None]]:
-    assert given.ids is not None
-    starts: dict[int, float] = {}
-    at = len(given.context)
+def _words(likelihood: TextLikelihood, instead: str | None) -> list[_Word]:
+    """Returns the words of a text with their log-probabilities, and what the pool finds likeliest in their places."""
+    found: list[_Word] = []
+    before = ""
     for word, logprob in zip(likelihood.words, likelihood.fused, strict=True):
-        starts[at] = logprob
-        at += len(word)
-    found: list[tuple[str, float | None]] = []
+        top = {word: logprob}
+        if instead is not None and not instead.startswith(before + word):
+            written = re.match(r"\s*\S*", instead[len(before) :])
+            top[written[0] if written and written[0] != word else ""] = 0.0
+            instead = None  # the texts part once
+        found.append((word, logprob, top))
+        before += word
+    return found
+
+
+def _add_characters(columns: Columns, ids: Sequence[int], n_context: int, words: Sequence[_Word]) -> None:
+    """Adds ids that are characters; the first of each word speaks for the word."""
+    starts: dict[int, _Word] = {}
+    at = n_context
+    for word in words:
+        starts[at] = word
+        at += len(word[0])
     at = 0
-    for token_id in given.ids:
+    for token_id in ids:
         if token_id == EMPTY:
-            found.append(("", None))
+            columns.add("", None, None)
             continue
         character = chr(token_id - LAST if token_id >= LAST else token_id)
-        found.append((character, None if at < len(given.context) else starts.get(at, 0.0)))
+        if at < n_context:
+            columns.add(character, None, None)
+        elif at in starts:
+            word, logprob, top = starts[at]
+            others = {text: value for text, value in top.items() if text != word}
+            columns.add(character, logprob, {character: logprob, **others})
+        else:
+            columns.add(character, 0.0, {character: 0.0})
         at += 1
-    return found
