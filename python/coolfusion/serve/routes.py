@@ -58,7 +58,8 @@ def _answers(statuses: tuple[int, ...], **success: Any) -> dict[int | str, dict[
     return {200: {"description": "The answer.", **success}, **errors}
 
 
-_STREAM = {"content": {"application/json": {}, "text/event-stream": {"schema": {"type": "string"}}}}
+_EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+_STREAM = {"content": {"application/json": {}, "text/event-stream": {"schema": _EVENT}}}
 
 
 def router_of(service: Service) -> APIRouter:
