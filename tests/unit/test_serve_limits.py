@@ -335,3 +335,22 @@ def test_batches_end_with_the_runner():
         asyncio.run(main())
         until(lambda: not fusion.engine.has_unfinished or time.sleep(0))
         empty(fusion)
+
+
+def test_an_application_without_its_lifespan_says_so():
+    from coolfusion.fusion import Fusion
+    from coolfusion.serve import create_app
+
+    fusion = Fusion(pair(), drafts=0)
+
+    async def main():
+        transport = httpx.ASGITransport(app=create_app(fusion))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return [
+                await client.post("/v1/completions", json=body)
+                for body in (BODY, {**BODY, "echo": True, "logprobs": 1, "max_tokens": 0})
+            ]
+
+    for answer in asyncio.run(main()):
+        assert answer.status_code == 500 and "lifespan" in answer.json()["error"]["message"]
+    empty(fusion)

@@ -109,7 +109,8 @@ def serve(
     )
 
     def tell(address: str) -> None:
-        console.print(f"{settings.name} listens on {address}/v1 (Ctrl-C ends it)", markup=False, highlight=False)
+        line = f"{settings.name} listens on {address}/v1 (Ctrl-C ends it)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     with fusion:
         try:

@@ -85,8 +85,8 @@ class Runner:
             make: enters it.
             timeout: as in `submit`.
         """
-        entries = make()
-        batch = Batch(self, entries, timeout)
+        batch = Batch(self, [], timeout)
+        batch.entries = entries = list(make())
         self._batches.add(batch)
         for entry in entries:
             entry.listener = batch.note
@@ -155,12 +155,15 @@ class Batch:
     """
 
     def __init__(self, runner: Runner, entries: Sequence[Entry], timeout: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        if runner._thread is None or runner._loop is not loop:
+            raise FusionError("no steps are made for this event loop; expected the application's lifespan to run in it")
         self.entries = list(entries)
         self.changed = asyncio.Event()
         self._runner = runner
         self._error: Exception | None = None
         self._timeout = timeout
-        self._deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        self._deadline = None if timeout is None else loop.time() + timeout
 
     def __repr__(self) -> str:
         return f"Batch({len(self.entries)} entries, finished={self.is_finished})"
