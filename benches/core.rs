@@ -31,8 +31,8 @@ fn files() -> Vec<(String, PathBuf)> {
 
 fn load(path: &Path) -> Arc<Tokenizer> {
     let bytes = std::fs::read(path).unwrap();
-    let definition = coolfusion::formats::definition(&bytes, "bench", None).unwrap();
-    Arc::new(Tokenizer::from_definition(definition, "bench").unwrap())
+    let definition = coolfusion::formats::read(&bytes, "bench", None).unwrap();
+    Arc::new(Tokenizer::from_spec(definition, "bench").unwrap())
 }
 
 /// Prose, source code and Japanese, each of some kilobytes.

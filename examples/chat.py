@@ -3,8 +3,8 @@
     python examples/chat.py
     echo "Tom has 3 apples. He buys 4 more. How many apples does Tom have?" | python examples/chat.py
 
-The embedded models have no chat template, so turns are plain words. Models with templates take a tuple of ids, one for
-each member; see docs/guides/chat.md.
+The embedded models have no chat template, so turns are plain words. Models with templates take ``messages=``; see
+docs/guides/chat.md.
 """
 
 import sys

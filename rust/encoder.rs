@@ -4,12 +4,12 @@
 //! far back. A window of words is encoded again at each push; it begins at a settled cut, so what stands before it
 //! cannot change, and what is encoded again is compared with what is stored.
 
+use crate::between::Between;
 use crate::boundary::tokens_before;
 use crate::engine::{Behind, Growth, Resume, Window};
 use crate::error::Result;
 use crate::folding::Folding;
 use crate::token::TokenId;
-use crate::token_tree::Between;
 use crate::tokenizer::{Likeness, Tokenizer};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -393,6 +393,9 @@ impl StreamEncoder {
         self.text.push_str(text);
         match &mut edit.change {
             Change::Told(dropped, ids) => {
+                if let Some(word) = self.word.take() {
+                    self.ids.extend(word.ids());
+                }
                 // Without ids that are dropped and appended again.
                 let same = self.ids[self.ids.len() - *dropped..].iter().zip(&*ids).take_while(|(one, other)| one == other).count();
                 *dropped -= same;
@@ -417,7 +420,8 @@ impl StreamEncoder {
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
         } else if length >= self.try_at {
-            let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
+            let mut growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
+            growth.iter_mut().for_each(Growth::tell_late);
             let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
             self.growth = growth.filter(|growth| self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
             self.try_at = length + RETRY;

@@ -115,6 +115,13 @@ impl Growth {
         }
     }
 
+    /// Lets edits be told late: nothing but edits and ids is asked for from here on.
+    pub(crate) fn tell_late(&mut self) {
+        if let Carries::BytePairs(growing) = &mut self.0 {
+            growing.tells_late = true;
+        }
+    }
+
     /// Whether the tokens of the stretch give back its text.
     pub(crate) fn is_lossless(&self) -> bool {
         match &self.0 {

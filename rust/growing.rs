@@ -8,6 +8,7 @@
 
 use crate::encoder::Edit;
 use crate::growing_back::Mark;
+use crate::growing_late::Late;
 use crate::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::normal::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pattern::{Automaton, Walk};
@@ -76,6 +77,10 @@ pub(crate) struct Growing {
     pub(crate) closed: Option<Mark>,
     /// Under NFC: the text, and which ends of words are places of it.
     pub(crate) raw: Option<RawParts>,
+    /// The end of the stretch, where marks are put in their places late; `text`, `attempts` and `words` are then as before that.
+    pub(crate) late: Option<Late>,
+    /// Edits may be told late, and nothing but edits and ids is asked for.
+    pub(crate) tells_late: bool,
     /// So many of the first attempts are over, whatever is appended.
     pub(crate) finished: usize,
     /// Words were told, so their walks stay.
@@ -143,6 +148,8 @@ impl Pipeline {
             walked: 0,
             closed: None,
             raw: (self.nfc && self.automaton().is_some() && self.splitter.stages.len() == 1).then(|| RawParts::new(dummy)),
+            late: None,
+            tells_late: false,
             finished: 0,
             told: false,
             pairs: Pairs::default(),
@@ -167,6 +174,10 @@ impl Pipeline {
 
     /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
     pub(crate) fn stretch_grown(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        if let Some(edit) = self.put_late(growing, text, vocabulary) {
+            return Some(edit);
+        }
+        self.settle_late(growing, vocabulary)?;
         if self.nfc && is_few_marks(text) && !goes_on_normal(&growing.text, text) {
             let mut marks = text.chars().map(|c| self.stretch_grown(growing, c.encode_utf8(&mut [0; 4]), vocabulary));
             let first = marks.next()??;
@@ -232,6 +243,11 @@ impl Pipeline {
         }
         if self.nfc {
             said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place";
+            if self.splitter.stages.len() == 1 && matches!(self.bpe.alphabet, crate::alphabet::Alphabet::Bytes { .. }) {
+                said += ", which a stream tells when the edit is read; where the rule tells such marks apart, a push reads all of them again";
+            } else {
+                said += ", and reads them again";
+            }
         }
         said
     }
@@ -250,14 +266,18 @@ impl Pipeline {
         }
     }
 
-    /// Looks for added tokens in raw text that is appended; false where one is found.
-    fn has_no_added(&self, growing: &mut Growing, text: &str) -> bool {
+    /// Takes in raw text that is appended, if no added token is found in it; else false, and nothing has changed.
+    pub(crate) fn has_no_added(&self, growing: &mut Growing, text: &str) -> bool {
+        let before = growing.unsure.len();
         growing.unsure.push_str(text);
         let mut stretches = self.added.stretches(&growing.unsure);
-        let found = stretches.any(|stretch| stretch.added.is_some());
+        if stretches.any(|stretch| stretch.added.is_some()) {
+            growing.unsure.truncate(before);
+            return false;
+        }
         let sure = stretches.unsure();
         growing.unsure.drain(..sure);
-        !found
+        true
     }
 
     /// Appends normal text and takes the walks over it.

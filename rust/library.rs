@@ -1,19 +1,18 @@
-//! The engine for definitions that are not ours to run: the `tokenizers` crate, kept as it is.
+//! The engine for specifications that are not ours to run: the `tokenizers` crate, kept as it is.
 //!
 //! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that text
 //! that looks like one is text; spans are the crate's offsets into the original text.
 
 use crate::boundary::stands_before_space;
-use crate::definition::Definition;
 use crate::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::formats::charsmap::Charsmap;
 use crate::normal::Normal;
 use crate::reading::Reading;
 use crate::space_cuts::SpaceCuts;
+use crate::spec::{self, PreTokenizer, PrependScheme, Spec};
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::Vocabulary;
-use serde_json::Value;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 /// The engine.
@@ -70,61 +69,31 @@ pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Re
     outcome.map_err(|error| failed(error.to_string()))
 }
 
-/// Sets what `change` says in every stage of a normalizer or pre-tokenizer; returns whether something changed.
-fn for_each_stage(stage: &mut Value, change: &dyn Fn(&mut Value) -> bool) -> bool {
-    let mut changed = change(stage);
-    for key in ["normalizers", "pretokenizers"] {
-        if let Some(stages) = stage.get_mut(key).and_then(Value::as_array_mut) {
-            for stage in stages {
-                changed |= for_each_stage(stage, change);
+/// The specification of the same tokenizer for a text that stands after other text, if they differ.
+fn inside(mut spec: Spec) -> Option<Spec> {
+    let before = (spec.normalizers.clone(), spec.pre_tokenizers.clone());
+    // The second is SentencePiece's "remove extra whitespaces" at the start of a text.
+    let at_start = |stage: &spec::Normalizer| matches!(stage, spec::Normalizer::Prepend(_)) || stage.rule() == Some("\\A +");
+    spec.normalizers.retain(|stage| !at_start(stage));
+    for stage in &mut spec.normalizers {
+        if let spec::Normalizer::Strip { left, .. } = stage {
+            *left = false;
+        }
+    }
+    // Behind WhitespaceSplit the mark stands for the space itself, on every word: it is no dummy prefix there.
+    if !spec.pre_tokenizers.contains(&PreTokenizer::WhitespaceSplit) {
+        for stage in &mut spec.pre_tokenizers {
+            match stage {
+                PreTokenizer::Metaspace(metaspace) => metaspace.prepend = PrependScheme::Never,
+                PreTokenizer::ByteLevel { add_prefix_space, .. } => *add_prefix_space = false,
+                _ => {}
             }
         }
     }
-    changed
+    (before != (spec.normalizers.clone(), spec.pre_tokenizers.clone())).then_some(spec)
 }
 
-fn is(stage: &Value, kind: &str) -> bool {
-    stage.get("type").and_then(Value::as_str) == Some(kind)
-}
-
-/// The small parts of the definition of the same tokenizer for a text that stands after other text, if they differ.
-fn inside_frame(definition: &Value) -> Option<Value> {
-    let mut inside = definition.clone();
-    let normalizer = for_each_stage(&mut inside["normalizer"], &|stage| {
-        if is(stage, "Prepend") {
-            *stage = serde_json::json!({"type": "Replace", "pattern": {"String": "\u{0}\u{0}"}, "content": "\u{0}\u{0}"});
-            return true;
-        }
-        if is(stage, "Replace") && stage.pointer("/pattern/Regex").and_then(Value::as_str) == Some("\\A +") {
-            // SentencePiece's "remove extra whitespaces" at the start of a text.
-            *stage = serde_json::json!({"type": "Replace", "pattern": {"String": "\u{0}\u{0}"}, "content": "\u{0}\u{0}"});
-            return true;
-        }
-        if is(stage, "Strip") && stage["strip_left"] == Value::Bool(true) {
-            stage["strip_left"] = Value::Bool(false);
-            return true;
-        }
-        false
-    });
-    // Behind WhitespaceSplit the mark stands for the space itself, on every word: it is no dummy prefix there.
-    let splits_spaces = definition["pre_tokenizer"].to_string().contains("\"WhitespaceSplit\"");
-    let pre_tokenizer = !splits_spaces
-        && for_each_stage(&mut inside["pre_tokenizer"], &|stage| {
-            if is(stage, "Metaspace") {
-                stage["prepend_scheme"] = "never".into();
-                stage["add_prefix_space"] = Value::Bool(false);
-                return true;
-            }
-            if is(stage, "ByteLevel") && stage["add_prefix_space"] == Value::Bool(true) {
-                stage["add_prefix_space"] = Value::Bool(false);
-                return true;
-            }
-            false
-        });
-    (normalizer || pre_tokenizer).then_some(inside)
-}
-
-/// What the caller knows about the definition.
+/// What the caller knows about the specification.
 pub(crate) struct Facts {
     pub(crate) charsmap: Option<Charsmap>,
     pub(crate) normalizes: bool,
@@ -137,11 +106,11 @@ pub(crate) struct Facts {
 }
 
 impl Library {
-    /// Loads a definition whose control tokens have been made unmatchable already.
-    pub(crate) fn new(definition: &Definition, facts: Facts) -> Result<Self> {
-        let load = |frame: &Value| -> Result<Tokenizer> {
+    /// Loads a specification whose control tokens have been made unmatchable already.
+    pub(crate) fn new(spec: Spec, facts: Facts) -> Result<Self> {
+        let load = |spec: &Spec| -> Result<Tokenizer> {
             let refused = |reason: String| Error::definition("tokenizers crate", reason);
-            let json = definition.json_with(frame).map_err(|error| refused(error.to_string()))?;
+            let json = serde_json::to_string(spec).map_err(|error| refused(error.to_string()))?;
             let mut tokenizer = caught("from_str", || json.parse::<Tokenizer>()).map_err(|error| match error {
                 Error::Foreign { reason, .. } => refused(reason),
                 other => other,
@@ -149,8 +118,8 @@ impl Library {
             tokenizer.set_encode_special_tokens(true);
             Ok(tokenizer)
         };
-        let inside = inside_frame(&definition.frame).map(|d| load(&d)).transpose()?;
-        let start = load(&definition.frame)?;
+        let start = load(&spec)?;
+        let inside = inside(spec).map(|inside| load(&inside)).transpose()?;
         let probe = caught("encode", || start.encode("\u{1}ab", false));
         // A text may be refused where there is no unknown token.
         let last = if facts.has_unknown { probe? } else { probe.unwrap_or_default() };

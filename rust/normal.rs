@@ -254,6 +254,18 @@ pub(crate) fn is_few_marks(text: &str) -> bool {
     (2..=MOST).contains(&count) && text.chars().nth(count).is_none()
 }
 
+/// The canonical class of a character: above 0 for marks that move.
+pub(crate) fn class_of(c: char) -> u8 {
+    canonical_combining_class(c)
+}
+
+/// The marks that stand for `text`, if there is nothing else in it.
+pub(crate) fn marks_of(text: &str) -> Option<Vec<char>> {
+    let are_marks = text.chars().next().is_some_and(|c| !c.is_ascii())
+        && text.chars().all(|c| class_of(c) > 0 || std::iter::once(c).nfd().all(|(c, _)| class_of(c) > 0));
+    are_marks.then(|| text.chars().nfd().map(|(c, _)| c).collect())
+}
+
 /// The mark that `more` is, and where it belongs in `text`, which is in NFC and ends with marks of higher classes; None where
 /// it may be composed, because no mark of its own class stands there.
 pub(crate) fn place_of_mark(text: &str, more: &str) -> Option<(usize, char)> {

@@ -62,6 +62,32 @@ pub(crate) fn common_prefix(mut one: usize, mut other: usize, last: impl Fn(usiz
     one
 }
 
+impl Pairs {
+    /// Whether the merges leave two tokens as they are, whose `letters` are these; what has none does not stay so.
+    pub(crate) fn stand_apart(
+        &mut self,
+        bpe: &Bpe,
+        one: (TokenId, u32),
+        other: (TokenId, u32),
+        letters: impl FnOnce() -> Option<Vec<Letter>>,
+    ) -> bool {
+        let key = (one.0, one.1, other.0, other.1);
+        if let Some(&known) = self.apart.get(&key) {
+            return known;
+        }
+        let apart = letters().is_some_and(|letters| {
+            bpe.merged_letters(&letters, 0, &mut Merger::default(), |made| {
+                made.len() == 2 && made[0].id == one.0 && made[1].id == other.0 && made[0].end == one.1
+            })
+        });
+        if self.apart.len() >= MOST_PAIRS {
+            self.apart.clear();
+        }
+        self.apart.insert(key, apart);
+        apart
+    }
+}
+
 impl Prefixes {
     /// The bytes that are known so far.
     pub(crate) fn length(&self) -> usize {
@@ -168,21 +194,12 @@ impl Prefixes {
     /// Whether the merges leave the token that ends at `at` and `id`, from there to `end`, as they are.
     fn stand_apart(&self, bpe: &Bpe, at: usize, end: usize, id: TokenId, pairs: &mut Pairs) -> bool {
         let before = self.nodes[at];
-        let key = (before.id, before.length, id, (end - at) as u32);
-        if let Some(&known) = pairs.apart.get(&key) {
-            return known;
-        }
-        let start = at - before.length as usize;
-        let first = self.letters.partition_point(|letter| letter.end as usize <= start);
-        let last = self.letters.partition_point(|letter| (letter.end as usize) <= end);
-        let apart = bpe.merged_letters(&self.letters[first..last], start, &mut Merger::default(), |made| {
-            made.len() == 2 && made[0].id == before.id && made[1].id == id && start + made[0].end as usize == at
-        });
-        if pairs.apart.len() >= MOST_PAIRS {
-            pairs.apart.clear();
-        }
-        pairs.apart.insert(key, apart);
-        apart
+        pairs.stand_apart(bpe, (before.id, before.length), (id, (end - at) as u32), || {
+            let start = at - before.length as usize;
+            let first = self.letters.partition_point(|letter| letter.end as usize <= start);
+            let last = self.letters.partition_point(|letter| (letter.end as usize) <= end);
+            Some(self.letters[first..last].iter().map(|letter| Letter { end: letter.end - start as u32, ..*letter }).collect())
+        })
     }
 
     /// The last token of the prefix of `length` bytes and its length; None where no letter ends.

@@ -8,7 +8,7 @@ use crate::tokenizer::Tokenizer;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-type Key = [u8; 32];
+pub(crate) type Key = [u8; 32];
 
 static LOADED: LazyLock<Mutex<FxHashMap<Key, Weak<Tokenizer>>>> = LazyLock::new(Mutex::default);
 
@@ -18,7 +18,7 @@ fn loaded() -> MutexGuard<'static, FxHashMap<Key, Weak<Tokenizer>>> {
 }
 
 /// BLAKE3 of `parts`, each with its length so that none runs into the next.
-fn key(parts: &[&[u8]]) -> Key {
+pub(crate) fn key(parts: &[&[u8]]) -> Key {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);

@@ -5,7 +5,7 @@
 //! the square of the pushes. A push stores one node, and only a list that is read is made.
 
 use crate::token::TokenId;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A list: the list of its parent, and one token more.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +108,7 @@ impl Lists<'_> {
     /// The least change that makes `after` of `before`: so many tokens are taken from the end, then these follow.
     ///
     /// Complexity: O(tokens behind the last list that both begin with in the tree).
-    fn change(&self, before: List, after: List) -> (usize, Vec<TokenId>) {
+    pub(crate) fn change(&self, before: List, after: List) -> (usize, Vec<TokenId>) {
         let (mut one, mut other) = (before, after);
         let (mut dropped, mut ids) = (Vec::new(), Vec::new());
         while one != other {
@@ -125,45 +125,11 @@ impl Lists<'_> {
     }
 }
 
-/// What changes between two lists of a tree.
-#[derive(Debug)]
-pub(crate) struct Between {
-    tree: TokenTree,
-    before: List,
-    after: List,
-    told: OnceLock<(usize, Vec<TokenId>)>,
-}
-
-impl Between {
-    pub(crate) fn new(tree: TokenTree, before: List, after: List) -> Self {
-        Self { tree, before, after, told: OnceLock::new() }
-    }
-
-    /// The tokens before the change.
-    pub(crate) fn count_before(&self) -> usize {
-        self.tree.lists().count(self.before)
-    }
-
-    /// The tokens after it.
-    pub(crate) fn count(&self) -> usize {
-        self.tree.lists().count(self.after)
-    }
-
-    /// These tokens.
-    pub(crate) fn ids(&self) -> Vec<TokenId> {
-        self.tree.lists().ids(self.after)
-    }
-
-    /// So many tokens are taken from the end, then these follow.
-    pub(crate) fn told(&self) -> &(usize, Vec<TokenId>) {
-        self.told.get_or_init(|| self.tree.lists().change(self.before, self.after))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::between::Between;
 
     #[test]
     fn changes_are_least_and_may_be_told_late() {

@@ -1,12 +1,13 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
-use crate::definition::{self, Definition, Loaded, Spelling};
+use crate::definition::{self, Loaded, Spelling};
 use crate::encoder::Edit;
 use crate::engine::{Behind, Certificate, Engine, Growth, Resume, SavedGrowth, Window};
 use crate::error::{Error, Result};
 use crate::folding::Weight;
 use crate::probe::Probe;
 use crate::reading::Reading;
+use crate::spec::Spec;
 use crate::token::{Place, Token, TokenId};
 use crate::vocabulary::{Kind, Vocabulary};
 use crate::{formats, shared::shared};
@@ -25,10 +26,10 @@ pub struct Tokenizer {
     origin: Origin,
     probe: Probe,
     /// For another process; an engine of the caller's own has none.
-    definition: Option<Definition>,
+    spec: Option<Arc<Spec>>,
 }
 
-/// What the definition said, for [`Tokenizer::describe`].
+/// What the file said, for [`Tokenizer::describe`].
 struct Origin {
     family: String,
     model: String,
@@ -57,7 +58,7 @@ impl Tokenizer {
         let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
         let mut parts = content.parts();
         parts.extend([name.as_bytes(), given.as_bytes(), split.as_bytes()]);
-        shared(&parts, || Self::from_definition(content.definition(name, pattern)?, name))
+        shared(&parts, || Self::from_spec(content.spec(name, pattern)?, name))
     }
 
     /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
@@ -65,13 +66,11 @@ impl Tokenizer {
     /// While somebody has the tokenizer, loading the same bytes under the same name again gives that very tokenizer.
     ///
     /// # Errors
-    /// `File` where the bytes are malformed (with line and column of JSON), else as [`Tokenizer::from_definition`].
+    /// `File` where the bytes are malformed (with line and column of JSON), else as [`Tokenizer::from_spec`].
     /// Complexity: O(bytes); the second time a BLAKE3 hash of them.
     pub fn from_bytes(bytes: &[u8], name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
         let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
-        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || {
-            Self::from_definition(formats::definition(bytes, name, pattern)?, name)
-        })
+        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || Self::from_spec(formats::read(bytes, name, pattern)?, name))
     }
 
     /// The tokenizer in a SentencePiece model, whatever it looks like; shared as by [`Tokenizer::from_bytes`].
@@ -79,15 +78,16 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::from_bytes`].
     pub fn from_sentencepiece(model: &[u8], name: &str) -> Result<Arc<Self>> {
-        shared(&[model, name.as_bytes(), b"SentencePiece"], || Self::from_definition(formats::sentencepiece::definition(model, name)?, name))
+        shared(&[model, name.as_bytes(), b"SentencePiece"], || Self::from_spec(formats::sentencepiece::read(model, name)?, name))
     }
 
-    /// A tokenizer from a definition in the shape of `tokenizer.json`.
+    /// A tokenizer from what a file says.
     ///
     /// # Errors
-    /// `Definition` where a part is missing, broken or of a kind that cannot be run.
-    pub fn from_definition(definition: Definition, name: &str) -> Result<Self> {
-        let loaded = definition::load(&definition)?;
+    /// `Definition` where a part is broken or of a kind that cannot be run.
+    pub fn from_spec(spec: impl Into<Arc<Spec>>, name: &str) -> Result<Self> {
+        let spec = spec.into();
+        let loaded = definition::load(&spec)?;
         let family = family(&loaded);
         let origin = Origin {
             family,
@@ -101,8 +101,14 @@ impl Tokenizer {
         };
         let unknown = loaded.unknown.map(TokenId).into_iter().collect();
         let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, unknown, origin)?;
-        tokenizer.definition = Some(definition);
+        tokenizer.spec = Some(spec);
         Ok(tokenizer)
+    }
+
+    /// The same for a specification that was made of what `key` is a hash of; shared as by [`Tokenizer::from_bytes`].
+    #[cfg(feature = "python")]
+    pub(crate) fn from_shared_spec(spec: &Arc<Spec>, key: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[key, name.as_bytes(), b"specification"], || Self::from_spec(Arc::clone(spec), name))
     }
 
     /// A tokenizer around an engine of the caller's own (wrapped objects).
@@ -135,7 +141,7 @@ impl Tokenizer {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
-        let mut tokenizer = Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), definition: None };
+        let mut tokenizer = Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), spec: None };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }
@@ -146,10 +152,10 @@ impl Tokenizer {
         &self.name
     }
 
-    /// What was loaded, for another process: [`Definition::to_bytes`]. None where the engine is the caller's own.
+    /// What was loaded, for another process: [`Spec::to_bytes`]. None where the engine is the caller's own.
     #[must_use]
-    pub fn definition(&self) -> Option<&Definition> {
-        self.definition.as_ref()
+    pub fn spec(&self) -> Option<&Spec> {
+        self.spec.as_deref()
     }
 
     /// What control tokens are called, and their ids, ascending.
@@ -158,12 +164,12 @@ impl Tokenizer {
         &self.origin.control_tokens
     }
 
-    /// The tokenizer in what [`Definition::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
+    /// The tokenizer in what [`Spec::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
     ///
     /// # Errors
     /// `Definition` for other bytes.
     pub fn from_state(state: &[u8], name: &str) -> Result<Arc<Self>> {
-        shared(&[state, name.as_bytes(), b"state"], || Self::from_definition(Definition::from_bytes(state)?, name))
+        shared(&[state, name.as_bytes(), b"state"], || Self::from_spec(Spec::from_bytes(state)?, name))
     }
 
     /// Its vocabulary.

@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 use coolfusion::{
-    common_boundaries, word_boundaries, Definition, Error, Granularity, Level, Limits, Method, Place, Segmenter, StreamDecoder, StreamEncoder,
-    TokenId, Tokenizer,
+    common_boundaries, word_boundaries, Error, Granularity, Level, Limits, Method, Place, Segmenter, Spec, StreamDecoder, StreamEncoder, TokenId,
+    Tokenizer,
 };
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -32,12 +32,12 @@ fn definition() -> Value {
     })
 }
 
-fn read(definition: Value) -> Definition {
-    Definition::from_json(definition).unwrap().unwrap()
+fn read(definition: Value) -> Spec {
+    Spec::from_json(definition).unwrap().unwrap()
 }
 
 fn toy() -> Arc<Tokenizer> {
-    Arc::new(Tokenizer::from_definition(read(definition()), "toy").unwrap())
+    Arc::new(Tokenizer::from_spec(read(definition()), "toy").unwrap())
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
@@ -123,7 +123,7 @@ fn what_cannot_be_is_refused_with_its_position() {
     assert_eq!(unknown, Err(Error::UnknownToken { id: 999, position: 1, vocab_size: 263 }));
     let mut lossy = definition();
     lossy["model"]["vocab"].as_object_mut().unwrap().remove("Ċ");
-    let lossy = Tokenizer::from_definition(read(lossy), "lossy").unwrap();
+    let lossy = Tokenizer::from_spec(read(lossy), "lossy").unwrap();
     assert_eq!(lossy.describe()["lost"][0], "newlines");
     assert!(matches!(lossy.require("ab\nc", Place::Start), Err(Error::Unrepresentable { position: 2, .. })));
 }

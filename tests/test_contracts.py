@@ -261,7 +261,7 @@ def documented() -> dict[str, ast.ClassDef | ast.FunctionDef]:
     """Public classes, methods and functions of the stub; special methods have the data model's own documentation."""
     found: dict[str, ast.ClassDef | ast.FunctionDef] = {}
     for node in ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             found[node.name] = node
             found |= {
                 f"{node.name}.{item.name}": item

@@ -26,6 +26,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "Tokenizer",
+    "_Spec",
     "__version__",
     "_alignment",
     "_edit",
@@ -160,31 +161,8 @@ class Tokenizer:
         """Loads the text of a tokenizer.json."""
 
     @staticmethod
-    def _definition(path: str | PathLike[str], *, pattern: str | None = None) -> str:
-        """Returns the text of the tokenizer.json that says the same as the file at `path`, of any format."""
-
-    @staticmethod
     def _pattern_of_class(name: str) -> str | None:
         """Returns the split pattern of a class that reads tiktoken ranks or byte-level merges, or None."""
-
-    @staticmethod
-    def _definition_of_merges(
-        vocab: bytes, merges: bytes, name: str, *, pattern: str | None = None, add_prefix_space: bool = False
-    ) -> str:
-        """Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt."""
-
-    @staticmethod
-    def _definition_of_word_pieces(
-        vocab: bytes,
-        name: str,
-        *,
-        lowercase: bool = True,
-        strip_accents: bool | None = None,
-        part_ideographs: bool = True,
-        unknown: str = "[UNK]",
-        prefix: str = "##",
-    ) -> str:
-        """Returns the text of the tokenizer.json that says the same as a vocab.txt."""
 
     @staticmethod
     def _from_sentencepiece(model: bytes, name: str) -> Tokenizer:
@@ -1255,6 +1233,75 @@ def align(
         >>> aligned.byte_boundaries.tolist(), [counts.tolist() for counts in aligned.token_boundaries]
         ([0, 3, 7], [[0, 3, 5], [0, 1, 3]])
     """
+
+# For the adapters: a file that has been read, before a folder adds what it declares.
+@final
+class _Spec:
+    """What a tokenizer file says."""
+
+    @staticmethod
+    def read(path: str | PathLike[str], *, pattern: str | None = None) -> _Spec:
+        """Reads the file at `path`, of any format."""
+
+    @staticmethod
+    def of_json(text: str, name: str) -> _Spec:
+        """Reads the text of a tokenizer.json."""
+
+    @staticmethod
+    def of_merges(
+        vocab: bytes,
+        merges: bytes,
+        name: str,
+        *,
+        pattern: str | None = None,
+        add_prefix_space: bool = False,
+        composes: bool = False,
+    ) -> _Spec:
+        """Reads a vocab.json and a merges.txt."""
+
+    @staticmethod
+    def of_word_pieces(
+        vocab: bytes,
+        name: str,
+        *,
+        lowercase: bool = True,
+        strip_accents: bool | None = None,
+        part_ideographs: bool = True,
+        unknown: str = "[UNK]",
+    ) -> _Spec:
+        """Reads a vocab.txt."""
+
+    @property
+    def format(self) -> str:
+        """The format of the file: "tokenizer.json", "gguf", "rwkv", "sentencepiece", "tekken", "tiktoken" and so on."""
+
+    @property
+    def added_tokens(self) -> list[dict[str, Any]]:
+        """The added tokens, as tokenizer.json writes them."""
+
+    @property
+    def post_processor(self) -> str | None:
+        """The JSON of the post-processor, if there is one."""
+
+    @property
+    def declared(self) -> tuple[int | None, int | None, bool, str | None] | None:
+        """What a GGUF file declares: BOS, EOS, whether BOS stands before a text, the chat template."""
+
+    def piece_id(self, content: str) -> int | None:
+        """The id of a piece of the vocabulary, if it is one."""
+
+    def pieces(self, ids: Sequence[int]) -> dict[int, str]:
+        """The pieces of those of `ids` that have one."""
+
+    def with_added_tokens(self, tokens: Sequence[tuple[int, str, bool, bool, bool, bool, bool]]) -> _Spec:
+        """The same with these added tokens, whose ids a folder declares."""
+
+    def to_json(self) -> str:
+        """The text of a tokenizer.json that says the same, as far as that format can."""
+
+    def load(self, name: str) -> Tokenizer:
+        """Makes the tokenizer."""
+
 
 # How an object that was pickled is made again.
 def _tokenizer(

@@ -1,24 +1,24 @@
 //! The decoder section, read whole and in order: what each vocabulary entry adds to a text.
 //!
-//! Source: `decoders/` of the `tokenizers` crate, 0.23. A decoder maps a list of strings, one a token. Most stages map each
-//! string by itself, some the first or the last of the list in another way; `Fuse`, `ByteLevel` and the end of the section
-//! join the list. Everything else cannot be told token by token and is refused by name.
+//! Source: `decoders/` of the `tokenizers` crate, 0.23. A decoder maps a list of strings, one a token. Most stages map
+//! each string by itself, some the first or the last of the list in another way; `Fuse`, `ByteLevel` and the end of
+//! the section join the list. Everything else cannot be told token by token and is refused by name.
 
-use super::entries::prepend_scheme;
-use super::{flag, kind, stages, text};
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
 use crate::reading::Joints;
-use serde_json::Value;
+use crate::spec::Decoder as Stage;
+use crate::spec::Pattern;
 use std::borrow::Cow;
-use tokenizers::{Decoder, DecoderWrapper};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
+use tokenizers::Decoder;
 
 /// What a stage does to the string of one token.
 enum Op {
     /// Every occurrence of a text becomes another.
     Literal(String, String),
     /// The same with a regular expression, run by the library.
-    Pattern(Box<DecoderWrapper>),
+    Pattern(Box<Replace>),
     /// So many of this character go at the start and at the end.
     Strip(char, usize, usize),
     /// The mark is a space; in the first token it is nothing, if so.
@@ -150,46 +150,29 @@ impl Op {
 
 impl Chain {
     /// Reads a decoder section. `has_bytes`: some entry is a byte piece; else `ByteFallback` does nothing.
-    pub(super) fn new(decoder: &Value, has_bytes: bool) -> Result<Self> {
-        if decoder.is_null() {
-            return Ok(Self { spaced: true, ..Self::default() });
-        }
+    pub(super) fn new(decoders: Option<&[Stage]>, has_bytes: bool) -> Result<Self> {
+        let Some(decoders) = decoders else { return Ok(Self { spaced: true, ..Self::default() }) };
         let mut chain = Self::default();
         let mut joined = false;
-        for stage in stages(decoder, "decoders") {
+        for stage in decoders {
             if joined {
                 chain.add_joined(stage)?;
                 continue;
             }
-            match kind(stage) {
-                "Fuse" => joined = true,
-                "ByteLevel" => {
+            match stage {
+                Stage::Fuse => joined = true,
+                Stage::ByteLevel => {
                     if chain.bytes_after.is_some() {
                         return refused("ByteLevel", "behind ByteFallback");
                     }
                     (joined, chain.byte_level) = (true, true);
                 }
-                "ByteFallback" if !has_bytes => {}
-                "ByteFallback" if chain.bytes_after.is_some() => return refused("ByteFallback", "twice"),
-                "ByteFallback" => chain.bytes_after = Some(chain.ops.len()),
-                "CTC" => return refused("CTC", "drops what comes twice"),
-                _ => {
-                    let op = Self::op(stage)?;
-                    if chain.bytes_after.is_some() {
-                        let each = match &op {
-                            Op::Literal(from, _) => single(from).is_some(),
-                            // Byte tokens at the start are one token here, so a mark among them goes wherever it stands.
-                            Op::Mark(mark, goes) => !(*goes && mark.is_ascii()),
-                            _ => false,
-                        };
-                        if !each {
-                            return refused(kind(stage), "behind ByteFallback");
-                        }
-                        chain
-                            .notes
-                            .push(format!("decoder: {} behind ByteFallback is not applied to a character that byte tokens spell", kind(stage)));
-                    }
-                    chain.ops.push(op);
+                Stage::ByteFallback if !has_bytes => {}
+                Stage::ByteFallback if chain.bytes_after.is_some() => return refused("ByteFallback", "twice"),
+                Stage::ByteFallback => chain.bytes_after = Some(chain.ops.len()),
+                Stage::Ctc => return refused("CTC", "drops what comes twice"),
+                Stage::Bpe { .. } | Stage::Metaspace(_) | Stage::Replace { .. } | Stage::Strip { .. } | Stage::WordPiece { .. } => {
+                    chain.add_op(stage)?
                 }
             }
         }
@@ -199,45 +182,69 @@ impl Chain {
         Ok(chain)
     }
 
-    fn op(stage: &Value) -> Result<Op> {
-        let string = |key: &str| text(stage, key).unwrap_or_default().to_string();
-        let number = |key: &str| stage.get(key).and_then(Value::as_u64).map_or(0, |n| n as usize);
-        Ok(match kind(stage) {
-            "Replace" => match stage.pointer("/pattern/String").and_then(Value::as_str) {
-                Some(from) if !from.is_empty() => Op::Literal(from.into(), string("content")),
-                _ => {
-                    let wrapper = serde_json::from_value(stage.clone());
-                    Op::Pattern(Box::new(wrapper.map_err(|error| Error::definition("decoder", error.to_string()))?))
-                }
-            },
-            "Strip" => Op::Strip(single(&string("content")).unwrap_or(' '), number("start"), number("stop")),
-            "Metaspace" => Op::Mark(text(stage, "replacement").and_then(single).unwrap_or('\u{2581}'), prepend_scheme(stage) != "never"),
-            "BPEDecoder" => Op::Suffix(string("suffix")),
-            "WordPiece" => Op::Words(string("prefix"), flag(stage, "cleanup") == Some(true)),
-            other => return refused(other, "is not known"),
-        })
+    /// A stage that maps the string of each token.
+    fn add_op(&mut self, stage: &Stage) -> Result<()> {
+        let Some(op) = Self::op(stage)? else { return Ok(()) };
+        if self.bytes_after.is_some() {
+            let each = match &op {
+                Op::Literal(from, _) => single(from).is_some(),
+                // Byte tokens at the start are one token here, so a mark among them goes wherever it stands.
+                Op::Mark(mark, goes) => !(*goes && mark.is_ascii()),
+                _ => false,
+            };
+            let name = stage.kind();
+            if !each {
+                return refused(name, "behind ByteFallback");
+            }
+            let note = format!("decoder: {name} behind ByteFallback is not applied to a character that byte tokens spell");
+            self.notes.push(note);
+        }
+        self.ops.push(op);
+        Ok(())
+    }
+
+    /// What a stage does to the string of one token; `None` of a stage that treats the list.
+    fn op(stage: &Stage) -> Result<Option<Op>> {
+        Ok(Some(match stage {
+            Stage::Replace { pattern: Pattern::String(from), content } if !from.is_empty() => Op::Literal(from.clone(), content.clone()),
+            Stage::Replace { pattern, content } => {
+                let pattern = match pattern {
+                    Pattern::String(text) => ReplacePattern::String(text.clone()),
+                    Pattern::Regex(rule) => ReplacePattern::Regex(rule.clone()),
+                };
+                let replace = Replace::new(pattern, content.clone());
+                Op::Pattern(Box::new(replace.map_err(|error| Error::definition("decoder", error.to_string()))?))
+            }
+            Stage::Strip { content, start, stop } => Op::Strip(*content, *start, *stop),
+            Stage::Metaspace(metaspace) => Op::Mark(metaspace.replacement, metaspace.prepends()),
+            Stage::Bpe { suffix } => Op::Suffix(suffix.clone()),
+            Stage::WordPiece { prefix, cleanup } => Op::Words(prefix.clone(), *cleanup),
+            Stage::ByteFallback | Stage::ByteLevel | Stage::Ctc | Stage::Fuse => return Ok(None),
+        }))
     }
 
     /// A stage that sees the joined text as one token, which is the first and the last.
-    fn add_joined(&mut self, stage: &Value) -> Result<()> {
-        let name = kind(stage);
-        match (name, Self::op(stage)) {
-            ("Fuse", _) => {}
-            ("ByteFallback" | "ByteLevel" | "CTC", _) => return refused(name, "behind a stage that joins the tokens"),
-            (_, Ok(Op::Literal(from, to))) if single(&from).is_some() => self.add_replacement(name, from, to)?,
-            (_, Ok(Op::Mark(mark, goes))) => self.add_replacement(name, mark.into(), if goes { "" } else { " " }.into())?,
-            (_, Ok(Op::Suffix(suffix))) if single(&suffix).is_some() => self.add_replacement(name, suffix, String::new())?,
-            (_, Ok(Op::Words(_, false))) | (_, Ok(Op::Strip(_, 0, 0))) => {}
-            (_, Ok(Op::Strip(content, ..))) if !content.is_ascii() && (self.byte_level || self.reads_bytes()) => {
+    fn add_joined(&mut self, stage: &Stage) -> Result<()> {
+        let name = stage.kind();
+        let Some(op) = Self::op(stage)? else {
+            return if *stage == Stage::Fuse { Ok(()) } else { refused(name, "behind a stage that joins the tokens") };
+        };
+        match op {
+            Op::Literal(from, to) if single(&from).is_some() => self.add_replacement(name, from, to)?,
+            Op::Mark(mark, goes) => self.add_replacement(name, mark.into(), if goes { "" } else { " " }.into())?,
+            Op::Suffix(suffix) if single(&suffix).is_some() => self.add_replacement(name, suffix, String::new())?,
+            Op::Words(_, false) | Op::Strip(_, 0, 0) => {}
+            Op::Strip(content, ..) if !content.is_ascii() && (self.byte_level || self.reads_bytes()) => {
                 return refused(name, "of a character that several tokens may spell");
             }
-            (_, Ok(Op::Strip(content, start, 0))) => match self.strip {
+            Op::Strip(content, start, 0) => match self.strip {
                 None => self.strip = Some((content, start)),
                 Some((before, count)) if before == content => self.strip = Some((content, count + start)),
                 Some(_) => return refused(name, "twice behind a stage that joins the tokens"),
             },
-            (_, Err(error)) => return Err(error),
-            _ => return refused(name, "behind a stage that joins the tokens"),
+            Op::Literal(..) | Op::Pattern(_) | Op::Suffix(_) | Op::Words(..) | Op::Strip(..) => {
+                return refused(name, "behind a stage that joins the tokens");
+            }
         }
         Ok(())
     }
@@ -353,8 +360,8 @@ impl Chain {
         Ok(())
     }
 
-    /// The same for an added token, which is no part of a character: where GPT-2's alphabet makes none of it ("é" would be
-    /// a byte alone), it stands for what it says.
+    /// The same for an added token, which is no part of a character: where GPT-2's alphabet makes none of it ("é"
+    /// would be a byte alone), it stands for what it says.
     pub(super) fn write_added(&self, token: &str, bytes: &mut Vec<u8>) -> Result<()> {
         let start = bytes.len();
         self.write(token, bytes)?;
@@ -369,7 +376,8 @@ impl Chain {
         !self.byte_level && self.joined.is_empty() && self.bytes_after.is_none()
     }
 
-    /// Notes in `told` how `token` (`id`) differs at the start and at the end of a text; `later` is what it adds elsewhere.
+    /// Notes in `told` how `token` (`id`) differs at the start and at the end of a text; `later` is what it adds
+    /// elsewhere.
     fn note(&self, id: u32, token: &str, later: &[u8], told: &mut Told) -> Result<()> {
         let of = |spot: Spot| -> Result<Vec<u8>> {
             let mut bytes = Vec::new();

@@ -1,15 +1,14 @@
-//! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand for.
+//! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand
+//! for.
 
 use super::chain::{byte_piece, Chain, Told};
-use super::model::Pieces;
-use super::{flag, kind, text};
 use crate::arena::Arena;
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
 use crate::normal::METASPACE;
+use crate::spec::{self, json, AddedIds, Pieces, PreTokenizer, Spec};
 use crate::vocabulary::{Kind, Vocabulary};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::Value;
 use std::borrow::Cow;
 use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
 
@@ -36,54 +35,37 @@ pub(super) struct Added {
     pub(super) normalized: bool,
 }
 
-/// Refuses a vocabulary that is none.
-pub(super) fn check_pieces(pieces: &Pieces) -> Result<()> {
-    let broken = |what: &str| Err(Error::definition("model.vocab", format!("{what}: expected entries with ids")));
-    match &pieces.broken {
-        Some(what) => broken(what),
-        None if pieces.is_missing() => broken("missing"),
-        None => Ok(()),
-    }
-}
-
-/// The added tokens, with the ids that the library gives them: that of the model's piece, else the next free one.
+/// The added tokens, with the ids that [`AddedIds`] says.
 ///
-/// `notes` tells of ids that the file says otherwise. Formats with ids of their own (`coolfusion`) keep them, and so do
-/// tokens that are no pieces where a folder declares them (`declared_ids`).
-pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<String>) -> Result<Vec<Added>> {
-    let own_ids = definition.get("coolfusion").is_some();
-    let normalizer = Normal::of(definition, own_ids)?;
-    let list = definition.get("added_tokens").and_then(Value::as_array);
-    let declared = flag(definition, "declared_ids") == Some(true);
-    let mut next = pieces.len() as u32;
-    let mut places: FxHashMap<String, usize> = FxHashMap::default();
+/// `notes` tells of ids that the file says otherwise.
+pub(super) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<Added>> {
+    let normalizer = Normal::of(spec)?;
+    let mut next = spec.pieces.len() as u32;
+    let mut places: FxHashMap<&str, usize> = FxHashMap::default();
     let mut found: Vec<Added> = Vec::new();
-    for token in list.into_iter().flatten() {
-        let id = token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        let (Some(written), Some(content)) = (id, text(token, "content")) else {
-            return Err(Error::definition("added_tokens", format!("{token}: expected an id and a content")));
-        };
-        let is = |key| flag(token, key) == Some(true);
+    for token in &spec.added_tokens {
+        let (written, content, normalized) = (token.id, token.content.as_str(), token.normalized);
         // A token that eats the white space around it cannot be part of a text that must come back byte for byte.
-        let control = is("special") || is("lstrip") || is("rstrip") || is("single_word") || content.is_empty();
-        let normalized = is("normalized");
+        let control = token.special || token.lstrip || token.rstrip || token.single_word || content.is_empty();
         let shown = if normalized && !control { normalizer.shown(content)? } else { content.to_string() };
-        if own_ids {
-            found.push(Added { id: written, written, content: content.into(), shown, control, normalized });
+        let added = |id: u32, control: bool| Added { id, written, content: content.into(), shown, control, normalized };
+        if spec.added_ids == AddedIds::Written {
+            found.push(added(written, control));
             continue;
         }
-        // The library leaves out what has no content; of tokens with one content the last counts, but special stays special.
+        // The library leaves out what has no content; of tokens with one content the last counts, but special stays
+        // special.
         if content.is_empty() {
             continue;
         }
         if let Some(&place) = places.get(content) {
-            let control = control || found[place].control;
-            found[place] = Added { id: found[place].id, written, content: content.into(), shown, control, normalized };
+            let (id, control) = (found[place].id, control || found[place].control);
+            found[place] = added(id, control);
             continue;
         }
-        let id = pieces.find(content).unwrap_or_else(|| {
+        let id = spec.pieces.find(content).unwrap_or_else(|| {
             next += 1;
-            if declared {
+            if spec.added_ids == AddedIds::Declared {
                 written
             } else {
                 next - 1
@@ -92,8 +74,8 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
         if id != written {
             notes.push(format!("added token {content:?}: id {id} as in the tokenizers library, not {written} as written"));
         }
-        places.insert(content.into(), found.len());
-        found.push(Added { id, written, content: content.into(), shown, control, normalized });
+        places.insert(content, found.len());
+        found.push(added(id, control));
     }
     Ok(found)
 }
@@ -102,14 +84,12 @@ pub(super) fn added_tokens(definition: &Value, pieces: &Pieces, notes: &mut Vec<
 struct Normal(Option<NormalizerWrapper>);
 
 impl Normal {
-    fn of(definition: &Value, own_ids: bool) -> Result<Self> {
-        let list = definition.get("added_tokens").and_then(Value::as_array);
-        let needed = list.into_iter().flatten().any(|token| flag(token, "normalized") == Some(true) && flag(token, "special") != Some(true));
-        let stage = &definition["normalizer"];
-        if own_ids || !needed || stage.is_null() {
+    fn of(spec: &Spec) -> Result<Self> {
+        let needed = spec.added_tokens.iter().any(|token| token.normalized && !token.special);
+        if spec.added_ids == AddedIds::Written || !needed || spec.normalizers.is_empty() {
             return Ok(Self(None));
         }
-        let wrapper = serde_json::from_value(stage.clone());
+        let wrapper = serde_json::from_value(json::normalizer(&spec.normalizers));
         wrapper.map(|wrapper| Self(Some(wrapper))).map_err(|error| Error::definition("normalizer", error.to_string()))
     }
 
@@ -130,42 +110,28 @@ pub(super) fn control_tokens(added: &[Added], unknown: Option<u32>, pieces: &Pie
     named
 }
 
-pub(super) fn unknown_id(model: &Value, pieces: &Pieces) -> Option<u32> {
-    if let Some(id) = model.get("unk_id").and_then(Value::as_u64) {
-        return u32::try_from(id).ok();
-    }
-    pieces.find(text(model, "unk_token")?)
-}
-
 /// Whether spaces of a text are U+2581 where the model sees it, or bytes are GPT-2's characters.
-pub(super) fn spelling(normalizers: &[&Value], pre_tokenizers: &[&Value]) -> Spelling {
-    let marks = |stage: &&&Value| match kind(stage) {
-        "Replace" => stage.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(stage, "content") == Some("\u{2581}"),
-        "Metaspace" => text(stage, "replacement").is_none_or(|mark| mark == "\u{2581}"),
-        _ => false,
-    };
-    if normalizers.iter().chain(pre_tokenizers).any(|stage| kind(stage) == "ByteLevel") {
+pub(super) fn spelling(spec: &Spec) -> Spelling {
+    let rewritten = spec.normalizers.contains(&spec::Normalizer::ByteLevel);
+    let marked = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(metaspace) if metaspace.is_usual());
+    if rewritten || spec.pre_tokenizers.iter().any(|stage| matches!(stage, PreTokenizer::ByteLevel { .. })) {
         Spelling::ByteLevel
-    } else if normalizers.iter().chain(pre_tokenizers).any(|stage| marks(&stage)) {
+    } else if spec.normalizers.iter().any(spec::Normalizer::marks_spaces) || spec.pre_tokenizers.iter().any(marked) {
         Spelling::Marks
     } else {
         Spelling::Plain
     }
 }
 
-pub(super) fn adds_space(normalizers: &[&Value], pre_tokenizers: &[&Value]) -> bool {
-    let prepends = normalizers.iter().any(|n| kind(n) == "Prepend" && matches!(text(n, "prepend"), Some("\u{2581}" | " ")));
-    prepends
-        || pre_tokenizers.iter().any(|stage| match kind(stage) {
-            "ByteLevel" => flag(stage, "add_prefix_space") == Some(true),
-            "Metaspace" => prepend_scheme(stage) != "never",
+/// Whether a space, or the mark for one, is put before a text.
+pub(super) fn adds_space(spec: &Spec) -> bool {
+    let prepends = |stage: &spec::Normalizer| matches!(stage, spec::Normalizer::Prepend(text) if text == "\u{2581}" || text == " ");
+    spec.normalizers.iter().any(prepends)
+        || spec.pre_tokenizers.iter().any(|stage| match stage {
+            PreTokenizer::ByteLevel { add_prefix_space, .. } => *add_prefix_space,
+            PreTokenizer::Metaspace(metaspace) => metaspace.prepends(),
             _ => false,
         })
-}
-
-/// When a `Metaspace` stage puts its mark before a text; old files only know whether.
-pub(super) fn prepend_scheme(stage: &Value) -> &str {
-    text(stage, "prepend_scheme").unwrap_or(if flag(stage, "add_prefix_space") == Some(false) { "never" } else { "always" })
 }
 
 /// The pieces as they occur in what the model sees, spaces being spaces and bytes bytes.

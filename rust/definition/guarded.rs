@@ -1,14 +1,13 @@
-//! The definition as the library gets it, and what is known of it.
+//! The specification as the library gets it, and what is known of it.
 
-use super::{flag, kind, model_name, text, Definition, Reader};
-use crate::error::{Error, Result};
+use super::Reader;
+use crate::error::Result;
 use crate::formats::charsmap::Charsmap;
 use crate::library::Facts;
 use crate::reading::Reading;
+use crate::spec::{AddedIds, AddedToken, Model, Normalizer, PreTokenizer, Spec};
 use crate::vocabulary::Vocabulary;
-use base64::Engine as _;
-use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::Value;
+use rustc_hash::FxHashSet;
 
 /// What a control piece is called where no text may find it.
 pub(super) fn hidden_name(piece: &str) -> String {
@@ -18,30 +17,28 @@ pub(super) fn hidden_name(piece: &str) -> String {
 impl Reader<'_> {
     /// The charsmap that we apply ourselves, because the library's reading of it is not SentencePiece's.
     pub(super) fn exact_charsmap(&self) -> Result<Option<Charsmap>> {
-        if self.definition.pointer("/coolfusion/exact_charsmap").and_then(Value::as_bool) != Some(true) {
-            return Ok(None);
-        }
-        let stage = self.normalizers.iter().find(|n| kind(n) == "Precompiled");
-        let blob = stage.and_then(|stage| text(stage, "precompiled_charsmap"));
-        let decoded = blob.map(|blob| base64::engine::general_purpose::STANDARD.decode(blob)).transpose();
-        let blob = decoded.map_err(|error| Error::definition("normalizer", format!("precompiled_charsmap: {error}")))?;
+        let Some(rules) = &self.spec.origin.sentencepiece else { return Ok(None) };
+        let blob = self.spec.normalizers.iter().find_map(|stage| match stage {
+            Normalizer::Precompiled(blob) => Some(blob),
+            _ => None,
+        });
         // User-defined symbols of SentencePiece are not rewritten.
-        let keeps = self.definition.pointer("/coolfusion/charsmap_keeps").and_then(Value::as_array);
-        let keeps: Vec<String> = keeps.into_iter().flatten().filter_map(Value::as_str).map(String::from).collect();
-        blob.map(|blob| Ok(Charsmap::new(&blob)?.keeping(keeps))).transpose()
+        let symbols: FxHashSet<u32> = rules.symbols.iter().copied().collect();
+        let keeps = || self.pieces.iter().filter(|(id, _)| symbols.contains(id)).map(|(_, text)| text.to_string());
+        blob.map(|blob| Ok(Charsmap::new(blob)?.keeping(keeps()))).transpose()
     }
 
-    /// The numbers of the control pieces that a model would find in a text by their spelling: all of a Unigram model, and
-    /// those that only the look-up of whole words finds.
+    /// The numbers of the control pieces that a model would find in a text by their spelling: all of a Unigram model,
+    /// and those that only the look-up of whole words finds.
     pub(super) fn hidden_pieces(&self) -> FxHashSet<usize> {
-        let whole_words = model_name(self.whole) == "BPE" && flag(self.model, "ignore_merges") == Some(true);
-        if !whole_words && model_name(self.whole) != "Unigram" {
+        let whole_words = self.spec.model.looks_up_words();
+        if !whole_words && !matches!(self.spec.model, Model::Unigram(_)) {
             return FxHashSet::default();
         }
         let controls = self.added.iter().filter(|a| a.control);
         let numbers = controls.filter_map(|a| self.pieces.number(&a.content).filter(|&number| self.pieces.id(number) == a.id));
         let mut numbers: FxHashSet<usize> = numbers.collect();
-        if let Some(merges) = self.whole.merges.as_ref().filter(|_| whole_words && !numbers.is_empty()) {
+        if let Some(merges) = self.spec.model.merges().filter(|_| whole_words && !numbers.is_empty()) {
             let lengths: FxHashSet<usize> = numbers.iter().map(|&number| self.pieces.piece(number).len()).collect();
             let longest = lengths.iter().copied().max().unwrap_or(0);
             let mut can_be_made = vec![false; longest + 1];
@@ -62,82 +59,79 @@ impl Reader<'_> {
         numbers
     }
 
+    /// Whether the library knows this token under a name that no text holds.
+    pub(super) fn hides(&self, content: &str, hidden: &FxHashSet<usize>) -> bool {
+        matches!(self.spec.model, Model::Unigram(_)) || self.pieces.number(content).is_some_and(|n| hidden.contains(&n))
+    }
+
     /// Puts tokens that no text holds between added tokens, so that the library's numbering gives each its id.
-    fn fill_ids(&self, definition: &mut Value) {
-        let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) else { return };
-        let mut next = self.pieces.len() as u64;
-        let filler = |id: u64| {
-            let flags = [("single_word", false), ("lstrip", false), ("rstrip", false), ("normalized", false), ("special", true)];
-            let mut token = serde_json::json!({"id": id, "content": hidden_name(&format!("id {id}"))});
-            flags.into_iter().for_each(|(key, value)| token[key] = value.into());
-            token
-        };
-        for token in std::mem::take(list) {
-            let id = token.get("id").and_then(Value::as_u64).unwrap_or(0);
-            let found = text(&token, "content").and_then(|content| self.added.iter().find(|a| a.content == content));
+    fn fill_ids(&self, tokens: Vec<AddedToken>) -> Vec<AddedToken> {
+        let mut list = Vec::with_capacity(tokens.len());
+        let mut next = self.pieces.len() as u32;
+        for token in tokens {
+            let id = token.id;
+            let found = self.added.iter().find(|a| a.content == token.content);
             // Pieces have the ids of the model; of the others those that are written in ascending order can be filled.
-            if found.is_some_and(|a| u64::from(a.id) == id && self.pieces.find(&a.content) != Some(a.id)) {
-                const MOST: u64 = 1 << 16;
-                list.extend((next..id.min(next + MOST)).map(filler));
-                next = next.max(id) + 1;
+            if found.is_some_and(|a| a.id == id && self.pieces.find(&a.content) != Some(a.id)) {
+                const MOST: u32 = 1 << 16;
+                let ids = next..id.min(next.saturating_add(MOST));
+                list.extend(ids.map(|id| AddedToken::new(id, &hidden_name(&format!("id {id}")), true)));
+                next = next.max(id).saturating_add(1);
             }
             list.push(token);
         }
+        list
     }
 
-    /// The definition for the library: no control token can be found in a text.
-    pub(super) fn guarded(&self, without_charsmap: bool) -> Definition {
-        let mut definition = self.definition.clone();
-        if without_charsmap {
-            if let Some(steps) = definition.pointer_mut("/normalizer/normalizers").and_then(Value::as_array_mut) {
-                steps.retain(|step| kind(step) != "Precompiled");
-            }
-        }
-        let controls: FxHashMap<&str, u32> = self.added.iter().filter(|a| a.control).map(|a| (a.content.as_str(), a.id)).collect();
+    /// The specification for the library: no control token can be found in a text.
+    pub(super) fn guarded(&self, without_charsmap: bool) -> Spec {
         // No text holds these names.
         let hidden = self.hidden_pieces();
-        let hides = |content: &str| model_name(self.whole) == "Unigram" || self.pieces.number(content).is_some_and(|n| hidden.contains(&n));
-        if let Some(list) = definition.get_mut("added_tokens").and_then(Value::as_array_mut) {
-            for token in list {
-                let content = text(token, "content").unwrap_or_default().to_string();
-                if controls.contains_key(content.as_str()) {
-                    for (key, value) in [("special", true), ("lstrip", false), ("rstrip", false), ("single_word", false)] {
-                        token[key] = value.into();
-                    }
-                    if hides(&content) {
-                        token["content"] = hidden_name(&content).into();
-                    }
-                }
+        let controls: FxHashSet<&str> = self.added.iter().filter(|a| a.control).map(|a| a.content.as_str()).collect();
+        let guard = |token: &AddedToken| match controls.contains(token.content.as_str()) {
+            false => token.clone(),
+            true => {
+                let content = &token.content;
+                let shown = if self.hides(content, &hidden) { hidden_name(content) } else { content.clone() };
+                AddedToken { normalized: token.normalized, ..AddedToken::new(token.id, &shown, true) }
             }
+        };
+        let mut added_tokens: Vec<AddedToken> = self.spec.added_tokens.iter().map(guard).collect();
+        if self.spec.added_ids != AddedIds::Counted {
+            added_tokens = self.fill_ids(added_tokens);
         }
-        if definition.get("coolfusion").is_some() || flag(&definition, "declared_ids") == Some(true) {
-            self.fill_ids(&mut definition);
+        let model = self.spec.model.clone();
+        let unknown = self.spec.model.unknown_token();
+        let unknown = unknown.filter(|unknown| self.pieces.number(unknown).is_some_and(|n| hidden.contains(&n)));
+        let pieces = match hidden.is_empty() {
+            true => self.pieces.clone(),
+            false => self.pieces.renamed(|number| hidden.contains(&number), hidden_name),
+        };
+        let normalizers = self.spec.normalizers.iter();
+        let keeps = |stage: &&Normalizer| !(without_charsmap && matches!(stage, Normalizer::Precompiled(_)));
+        Spec {
+            normalizers: normalizers.filter(keeps).cloned().collect(),
+            pre_tokenizers: self.spec.pre_tokenizers.clone(),
+            model: match unknown {
+                Some(unknown) => model.with_unknown_token(hidden_name(unknown)),
+                None => model,
+            },
+            pieces,
+            added_tokens,
+            added_ids: self.spec.added_ids,
+            decoders: self.spec.decoders.clone(),
+            post_processor: None,
+            origin: self.spec.origin.clone(),
         }
-        if let Some(unknown) = text(self.model, "unk_token").filter(|unknown| self.pieces.number(unknown).is_some_and(|n| hidden.contains(&n))) {
-            definition["model"]["unk_token"] = hidden_name(unknown).into();
-        }
-        for key in ["truncation", "padding", "post_processor"] {
-            definition[key] = Value::Null;
-        }
-        if let Some(map) = definition.as_object_mut() {
-            map.remove("coolfusion");
-            map.remove("declared_ids");
-        }
-        let pieces = if hidden.is_empty() { self.pieces.clone() } else { self.pieces.renamed(|number| hidden.contains(&number), hidden_name) };
-        Definition { frame: definition, pieces, merges: self.whole.merges.clone(), ranks: None }
     }
 
     pub(super) fn facts(&self, vocabulary: &Vocabulary, reading: &Reading, charsmap: Option<Charsmap>, reason: &str) -> Facts {
-        let keeps = |n: &&Value| match kind(n) {
-            "Prepend" => true,
-            "Replace" => n.pointer("/pattern/String").and_then(Value::as_str) == Some(" ") && text(n, "content") == Some("\u{2581}"),
-            _ => false,
-        };
-        let plain =
-            self.pre_tokenizers.iter().all(|p| kind(p) == "Metaspace") && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
+        let keeps = |stage: &Normalizer| matches!(stage, Normalizer::Prepend(_)) || stage.marks_spaces();
+        let is_mark = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(_));
+        let plain = self.spec.pre_tokenizers.iter().all(is_mark) && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
         Facts {
             charsmap,
-            normalizes: !(self.normalizers.iter().all(keeps) && plain),
+            normalizes: !(self.spec.normalizers.iter().all(keeps) && plain),
             has_unknown: self.unknown.is_some(),
             has_added_text: self.added.iter().any(|a| !a.control),
             cuts: self.space_cuts(),

@@ -1,4 +1,5 @@
-//! The load-time check: what was read must give the ids and the text of the `tokenizers` library, on the file's own pieces.
+//! The load-time check: what was read must give the ids and the text of the `tokenizers` library, on the file's own
+//! pieces.
 //!
 //! The library gets the part of the definition that a few dozen texts can reach. That is exact: a piece takes part in
 //! encoding a text only if it is a substring of a word of that text, as the library's own normalizer and pre-tokenizer
@@ -6,15 +7,16 @@
 
 use super::chain::byte_piece;
 use super::guarded::hidden_name;
-use super::{flag, model_name, text, Added, Reader};
+use super::{Added, Reader};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::library::caught;
 use crate::reading::Reading;
+use crate::spec::{json, AddedIds, Model};
 use crate::token::{Place, TokenId};
 use crate::vocabulary::{Kind, Vocabulary};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::{json, Value};
+use serde_json::{json as value, Value};
 use std::collections::BTreeSet;
 use tokenizers::models::bpe::BPE;
 use tokenizers::{
@@ -80,17 +82,18 @@ impl Difference {
     }
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(part: &Value) -> Option<Option<T>> {
+fn parsed<T: serde::de::DeserializeOwned>(part: Value) -> Option<Option<T>> {
     if part.is_null() {
         return Some(None);
     }
-    caught("from_value", || Ok(serde_json::from_value(part.clone())?)).ok().map(Some)
+    caught("from_value", || Ok(serde_json::from_value(part)?)).ok().map(Some)
 }
 
 impl Reader<'_> {
-    /// Whether a folder declares an id of the vocabulary under another spelling, which the library would give an id of its own.
+    /// Whether a folder declares an id of the vocabulary under another spelling, which the library would give an id of
+    /// its own.
     fn renames_pieces(&self) -> bool {
-        flag(self.definition, "declared_ids") == Some(true) && {
+        self.spec.added_ids == AddedIds::Declared && {
             let declared: FxHashMap<u32, &str> = self.added.iter().map(|a| (a.id, a.content.as_str())).collect();
             self.pieces.iter().any(|(id, piece)| declared.get(&id).is_some_and(|content| *content != piece))
         }
@@ -98,7 +101,7 @@ impl Reader<'_> {
 
     /// The judge of this definition; `None` where it is of another library's format, or the library does not load it.
     pub(super) fn judge(&self) -> Option<Judge> {
-        if self.definition.get("coolfusion").is_some() || self.renames_pieces() {
+        if !self.spec.is_of_library() || self.renames_pieces() {
             return None;
         }
         let sample = self.sample();
@@ -106,14 +109,13 @@ impl Reader<'_> {
         let all = texts.join("\n");
         // Control tokens are found in texts only to be left alone; no text holds the names that some have.
         let hidden = self.hidden_pieces();
-        let is_hidden =
-            |a: &Added| a.control && (model_name(self.whole) == "Unigram" || self.pieces.number(&a.content).is_some_and(|n| hidden.contains(&n)));
+        let is_hidden = |a: &Added| a.control && self.hides(&a.content, &hidden);
         let reached = |a: &&Added| !is_hidden(a) && (a.normalized || all.contains(a.content.as_str()));
         let added: Vec<&Added> = self.added.iter().filter(reached).collect();
         let mut library = Tokenizer::new(BPE::default());
-        library.with_normalizer(parsed::<NormalizerWrapper>(&self.definition["normalizer"])?).ok()?;
-        library.with_pre_tokenizer(parsed::<PreTokenizerWrapper>(&self.definition["pre_tokenizer"])?);
-        library.with_decoder(parsed::<DecoderWrapper>(&self.definition["decoder"])?);
+        library.with_normalizer(parsed::<NormalizerWrapper>(json::normalizer(&self.spec.normalizers))?).ok()?;
+        library.with_pre_tokenizer(parsed::<PreTokenizerWrapper>(json::pre_tokenizer(&self.spec.pre_tokenizers))?);
+        library.with_decoder(parsed::<DecoderWrapper>(json::decoder(self.spec.decoders.as_deref()))?);
         library.set_encode_special_tokens(true);
         let crate_tokens = || added.iter().map(|a| AddedToken::from(a.content.clone(), a.control).normalized(a.normalized));
         // A copy of the library would compile its patterns once more.
@@ -122,7 +124,7 @@ impl Reader<'_> {
         caught("add_tokens", || tokens.add_tokens(crate_tokens(), &BPE::default(), library.get_normalizer())).ok()?;
         let numbers = self.reachable(&library, &tokens, &texts, &sample, &hidden)?;
         let numbers: Vec<usize> = numbers.into_iter().collect();
-        let model = parsed::<ModelWrapper>(&self.reached_model(&numbers, &hidden))??;
+        let model = parsed::<ModelWrapper>(self.reached_model(&numbers, &hidden))??;
         library.with_model(match model {
             ModelWrapper::BPE(mut model) => {
                 // Its cache would outlive it.
@@ -147,7 +149,8 @@ impl Reader<'_> {
         Some(Judge { library, texts, ids, spelled })
     }
 
-    /// The numbers of some pieces: the first, the last, the longest, characters, those with spaces, unusual ones, any others.
+    /// The numbers of some pieces: the first, the last, the longest, characters, those with spaces, unusual ones, any
+    /// others.
     fn sample(&self) -> BTreeSet<usize> {
         let count = self.pieces.len();
         let mut sample: BTreeSet<usize> = (0..count.min(EACH)).chain(count.saturating_sub(EACH)..count).collect();
@@ -209,23 +212,16 @@ impl Reader<'_> {
         sample: &BTreeSet<usize>,
         hidden: &FxHashSet<usize>,
     ) -> Option<BTreeSet<usize>> {
-        let model = model_name(self.whole);
-        let given = |key: &str| text(self.model, key).unwrap_or_default().to_string();
-        let (mut prefix, mut suffix) = (String::new(), String::new());
-        match model {
-            "BPE" => (prefix, suffix) = (given("continuing_subword_prefix"), given("end_of_word_suffix")),
-            "WordPiece" => prefix = text(self.model, "continuing_subword_prefix").unwrap_or("##").into(),
-            _ => {}
-        }
+        let (prefix, suffix) = self.affixes();
         let mut found = sample.clone();
         // What stands for bytes, for unknown text, and what the unknown score is counted from.
         let byte = |number: &usize| byte_piece(self.pieces.piece(*number)).is_some();
-        if flag(self.model, "byte_fallback") == Some(true) {
+        if self.spec.model.byte_fallback() {
             found.extend((0..self.pieces.len()).filter(byte));
         }
         found.extend(self.unknown_number());
         let score = |&number: &usize| self.pieces.score(number).unwrap_or(f64::INFINITY);
-        let lowest = (0..self.pieces.len()).filter(|_| model == "Unigram").min_by(|a, b| score(a).total_cmp(&score(b)));
+        let lowest = (0..self.pieces.len()).filter(|_| matches!(self.spec.model, Model::Unigram(_))).min_by(|a, b| score(a).total_cmp(&score(b)));
         found.extend(lowest);
         let longest = self.pieces.iter().map(|(_, piece)| piece.len()).max().unwrap_or(0);
         let (mut seen, mut spelled): (FxHashSet<String>, FxHashSet<String>) = Default::default();
@@ -241,12 +237,12 @@ impl Reader<'_> {
                 if !seen.insert(word.to_string()) {
                     continue;
                 }
-                self.add_parts(word, &prefix, &suffix, longest, &mut found);
-                if model == "BPE" {
+                self.add_parts(word, prefix, suffix, longest, &mut found);
+                if matches!(self.spec.model, Model::Bpe(_)) {
                     for fuses in [false, true] {
-                        let symbols = self.symbols(word, &prefix, &suffix, fuses);
+                        let symbols = self.symbols(word, prefix, suffix, fuses);
                         if !seen.contains(&symbols) && !spelled.contains(&symbols) {
-                            self.add_parts(&symbols, &prefix, &suffix, longest, &mut found);
+                            self.add_parts(&symbols, prefix, suffix, longest, &mut found);
                             spelled.insert(symbols);
                         }
                     }
@@ -258,6 +254,18 @@ impl Reader<'_> {
         let kept = [self.unknown_number(), lowest];
         found.retain(|number| kept.contains(&Some(*number)) || !hidden.contains(number));
         Some(found)
+    }
+
+    /// What the model puts before pieces inside a word, and after the last piece.
+    fn affixes(&self) -> (&str, &str) {
+        match &self.spec.model {
+            Model::Bpe(model) => {
+                let (prefix, suffix) = (model.continuing_subword_prefix.as_deref(), model.end_of_word_suffix.as_deref());
+                (prefix.unwrap_or_default(), suffix.unwrap_or_default())
+            }
+            Model::WordPiece(model) => (&model.continuing_subword_prefix, ""),
+            Model::Unigram(_) | Model::WordLevel { .. } | Model::LongestMatch => ("", ""),
+        }
     }
 
     /// Adds the pieces that are a part of `word`.
@@ -279,10 +287,10 @@ impl Reader<'_> {
         }
     }
 
-    /// `word` as its first symbols spell it, for byte pairs: characters without a piece are byte pieces, the unknown token
-    /// (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
+    /// `word` as its first symbols spell it, for byte pairs: characters without a piece are byte pieces, the unknown
+    /// token (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
     fn symbols(&self, word: &str, prefix: &str, suffix: &str, fuses: bool) -> String {
-        let fallback = flag(self.model, "byte_fallback") == Some(true);
+        let fallback = self.spec.model.byte_fallback();
         let known = |c: char| [c.to_string(), format!("{prefix}{c}"), format!("{c}{suffix}")].iter().any(|name| self.pieces.number(name).is_some());
         let unknown = self.unknown_number().map_or("", |number| self.pieces.piece(number));
         let (mut symbols, mut after_unknown) = (String::new(), false);
@@ -303,20 +311,15 @@ impl Reader<'_> {
 
     /// The number of the piece of the unknown token.
     fn unknown_number(&self) -> Option<usize> {
-        self.unknown.and_then(|id| {
-            if model_name(self.whole) == "Unigram" {
-                Some(id as usize)
-            } else {
-                self.pieces.number(text(self.model, "unk_token")?)
-            }
+        self.unknown.and_then(|id| match &self.spec.model {
+            Model::Unigram(_) => Some(id as usize),
+            model => self.pieces.number(model.unknown_token()?),
         })
     }
 
     /// The model with these pieces, renumbered from 0, and the merges among them.
     fn reached_model(&self, numbers: &[usize], hidden: &FxHashSet<usize>) -> Value {
-        let mut model = self.model.clone();
-        let name = model_name(self.whole);
-        model["type"] = name.into();
+        let mut model = self.spec.model.write();
         let named = |number: usize| {
             let piece = self.pieces.piece(number);
             if hidden.contains(&number) {
@@ -325,8 +328,8 @@ impl Reader<'_> {
                 piece.to_string()
             }
         };
-        if name == "Unigram" {
-            model["vocab"] = numbers.iter().map(|&number| json!([named(number), self.pieces.score(number)])).collect();
+        if let Model::Unigram(_) = self.spec.model {
+            model["vocab"] = numbers.iter().map(|&number| value!([named(number), self.pieces.score(number)])).collect();
             model["unk_id"] = self.unknown_number().and_then(|unknown| numbers.binary_search(&unknown).ok()).into();
             return model;
         }
@@ -334,17 +337,17 @@ impl Reader<'_> {
             model["unk_token"] = named(unknown).into();
         }
         model["vocab"] = numbers.iter().enumerate().map(|(new, &number)| (named(number), Value::from(new))).collect();
-        if let Some(merges) = self.whole.merges.as_ref().filter(|_| name == "BPE") {
+        if let Some(merges) = self.spec.model.merges() {
             let mut kept = vec![false; self.pieces.len()];
             numbers.iter().for_each(|&number| kept[number] = true);
-            let prefix = text(self.model, "continuing_subword_prefix").unwrap_or_default();
+            let (prefix, _) = self.affixes();
             let parts = merges.pairs.iter().filter(|(left, right)| kept[*left as usize] && kept[*right as usize]);
             let parts = parts.map(|&(left, right)| [self.pieces.piece(left as usize), self.pieces.piece(right as usize)]);
             let made = |[left, right]: &[&str; 2]| {
                 let joined = format!("{left}{}", right.get(prefix.len()..).unwrap_or_default());
                 self.pieces.number(&joined).is_some_and(|number| kept[number])
             };
-            model["merges"] = parts.filter(made).map(|pair| json!(pair)).collect();
+            model["merges"] = parts.filter(made).map(|pair| value!(pair)).collect();
         }
         model
     }

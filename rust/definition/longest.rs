@@ -1,19 +1,20 @@
-//! Definitions of the model `LongestMatch`, which no `tokenizer.json` of the library has: see `rust/longest.rs`.
+//! Specifications with [`crate::spec::Model::LongestMatch`], which no `tokenizer.json` of the library has: see
+//! `rust/longest.rs`.
 
 use super::chain::Chain;
-use super::entries::{added_tokens, check_pieces, control_tokens, told, vocabulary};
-use super::{check_largest_id, Definition, Loaded, Spelling};
+use super::entries::{added_tokens, control_tokens, told, vocabulary};
+use super::{check_largest_id, Loaded, Spelling};
 use crate::byte_alphabet;
 use crate::error::{Error, Result};
 use crate::longest::Longest;
 use crate::reading::Reading;
+use crate::spec::{Decoder, Spec};
 
-/// Loads `whole`, whose pieces are written in GPT-2's byte alphabet.
-pub(super) fn load(whole: &Definition) -> Result<Loaded> {
-    let (definition, pieces) = (&whole.frame, &whole.pieces);
-    check_pieces(pieces)?;
+/// Loads `spec`, whose pieces are written in GPT-2's byte alphabet.
+pub(super) fn load(spec: &Spec) -> Result<Loaded> {
+    let pieces = &spec.pieces;
     let mut notes = Vec::new();
-    let added = added_tokens(definition, pieces, &mut notes)?;
+    let added = added_tokens(spec, &mut notes)?;
     if let Some(token) = added.iter().find(|token| !token.control) {
         let reason = format!("{:?} is text: expected control tokens only beside the model LongestMatch", token.content);
         return Err(Error::definition("added_tokens", reason));
@@ -28,9 +29,8 @@ pub(super) fn load(whole: &Definition) -> Result<Loaded> {
     let engine = Longest::new(tokens).ok_or_else(|| {
         Error::definition("model.vocab", "a byte of UTF-8 is no token, or an id is 2^23 - 1 or larger: expected a token for each byte")
     })?;
-    let source_notes = definition.pointer("/coolfusion/notes").and_then(serde_json::Value::as_array);
-    notes.extend(source_notes.into_iter().flatten().filter_map(|note| note.as_str().map(String::from)));
-    let chain = Chain::new(&serde_json::json!({"type": "ByteLevel"}), false)?;
+    notes.extend(spec.origin.notes.iter().cloned());
+    let chain = Chain::new(Some(&[Decoder::ByteLevel]), false)?;
     let (vocabulary, _) = vocabulary(pieces, &told(pieces, &chain)?, &added, None, &chain)?;
     Ok(Loaded {
         vocabulary,

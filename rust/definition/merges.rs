@@ -1,22 +1,23 @@
 //! The byte-pair tables of a definition.
 
 use super::chain::byte_piece;
-use super::{flag, text, Own, Reader, Refusal};
+use super::{Own, Reader, Refusal};
 use crate::alphabet::{Alphabet, CharacterTable};
 use crate::bpe::Bpe;
 use crate::byte_alphabet;
 use crate::normal::METASPACE;
 use crate::pair_table::PairTable;
+use crate::spec::Bpe as Model;
 use crate::token::TokenId;
 use crate::whole_pieces::MOST_IDS;
 use rustc_hash::FxHashSet;
 
 impl Reader<'_> {
-    pub(super) fn bpe(&self, byte_level: bool) -> Own<Bpe> {
-        let merges = self.merges()?;
-        let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols() };
+    pub(super) fn bpe(&self, model: &Model, byte_level: bool) -> Own<Bpe> {
+        let merges = self.merges(model)?;
+        let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols(model) };
         let complete = matches!(alphabet, Alphabet::Bytes { complete: true, .. } | Alphabet::Characters { complete: true, .. });
-        let names_unknown = text(self.model, "unk_token").is_some();
+        let names_unknown = model.unknown.is_some();
         if !complete && names_unknown && (byte_level || self.unknown.is_none()) {
             return Err(Refusal("an unknown token for bytes, or one that is not in the vocabulary".into()));
         }
@@ -26,11 +27,11 @@ impl Reader<'_> {
             let covered = (0..=255u8).all(|byte| bytes[usize::from(byte)].is_some() || absent(byte));
             // The library writes an unknown token after the byte pieces that follow it.
             let any = bytes.iter().any(Option::is_some);
-            if any && !covered && self.definition.get("coolfusion").is_none() {
+            if any && !covered && self.spec.is_of_library() {
                 return Err(Refusal("an unknown token beside byte pieces for some characters".into()));
             }
         }
-        if !complete && byte_level && flag(self.model, "byte_fallback") == Some(true) {
+        if !complete && byte_level && model.byte_fallback {
             return Err(Refusal("byte fallback for some of the bytes".into()));
         }
         let controls: FxHashSet<u32> = self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
@@ -41,10 +42,10 @@ impl Reader<'_> {
             let id = self.pieces.id(number);
             (TokenId(id), bytes, controls.contains(&id))
         });
-        Ok(Bpe::new(alphabet, merges, flag(self.model, "ignore_merges") == Some(true), pieces))
+        Ok(Bpe::new(alphabet, merges, model.ignore_merges, pieces))
     }
 
-    fn character_symbols(&self) -> Alphabet {
+    fn character_symbols(&self, model: &Model) -> Alphabet {
         let mut ids = CharacterTable::default();
         for (id, piece) in self.pieces.iter() {
             let mut chars = piece.chars();
@@ -56,25 +57,19 @@ impl Reader<'_> {
         let byte = |b: usize| self.pieces.find(&format!("<0x{b:02X}>")).map(TokenId);
         let mut bytes = Box::new([None; 256]);
         (0..256).for_each(|b| bytes[b] = byte(b));
-        let fallback = Some(bytes).filter(|_| flag(self.model, "byte_fallback") == Some(true));
+        let fallback = Some(bytes).filter(|_| model.byte_fallback);
         let complete = fallback.as_ref().is_some_and(|bytes| bytes.iter().all(Option::is_some));
-        let fuse_unknown = flag(self.model, "fuse_unk") == Some(true);
+        let fuse_unknown = model.fuse_unknown;
         Alphabet::Characters { ids, fallback, unknown: self.unknown.map(TokenId), fuse_unknown, complete }
     }
 
     /// (left, right) -> (rank, merged).
-    fn merges(&self) -> Own<PairTable> {
-        let pairs = self.whole.merges.as_ref().map(|merges| &merges.pairs).ok_or_else(|| Refusal("no merges".into()))?;
-        // Ranks that tie (SentencePiece scores, tiktoken splits) cannot be told from the position in the list.
-        let ranks = self.whole.ranks.as_ref();
+    fn merges(&self, model: &Model) -> Own<PairTable> {
+        let pairs = &model.merges.pairs;
         // What each merge makes.
         let mut results: Vec<u32> = Vec::with_capacity(pairs.len());
         let (mut merged, mut buffer) = (0, String::new());
-        let fallback = flag(self.model, "byte_fallback") == Some(true);
-        let rank = |at: usize| ranks.map_or(at as u32, |ranks| ranks[at]);
-        if let Some(ranks) = ranks.filter(|ranks| ranks.len() < pairs.len()) {
-            return Err(Refusal(format!("merge {} has no rank", ranks.len())));
-        }
+        let fallback = model.byte_fallback;
         for (at, &(left, right)) in pairs.iter().enumerate() {
             let (left, right) = (left as usize, right as usize);
             merged = self.pieces.joined(left, right, merged, &mut buffer).ok_or_else(|| {
@@ -86,7 +81,7 @@ impl Reader<'_> {
                 return Err(Refusal(format!("merge {at} is of byte pieces")));
             }
         }
-        let numbered = pairs.iter().zip(&results).enumerate().map(|(at, (&(left, right), &merged))| (left, right, rank(at), merged));
+        let numbered = pairs.iter().zip(&results).enumerate().map(|(at, (&(left, right), &merged))| (left, right, model.merges.rank(at), merged));
         let id = |number: u32| TokenId(self.pieces.id(number as usize));
         let merges = PairTable::new(numbered.map(|(left, right, rank, merged)| (id(left), id(right), rank, id(merged))));
         merges.ok_or_else(|| Refusal("too many merges".into()))

@@ -1,22 +1,20 @@
 //! Unigram and WordPiece definitions -> our own engine for them, or the reason why the library must run them.
 
-use super::entries::prepend_scheme;
-use super::{flag, kind, model_name, refuse, text, Own, Reader};
+use super::{refuse, Own, Reader};
 use crate::dictionary::Dictionary;
-use crate::error::Error;
 use crate::formats::charsmap::Charsmap;
 use crate::normal::METASPACE;
 use crate::pattern::CodePoints;
 use crate::pipeline::DummyPrefix;
 use crate::rewriter::{Bert, Form, Rewriter, Step};
 use crate::rewriting::{Added, Model, Parts, Rewriting, Words};
+use crate::spec::{Metaspace, Model as Kind, Normalizer, Pattern, PreTokenizer, PrependScheme, SplitBehavior};
+use crate::spec::{Unigram as UnigramModel, WordPiece as WordPieceModel};
 use crate::token::TokenId;
 use crate::unigram::{Sums, Unigram};
 use crate::word_rule::{Manner, Rule, WordRule};
 use crate::wordpiece::WordPiece;
-use base64::Engine as _;
-use serde_json::Value;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// What the stages amount to.
 #[derive(Default)]
@@ -35,41 +33,21 @@ struct Plan {
 impl Reader<'_> {
     /// Our own engine for definitions that may rewrite text, or why not.
     pub(super) fn rewriting(&self) -> Own<Rewriting> {
-        let model = model_name(self.whole);
-        if !matches!(model, "Unigram" | "WordPiece") {
-            return refuse(format!("{model} model"));
+        let kind = self.spec.model.kind();
+        if !matches!(self.spec.model, Kind::Unigram(_) | Kind::WordPiece(_)) {
+            return refuse(format!("{kind} model"));
         }
         let mut plan = Plan::default();
         self.rewriting_normalizer(&mut plan)?;
         self.word_rules(&mut plan)?;
         let whole = plan.rules.is_empty() && !plan.spaced;
-        if plan.rules.is_empty() && !plan.marks {
-            return refuse("no rule for words, and no marks for spaces");
-        }
-        let drops_white_space = plan.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)));
-        if drops_white_space {
-            // What these do to white space at the end of it all, its removal does too.
-            let is_needless = |step: &Step| match step {
-                Step::Strip { .. } | Step::LeadingSpaces | Step::TrailingSpaces { marks: false } => true,
-                Step::SpaceRuns { content } => content.iter().all(|c| c.is_whitespace()),
-                _ => false,
-            };
-            while plan.steps.last().is_some_and(is_needless) {
-                plan.steps.pop();
-            }
-        }
-        if !plan.rules.is_empty()
-            && !plan.marks
-            && plan.steps.iter().any(|step| matches!(step, Step::SpaceRuns { content } if content.contains(&METASPACE)))
-        {
-            return refuse("runs of spaces that become marks, which part no words");
-        }
-        let exact_spans = plan.steps.is_empty() && plan.rules.is_empty();
-        if plan.marks && plan.rules.is_empty() {
-            plan.steps.push(Step::Literal { pattern: vec![METASPACE], content: vec![' '] });
-        }
+        let exact_spans = plan.finish()?;
         let added = self.rewriting_added(&plan)?;
-        let (model, spaces_begin_pieces) = if model == "Unigram" { self.unigram(plan.marks)? } else { (self.wordpiece(plan.marks)?, true) };
+        let (model, spaces_begin_pieces) = match &self.spec.model {
+            Kind::Unigram(model) => self.unigram(model, plan.marks)?,
+            Kind::WordPiece(model) => (self.wordpiece(model, plan.marks)?, true),
+            Kind::Bpe(_) | Kind::WordLevel { .. } | Kind::LongestMatch => return refuse(format!("{kind} model")),
+        };
         let words = match (plan.rules.is_empty(), plan.spaced) {
             (false, _) => Words::Ruled { rule: WordRule::new(plan.rules), marked: plan.marks },
             (true, true) => Words::Spaced,
@@ -91,11 +69,12 @@ impl Reader<'_> {
             dummy_alone: self.keeps_dummy_alone(),
             spaces_begin_pieces,
             exact_spans,
-            notes: format!("coolfusion's own {} encoder, {how}", model_name(self.whole)),
+            notes: format!("coolfusion's own {kind} encoder, {how}"),
         }))
     }
 
-    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not known.
+    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not
+    /// known.
     ///
     /// The second answer: whether it ends with writing marks for spaces.
     pub(super) fn known_normalizer(&self) -> Option<(Rewriter, bool)> {
@@ -109,51 +88,38 @@ impl Reader<'_> {
     }
 
     fn rewriting_normalizer(&self, plan: &mut Plan) -> Own<()> {
-        for stage in self.normalizers {
-            if plan.marks || plan.dummy && kind(stage) != "Replace" {
-                return refuse(format!("normalizer {} behind marks for spaces", kind(stage)));
+        for stage in &self.spec.normalizers {
+            let replaces = matches!(stage, Normalizer::Replace { .. });
+            if plan.marks || plan.dummy && !replaces {
+                return refuse(format!("normalizer {} behind marks for spaces", stage.kind()));
             }
-            let step = match kind(stage) {
-                "Prepend" if text(stage, "prepend") == Some("\u{2581}") && !plan.dummy => {
+            let step = match stage {
+                Normalizer::Prepend(mark) if mark == "\u{2581}" && !plan.dummy => {
                     plan.dummy = true;
                     plan.dummy_always = true;
                     plan.dummy_everywhere = true;
                     continue;
                 }
-                "Replace" if !plan.dummy && stage.pointer("/pattern/Regex").and_then(Value::as_str) == Some(r"\s+") => {
-                    if text(stage, "content") != Some(" ") {
-                        return refuse("normalizer Replace of white space by something else than a space");
-                    }
-                    plan.steps.push(Step::Each { set: CodePoints::parse(r"\s", false)?, content: vec![' '] });
-                    Step::SpaceRuns { content: vec![' '] }
-                }
-                "Replace" => match self.replacement(stage)? {
-                    Some(step) if !plan.dummy => step,
-                    None => {
-                        plan.marks = true;
-                        continue;
-                    }
-                    Some(_) => return refuse("normalizer Replace behind a dummy prefix"),
+                Normalizer::Replace { pattern, content } => match replacement(pattern, content, plan)? {
+                    Some(step) => step,
+                    None => continue,
                 },
-                "Precompiled" => self.rules_step(stage)?,
-                "Strip" => Step::Strip { left: flag(stage, "strip_left") == Some(true), right: flag(stage, "strip_right") == Some(true) },
-                "Lowercase" => Step::Lowercase,
-                "NFC" => Step::Form(Form::Nfc),
-                "NFD" => Step::Form(Form::Nfd),
-                "NFKC" => Step::Form(Form::Nfkc),
-                "NFKD" => Step::Form(Form::Nfkd),
-                "StripAccents" => Step::StripAccents,
-                "Nmt" => Step::Nmt,
-                "BertNormalizer" => {
-                    let lowercase = flag(stage, "lowercase") == Some(true);
-                    Step::Bert(Bert {
-                        clean: flag(stage, "clean_text") == Some(true),
-                        chinese: flag(stage, "handle_chinese_chars") == Some(true),
-                        accents: flag(stage, "strip_accents").unwrap_or(lowercase),
-                        lowercase,
-                    })
-                }
-                other => return refuse(format!("normalizer {other}")),
+                Normalizer::Precompiled(blob) => self.rules_step(blob)?,
+                Normalizer::Strip { left, right } => Step::Strip { left: *left, right: *right },
+                Normalizer::Lowercase => Step::Lowercase,
+                Normalizer::Nfc => Step::Form(Form::Nfc),
+                Normalizer::Nfd => Step::Form(Form::Nfd),
+                Normalizer::Nfkc => Step::Form(Form::Nfkc),
+                Normalizer::Nfkd => Step::Form(Form::Nfkd),
+                Normalizer::StripAccents => Step::StripAccents,
+                Normalizer::Nmt => Step::Nmt,
+                Normalizer::Bert { clean_text, handle_chinese_chars, strip_accents, lowercase } => Step::Bert(Bert {
+                    clean: *clean_text,
+                    chinese: *handle_chinese_chars,
+                    accents: strip_accents.unwrap_or(*lowercase),
+                    lowercase: *lowercase,
+                }),
+                Normalizer::ByteLevel | Normalizer::Prepend(_) => return refuse(format!("normalizer {}", stage.kind())),
             };
             plan.steps.push(step);
         }
@@ -163,30 +129,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The step of a `Replace`; None where it puts marks for spaces.
-    fn replacement(&self, stage: &Value) -> Own<Option<Step>> {
-        let content: Vec<char> = text(stage, "content").unwrap_or_default().chars().collect();
-        let literal = stage.pointer("/pattern/String").and_then(Value::as_str);
-        let regex = stage.pointer("/pattern/Regex").and_then(Value::as_str);
-        Ok(Some(match (literal, regex) {
-            (Some(" "), _) if content == [METASPACE] => return Ok(None),
-            (Some(literal), _) if !literal.is_empty() && (literal == " " || !literal.contains(' ')) => {
-                Step::Literal { pattern: literal.chars().collect(), content }
-            }
-            // Cuts stand before spaces: what a run becomes must part words as a space does.
-            (None, Some(" {2,}")) if !content.is_empty() && content.iter().all(|&c| c == ' ' || c == METASPACE) => Step::SpaceRuns { content },
-            (None, Some("\\A +")) if content.is_empty() => Step::LeadingSpaces,
-            (None, Some(" +\\z")) if content.is_empty() => Step::TrailingSpaces { marks: false },
-            (None, Some("[ \u{2581}]+\\z")) if content.is_empty() => Step::TrailingSpaces { marks: true },
-            (None, Some(regex)) => match simple_class(regex) {
-                Some(set) => Step::Each { set, content },
-                None => return refuse(format!("normalizer Replace of {regex:?}")),
-            },
-            _ => return refuse("normalizer Replace of nothing, or of a text with a space"),
-        }))
-    }
-
-    fn rules_step(&self, stage: &Value) -> Own<Step> {
+    fn rules_step(&self, blob: &[u8]) -> Own<Step> {
         if let Some(rules) = self.exact_charsmap()? {
             let Some(later) = rules.later_characters() else { return refuse("a charsmap whose trie is no list of rules") };
             if rules.keeps_spaces() {
@@ -194,35 +137,34 @@ impl Reader<'_> {
             }
             return Ok(Step::Rules { rules, later });
         }
-        let blob = base64::engine::general_purpose::STANDARD.decode(text(stage, "precompiled_charsmap").unwrap_or_default());
-        let blob = blob.map_err(|error| Error::definition("normalizer", format!("precompiled_charsmap: {error}")))?;
-        Ok(Step::ClusterRules(Charsmap::new(&blob)?))
+        Ok(Step::ClusterRules(Charsmap::new(blob)?))
     }
 
     fn word_rules(&self, plan: &mut Plan) -> Own<()> {
         let normalizer_marks = plan.marks;
-        for (index, stage) in self.pre_tokenizers.iter().enumerate() {
-            let last = index + 1 == self.pre_tokenizers.len();
-            let rule = match kind(stage) {
-                "WhitespaceSplit" => Rule::WhiteSpace,
-                "Whitespace" => Rule::WordCharacters(CodePoints::parse(r"\w", false)?),
-                "BertPreTokenizer" => {
+        let stages = &self.spec.pre_tokenizers;
+        for (index, stage) in stages.iter().enumerate() {
+            let last = index + 1 == stages.len();
+            let rule = match stage {
+                PreTokenizer::WhitespaceSplit => Rule::WhiteSpace,
+                PreTokenizer::Whitespace => Rule::WordCharacters(CodePoints::parse(r"\w", false)?),
+                PreTokenizer::Bert => {
                     plan.rules.push(Rule::WhiteSpace);
                     Rule::Punctuation(Manner::Isolated)
                 }
-                "Punctuation" => Rule::Punctuation(match text(stage, "behavior").unwrap_or("Isolated") {
-                    "Isolated" => Manner::Isolated,
-                    "Contiguous" => Manner::Contiguous,
-                    "Removed" => Manner::Removed,
-                    other => return refuse(format!("behaviour {other} of Punctuation")),
-                }),
-                "Digits" if flag(stage, "individual_digits") == Some(true) => Rule::Digits(Manner::Isolated),
-                "Digits" => Rule::Digits(Manner::Contiguous),
-                "Metaspace" if last => {
-                    self.words_behind_marks(stage, plan)?;
+                PreTokenizer::Punctuation { behavior } => Rule::Punctuation(manner(*behavior)?),
+                PreTokenizer::Digits { individual_digits: true } => Rule::Digits(Manner::Isolated),
+                PreTokenizer::Digits { individual_digits: false } => Rule::Digits(Manner::Contiguous),
+                PreTokenizer::Metaspace(metaspace) if last => {
+                    plan.words_behind_marks(*metaspace)?;
                     break;
                 }
-                other => return refuse(format!("pre-tokenizer {other}")),
+                PreTokenizer::ByteLevel { .. }
+                | PreTokenizer::CharDelimiterSplit { .. }
+                | PreTokenizer::FixedLength { .. }
+                | PreTokenizer::Metaspace(_)
+                | PreTokenizer::Split { .. }
+                | PreTokenizer::UnicodeScripts => return refuse(format!("pre-tokenizer {}", stage.kind())),
             };
             plan.rules.push(rule);
         }
@@ -238,46 +180,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn words_behind_marks(&self, stage: &Value, plan: &mut Plan) -> Own<()> {
-        if text(stage, "replacement").is_some_and(|mark| mark != "\u{2581}") {
-            return refuse("Metaspace with another mark than U+2581");
-        }
-        let split = flag(stage, "split") != Some(false);
-        let scheme = prepend_scheme(stage);
-        if !plan.rules.is_empty() {
-            // Each word behind white space gets the mark, and none holds a space.
-            let drops = plan.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)));
-            if scheme != "always" || !split || !drops || plan.marks {
-                return refuse("Metaspace behind other pre-tokenizers");
-            }
-            plan.marks = true;
-            return Ok(());
-        }
-        match (scheme, plan.marks, plan.dummy) {
-            // The normalizer has put the mark there already.
-            ("never", ..) | (_, true, true) => {}
-            ("first", false, _) if !plan.steps.is_empty() => return refuse("a dummy prefix at the start of the text as it was"),
-            (scheme, false, _) => {
-                plan.dummy = true;
-                plan.dummy_everywhere = scheme == "always";
-            }
-            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
-        }
-        plan.marks = true;
-        plan.spaced = split;
-        Ok(())
-    }
-
     fn rewriting_added(&self, plan: &Plan) -> Own<Added> {
         let tokens = self.added.iter().filter(|a| !a.control);
         if tokens.clone().count() == 0 {
             return Ok(Added::default());
         }
-        if tokens.clone().any(|a| a.normalized) && (!self.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy) {
+        if tokens.clone().any(|a| a.normalized) && (!self.spec.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy) {
             return refuse("added text tokens behind the normalizer");
         }
-        // The library finds control tokens only to leave them alone. In Unigram models they have names that no text holds.
-        let hides = |a: &&super::entries::Added| a.control && !a.content.is_empty() && model_name(self.whole) != "Unigram";
+        // The library finds control tokens only to leave them alone. In Unigram models they have names that no text
+        // holds.
+        let hides = |a: &&super::entries::Added| a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_));
         let found: Vec<_> = self.added.iter().filter(|a| !a.control || hides(a)).collect();
         let mut begins = vec![false; 256];
         for token in &found {
@@ -298,15 +211,15 @@ impl Reader<'_> {
         Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins, characters })
     }
 
-    /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown text).
-    fn unigram(&self, marks: bool) -> Own<(Model, bool)> {
-        let Some(unknown) = self.unknown.filter(|&id| (id as usize) < self.pieces.len()) else { return refuse("no unknown token in the model") };
-        let extension = |key: &str| self.definition.get("coolfusion").and_then(|extension| extension.get(key));
-        let listed =
-            |key: &str| -> HashSet<u64> { extension(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect() };
-        let mut unmatchable = listed("unmatchable");
-        unmatchable.extend(listed("unused"));
-        let single = extension("lowest_score").and_then(Value::as_f64);
+    /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown
+    /// text).
+    fn unigram(&self, model: &UnigramModel, marks: bool) -> Own<(Model, bool)> {
+        let unknown = self.unknown.filter(|&id| (id as usize) < self.pieces.len());
+        let Some(unknown) = unknown else { return refuse("no unknown token in the model") };
+        let rules = self.spec.origin.sentencepiece.as_ref();
+        let unmatchable = rules.into_iter().flat_map(|rules| rules.unmatchable.iter().chain(&rules.unused));
+        let unmatchable: FxHashSet<u32> = unmatchable.copied().collect();
+        let single = rules.and_then(|rules| rules.lowest_score);
         let hidden = |id: u32, piece: &str| self.added.iter().any(|a| a.control && a.id == id && a.content == piece);
         let mut found: Vec<(Box<[u8]>, f64, u32)> = Vec::with_capacity(self.pieces.len());
         let mut bytes = [None; 256];
@@ -319,7 +232,7 @@ impl Reader<'_> {
                 bytes[usize::from(byte)] = Some(id);
             }
             // No text holds a space by the time it gets to a model with marks.
-            if hidden(id, piece) || unmatchable.contains(&u64::from(id)) || marks && piece.contains(' ') {
+            if hidden(id, piece) || unmatchable.contains(&id) || marks && piece.contains(' ') {
                 continue;
             }
             let word = if marks { piece.replace(METASPACE, " ") } else { piece.to_string() };
@@ -330,10 +243,10 @@ impl Reader<'_> {
         let entries = found.iter().map(|&(_, score, id)| (score, id)).collect();
         let words = found.into_iter().zip(0..).map(|((word, ..), index)| (word, index)).collect();
         let Some(pieces) = Dictionary::new(words) else { return refuse("millions of pieces") };
-        let fallback = flag(self.model, "byte_fallback") == Some(true);
+        let fallback = model.byte_fallback;
         let fused = pieces.get(b" ").is_none() && !fallback;
         let unknown_score = match single {
-            Some(lowest) => f64::from(lowest as f32 - 10.0),
+            Some(lowest) => f64::from(lowest - 10.0),
             None => lowest - 10.0,
         };
         let sums = if single.is_some() { Sums::Single } else { Sums::Double };
@@ -343,25 +256,124 @@ impl Reader<'_> {
         Ok((Model::Unigram(model), !inner_space && !fused))
     }
 
-    fn wordpiece(&self, marks: bool) -> Own<Model> {
+    fn wordpiece(&self, model: &WordPieceModel, marks: bool) -> Own<Model> {
         let Some(unknown) = self.unknown else { return refuse("no unknown token in the model") };
         if marks {
             return refuse("WordPiece with marks for spaces");
         }
-        let prefix = text(self.model, "continuing_subword_prefix").unwrap_or("##");
-        let longest_word = match self.model.get("max_input_chars_per_word") {
-            None => 100,
-            Some(number) => match number.as_u64().and_then(|n| usize::try_from(n).ok()) {
-                Some(number) => number,
-                None => return refuse("max_input_chars_per_word is no number"),
-            },
-        };
+        let (prefix, longest_word) = (model.continuing_subword_prefix.as_str(), model.max_input_chars_per_word);
         let first = self.pieces.iter().map(|(id, piece)| (piece.as_bytes().into(), id)).collect();
         let later = self.pieces.iter().filter_map(|(id, piece)| Some((piece.strip_prefix(prefix)?.as_bytes().into(), id))).collect();
         match (Dictionary::new(first), Dictionary::new(later)) {
             (Some(first), Some(later)) => Ok(Model::WordPiece(WordPiece { first, later, unknown, longest_word })),
             _ => refuse("millions of pieces"),
         }
+    }
+}
+
+impl Plan {
+    /// Ends the steps as rules and marks ask; the answer: whether the text stays as it is, so that spans are exact.
+    fn finish(&mut self) -> Own<bool> {
+        if self.rules.is_empty() && !self.marks {
+            return refuse("no rule for words, and no marks for spaces");
+        }
+        if self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_))) {
+            // What these do to white space at the end of it all, its removal does too.
+            let is_needless = |step: &Step| match step {
+                Step::Strip { .. } | Step::LeadingSpaces | Step::TrailingSpaces { marks: false } => true,
+                Step::SpaceRuns { content } => content.iter().all(|c| c.is_whitespace()),
+                _ => false,
+            };
+            while self.steps.last().is_some_and(is_needless) {
+                self.steps.pop();
+            }
+        }
+        let marked = |step: &Step| matches!(step, Step::SpaceRuns { content } if content.contains(&METASPACE));
+        if !self.rules.is_empty() && !self.marks && self.steps.iter().any(marked) {
+            return refuse("runs of spaces that become marks, which part no words");
+        }
+        let exact_spans = self.steps.is_empty() && self.rules.is_empty();
+        if self.marks && self.rules.is_empty() {
+            self.steps.push(Step::Literal { pattern: vec![METASPACE], content: vec![' '] });
+        }
+        Ok(exact_spans)
+    }
+
+    fn words_behind_marks(&mut self, metaspace: Metaspace) -> Own<()> {
+        if !metaspace.is_usual() {
+            return refuse("Metaspace with another mark than U+2581");
+        }
+        let scheme = metaspace.prepend;
+        if !self.rules.is_empty() {
+            // Each word behind white space gets the mark, and none holds a space.
+            let drops = self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)));
+            if scheme != PrependScheme::Always || !metaspace.split || !drops || self.marks {
+                return refuse("Metaspace behind other pre-tokenizers");
+            }
+            self.marks = true;
+            return Ok(());
+        }
+        match (scheme, self.marks, self.dummy) {
+            // The normalizer has put the mark there already.
+            (PrependScheme::Never, ..) | (_, true, true) => {}
+            (PrependScheme::First, false, _) if !self.steps.is_empty() => {
+                return refuse("a dummy prefix at the start of the text as it was");
+            }
+            (_, false, _) => {
+                self.dummy = true;
+                self.dummy_everywhere = scheme == PrependScheme::Always;
+            }
+            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
+        }
+        self.marks = true;
+        self.spaced = metaspace.split;
+        Ok(())
+    }
+}
+
+/// The step of a `Replace`; `None` where it puts marks for spaces, which the plan then says.
+fn replacement(pattern: &Pattern, content: &str, plan: &mut Plan) -> Own<Option<Step>> {
+    if !plan.dummy && pattern.regex() == Some(r"\s+") {
+        if content != " " {
+            return refuse("normalizer Replace of white space by something else than a space");
+        }
+        plan.steps.push(Step::Each { set: CodePoints::parse(r"\s", false)?, content: vec![' '] });
+        return Ok(Some(Step::SpaceRuns { content: vec![' '] }));
+    }
+    let content: Vec<char> = content.chars().collect();
+    let step = match pattern {
+        Pattern::String(literal) if literal == " " && content == [METASPACE] => {
+            plan.marks = true;
+            return Ok(None);
+        }
+        Pattern::String(literal) if !literal.is_empty() && (literal == " " || !literal.contains(' ')) => {
+            Step::Literal { pattern: literal.chars().collect(), content }
+        }
+        Pattern::String(_) => return refuse("normalizer Replace of nothing, or of a text with a space"),
+        Pattern::Regex(regex) => match (regex.as_str(), content.is_empty()) {
+            // Cuts stand before spaces: what a run becomes must part words as a space does.
+            (" {2,}", false) if content.iter().all(|&c| c == ' ' || c == METASPACE) => Step::SpaceRuns { content },
+            ("\\A +", true) => Step::LeadingSpaces,
+            (" +\\z", true) => Step::TrailingSpaces { marks: false },
+            ("[ \u{2581}]+\\z", true) => Step::TrailingSpaces { marks: true },
+            (regex, _) => match simple_class(regex) {
+                Some(set) => Step::Each { set, content },
+                None => return refuse(format!("normalizer Replace of {regex:?}")),
+            },
+        },
+    };
+    if plan.dummy {
+        return refuse("normalizer Replace behind a dummy prefix");
+    }
+    Ok(Some(step))
+}
+
+fn manner(behavior: SplitBehavior) -> Own<Manner> {
+    match behavior {
+        SplitBehavior::Isolated => Ok(Manner::Isolated),
+        SplitBehavior::Contiguous => Ok(Manner::Contiguous),
+        SplitBehavior::Removed => Ok(Manner::Removed),
+        SplitBehavior::MergedWithPrevious | SplitBehavior::MergedWithNext => refuse(format!("behaviour {} of Punctuation", behavior.name())),
     }
 }
 
@@ -372,7 +384,8 @@ fn byte_named(piece: &str) -> Option<u8> {
     (format!("{byte:02X}") == digits).then_some(byte)
 }
 
-/// The set of a bracket class of plain characters, ranges and `\\x..`, `\\u....` escapes: what every engine reads alike.
+/// The set of a bracket class of plain characters, ranges and `\\x..`, `\\u....` escapes: what every engine reads
+/// alike.
 fn simple_class(regex: &str) -> Option<CodePoints> {
     let mut rest = regex.strip_prefix('[')?.strip_suffix(']')?.chars();
     let mut characters: Vec<Option<char>> = Vec::new();

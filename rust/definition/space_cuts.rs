@@ -1,11 +1,10 @@
 //! Where a definition that the library runs divides a text for certain: before white space, or nowhere.
 
-use super::entries::prepend_scheme;
-use super::{flag, holds_inner_space, kind, model_name, text, Reader, GPT2};
+use super::{holds_inner_space, Reader, GPT2};
 use crate::normal::METASPACE;
 use crate::pattern::{Dialect, Pattern};
 use crate::space_cuts::SpaceCuts;
-use serde_json::Value;
+use crate::spec::{Model, Pattern as Rule, PreTokenizer, PrependScheme, SplitBehavior};
 
 /// What a pre-tokenizer stage does at white space behind another character.
 enum Stage {
@@ -26,7 +25,7 @@ impl Reader<'_> {
         // Added tokens are found before all else, and those that are text in what the normalizer makes.
         let spaced = |content: &str| content.chars().skip(1).any(|c| c.is_whitespace() || c == METASPACE);
         if self.added.iter().any(|a| !a.control)
-            && self.added.iter().any(|a| spaced(&a.content) || a.normalized && !a.control && !self.normalizers.is_empty())
+            && self.added.iter().any(|a| spaced(&a.content) || a.normalized && !a.control && !self.spec.normalizers.is_empty())
         {
             return None;
         }
@@ -41,12 +40,12 @@ impl Reader<'_> {
 
     /// Whether byte-pair merges never join a space to what stands before it, whatever words they are given.
     fn pieces_part_words(&self) -> bool {
-        let named = |key: &str| text(self.model, key).is_some_and(|t| !t.is_empty());
+        let Model::Bpe(model) = &self.spec.model else { return false };
+        let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         let knows_space = self.matched.iter().any(|(_, piece)| piece == b" ");
-        model_name(self.whole) == "BPE"
-            && !named("continuing_subword_prefix")
-            && !named("end_of_word_suffix")
-            && flag(self.model, "ignore_merges") != Some(true)
+        !named(&model.continuing_subword_prefix)
+            && !named(&model.end_of_word_suffix)
+            && !model.ignore_merges
             && knows_space
             && !self.matched.iter().map(|(_, piece)| piece).chain(self.added_text_bytes()).any(holds_inner_space)
             && !self.pieces.iter().any(|(_, piece)| holds_inner_space(piece.as_bytes()))
@@ -54,19 +53,20 @@ impl Reader<'_> {
 
     /// Whether the definition without its dummy prefix treats the rest of a text as the definition does.
     fn restarts_alike(&self) -> bool {
-        let adds = |stage: &Value| match kind(stage) {
-            "Metaspace" => prepend_scheme(stage) != "never",
-            "ByteLevel" => flag(stage, "add_prefix_space") == Some(true),
+        let stages = &self.spec.pre_tokenizers;
+        let adds = |stage: &PreTokenizer| match stage {
+            PreTokenizer::Metaspace(metaspace) => metaspace.prepends(),
+            PreTokenizer::ByteLevel { add_prefix_space, .. } => *add_prefix_space,
             _ => false,
         };
-        let adders: Vec<usize> = (0..self.pre_tokenizers.len()).filter(|&index| adds(self.pre_tokenizers[index])).collect();
-        let splits = self.pre_tokenizers.iter().position(|stage| kind(stage) == "WhitespaceSplit");
+        let adders: Vec<usize> = (0..stages.len()).filter(|&index| adds(&stages[index])).collect();
+        let splits = stages.iter().position(|stage| *stage == PreTokenizer::WhitespaceSplit);
         match (adders.as_slice(), splits) {
             ([], _) | ([0], None) => true,
             // The mark stands for the space itself, on every word.
             ([index], Some(split)) => {
-                let stage = self.pre_tokenizers[*index];
-                split < *index && kind(stage) == "Metaspace" && prepend_scheme(stage) == "always"
+                let always = matches!(&stages[*index], PreTokenizer::Metaspace(m) if m.prepend == PrependScheme::Always);
+                split < *index && always
             }
             _ => false,
         }
@@ -75,7 +75,7 @@ impl Reader<'_> {
     /// What the pre-tokenizer does before `c`, white space or the mark for it, behind another character.
     fn at_border(&self, c: char) -> Stage {
         let mut seen = c;
-        for stage in self.pre_tokenizers {
+        for stage in &self.spec.pre_tokenizers {
             match self.stage_at_border(stage, seen) {
                 Stage::Parts(c) => seen = c,
                 known => return known,
@@ -84,45 +84,52 @@ impl Reader<'_> {
         Stage::Parts(seen)
     }
 
-    fn stage_at_border(&self, stage: &Value, c: char) -> Stage {
+    fn stage_at_border(&self, stage: &PreTokenizer, c: char) -> Stage {
         let space = c.is_whitespace();
-        let apart = |cuts: bool| if cuts { Stage::Cuts } else { Stage::Parts(c) };
-        match kind(stage) {
-            "WhitespaceSplit" | "Whitespace" | "BertPreTokenizer" if space => Stage::Cuts,
-            "WhitespaceSplit" => Stage::Parts(c),
-            "CharDelimiterSplit" => apart(text(stage, "delimiter").is_some_and(|delimiter| delimiter.chars().eq([c]))),
-            "Digits" => Stage::Parts(c),
-            "Punctuation" if matches!(text(stage, "behavior"), None | Some("Isolated" | "Contiguous" | "Removed")) => Stage::Parts(c),
-            "Metaspace" if text(stage, "replacement").is_none_or(|mark| mark == "\u{2581}") => {
-                let marked = matches!(c, ' ' | METASPACE);
-                match (marked, flag(stage, "split") != Some(false)) {
-                    (true, true) => Stage::Cuts,
-                    (true, false) => Stage::Parts(METASPACE),
-                    (false, _) => Stage::Parts(c),
-                }
-            }
-            "ByteLevel" if flag(stage, "use_regex") == Some(false) => Stage::Parts(if c == ' ' { '\u{120}' } else { '\u{10A}' }),
-            "ByteLevel" if space => match Pattern::new(GPT2, Dialect::Oniguruma) {
+        match stage {
+            PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert if space => Stage::Cuts,
+            PreTokenizer::WhitespaceSplit | PreTokenizer::Digits { .. } => Stage::Parts(c),
+            PreTokenizer::CharDelimiterSplit { delimiter } if *delimiter == c => Stage::Cuts,
+            PreTokenizer::CharDelimiterSplit { .. } => Stage::Parts(c),
+            PreTokenizer::Punctuation { behavior } => match behavior {
+                SplitBehavior::Isolated | SplitBehavior::Contiguous | SplitBehavior::Removed => Stage::Parts(c),
+                SplitBehavior::MergedWithPrevious | SplitBehavior::MergedWithNext => Stage::Opaque,
+            },
+            PreTokenizer::Metaspace(metaspace) if metaspace.is_usual() => match (c, metaspace.split) {
+                (' ' | METASPACE, true) => Stage::Cuts,
+                (' ' | METASPACE, false) => Stage::Parts(METASPACE),
+                _ => Stage::Parts(c),
+            },
+            PreTokenizer::ByteLevel { use_regex: false, .. } => Stage::Parts(if c == ' ' { '\u{120}' } else { '\u{10A}' }),
+            PreTokenizer::ByteLevel { .. } if space => match Pattern::new(GPT2, Dialect::Oniguruma) {
                 Ok(rule) if rule.stops_before(c) => Stage::Cuts,
                 _ => Stage::Opaque,
             },
-            "Split" if space => self.split_at_border(stage, c),
-            _ => Stage::Opaque,
+            PreTokenizer::Split { pattern, behavior, invert } if space => self.split_at_border(pattern, *behavior, *invert, c),
+            PreTokenizer::Bert
+            | PreTokenizer::ByteLevel { .. }
+            | PreTokenizer::FixedLength { .. }
+            | PreTokenizer::Metaspace(_)
+            | PreTokenizer::Split { .. }
+            | PreTokenizer::UnicodeScripts
+            | PreTokenizer::Whitespace => Stage::Opaque,
         }
     }
 
-    fn split_at_border(&self, stage: &Value, c: char) -> Stage {
-        let literal = stage.pointer("/pattern/String").and_then(Value::as_str).map(regex_syntax::escape);
-        let regex = stage.pointer("/pattern/Regex").and_then(Value::as_str).map(String::from);
-        let Some(Ok(pattern)) = literal.or(regex).map(|source| Pattern::new(&source, self.dialect())) else { return Stage::Opaque };
+    fn split_at_border(&self, rule: &Rule, behavior: SplitBehavior, invert: bool, c: char) -> Stage {
+        let source = match rule {
+            Rule::String(text) => regex_syntax::escape(text),
+            Rule::Regex(rule) => rule.clone(),
+        };
+        let Ok(pattern) = Pattern::new(&source, self.dialect()) else { return Stage::Opaque };
         if !pattern.stops_before(c) {
             return Stage::Opaque;
         }
-        match (text(stage, "behavior").unwrap_or("Isolated"), flag(stage, "invert") == Some(true)) {
+        match (behavior, invert) {
             // Only matches are left.
-            ("Removed", true) => Stage::Cuts,
-            ("Removed" | "Isolated", _) if pattern.begins_with(c) => Stage::Cuts,
-            ("Removed" | "Isolated", _) => Stage::Parts(c),
+            (SplitBehavior::Removed, true) => Stage::Cuts,
+            (SplitBehavior::Removed | SplitBehavior::Isolated, _) if pattern.begins_with(c) => Stage::Cuts,
+            (SplitBehavior::Removed | SplitBehavior::Isolated, _) => Stage::Parts(c),
             _ => Stage::Opaque,
         }
     }

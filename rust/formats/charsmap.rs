@@ -160,11 +160,11 @@ impl Charsmap {
 
     /// The characters that stand behind the first of a rule; None if the trie is no list of rules in UTF-8.
     ///
-    /// A unit of zeros where a value could stand lets NUL through, so that rules hold NUL anywhere: that is no such list.
-    /// (`darts-clone` labels the units that it leaves unused.)
+    /// A unit of zeros where a value could stand lets NUL through, so that rules hold NUL anywhere: that is no such
+    /// list. (`darts-clone` labels the units that it leaves unused.)
     pub(crate) fn later_characters(&self) -> Option<HashSet<char>> {
-        // Longer rules, or more of them, can only come from a broken trie whose nodes lead back to each other. (Nodes are
-        // shared between rules that end alike.)
+        // Longer rules, or more of them, can only come from a broken trie whose nodes lead back to each other. (Nodes
+        // are shared between rules that end alike.)
         const LONGEST: usize = 256;
         let mut found = HashSet::new();
         let mut steps = 1_usize << 21;

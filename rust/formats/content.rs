@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{definition, gguf_header, vocab_merges};
-use crate::definition::Definition;
+use super::{gguf_header, vocab_merges};
 use crate::error::{Error, Result};
+use crate::spec::Spec;
 
 /// The bytes that a tokenizer is read from.
 #[derive(Debug)]
@@ -52,16 +52,16 @@ impl Content {
         }
     }
 
-    /// The definition; see [`definition`].
+    /// What they say; see [`super::read`].
     ///
     /// # Errors
-    /// As [`definition`].
-    pub fn definition(&self, source: &str, pattern: Option<&str>) -> Result<Definition> {
+    /// As [`super::read`].
+    pub fn spec(&self, source: &str, pattern: Option<&str>) -> Result<Spec> {
         match self {
-            Self::One(bytes) => definition(bytes, source, pattern),
+            Self::One(bytes) => super::read(bytes, source, pattern),
             Self::VocabAndMerges(vocab, merges) => {
                 let options = vocab_merges::Options { pattern: pattern.map(str::to_owned), ..Default::default() };
-                vocab_merges::definition(vocab, merges, source, &options)
+                vocab_merges::read(vocab, merges, source, &options)
             }
         }
     }

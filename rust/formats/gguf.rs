@@ -1,18 +1,18 @@
-//! The tokenizer inside a GGUF file as a definition.
+//! The tokenizer inside a GGUF file -> [`Spec`].
 //!
-//! Keys: <https://github.com/ggml-org/ggml>, `docs/gguf.md`, "Tokenizer". The judge is the tokenizer that the file was made from, by
-//! the converter of llama.cpp. A `tokenizer.huggingface.json` inside is that tokenizer itself.
+//! Keys: <https://github.com/ggml-org/ggml>, `docs/gguf.md`, "Tokenizer". The judge is the tokenizer that the file was
+//! made from, by the converter of llama.cpp. A `tokenizer.huggingface.json` inside is that tokenizer itself.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::{json, Value};
 
 use super::gguf_header::{self, Item};
-use super::{added_token, gguf_splitting, rwkv, sentencepiece, word_pieces};
-use crate::definition::{self, Definition, Merges, Pieces};
+use super::gguf_splitting::Splitting;
+use super::{gguf_splitting, rwkv, sentencepiece, word_pieces};
 use crate::error::{Error, Result};
+use crate::spec::{json, AddedToken, Bpe, Declared, Decoder, Format, Merges, Model, Origin, Pieces, Spec};
 
 /// `tokenizer.ggml.token_type`, which is `SentencePiece`'s.
 const NORMAL: i64 = 1;
@@ -27,23 +27,24 @@ struct File<'a> {
     source: &'a str,
 }
 
-/// The definition in the header of a file; `pattern` stands for a `tokenizer.ggml.pre` that is unknown here.
+/// What the header of a file says; `pattern` stands for a `tokenizer.ggml.pre` that is unknown here.
 ///
 /// # Errors
 /// [`Error::File`] with the key and the index in it. Complexity: O(bytes).
-pub(super) fn definition(header: &[u8], source: &str, pattern: Option<&str>) -> Result<Definition> {
+pub(super) fn read(header: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     let file = File { entries: gguf_header::entries(header, source)?, source };
-    if let Some(Item::Text(json)) = file.entries.get("tokenizer.huggingface.json") {
-        let read = definition::read(json.as_bytes()).map_err(|error| file.wrong(format!("tokenizer.huggingface.json: broken JSON: {error}")))?;
-        return read.ok_or_else(|| file.wrong("tokenizer.huggingface.json: a JSON object without `model`, expected a tokenizer.json".into()));
+    if let Some(Item::Text(text)) = file.entries.get("tokenizer.huggingface.json") {
+        let wrong = |reason: String| file.wrong(format!("tokenizer.huggingface.json: {reason}"));
+        let read = json::read(text.as_bytes()).map_err(|error| wrong(format!("broken JSON: {error}")))?;
+        return read?.ok_or_else(|| wrong("a JSON object without `model`, expected a tokenizer.json".into()));
     }
     let Some(Item::Text(model)) = file.entries.get("tokenizer.ggml.model") else {
         return Err(file.wrong("no key tokenizer.ggml.model, expected a GGUF file with a tokenizer".into()));
     };
     let (tokens, types) = (file.texts("tokens")?, file.types()?);
-    let mut definition = match model.as_str() {
+    let mut spec = match model.as_str() {
         "gpt2" => file.byte_level(tokens, &types, pattern)?,
-        "llama" | "t5" => sentencepiece::definition(&file.model_proto(tokens, &types, model == "t5")?, source)?,
+        "llama" | "t5" => sentencepiece::read(&file.model_proto(tokens, &types, model == "t5")?, source)?,
         "bert" => file.word_pieces(tokens)?,
         "rwkv" => file.longest(tokens)?,
         other => {
@@ -51,9 +52,9 @@ pub(super) fn definition(header: &[u8], source: &str, pattern: Option<&str>) -> 
             return Err(file.wrong(reason));
         }
     };
-    definition.frame["coolfusion"]["source_format"] = json!("gguf");
-    definition.frame["coolfusion"]["declared"] = file.declared(tokens.len(), model == "llama")?;
-    Ok(definition)
+    spec.origin.format = Format::Gguf;
+    spec.origin.declared = Some(file.declared(tokens.len(), model == "llama")?);
+    Ok(spec)
 }
 
 impl File<'_> {
@@ -100,79 +101,83 @@ impl File<'_> {
     }
 
     /// BOS, EOS, whether BOS stands before every text (`adds`: without the key), and the chat template.
-    fn declared(&self, count: usize, adds: bool) -> Result<Value> {
+    fn declared(&self, count: usize, adds: bool) -> Result<Declared> {
         let id = |key: &str| match self.get(key) {
             None => Ok(None),
-            Some(Item::Integer(id)) if usize::try_from(*id).is_ok_and(|id| id < count) => Ok(Some(*id)),
+            Some(Item::Integer(id)) if usize::try_from(*id).is_ok_and(|id| id < count) => Ok(u32::try_from(*id).ok()),
             Some(other) => Err(self.wrong(format!("tokenizer.ggml.{key} is {other:?}, expected an id below {count}"))),
         };
-        let template = match self.entries.get("tokenizer.chat_template") {
-            Some(Item::Text(template)) => Some(template),
+        let chat_template = match self.entries.get("tokenizer.chat_template") {
+            Some(Item::Text(template)) => Some(template.clone()),
             _ => None,
         };
-        let adds = self.flag("add_bos_token", adds)?;
-        Ok(json!({"bos_id": id("bos_token_id")?, "eos_id": id("eos_token_id")?, "adds_bos": adds, "chat_template": template}))
+        let adds_bos = self.flag("add_bos_token", adds)?;
+        Ok(Declared { bos_id: id("bos_token_id")?, eos_id: id("eos_token_id")?, adds_bos, chat_template })
     }
 
-    fn byte_level(&self, tokens: &[String], types: &[i64], pattern: Option<&str>) -> Result<Definition> {
-        let splitting = match (pattern, self.get("pre")) {
-            (Some(pattern), _) => gguf_splitting::pattern(pattern, false),
+    fn byte_level(&self, tokens: &[String], types: &[i64], pattern: Option<&str>) -> Result<Spec> {
+        let splitting = self.splitting(pattern)?;
+        let merged = self.merges(tokens)?;
+        let used: FxHashSet<u32> = merged.iter().flatten().copied().collect();
+        // Pieces keep their order, without those that are no pieces; merges count pieces.
+        let (mut pieces, mut places, mut added) = (Vec::new(), vec![0u32; tokens.len()], Vec::new());
+        for ((id, token), kind) in (0u32..).zip(tokens).zip(types) {
+            match *kind {
+                UNKNOWN | CONTROL => added.push(AddedToken::new(id, token, true)),
+                USER_DEFINED => added.push(AddedToken::new(id, token, false)),
+                _ => {}
+            }
+            if matches!(*kind, NORMAL | BYTE) || used.contains(&id) {
+                places[id as usize] = pieces.len() as u32;
+                pieces.push((token.as_str(), id));
+            }
+        }
+        let pairs = merged.into_iter().map(|[left, right, _]| (places[left as usize], places[right as usize])).collect();
+        let (merges, ignore_merges) = (Merges::new(pairs), splitting.ignore_merges);
+        let unused = types.iter().filter(|kind| **kind == UNUSED).count();
+        let notes = (unused > 0).then(|| format!("{unused} ids are marked unused and have no text"));
+        let origin = Origin::new(Format::Gguf, notes.into_iter().collect());
+        let model = Model::Bpe(Bpe { merges, ignore_merges, ..Bpe::default() });
+        let mut spec = Spec::new(model, Pieces::with_ids(pieces), origin);
+        spec.added_tokens = added;
+        spec.normalizers = splitting.normalizers;
+        spec.pre_tokenizers = splitting.pre_tokenizers;
+        spec.decoders = Some(vec![Decoder::ByteLevel]);
+        Ok(spec)
+    }
+
+    fn splitting(&self, pattern: Option<&str>) -> Result<Splitting> {
+        match (pattern, self.get("pre")) {
+            (Some(pattern), _) => Ok(gguf_splitting::pattern(pattern, false)),
             (None, Some(Item::Text(name))) => gguf_splitting::named(name).ok_or_else(|| {
-                self.wrong(format!(
-                    "tokenizer.ggml.pre is {name:?}, whose split pattern is not known for certain: expected it in the argument `pattern`"
-                ))
-            })?,
-            (None, _) => return Err(self.wrong("no key tokenizer.ggml.pre names the split pattern: expected it in the argument `pattern`".into())),
-        };
+                let unknown = "whose split pattern is not known for certain";
+                self.wrong(format!("tokenizer.ggml.pre is {name:?}, {unknown}: expected it in the argument `pattern`"))
+            }),
+            (None, _) => {
+                let reason = "no key tokenizer.ggml.pre names the split pattern: expected it in the argument `pattern`";
+                Err(self.wrong(reason.into()))
+            }
+        }
+    }
+
+    /// The ids of both tokens of each merge, and of the one that they make.
+    fn merges(&self, tokens: &[String]) -> Result<Vec<[u32; 3]>> {
         let mut numbers: FxHashMap<&str, u32> = FxHashMap::default();
         for (token, number) in tokens.iter().zip(0..) {
             if let Some(first) = numbers.insert(token, number) {
-                return Err(self.wrong(format!("tokenizer.ggml.tokens[{number}] {token:?} is tokens[{first}] again, expected different tokens")));
+                let reason = format!("tokenizer.ggml.tokens[{number}] {token:?} is tokens[{first}] again");
+                return Err(self.wrong(format!("{reason}, expected different tokens")));
             }
         }
-        let mut merged = Vec::new();
-        let mut used = FxHashSet::default();
-        for (index, merge) in self.texts("merges")?.iter().enumerate() {
+        let merge = |(index, merge): (usize, &String)| {
             let space = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
             let parts = space.map(|at| (&merge[..at], &merge[at + 1..]));
             let number = |token: &str| numbers.get(token).copied();
             let found = parts.and_then(|(left, right)| Some([number(left)?, number(right)?, number(&format!("{left}{right}"))?]));
-            let Some([left, right, whole]) = found else {
-                return Err(self.wrong(format!("tokenizer.ggml.merges[{index}] is {merge:?}, expected two tokens that make a third")));
-            };
-            merged.push((left, right));
-            used.extend([left, right, whole]);
-        }
-        // Pieces keep their order, without those that are no pieces; merges count pieces.
-        let (mut pieces, mut places, mut added) = (Vec::new(), vec![0u32; tokens.len()], Vec::new());
-        for (id, (token, kind)) in tokens.iter().zip(types).enumerate() {
-            match *kind {
-                UNKNOWN | CONTROL => added.push(added_token(id, token, true)),
-                USER_DEFINED => added.push(added_token(id, token, false)),
-                _ => {}
-            }
-            if matches!(*kind, NORMAL | BYTE) || used.contains(&(id as u32)) {
-                places[id] = pieces.len() as u32;
-                pieces.push((token.as_str(), id as u32));
-            }
-        }
-        let merges = merged.into_iter().map(|(left, right)| (places[left as usize], places[right as usize])).collect();
-        let unused = types.iter().filter(|kind| **kind == UNUSED).count();
-        let notes = (unused > 0).then(|| format!("{unused} ids are marked unused and have no text"));
-        let frame = json!({
-            "version": "1.0", "truncation": null, "padding": null,
-            "added_tokens": added,
-            "normalizer": splitting.normalizer,
-            "pre_tokenizer": splitting.pre_tokenizer,
-            "post_processor": null,
-            "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-            "model": {
-                "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
-                "fuse_unk": false, "byte_fallback": false, "ignore_merges": splitting.ignore_merges,
-            },
-            "coolfusion": {"source": self.source, "notes": notes.into_iter().collect::<Vec<_>>()},
-        });
-        Ok(Definition { frame, pieces: Pieces::with_ids(pieces), merges: Some(Merges::new(merges)), ranks: None })
+            let wrong = || format!("tokenizer.ggml.merges[{index}] is {merge:?}, expected two tokens that make a third");
+            found.ok_or_else(|| self.wrong(wrong()))
+        };
+        self.texts("merges")?.iter().enumerate().map(merge).collect()
     }
 
     /// The `SentencePiece` model that the file was made from, in its own format.
@@ -217,7 +222,7 @@ impl File<'_> {
     }
 
     /// Pieces that begin a word have a mark here, instead of `##` on those that do not.
-    fn word_pieces(&self, tokens: &[String]) -> Result<Definition> {
+    fn word_pieces(&self, tokens: &[String]) -> Result<Spec> {
         let piece = |token: &String| match token.strip_prefix('\u{2581}') {
             Some(first) => first.to_owned(),
             None if token.len() > 1 && token.starts_with('[') && token.ends_with(']') => token.clone(),
@@ -226,18 +231,18 @@ impl File<'_> {
         let pieces: Vec<String> = tokens.iter().map(piece).collect();
         let cased = pieces.iter().filter(|piece| !piece.starts_with('[')).any(|piece| piece.chars().any(char::is_uppercase));
         let options = word_pieces::Options { lowercase: !cased, ..word_pieces::Options::default() };
-        let mut definition = word_pieces::from_pieces(pieces.into_iter().zip(0..), self.source, &options)?;
+        let mut spec = word_pieces::from_pieces(pieces.into_iter().zip(0..), self.source, &options)?;
         let note = if cased {
             "the vocabulary holds capital letters, so text is taken as cased"
         } else {
             "the vocabulary holds no capital letters: text is taken as lower-cased, without accents"
         };
-        definition.frame["coolfusion"]["notes"] = json!([note]);
-        Ok(definition)
+        spec.origin.notes = vec![note.into()];
+        Ok(spec)
     }
 
     /// Tokens are the insides of Python's `bytes` literals.
-    fn longest(&self, tokens: &[String]) -> Result<Definition> {
+    fn longest(&self, tokens: &[String]) -> Result<Spec> {
         let mut found = Vec::with_capacity(tokens.len());
         for (token, id) in tokens.iter().zip(0u32..).skip(1) {
             let bytes = rwkv::unescape(token, true, None);

@@ -1,7 +1,7 @@
 //! The header of a GGUF file: the keys that begin with `tokenizer.`.
 //!
-//! Source: <https://github.com/ggml-org/ggml>, `docs/gguf.md`: magic, version, number of tensors, number of entries, and the
-//! entries, little-endian. The tensors follow and are never read.
+//! Source: <https://github.com/ggml-org/ggml>, `docs/gguf.md`: magic, version, number of tensors, number of entries,
+//! and the entries, little-endian. The tensors follow and are never read.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -170,7 +170,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The entries `tokenizer.*` in the first `bytes` of a file of `length` bytes, and where they end; `None` where more is needed.
+/// The entries `tokenizer.*` in the first `bytes` of a file of `length` bytes, and where they end; `None` where more
+/// is needed.
 fn parse(bytes: &[u8], length: u64, source: &str) -> Result<Option<(BTreeMap<String, Item>, usize)>> {
     let mut reader = Reader { bytes, at: 0, length };
     match reader.entries() {

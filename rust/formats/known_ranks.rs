@@ -1,7 +1,8 @@
 //! Files of tiktoken ranks that publishers gave the world, known by their content: split pattern and special tokens.
 //!
-//! A file is known by the SHA-256 of its bytes, or of its ranks in the form in which tiktoken writes them, so that its name,
-//! the order of its lines and its line ends do not matter. No two vocabularies share one, so recognition cannot be wrong.
+//! A file is known by the SHA-256 of its bytes, or of its ranks in the form in which tiktoken writes them, so that its
+//! name, the order of its lines and its line ends do not matter. No two vocabularies share one, so recognition cannot
+//! be wrong.
 
 use std::borrow::Cow;
 

@@ -1,17 +1,16 @@
-//! The RWKV world vocabulary (`rwkv_vocab_v20230424.txt`) as a tokenizer definition.
+//! The RWKV world vocabulary (`rwkv_vocab_v20230424.txt`) -> [`Spec`].
 //!
-//! One token a line, `id literal length`: the literal is Python's, of `str` or `bytes`, the length counts bytes. Id 0 is the
-//! end of a text and has no line.
+//! One token a line, `id literal length`: the literal is Python's, of `str` or `bytes`, the length counts bytes. Id 0
+//! is the end of a text and has no line.
 
 use std::collections::hash_map::Entry;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::json;
 
-use super::{added_token, text};
+use super::{controls, text};
 use crate::byte_alphabet;
-use crate::definition::{Definition, Pieces};
 use crate::error::{Error, Result};
+use crate::spec::{Decoder, Format, Model, Origin, Pieces, Spec};
 
 /// Whether the first line is one of such a file.
 pub(super) fn looks_like_rwkv(bytes: &[u8]) -> bool {
@@ -19,11 +18,11 @@ pub(super) fn looks_like_rwkv(bytes: &[u8]) -> bool {
     std::str::from_utf8(&bytes[..end]).is_ok_and(|first| line(first.trim_end_matches('\r')).is_ok())
 }
 
-/// The definition in the content of a file; `source` names it in errors.
+/// What the content of a file says; `source` names it in errors.
 ///
 /// # Errors
 /// [`Error::File`] with the line that is malformed, or that repeats an id or a token. Complexity: O(bytes).
-pub(super) fn definition(bytes: &[u8], source: &str) -> Result<Definition> {
+pub(super) fn read(bytes: &[u8], source: &str) -> Result<Spec> {
     let mut tokens = Vec::new();
     for (index, each) in text(bytes, source)?.lines().enumerate() {
         let wrong = |reason: String| Error::File { path: source.to_owned(), reason: format!("line {}: {reason}", index + 1) };
@@ -34,8 +33,8 @@ pub(super) fn definition(bytes: &[u8], source: &str) -> Result<Definition> {
     from_tokens(tokens, source)
 }
 
-/// The definition of tokens that were read already.
-pub(super) fn from_tokens(tokens: Vec<(u32, Vec<u8>)>, source: &str) -> Result<Definition> {
+/// What tokens say that were read already.
+pub(super) fn from_tokens(tokens: Vec<(u32, Vec<u8>)>, source: &str) -> Result<Spec> {
     let alphabet = byte_alphabet::characters();
     let wrong = |reason: String| Error::File { path: source.to_owned(), reason };
     let (mut ids, mut seen) = (FxHashSet::default(), FxHashMap::default());
@@ -49,15 +48,11 @@ pub(super) fn from_tokens(tokens: Vec<(u32, Vec<u8>)>, source: &str) -> Result<D
         };
     }
     let key = |token: &[u8]| -> String { token.iter().map(|&byte| alphabet[usize::from(byte)]).collect() };
-    let frame = json!({
-        "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": [added_token(0, "<|endoftext|>", true)],
-        "normalizer": null, "pre_tokenizer": null, "post_processor": null,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-        "model": {"type": "LongestMatch"},
-        "coolfusion": {"source_format": "rwkv", "source": source, "notes": ["id 0 ends a text"]},
-    });
-    Ok(Definition { frame, pieces: Pieces::with_ids(tokens.iter().map(|(id, token)| (key(token), *id))), merges: None, ranks: None })
+    let pieces = Pieces::with_ids(tokens.iter().map(|(id, token)| (key(token), *id)));
+    let mut spec = Spec::new(Model::LongestMatch, pieces, Origin::new(Format::Rwkv, vec!["id 0 ends a text".into()]));
+    spec.added_tokens = controls([("<|endoftext|>", 0)]);
+    spec.decoders = Some(vec![Decoder::ByteLevel]);
+    Ok(spec)
 }
 
 /// `id literal length`.
@@ -185,7 +180,7 @@ mod tests {
             ("1 'a' 1\n1 'b' 1", "id 1 of \"b\""),
             ("1 'a' 1\n2 'b' 99999999999999999999", "line 2"),
         ] {
-            let error = definition(text.as_bytes(), "dir/rwkv.txt").unwrap_err().to_string();
+            let error = read(text.as_bytes(), "dir/rwkv.txt").unwrap_err().to_string();
             assert!(error.starts_with("dir/rwkv.txt: ") && error.contains(words), "{error}");
         }
         assert!(looks_like_rwkv(b"1 '\\x00' 1\n") && !looks_like_rwkv(b"1 a 1\n") && !looks_like_rwkv(b"\xff 'a' 1"));

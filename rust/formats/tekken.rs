@@ -1,16 +1,16 @@
-//! Mistral's `tekken.json` as a tokenizer definition.
+//! Mistral's `tekken.json` -> [`Spec`].
 //!
-//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`, `tokens/tokenizers/tekken.py`. The
-//! special tokens have the first ids, `config.default_num_special_tokens` of them; the ids of text follow, and the vocabulary
-//! is cut off so that all are `config.default_vocab_size`.
+//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`,
+//! `tokens/tokenizers/tekken.py`. The special tokens have the first ids, `config.default_num_special_tokens` of them;
+//! the ids of text follow, and the vocabulary is cut off so that all are `config.default_vocab_size`.
 
 use base64::{engine::general_purpose::STANDARD, Engine};
 use serde::Deserialize;
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use super::tiktoken;
-use crate::definition::Definition;
 use crate::error::{Error, Result};
+use crate::spec::{Format, Spec};
 
 /// The two keys that tell such a file from others.
 #[derive(Deserialize)]
@@ -73,11 +73,11 @@ const FIRST: [&str; 20] = [
 ];
 const MOST_SPECIALS: u32 = 1 << 20;
 
-/// The definition in the JSON object of a file; `None` where it is no such file.
+/// What the JSON object of a file says; `None` where it is no such file.
 ///
 /// # Errors
 /// [`Error::File`] with line and column, or with the entry that breaks a rule. Complexity: O(bytes).
-pub(super) fn definition(json: &[u8], source: &str) -> Result<Option<Definition>> {
+pub(super) fn read(json: &[u8], source: &str) -> Result<Option<Spec>> {
     let wrong = |reason: String| Error::File { path: source.to_owned(), reason };
     let sketch: Sketch = match serde_json::from_slice(json) {
         Ok(sketch) => sketch,
@@ -87,52 +87,76 @@ pub(super) fn definition(json: &[u8], source: &str) -> Result<Option<Definition>
         return Ok(None);
     }
     let file: File = serde_json::from_slice(json).map_err(|error| wrong(format!("tekken.json: {error}")))?;
-    let (size, specials) = (file.config.default_vocab_size, file.config.default_num_special_tokens);
-    if specials > size || specials > MOST_SPECIALS {
-        return Err(wrong(format!("config.default_num_special_tokens is {specials}, expected at most config.default_vocab_size ({size}) and 2^20")));
-    }
-    let texts = (size - specials) as usize;
-    if file.vocab.len() < texts {
-        return Err(wrong(format!("vocab has {} entries, expected at least the {texts} that config.default_vocab_size asks for", file.vocab.len())));
-    }
-    let mut ranks = Vec::with_capacity(texts);
-    for (index, entry) in file.vocab.iter().take(texts).enumerate() {
-        if entry.rank as usize != index {
-            return Err(wrong(format!("vocab[{index}] has the rank {}, expected {index}", entry.rank)));
-        }
-        let token = STANDARD.decode(&entry.token_bytes);
-        let token = token.map_err(|error| wrong(format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes)))?;
-        if index < 256 && token != [index as u8] {
-            return Err(wrong(format!("vocab[{index}] is {:?}, expected the byte {index}", String::from_utf8_lossy(&token))));
-        }
-        ranks.push((token, entry.rank + specials));
-    }
-    let mut names: Vec<Option<String>> = vec![None; specials as usize];
-    let named = match &file.special_tokens {
-        Some(named) => named.iter().map(|special| (special.rank, special.token_str.as_str())).collect(),
-        None => (0..).zip(FIRST).take(specials as usize).collect::<Vec<_>>(),
-    };
-    for (rank, name) in named {
-        match names.get_mut(rank as usize) {
-            Some(place @ None) if !name.is_empty() => *place = Some(name.to_owned()),
-            _ => return Err(wrong(format!("special token {name:?} has the rank {rank}, expected a name, and a rank below {specials} of its own"))),
-        }
-    }
-    let names = (0..).zip(names).map(|(id, name): (u32, _)| (name.unwrap_or_else(|| format!("<SPECIAL_{id}>")), id)).collect::<Vec<_>>();
-    let mut definition = tiktoken::definition(&ranks, &file.config.pattern, &names, source).map_err(|error| wrong(error.to_string()))?;
-    let extension = &mut definition.frame["coolfusion"];
-    extension["source_format"] = json!("tekken");
-    if let (Some(notes), None) = (extension["notes"].as_array_mut(), &file.special_tokens) {
+    let ranks = file.ranks().map_err(wrong)?;
+    let names = file.names().map_err(wrong)?;
+    let spec = tiktoken::from_ranks(&ranks, &file.config.pattern, &names);
+    let mut spec = spec.map_err(|error| wrong(error.to_string()))?;
+    spec.origin.format = Format::Tekken;
+    if file.special_tokens.is_none() {
         let version = file.config.version.unwrap_or_else(|| "unknown".into());
-        notes.push(json!(format!("the file (version {version}) names no special tokens: those of the first tekken files are used")));
+        let note = format!("the file (version {version}) names no special tokens: those of the first tekken files are used");
+        spec.origin.notes.push(note);
     }
-    Ok(Some(definition))
+    Ok(Some(spec))
+}
+
+impl File {
+    /// The tokens of text with their ids.
+    fn ranks(&self) -> std::result::Result<Vec<(Vec<u8>, u32)>, String> {
+        let (size, specials) = (self.config.default_vocab_size, self.config.default_num_special_tokens);
+        if specials > size || specials > MOST_SPECIALS {
+            let expected = format!("at most config.default_vocab_size ({size}) and 2^20");
+            return Err(format!("config.default_num_special_tokens is {specials}, expected {expected}"));
+        }
+        let (texts, count) = ((size - specials) as usize, self.vocab.len());
+        if count < texts {
+            let expected = format!("at least the {texts} that config.default_vocab_size asks for");
+            return Err(format!("vocab has {count} entries, expected {expected}"));
+        }
+        let mut ranks = Vec::with_capacity(texts);
+        for (index, entry) in self.vocab.iter().take(texts).enumerate() {
+            if entry.rank as usize != index {
+                return Err(format!("vocab[{index}] has the rank {}, expected {index}", entry.rank));
+            }
+            let token = STANDARD
+                .decode(&entry.token_bytes)
+                .map_err(|error| format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes))?;
+            if index < 256 && token != [index as u8] {
+                let shown = String::from_utf8_lossy(&token);
+                return Err(format!("vocab[{index}] is {shown:?}, expected the byte {index}"));
+            }
+            ranks.push((token, entry.rank + specials));
+        }
+        Ok(ranks)
+    }
+
+    /// The special tokens with their ids; those without a name are called by their places.
+    fn names(&self) -> std::result::Result<Vec<(String, u32)>, String> {
+        let specials = self.config.default_num_special_tokens;
+        let mut names: Vec<Option<String>> = vec![None; specials as usize];
+        let named = match &self.special_tokens {
+            Some(named) => named.iter().map(|special| (special.rank, special.token_str.as_str())).collect(),
+            None => (0..).zip(FIRST).take(specials as usize).collect::<Vec<_>>(),
+        };
+        for (rank, name) in named {
+            match names.get_mut(rank as usize) {
+                Some(place @ None) if !name.is_empty() => *place = Some(name.to_owned()),
+                _ => {
+                    let expected = format!("a name, and a rank below {specials} of its own");
+                    return Err(format!("special token {name:?} has the rank {rank}, expected {expected}"));
+                }
+            }
+        }
+        let shown = |(id, name): (u32, Option<String>)| (name.unwrap_or_else(|| format!("<SPECIAL_{id}>")), id);
+        Ok((0..).zip(names).map(shown).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
 
     fn file() -> Value {
         let entry = |rank: usize, token: &[u8]| json!({"rank": rank, "token_bytes": STANDARD.encode(token), "token_str": null});
@@ -143,16 +167,14 @@ mod tests {
 
     #[test]
     fn text_follows_the_special_tokens_and_is_cut_off() {
-        let read = definition(file().to_string().as_bytes(), "x").unwrap().unwrap();
-        let read = serde_json::to_value(read).unwrap();
-        assert_eq!(read["model"]["vocab"]["ab"], 259);
-        assert_eq!(read["model"]["vocab"].as_object().unwrap().len(), 258);
-        assert_eq!(read["added_tokens"][2]["content"], "</s>");
+        let spec = |file: &Value| read(file.to_string().as_bytes(), "x").unwrap().unwrap();
+        let contents = |spec: &Spec| spec.added_tokens.iter().map(|token| token.content.clone()).collect::<Vec<_>>();
+        let first = spec(&file());
+        assert_eq!((first.pieces.find("ab"), first.pieces.len(), first.origin.format), (Some(259), 258, Format::Tekken));
+        assert_eq!(contents(&first), ["<unk>", "<s>", "</s>"]);
         let mut named = file();
         named["special_tokens"] = json!([{"rank": 1, "token_str": "<b>", "is_control": true}]);
-        let read = serde_json::to_value(definition(named.to_string().as_bytes(), "x").unwrap().unwrap()).unwrap();
-        let contents: Vec<&str> = read["added_tokens"].as_array().unwrap().iter().map(|token| token["content"].as_str().unwrap()).collect();
-        assert_eq!(contents, ["<SPECIAL_0>", "<b>", "<SPECIAL_2>"]);
+        assert_eq!(contents(&spec(&named)), ["<SPECIAL_0>", "<b>", "<SPECIAL_2>"]);
     }
 
     #[test]
@@ -172,7 +194,7 @@ mod tests {
             let mut file = file();
             file["special_tokens"] = Value::Null;
             *file.pointer_mut(place).unwrap() = value;
-            let error = definition(file.to_string().as_bytes(), "dir/tekken.json").unwrap_err().to_string();
+            let error = read(file.to_string().as_bytes(), "dir/tekken.json").unwrap_err().to_string();
             assert!(error.starts_with("dir/tekken.json: ") && error.contains(words), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Files of tiktoken ranks (`*.tiktoken`, LLaMA-3's and GLM-4's `tokenizer.model`) as tokenizer definitions.
+//! Files of tiktoken ranks (`*.tiktoken`, LLaMA-3's and GLM-4's `tokenizer.model`) -> [`Spec`].
 //!
 //! A file holds one token per line, `base64 rank`, and nothing else: neither the split pattern nor the special tokens.
 //! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is, and
@@ -6,12 +6,11 @@
 
 use base64::{engine::general_purpose::STANDARD, Engine};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::{json, Value};
 
-use super::{added_token, known_ranks};
+use super::{controls, known_ranks, splitting};
 use crate::byte_alphabet;
-use crate::definition::{Definition, Merges, Pieces};
 use crate::error::{Error, Result};
+use crate::spec::{Bpe, Decoder, Format, Merges, Model, Normalizer, Origin, Pieces, Spec};
 
 /// Whether the first lines are ranks. A file called `tokenizer.model` may be a SentencePiece model as well.
 pub fn looks_like_ranks(bytes: &[u8]) -> bool {
@@ -58,41 +57,58 @@ pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<(Vec<u8>, u32)>> {
     Ok(ranks)
 }
 
-/// The definition in the bytes of a file; `pattern` is `None` for a file that [`known_ranks`] knows.
+/// What the bytes of a file say; `pattern` is `None` for a file that [`known_ranks`] knows.
 ///
 /// # Errors
 /// As [`parse`]; [`Error::File`] where the pattern is unknown.
-pub fn file(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Definition> {
+pub fn file(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     let ranks = parse(bytes, source)?;
     if let Some(pattern) = pattern {
-        return definition(&ranks, pattern, &[], source);
+        return from_ranks(&ranks, pattern, &[]);
     }
     let Some(known) = known_ranks::find(bytes, &ranks) else {
-        let reason = format!("{} tiktoken ranks of no known file do not hold the split pattern: expected it in the argument `pattern`", ranks.len());
+        let count = ranks.len();
+        let reason = format!("{count} tiktoken ranks of no known file do not hold the split pattern: expected it in the argument `pattern`");
         return Err(Error::File { path: source.to_owned(), reason });
     };
-    let mut definition = definition(&ranks, known.pattern, &known.specials(), source)?;
-    if known.composes {
-        definition.frame["normalizer"] = json!({"type": "NFC"});
-    }
-    if let Some(notes) = definition.frame["coolfusion"]["notes"].as_array_mut() {
-        notes.push(json!(format!("the ranks are those of {}: its published split pattern and special tokens are used", known.name)));
-        notes.extend(known.note.map(Value::from));
-    }
-    Ok(definition)
+    let mut spec = from_ranks(&ranks, known.pattern, &known.specials())?;
+    spec.normalizers.extend(known.composes.then_some(Normalizer::Nfc));
+    let name = known.name;
+    spec.origin.notes.push(format!("the ranks are those of {name}: its published split pattern and special tokens are used"));
+    spec.origin.notes.extend(known.note.map(str::to_owned));
+    Ok(spec)
 }
 
-/// The definition of the byte-level BPE tokenizer that `ranks` and `pattern` make.
+/// The byte-level BPE tokenizer that `ranks` and `pattern` make.
 ///
 /// Costs O(b) look-ups for b bytes in all tokens: each token is looked up at each split.
 ///
 /// # Errors
 /// [`Error::Definition`] if a token or an id comes twice, or a token is empty.
-pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, u32)], source: &str) -> Result<Definition> {
+pub fn from_ranks(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, u32)]) -> Result<Spec> {
     check(ranks, specials)?;
     let alphabet: Vec<char> = byte_alphabet::characters().into_iter().collect();
     // Token -> its position in `ranks`.
     let known: FxHashMap<&[u8], u32> = ranks.iter().zip(0..).map(|((token, _), number)| (token.as_slice(), number)).collect();
+    let mut notes = Vec::new();
+    let missing = (0..=u8::MAX).filter(|byte| !known.contains_key([*byte].as_slice())).count();
+    if missing > 0 {
+        notes.push(format!("{missing} of the 256 bytes are no tokens: texts that need them cannot be encoded"));
+    }
+    let key = |token: &[u8]| -> String { token.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect() };
+    let pieces = Pieces::with_ids(ranks.iter().map(|(token, rank)| (key(token), *rank)));
+    let model = Model::Bpe(Bpe { merges: merges(ranks, &known), ignore_merges: true, ..Bpe::default() });
+    let mut spec = Spec::new(model, pieces, Origin::new(Format::Tiktoken, notes));
+    spec.added_tokens = controls(specials.iter().map(|(content, id)| (content, *id)));
+    spec.pre_tokenizers = splitting(Some(pattern), false);
+    spec.decoders = Some(vec![Decoder::ByteLevel]);
+    Ok(spec)
+}
+
+/// Every split of a token into two tokens, with its rank.
+///
+/// Both splits of a token have its rank, so that the leftmost wins: `   ` is ` ` + `  ` or `  ` + ` `.
+fn merges(ranks: &[(Vec<u8>, u32)], known: &FxHashMap<&[u8], u32>) -> Merges {
     let mut merges: Vec<(u32, u32, u32, u32)> = Vec::new();
     for (token, rank) in ranks {
         for cut in 1..token.len() {
@@ -102,42 +118,9 @@ pub fn definition(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, 
             }
         }
     }
-    // Both splits of a token have its rank, so that the leftmost wins: `   ` is ` ` + `  ` or `  ` + ` `.
     merges.sort_unstable();
-    let mut notes = Vec::new();
-    let missing = (0..=u8::MAX).filter(|byte| !known.contains_key([*byte].as_slice())).count();
-    if missing > 0 {
-        notes.push(format!("{missing} of the 256 bytes are no tokens: texts that need them cannot be encoded"));
-    }
-    let key = |token: &[u8]| -> String { token.iter().filter_map(|byte| alphabet.get(usize::from(*byte))).collect() };
-    let pieces = Pieces::with_ids(ranks.iter().map(|(token, rank)| (key(token), *rank)));
-    let added: Vec<Value> = specials.iter().map(|(content, id)| added_token(*id as usize, content, true)).collect();
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
-    let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
-    let frame = json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": added,
-        "normalizer": null,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
-        "post_processor": null,
-        "decoder": byte_level,
-        "model": {
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": null,
-            "continuing_subword_prefix": null,
-            "end_of_word_suffix": null,
-            "fuse_unk": false,
-            "byte_fallback": false,
-            "ignore_merges": true,
-        },
-        "coolfusion": {"source_format": "tiktoken", "source": source, "notes": notes},
-    });
-    let merge_ranks = merges.iter().map(|(rank, ..)| *rank).collect();
-    let pairs = merges.iter().map(|(_, _, left, right)| (*left, *right)).collect();
-    Ok(Definition { frame, pieces, merges: Some(Merges::new(pairs)), ranks: Some(merge_ranks) })
+    let ranks = merges.iter().map(|(rank, ..)| *rank).collect();
+    Merges::ranked(merges.iter().map(|(_, _, left, right)| (*left, *right)).collect(), ranks)
 }
 
 /// Ranks and specials from a caller keep the rules that `parse` checks in a file.
@@ -185,6 +168,7 @@ fn trim(line: &[u8]) -> &[u8] {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::spec::PreTokenizer;
 
     /// The 256 bytes in order, then three spaces in every way that two tokens make them.
     fn ranks() -> Vec<(Vec<u8>, u32)> {
@@ -224,29 +208,28 @@ mod tests {
 
     #[test]
     fn every_split_of_a_token_is_a_merge_of_its_rank() {
-        let definition = definition(&ranks(), "x", &[("<|end|>".to_owned(), 301)], "x.tiktoken").unwrap();
-        let definition = serde_json::to_value(definition).unwrap();
-        let merges = &definition["model"]["merges"];
-        let expected = json!([["Ġ", "Ġ"], ["Ġ", "ĠĠ"], ["ĠĠ", "Ġ"], ["Ã", "©"]]);
-        assert_eq!(*merges, expected);
-        assert_eq!(definition["coolfusion"]["merge_ranks"], json!([256, 257, 257, 300]));
-        assert_eq!(definition["model"]["vocab"]["ĠĠĠ"], 257);
-        assert_eq!(definition["model"]["vocab"]["Ċ"], 10);
-        assert_eq!(definition["added_tokens"][0]["id"], 301);
-        assert_eq!(definition["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"], "x");
-        assert_eq!(definition["coolfusion"]["notes"], json!([]));
+        let spec = from_ranks(&ranks(), "x", &[("<|end|>".to_owned(), 301)]).unwrap();
+        let merges = spec.model.merges().unwrap();
+        let named = |&(left, right): &(u32, u32)| [left, right].map(|number| spec.pieces.piece(number as usize));
+        let pairs: Vec<[&str; 2]> = merges.pairs.iter().map(named).collect();
+        assert_eq!(pairs, [["Ġ", "Ġ"], ["Ġ", "ĠĠ"], ["ĠĠ", "Ġ"], ["Ã", "©"]]);
+        assert_eq!(merges.ranks(), Some(&[256, 257, 257, 300][..]));
+        assert_eq!((spec.pieces.find("ĠĠĠ"), spec.pieces.find("Ċ")), (Some(257), Some(10)));
+        assert_eq!(spec.added_tokens[0].id, 301);
+        assert_eq!(spec.pre_tokenizers[0], PreTokenizer::words("x"));
+        assert!(spec.origin.notes.is_empty());
     }
 
     #[test]
     fn wrong_ranks_and_specials_are_refused_and_missing_bytes_are_told() {
         let of = |ranks: &[(&str, u32)], special: u32| {
             let ranks: Vec<(Vec<u8>, u32)> = ranks.iter().map(|(token, rank)| (token.as_bytes().to_vec(), *rank)).collect();
-            definition(&ranks, "x", &[("<s>".to_owned(), special)], "x")
+            from_ranks(&ranks, "x", &[("<s>".to_owned(), special)])
         };
         for wrong in [of(&[], 0), of(&[("", 0)], 9), of(&[("a", 0), ("a", 1)], 9), of(&[("a", 0), ("b", 0)], 9), of(&[("a", 0)], 0)] {
             assert!(matches!(wrong, Err(Error::Definition { .. })));
         }
-        let notes = of(&[("a", 0)], 1).unwrap().frame["coolfusion"]["notes"].to_string();
+        let notes = of(&[("a", 0)], 1).unwrap().origin.notes.join(" ");
         assert!(notes.contains("255 of the 256 bytes"), "{notes}");
     }
 
@@ -256,6 +239,6 @@ mod tests {
         assert_eq!(parse(file, "x").unwrap().len(), 2);
         let error = super::file(file, "dir/x", None).unwrap_err().to_string();
         assert!(error.starts_with("dir/x: 2 tiktoken ranks") && error.contains("`pattern`"), "{error}");
-        assert_eq!(super::file(file, "dir/x", Some(".")).unwrap().frame["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"], ".");
+        assert_eq!(super::file(file, "dir/x", Some(".")).unwrap().pre_tokenizers[0], PreTokenizer::words("."));
     }
 }

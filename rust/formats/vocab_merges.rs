@@ -1,16 +1,15 @@
-//! `vocab.json` with `merges.txt` (GPT-2's pair of files, OpenAI's `encoder.json` with `vocab.bpe`) as tokenizer definitions.
+//! `vocab.json` with `merges.txt` (GPT-2's pair of files, OpenAI's `encoder.json` with `vocab.bpe`) -> [`Spec`].
 //!
-//! The judge is `ByteLevelBPETokenizer` of the `tokenizers` library. One merge a line, best first; lines that begin with
-//! `#version` and blank lines are skipped.
+//! The judge is `ByteLevelBPETokenizer` of the `tokenizers` library. One merge a line, best first; lines that begin
+//! with `#version` and blank lines are skipped.
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-use serde_json::{json, Value};
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{added_token, splitting, text};
-use crate::definition::{Definition, Merges, Pieces};
+use super::{controls, splitting, text};
 use crate::error::{Error, Result};
+use crate::spec::{Bpe, Decoder, Format, Merges, Model, Normalizer, Origin, Pieces, Spec};
 
 /// What the two files do not say.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +18,8 @@ pub struct Options {
     pub pattern: Option<String>,
     /// Whether a space is put before a text that begins without one.
     pub add_prefix_space: bool,
+    /// Whether text is composed (NFC) first.
+    pub composes: bool,
 }
 
 /// Entries that GPT-2, RoBERTa and their kin use as control tokens, where no merge makes them.
@@ -32,67 +33,77 @@ pub(super) fn is_vocabulary(json: &[u8]) -> bool {
     value.first().is_some_and(|&byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-/// The definition in the contents of both files; `source` names them in errors.
+/// What the contents of both files say; `source` names them in errors.
 ///
 /// # Errors
 /// [`Error::File`] if one of them is malformed: with line and column of the vocabulary, or the line of the merges.
 /// Complexity: O(bytes).
-pub fn definition(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Result<Definition> {
-    let wrong = |reason: String| Error::File { path: source.to_owned(), reason };
-    let vocab = vocab.strip_prefix(b"\xef\xbb\xbf").unwrap_or(vocab);
-    let entries: BTreeMap<String, u32> =
-        serde_json::from_slice(vocab).map_err(|error| wrong(format!("vocabulary: {error}, expected a JSON object of token to id")))?;
-    if entries.is_empty() {
-        return Err(wrong("vocabulary: no entries, expected a JSON object of token to id".into()));
-    }
-    let mut entries: Vec<(String, u32)> = entries.into_iter().collect();
-    entries.sort_unstable_by_key(|(_, id)| *id);
-    if let Some(pair) = entries.windows(2).find(|pair| pair[0].1 == pair[1].1) {
-        return Err(wrong(format!("vocabulary: id {} for both {:?} and {:?}, expected one token an id", pair[0].1, pair[0].0, pair[1].0)));
-    }
+pub fn read(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Result<Spec> {
+    let entries = entries(vocab).map_err(|reason| Error::File { path: source.to_owned(), reason })?;
     let numbers: FxHashMap<&str, u32> = entries.iter().zip(0..).map(|((token, _), number)| (token.as_str(), number)).collect();
     let mut pairs = Vec::new();
-    let mut made = rustc_hash::FxHashSet::default();
+    let mut made = FxHashSet::default();
     for (index, line) in text(merges, source)?.lines().enumerate() {
         if line.starts_with("#version") || line.trim().is_empty() {
             continue;
         }
-        let fault = |what: String| wrong(format!("line {} of the merges: {what}", index + 1));
-        let mut words = line.split(' ');
-        let (Some(left), Some(right), None) = (words.next(), words.next(), words.next()) else {
-            return Err(fault(format!("{:?}, expected two tokens parted by one space", short(line))));
-        };
-        let number = |token: &str| {
-            let unknown = || fault(format!("{:?} is not in the vocabulary, expected one of its {} tokens", short(token), entries.len()));
-            numbers.get(token).copied().ok_or_else(unknown)
-        };
-        pairs.push((number(left)?, number(right)?));
-        made.insert(number(&format!("{left}{right}"))?);
+        let [left, right, whole] = merge(line, &numbers).map_err(|what| {
+            let reason = format!("line {} of the merges: {what}", index + 1);
+            Error::File { path: source.to_owned(), reason }
+        })?;
+        pairs.push((left, right));
+        made.insert(whole);
     }
-    let control = |(token, _): &&(String, u32)| CONTROLS.contains(&token.as_str()) && !made.contains(&numbers[token.as_str()]);
-    let added: Vec<Value> = entries.iter().filter(control).map(|(token, id)| added_token(*id as usize, token, true)).collect();
+    let is_control = |(token, _): &&(String, u32)| CONTROLS.contains(&token.as_str()) && !made.contains(&numbers[token.as_str()]);
+    let added = controls(entries.iter().filter(is_control).map(|(token, id)| (token, *id)));
     let mut notes = vec![match &options.pattern {
         None => "the files hold no split pattern: GPT-2's is used".to_owned(),
         Some(_) => "the files hold no split pattern: the given one is used".to_owned(),
     }];
     if !added.is_empty() {
-        let names: Vec<&str> = added.iter().filter_map(|token| token["content"].as_str()).collect();
+        let names: Vec<&str> = added.iter().map(|token| token.content.as_str()).collect();
         notes.push(format!("the files name no control tokens: {} are taken as such", names.join(" ")));
     }
-    let frame = json!({
-        "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": added,
-        "normalizer": null,
-        "pre_tokenizer": splitting(options.pattern.as_deref(), options.add_prefix_space),
-        "post_processor": null,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-        },
-        "coolfusion": {"source_format": "vocab and merges", "source": source, "notes": notes},
-    });
-    Ok(Definition { frame, pieces: Pieces::with_ids(entries), merges: Some(Merges::new(pairs)), ranks: None })
+    let model = Model::Bpe(Bpe { merges: Merges::new(pairs), ..Bpe::default() });
+    let mut spec = Spec::new(model, Pieces::with_ids(entries), Origin::new(Format::VocabAndMerges, notes));
+    spec.added_tokens = added;
+    spec.normalizers.extend(options.composes.then_some(Normalizer::Nfc));
+    spec.pre_tokenizers = splitting(options.pattern.as_deref(), options.add_prefix_space);
+    spec.decoders = Some(vec![Decoder::ByteLevel]);
+    Ok(spec)
+}
+
+/// The tokens with their ids, ascending.
+fn entries(vocab: &[u8]) -> std::result::Result<Vec<(String, u32)>, String> {
+    let vocab = vocab.strip_prefix(b"\xef\xbb\xbf").unwrap_or(vocab);
+    let entries: BTreeMap<String, u32> =
+        serde_json::from_slice(vocab).map_err(|error| format!("vocabulary: {error}, expected a JSON object of token to id"))?;
+    if entries.is_empty() {
+        return Err("vocabulary: no entries, expected a JSON object of token to id".into());
+    }
+    let mut entries: Vec<(String, u32)> = entries.into_iter().collect();
+    entries.sort_unstable_by_key(|(_, id)| *id);
+    match entries.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+        None => Ok(entries),
+        Some(pair) => {
+            let (id, first, second) = (pair[0].1, &pair[0].0, &pair[1].0);
+            Err(format!("vocabulary: id {id} for both {first:?} and {second:?}, expected one token an id"))
+        }
+    }
+}
+
+/// The numbers of both tokens of a line, and of the one that they make.
+fn merge(line: &str, numbers: &FxHashMap<&str, u32>) -> std::result::Result<[u32; 3], String> {
+    let mut words = line.split(' ');
+    let (Some(left), Some(right), None) = (words.next(), words.next(), words.next()) else {
+        return Err(format!("{:?}, expected two tokens parted by one space", short(line)));
+    };
+    let number = |token: &str| {
+        let count = numbers.len();
+        let unknown = || format!("{:?} is not in the vocabulary, expected one of its {count} tokens", short(token));
+        numbers.get(token).copied().ok_or_else(unknown)
+    };
+    Ok([number(left)?, number(right)?, number(&format!("{left}{right}"))?])
 }
 
 fn short(text: &str) -> String {
@@ -104,18 +115,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn read(vocab: &str, merges: &str) -> std::result::Result<Value, String> {
-        let read = definition(vocab.as_bytes(), merges.as_bytes(), "dir/vocab.json", &Options::default());
-        read.map(|definition| serde_json::to_value(definition).unwrap()).map_err(|error| error.to_string())
+    fn of(vocab: &str, merges: &str) -> std::result::Result<Spec, String> {
+        read(vocab.as_bytes(), merges.as_bytes(), "dir/vocab.json", &Options::default()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn comments_and_blank_lines_are_no_merges() {
-        let read = read(r###"{"a": 0, "#": 2, "##": 5, "<s>": 4, "a#": 3}"###, "#version: 0.2\n\n# #\r\na #\n\n").unwrap();
-        assert_eq!(read["model"]["merges"], json!([["#", "#"], ["a", "#"]]));
-        assert_eq!(read["model"]["vocab"]["##"], 5);
-        assert_eq!(read["added_tokens"][0]["content"], "<s>");
-        assert!(read["coolfusion"]["notes"][1].as_str().unwrap().contains("<s>"));
+        let spec = of(r###"{"a": 0, "#": 2, "##": 5, "<s>": 4, "a#": 3}"###, "#version: 0.2\n\n# #\r\na #\n\n").unwrap();
+        let named = |&(left, right): &(u32, u32)| [left, right].map(|number| spec.pieces.piece(number as usize));
+        let pairs: Vec<[&str; 2]> = spec.model.merges().unwrap().pairs.iter().map(named).collect();
+        assert_eq!(pairs, [["#", "#"], ["a", "#"]]);
+        assert_eq!((spec.pieces.find("##"), spec.added_tokens[0].content.as_str()), (Some(5), "<s>"));
+        assert!(spec.origin.notes[1].contains("<s>"));
     }
 
     #[test]
@@ -131,10 +142,10 @@ mod tests {
             ("{\"a\": 0}", "a b", "line 1 of the merges: \"b\" is not in the vocabulary"),
             ("{\"a\": 0}", "\na a", "line 2 of the merges: \"aa\" is not in the vocabulary"),
         ] {
-            let error = read(vocab, merges).unwrap_err();
+            let error = of(vocab, merges).unwrap_err();
             assert!(error.starts_with("dir/vocab.json: ") && error.contains(words), "{error}");
         }
-        let error = definition(b"{\"a\": 0}", b"a\n\xff a", "x", &Options::default()).unwrap_err().to_string();
+        let error = read(b"{\"a\": 0}", b"a\n\xff a", "x", &Options::default()).unwrap_err().to_string();
         assert!(error.contains("byte 2 is not UTF-8"), "{error}");
     }
 }

@@ -78,6 +78,19 @@ impl Automaton {
         step & (ENDS_BEFORE | ENDS_BEHIND) == 0 && step & ROW == DEAD
     }
 
+    /// Whether `walk` ends with the text, after one more character of `symbol` too, and is then in the same state.
+    pub(crate) fn covers_all(&self, walk: &Walk, symbol: u8) -> bool {
+        // The row of a walk that is over ends nowhere.
+        self.step(walk.row, usize::from(symbol)) & ROW == walk.row && self.step(walk.row, self.letters()) & ENDS_BEFORE != 0
+    }
+
+    /// Whether one more character of `symbol` leaves `walk`, and the end of its match, as it is.
+    pub(crate) fn stays(&self, walk: &Walk, symbol: u8) -> bool {
+        let step = self.step(walk.row, usize::from(symbol));
+        let moves = step & (ENDS_BEFORE | ENDS_BEHIND) != 0 || self.step(walk.row, self.letters()) & ENDS_BEFORE != 0;
+        walk.over || step & ROW == walk.row && !moves
+    }
+
     /// Where the match of `walk` ends if the text ends at byte `length`.
     pub(crate) fn end(&self, walk: &Walk, length: usize) -> Option<usize> {
         let ends_here = !walk.over && self.step(walk.row, self.letters()) & ENDS_BEFORE != 0;

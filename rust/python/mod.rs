@@ -5,6 +5,7 @@ mod errors;
 mod numbers;
 mod pickling;
 mod segmenter;
+mod spec;
 mod streams;
 mod strings;
 mod text;
@@ -23,6 +24,8 @@ mod _core {
     use super::pickling::{_alignment, _edit, _segment, _tokenizer, _wrapped};
     #[pymodule_export]
     use super::segmenter::{PySegment, PySegmenter};
+    #[pymodule_export]
+    use super::spec::PySpec;
     #[pymodule_export]
     use super::streams::{PyEdit, PyStreamDecoder, PyStreamEncoder};
     #[pymodule_export]

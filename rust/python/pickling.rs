@@ -84,8 +84,8 @@ pub(super) fn _alignment(
 
 pub(super) fn of_tokenizer<'py>(py: Python<'py>, tokenizer: &PyTokenizer) -> PyResult<Call<'py>> {
     let (core, extras) = (&tokenizer.0, &tokenizer.2);
-    if let Some(definition) = core.definition() {
-        let state = py.detach(|| definition.to_bytes()).map_err(raise)?;
+    if let Some(spec) = core.spec() {
+        let state = py.detach(|| spec.to_bytes()).map_err(raise)?;
         return call(py, "_tokenizer", (PyBytes::new(py, &state), core.name(), extras.declared.clone()).into_pyobject(py)?);
     }
     let Some(object) = &extras.object else {

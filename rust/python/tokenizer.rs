@@ -7,7 +7,7 @@ use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{formats, Definition, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
+use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl From<Arc<Tokenizer>> for PyTokenizer {
 }
 
 impl PyTokenizer {
-    fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Arc<Tokenizer>> + Send) -> PyResult<Self> {
+    pub(super) fn new(py: Python<'_>, load: impl FnOnce() -> crate::Result<Arc<Tokenizer>> + Send) -> PyResult<Self> {
         py.detach(load).map(Self::from).map_err(raise)
     }
 
@@ -40,12 +40,6 @@ impl PyTokenizer {
         let ids = if strict { self.0.require(text, place) } else { self.0.ids(text, place) };
         ids.map(Numbers)
     }
-}
-
-/// The JSON of a definition.
-fn definition_text(py: Python<'_>, read: impl FnOnce() -> crate::Result<Definition> + Send) -> PyResult<String> {
-    let text = py.detach(|| read().map(|definition| serde_json::to_string(&definition)));
-    text.map_err(raise)?.map_err(|error| named("TokenizerError", &error.to_string()))
 }
 
 fn is_strict(errors: &str) -> PyResult<bool> {
@@ -99,51 +93,10 @@ impl PyTokenizer {
         Self::new(py, || Tokenizer::from_bytes(json_text.as_bytes(), name, None))
     }
 
-    /// Returns the text of the tokenizer.json that says the same as the file at `path`, of any format.
-    #[staticmethod]
-    #[pyo3(signature = (path, *, pattern = None))]
-    fn _definition(py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<String> {
-        definition_text(py, || formats::Content::read(&path)?.definition(&path.display().to_string(), pattern.as_deref()))
-    }
-
     /// Returns the split pattern of a class that reads tiktoken ranks or byte-level merges, or None.
     #[staticmethod]
     fn _pattern_of_class(name: &str) -> Option<&'static str> {
         formats::known_ranks::pattern_of_class(name)
-    }
-
-    /// Returns the text of the tokenizer.json that says the same as a vocab.json and a merges.txt.
-    #[staticmethod]
-    #[pyo3(signature = (vocab, merges, name, *, pattern = None, add_prefix_space = false))]
-    fn _definition_of_merges(
-        py: Python<'_>,
-        vocab: Vec<u8>,
-        merges: Vec<u8>,
-        name: &str,
-        pattern: Option<String>,
-        add_prefix_space: bool,
-    ) -> PyResult<String> {
-        let options = formats::vocab_merges::Options { pattern, add_prefix_space };
-        definition_text(py, || formats::vocab_merges::definition(&vocab, &merges, name, &options))
-    }
-
-    /// Returns the text of the tokenizer.json that says the same as a vocab.txt.
-    #[staticmethod]
-    #[pyo3(signature = (vocab, name, *, lowercase = true, strip_accents = None, part_ideographs = true, unknown = "[UNK]", prefix = "##"))]
-    #[allow(clippy::too_many_arguments)]
-    fn _definition_of_word_pieces(
-        py: Python<'_>,
-        vocab: Vec<u8>,
-        name: &str,
-        lowercase: bool,
-        strip_accents: Option<bool>,
-        part_ideographs: bool,
-        unknown: &str,
-        prefix: &str,
-    ) -> PyResult<String> {
-        let (unknown, prefix) = (unknown.into(), prefix.into());
-        let options = formats::word_pieces::Options { lowercase, strip_accents, part_ideographs, unknown, prefix };
-        definition_text(py, || formats::word_pieces::definition(&vocab, name, &options))
     }
 
     /// Loads the bytes of a SentencePiece model.
@@ -156,8 +109,8 @@ impl PyTokenizer {
     #[staticmethod]
     fn _from_ranks(py: Python<'_>, ranks: Vec<(Vec<u8>, u32)>, pattern: &str, specials: Vec<(String, u32)>, name: &str) -> PyResult<Self> {
         Self::new(py, || {
-            let definition = formats::tiktoken::definition(&ranks, pattern, &specials, name)?;
-            Tokenizer::from_definition(definition, name).map(Arc::new)
+            let spec = formats::tiktoken::from_ranks(&ranks, pattern, &specials)?;
+            Tokenizer::from_spec(spec, name).map(Arc::new)
         })
     }
 

@@ -5,6 +5,7 @@
 
 use super::growing_source::{Grown, Opening, SavedSource, Source};
 use super::{Model, Rewriting, Words};
+use crate::between::Between;
 use crate::boundary::TokenCuts;
 use crate::encoder::Edit;
 use crate::engine::Behind;
@@ -12,7 +13,6 @@ use crate::growing_lattice::GrowingLattice;
 use crate::pipeline::DummyPrefix;
 use crate::said::Said;
 use crate::token::{Place, Token, TokenId};
-use crate::token_tree::Between;
 use crate::unigram::Unigram;
 use crate::vocabulary::{Kind, Vocabulary};
 

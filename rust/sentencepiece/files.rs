@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::formats::charsmap::tests::blob_of;
+use crate::spec::{Merges, Model, Pieces};
 use crate::tokenizer::Tokenizer;
 use std::sync::Arc;
 
@@ -75,14 +76,17 @@ fn of_file(file: &[u8]) -> Arc<Tokenizer> {
 
 #[test]
 fn a_merge_of_the_unknown_token_is_refused() {
-    let definition =
-        crate::formats::sentencepiece::definition(&file(BYTE_PAIRS, &["aa", "\u{2581}", "a"], &["\n"], Flags::default()), "x.model").unwrap();
-    let mut definition = serde_json::to_value(definition).unwrap();
-    assert!(Tokenizer::from_bytes(definition.to_string().as_bytes(), "as it is", None).is_ok());
+    let file = file(BYTE_PAIRS, &["aa", "\u{2581}", "a"], &["\n"], Flags::default());
+    let mut spec = crate::formats::sentencepiece::read(&file, "x.model").unwrap();
+    assert!(Tokenizer::from_spec(spec.clone(), "as it is").is_ok());
     // A text holds the unknown token for any character, so no certificate by pieces would be one.
-    definition["model"]["vocab"]["<unk>a"] = 5.into();
-    definition["model"]["merges"].as_array_mut().unwrap().push(serde_json::json!(["<unk>", "a"]));
-    definition["coolfusion"]["merge_ranks"].as_array_mut().unwrap().push(9.into());
-    let error = Tokenizer::from_bytes(definition.to_string().as_bytes(), "merged", None).err().unwrap().to_string();
+    let pieces = spec.pieces.iter().map(|(id, piece)| (piece.to_string(), id)).chain([("<unk>a".into(), 5)]);
+    spec.pieces = Pieces::with_ids(pieces.collect::<Vec<_>>());
+    let Model::Bpe(bpe) = &mut spec.model else { unreachable!("a model of byte pairs") };
+    let number = |piece: &str| spec.pieces.number(piece).unwrap() as u32;
+    let pairs = bpe.merges.pairs.iter().copied().chain([(number("<unk>"), number("a"))]).collect();
+    let ranks = bpe.merges.ranks().unwrap().iter().copied().chain([9]).collect();
+    bpe.merges = Merges::ranked(pairs, ranks);
+    let error = Tokenizer::from_spec(spec, "merged").err().unwrap().to_string();
     assert!(error.contains("a merge of the unknown token"), "{error}");
 }

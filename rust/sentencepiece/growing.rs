@@ -6,13 +6,14 @@
 use super::normalizer::{Normal, SavedNormal};
 use super::written::{At, Writer};
 use super::{Merges, Model, SentencePiece};
+use crate::between::Between;
 use crate::encoder::Edit;
 use crate::engine::Behind;
 use crate::growing_lattice::GrowingLattice;
 use crate::prefixes::{Pairs, Prefixes};
 use crate::said::Said;
 use crate::token::{Place, TokenId};
-use crate::token_tree::{Between, List, TokenTree};
+use crate::token_tree::{List, TokenTree};
 use crate::unigram::Unigram;
 use crate::vocabulary::Vocabulary;
 

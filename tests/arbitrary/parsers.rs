@@ -4,7 +4,7 @@ use crate::examples;
 use base64::Engine as _;
 use coolfusion::formats::{self, charsmap::Charsmap};
 use coolfusion::pattern::{Dialect, Pattern};
-use coolfusion::{Definition, Place, StreamEncoder, Tokenizer};
+use coolfusion::{Place, Spec, StreamEncoder, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -55,8 +55,8 @@ fn model() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Loads what a parser made and encodes with it; errors are fine.
-fn try_out(definition: &Definition) {
-    let Ok(tokenizer) = Tokenizer::from_definition(definition.clone(), "arbitrary") else { return };
+fn try_out(definition: &Spec) {
+    let Ok(tokenizer) = Tokenizer::from_spec(definition.clone(), "arbitrary") else { return };
     let tokenizer = Arc::new(tokenizer);
     for text in ["", "abc d\u{e9}", "\u{2581}\u{2581}a\n\u{301} <0x41>"] {
         let Ok(tokens) = tokenizer.encode(text, Place::Start) else { continue };
@@ -69,7 +69,7 @@ fn try_out(definition: &Definition) {
 }
 
 fn tried(bytes: &[u8]) {
-    if let Ok(definition) = formats::definition(bytes, "arbitrary", Some(r"\s*\S+|\s+")) {
+    if let Ok(definition) = formats::read(bytes, "arbitrary", Some(r"\s*\S+|\s+")) {
         try_out(&definition);
     }
 }
@@ -129,7 +129,8 @@ fn definition() -> impl Strategy<Value = Value> {
         "/added_tokens",
         "/added_tokens/0",
         "/pre_tokenizer/pattern",
-        "/coolfusion",
+        "/post_processor",
+        "/decoder/type",
         "/model/vocab/a",
     ];
     (proptest::sample::select(parts.to_vec()), any_json()).prop_map(|(part, value)| {
@@ -139,7 +140,7 @@ fn definition() -> impl Strategy<Value = Value> {
             "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a|b"}, "behavior": "Isolated", "invert": false},
             "decoder": {"type": "ByteLevel"},
             "model": {"type": "BPE", "unk_token": null, "vocab": {"a": 0, "b": 1, "ab": 2, "Ġ": 3}, "merges": [["a", "b"]]},
-            "coolfusion": {"merge_ranks": [0]},
+            "post_processor": null,
         });
         if let Some(place) = definition.pointer_mut(part) {
             *place = value;
@@ -211,11 +212,11 @@ proptest! {
         use coolfusion::formats::{vocab_merges, word_pieces};
         let entries = format!("{{\"a\": 0, \"b\": 1, \"ab\": 2, \"c\": {vocab}}}");
         for vocab in [vocab.to_string(), entries, "{\"a\": 0, \"b\": 1, \"ab\": 2, \"#\": 3, \"##\": 4}".to_owned()] {
-            if let Ok(definition) = vocab_merges::definition(vocab.as_bytes(), merges.as_bytes(), "x", &vocab_merges::Options::default()) {
+            if let Ok(definition) = vocab_merges::read(vocab.as_bytes(), merges.as_bytes(), "x", &vocab_merges::Options::default()) {
                 try_out(&definition);
             }
         }
-        if let Ok(definition) = word_pieces::definition(format!("[UNK]\n[CLS]\n{pieces}").as_bytes(), "x", &word_pieces::Options::default()) {
+        if let Ok(definition) = word_pieces::read(format!("[UNK]\n[CLS]\n{pieces}").as_bytes(), "x", &word_pieces::Options::default()) {
             try_out(&definition);
         }
         let mut tekken = json!({
@@ -281,7 +282,7 @@ proptest! {
 
     #[test]
     fn any_definition_is_an_error_or_a_tokenizer(definition in definition()) {
-        if let Ok(Some(definition)) = Definition::from_json(definition) {
+        if let Ok(Some(definition)) = Spec::from_json(definition) {
             try_out(&definition);
         }
     }

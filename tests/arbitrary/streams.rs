@@ -1,7 +1,7 @@
 //! The streams on arbitrary pieces: whatever the cuts, they end where the whole does.
 
 use crate::examples;
-use coolfusion::{Definition, Granularity, Limits, Place, Segmenter, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder};
+use coolfusion::{Granularity, Limits, Place, Segmenter, Spec, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
@@ -28,7 +28,7 @@ fn toy() -> Arc<Tokenizer> {
             "decoder": {"type": "ByteLevel"},
             "model": {"type": "BPE", "vocab": vocab, "merges": merges.iter().map(|(l, r)| json!([l, r])).collect::<Vec<_>>()},
         });
-        Arc::new(Tokenizer::from_definition(Definition::from_json(definition).unwrap().unwrap(), "toy").unwrap())
+        Arc::new(Tokenizer::from_spec(Spec::from_json(definition).unwrap().unwrap(), "toy").unwrap())
     })
     .clone()
 }

@@ -79,12 +79,6 @@ def metaspace() -> dict[str, Json]:
             "vocab": {piece: n for n, piece in enumerate(dict.fromkeys(pieces))},
             "merges": ["t h", "th e", "▁ the"],
         },
-        "coolfusion": {
-            "source_format": "sentencepiece",
-            "merge_ranks": [0, 1, 1],
-            "whole_words": [263],
-            "unmatchable": [0],
-        },
     }
 
 
@@ -103,7 +97,6 @@ def unigram() -> dict[str, Json]:
         "post_processor": None,
         "decoder": mark,
         "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": False, "vocab": pieces},
-        "coolfusion": {"exact_charsmap": True, "charsmap_keeps": ["e"]},
     }
 
 

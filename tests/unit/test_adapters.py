@@ -325,7 +325,8 @@ def test_from_pretrained_says_what_is_missing(tmp_path: Path, monkeypatch: pytes
         pretrained.from_pretrained(tmp_path)
     with pytest.raises(cf.TokenizerFileError, match="no such file or directory"):
         pretrained.from_pretrained(tmp_path / "missing")
-    for content, words in [("{", "cannot be read as JSON"), ("[]", "a JSON list"), ("{}", "no `model`")]:
+    broken = [("{", "broken JSON: EOF"), ("[]", "it begins with"), ("{}", "a JSON object without `model`")]
+    for content, words in broken:
         (tmp_path / "tokenizer.json").write_text(content)
         with pytest.raises(cf.TokenizerFileError, match=rf"tokenizer\.json: {words}"):
             pretrained.from_pretrained(tmp_path)

@@ -266,3 +266,11 @@ def test_messages_stand_wherever_a_prompt_does():
 def test_the_token_after_an_assistants_words_is_an_end():
     assert {t: chat_end_ids(talker(t)) for t in (CHATML, TURNS, SILENT)} == {CHATML: {3}, TURNS: {3}, SILENT: {1}}
     assert chat_end_ids(toy()) == set()
+
+
+def test_a_control_token_of_one_character_is_text():
+    inner = inner_of(CHATML)
+    inner.add_special_tokens(["☃"])
+    tokenizer = cf.Tokenizer.wrap(inner)._declaring(0, 1, [0], {"default": CHATML + "☃"})
+    found = chat_prompt("m", tokenizer, Chat(as_messages([says("user", "a☃b")]))).prompt
+    assert inner.token_to_id("☃") not in found and tokenizer.decode(found).count("☃") == 2

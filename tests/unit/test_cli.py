@@ -167,7 +167,8 @@ def test_options_reach_the_library(loaded, monkeypatch, capsys):
         "recipe": None,
     }
     assert loaded.calls == [(["m"], expected)]
-    assert seen == [{"max_new_tokens": 64, "stop_strings": ["x", "y"], "seed": 7}]
+    greedy = {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "think": None}
+    assert seen == [{"max_new_tokens": 64, "stop_strings": ["x", "y"], "seed": 7, **greedy}]
 
 
 def test_version(capsys):

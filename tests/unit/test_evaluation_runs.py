@@ -62,10 +62,11 @@ def test_rows_are_answered_as_the_fusion_itself_answers():
         assert [answer.costs for answer in answers] == [
             {number: (output.members[0].forward_passes, output.members[0].processed_tokens)} for output in alone
         ]
-    for rule, alignment in (("paper", "aligned"), ("mixture", "shortest")):
-        [answers] = answer_items(fusion, task, [Row("r", (0, 2), rule, alignment)], items)
+    for rule, alignment, granularity in (("paper", "aligned", None), ("mixture", "shortest", "pre_token")):
+        [answers] = answer_items(fusion, task, [Row("r", (0, 2), rule, alignment, granularity)], items)
         members = [fusion.members[0], fusion.members[2]]
-        outputs = Fusion(members, rule=rule, alignment=alignment).generate(prompts, 24, stop_strings=task.stops)
+        other = Fusion(members, rule=rule, alignment=alignment, granularity=granularity)
+        outputs = other.generate(prompts, 24, stop_strings=task.stops)
         assert [answer.text for answer in answers] == [output.text for output in outputs]
 
 
@@ -194,12 +195,15 @@ def test_bits_per_byte_are_measured_by_every_row(tmp_path):
 def test_presets_have_the_rows_of_the_paper():
     fusion = pool()
     assert [row[1:] for row in paper_rows(fusion)[3:]] == [
-        ((0, 1), "paper", "aligned", "no"),
-        ((0, 1, 2), "paper", "aligned", "alone"),
-        ((0, 1, 2), "paper", "shortest", "no"),
-        ((0, 1, 2), "paper", "aligned", "no"),
-        ((0, 1, 2), "paper", "aligned", "fused"),
+        ((0, 1), "paper", "aligned", None, "no"),
+        ((0, 1, 2), "paper", "aligned", None, "alone"),
+        ((0, 1, 2), "paper", "shortest", None, "no"),
+        ((0, 1, 2), "paper", "aligned", None, "no"),
+        ((0, 1, 2), "paper", "aligned", None, "fused"),
     ]
+    units = {row.name: row.granularity for row in standard_rows(fusion, ["mixture"], granularity="phrase")[3:]}
+    assert units == {"fused: paper": None, "fused: mixture": "phrase", "rerank: mixture": "phrase"}
+    assert standard_rows(fusion, ["paper"], granularity="phrase")[3].granularity == "phrase"
     twins = Fusion([speller(0, WORDS, name="a"), speller(0, WORDS, name="a")])
     assert [row.name for row in single_rows(twins)] == ["a", "a #2"]
     assert [row.name for row in standard_rows(Fusion([speller(0, WORDS)]), ["mixture"])] == ["m0"]
@@ -224,6 +228,7 @@ def test_shots_come_from_a_file(data):
         (["eval", "gsm8k", "--models", "a"], "1 tasks and 0 files"),
         (["eval", "unscramble", "--data", "{data}"], "no models; expected directories or hub names"),
         (["eval", "unscramble", "--data", "{data}", "--rule", "best", "--models", "a"], "rule 'best' is unknown"),
+        (["eval", "unscramble", "--data", "{data}", "--granularity", "verse"], "granularity 'verse' is unknown"),
         (["ablation", "--models", "a"], "no folder of data"),
         (["ablation", "--models", "a", "--data", "."], "holds no file of gsm8k"),
     ],

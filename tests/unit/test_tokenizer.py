@@ -213,7 +213,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         ({"model": {"type": "Magic", "vocab": {"a": 0}}}, "Magic.*expected"),
         ({"model": BPE, "normalizer": {"type": "Magic"}}, "Magic.*expected"),
         ({"model": BPE, "pre_tokenizer": {"type": "Magic"}}, "Magic.*expected"),
-        ({"model": BPE, "added_tokens": [{"id": "x"}]}, "added_tokens: .*expected an id and a content"),
+        ({"model": BPE, "added_tokens": [{"id": "x"}]}, r"added_tokens\[0\]\.id: \"x\": expected a whole"),
     ],
     ids=str,
 )

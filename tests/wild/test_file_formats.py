@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import pickle
 import random
 import struct
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import coolfusion as cf
+from coolfusion._core import _Spec
 
 HARD = [
     "",
@@ -149,10 +151,7 @@ def test_vocab_txt_is_read_as_bert_does(tmp_path: Path, end: str) -> None:
     for text in [*HARD[:8], "Hello, CAFÉ naïve it's 日 the cats"]:
         assert tokenizer.encode(text) == judge.encode(text, add_special_tokens=False).ids, text
     assert any("lower-cased" in note for note in tokenizer.describe()["notes"])
-    cased = cf.Tokenizer._from_json(
-        cf.Tokenizer._definition_of_word_pieces((tmp_path / "vocab.txt").read_bytes(), "cased", lowercase=False),
-        "cased",
-    )
+    cased = _Spec.of_word_pieces((tmp_path / "vocab.txt").read_bytes(), "cased", lowercase=False).load("cased")
     assert cased.encode("Hello café") == [PIECES.index("Hello"), PIECES.index("café")]
 
 
@@ -183,7 +182,7 @@ def test_published_ranks_are_known_by_their_content(
         size, token_id, content = special
         assert tokenizer.vocab_size == size
         assert token_id in list(tokenizer.control_ids)
-        added = json.loads(cf.Tokenizer._definition(path))["added_tokens"]
+        added = _Spec.read(path).added_tokens
         assert [token["id"] for token in added if token["content"] == content] == [token_id]
     # One line less: no known file.
     kept = [line for line in lines if line.strip()][1:]
@@ -239,7 +238,7 @@ def test_the_rwkv_vocabulary_takes_the_longest_token(tmp_path: Path) -> None:
                 assert tokenizer.encode(text + more) == kept + tokenizer.encode(text[cut:] + more, continues=True)
     assert tokenizer.describe()["window"]["certificate"].startswith("longest token first")
     assert tokenizer.word_boundaries("the cat sat") == [3, 7]
-    again = cf.Tokenizer._from_json(cf.Tokenizer._definition(path), "again")
+    again = pickle.loads(pickle.dumps(tokenizer))
     assert [again.encode(text) for text in HARD] == [tokenizer.encode(text) for text in HARD]
 
 
@@ -357,7 +356,7 @@ def test_word_pieces_the_world_vocabulary_and_a_tokenizer_json_in_gguf(tmp_path:
     rwkv = cf.Tokenizer.from_file(tmp_path / "rwkv.gguf")
     for text in HARD:
         assert rwkv.encode(text) == longest_match(tokens, text.encode()), text
-    whole = cf.Tokenizer._definition(plain)
+    whole = _Spec.read(plain).to_json()
     (tmp_path / "hf.gguf").write_bytes(gguf(ggml(model="gpt2") | {"tokenizer.huggingface.json": whole}))
     assert cf.Tokenizer.from_file(tmp_path / "hf.gguf").encode("the cats") == cf.Tokenizer.from_file(plain).encode(
         "the cats"

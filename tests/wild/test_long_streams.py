@@ -17,7 +17,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 import coolfusion as cf
 from coolfusion.adapters.wrap import wrap
-from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, Family, every_family, examples
+from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, QWEN_RULE, Family, every_family, examples
 
 RUNS = {
     "spaces": " ",
@@ -85,14 +85,17 @@ LETTERS = ("ab", "ab=", "a ", "a\x00", "\x00\u200d", "7a", "77 ")
 LEAVING = ((r"aa+b|\s+a?",), (r"[^a\s]+a",), (r"(?:ab)+=|b(?=a)",), (r" ?\w+|\s+", r"\d{3}"), (r"\w+", r"a{2}|b"))
 
 
-def byte_pairs(seed: int, letters: str = "") -> tuple[cf.Tokenizer, str]:
-    """A byte-pair encoder with random merges, in any order, and the letters of its texts: those given, or some."""
+def byte_pairs(seed: int, letters: str = "", normal: bool = False) -> tuple[cf.Tokenizer, str]:
+    """A byte-pair encoder with random merges, in any order, and the letters of its texts: those given, or some.
+
+    `normal`: of bytes, with one rule under NFC.
+    """
     dice, more = random.Random(seed), random.Random(f"rules {seed}")
     wide = not letters and more.random() < 0.4
     letters = letters or dice.choice(("ab", "ab=", "a ", "ab \n", "abcdefgh", "a\u0301é", "中a"))
     if wide:
         letters = more.choice(LETTERS)
-    byte_level = dice.random() < 0.6
+    byte_level = dice.random() < 0.6 or normal
     if byte_level:
         symbols = pre_tokenizers.ByteLevel.alphabet()
         stage = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -130,12 +133,14 @@ def byte_pairs(seed: int, letters: str = "") -> tuple[cf.Tokenizer, str]:
         rules = dice.choice(((), (GPT2_RULE,), (CL100K_RULE,), (O200K_RULE,), DEEPSEEK_RULES))
         if wide:
             rules = more.choice((*LEAVING, DEEPSEEK_RULES))
+        if normal:
+            rules = (dice.choice((GPT2_RULE, QWEN_RULE, O200K_RULE, r"\u0301+|[^\u0301]+", r"\p{M}{1,5}|\P{M}+")),)
         splits = [pre_tokenizers.Split(tokenizers.Regex(rule), "isolated") for rule in rules]
         inner.pre_tokenizer = pre_tokenizers.Sequence(
             [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
         )
         inner.decoder = decoders.ByteLevel()
-        if dice.random() < 0.4:
+        if dice.random() < 0.4 or normal:
             inner.normalizer = normalizers.NFC()
     else:
         prepend = [normalizers.Prepend("▁")] if dice.random() < 0.5 else []
@@ -178,6 +183,49 @@ def test_random_merges_of_text_that_is_composed(seed: int, letters: str, longest
     parts = ["".join(dice.choice(letters) for _ in range(600))]
     parts += ["".join(dice.choice(letters) for _ in range(dice.randrange(1, longest + 1))) for _ in range(80)]
     check(tok, parts)
+
+
+# Several classes; the last ones are always replaced by one or two marks.
+MARKS = ("\u0301\u0323", "\u0323\u0301\u0327", "\u0301\u0308\u05b0\u0323\u0345", "\u0334\u0301\u0344\u0340\u0f73")
+
+
+def told(stream: list[Any]) -> list[int]:
+    """The ids of a stream, with its ids so far, a text, and edits that were not read."""
+    _, ids, _, edits = stream
+    for edit in edits:
+        del ids[len(ids) - edit.drop :]
+        ids.extend(edit.ids)
+    edits.clear()
+    return ids
+
+
+@examples(1)
+@given(seed=st.integers(0, 1 << 40), marks=st.sampled_from(MARKS))
+def test_many_marks_of_one_character(seed: int, marks: str) -> None:
+    """Each mark moves before those of higher classes; edits are read late, by forks too."""
+    tok, _ = byte_pairs(seed, marks, normal=True)
+    dice = random.Random(seed + 1)
+    base = dice.choice(("a", "", "1", " ", "x!", "ab" * 200, "!" * 300, "\u034f\u0301" * 90))
+    encoder, text = cf.StreamEncoder(tok), base + "".join(dice.choice(marks) for _ in range(dice.choice((200, 300))))
+    streams: list[list[Any]] = [[encoder, [], text, [encoder.push(text)]]]
+    for number in range(150):
+        stream = dice.choice(streams)
+        part = (
+            dice.choice(marks)
+            if dice.random() < 0.95
+            else "".join(dice.choice(marks) for _ in range(dice.randrange(12)))
+        )
+        if dice.random() < 0.03:
+            part += dice.choice(("a", "\u034f", "\u1161", "\u0316", "\n", " "))
+        stream[3].append(stream[0].push(part))
+        stream[2] += part
+        if dice.random() < 0.02:
+            streams.append([stream[0].fork(), list(stream[1]), stream[2], list(stream[3])])
+        if number % 30 == 0:
+            assert told(stream) == list(tok.encode(stream[2])), number
+    for stream in streams:
+        assert told(stream) == list(stream[0].ids) == list(tok.encode(stream[2]))
+        assert stream[0].widened == 0
 
 
 def unigram(seed: int) -> tuple[cf.Tokenizer, str]:

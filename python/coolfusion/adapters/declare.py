@@ -1,4 +1,4 @@
-"""Joins a tokenizer definition with what the configuration files of its folder declare.
+"""Joins what a tokenizer file says with what the configuration files of its folder declare.
 
 The file that holds the vocabulary is the truth. A declaration adds what the file lacks, and makes a token special. A
 declaration never gives an id or a content another meaning. Where one id has two contents, or one content two ids, the
@@ -7,10 +7,11 @@ file's holds, and after it that of the first declaration. Each such conflict is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from coolfusion._core import Tokenizer
+from coolfusion._core import Tokenizer, _Spec
 from coolfusion.adapters.folder import Configuration, Token
 from coolfusion.errors import TokenizerFileError
 
@@ -26,46 +27,49 @@ class Joined(NamedTuple):
     """Holds the result of joining.
 
     Attributes:
-        changed: whether the definition differs from before.
-        ids: content -> id, of all tokens.
+        spec: what the file says, with the declared tokens.
+        added: content -> id, of the added tokens.
         conflicts: the declarations that were refused, in words.
     """
 
-    changed: bool
-    ids: dict[str, int]
+    spec: _Spec
+    added: dict[str, int]
     conflicts: list[str]
 
+    def id_of(self, content: str) -> int | None:
+        """Returns the id of an added token or of a piece of the vocabulary."""
+        token_id = self.added.get(content)
+        return self.spec.piece_id(content) if token_id is None else token_id
 
-def join(definition: dict[str, Any], tokens: Iterable[Token], name: str) -> Joined:
-    """Adds ``tokens`` to the added tokens of ``definition``.
 
-    Raises:
-        TokenizerFileError: the definition itself is broken.
-    """
-    pieces, added = _pieces(definition, name), _added(definition, name)
-    ids = {piece: token_id for token_id, piece in pieces.items()}
-    ids |= {entry["content"]: token_id for token_id, entry in added.items()}
+def join(spec: _Spec, tokens: Iterable[Token]) -> Joined:
+    """Adds ``tokens`` to the added tokens of ``spec``."""
+    tokens = list(tokens)
+    added: dict[int, dict[str, Any]] = {entry["id"]: entry for entry in spec.added_tokens}
+    joined = Joined(spec, {entry["content"]: token_id for token_id, entry in added.items()}, [])
+    named = [joined.id_of(token.content) if token.id is None else token.id for token in tokens]
+    pieces = spec.pieces([token_id for token_id in named if token_id is not None])
     source = dict.fromkeys(added, "the file")
-    guessed = _guessed(definition, added)
-    conflicts, changed = [], False
+    guessed = _guessed(spec.format, added)
+    changed = False
     for token in tokens:
-        token_id = ids.get(token.content) if token.id is None else token.id
+        token_id = joined.id_of(token.content) if token.id is None else token.id
         if token_id is None:  # no row of a model can stand for it
             continue
-        for guess in {token_id, ids.get(token.content, token_id)} & guessed:
+        for guess in guessed & {token_id, joined.id_of(token.content)}:
             if (guess, added[guess]["content"]) != (token_id, token.content):
-                ids.pop(added.pop(guess)["content"], None)
+                joined.added.pop(added.pop(guess)["content"], None)
                 guessed.discard(guess)
         there = added.get(token_id)
         meaning = there["content"] if there else pieces.get(token_id)
         if meaning is not None and meaning not in (token.content, there or _byte_level(token.content)):
             held = source.get(token_id, "the file")
-            conflicts.append(f"id {token_id} is {meaning!r} in {held} and {token.content!r} in {token.source}")
+            joined.conflicts.append(f"id {token_id} is {meaning!r} in {held} and {token.content!r} in {token.source}")
             continue
-        if ids.get(token.content, token_id) != token_id:
-            held = source.get(ids[token.content], "the file")
-            other = f"{ids[token.content]} in {held} and {token_id} in {token.source}"
-            conflicts.append(f"{token.content!r} is id {other}")
+        known = joined.id_of(token.content)
+        if known not in (None, token_id):
+            held = source.get(known, "the file")
+            joined.conflicts.append(f"{token.content!r} is id {known} in {held} and {token_id} in {token.source}")
             continue
         special = token.flags.get("special", False)
         if there:
@@ -76,41 +80,54 @@ def join(definition: dict[str, Any], tokens: Iterable[Token], name: str) -> Join
             flags = {key: token.flags.get(key, False) for key in _FLAGS}
             added[token_id] = {"id": token_id, "content": token.content, **flags}
             source[token_id] = token.source
-            ids[token.content] = token_id
+            joined.added[token.content] = token_id
             changed = True
-    definition["added_tokens"] = [added[token_id] for token_id in sorted(added)]
-    if changed:
-        # Without this key an added token that is no piece gets the next free id, as the tokenizers library numbers it.
-        definition["declared_ids"] = True
-    return Joined(changed, ids, conflicts)
+    if not changed:
+        return joined
+    entries = (added[token_id] for token_id in sorted(added))
+    return joined._replace(spec=spec.with_added_tokens([_row(entry) for entry in entries]))
 
 
 def declare(
-    tokenizer: Tokenizer, definition: Mapping[str, Any], ids: Mapping[str, int], configuration: Configuration, name: str
+    tokenizer: Tokenizer, joined: Joined, configuration: Configuration, name: str, prefix: list[int] | None = None
 ) -> Tokenizer:
     """Returns ``tokenizer`` with its BOS, its EOS, the ids before a text, and the chat templates.
 
+    Args:
+        tokenizer: what was loaded.
+        joined: what its file and its folder say.
+        configuration: the declarations of the folder.
+        name: how errors call it.
+        prefix: the ids before a text, where the class of the folder says them.
+
     Raises:
-        TokenizerFileError: the post-processor of the definition is broken.
+        TokenizerFileError: the post-processor of the file is broken.
     """
     # Declarations in the file itself (GGUF) hold where the configuration says nothing.
-    own = (definition.get("coolfusion") or {}).get("declared") or {}
-    roles = (("bos_token", "bos_id"), ("eos_token", "eos_id"))
-    bos, eos = (ids.get(configuration.roles.get(role, ""), own.get(key)) for role, key in roles)
-    if definition.get("post_processor") is not None or not definition.get("coolfusion"):
-        prefix = _prefix(definition.get("post_processor"), name)
-    else:  # a format that has no post-processor
+    spec, own = joined.spec, joined.spec.declared or (None, None, None, None)
+    found = [joined.id_of(configuration.roles.get(role, "")) for role in ("bos_token", "eos_token")]
+    bos, eos = (usual if token_id is None else token_id for token_id, usual in zip(found, own[:2], strict=True))
+    if prefix is None and (spec.post_processor is not None or spec.format == "tokenizer.json"):
+        prefix = _prefix(json.loads(spec.post_processor or "null"), name)
+    if prefix is None:  # a format that has no post-processor
         usual = configuration.tokenizer_class in _WITH_BOS or (
             not configuration.tokenizer_class and configuration.model_type in _MODELS_WITH_BOS
         )
         if bos is None and usual:
-            bos = ids.get("<s>", ids.get("<bos>"))
-        adds = configuration.switches.get("add_bos_token", own.get("adds_bos", usual))
+            bos = joined.id_of("<s>")
+            bos = joined.id_of("<bos>") if bos is None else bos
+        adds = configuration.switches.get("add_bos_token", usual if own[2] is None else own[2])
         prefix = [bos] if bos is not None and adds else []
     templates = configuration.templates
-    if not templates and own.get("chat_template"):
-        templates = {"default": own["chat_template"]}
+    if not templates and own[3]:
+        templates = {"default": own[3]}
     return tokenizer._declaring(bos, eos, prefix, templates)
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[int, str, bool, bool, bool, bool, bool]:
+    """Returns an added token as `_Spec` takes it."""
+    single_word, lstrip, rstrip, normalized, special = (entry[flag] for flag in _FLAGS)
+    return entry["id"], entry["content"], single_word, lstrip, rstrip, normalized, special
 
 
 def _byte_level(content: str) -> str:
@@ -123,40 +140,14 @@ def _byte_level(content: str) -> str:
     return "".join(chr(byte if byte in seen else 256 + hidden.index(byte)) for byte in content.encode())
 
 
-def _pieces(definition: Mapping[str, Any], name: str) -> dict[int, str]:
-    """Returns id -> content of each entry of the model's vocabulary."""
-    vocab = definition["model"].get("vocab") or {}
-    try:
-        if isinstance(vocab, Mapping):
-            return {token_id: piece for piece, token_id in vocab.items()}
-        return {at: entry[0] for at, entry in enumerate(vocab)}
-    except (TypeError, IndexError, KeyError) as error:
-        raise TokenizerFileError(f"{name}: model.vocab is broken ({error}), expected entries with ids") from error
-
-
-def _added(definition: Mapping[str, Any], name: str) -> dict[int, dict[str, Any]]:
-    """Returns id -> entry of ``added_tokens``, each with all flags."""
-    entries = definition.get("added_tokens") or []
-    if not isinstance(entries, list):
-        raise TokenizerFileError(f"{name}: added_tokens is {entries!r:.80}: expected a list")
-    found = {}
-    for at, entry in enumerate(entries):
-        token_id, content = (entry.get("id"), entry.get("content")) if isinstance(entry, dict) else (None, None)
-        if isinstance(token_id, bool) or not isinstance(token_id, int) or not isinstance(content, str):
-            raise TokenizerFileError(f"{name}: added_tokens[{at}] is {entry!r:.80}: expected an id and a content")
-        found[token_id] = {**dict.fromkeys(_FLAGS, False), **entry}
-    return found
-
-
-def _guessed(definition: Mapping[str, Any], added: Mapping[int, Mapping[str, Any]]) -> set[int]:
+def _guessed(file_format: str, added: Mapping[int, Mapping[str, Any]]) -> set[int]:
     """Returns the ids whose names the file does not hold.
 
     Their names come from other publications of the same ranks, or from their places.
     """
-    source = (definition.get("coolfusion") or {}).get("source_format")
-    if source == "tekken":
+    if file_format == "tekken":
         return {token_id for token_id, entry in added.items() if entry["content"].startswith("<SPECIAL_")}
-    return set(added) if source == "tiktoken" else set()
+    return set(added) if file_format == "tiktoken" else set()
 
 
 def _prefix(processor: Any, name: str) -> list[int]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from coolfusion._core import Tokenizer
+from coolfusion._core import Tokenizer, _Spec
 from coolfusion.adapters.folder import Configuration
 from coolfusion.errors import TokenizerFileError
 
-__all__ = ["definition_by_class", "find_vocabulary", "is_vocabulary_needed"]
+__all__ = ["find_vocabulary", "is_vocabulary_needed", "spec_by_class"]
 
 _MODEL_FILES = ("tokenizer.model", "spiece.model", "*.tiktoken", "*.model")
 # Files that only a class of transformers can read, among them SentencePiece models whose ids it shifts.
@@ -62,27 +59,27 @@ def is_vocabulary_needed(folder: Path, configuration: Configuration) -> bool:
     return not held and configuration.tokenizer_class not in _WITHOUT_VOCABULARY
 
 
-def definition_by_class(file: Path, configuration: Configuration) -> str:
-    """Returns the text of a tokenizer.json that says the same as ``file``, read as the class of the folder reads it.
+def spec_by_class(file: Path, configuration: Configuration) -> tuple[_Spec, list[int] | None]:
+    """Returns what ``file`` says to the class of the folder, and the ids that this class puts before a text.
+
+    The ids are None where the class leaves them to the file and to the configuration.
 
     Raises:
         TokenizerFileError: a file is broken.
     """
     name, switches = configuration.tokenizer_class, configuration.switches
     if file.name == "vocab.json":
-        qwen = name == "Qwen2Tokenizer"
-        text = Tokenizer._definition_of_merges(
+        spec = _Spec.of_merges(
             _bytes(file),
             _bytes(file.with_name("merges.txt")),
             str(file),
             pattern=Tokenizer._pattern_of_class(name),
             add_prefix_space=switches.get("add_prefix_space", False),
+            composes=name == "Qwen2Tokenizer",
         )
-        if qwen:
-            return _changed(text, normalizer={"type": "NFC"})
-        return _framed(text, configuration, "bos_token", "<s>") if name in _FRAMED_BYTE_LEVEL else text
+        return spec, _prefix(spec, configuration, "bos_token", "<s>") if name in _FRAMED_BYTE_LEVEL else None
     if file.name == "vocab.txt":
-        text = Tokenizer._definition_of_word_pieces(
+        spec = _Spec.of_word_pieces(
             _bytes(file),
             str(file),
             lowercase=switches.get("do_lower_case", True),
@@ -90,38 +87,20 @@ def definition_by_class(file: Path, configuration: Configuration) -> str:
             part_ideographs=switches.get("tokenize_chinese_chars", True),
             unknown=configuration.roles.get("unk_token", "[UNK]"),
         )
-        return _framed(text, configuration, "cls_token", "[CLS]") if name else text
+        return spec, _prefix(spec, configuration, "cls_token", "[CLS]") if name else None
     try:
-        return Tokenizer._definition(file)
+        return _Spec.read(file), None
     except TokenizerFileError:  # ranks that are not known by their content
         pattern = Tokenizer._pattern_of_class(name)
         if pattern is None:
             raise
-        return Tokenizer._definition(file, pattern=pattern)
+        return _Spec.read(file, pattern=pattern), None
 
 
-def _framed(text: str, configuration: Configuration, role: str, usual: str) -> str:
-    """Returns the definition with a post-processor that puts the token of ``role`` before a text."""
-    content = configuration.roles.get(role, usual)
-    definition = json.loads(text)
-    token_id = next(_ids(definition, content), None)
-    if token_id is None:
-        return text
-    token = {"SpecialToken": {"id": content, "type_id": 0}}
-    single = [token, {"Sequence": {"id": "A", "type_id": 0}}]
-    tokens = {content: {"id": content, "ids": [token_id], "tokens": [content]}}
-    template = {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": tokens}
-    return json.dumps({**definition, "post_processor": template}, ensure_ascii=False)
-
-
-def _ids(definition: dict[str, Any], content: str) -> Iterator[int]:
-    vocab = definition["model"]["vocab"]
-    if content in vocab:
-        yield vocab[content]
-
-
-def _changed(text: str, **parts: Any) -> str:
-    return json.dumps({**json.loads(text), **parts}, ensure_ascii=False)
+def _prefix(spec: _Spec, configuration: Configuration, role: str, usual: str) -> list[int] | None:
+    """Returns the id of the token of ``role``, which stands before a text, if it is a piece."""
+    token_id = spec.piece_id(configuration.roles.get(role, usual))
+    return None if token_id is None else [token_id]
 
 
 def _bytes(file: Path) -> bytes:

@@ -6,14 +6,13 @@ begins and a text ends, as `from_pretrained` reads them from files.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from coolfusion._core import Tokenizer
+from coolfusion._core import Tokenizer, _Spec
 from coolfusion.adapters.declare import declare, join
 from coolfusion.adapters.folder import Configuration
-from coolfusion.adapters.wrap import definition_of, wrap
+from coolfusion.adapters.wrap import spec_of, wrap
 
 __all__ = ["is_fast", "with_declarations", "with_frame"]
 
@@ -41,16 +40,15 @@ def with_declarations(obj: Any, *, name: str | None = None) -> Tokenizer:
         return with_declarations(inner, name=name)
     tokenizer = wrap(obj, name=name)
     if is_fast(obj):
-        definition = json.loads(definition_of(obj, tokenizer.name))
+        spec = spec_of(obj, tokenizer.name)
     elif callable(getattr(obj, "to_str", None)) and callable(getattr(obj, "get_vocab", None)):
-        definition = json.loads(obj.to_str())
+        spec = _Spec.of_json(obj.to_str(), tokenizer.name)
     else:
         return with_frame(tokenizer, obj, _templates(obj))
     roles = {role: getattr(obj, role, None) for role in ("bos_token", "eos_token")}
     named = {role: str(content) for role, content in roles.items() if content}
     configuration = Configuration(roles=named, templates=_templates(obj))
-    ids = join(definition, (), tokenizer.name).ids
-    return declare(tokenizer, definition, ids, configuration, tokenizer.name)
+    return declare(tokenizer, join(spec, ()), configuration, tokenizer.name)
 
 
 def with_frame(tokenizer: Tokenizer, obj: Any, templates: Mapping[str, str]) -> Tokenizer:

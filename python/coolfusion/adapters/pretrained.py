@@ -17,19 +17,17 @@ class of transformers that the folder names.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
-from coolfusion._core import Tokenizer
+from coolfusion._core import Tokenizer, _Spec
 from coolfusion.adapters.declare import declare, join
 from coolfusion.adapters.folder import Configuration, read_configuration
-from coolfusion.adapters.folder_formats import definition_by_class, find_vocabulary, is_vocabulary_needed
+from coolfusion.adapters.folder_formats import find_vocabulary, is_vocabulary_needed, spec_by_class
 from coolfusion.adapters.objects import is_fast, with_frame
-from coolfusion.adapters.wrap import definition_of, wrap
+from coolfusion.adapters.wrap import spec_of, wrap
 from coolfusion.errors import CoolFusionWarning, TokenizerFileError, UnsupportedTokenizerError
 from coolfusion.extras import install_command
 
@@ -104,21 +102,15 @@ def _from_folder(folder: Path, name: str, trust_remote_code: bool) -> Tokenizer:
     file = None if by_code else find_vocabulary(folder, configuration)
     if file is None:
         return _rebuilt(folder, name, configuration, trust_remote_code)
-    text = _read(file) if file.name == "tokenizer.json" else definition_by_class(file, configuration)
-    return _joined(text, name, str(file), configuration)
+    spec, prefix = spec_by_class(file, configuration)
+    return _joined(spec, name, str(file), configuration, prefix)
 
 
-def _joined(text: str, name: str, file: str, configuration: Configuration) -> Tokenizer:
-    """Returns the tokenizer of a definition with what is declared, and warns of conflicts."""
-    try:
-        definition = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TokenizerFileError(f"{file}: cannot be read as JSON ({error}), expected an object") from error
-    if not isinstance(definition, dict):
-        raise TokenizerFileError(f"{file}: a JSON {type(definition).__name__}, expected an object")
-    if not isinstance(definition.get("model"), Mapping):
-        raise TokenizerFileError(f"{file}: no `model`, expected a Hugging Face tokenizer.json")
-    joined = join(definition, configuration.tokens, file)
+def _joined(
+    spec: _Spec, name: str, file: str, configuration: Configuration, prefix: list[int] | None = None
+) -> Tokenizer:
+    """Returns the tokenizer of a file with what is declared, and warns of conflicts."""
+    joined = join(spec, configuration.tokens)
     if joined.conflicts:
         more = f", and {len(joined.conflicts) - 3} more" if len(joined.conflicts) > 3 else ""
         warnings.warn(
@@ -126,8 +118,7 @@ def _joined(text: str, name: str, file: str, configuration: Configuration) -> To
             CoolFusionWarning,
             stacklevel=5,
         )
-    text = json.dumps(definition, ensure_ascii=False) if joined.changed else text
-    return declare(Tokenizer._from_json(text, name), definition, joined.ids, configuration, file)
+    return declare(joined.spec.load(name), joined, configuration, file, prefix)
 
 
 def _rebuilt(folder: Path, name: str, configuration: Configuration, trust_remote_code: bool) -> Tokenizer:
@@ -150,16 +141,9 @@ def _rebuilt(folder: Path, name: str, configuration: Configuration, trust_remote
     if obj is None or isinstance(obj, bool):
         raise TokenizerFileError(f"{name}: transformers found no tokenizer there")
     if is_fast(obj):
-        tokenizer = _joined(definition_of(obj, name), name, name, configuration)
+        tokenizer = _joined(spec_of(obj, name), name, name, configuration)
     else:
         tokenizer = with_frame(wrap(obj, name=name), obj, configuration.templates)
     if tokenizer.vocab_size <= len(tokenizer.control_ids) + len(tokenizer.unused_ids):
         raise TokenizerFileError(f"{name}: {type(obj).__name__} has no tokens but its special ones: {_EXPECTED}")
     return tokenizer
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise TokenizerFileError(f"{path}: cannot be read as JSON ({error}), expected an object") from error

@@ -10,18 +10,17 @@ Objects are known by what they offer, never by their class, so none of the libra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from coolfusion._core import Tokenizer
+from coolfusion._core import Tokenizer, _Spec
 from coolfusion.adapters.declare import join
 from coolfusion.adapters.folder import Token
 from coolfusion.adapters.generic import PROBES, control_ids, control_tokens, decoder, encoder, vocabulary_size
 from coolfusion.adapters.token_bytes import starts, token_table
 from coolfusion.errors import UnsupportedTokenizerError
 
-__all__ = ["definition_of", "wrap"]
+__all__ = ["spec_of", "wrap"]
 
 _EXPECTED = (
     "expected a transformers tokenizer, a tokenizers.Tokenizer, a tiktoken.Encoding, a SentencePieceProcessor, "
@@ -49,7 +48,7 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
     name = name or _name_of(obj)
     fast: Any = getattr(obj, "backend_tokenizer", None)
     if callable(getattr(fast, "to_str", None)):
-        return Tokenizer._from_json(definition_of(obj, name), name)
+        return spec_of(obj, name).load(name)
     if callable(getattr(obj, "to_str", None)) and callable(getattr(obj, "get_vocab", None)):
         return Tokenizer._from_json(obj.to_str(), name)
     notes = []
@@ -72,13 +71,11 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
     return _from_callables(obj, name, notes)
 
 
-def definition_of(obj: Any, name: str) -> str:
-    """Returns the tokenizer.json text of a fast transformers tokenizer, with the tokens that it calls special."""
-    text = obj.backend_tokenizer.to_str()
-    definition = json.loads(text)
+def spec_of(obj: Any, name: str) -> _Spec:
+    """Returns what a fast transformers tokenizer says, with the tokens that it calls special."""
+    spec = _Spec.of_json(obj.backend_tokenizer.to_str(), name)
     contents = obj.convert_ids_to_tokens(obj.all_special_ids)
-    tokens = (Token(None, content, {"special": True}, "the object") for content in contents)
-    return json.dumps(definition, ensure_ascii=False) if join(definition, tokens, name).changed else text
+    return join(spec, (Token(None, content, {"special": True}, "the object") for content in contents)).spec
 
 
 def _definitions(obj: Any) -> Iterator[tuple[str, Any]]:

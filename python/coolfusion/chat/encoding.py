@@ -33,7 +33,8 @@ def controls_of(tokenizer: Tokenizer) -> Controls:
 
     Complexity: O(definition), once for each tokenizer.
     """
-    ids = {content: token_id for content, token_id in tokenizer.control_tokens.items() if content}
+    # A mark cannot part a single character, so one is always text in a conversation.
+    ids = {content: token_id for content, token_id in tokenizer.control_tokens.items() if len(content) > 1}
     definition = _definition(tokenizer)
     flags = {each.get("content"): each for each in definition.get("added_tokens") or ()}
     parts = []

@@ -5,10 +5,11 @@ A mark is a character that stands in no text and in no template. `Marker.marked`
 - inside each control token that a text spells, after its first character, and
 - at an end of a text that could complete a control token together with text of the template.
 
-So an occurrence of a control token without a mark holds no character of a text, unless all of the text lies inside it,
-as a role does. Marks are no white space, and the ends are those without white space, so that `trim` leaves them. A
-rendering with marks is believed only if it equals, without them, the rendering of the texts as they are. Tokens of the
-vocabulary that are text, but which the template writes as structure, are cut in the same way by a second mark.
+So an occurrence of a control token without a mark holds no character of a text. The exception is a text that lies
+inside it as a whole, as a role does. Marks are no white space, and the ends are those without white space, so that
+`trim` leaves them. A rendering with marks is believed only if it equals, without them, the rendering of the texts as
+they are. Tokens of the vocabulary that are text, but which the template writes as structure, are cut in the same way
+by a second mark.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ class Marker:
         Complexity: O(text * longest control token).
         """
         marks: dict[int, str] = {}
-        if cuts:
-            _inside(text, self._written, self._cut, marks)
         _inside(text, self._controls, self._guard, marks)
+        if cuts:  # a cut breaks a control token too
+            _inside(text, self._written, self._cut, marks)
         core = text.strip()
         start = len(text) - len(text.lstrip())
         for end in {len(text), start + len(core)} if core else ():
@@ -130,7 +131,7 @@ def _inside(text: str, tokens: tuple[str, ...], mark: str, marks: dict[int, str]
     for token in tokens if len(tokens) < 32 else _spelled(text, tokens):
         at = text.find(token)
         while at >= 0:
-            marks[at + 1 if len(token) > 1 else at] = mark
+            marks[at + 1] = mark
             at = text.find(token, at + 1)
 
 

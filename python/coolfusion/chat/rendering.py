@@ -1,7 +1,7 @@
 """One member's prompt for a conversation: its own template, with what it has no place for as text.
 
-Nothing is read from the name of a model. Whether a template has a place for a system message, for tools and for what
-they return is seen by rendering: it raises, or a text of the conversation does not appear.
+Nothing is read from the name of a model. A rendering shows whether a template has a place
+for a system message, for tools and for what they return. Without a place it raises, or a text does not appear.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -29,8 +29,10 @@ from coolfusion.evaluation.presets import PAPER_TASKS, paper_rows, standard_rows
 from coolfusion.evaluation.rows import Row
 from coolfusion.evaluation.tasks import TASKS
 from coolfusion.fusion import Fusion
+from coolfusion.fusion.options import check_choice
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
+from coolfusion.members.endings import GRANULARITIES, Granularity
 
 __all__ = ["ablation", "evaluate"]
 
@@ -46,6 +48,10 @@ def evaluate(
     data: Annotated[list[Path] | None, typer.Option(help="The file of the task; one for each, in their order.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="A selection rule; may be repeated.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A file of `coolfusion pool`; its rule gets a row.")] = None,
+    granularity: Annotated[
+        str | None,
+        typer.Option(help=f"The unit that the rules choose, else one that suits each: {', '.join(GRANULARITIES)}."),
+    ] = None,
     limit: Limit = None,
     out: Out = None,
     shots: Annotated[int, typer.Option(min=0, help="Examples that are shown before each prompt.")] = 0,
@@ -62,6 +68,8 @@ def evaluate(
         raise ArgumentError(f"{len(names)} tasks and {len(files)} files; expected one --data FILE for each task")
     for each in rules:
         as_rule(each)
+    if granularity is not None:
+        check_choice("granularity", granularity, GRANULARITIES)
     plan = None if recipe is None else read_recipe(recipe)
     tasks = [
         load_task(name, file, limit=limit, shots=shots, shots_data=shots_data)
@@ -71,7 +79,8 @@ def evaluate(
     loading = {"device": device, "dtype": dtype, "threads": threads, "processes": processes, "recipe": plan}
 
     def rows(fusion: Fusion) -> list[Row]:
-        return standard_rows(fusion, rules, recipe=plan is not None)
+        unit = cast(Granularity | None, granularity)
+        return standard_rows(fusion, rules, recipe=plan is not None, granularity=unit)
 
     _run(tasks, chosen, rows, out, max_new_tokens, loading, setup)
 

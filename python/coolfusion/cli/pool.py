@@ -60,6 +60,9 @@ def pool(
     prefix: Annotated[
         str, typer.Option(help="always puts BOS before a prompt; likelier leaves it out where that is likelier.")
     ] = "always",
+    whole_prompt: Annotated[
+        bool, typer.Option(help="Whether a prompt ends with a word, so that proposals begin with white space.")
+    ] = True,
     records: Annotated[
         Path | None, typer.Option(help="A file of records, JSON lines; a run that ended is resumed from it.")
     ] = None,
@@ -79,7 +82,7 @@ def pool(
     check_choice("granularity", granularity, OF_WORDS if task in STEPS else GRANULARITIES)
     check_choice("prefix", prefix, PREFIXES)
     if task in STEPS:
-        facts |= {"part": part, "seed": seed}
+        facts |= {"part": part, "seed": seed, "whole_prompt": whole_prompt}
         places = positions_of(task, data, part=part_of(part), limit=limit, seed=seed)
     else:
         check_writes(task_named(task))
@@ -94,7 +97,14 @@ def pool(
         if task in STEPS:
             running = bar.add_task("steps", total=len(places))
             steps = StepFile(records, setup_of(fusion, ALTERNATIVES, task=task, **facts))
-            checked = check_next_words(fusion, places, steps, task=task, progress=lambda n: bar.advance(running, n))
+            checked = check_next_words(
+                fusion,
+                places,
+                steps,
+                task=task,
+                whole_prompt=whole_prompt,
+                progress=lambda n: bar.advance(running, n),
+            )
         else:
             rows = task_rows(fusion)
             running = bar.add_task(task, total=len(loaded.items) * len(rows))

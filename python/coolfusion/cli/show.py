@@ -23,7 +23,7 @@ def summary(output: Output, seconds: float) -> str:
     for member, n_passes in zip(output.members, passes, strict=True):
         cut = f", {member.dropped_context} dropped from its context" if member.dropped_context else ""
         parts.append(f"{member.name}: {len(member.token_ids)} tokens, {n_passes} passes{cut}")
-    return " | ".join(parts)
+    return " | ".join([*parts, *(f"note: {note}" for note in output.notes)])
 
 
 def explained(step: Step, fusion: Fusion) -> Text:

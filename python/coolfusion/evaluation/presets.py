@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from coolfusion.evaluation.rows import Row
 from coolfusion.fusion import Fusion
 from coolfusion.fusion.selection import as_rule
+from coolfusion.members.endings import Granularity
 
 __all__ = ["PAPER_TASKS", "paper_rows", "single_rows", "standard_rows"]
 
@@ -35,13 +36,17 @@ def single_rows(fusion: Fusion) -> list[Row]:
     return rows
 
 
-def standard_rows(fusion: Fusion, rules: Sequence[str], *, recipe: bool = False) -> list[Row]:
+def standard_rows(
+    fusion: Fusion, rules: Sequence[str], *, recipe: bool = False, granularity: Granularity | None = None
+) -> list[Row]:
     """Returns the single members, the paper's rule, the chosen rules, and a rerank by the first of them.
 
     Args:
         fusion: the members.
         rules: names of rules.
         recipe: whether the fusion was made by a recipe, whose rule then is the first one.
+        granularity: the unit of a segment of the chosen rules; None takes one that suits each. The paper's rule, where
+            it is not among them, has words.
 
     Raises:
         ArgumentError: an unknown rule.
@@ -56,12 +61,14 @@ def standard_rows(fusion: Fusion, rules: Sequence[str], *, recipe: bool = False)
         as_rule(rule)
     if len(everyone) == 1:
         return rows
-    rows += [Row(f"fused: {rule}", everyone, rule) for rule in dict.fromkeys(("paper", *rules))]
+    if "paper" not in rules:
+        rows.append(Row("fused: paper", everyone, "paper"))
+    rows += [Row(f"fused: {rule}", everyone, rule, granularity=granularity) for rule in dict.fromkeys(rules)]
     if recipe:
-        own = Row("fused: recipe", everyone, None, fusion.alignment)
+        own = Row("fused: recipe", everyone, None, fusion.alignment, fusion.granularity)
         return [*rows, own, own._replace(name="rerank: recipe", rerank="fused")]
     chosen = rules[0] if rules else "paper"
-    return [*rows, Row(f"rerank: {chosen}", everyone, chosen, rerank="fused")]
+    return [*rows, Row(f"rerank: {chosen}", everyone, chosen, granularity=granularity, rerank="fused")]
 
 
 def paper_rows(fusion: Fusion) -> list[Row]:

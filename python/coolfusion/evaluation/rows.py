@@ -1,7 +1,7 @@
 """Rows of an evaluation: who answers an item, and how a chunk of items is answered in one engine.
 
 All rows use the members of one fusion, so each model is loaded once. A row may differ from the fusion in its members,
-its rule and its alignment.
+its rule, its alignment and its granularity.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from coolfusion.fusion.options import Alignment
 from coolfusion.fusion.rerank import RerankRequest
 from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import as_rule
+from coolfusion.members.endings import Granularity
 from coolfusion.records import Output
 
 __all__ = ["Answer", "Row", "answer_items", "parameters_of"]
@@ -39,6 +40,7 @@ class Row(NamedTuple):
         members: numbers of the members.
         rule: the name of the rule; None takes that of the fusion.
         alignment: where segments end.
+        granularity: the unit of a segment; None takes that of the fusion, or else one that suits the rule.
         rerank: "fused" takes the best of all continuations (Cool+R), "alone" the best of the members' own. The paper's
             rule has the paper's rerank, and other rules `SAFE_RERANK`.
     """
@@ -47,6 +49,7 @@ class Row(NamedTuple):
     members: tuple[int, ...]
     rule: str | None = "paper"
     alignment: Alignment = "aligned"
+    granularity: Granularity | None = None
     rerank: Literal["no", "fused", "alone"] = "no"
 
 
@@ -91,7 +94,7 @@ def answer_items(
     Example:
         ``answer_items(fusion, task_named("gsm8k"), [Row("paper", (0, 1))], items)[0][0].text``
     """
-    if len({row[1:4] for row in rows}) != 1 or (len(rows) > 1 and "no" in {row.rerank for row in rows}):
+    if len({row[1:5] for row in rows}) != 1 or (len(rows) > 1 and "no" in {row.rerank for row in rows}):
         raise ArgumentError(f"rows {[row.name for row in rows]} need different work; expected rows of one rerank")
     begun = perf_counter()
     if task.writes:
@@ -119,7 +122,8 @@ def _write(fusion: Fusion, task: Task, rows: Sequence[Row], items: Sequence[Item
         rerank = False if row.rerank == "no" else PAPERS_RERANK if row.rule == "paper" else SAFE_RERANK
         request = Request(prompt=prompt, max_new_tokens=budget, stop_strings=task.stops, rerank=rerank)
         try:
-            entries.append(engine.open(request, members=row.members, rule=row.rule, alignment=row.alignment))
+            settings = {"rule": row.rule, "alignment": row.alignment, "granularity": row.granularity}
+            entries.append(engine.open(request, members=row.members, **settings))
         except ArgumentError:
             raise
         except CoolFusionError as err:

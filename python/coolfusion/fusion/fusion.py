@@ -301,8 +301,8 @@ class Fusion:
                 template. The written text is shared by the members, the prompts need not be. A text that spells control
                 tokens of a member is encoded as text, and a warning says so.
             max_new_tokens: no member's committed ids are ever more. The last word may be partial.
-            messages: a conversation in place of a prompt, a list of objects with `role` and `content`, or a list of
-                such lists for a list of outputs. Each member reads it in its own template; see docs/guides/chat.md.
+            messages: a conversation in place of a prompt, as a list of objects with `role` and `content`. A list of
+                such lists gives a list of outputs. Each member reads it in its own template; see docs/guides/chat.md.
             tools: descriptions of tools in OpenAI's form, for the templates.
             continue_final: whether the last message, the assistant's, is continued.
             template_options: further variables of the templates.
@@ -318,8 +318,8 @@ class Fusion:
                 ending the call; that output has it in `error`.
             overlong: what happens to a prompt above a member's limit. "truncate" cuts it at the left to the newest
                 half of the limit and warns; "error" refuses it.
-            temperature: 0 is greedy. Above 0 members draw their words, and the winner of a step is drawn from the
-                rule's distribution over the candidates; see docs/guides/sampling.md.
+            temperature: 0 is greedy. Above 0 members draw their words, and the winner is drawn from the rule's
+                distribution over the candidates (docs/guides/sampling.md).
             top_p: the fewest most likely tokens, and candidates, with this probability in all are drawn.
             min_p: tokens, and candidates, are drawn that are at least so likely, as a share of the most likely one.
             seed: of all random numbers; the same seed gives the same text. None takes a new one.

@@ -44,6 +44,7 @@ def check_next_words(
     file: StepFile,
     *,
     task: str = "next_word",
+    whole_prompt: bool = True,
     progress: Callable[[int], None] = lambda n: None,
 ) -> Checked:
     """Checks a pool on next words: members propose and score once, and all rules decide on that.
@@ -53,6 +54,7 @@ def check_next_words(
         places: the prompts with their true words.
         file: takes the recorded steps.
         task: a name for the report.
+        whole_prompt: whether the prompts end with a word, so that proposals begin with white space.
         progress: is told how many steps have been recorded, or were there.
 
     Raises:
@@ -64,7 +66,8 @@ def check_next_words(
         ``check_next_words(fusion, positions(text, limit=200), StepFile(None, {})).verdict.text``
     """
     _check_pool(fusion, places)
-    return check_steps(collect_steps(fusion, places, file, alternatives=ALTERNATIVES, progress=progress), task=task)
+    steps = collect_steps(fusion, places, file, alternatives=ALTERNATIVES, whole_prompt=whole_prompt, progress=progress)
+    return check_steps(steps, task=task)
 
 
 def check_steps(records: Sequence[StepRecord], *, task: str = "next_word") -> Checked:

@@ -1,28 +1,15 @@
-//! JSON -> [`Definition`], in one pass and without a value for every piece and merge.
+//! The large lists of `model`, `vocab` and `merges`, read in one pass and without a value for every piece and merge.
+//!
+//! In: a serde stream. Out: [`ModelParts`], or the first entry that is none, in words. May import: `arena`, `pieces`,
+//! `model`. Read next: `json`, which calls it.
 
-use super::model::{Definition, Merges, Pieces};
+use super::model::Merges;
+use super::pieces::Pieces;
 use crate::arena::Strings;
+use crate::error::{Error, Result as Own};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
-
-/// Reads JSON; `None` where there is no object under `model`.
-///
-/// # Errors
-/// Malformed JSON, with line and column. Complexity: O(bytes).
-pub(crate) fn read(json: &[u8]) -> Result<Option<Definition>, serde_json::Error> {
-    serde_json::from_slice::<File>(json).map(|file| file.0)
-}
-
-impl Definition {
-    /// The definition in a JSON value, `None` where there is no object under `model`.
-    ///
-    /// # Errors
-    /// None that JSON can give; the type is that of the reader.
-    pub fn from_json(value: Value) -> Result<Option<Self>, serde_json::Error> {
-        File::deserialize(value).map(|file| file.0)
-    }
-}
 
 /// Everything that a visitor does not want: read to its end and dropped.
 macro_rules! otherwise {
@@ -71,58 +58,31 @@ fn expecting(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("a tokenizer definition")
 }
 
-struct File(Option<Definition>);
+/// The object under `model`; `None` where there is another value.
+pub(super) struct Model(pub(super) Option<ModelParts>);
 
-impl<'de> Deserialize<'de> for File {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FileVisitor)
-    }
-}
-
-struct FileVisitor;
-
-impl<'de> Visitor<'de> for FileVisitor {
-    type Value = File;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        expecting(f)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
-        let mut frame = Map::new();
-        let mut model = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "model" {
-                model = map.next_value::<Model>()?.0;
-            } else {
-                frame.insert(key, map.next_value()?);
-            }
-        }
-        Ok(File(model.map(|model| model.definition(frame))))
-    }
-}
-
-/// The object under `model`.
-struct Model(Option<Lists>);
-
+/// What the object under `model` holds.
 #[derive(Default)]
-struct Lists {
-    rest: Map<String, Value>,
-    pieces: Pieces,
+pub(super) struct ModelParts {
+    /// All fields but `vocab` and `merges`.
+    pub(super) rest: Map<String, Value>,
+    vocab: Vocab,
     merges: Option<MergeTexts>,
 }
 
-impl Lists {
-    fn definition(self, mut frame: Map<String, Value>) -> Definition {
-        let merges = self.merges.map(|merges| merges.resolved(&self.pieces));
-        frame.insert("model".into(), self.rest.into());
-        let ranks = frame.get_mut("coolfusion").and_then(Value::as_object_mut).and_then(|map| map.remove("merge_ranks"));
-        let ranks = ranks.and_then(|ranks| {
-            let rank = |rank: &Value| rank.as_u64().and_then(|rank| u32::try_from(rank).ok());
-            // What is no rank ends the list: the merge without one is named when it is asked for.
-            Some(ranks.as_array()?.iter().map_while(rank).collect())
+impl ModelParts {
+    /// The small fields, the vocabulary, and the merges where there is such a field.
+    ///
+    /// # Errors
+    /// A vocabulary that is missing, or an entry of it that is none.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn resolved(self) -> Own<(Map<String, Value>, Pieces, Option<Own<Merges>>)> {
+        let pieces = self.vocab.0.map_err(|broken| Error::definition("model.vocab", format!("{broken}: expected entries with ids")))?;
+        let merges = self.merges.map(|merges| {
+            let found = merges.resolved(&pieces);
+            found.map_err(|broken| Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab")))
         });
-        Definition { frame: frame.into(), pieces: self.pieces, merges, ranks }
+        Ok((self.rest, pieces, merges))
     }
 }
 
@@ -147,22 +107,28 @@ impl<'de> Visitor<'de> for ModelVisitor {
     otherwise!(list Model(None));
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Model, A::Error> {
-        let mut lists = Lists::default();
+        let mut parts = ModelParts::default();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "vocab" => lists.pieces = map.next_value::<Vocab>()?.0,
-                "merges" => lists.merges = Some(map.next_value()?),
+                "vocab" => parts.vocab = map.next_value()?,
+                "merges" => parts.merges = Some(map.next_value()?),
                 _ => {
-                    lists.rest.insert(key, map.next_value()?);
+                    parts.rest.insert(key, map.next_value()?);
                 }
             }
         }
-        Ok(Model(Some(lists)))
+        Ok(Model(Some(parts)))
     }
 }
 
-/// `model.vocab`, in either shape.
-struct Vocab(Pieces);
+/// `model.vocab`, in either shape, or what is wrong with it.
+struct Vocab(Result<Pieces, String>);
+
+impl Default for Vocab {
+    fn default() -> Self {
+        Self(Err("missing".into()))
+    }
+}
 
 impl<'de> Deserialize<'de> for Vocab {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -179,9 +145,9 @@ impl<'de> Visitor<'de> for VocabVisitor {
         expecting(f)
     }
 
-    otherwise!(Vocab(Pieces::default()));
-    otherwise!(numbers Vocab(Pieces::default()));
-    otherwise!(text Vocab(Pieces::default()));
+    otherwise!(Vocab::default());
+    otherwise!(numbers Vocab::default());
+    otherwise!(text Vocab::default());
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocab, A::Error> {
         let (mut strings, mut ids, mut broken) = (Strings::default(), Vec::new(), None);
@@ -192,22 +158,19 @@ impl<'de> Visitor<'de> for VocabVisitor {
             }
             ids.push(id.unwrap_or(0));
         }
-        Ok(Vocab(Pieces::object(strings, ids, broken)))
+        Ok(Vocab(broken.map_or_else(|| Ok(Pieces::object(strings, ids)), Err)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocab, A::Error> {
-        let (mut strings, mut scores, mut broken) = (Strings::default(), Vec::new(), None);
+        let (mut strings, mut scores) = (Strings::default(), Vec::new());
         while let Some(score) = list.next_element_seed(Entry(&mut strings))? {
-            if score.is_none() && broken.is_none() {
-                broken = Some(format!("entry {}", scores.len()));
-            }
-            strings.truncate(scores.len() + usize::from(score.is_some()));
-            if strings.len() == scores.len() {
-                strings.push("");
-            }
-            scores.push(score.unwrap_or(f64::NAN));
+            let Some(score) = score else {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(Vocab(Err(format!("entry {}", scores.len()))));
+            };
+            scores.push(score);
         }
-        Ok(Vocab(Pieces::list(strings, scores, broken)))
+        Ok(Vocab(Ok(Pieces::list(strings, scores))))
     }
 }
 
@@ -269,8 +232,8 @@ impl<'de> Visitor<'de> for IdVisitor {
     }
 }
 
-/// A score; NaN where it is no number.
-struct Score(f64);
+/// A score; `None` where it is no number.
+struct Score(Option<f64>);
 
 impl<'de> Deserialize<'de> for Score {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -287,27 +250,27 @@ impl<'de> Visitor<'de> for ScoreVisitor {
         expecting(f)
     }
 
-    otherwise!(Score(f64::NAN));
-    otherwise!(text Score(f64::NAN));
-    otherwise!(list Score(f64::NAN));
-    otherwise!(object Score(f64::NAN));
+    otherwise!(Score(None));
+    otherwise!(text Score(None));
+    otherwise!(list Score(None));
+    otherwise!(object Score(None));
 
     #[allow(clippy::cast_precision_loss)]
     fn visit_u64<E>(self, score: u64) -> Result<Score, E> {
-        Ok(Score(score as f64))
+        Ok(Score(Some(score as f64)))
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn visit_i64<E>(self, score: i64) -> Result<Score, E> {
-        Ok(Score(score as f64))
+        Ok(Score(Some(score as f64)))
     }
 
     fn visit_f64<E>(self, score: f64) -> Result<Score, E> {
-        Ok(Score(score))
+        Ok(Score(Some(score)))
     }
 }
 
-/// `[piece, score]`: appends the piece and answers the score (NaN for none), `None` where there is no piece.
+/// `[piece, score]`: appends the piece and answers the score; `None` where the entry is another.
 struct Entry<'a>(&'a mut Strings);
 
 impl<'de> DeserializeSeed<'de> for Entry<'_> {
@@ -332,11 +295,11 @@ impl<'de> Visitor<'de> for Entry<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entry: A) -> Result<Option<f64>, A::Error> {
         let is_text = entry.next_element_seed(Text(self.0))? == Some(true);
-        let mut score = entry.next_element::<Score>()?.map_or(f64::NAN, |score| score.0);
+        let mut score = entry.next_element::<Score>()?.and_then(|score| score.0).filter(|_| is_text);
         while entry.next_element::<IgnoredAny>()?.is_some() {
-            score = f64::NAN;
+            score = None;
         }
-        Ok(is_text.then_some(score))
+        Ok(score)
     }
 }
 
@@ -352,21 +315,19 @@ impl MergeTexts {
         Self { broken: Some(what.to_string()), ..Self::default() }
     }
 
-    fn resolved(self, pieces: &Pieces) -> Merges {
-        let mut merges = Merges { pairs: Vec::with_capacity(self.strings.len() / 2), broken: None };
+    fn resolved(self, pieces: &Pieces) -> Result<Merges, String> {
+        let mut pairs = Vec::with_capacity(self.strings.len() / 2);
         for rank in 0..self.strings.len() / 2 {
             let pair = [self.strings.get(2 * rank), self.strings.get(2 * rank + 1)];
             match pair.map(|piece| pieces.number(piece)) {
-                [Some(left), Some(right)] => merges.pairs.push((left as u32, right as u32)),
+                [Some(left), Some(right)] => pairs.push((left as u32, right as u32)),
                 [left, _] => {
                     let missing = if left.is_none() { pair[0] } else { pair[1] };
-                    merges.broken = Some(format!("merge {rank}: {missing:?} is out of vocabulary"));
-                    return merges;
+                    return Err(format!("merge {rank}: {missing:?} is out of vocabulary"));
                 }
             }
         }
-        merges.broken = self.broken;
-        merges
+        self.broken.map_or_else(|| Ok(Merges::new(pairs)), Err)
     }
 }
 
@@ -465,119 +426,5 @@ impl<'de> Visitor<'de> for Pair<'_> {
             more = true;
         }
         Ok(if left && right && !more { Written::List } else { Written::None })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use serde_json::json;
-
-    fn of(json: &str) -> Definition {
-        read(json.as_bytes()).unwrap().unwrap()
-    }
-
-    /// Reading and writing again gives what a plain JSON reader reads.
-    fn same(json: &str) -> Definition {
-        let definition = of(json);
-        let plain: Value = serde_json::from_str(json).unwrap();
-        assert_eq!(serde_json::to_value(&definition).unwrap(), plain);
-        assert_eq!(serde_json::to_value(Definition::from_json(plain.clone()).unwrap().unwrap()).unwrap(), plain);
-        definition
-    }
-
-    #[test]
-    fn what_was_read_is_what_was_written() {
-        let byte_pairs = r#"{"version": "1.0", "added_tokens": [{"id": 9}], "model": {"type": "BPE", "x": [1, {"vocab": 2}],
-            "vocab": {"a": 0, "": 7, "\u00e9\n\"": 1, "aa": 4294967295, "aaaaaaaaa": 3},
-            "merges": [["a", "a"], ["aa", ""], ["", "aaaaaaaaa"]]}, "coolfusion": {"merge_ranks": [3, 3, 4], "notes": []}}"#;
-        let definition = same(byte_pairs);
-        assert_eq!(definition.ranks.as_deref(), Some(&[3, 3, 4][..]));
-        assert_eq!(definition.merges.unwrap().pairs, [(0, 0), (3, 1), (1, 4)]);
-        assert_eq!(definition.pieces.find("aa"), Some(u32::MAX));
-        assert_eq!(definition.pieces.find("b"), None);
-        let unigram = same(r#"{"model": {"vocab": [["a", -1.5], ["b", 0.0], ["a", -2.0], ["c"]], "unk_id": 0}}"#);
-        assert_eq!(unigram.pieces.number("a"), Some(2), "the last of equal pieces");
-        assert_eq!([0, 1, 3].map(|n| unigram.pieces.score(n)), [Some(-1.5), Some(0.0), None]);
-        same(r#"{"model": {}}"#);
-        same(r#"{"model": {"vocab": {}, "merges": []}, "coolfusion": {}}"#);
-    }
-
-    #[test]
-    fn merges_may_be_lines_and_stand_before_the_vocabulary() {
-        let definition = of(r##"{"model": {"merges": ["#version: 0.2", "a b", "ab c"], "vocab": {"c": 3, "a": 0, "b": 1, "ab": 2}}}"##);
-        assert_eq!(definition.merges.unwrap().pairs, [(1, 2), (3, 0)]);
-    }
-
-    #[test]
-    fn the_last_of_equal_keys_counts() {
-        let definition = of(r#"{"model": 3, "model": {"vocab": {"z": 1}, "vocab": {"a": 0, "b": 1, "a": 5}}, "x": 1, "x": 2}"#);
-        assert_eq!(definition.pieces.iter().collect::<Vec<_>>(), [(1, "b"), (5, "a")]);
-        assert_eq!(definition.frame, json!({"model": {}, "x": 2}));
-    }
-
-    #[test]
-    fn without_an_object_under_model_there_is_no_definition() {
-        for json in [r#"{}"#, r#"{"model": null}"#, r#"{"model": [1, {"a": 2}]}"#, r#"{"model": "x"}"#, r#"{"model": -1.5}"#, r#"{"model": true}"#] {
-            assert!(read(json.as_bytes()).unwrap().is_none(), "{json}");
-        }
-    }
-
-    #[test]
-    fn the_first_wrong_entry_is_remembered() {
-        for (vocab, words) in [
-            (r#"{"a": 0, "b": -1, "c": "x"}"#, "b"),
-            (r#"{"a": 4294967296}"#, "a"),
-            (r#"{"a": 1.0}"#, "a"),
-            (r#"{"a": [1, [2]]}"#, "a"),
-            (r#"{"a": {"b": {}}}"#, "a"),
-            (r#"[["a", 1], "b", 3]"#, "entry 1"),
-            (r#"[["a", 1], []]"#, "entry 1"),
-            (r#"[[1, "a"]]"#, "entry 0"),
-        ] {
-            let definition = of(&format!(r#"{{"model": {{"vocab": {vocab}}}}}"#));
-            assert_eq!(definition.pieces.broken.as_deref(), Some(words), "{vocab}");
-        }
-        for vocab in ["3", "null", "\"a\"", "false", "-2"] {
-            assert!(of(&format!(r#"{{"model": {{"vocab": {vocab}}}}}"#)).pieces.is_missing(), "{vocab}");
-        }
-        for (merges, words, before) in [
-            (r#"[["a", "a"], ["a", "b"]]"#, "merge 1: \"b\" is out of vocabulary", 1),
-            (r#"["a a", "aa"]"#, "merge 1 is no pair", 1),
-            (r#"[["a", 1]]"#, "merge 0 is no pair", 0),
-            (r#"[["a"], 3]"#, "merge 0 is no pair", 0),
-            (r#"[{"a": "a"}]"#, "merge 0 is no pair", 0),
-            (r#"[["a", "a"], ["a", "a", "a"]]"#, "merge 1 is no pair", 1),
-            (r#"["a a", "a a a"]"#, "merge 1 is no pair", 1),
-            (r##"["#version: 0.2", "a a", "a  a"]"##, "merge 1 is no pair", 1),
-            (r#"[["a", "a"], "a a"]"#, "merge 1 is written in another way than those before", 1),
-            (r#"{"a": "a"}"#, "no list", 0),
-            (r#"null"#, "no list", 0),
-        ] {
-            let definition = of(&format!(r#"{{"model": {{"vocab": {{"a": 0, "aa": 1}}, "merges": {merges}}}}}"#));
-            let merges = definition.merges.unwrap();
-            assert_eq!((merges.broken.as_deref(), merges.pairs.len()), (Some(words), before));
-        }
-    }
-
-    #[test]
-    fn malformed_json_is_an_error_with_its_place() {
-        let whole = r#"{"model": {"vocab": {"a": 0, "\u00e9": 1}, "merges": [["a", "a"], "a a"]}, "b": [1, null, {"c": "d"}]}"#;
-        assert!(read(whole.as_bytes()).is_ok());
-        for length in 0..whole.len() {
-            let error = read(&whole.as_bytes()[..length]).unwrap_err().to_string();
-            assert!(error.contains("line 1 column"), "{error}");
-        }
-        for (json, words) in [
-            (&b"{\"model\":\n {\"vocab\": {\"a\": 0,}}}"[..], "line 2 column"),
-            (b"{\"model\": {\"vocab\": {\"\xff\": 0}}}", "line 1 column"),
-            (b"{\"model\": {\"vocab\": {\"\\ud800\": 0}}}", "line 1 column"),
-            (b"{\"model\": {\"merges\": [[\"a\", \"a\"], nul]}}", "line 1 column"),
-            (b"{\"model\": {}} x", "trailing characters at line 1 column 15"),
-        ] {
-            let error = read(json).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        }
     }
 }
