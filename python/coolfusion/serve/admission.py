@@ -46,7 +46,7 @@ class Places:
             count: texts of the request.
 
         Raises:
-            ApiError: all places are taken (429), or there are never so many (400).
+            ApiError: all places are taken (429), or there are fewer in all (400).
         """
         if count > self.most:
             raise ApiError(

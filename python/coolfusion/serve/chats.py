@@ -88,8 +88,8 @@ class _Asked:
                 entry, told = writing.entries[at], self._told(text, step)
                 if text or told:
                     names = [] if step is None else authors(entry, step)
-                    more = {"logprobs": self._logprobs(told), "coolfusion": {"authors": names}}
-                    yield chunk(at, {"content": text}, **more)
+                    logprobs = self._logprobs(told)
+                    yield chunk(at, {"content": text}, logprobs=logprobs, coolfusion={"authors": names})
                 if ended:
                     yield chunk(at, {}, finish_reason(entry.running.output), coolfusion=about(entry))
             if self.body.stream_options is not None and self.body.stream_options.include_usage:

@@ -26,7 +26,7 @@ from coolfusion.errors import (
 __all__ = ["ApiError", "as_api_error", "on_api_error", "on_http_error", "on_validation_error"]
 
 INVALID = "invalid_request_error"
-# What a caller can mend, with the parameter that is to blame where the class tells it.
+# Errors that a caller can mend, with the parameter that is to blame where the class tells it.
 _OF_CALLERS: tuple[tuple[type[CoolFusionError], int, str | None, str], ...] = (
     (EmptyPromptError, 400, "prompt", "empty_prompt"),
     (PromptTooLongError, 400, "prompt", "context_length_exceeded"),

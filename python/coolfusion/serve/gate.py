@@ -1,7 +1,7 @@
 """The gate before all routes: host, key, size and time of a request, and clients that go away.
 
-A request passes in this order: its host is looked at, then its key, then a place is taken, then its body is read up to
-the limit. After that the route runs, and is cancelled as soon as the client has gone or the time is over.
+The gate looks at the host of a request, and then at its key. Then it takes a place and reads the body up to the limit.
+After that the route runs, and is cancelled as soon as the client has gone or the time is over.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Prompts that are given to be scored (`echo`): their words, and ids that are one character each.
 
-A text prompt has its words as tokens. Ids are one token each: the first character of a word has the log-probability of
-the whole word, and the others have 0, because they are certain once the word is known. So a sum over the characters of
+A text prompt has its words as tokens. Ids are one token each. The first character of a word has the log-probability of
+the whole word. The others have 0, because they are certain once the word is known. So a sum over the characters of
 a continuation is the fused log-likelihood of the continuation. Ids of a context are null: the context is not scored.
 
 `top_logprobs` tells what the pool itself would write. Where that is another text, the first word that differs lists the
-pool's word beside its own, with the log-probability 0, because a pool writes greedily and is certain of its choice.
+pool's word beside its own. It has the log-probability 0, because a pool writes greedily and is certain of its choice.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def _add_characters(columns: Columns, ids: Sequence[int], n_context: int, words:
         if at < n_context:
             columns.add(character, None, None)
         elif at in starts:
-            word, logprob, top = starts[at]
-            others = {text: value for text, value in top.items() if text != word}
+            whole, logprob, top = starts[at]
+            others = {text: value for text, value in top.items() if text != whole}
             columns.add(character, logprob, {character: logprob, **others})
         else:
             columns.add(character, 0.0, {character: 0.0})

@@ -26,7 +26,7 @@ class _Body(BaseModel):
 
 
 class StreamOptions(_Body):
-    """What a stream tells at its end."""
+    """The end of a stream."""
 
     include_usage: bool = Field(False, description="Whether a last chunk gives the usage.")
     include_obfuscation: bool | None = Field(None, description="Ignored.")

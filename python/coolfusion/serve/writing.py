@@ -75,7 +75,7 @@ async def written(
         options: further options of `Request`.
 
     Raises:
-        ApiError: there is no place for so many texts.
+        ApiError: there are too few places for the texts.
         CoolFusionError: a prompt or an option that cannot be used.
     """
     given = {**plan.request_options, **options, "max_new_tokens": budget}
