@@ -35,6 +35,7 @@ from coolfusion.cli.sampling import (
     read_messages,
     reranking,
 )
+from coolfusion.cli.serve import serve
 from coolfusion.cli.view import view
 from coolfusion.errors import ArgumentError, CoolFusionError
 from coolfusion.fusion import Request
@@ -52,6 +53,7 @@ app.command()(ablation)
 app.command()(chat)
 app.command()(demo)
 app.command()(pool)
+app.command()(serve)
 app.command()(view)
 # Options go on to the harness as they are, --help included.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)

@@ -159,6 +159,11 @@ class Fusion:
         """The unit of text that one segment is."""
         return self.engine.granularity
 
+    @property
+    def reranks(self) -> bool:
+        """Whether `generate` reranks where its caller does not say, as a recipe may ask for."""
+        return self._rerank
+
     @classmethod
     def from_pretrained(
         cls,
