@@ -354,3 +354,29 @@ def test_an_application_without_its_lifespan_says_so():
     for answer in asyncio.run(main()):
         assert answer.status_code == 500 and "lifespan" in answer.json()["error"]["message"]
     empty(fusion)
+
+
+def test_a_client_that_leaves_just_as_a_step_comes_is_let_go():
+    from coolfusion.fusion import Fusion, Request
+    from coolfusion.serve.runner import Runner
+
+    fusion = Fusion([writer(WORDS, lambda text: " cat")], drafts=0)
+    runner = Runner(fusion.engine)
+
+    async def main():
+        runner.start()
+        try:
+            with runner.submit([fusion.engine.open(Request(prompt="a", max_new_tokens=9**9))], timeout=60.0) as batch:
+                for work in (batch.finished(), anext(batch.steps())):
+                    waiting = asyncio.ensure_future(work)
+                    for _ in range(3):  # it waits now, unless a step is there
+                        await asyncio.sleep(0)
+                    if not waiting.done():
+                        batch.changed.set()
+                        waiting.cancel()
+                        await asyncio.wait({waiting}, timeout=10)
+                        assert waiting.cancelled()
+        finally:
+            await runner.stop()
+
+    asyncio.run(main())

@@ -158,8 +158,9 @@ async def _task(work: Any) -> AsyncIterator[asyncio.Task[Any]]:
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        while not task.done():  # what it waits for may lose a cancellation
+            task.cancel()
+            await asyncio.wait({task}, timeout=1.0)
         if not task.cancelled():
             task.exception()  # was raised to the block, or comes too late for anyone
 

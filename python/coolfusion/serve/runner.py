@@ -235,7 +235,9 @@ class Batch:
             return
         left = None if self._deadline is None else self._deadline - asyncio.get_running_loop().time()
         try:
-            await asyncio.wait_for(self.changed.wait(), left)
+            # Not `wait_for`, which loses a cancellation that comes together with the event (Python 3.11).
+            async with asyncio.timeout(left):
+                await self.changed.wait()
         except TimeoutError as err:
             raise RequestTimeoutError(f"the request did not end within {self._timeout:g} s") from err
 
