@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from coolfusion.errors import ArgumentError
 from coolfusion.fusion import Fusion, Request
 from coolfusion.fusion.engine import Entry
-from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.reasoning import Think
+from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.serve.admission import Places
 from coolfusion.serve.errors import ApiError
 from coolfusion.serve.metrics import Metrics
