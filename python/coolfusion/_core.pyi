@@ -1302,7 +1302,6 @@ class _Spec:
     def load(self, name: str) -> Tokenizer:
         """Makes the tokenizer."""
 
-
 # How an object that was pickled is made again.
 def _tokenizer(
     state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
