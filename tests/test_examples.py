@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import json
 import runpy
 import sys
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
-PROGRAMS = ("chat", "gsm8k", "own_ensemble", "streaming_detokenizer", "transfer_logprobs", "web_service")
+PROGRAMS = ("chat", "gsm8k", "own_ensemble", "streaming_detokenizer", "transfer_logprobs")
 
 
 @pytest.fixture
@@ -70,36 +68,3 @@ def test_gsm8k(program):
     assert printed[0].endswith("% of 4")
     number_of = runpy.run_path(str(FOLDER / "gsm8k.py"))["number_of"]
     assert [number_of(text) for text in ("3 + 4 = 7. Tom has 7.", "1,234 pens", "none")] == ["7", "1234", None]
-
-
-def test_web_service():
-    needs("torch", "transformers", "fastapi", "uvicorn", "httpx")
-    import httpx
-
-    from coolfusion.embedded import fusion
-
-    async def ask(app: object, **body: object) -> httpx.Response:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.post("/generate", json=body)
-
-    async def main(app: object) -> list[httpx.Response]:
-        return await asyncio.gather(
-            ask(app, prompt="Once upon a time", max_new_tokens=8),
-            ask(app, prompt="One day, a boy", max_new_tokens=8),
-            ask(app, prompt=""),
-            ask(app, prompt="Once", max_new_tokens=0),
-        )
-
-    with fusion(device="cpu", dtype="float32") as loaded:
-        app = runpy.run_path(str(FOLDER / "web_service.py"))["create_app"](loaded)
-        *answers, empty, small = asyncio.run(main(app))
-        for answer, prompt in zip(answers, ("Once upon a time", "One day, a boy"), strict=True):
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line]
-            alone = loaded.generate(prompt, max_new_tokens=8)
-            assert "".join(event.get("text", "") for event in events) == alone.text
-            assert events[-1] == {"finish_reason": alone.finish_reason}
-        assert small.status_code == 422
-        assert empty.status_code == 422 and "empty" in empty.json()["detail"]
-        assert loaded.engine.n_running == loaded.engine.n_waiting == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -248,6 +249,30 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a text was asked for.
+
+    Attributes:
+        prompt: one text for all members, or one for each; None for a member whose prompt was given as ids, and where
+            there are messages.
+        rule: the name of the selection rule.
+        spec: the rule as `rule_from_spec` reads it, or None if plain values cannot describe it.
+        options: the options of the request and of its fusion, as plain values.
+        messages: the conversation, where one was given in place of a prompt.
+    """
+
+    prompt: str | tuple[str | None, ...] | None
+    rule: str
+    spec: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, Any], ...] | None = None
+
+    def __repr__(self) -> str:
+        asked = self.prompt if self.messages is None else f"{len(self.messages)} messages"
+        return f"Origin({SHORT.repr(asked)}, rule={SHORT.repr(self.rule)})"
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """The result of a generation.
 
@@ -267,6 +292,7 @@ class Output:
         notes: what was done otherwise than the messages say, for example for a template without a system message.
         seed: of the random numbers of a sampled text, so that it can be written again; None for a greedy one.
         others: with `n` above 1, the outputs of the other texts.
+        origin: how the text was asked for, or None if that is unknown. Outputs that differ in it alone are equal.
     """
 
     text: str
@@ -281,6 +307,7 @@ class Output:
     notes: tuple[str, ...] = ()
     seed: int | None = None
     others: tuple[Output, ...] = ()
+    origin: Origin | None = field(default=None, compare=False)
 
     @property
     def choices(self) -> tuple[Output, ...]:
@@ -291,6 +318,33 @@ class Output:
         error = "" if self.error is None else f", error={SHORT.repr(self.error)}"
         text = f"{SHORT.repr(self.text)}, {len(self.steps)} steps"
         return f"Output({text}, finish_reason={self.finish_reason!r}{error})"
+
+    def to_trace(self, seconds: float | None = None) -> str:
+        """Returns the text with all its steps as JSON lines, which `coolfusion.traces` reads back.
+
+        Args:
+            seconds: how long the writing took; None takes the sum of the steps.
+
+        Raises:
+            ArgumentError: the options hold a number that JSON cannot.
+
+        Complexity: O(size of the output).
+
+        Example:
+            >>> Output("", (), "end", ()).to_trace().count("\\n")
+            2
+        """
+        from coolfusion.traces.lines import lines_of
+
+        return "".join(lines_of(self, seconds))
+
+    def _repr_html_(self) -> str:
+        """Returns the text for a notebook: its segments in the colours of their authors."""
+        from coolfusion.traces.card import card
+
+        names = [member.name for member in self.members]
+        segments = [(step.text, step.candidates[step.winner].members) for step in self.steps]
+        return card(names, segments, self.text, self.finish_reason, self.error)
 
 
 def to_jsonable(value: Any) -> Any:

@@ -142,7 +142,7 @@ def test_a_file_of_prompts_gives_a_line_for_each(loaded, monkeypatch, tmp_path, 
 
 def test_an_error_of_one_prompt_keeps_the_other_texts(loaded, monkeypatch, capsys):
     stdin(monkeypatch, b'"a"\n"\\ud800"\n"a"')
-    call(["generate", "m", "--prompts-file", "-"], code=2)
+    call(["generate", "m", "--prompts-file", "-"], code=3)
     out, err = capsys.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == [" cat", "", " cat"]
     assert "error: prompt 1: " in err

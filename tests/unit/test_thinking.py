@@ -9,7 +9,7 @@ import pytest
 from coolfusion import FusionEngine, Request, Rerank, Think
 from coolfusion.errors import ArgumentError, CoolFusionError, PromptTooLongError
 from coolfusion.fusion import Fusion, Member
-from coolfusion.fusion.traces import does_not_reason, is_open, trace_of
+from coolfusion.fusion.reasoning import does_not_reason, is_open, reasoning_of
 from coolfusion.models import ScriptedModel
 from fusion_parts import BOS, END, toy, writer
 
@@ -184,7 +184,7 @@ def test_texts_that_reason_share_an_engine_with_others_and_can_be_given_up():
     ],
 )
 def test_the_reasoning_is_read_out_of_what_was_written(before, text, reason, trace):
-    assert trace_of(before, text, reason, Think()) == trace
+    assert reasoning_of(before, text, reason, Think()) == trace
 
 
 def test_what_cannot_become_a_reasoning_is_known_early():

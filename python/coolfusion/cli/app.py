@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from coolfusion._core import Tokenizer, __version__
+from coolfusion.cli.chat import chat
 from coolfusion.cli.demo import demo
 from coolfusion.cli.evaluate import ablation, evaluate
 from coolfusion.cli.harness import lm_eval
 from coolfusion.cli.loading import load, names_of
+from coolfusion.cli.many import INTERRUPTED, TextFile, write_many
+from coolfusion.cli.one import stream_one, write_one
 from coolfusion.cli.pool import pool
 from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.sampling import (
@@ -33,23 +35,26 @@ from coolfusion.cli.sampling import (
     read_messages,
     reranking,
 )
-from coolfusion.cli.show import summary
+from coolfusion.cli.serve import serve
+from coolfusion.cli.view import view
 from coolfusion.errors import ArgumentError, CoolFusionError
-from coolfusion.fusion import Fusion, Request
+from coolfusion.fusion import Request
 from coolfusion.fusion.options import PREFIXES, check_choice
 from coolfusion.fusion.recipe import read_recipe
 from coolfusion.fusion.selection import DEFAULT_RULE, as_rule
 from coolfusion.members.endings import GRANULARITIES
-from coolfusion.records import Output, to_jsonable
+from coolfusion.traces import TraceWriter
 
-INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
-INPUT, LOADING, WRITING = "Input", "Loading", "Writing"  # panels of --help
+INPUT, LOADING, WRITING, OUTPUT = "Input", "Loading", "Writing", "Output"  # panels of --help
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("eval")(evaluate)
 app.command()(ablation)
+app.command()(chat)
 app.command()(demo)
 app.command()(pool)
+app.command()(serve)
+app.command()(view)
 # Options go on to the harness as they are, --help included.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 
@@ -156,12 +161,31 @@ def generate(
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything that is known as JSON.", rich_help_panel=OUTPUT)
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of --prompts-file: write the texts to this file, JSON lines; a run that ended is resumed from it.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Write every step to this file, for `coolfusion view`.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
-    """Continue a prompt with several models."""
+    """Continue a prompt with several models.
+
+    Exit codes: 0 all is written. 1 no one reads the output. 2 an error, which is one line. 3 some of many texts ended
+    with an error, and all others are written. 130 Ctrl-C, and what was written is printed.
+    """
     names = names_of(models, more_models)
     if prompt is not None and prompts_file is not None:
         raise ArgumentError("--prompt and --prompts-file exclude each other")
+    if out is not None and prompts_file is None:
+        raise ArgumentError("--out is for many texts; expected --prompts-file FILE too")
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     options |= {"temperature": temperature, "top_p": top_p, "min_p": min_p, "think": think}
     prompts: list[Any] = [None]
@@ -177,29 +201,44 @@ def generate(
         check_choice("granularity", granularity, GRANULARITIES)
     if prefix is not None:
         check_choice("prefix", prefix, PREFIXES)
+    decides = {"models": names, "dtype": dtype, "rule": rule, "recipe": None if plan is None else plan.as_dict()}
+    setup = {
+        **decides,
+        **options,
+        "rerank": how if isinstance(how, bool) else repr(how),
+        "granularity": granularity,
+        "prefix": prefix,
+    }
+    file = None if out is None else TextFile(out, setup, prompts, as_json)
     console = Console(stderr=True)
-    fusion = load(
-        names,
-        console,
-        device=device,
-        dtype=dtype,
-        processes=executor is Executor.processes,
-        threads=threads,
-        rule=rule,
-        recipe=plan,
-        granularity=granularity,
-        prefix=prefix,
-        pass_timeout=pass_timeout,
-    )
-    with fusion:
+    if file is not None and file.is_complete:
+        console.print(f"{out}: all {len(prompts)} texts were written before", style="dim", markup=False, soft_wrap=True)
+        return
+    with ExitStack() as stack:
+        writer = None if trace is None else stack.enter_context(TraceWriter(trace))
+        fusion = load(
+            names,
+            console,
+            device=device,
+            dtype=dtype,
+            processes=executor is Executor.processes,
+            threads=threads,
+            rule=rule,
+            recipe=plan,
+            granularity=granularity,
+            prefix=prefix,
+            pass_timeout=pass_timeout,
+        )
+        stack.enter_context(fusion)
         if prompts_file is not None:
-            interrupted = _write_many(fusion, prompts, {**options, "rerank": how}, as_json, console)
+            whole = {**options, "rerank": how}
+            code = write_many(fusion, prompts, whole, console, as_json=as_json, file=file, trace=writer)
         elif as_json or how:
-            interrupted = _write_whole(fusion, prompts[0], {**options, "rerank": how}, as_json, console)
+            code = write_one(fusion, prompts[0], {**options, "rerank": how}, as_json, console, writer)
         else:
-            interrupted = _stream(fusion, prompts[0], options, console)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
+            code = stream_one(fusion, prompts[0], options, console, writer)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -207,73 +246,3 @@ def describe(path: Annotated[str, typer.Argument(help="A tokenizer file, a direc
     """Print what the load probe of a tokenizer found, as JSON."""
     load = Tokenizer.from_file if Path(path).is_file() else Tokenizer.from_pretrained
     print(json.dumps(load(path).describe(), ensure_ascii=False, indent=2))
-
-
-def _stream(fusion: Fusion, prompt: str | None, options: dict[str, Any], console: Console) -> bool:
-    """Prints the text as it comes; a counter on stderr where stdout is not the terminal that shows it.
-
-    Returns whether Ctrl-C ended it, as the other ways of writing do.
-    """
-    begun, interrupted = perf_counter(), False
-    generation = fusion.stream(prompt, **options)
-    counting = console.is_terminal and not sys.stdout.isatty()
-    with ExitStack() as stack:
-        stack.callback(print, flush=True)  # ends the line, also after an error
-        status = stack.enter_context(console.status("writing")) if counting else None
-        try:
-            for step in generation:
-                print(step.text, end="", flush=True)
-                if status is not None:
-                    status.update(f"{step.index + 1} steps, {len(generation.output.text)} characters")
-        except KeyboardInterrupt:
-            interrupted = True
-    console.print(summary(generation.output, perf_counter() - begun), style="dim", markup=False)
-    return interrupted
-
-
-def _write_whole(fusion: Fusion, prompt: str | None, options: dict[str, Any], as_json: bool, console: Console) -> bool:
-    begun = perf_counter()
-    output, interrupted = _generate(fusion, prompt, options, console)
-    print(_json(output) if as_json else output.text)
-    console.print(summary(output, perf_counter() - begun), style="dim", markup=False)
-    return interrupted
-
-
-def _write_many(fusion: Fusion, prompts: list[str], options: dict[str, Any], as_json: bool, console: Console) -> bool:
-    """Prints a JSON line for each prompt, also where one of them ends with an error."""
-    begun, error = perf_counter(), None
-    try:
-        outputs, interrupted = _generate(fusion, prompts, options, console)
-    except CoolFusionError as err:
-        if not isinstance(err.partial, list):
-            raise
-        outputs, interrupted, error = err.partial, False, err
-    for prompt, output in zip(prompts, outputs, strict=True):
-        short = {"text": output.text, "finish_reason": output.finish_reason, "error": output.error}
-        print(_json(output) if as_json else _json({"prompt": prompt, **short}))
-    line = f"{len(outputs)} texts in {perf_counter() - begun:.2f} s"
-    console.print(line, style="dim", markup=False)
-    if error is not None:
-        raise error
-    return interrupted
-
-
-def _generate(fusion: Fusion, prompt: Any, options: dict[str, Any], console: Console) -> tuple[Any, bool]:
-    """Returns what was written, and whether Ctrl-C ended it."""
-    try:
-        with console.status("writing"):
-            return fusion.generate(prompt, **options), False
-    except KeyboardInterrupt as err:
-        partial: Output | list[Output] | None = getattr(err, "partial", None)
-        if partial is None:
-            raise
-        return partial, True
-
-
-def _json(value: Any) -> str:
-    shown = json.dumps(to_jsonable(value), ensure_ascii=False, allow_nan=False)
-    try:
-        shown.encode()
-    except UnicodeEncodeError:  # a prompt may hold lone surrogates, which only an escape can spell
-        return json.dumps(to_jsonable(value), allow_nan=False)
-    return shown

@@ -41,8 +41,8 @@ def explained(step: Step, fusion: Fusion) -> Text:
 
 
 def colour(*members: int) -> str:
-    """Returns a colour for one author, white for several."""
-    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else "white"
+    """Returns a colour for one author, and that of the terminal for several."""
+    return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else ""
 
 
 def _shown(candidate: Candidate) -> str:

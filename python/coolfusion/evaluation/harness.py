@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from coolfusion.errors import ArgumentError, MissingPackageError
-from coolfusion.evaluation.likelihood import TextLikelihood, score_texts
+from coolfusion.evaluation.likelihood import TextLikelihood, is_written, score_texts
 from coolfusion.evaluation.prompts import prompt_of
 from coolfusion.extras import install_command
 from coolfusion.fusion import Fusion
@@ -215,10 +215,8 @@ class CoolFusionLM(LM):  # type: ignore[misc]
             budget = max(budgets[context] for context in contexts)
             outputs = dict(zip(contexts, self._write(contexts, budget, ()), strict=True))
             for at in open_ones:
-                (context, text), output = pairs[at], outputs[pairs[at][0]]
-                # A text that its budget ends may go on with the continuation: the members may write other tokens.
-                cut = output.finish_reason == "length" and text.startswith(output.text)
-                answers[at] = None if cut and text != output.text else output.text.startswith(text)
+                context, text = pairs[at]
+                answers[at] = is_written(text, outputs[context])
                 budgets[context] = 2 * budget
         return [bool(answer) for answer in answers]
 

@@ -27,15 +27,16 @@ from typing import Any, NamedTuple
 from coolfusion.errors import ModelError
 from coolfusion.evaluation.encoding import Reading, read
 from coolfusion.evaluation.history import History
-from coolfusion.evaluation.score_request import Asked, score_all
+from coolfusion.evaluation.score_request import Asked, ScoreRequest, score_all
 from coolfusion.fusion import Fusion
 from coolfusion.fusion.prompts import per_member
 from coolfusion.fusion.selection.weights import Uniform, Weights
 from coolfusion.members.commands import WholeScore, WholeText
 from coolfusion.members.member import Member
 from coolfusion.models.numerics import logsumexp, total
+from coolfusion.records import Output
 
-__all__ = ["TextLikelihood", "bits_per_byte", "score_texts", "weights_of"]
+__all__ = ["TextLikelihood", "TextPlan", "bits_per_byte", "is_written", "plan_texts", "score_texts", "weights_of"]
 
 
 class TextLikelihood(NamedTuple):
@@ -102,6 +103,61 @@ def score_texts(
         >>> bool(min(found.members) < found.logprob < 0.0)
         True
     """
+    plan = plan_texts(fusion, texts, weights=weights, members=members, greedy=greedy)
+    return plan.fused(score_all(fusion.engine, plan.numbers, plan.asked))
+
+
+class TextPlan(NamedTuple):
+    """Texts that were read and are to be scored; `score_texts` in two halves, for callers that wait in their own way.
+
+    Attributes:
+        numbers: the members that score.
+        asked: the requests, for `enter_scores` or `score_all`.
+        parts: the texts with their readings and groups, the members, their weights, and whether to ask for greedy.
+    """
+
+    numbers: list[int]
+    asked: list[Asked]
+    parts: tuple[list[str], dict[int, Reading], list[list[int]], list[Member], Weights, bool]
+
+    def fused(self, requests: Sequence[ScoreRequest]) -> list[TextLikelihood]:
+        """Returns the likelihoods of the texts.
+
+        Args:
+            requests: the finished requests, in the order of `asked`.
+
+        Raises:
+            ModelError: a member gave no numbers.
+        """
+        texts, readings, groups, pool, weights, greedy = self.parts
+        many = len(pool)
+        nothing = TextLikelihood(0.0, (0.0,) * many, (greedy,) * many, 0, (0,) * many, (), (), (), ())
+        found = [nothing] * len(texts)
+        for group, request in zip(groups, requests, strict=True):
+            for n, at in enumerate(group):
+                row = [request.scores[number][n] for number in self.numbers]
+                costs = tuple(request.costs.get(number, (0, 0)) if n == 0 else (0, 0) for number in self.numbers)
+                found[at] = _fused(texts[at], readings[at], row, pool, weights)._replace(costs=costs)
+        return found
+
+
+def plan_texts(
+    fusion: Fusion,
+    texts: Sequence[tuple[Any, str]],
+    *,
+    weights: Weights | None = None,
+    members: Sequence[int] | None = None,
+    greedy: bool = False,
+) -> TextPlan:
+    """Returns texts as the members read them; arguments and errors are those of `score_texts`.
+
+    Args:
+        fusion: the pool.
+        texts: (context, text) pairs.
+        weights: of the members.
+        members: numbers of the members that take part.
+        greedy: whether to ask if members would write the text.
+    """
     numbers = list(range(len(fusion.members))) if members is None else list(members)
     pool = [fusion.members[number] for number in numbers]
     weights = weights_of(fusion.rule) if weights is None else weights
@@ -118,14 +174,8 @@ def score_texts(
     for group in groups.values():
         columns = [tuple(readings[at].texts[j] for at in group) for j in range(len(pool))]
         asked.append((readings[group[0]].prompts, columns))
-    nothing = TextLikelihood(0.0, (0.0,) * len(pool), (greedy,) * len(pool), 0, (0,) * len(pool), (), (), (), ())
-    found = [nothing] * len(texts)
-    for group, request in zip(groups.values(), score_all(fusion.engine, numbers, asked), strict=True):
-        for n, at in enumerate(group):
-            row = [request.scores[number][n] for number in numbers]
-            costs = tuple(request.costs.get(number, (0, 0)) if n == 0 else (0, 0) for number in numbers)
-            found[at] = _fused(texts[at][1], readings[at], row, pool, weights)._replace(costs=costs)
-    return found
+    only = [text for _, text in texts]
+    return TextPlan(numbers, asked, (only, readings, list(groups.values()), pool, weights, greedy))
 
 
 def weights_of(rule: object) -> Weights:
@@ -143,6 +193,19 @@ def weights_of(rule: object) -> Weights:
         rule = rule.rule
     weights: Weights = getattr(rule, "weights", None) or Uniform()
     return weights
+
+
+def is_written(text: str, output: Output) -> bool | None:
+    """Returns whether what a pool wrote begins with a text; None where a larger budget must tell.
+
+    A text that its budget ends may go on with the text that is asked for, because the members may write other tokens.
+
+    Args:
+        text: the text.
+        output: of a generation after the same context.
+    """
+    cut = output.finish_reason == "length" and text.startswith(output.text)
+    return None if cut and text != output.text else output.text.startswith(text)
 
 
 def bits_per_byte(logprob: float, n_bytes: int) -> float:

@@ -102,9 +102,9 @@ def _read(line: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except ValueError as err:
-        raise ArgumentError(f"{where}: no JSON ({err}); expected the records of an evaluation") from err
+        raise ArgumentError(f"{where}: no JSON ({err}); expected a file of records") from err
     if not isinstance(value, dict):
-        raise ArgumentError(f"{where}: {line:.60}; expected the records of an evaluation")
+        raise ArgumentError(f"{where}: {line:.60}; expected a file of records")
     return value
 
 

@@ -122,8 +122,14 @@ def _write(fusion: Fusion, task: Task, rows: Sequence[Row], items: Sequence[Item
         rerank = False if row.rerank == "no" else PAPERS_RERANK if row.rule == "paper" else SAFE_RERANK
         request = Request(prompt=prompt, max_new_tokens=budget, stop_strings=task.stops, rerank=rerank)
         try:
-            settings = {"rule": row.rule, "alignment": row.alignment, "granularity": row.granularity}
-            entries.append(engine.open(request, members=row.members, **settings))
+            entry = engine.open(
+                request,
+                members=row.members,
+                rule=row.rule,
+                alignment=row.alignment,
+                granularity=row.granularity,
+            )
+            entries.append(entry)
         except ArgumentError:
             raise
         except CoolFusionError as err:

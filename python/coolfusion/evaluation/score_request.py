@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coolfusion.fusion.engine import FusionEngine
+from coolfusion.fusion.engine import Entry, FusionEngine
 from coolfusion.fusion.options import Request
 from coolfusion.fusion.running import Send
 from coolfusion.members.commands import Close, Reply, ScoreContinuations, WholeScore, WholeText
 from coolfusion.members.member import Member
 from coolfusion.records import Output, Step
 
-__all__ = ["Asked", "ScoreRequest", "score_all"]
+__all__ = ["Asked", "ScoreRequest", "enter_scores", "score_all"]
 
 # Prompts and texts in the ids of each member.
 Asked = tuple[Sequence[tuple[int, ...]], Sequence[tuple[WholeText, ...]]]
@@ -130,24 +130,31 @@ def score_all(engine: FusionEngine, numbers: Sequence[int], asked: Sequence[Aske
     Example:
         ``score_all(fusion.engine, [0], [([(1, 7)], [(WholeText((5, 6)),)])])[0].scores[0]``
     """
-    members = [(number, engine.members[number]) for number in numbers]
-    requests: list[ScoreRequest] = []
-
-    def enter(prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[WholeText, ...]]) -> int:
-        def make(session: int) -> ScoreRequest:
-            requests.append(ScoreRequest(session, members, prompts, texts))
-            return requests[-1]
-
-        return engine.enter(make).number
-
-    entered = [enter(*each) for each in asked]
+    entries = enter_scores(engine, numbers, asked)
+    requests = [entry.running for entry in entries]
     try:
         engine.step_until(lambda: all(request.is_finished for request in requests))
     finally:
-        for number, request in zip(entered, requests, strict=False):
-            if not request.is_finished:
-                engine.abort(number)
+        for entry in entries:
+            if not entry.running.is_finished:
+                engine.abort(entry.number)
     for request in requests:
         if request.error is not None:
             raise request.error
-    return requests
+    return requests  # type: ignore[return-value]  # enter_scores has made them
+
+
+def enter_scores(engine: FusionEngine, numbers: Sequence[int], asked: Sequence[Asked]) -> list[Entry]:
+    """Adds the requests for several prompts; the `running` of each entry is a `ScoreRequest`.
+
+    Args:
+        engine: the engine.
+        numbers: the members that score.
+        asked: for each request the prompts of these members, and the texts after them.
+    """
+    members = [(number, engine.members[number]) for number in numbers]
+
+    def enter(prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[WholeText, ...]]) -> Entry:
+        return engine.enter(lambda session: ScoreRequest(session, members, prompts, texts))
+
+    return [enter(*each) for each in asked]

@@ -4,9 +4,9 @@ from coolfusion.fusion.engine import Event, FusionEngine
 from coolfusion.fusion.fusion import Fusion
 from coolfusion.fusion.generation import AsyncGeneration, Generation
 from coolfusion.fusion.options import Request
+from coolfusion.fusion.reasoning import Think
 from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import SelectionRule, StepView
-from coolfusion.fusion.traces import Think
 from coolfusion.members.member import Member
 
 __all__ = [

@@ -140,7 +140,13 @@ class FusionEngine:
     @property
     def n_cached_tokens(self) -> int:
         """How many tokens the caches of the running requests may come to hold."""
-        return sum(request.n_cached_tokens() for request in self._running.values())
+        # A copy, because another thread may be making a step.
+        return sum(request.n_cached_tokens() for request in tuple(self._running.values()))
+
+    @property
+    def max_concurrent_requests(self) -> int:
+        """How many requests are written at the same time."""
+        return self._limits[0]
 
     def add(self, request: Request) -> int:
         """Adds a request; its steps and its output come out of `step`.

@@ -27,10 +27,10 @@ from coolfusion.fusion.options import (
     check_engine,
 )
 from coolfusion.fusion.prompts import warn_caller, warn_of_spelled
+from coolfusion.fusion.reasoning import Think
 from coolfusion.fusion.recipe import Recipe, Source, read_recipe
 from coolfusion.fusion.rerank_options import Rerank
 from coolfusion.fusion.selection import DEFAULT_RULE, Rule, SelectionRule
-from coolfusion.fusion.traces import Think
 from coolfusion.members.endings import Granularity
 from coolfusion.members.member import Member
 from coolfusion.models.transformers.loading import check_arguments, load_models, spread_devices
@@ -158,6 +158,11 @@ class Fusion:
     def granularity(self) -> Granularity:
         """The unit of text that one segment is."""
         return self.engine.granularity
+
+    @property
+    def reranks(self) -> bool:
+        """Whether `generate` reranks where its caller does not say, as a recipe may ask for."""
+        return self._rerank
 
     @classmethod
     def from_pretrained(

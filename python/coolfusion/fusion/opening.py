@@ -9,12 +9,12 @@ from dataclasses import replace
 from coolfusion.fusion.choices import ChoicesRequest
 from coolfusion.fusion.options import Request, Settings
 from coolfusion.fusion.prompts import check_lengths
+from coolfusion.fusion.reasoning import as_think
 from coolfusion.fusion.request import FusionRequest
 from coolfusion.fusion.rerank import RerankRequest
 from coolfusion.fusion.rerank_options import as_rerank
 from coolfusion.fusion.running import Running
 from coolfusion.fusion.thinking import ThinkingRequest
-from coolfusion.fusion.traces import as_think
 from coolfusion.members.member import Member, Prompt
 
 Numbered = tuple[int, Member]
@@ -79,6 +79,6 @@ def open_request(
         # Numbers of its own, so that the answer does not depend on what drew the reasoning.
         seed=None if request.seed is None else request.seed + _REASONING,
     )
-    traces = [alone(next(numbers), at, reasoning, prompt) for at, prompt in enumerate(prompts)]
-    check_lengths([each.transcripts[0] for each in traces], request.overlong, where)
-    return ThinkingRequest(request, think, traces, sessions, answer)
+    reasonings = [alone(next(numbers), at, reasoning, prompt) for at, prompt in enumerate(prompts)]
+    check_lengths([each.transcripts[0] for each in reasonings], request.overlong, where)
+    return ThinkingRequest(request, think, reasonings, sessions, answer)

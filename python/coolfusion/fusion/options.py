@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 
 from coolfusion.chat import Chat, as_messages, as_options, as_tools
 from coolfusion.errors import ArgumentError
+from coolfusion.fusion.reasoning import Think, as_think
 from coolfusion.fusion.rerank_options import Rerank, as_rerank
 from coolfusion.fusion.selection import SelectionRule, as_rule
 from coolfusion.fusion.speculation import Speculation
 from coolfusion.fusion.stop_strings import check_stop_strings
-from coolfusion.fusion.traces import Think, as_think
 from coolfusion.members.endings import GRANULARITIES, Granularity
 from coolfusion.records import SHORT
 

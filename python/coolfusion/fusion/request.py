@@ -25,6 +25,7 @@ from coolfusion.errors import CoolFusionError, ModelError, NoCandidateError
 from coolfusion.fusion.budget import cut_to_budgets, is_decided, over_budget
 from coolfusion.fusion.candidates import admit
 from coolfusion.fusion.options import Request, Settings
+from coolfusion.fusion.origin import origin_of
 from coolfusion.fusion.running import Send
 from coolfusion.fusion.selection import (
     Selection,
@@ -178,7 +179,17 @@ class FusionRequest:
         reason = self._finish_reason if self.is_finished else None
         seed = self.request.seed if self._draws else None
         written = tuple(self._delivered)
-        return Output(text, written, reason, members, self._rejected, error=error, notes=self.notes, seed=seed)
+        return Output(
+            text,
+            written,
+            reason,
+            members,
+            self._rejected,
+            error=error,
+            notes=self.notes,
+            seed=seed,
+            origin=origin_of(self.request, self.settings),
+        )
 
     @property
     def _draws(self) -> bool:

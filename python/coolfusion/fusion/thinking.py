@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from coolfusion.fusion.options import Request
+from coolfusion.fusion.reasoning import Think, does_not_reason, reasoning_ids, reasoning_of
 from coolfusion.fusion.request import FusionRequest
 from coolfusion.fusion.running import Running, Send, added
-from coolfusion.fusion.traces import Think, does_not_reason, trace_ids, trace_of
 from coolfusion.members.commands import Reply
 from coolfusion.members.member import Prompt
 from coolfusion.records import Output, Step
@@ -42,7 +42,7 @@ class ThinkingRequest:
         self._think, self._alone, self._later, self._make = think, list(alone), list(sessions), answer
         self._by_session = {each.session: each for each in alone}
         self._before = [_text_of(each) for each in alone]
-        self._traces: tuple[str, ...] = ()
+        self._reasoning: tuple[str, ...] = ()
         self._answer: Running | None = None
         self._gone = False
 
@@ -73,7 +73,7 @@ class ThinkingRequest:
     def output(self) -> Output:
         """The answer so far, with the reasoning of each member once all have ended it."""
         if self._answer is not None:
-            return replace(self._answer.output, reasoning=self._traces)
+            return replace(self._answer.output, reasoning=self._reasoning)
         members = tuple(each.output.members[0] for each in self._alone)
         return Output("", (), None, members, error=None if self.error is None else str(self.error))
 
@@ -125,17 +125,17 @@ class ThinkingRequest:
         return [send for each in self._alone for send in each.abort()]
 
     def _begin_answer(self) -> list[Send]:
-        traces, prompts = list[str](), list[Prompt]()
+        found, prompts = list[str](), list[Prompt]()
         for each, before in zip(self._alone, self._before, strict=True):
             [transcript] = each.transcripts
             output = each.output
             # A member that failed goes on with its prompt alone; if it fails again, the answer is written without it.
-            trace = "" if each.error is not None else trace_of(before, output.text, output.finish_reason, self._think)
-            ids = trace_ids(transcript, trace) if trace else None
-            traces.append(trace if ids is not None else "")
+            own = reasoning_of(before, output.text, output.finish_reason, self._think) if each.error is None else ""
+            ids = reasoning_ids(transcript, own) if own else None
+            found.append(own if ids is not None else "")
             prompt = each.prompts[0]
             prompts.append(prompt if ids is None else [*transcript.prompt_ids, *ids])
-        self._traces = tuple(traces)
+        self._reasoning = tuple(found)
         try:
             self._answer = self._make(prompts)
         except Exception as err:  # noqa: BLE001 - raised to whoever asked for this text

@@ -94,7 +94,7 @@ def does_not_reason(before: str, text: str, think: Think) -> bool:
     return not (is_open(before, think) or start.startswith(think.open) or think.open.startswith(start))
 
 
-def trace_of(before: str, text: str, reason: FinishReason | None, think: Think) -> str:
+def reasoning_of(before: str, text: str, reason: FinishReason | None, think: Think) -> str:
     """Returns the reasoning in what a member has written, with its closing marker; "" where there is none.
 
     Args:
@@ -104,14 +104,14 @@ def trace_of(before: str, text: str, reason: FinishReason | None, think: Think) 
         think: the markers.
 
     Example:
-        >>> trace_of("Q:", "<think>1 + 1", "length", Think()), trace_of("Q:", " It is 2.", "end", Think())
+        >>> reasoning_of("Q:", "<think>1 + 1", "length", Think()), reasoning_of("Q:", " It is 2.", "end", Think())
         ('<think>1 + 1</think>', '')
     """
     reasons = reason == "stop" or is_open(before, think) or think.open in text
     return text + think.close if reasons else ""
 
 
-def trace_ids(transcript: Transcript, trace: str) -> list[int] | None:
+def reasoning_ids(transcript: Transcript, reasoning: str) -> list[int] | None:
     """Returns the ids of a reasoning under the member that wrote it; None where its tokenizer cannot say it.
 
     The member's own ids count as far as they spell it. Where a token holds text after the marker as well, and where
@@ -119,9 +119,9 @@ def trace_ids(transcript: Transcript, trace: str) -> list[int] | None:
 
     Args:
         transcript: what the member has written.
-        trace: the reasoning.
+        reasoning: the text.
     """
-    own, wanted, spelled = list[int](), trace.encode(), b""
+    own, wanted, spelled = list[int](), reasoning.encode(), b""
     for token_id in transcript.ids[transcript.n_prompt :]:
         longer = spelled + transcript.member.tokenizer.token_bytes(token_id)
         if not wanted.startswith(longer):
@@ -130,5 +130,5 @@ def trace_ids(transcript: Transcript, trace: str) -> list[int] | None:
         spelled = longer
     if spelled == wanted:
         return own
-    found = ids_under(transcript, transcript.number, trace, own)
+    found = ids_under(transcript, transcript.number, reasoning, own)
     return found if isinstance(found, list) else None

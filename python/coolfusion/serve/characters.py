@@ -1,0 +1,63 @@
+"""Token ids of the server: one for each character, with a mark at the last one of a text.
+
+Members have tokenizers of their own, so no id of theirs means the same to all. Clients that send ids get these. An id
+is a code point, plus `LAST` at the last character of a text; a text without characters is the id `EMPTY`. Ids of
+several texts may stand in a row, and the marks say where each of them ends. So a client that puts a continuation's ids
+after a context's tells where the context ends, as lm-evaluation-harness does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coolfusion.errors import ArgumentError
+
+__all__ = ["EMPTY", "LAST", "ids_of", "texts_of"]
+
+LAST = 0x110000  # above all code points
+EMPTY = 2 * LAST
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def ids_of(text: str) -> list[int]:
+    """Returns the ids of a text.
+
+    Args:
+        text: the text.
+
+    Example:
+        >>> [hex(token_id) for token_id in ids_of("ab")]
+        ['0x61', '0x110062']
+    """
+    ids = [ord(character) for character in text]
+    return [*ids[:-1], ids[-1] + LAST] if ids else [EMPTY]
+
+
+def texts_of(ids: Sequence[int]) -> list[str]:
+    """Returns the texts that stand in a row of ids; the last of them may lack its mark.
+
+    Args:
+        ids: the ids.
+
+    Raises:
+        ArgumentError: an id that is no character, with its position.
+
+    Example:
+        >>> texts_of([*ids_of("Once"), *ids_of(" upon a time")[:5]])
+        ['Once', ' upon']
+    """
+    texts: list[str] = []
+    characters: list[str] = []
+    for position, token_id in enumerate(ids):
+        code = token_id - LAST if LAST <= token_id < EMPTY else token_id
+        if token_id != EMPTY and (not 0 <= code < LAST or code in _SURROGATES):
+            raise ArgumentError(
+                f"id {token_id} at position {position} is none of this server: expected a code point, plus "
+                f"{LAST} for the last character of a text; /tokenize makes them"
+            )
+        if token_id != EMPTY:
+            characters.append(chr(code))
+        if token_id >= LAST:
+            texts.append("".join(characters))
+            characters = []
+    return [*texts, "".join(characters)] if characters else texts

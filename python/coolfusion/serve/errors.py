@@ -1,0 +1,176 @@
+"""Errors in OpenAI's shape: a status, and a body with message, type, param and code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from coolfusion.errors import (
+    ArgumentError,
+    CoolFusionError,
+    EmptyPromptError,
+    NoCandidateError,
+    PromptTooLongError,
+    RequestTimeoutError,
+    TextError,
+    UnknownTokenError,
+    UnrepresentableTextError,
+)
+
+__all__ = ["ApiError", "as_api_error", "on_api_error", "on_http_error", "on_validation_error"]
+
+INVALID = "invalid_request_error"
+# Errors that a caller can mend, with the parameter that is to blame where the class tells it.
+_OF_CALLERS: tuple[tuple[type[CoolFusionError], int, str | None, str], ...] = (
+    (EmptyPromptError, 400, "prompt", "empty_prompt"),
+    (PromptTooLongError, 400, "prompt", "context_length_exceeded"),
+    (UnrepresentableTextError, 400, "prompt", "unrepresentable_text"),
+    (TextError, 400, "prompt", "invalid_text"),
+    (UnknownTokenError, 400, "prompt", "unknown_token"),
+    (NoCandidateError, 422, "prompt", "no_candidate"),
+    (ArgumentError, 400, None, "invalid_value"),
+)
+_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+
+
+class ApiError(Exception):
+    """An answer that says what is wrong.
+
+    Attributes:
+        status: the HTTP status.
+        message: one sentence with the value and what was expected.
+        param: the parameter that is to blame, or None.
+        code: a word for programs.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """Returns the body of the answer."""
+        kind = _TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        """Returns the answer."""
+        return JSONResponse(self.body(), self.status, headers=self.headers)
+
+
+def as_api_error(error: BaseException) -> ApiError:
+    """Returns the answer to an error of the library; one that no caller can mend has the status 500.
+
+    Args:
+        error: the error.
+
+    Example:
+        >>> as_api_error(ArgumentError("rule 'x' is unknown")).status
+        400
+    """
+    if isinstance(error, ApiError):
+        return error
+    for kind, status, param, code in _OF_CALLERS:
+        if isinstance(error, kind):
+            return ApiError(status, str(error), param=param or _named_in(str(error)), code=code)
+    if isinstance(error, RequestTimeoutError):
+        return ApiError(504, str(error), code="timeout")
+    if isinstance(error, CoolFusionError):
+        return ApiError(500, str(error), code="failed")
+    return ApiError(500, f"the server failed: {type(error).__name__}", code="internal_error")
+
+
+_PARAMETERS = (
+    "rule",
+    "granularity",
+    "alignment",
+    "rerank",
+    "members",
+    "prefix",
+    "think",
+    "stop",
+    "prompt",
+    "messages",
+    "tools",
+    "continue_final",
+    "template_options",
+)
+
+
+def _named_in(message: str) -> str | None:
+    """Returns the parameter with which a message begins."""
+    found = re.match(r"\w+", message)
+    first = found[0] if found else ""
+    return first if first in _PARAMETERS else None
+
+
+async def on_api_error(_: Request, error: Exception) -> JSONResponse:
+    """Answers an `ApiError`, or an error of the library.
+
+    Args:
+        error: the error.
+    """
+    return as_api_error(error).response()
+
+
+async def on_http_error(_: Request, error: Exception) -> JSONResponse:
+    """Answers an error of the framework: an unknown path, a wrong method, a body that is no JSON.
+
+    Args:
+        error: the error.
+    """
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    return ApiError(status, str(error.detail), code=_CODES.get(status, "bad_request"), headers=error.headers).response()
+
+
+async def on_validation_error(_: Request, error: Exception) -> JSONResponse:
+    """Answers a body of another form than is described, with the first field that is wrong.
+
+    Args:
+        error: the error.
+    """
+    assert isinstance(error, RequestValidationError)
+    return invalid(error.errors()).response()
+
+
+def invalid(found: Sequence[Any]) -> ApiError:
+    """Returns the answer to what pydantic found.
+
+    Args:
+        found: its errors; of a union there is one for each form. One of a value counts before one of a type, and one
+            that came far before another.
+    """
+    worst = max(found, key=lambda each: (not str(each["type"]).endswith("_type"), len(each["loc"])))
+    # The form of a union stands in the place too; numbers are places in lists.
+    place = [each for each in worst["loc"] if isinstance(each, int) or str(each).isidentifier()]
+    place = [each for each in place if each not in ("body", "str", "int", "float", "bool")]
+    param = str(place[0]) if place else None
+    kind = str(worst["type"])
+    if kind == "json_invalid":
+        return ApiError(400, "the body is no JSON; expected an object", code="invalid_json")
+    if kind == "extra_forbidden":
+        return ApiError(400, f"parameter {place[-1]!r:.80} is unknown", param=param, code="unknown_parameter")
+    if kind == "missing":
+        where = ".".join(map(str, place)) or "the body"
+        return ApiError(400, f"{where} is missing", param=param, code="missing_parameter")
+    given = repr(worst.get("input"))
+    shown = given if len(given) <= 60 else f"{given[:57]}..."
+    where = ".".join(str(each) for each in place) or "the body"
+    return ApiError(400, f"{where} is {shown}: {worst['msg']}", param=param, code="invalid_value")
