@@ -274,3 +274,24 @@ def test_a_control_token_of_one_character_is_text():
     tokenizer = cf.Tokenizer.wrap(inner)._declaring(0, 1, [0], {"default": CHATML + "☃"})
     found = chat_prompt("m", tokenizer, Chat(as_messages([says("user", "a☃b")]))).prompt
     assert inner.token_to_id("☃") not in found and tokenizer.decode(found).count("☃") == 2
+
+
+def test_a_tokenizer_around_an_object_reads_conversations_too():
+    """It shows no definition, and cannot be pickled."""
+    inner = inner_of(CHATML)
+
+    class Wrapped:
+        vocab_size = inner.get_vocab_size()
+
+        def __reduce__(self):
+            raise TypeError("no")
+
+        def encode(self, text):
+            return inner.encode(text, add_special_tokens=False).ids
+
+        def decode(self, ids):
+            return inner.decode(ids, skip_special_tokens=True)
+
+    tokenizer = cf.Tokenizer.wrap(Wrapped())._declaring(None, None, [], {"default": "Q: {{ messages[0].content }} A:"})
+    found = chat_prompt("m", tokenizer, Chat(as_messages([HI])))
+    assert tokenizer.decode(found.prompt) == "Q: Hi there A:"

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from coolfusion._core import Tokenizer
+from coolfusion.errors import TransferError
 
 
 class Controls(NamedTuple):
@@ -80,16 +81,20 @@ def _of_text(tokenizer: Tokenizer, text: str, guard: str, cut: str, *, anew: boo
 
 
 def _definition(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Returns the definition of a tokenizer, {} of one that has none."""
-    reduced: Any = tokenizer.__reduce__()
-    state = reduced[1][0] if reduced[1] else None
-    if not isinstance(state, bytes):
-        return {}
+    """Returns the definition of a tokenizer, {} of one around an object.
+
+    A pickled tokenizer begins with its tokenizer.json and the length of that, in eight bytes.
+    """
     try:
-        found = json.loads(state[state.index(b"{") :])
-    except ValueError:
+        reduced: Any = tokenizer.__reduce__()
+    except TransferError:  # an object that cannot be pickled
         return {}
-    return found if isinstance(found, dict) else {}
+    make, arguments, *_ = reduced
+    if getattr(make, "__name__", "") != "_tokenizer":
+        return {}
+    state: bytes = arguments[0]
+    found: dict[str, Any] = json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])
+    return found
 
 
 def _first_only(stage: Any) -> bool:
