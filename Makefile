@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check docs fuzz fuzz-definitions proof nightly lint bench rivals performance wheel train clean
+.PHONY: demo test check docs fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -41,6 +41,10 @@ proof: $(VENV)/test.ready
 fuzz-definitions: $(VENV)/test.ready
 	$(BIN)/python tests/fuzz/definitions.py $(FUZZ)
 	$(BIN)/python tests/fuzz/sentencepiece_models.py $(FUZZ)
+
+# 10,000 requests of slow and rude clients to a live server; some minutes.
+soak: $(VENV)/test.ready
+	$(BIN)/python tests/fuzz/serve_soak.py $(FUZZ)
 
 # The properties on many more, and other, examples; an hour or two.
 nightly: $(VENV)/test.ready
