@@ -33,7 +33,7 @@ REPORT = [str(n) for n in range(400) if not is_development(str(n))]
 PRODUCT = named_specs()["product"]
 DICE = random.Random(5)
 WORDS = sorted({"".join(DICE.choices("abcdefghijk", k=4)) for _ in range(300)})
-STORIES = [" ".join(DICE.choices(WORDS, k=18)) for _ in range(70)]
+STORIES = [" ".join(DICE.choices(WORDS, k=18)) for _ in range(48)]
 
 
 def columns(*rights, rules=(), groups=None, own=()):
