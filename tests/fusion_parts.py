@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -185,6 +186,39 @@ def greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
             break
         ids.append(best)
     return ids[start:]
+
+
+def plain_sample(
+    member: Member,
+    ids: Sequence[int],
+    number: Callable[[int], float],
+    budget: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+) -> tuple[list[int], bool]:
+    """An ordinary sample of one member, by full rows and a search through the cumulated distribution.
+
+    `number` gives the random number of a token from its place; the result is the new ids, and whether END was drawn.
+    """
+    new: list[int] = []
+    context = member.runner.new_context()
+    while len(new) < budget:
+        member.runner.prefill([(context, [*ids, *new])])
+        row = list(context.next_logits(()))
+        for banned in member.suppress_tokens:
+            row[banned] = -math.inf
+        powers = [math.exp((value - max(row)) / temperature) for value in row]
+        order = sorted((-power / sum(powers), i) for i, power in enumerate(powers) if power)
+        cumulated = list(itertools.accumulate(-minus for minus, _ in order))
+        n_kept = next((n for n, mass in enumerate(cumulated, 1) if mass >= top_p), len(order))
+        n_kept = min(n_kept, sum(minus <= min_p * order[0][0] for minus, _ in order))
+        wanted = number(len(new)) * cumulated[n_kept - 1]
+        token = next(i for (_, i), mass in zip(order, cumulated, strict=True) if mass > wanted)
+        if token in member.runner.eos_token_ids:
+            return new, True
+        new.append(token)
+    return new, False
 
 
 def same_steps(ours: Output, theirs: Output, tolerance: float = 1e-12) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 
@@ -15,7 +14,7 @@ from coolfusion.fusion import Fusion, Member
 from coolfusion.fusion.voting import leads
 from coolfusion.members.sampling import draw
 from coolfusion.models import ForgetfulModel
-from fusion_parts import BOS, again, gambler
+from fusion_parts import BOS, again, gambler, plain_sample
 from rerank_parts import LETTERS, cast, drawn, gamblers, same
 
 SLOW = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
@@ -29,25 +28,11 @@ def test_every_member_draws_its_samples_in_the_order_of_rounds():
         assert each.rejected is not None or len(each.scores) == 2
 
 
-def plain_sample(member, prompt, seed, budget, temperature, top_p):
-    """Draws a text by full rows and a search through the cumulated distribution, without the library's draw."""
-    ids, dice, new = [BOS, *member.tokenizer.encode(prompt)], random.Random(seed), []
-    context = member.runner.new_context()
-    while len(new) < budget:
-        member.runner.prefill([(context, ids + new)])
-        row = list(context.next_logits(()))
-        for banned in member.suppress_tokens:
-            row[banned] = -math.inf
-        powers = [math.exp((value - max(row)) / temperature) for value in row]
-        order = sorted((-power / sum(powers), i) for i, power in enumerate(powers) if power)
-        cumulated = list(itertools.accumulate(-minus for minus, _ in order))
-        n_kept = next((n for n, mass in enumerate(cumulated, 1) if mass >= top_p), len(order))
-        wanted = dice.random() * cumulated[n_kept - 1]
-        token = next(i for (_, i), mass in zip(order, cumulated, strict=True) if mass > wanted)
-        if token in member.runner.eos_token_ids:
-            return new, True
-        new.append(token)
-    return new, False
+def plain(member, prompt, seed, budget, temperature, top_p):
+    """An ordinary sample of one member, with the numbers of one seed in turn, without the library's draw."""
+    dice = random.Random(seed)
+    ids = [BOS, *member.tokenizer.encode(prompt)]
+    return plain_sample(member, ids, lambda _: dice.random(), budget, temperature, top_p)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.7, 1.0), (1.5, 0.8), (0.3, 0.5)])
@@ -56,7 +41,7 @@ def test_a_sample_is_drawn_from_the_members_own_probabilities(temperature, top_p
     output = Fusion(gamblers(3)).generate("a", 6, rerank=options, seed=11)
     twins = gamblers(3)
     for each in drawn(output):
-        ids, end = plain_sample(twins[each.author], "a", f"11/{each.author}/{each.sample}", 6, temperature, top_p)
+        ids, end = plain(twins[each.author], "a", f"11/{each.author}/{each.sample}", 6, temperature, top_p)
         assert each.text == twins[each.author].tokenizer.decode(ids)
         assert each.finish_reason == ("end" if end else "length")
         own = len(ids) + end

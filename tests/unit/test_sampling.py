@@ -22,7 +22,7 @@ from coolfusion.members.sampling import draw
 from coolfusion.models import ScriptedModel
 from coolfusion.models.numerics import random_number
 from coolfusion.records import Candidate
-from fusion_parts import BOS, END, again, gambler, toy
+from fusion_parts import BOS, END, again, gambler, plain_sample, toy
 
 SLOW = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 TOKENIZERS = [toy(" the", " cat", " sat", " on", " mat"), toy(), toy(" ca", "t ", " o", "n.")]
@@ -32,26 +32,11 @@ def gamblers(seed=0, count=3):
     return [gambler(TOKENIZERS[n], seed + n) for n in range(count)]
 
 
-def plain_sample(member, prompt, seed, budget, temperature=1.0, top_p=1.0, min_p=0.0):
-    """An ordinary sample of one member, by full rows and one number for each token, without the loop."""
-    ids, new = [*member.prefix_ids, *member.tokenizer.encode(prompt)], []
-    context = member.runner.new_context()
-    while len(new) < budget:
-        member.runner.prefill([(context, ids + new)])
-        row = list(context.next_logits(()))
-        for banned in member.suppress_tokens:
-            row[banned] = -math.inf
-        powers = [math.exp((value - max(row)) / temperature) for value in row]
-        order = sorted((-power / sum(powers), i) for i, power in enumerate(powers) if power)
-        cumulated = list(itertools.accumulate(-minus for minus, _ in order))
-        n_kept = next((n for n, mass in enumerate(cumulated, 1) if mass >= top_p), len(order))
-        n_kept = min(n_kept, sum(minus <= min_p * order[0][0] for minus, _ in order))
-        wanted = random_number(seed, member.name, 0, len(new)) * cumulated[n_kept - 1]
-        token = next(i for (_, i), mass in zip(order, cumulated, strict=True) if mass > wanted)
-        if token in member.runner.eos_token_ids:
-            return new, "end"
-        new.append(token)
-    return new, "length"
+def plain(member, prompt, seed, budget, **filters):
+    """An ordinary sample of one member, with one number for each token, without the loop."""
+    ids = [*member.prefix_ids, *member.tokenizer.encode(prompt)]
+    new, end = plain_sample(member, ids, lambda at: random_number(seed, member.name, 0, at), budget, **filters)
+    return new, "end" if end else "length"
 
 
 @pytest.mark.parametrize("filters", [{}, {"temperature": 0.6, "top_p": 0.8}, {"temperature": 1.4, "min_p": 0.1}])
@@ -61,7 +46,7 @@ def plain_sample(member, prompt, seed, budget, temperature=1.0, top_p=1.0, min_p
 def test_a_text_of_one_member_is_an_ordinary_sample_of_it(filters, rule, seed, which):
     options = {"temperature": 1.0, **filters}
     one = gambler(TOKENIZERS[which], seed % 7)
-    ids, reason = plain_sample(one, "the", seed, 14, **options)
+    ids, reason = plain(one, "the", seed, 14, **options)
     output = Fusion([again(one)], rule=rule).generate("the", 14, seed=seed, **options)
     assert (output.members[0].token_ids, output.finish_reason) == (ids, reason)
     twice = Fusion([again(one), again(one)], rule=rule).generate("the", 14, seed=seed, **options)
@@ -296,7 +281,7 @@ def test_continuations_of_a_rerank_are_drawn_by_members():
     output = Fusion(gamblers(7)).generate("the", 8, temperature=1.0, seed=2, rerank=Rerank(length="byte"))
     for author, twin in enumerate(gamblers(7)):
         own = next(each for each in output.continuations if each.author == author)
-        assert own.text == twin.tokenizer.decode(plain_sample(twin, "the", 2, 8)[0])
+        assert own.text == twin.tokenizer.decode(plain(twin, "the", 2, 8)[0])
 
 
 @pytest.mark.parametrize(
