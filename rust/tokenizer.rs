@@ -1,16 +1,18 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
-use crate::definition::{self, Loaded, Spelling};
-use crate::encoder::Edit;
-use crate::engine::{Behind, Certificate, Engine, Growth, Resume, SavedGrowth, Window};
+use crate::{formats, load};
+use crate::backends::engine::{Behind, Certificate, Engine, Resume, Weight, Window};
+use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::{Error, Result};
-use crate::folding::Weight;
-use crate::probe::Probe;
-use crate::reading::Reading;
-use crate::spec::Spec;
-use crate::token::{Place, Token, TokenId};
-use crate::vocabulary::{Kind, Vocabulary};
-use crate::{formats, shared::shared};
+use crate::load::build::Loaded;
+use crate::load::entries::Spelling;
+use crate::load::probe::Probe;
+use crate::load::registry::shared;
+use crate::spec::definition::Spec;
+use crate::tokens::edit::Edit;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::vocabulary::reading::{Likeness, Reading};
+use crate::vocabulary::table::{Kind, Vocabulary};
 use serde_json::{json, Value};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,7 +89,7 @@ impl Tokenizer {
     /// `Definition` where a part is broken or of a kind that cannot be run.
     pub fn from_spec(spec: impl Into<Arc<Spec>>, name: &str) -> Result<Self> {
         let spec = spec.into();
-        let loaded = definition::load(&spec)?;
+        let loaded = load::build::load(&spec)?;
         let family = family(&loaded);
         let origin = Origin {
             family,
@@ -489,17 +491,6 @@ impl Tokenizer {
             Certificate::None => "none: the whole text is encoded again at every push",
         }
     }
-}
-
-/// How what tokens say is to a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Likeness {
-    Same,
-    /// The text is the beginning of what they say.
-    Longer,
-    /// What they say is the beginning of the text.
-    Shorter,
-    Different,
 }
 
 /// The control tokens that an object writes for characters that few vocabularies hold.

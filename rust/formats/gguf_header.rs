@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-
 use crate::error::{Error, Result};
 
 pub(super) const MAGIC: &[u8; 4] = b"GGUF";
@@ -15,7 +14,7 @@ const DEEPEST: usize = 4;
 
 /// The value of an entry.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Flag(bool),
     Integer(i64),
     Fraction(f64),

@@ -7,10 +7,10 @@
 use base64::{engine::general_purpose::STANDARD, Engine};
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::tiktoken;
 use crate::error::{Error, Result};
-use crate::spec::{Format, Spec};
+use crate::formats::tiktoken;
+use crate::spec::definition::Spec;
+use crate::spec::origin::Format;
 
 /// The two keys that tell such a file from others.
 #[derive(Deserialize)]

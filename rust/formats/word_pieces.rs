@@ -4,10 +4,15 @@
 //! options it is that of transformers' `BertTokenizer`, which lower-cases and drops accents.
 
 use rustc_hash::FxHashMap;
-
-use super::{controls, text};
 use crate::error::{Error, Result};
-use crate::spec::{Decoder, Format, Model, Normalizer, Origin, Pieces, PreTokenizer, Spec, WordPiece};
+use crate::formats::detect::{controls, text};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::Spec;
+use crate::spec::model::{Model, WordPiece};
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use crate::spec::pre_tokenizer::PreTokenizer;
 
 /// What the file does not say.
 #[derive(Debug, Clone)]

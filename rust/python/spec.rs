@@ -2,10 +2,10 @@
 
 use super::errors::{named, raise};
 use super::tokenizer::PyTokenizer;
-use crate::formats::{self, vocab_merges, word_pieces};
-use crate::shared::{key, Key};
-use crate::spec::{AddedIds, AddedToken, Spec};
-use crate::{Result, Tokenizer};
+use crate::{Result, Tokenizer, formats};
+use crate::formats::{vocab_merges, word_pieces};
+use crate::load::registry::{Key, key};
+use crate::spec::definition::{AddedIds, AddedToken, Spec};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustc_hash::FxHashSet;

@@ -7,7 +7,7 @@ use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
+use crate::{Kind, Method, Place, TokenId, Tokenizer, Vocabulary, formats};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use std::collections::BTreeMap;

@@ -1,12 +1,19 @@
 //! `tokenizer.json` -> [`Spec`], and back.
 //!
 //! Source: the file format of the `tokenizers` library, version "1.0". In: bytes, or a JSON value. Out: a [`Spec`]; of
-//! a [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::definition`.
+//! a [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::load::build`.
 
-use super::fields::{stages, unlike, written, Fields};
-use super::lists::{self, ModelParts};
-use super::{AddedToken, Decoder, Format, Merges, Model, Normalizer, Origin, Pieces, PreTokenizer, Spec};
 use crate::error::{Error, Result};
+use crate::spec::lists;
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::{AddedToken, Spec};
+use crate::spec::fields::{Fields, stages, unlike, written};
+use crate::spec::lists::ModelParts;
+use crate::spec::model::{Merges, Model};
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use crate::spec::pre_tokenizer::PreTokenizer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{json, Map, Value};
@@ -174,6 +181,5 @@ impl Serialize for Pairs<'_> {
     }
 }
 
-#[cfg(test)]
 #[path = "json_tests.rs"]
 mod tests;

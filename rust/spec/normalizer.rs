@@ -2,8 +2,8 @@
 //!
 //! In: one JSON object per stage. Out: [`Normalizer`]. May import: `fields`. Read next: `pre_tokenizer`.
 
-use super::fields::{unlike, Fields, Stage};
 use crate::error::{Error, Result};
+use crate::spec::fields::{Fields, Stage, unlike};
 use base64::engine::{general_purpose::STANDARD, Engine as _};
 use serde_json::{json, Value};
 
@@ -208,7 +208,7 @@ impl Stage for Normalizer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::fields::{stages, written};
+    use crate::spec::fields::{stages, written};
     use super::*;
 
     #[test]

@@ -3,9 +3,9 @@
 //! In: one JSON object per stage. Out: [`PreTokenizer`]. May import: `fields`, and `normalizer` for [`Pattern`]. Read
 //! next: `model`.
 
-use super::fields::{unlike, Fields, Stage};
-use super::normalizer::Pattern;
 use crate::error::Result;
+use crate::spec::fields::{Fields, Stage, unlike};
+use crate::spec::normalizer::Pattern;
 use serde_json::{json, Value};
 
 /// A cut of text into words. For example, `Whitespace` makes "a", "b" and "." of "a b.".
@@ -242,7 +242,7 @@ impl Stage for PreTokenizer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::fields::{stages, written};
+    use crate::spec::fields::{stages, written};
     use super::*;
 
     #[test]

@@ -1,0 +1,4 @@
+//! TODO
+
+pub(crate) mod growing_lattice;
+pub(crate) mod growing_path;

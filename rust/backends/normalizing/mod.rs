@@ -1,0 +1,14 @@
+//! TODO
+
+pub(crate) mod added;
+pub(crate) mod borders;
+pub(crate) mod cuts;
+pub(crate) mod engine;
+pub(crate) mod fold;
+pub(crate) mod growing;
+pub(crate) mod growing_source;
+pub(crate) mod part;
+pub(crate) mod resume_points;
+pub(crate) mod rewriting;
+pub(crate) mod scratch;
+pub(crate) mod words;

@@ -1,0 +1,14 @@
+//! TODO
+
+pub(crate) mod initial_symbols;
+pub(crate) mod letters;
+pub(crate) mod long_pieces;
+pub(crate) mod long_words;
+pub(crate) mod merge;
+pub(crate) mod merge_barriers;
+pub(crate) mod merge_table;
+pub(crate) mod model;
+pub(crate) mod prefixes;
+pub(crate) mod whole_chars;
+pub(crate) mod whole_pieces;
+pub(crate) mod word_cache;

@@ -1,0 +1,5 @@
+//! TODO
+
+pub(crate) mod bpe;
+pub(crate) mod unigram;
+pub(crate) mod wordpiece;

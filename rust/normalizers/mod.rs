@@ -1,0 +1,5 @@
+//! TODO
+
+pub mod charsmap;
+pub(crate) mod rewriter;
+pub(crate) mod unicode_forms;

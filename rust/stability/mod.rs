@@ -1,0 +1,4 @@
+//! TODO
+
+pub(crate) mod pieces;
+pub(crate) mod white_space;

@@ -1,0 +1,14 @@
+//! TODO
+
+pub mod byte_alphabet;
+pub(crate) mod byte_strings;
+pub(crate) mod char_memo;
+pub(crate) mod double_array;
+pub(crate) mod known_words;
+pub(crate) mod parallel;
+pub(crate) mod piece_table;
+pub(crate) mod pool;
+pub(crate) mod sha256;
+pub(crate) mod sorted_trie;
+pub(crate) mod text;
+pub(crate) mod utf8;

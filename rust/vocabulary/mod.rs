@@ -1,0 +1,5 @@
+//! TODO
+
+pub(crate) mod reading;
+pub(crate) mod said;
+pub(crate) mod table;
