@@ -7,9 +7,9 @@
 use crate::backends::engine::Certificate;
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
-use crate::tokens::cuts::{TokenCuts, tokens_before};
+use crate::tokens::cuts::{tokens_before, TokenCuts};
 use crate::tokens::token::{Place, Token, TokenId};
-use crate::util::text::{characters_around, space_starts, stands_before_space};
+use crate::util::text::{space_starts, stands_before_space};
 use std::str::FromStr;
 
 /// How the cuts of the canonical encoding are found.

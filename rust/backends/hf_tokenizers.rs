@@ -3,11 +3,11 @@
 //! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that text
 //! that looks like one is text; spans are the crate's offsets into the original text.
 
-use crate::spec;
 use crate::backends::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::unicode_forms::Normal;
+use crate::spec;
 use crate::spec::definition::Spec;
 use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme};
 use crate::stability::white_space::SpaceCuts;
@@ -75,10 +75,10 @@ pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Re
 fn inside(mut spec: Spec) -> Option<Spec> {
     let before = (spec.normalizers.clone(), spec.pre_tokenizers.clone());
     // The second is SentencePiece's "remove extra whitespaces" at the start of a text.
-    let at_start = |stage: &spec::Normalizer| matches!(stage, spec::Normalizer::Prepend(_)) || stage.rule() == Some("\\A +");
+    let at_start = |stage: &spec::normalizer::Normalizer| matches!(stage, spec::normalizer::Normalizer::Prepend(_)) || stage.rule() == Some("\\A +");
     spec.normalizers.retain(|stage| !at_start(stage));
     for stage in &mut spec.normalizers {
-        if let spec::Normalizer::Strip { left, .. } = stage {
+        if let spec::normalizer::Normalizer::Strip { left, .. } = stage {
             *left = false;
         }
     }

@@ -1,9 +1,9 @@
 //! What a path leads to: one file, or the pair of files that one of them needs.
 
-use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::formats::{gguf_header, vocab_merges};
 use crate::spec::definition::Spec;
+use std::path::{Path, PathBuf};
 
 /// The bytes that a tokenizer is read from.
 #[derive(Debug)]

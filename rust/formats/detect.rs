@@ -6,12 +6,10 @@
 //! One module per format: add a format by a module that builds a [`Spec`], and by one line in [`read`] that knows its
 //! first bytes.
 
-use crate::formats::{gguf, gguf_header, rwkv, sentencepiece, tekken, tiktoken, vocab_merges, word_pieces};
 use crate::error::{Error, Result};
-use crate::formats::content::Content;
+use crate::formats::{gguf, gguf_header, rwkv, sentencepiece, tekken, tiktoken, vocab_merges, word_pieces};
+use crate::spec::definition::Spec;
 use crate::spec::json;
-use crate::spec::definition::{AddedToken, Spec};
-use crate::spec::pre_tokenizer::PreTokenizer;
 
 /// What the bytes of any tokenizer file say: `tokenizer.json`, SentencePiece `.model`, or tiktoken ranks.
 ///
@@ -63,26 +61,6 @@ pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
         )));
     }
     sentencepiece::read(bytes, source)
-}
-
-/// The text in `bytes`, without a byte order mark.
-pub(crate) fn text<'a>(bytes: &'a [u8], source: &str) -> Result<&'a str> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Error::File {
-        path: source.to_owned(),
-        reason: format!("byte {} is not UTF-8, expected a text file", error.valid_up_to()),
-    })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-/// The pre-tokenizer of a byte-level model; no pattern is GPT-2's.
-pub(crate) fn splitting(pattern: Option<&str>, add_prefix_space: bool) -> Vec<PreTokenizer> {
-    let byte_level = PreTokenizer::ByteLevel { add_prefix_space, use_regex: pattern.is_none() };
-    pattern.map(PreTokenizer::words).into_iter().chain([byte_level]).collect()
-}
-
-/// Control tokens with their ids.
-pub(crate) fn controls<S: AsRef<str>>(tokens: impl IntoIterator<Item = (S, u32)>) -> Vec<AddedToken> {
-    tokens.into_iter().map(|(content, id)| AddedToken::new(id, content.as_ref(), true)).collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! Source: <https://github.com/ggml-org/ggml>, `docs/gguf.md`: magic, version, number of tensors, number of entries,
 //! and the entries, little-endian. The tensors follow and are never read.
 
+use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Read;
-use crate::error::{Error, Result};
 
 pub(super) const MAGIC: &[u8; 4] = b"GGUF";
 /// Headers hold the vocabulary and small things.

@@ -4,8 +4,8 @@
 //! The names are those of llama.cpp (`src/llama-vocab.cpp`); the rules are those of the `tokenizer.json` that the name
 //! was given for, because llama.cpp rewrites some for its own matcher.
 
-use crate::formats::detect::splitting;
 use crate::formats::known_ranks::{CL100K, KIMI, O200K, QWEN};
+use crate::formats::parts::splitting;
 use crate::spec::normalizer::Normalizer;
 use crate::spec::pre_tokenizer::{PreTokenizer, SplitBehavior};
 

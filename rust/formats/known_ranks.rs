@@ -4,9 +4,9 @@
 //! name, the order of its lines and its line ends do not matter. No two vocabularies share one, so recognition cannot
 //! be wrong.
 
-use std::borrow::Cow;
-use base64::{engine::general_purpose::STANDARD, Engine};
 use crate::util::sha256;
+use base64::{engine::general_purpose::STANDARD, Engine};
+use std::borrow::Cow;
 
 /// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
 pub(super) const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";

@@ -3,9 +3,9 @@
 //! Field numbers and defaults are those of `src/sentencepiece_model.proto`, the checks those of
 //! `ModelInterface::InitializePieces` (<https://github.com/google/sentencepiece>).
 
-use std::collections::HashSet;
 use crate::error::{Error, Result};
 use crate::formats::protobuf::{Reader, Value};
+use std::collections::HashSet;
 
 /// `ModelProto.SentencePiece.Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

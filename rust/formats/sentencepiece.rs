@@ -5,7 +5,6 @@
 //! <https://github.com/google/sentencepiece>, format in `src/sentencepiece_model.proto`. The flags of the file
 //! that no normalizer says are the rules in `Origin`.
 
-use rustc_hash::FxHashMap;
 use crate::error::{Error, Result};
 use crate::formats::model_proto::{Kind, ModelProto, ModelType, Piece, WRAP};
 use crate::normalizers::charsmap::Charsmap;
@@ -15,6 +14,7 @@ use crate::spec::model::{Bpe, Merges, Model, Unigram};
 use crate::spec::normalizer::{Normalizer, Pattern};
 use crate::spec::origin::{Format, Origin, SentencePiece};
 use crate::spec::pieces::Pieces;
+use rustc_hash::FxHashMap;
 
 /// SentencePiece's mark for a space, U+2581.
 pub(super) const SPACE_MARK: &str = "\u{2581}";

@@ -4,11 +4,9 @@
 //! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is, and
 //! otherwise merges the adjacent pair whose concatenation has the lowest rank, the leftmost of equals.
 
-use base64::{engine::general_purpose::STANDARD, Engine};
-use rustc_hash::{FxHashMap, FxHashSet};
 use crate::error::{Error, Result};
 use crate::formats::known_ranks;
-use crate::formats::detect::{controls, splitting};
+use crate::formats::parts::{controls, splitting};
 use crate::spec::decoder::Decoder;
 use crate::spec::definition::Spec;
 use crate::spec::model::{Bpe, Merges, Model};
@@ -16,6 +14,8 @@ use crate::spec::normalizer::Normalizer;
 use crate::spec::origin::{Format, Origin};
 use crate::spec::pieces::Pieces;
 use crate::util::byte_alphabet;
+use base64::{engine::general_purpose::STANDARD, Engine};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Whether the first lines are ranks. A file called `tokenizer.model` may be a SentencePiece model as well.
 pub fn looks_like_ranks(bytes: &[u8]) -> bool {

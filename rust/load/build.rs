@@ -6,45 +6,25 @@
 //! [`chain`] reads the decoder, [`entries`] the bytes of the vocabulary, and [`merges`] byte-pair tables. [`guarded`]
 //! prepares the specification for the library, and [`judge`] compares with it at load.
 
-use crate::regex;
 use crate::backends::engine::Engine;
 use crate::backends::hf_tokenizers::Library;
 use crate::error::{Error, Result};
-use crate::load::chain::{Chain, byte_piece};
-use crate::load::entries::{Added, Matched, Spelling, added_tokens, adds_space, control_tokens, spelling, told, vocabulary};
+use crate::load::chain::{byte_piece, Chain};
+use crate::load::entries::{added_tokens, adds_space, check_largest_id, control_tokens, spelling, told, vocabulary, Added, Matched};
+use crate::load::loaded::Loaded;
+use crate::regex;
 use crate::spec::decoder::Decoder;
 use crate::spec::definition::Spec;
 use crate::spec::model::Model;
 use crate::spec::normalizer::Normalizer;
 use crate::spec::pieces::Pieces;
 use crate::spec::pre_tokenizer::PreTokenizer;
-use crate::stability::pieces::holds_inner_space;
 use crate::util::sorted_trie::PieceTrie;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 
 /// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
 pub(crate) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-
-/// What a specification turns into.
-pub(crate) struct Loaded {
-    pub(crate) vocabulary: Vocabulary,
-    pub(crate) engine: Box<dyn Engine>,
-    pub(crate) spelling: Spelling,
-    /// Some pieces stand for single bytes of a text.
-    pub(crate) byte_fallback: bool,
-    pub(crate) reading: Reading,
-    /// The token of text that has no other.
-    pub(crate) unknown: Option<u32>,
-    pub(crate) model: String,
-    pub(crate) split_rule: String,
-    pub(crate) normalizer: String,
-    pub(crate) added_text: Vec<String>,
-    pub(crate) control_tokens: Vec<(String, u32)>,
-    pub(crate) source_notes: Vec<String>,
-    /// What the load-time comparison with another library says.
-    pub(crate) check: String,
-}
 
 /// Loads `spec`.
 pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
@@ -104,17 +84,6 @@ fn check_rules(spec: &Spec) -> Result<()> {
         ("decoder", spec.decoders.iter().flatten().filter_map(Decoder::rule).collect()),
     ];
     parts.iter().try_for_each(|(part, rules)| rules.iter().try_for_each(|rule| regex::limits::check(part, rule)))
-}
-
-/// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.
-pub(crate) fn check_largest_id(pieces: &Pieces, added: &[Added]) -> Result<()> {
-    const HOLES: usize = 1 << 20;
-    let largest = pieces.iter().map(|p| p.0).chain(added.iter().flat_map(|a| [a.id, a.written])).max().unwrap_or(0) as usize;
-    let tokens = pieces.len() + added.len();
-    if largest > tokens + HOLES {
-        return Err(Error::definition("model.vocab", format!("id {largest} in a vocabulary of {tokens} tokens: expected ids without long gaps")));
-    }
-    Ok(())
 }
 
 /// The pre-token rule in words that a person can compare with the file.

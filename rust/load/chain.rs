@@ -5,10 +5,10 @@
 //! the section join the list. Everything else cannot be told token by token and is refused by name.
 
 use crate::error::{Error, Result};
+use crate::spec::decoder::Decoder as Stage;
 use crate::spec::normalizer::Pattern;
 use crate::util::byte_alphabet;
 use crate::vocabulary::reading::Joints;
-use crate::spec::decoder::Decoder as Stage;
 use std::borrow::Cow;
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::Decoder;

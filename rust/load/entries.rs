@@ -1,12 +1,12 @@
 //! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand
 //! for.
 
-use crate::spec;
 use crate::error::{Error, Result};
-use crate::load::chain::{Chain, Told, byte_piece};
+use crate::load::chain::{byte_piece, Chain, Told};
 use crate::normalizers::unicode_forms::METASPACE;
-use crate::spec::json;
+use crate::spec;
 use crate::spec::definition::{AddedIds, Spec};
+use crate::spec::json;
 use crate::spec::pieces::Pieces;
 use crate::spec::pre_tokenizer::PreTokenizer;
 use crate::util::byte_alphabet;
@@ -116,11 +116,11 @@ pub(crate) fn control_tokens(added: &[Added], unknown: Option<u32>, pieces: &Pie
 
 /// Whether spaces of a text are U+2581 where the model sees it, or bytes are GPT-2's characters.
 pub(crate) fn spelling(spec: &Spec) -> Spelling {
-    let rewritten = spec.normalizers.contains(&spec::Normalizer::ByteLevel);
+    let rewritten = spec.normalizers.contains(&spec::normalizer::Normalizer::ByteLevel);
     let marked = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(metaspace) if metaspace.is_usual());
     if rewritten || spec.pre_tokenizers.iter().any(|stage| matches!(stage, PreTokenizer::ByteLevel { .. })) {
         Spelling::ByteLevel
-    } else if spec.normalizers.iter().any(spec::Normalizer::marks_spaces) || spec.pre_tokenizers.iter().any(marked) {
+    } else if spec.normalizers.iter().any(spec::normalizer::Normalizer::marks_spaces) || spec.pre_tokenizers.iter().any(marked) {
         Spelling::Marks
     } else {
         Spelling::Plain
@@ -129,7 +129,8 @@ pub(crate) fn spelling(spec: &Spec) -> Spelling {
 
 /// Whether a space, or the mark for one, is put before a text.
 pub(crate) fn adds_space(spec: &Spec) -> bool {
-    let prepends = |stage: &spec::Normalizer| matches!(stage, spec::Normalizer::Prepend(text) if text == "\u{2581}" || text == " ");
+    let prepends =
+        |stage: &spec::normalizer::Normalizer| matches!(stage, spec::normalizer::Normalizer::Prepend(text) if text == "\u{2581}" || text == " ");
     spec.normalizers.iter().any(prepends)
         || spec.pre_tokenizers.iter().any(|stage| match stage {
             PreTokenizer::ByteLevel { add_prefix_space, .. } => *add_prefix_space,
@@ -244,4 +245,15 @@ pub(crate) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown
         added.iter().zip(contents.iter()).filter(|(a, _)| !a.control && Some(a.id) != unknown).map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
     let joined = chain.told(plain.chain(shown))?;
     Ok((Vocabulary::new(entries), joined))
+}
+
+/// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.
+pub(super) fn check_largest_id(pieces: &Pieces, added: &[Added]) -> Result<()> {
+    const HOLES: usize = 1 << 20;
+    let largest = pieces.iter().map(|p| p.0).chain(added.iter().flat_map(|a| [a.id, a.written])).max().unwrap_or(0) as usize;
+    let tokens = pieces.len() + added.len();
+    if largest > tokens + HOLES {
+        return Err(Error::definition("model.vocab", format!("id {largest} in a vocabulary of {tokens} tokens: expected ids without long gaps")));
+    }
+    Ok(())
 }

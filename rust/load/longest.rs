@@ -3,9 +3,9 @@
 
 use crate::backends::longest_match::Longest;
 use crate::error::{Error, Result};
-use crate::load::build::{Loaded, check_largest_id};
 use crate::load::chain::Chain;
-use crate::load::entries::{Spelling, added_tokens, control_tokens, told, vocabulary};
+use crate::load::entries::{added_tokens, check_largest_id, control_tokens, told, vocabulary, Spelling};
+use crate::load::loaded::Loaded;
 use crate::spec::decoder::Decoder;
 use crate::spec::definition::Spec;
 use crate::util::byte_alphabet;

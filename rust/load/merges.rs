@@ -7,9 +7,9 @@ use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::model::Bpe;
 use crate::models::bpe::whole_pieces::MOST_IDS;
 use crate::normalizers::unicode_forms::METASPACE;
+use crate::spec::model::Bpe as Model;
 use crate::tokens::token::TokenId;
 use crate::util::byte_alphabet;
-use crate::spec::model::Bpe as Model;
 use rustc_hash::FxHashSet;
 
 impl Reader<'_> {

@@ -1,24 +1,9 @@
 //! The load probe: a few hundred short encodings that find out what a tokenizer loses, before it matters.
 
-use crate::boundaries::{Method, word_boundaries};
+use crate::boundaries::{word_boundaries, Method};
 use crate::error::Result;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Probe, Tokenizer};
 use crate::tokens::token::Place;
-
-/// What the probe found.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Probe {
-    /// Kinds of text that do not come back, in words.
-    pub(crate) lost: Vec<String>,
-    /// The same without the space mark, which every SentencePiece vocabulary loses.
-    pub(crate) lost_text: Vec<String>,
-    /// Whether every one of the 256 bytes has a token.
-    pub(crate) every_byte: bool,
-    /// What stands before the first word.
-    pub(crate) dummy_prefix: String,
-    /// The methods that find word boundaries in plain English.
-    pub(crate) methods: Vec<&'static str>,
-}
 
 /// Texts whose loss has a name.
 const TEXTS: [(&str, &str); 20] = [

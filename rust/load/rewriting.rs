@@ -2,7 +2,7 @@
 
 use crate::backends::normalizing::added::Added;
 use crate::backends::normalizing::rewriting::{Model, Parts, Rewriting, Words};
-use crate::load::build::{Own, Reader, refuse};
+use crate::load::build::{refuse, Own, Reader};
 use crate::models::unigram::{Sums, Unigram};
 use crate::models::wordpiece::WordPiece;
 use crate::normalizers::charsmap::Charsmap;
@@ -14,12 +14,12 @@ use crate::normalizers::unicode_forms::METASPACE;
 use crate::pre_tokenizers::char_rules::{Manner, Rule, WordRule};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::regex::char_class::CodePoints;
+use crate::spec::model::Model as Kind;
 use crate::spec::model::{Unigram as UnigramModel, WordPiece as WordPieceModel};
 use crate::spec::normalizer::{Normalizer, Pattern};
 use crate::spec::pre_tokenizer::{Metaspace, PreTokenizer, PrependScheme, SplitBehavior};
 use crate::tokens::token::TokenId;
 use crate::util::double_array::Dictionary;
-use crate::spec::model::Model as Kind;
 use rustc_hash::FxHashSet;
 
 /// What the stages amount to.

@@ -2,7 +2,7 @@
 
 use crate::backends::sentencepiece::normalizer::Normalizer;
 use crate::backends::sentencepiece::parts::{Merges, Model, SentencePiece};
-use crate::load::build::{Own, Reader, refuse};
+use crate::load::build::{refuse, Own, Reader};
 use crate::models::bpe::initial_symbols::{Alphabet, CharacterTable};
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::model::Bpe;
@@ -10,11 +10,11 @@ use crate::models::bpe::whole_pieces::MOST_IDS;
 use crate::models::unigram::{Sums, Unigram};
 use crate::pre_tokenizers::added_tokens::AddedText;
 use crate::spec::model::{Bpe as PairModel, Model as Kind};
+use crate::spec::origin::SentencePiece as Rules;
 use crate::tokens::token::TokenId;
 use crate::util::double_array::Dictionary;
 use crate::util::pool::Pool;
 use crate::util::sorted_trie::PieceTrie;
-use crate::spec::origin::SentencePiece as Rules;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 impl Reader<'_> {

@@ -1,14 +1,14 @@
 //! Where a definition that the library runs divides a text for certain: before white space, or nowhere.
 
-use crate::load::build::{GPT2, Reader};
+use crate::load::build::{Reader, GPT2};
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::regex::dialect::Dialect;
 use crate::regex::pattern::Pattern;
 use crate::spec::model::Model;
+use crate::spec::normalizer::Pattern as Rule;
 use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme, SplitBehavior};
 use crate::stability::pieces::holds_inner_space;
 use crate::stability::white_space::SpaceCuts;
-use crate::spec::normalizer::Pattern as Rule;
 
 /// What a pre-tokenizer stage does at white space behind another character.
 enum Stage {

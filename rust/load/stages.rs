@@ -1,7 +1,7 @@
 //! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
 
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::load::build::{GPT2, Own, Reader, refuse};
+use crate::load::build::{refuse, Own, Reader, GPT2};
 use crate::load::entries::Added;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::pre_tokenizers::added_tokens::AddedText;

@@ -6,8 +6,8 @@
 //! behind the match, and copies one character where no rule matches. The `tokenizers` crate instead works grapheme by
 //! grapheme with the *shortest* rule, which gives other text for CRLF, stacked combining marks and joiners.
 
-use std::collections::{HashMap, HashSet};
 use crate::error::{Error, Result};
+use std::collections::{HashMap, HashSet};
 
 /// The rules of one model.
 #[derive(Clone, Debug)]

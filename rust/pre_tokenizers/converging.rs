@@ -109,10 +109,10 @@ impl Stage {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::pre_tokenizers::split::{Behaviour, Finder};
     use crate::regex::char_class::CodePoints;
     use crate::regex::dialect::Dialect;
     use crate::regex::pattern::Pattern;
-    use crate::pre_tokenizers::split::{Behaviour, Finder};
 
     fn pattern(source: &str) -> Finder {
         Finder::Pattern(Pattern::new(source, Dialect::Oniguruma).unwrap())

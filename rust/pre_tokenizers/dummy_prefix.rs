@@ -1,5 +1,4 @@
-//! TODO
-
+//! The space that some tokenizers put before a text.
 
 /// The space that some tokenizers put before a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::errors::{named, raise};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
-use crate::{Error, TokenId, for_each};
+use crate::{for_each, Error, TokenId};
 use pyo3::buffer::{Element, PyUntypedBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString, PyTuple};

@@ -7,7 +7,7 @@ use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{Kind, Method, Place, TokenId, Tokenizer, Vocabulary, formats};
+use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use std::collections::BTreeMap;
@@ -279,7 +279,7 @@ impl PyTokenizer {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
-        of_tokenizer(py, self)
+        of_tokenizer(py, &self.0, &self.2)
     }
 
     fn __repr__(&self) -> String {

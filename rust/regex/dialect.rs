@@ -1,5 +1,4 @@
-//! TODO
-
+//! Whose reading of a pattern holds.
 
 /// Whose reading of the few ambiguous constructs holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 //! and `regex-syntax`, which reads our classes, understand differently ([`crate::regex::doubtful`]).
 
 use crate::error::{Error, Result};
-use crate::regex::doubtful;
 use crate::regex::char_class::CodePoints;
 use crate::regex::dialect::Dialect;
+use crate::regex::doubtful;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 

@@ -5,12 +5,10 @@
 //! is what makes a boundary *settled* (docs/definitions.md, "Settled cut").
 
 use crate::error::{Error, Result};
-use crate::regex::automaton::{Automaton, Found, Open};
-use crate::regex::char_class::CodePoints;
+use crate::regex::automaton::Automaton;
 use crate::regex::dialect::Dialect;
-use crate::regex::{backtrack, parse};
 use crate::regex::limits::check;
-use crate::regex::walk::Walk;
+use crate::regex::{backtrack, parse};
 
 /// What runs a pattern.
 #[derive(Debug, Clone)]

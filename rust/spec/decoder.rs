@@ -114,8 +114,8 @@ impl Stage for Decoder {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::spec::fields::{stages, written};
     use super::*;
+    use crate::spec::fields::{stages, written};
 
     #[test]
     fn each_type_is_written_as_it_is_read() {

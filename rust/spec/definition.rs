@@ -9,11 +9,11 @@
 //! with its merges, and one [`Decoder::ByteLevel`].
 
 use crate::spec::decoder::Decoder;
-use crate::spec::model::{Bpe, Merges, Model, Unigram, WordPiece};
-use crate::spec::normalizer::{Normalizer, Pattern};
-use crate::spec::origin::{Declared, Format, Origin, SentencePiece};
+use crate::spec::model::Model;
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
 use crate::spec::pieces::Pieces;
-use crate::spec::pre_tokenizer::{Metaspace, PreTokenizer, PrependScheme, SplitBehavior};
+use crate::spec::pre_tokenizer::PreTokenizer;
 use serde_json::Value;
 
 /// What a tokenizer file says.
@@ -101,15 +101,6 @@ impl Spec {
             post_processor: None,
             origin,
         }
-    }
-
-    /// The specification in a JSON value of the form of `tokenizer.json`, `None` where there is no object under
-    /// `model`.
-    ///
-    /// # Errors
-    /// [`crate::Error::Definition`] with the path of the field that is unknown, missing or of a wrong type.
-    pub fn from_json(value: Value) -> crate::Result<Option<Self>> {
-        json::of_value(value)
     }
 
     /// The id of the token of text that has no other.

@@ -203,9 +203,9 @@ pub(crate) fn written<S: Stage>(stages: &[S]) -> Value {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::*;
     use crate::spec::normalizer::Normalizer;
     use crate::spec::pre_tokenizer::PreTokenizer;
-    use super::*;
     use serde_json::json;
 
     #[test]

@@ -4,10 +4,10 @@
 //! a [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::load::build`.
 
 use crate::error::{Error, Result};
-use crate::spec::lists;
 use crate::spec::decoder::Decoder;
 use crate::spec::definition::{AddedToken, Spec};
-use crate::spec::fields::{Fields, stages, unlike, written};
+use crate::spec::fields::{stages, unlike, written, Fields};
+use crate::spec::lists;
 use crate::spec::lists::ModelParts;
 use crate::spec::model::{Merges, Model};
 use crate::spec::normalizer::Normalizer;
@@ -181,5 +181,17 @@ impl Serialize for Pairs<'_> {
     }
 }
 
+impl Spec {
+    /// The specification in a JSON value of the form of `tokenizer.json`, `None` where there is no object under
+    /// `model`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Definition`] with the path of the field that is unknown, missing or of a wrong type.
+    pub fn from_json(value: Value) -> crate::Result<Option<Self>> {
+        of_value(value)
+    }
+}
+
+#[cfg(test)]
 #[path = "json_tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@
 //! next: `model`.
 
 use crate::error::Result;
-use crate::spec::fields::{Fields, Stage, unlike};
+use crate::spec::fields::{unlike, Fields, Stage};
 use crate::spec::normalizer::Pattern;
 use serde_json::{json, Value};
 
@@ -242,8 +242,8 @@ impl Stage for PreTokenizer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::spec::fields::{stages, written};
     use super::*;
+    use crate::spec::fields::{stages, written};
 
     #[test]
     fn each_type_is_written_as_it_is_read() {

@@ -7,8 +7,8 @@
 //! wrote. So scores follow bit by bit, after the `tokenizer.json` and what only the origin says.
 
 use crate::error::{Error, Result};
-use crate::spec::json;
 use crate::spec::definition::{AddedIds, Spec};
+use crate::spec::json;
 use crate::spec::model::{Merges, Model};
 use crate::spec::origin::Origin;
 use serde::{Deserialize, Serialize};
@@ -81,11 +81,11 @@ fn broken(reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::spec::definition::AddedToken;
     use crate::spec::model::{Bpe, Unigram};
     use crate::spec::origin::{Format, SentencePiece};
     use crate::spec::pieces::Pieces;
-    use super::*;
-    use crate::spec::definition::AddedToken;
 
     fn spec() -> Spec {
         // Seventeen digits that `serde_json` does not read exactly are among these.

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::backends::engine::Behind;
+use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::backends::stretch::Growth;
-use crate::backends::sentencepiece::files::{Flags, merges, scores};
 use crate::streams::encoder_windows::{byte_level, bytes_with, split, unigram, unigram_with, unigram_with_some_bytes, unigram_without_spaces};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;

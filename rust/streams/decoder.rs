@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 use crate::tokens::token::{Place, TokenId};
-use crate::util::utf8::{Utf8Decoder, ends_whole};
+use crate::util::utf8::{ends_whole, Utf8Decoder};
 use crate::vocabulary::reading::Standing;
 use crate::vocabulary::table::Kind;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::backends::sentencepiece::files::{Flags, merges, scores};
+use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::normalizers::charsmap::tests::blob_of;
 use crate::streams::encoder::StreamEncoder;
 use crate::tokenizer::Tokenizer;

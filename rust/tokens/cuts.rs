@@ -1,4 +1,4 @@
-//! TODO
+//! Positions of a text that no token stands across.
 
 use crate::tokens::token::Token;
 

@@ -1,4 +1,4 @@
-//! TODO
+//! What a push changes at the end of a list of tokens.
 
 use crate::tokens::between::Between;
 use crate::tokens::token::TokenId;

@@ -1,4 +1,4 @@
-//! TODO
+//! Scratch space that threads hand to each other.
 
 use std::sync::{Mutex, PoisonError};
 

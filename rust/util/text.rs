@@ -1,5 +1,4 @@
-//! TODO
-
+//! White space and characters around a byte of a text.
 
 /// Whether white space begins at byte `at` of `text`: Unicode `White_Space` on the right, something else on the left.
 #[inline]

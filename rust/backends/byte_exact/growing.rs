@@ -6,12 +6,11 @@
 //! (docs/proofs/certificates.md, section 9). Text between matches is carried as they are. What is not (added tokens, for example) ends the
 //! stretch, and a window is encoded as before. `growing_back.rs` has the way back to an earlier state.
 
-use crate::backends::byte_exact::growing_back::Mark;
-use crate::backends::byte_exact::growing_late::Late;
-use crate::backends::byte_exact::growing_raw::{MOST_AT_ONCE, RawParts, pieces_of};
+use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
+use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::models::bpe::prefixes::{Pairs, Prefixes};
-use crate::normalizers::unicode_forms::{Normal, goes_on_normal, is_few_marks, last_stable, place_of_mark};
+use crate::normalizers::unicode_forms::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::automaton::Automaton;
@@ -24,103 +23,6 @@ use crate::vocabulary::table::Vocabulary;
 const MOST_WALKS: usize = 16;
 /// A stretch is worth carrying from this length on.
 const LONG: usize = 256;
-
-/// A walk of the split rule, and the tokens of the words that it may make.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    /// No match begins between here and the beginning of the walk: that is a word by itself, if there is something.
-    pub(crate) begin: usize,
-    pub(crate) walk: Walk,
-    /// Of the match, and of what stands before it.
-    pub(crate) prefixes: Prefixes,
-    pub(crate) gap: Prefixes,
-}
-
-impl Attempt {
-    pub(crate) fn new(walk: Walk) -> Self {
-        Self { begin: walk.begin, walk, prefixes: Prefixes::default(), gap: Prefixes::default() }
-    }
-}
-
-/// A word, as it was told last.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Word {
-    pub(crate) begin: usize,
-    pub(crate) end: usize,
-    /// The token that it is whatever the merges say.
-    pub(crate) whole: Option<TokenId>,
-    tokens: usize,
-    /// The number of its attempt, and whether no match makes it.
-    pub(crate) attempt: usize,
-    is_gap: bool,
-}
-
-/// The state of a growing stretch. Positions count from its start, in the normal form, unless they are called raw.
-#[derive(Debug, Clone)]
-pub(crate) struct Growing {
-    /// The first space is lost, because a text without one would get a dummy prefix.
-    loses_space: bool,
-    /// The normal form is another text than what was pushed.
-    pub(crate) altered: bool,
-    /// What is encoded: a dummy prefix, if there is one, and the normal form of the stretch.
-    pub(crate) text: String,
-    /// The raw text in which an added token may still begin: the end of the stretch.
-    pub(crate) unsure: String,
-    pub(crate) dummy: usize,
-    /// The stretch is the end of a word: no whole word is looked up.
-    inside: bool,
-    pub(crate) attempts: Vec<Attempt>,
-    pub(crate) words: Vec<Word>,
-    /// The stages that leave the stretch whole.
-    pub(crate) others: Option<WholeStages>,
-    /// The walks are there.
-    pub(crate) walked: usize,
-    /// Under NFC: the state at the last place up to which the normal form is final.
-    pub(crate) closed: Option<Mark>,
-    /// Under NFC: the text, and which ends of words are places of it.
-    pub(crate) raw: Option<RawParts>,
-    /// The end of the stretch, where marks are put in their places late; `text`, `attempts` and `words` are then as before that.
-    pub(crate) late: Option<Late>,
-    /// Edits may be told late, and nothing but edits and ids is asked for.
-    pub(crate) tells_late: bool,
-    /// So many of the first attempts are over, whatever is appended.
-    pub(crate) finished: usize,
-    /// Words were told, so their walks stay.
-    told: bool,
-    pub(crate) pairs: Pairs,
-    /// No cut up to here can ever become settled.
-    pub(crate) quiet: usize,
-    /// From this length on it is worth looking for settled cuts.
-    pub(crate) look_at: usize,
-    /// Something was settled: a window would be short again.
-    pub(crate) over: bool,
-}
-
-impl Growing {
-    /// All tokens of the stretch.
-    pub(crate) fn ids(&self) -> Vec<TokenId> {
-        let of_word = |word: &Word| match word.whole {
-            Some(id) => vec![id],
-            None => self.prefixes(word).tokens(0, word.end - word.begin).into_iter().map(|(id, ..)| id).collect(),
-        };
-        self.words.iter().flat_map(of_word).collect()
-    }
-
-    /// The tokens of the prefixes of `word`.
-    pub(crate) fn prefixes(&self, word: &Word) -> &Prefixes {
-        let attempt = &self.attempts[word.attempt];
-        if word.is_gap {
-            &attempt.gap
-        } else {
-            &attempt.prefixes
-        }
-    }
-
-    /// Whether the tokens give back the text.
-    pub(crate) fn is_lossless(&self) -> bool {
-        !self.loses_space && !self.altered
-    }
-}
 
 impl Pipeline {
     /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it is not long,

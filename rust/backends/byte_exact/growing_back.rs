@@ -4,23 +4,12 @@
 //! walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back (docs/proofs/certificates.md,
 //! section 9).
 
-use crate::backends::stretch::{SavedGrowth, Stretch};
-use std::any::Any;
-use crate::backends::byte_exact::growing::{Attempt, Growing};
 use crate::backends::byte_exact::growing_raw::{RawParts, SavedRaw};
+use crate::backends::byte_exact::growing_state::{Attempt, Growing, Mark};
 use crate::backends::byte_exact::pipeline::Pipeline;
+use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::bpe::prefixes::Prefixes;
-use crate::pre_tokenizers::whole_stages::WholeStages;
-use crate::regex::walk::Walk;
-
-/// Where the walks were when the stretch was `length` bytes long.
-#[derive(Debug, Clone)]
-pub(crate) struct Mark {
-    pub(crate) length: usize,
-    /// With the place where the gap before each begins.
-    walks: Vec<(usize, Walk)>,
-    others: Option<WholeStages>,
-}
+use std::any::Any;
 
 /// What a stretch that is carried must know to go back to where it is now.
 #[derive(Debug, Clone)]
@@ -31,18 +20,6 @@ pub(crate) struct Saved {
     altered: bool,
     unsure: String,
     raw: Option<SavedRaw>,
-}
-
-impl Mark {
-    /// Forgets the first walks, so many.
-    pub(crate) fn drop_first(&mut self, count: usize) {
-        self.walks.drain(..count);
-    }
-
-    /// The walk of the first word.
-    pub(crate) fn first(&self) -> Option<&(usize, Walk)> {
-        self.walks.first()
-    }
 }
 
 impl Growing {
@@ -146,10 +123,10 @@ impl Stretch for Growing {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::util::byte_alphabet;
     use crate::backends::engine::Behind;
-    use crate::tokens::token::Place;
     use crate::tokenizer::Tokenizer;
+    use crate::tokens::token::Place;
+    use crate::util::byte_alphabet;
     use serde_json::{json, Map, Value};
 
     fn nfc_tokenizer() -> std::sync::Arc<Tokenizer> {

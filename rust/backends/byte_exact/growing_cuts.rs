@@ -3,9 +3,9 @@
 //! They are those that a window over the whole stretch would tell. The end alone is read: tokens are found from the end back,
 //! and no piece that stands across a position begins further before it than the longest piece is long.
 
-use crate::backends::byte_exact::growing::Growing;
+use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::normalizers::unicode_forms::{Normal, last_stable};
+use crate::normalizers::unicode_forms::{last_stable, Normal};
 use crate::stability::pieces::uncrossed;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::{Token, TokenId};

@@ -1,8 +1,8 @@
 //! Tests of marks that are put in their places late.
 #![allow(clippy::unwrap_used)]
 
+use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::engine::Behind;
-use crate::backends::byte_exact::growing::Growing;
 use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{byte_level, split};
 use crate::tokenizer::Tokenizer;
@@ -51,10 +51,7 @@ fn tokenizer_with(stage: &Value, whole: &str) -> Arc<Tokenizer> {
 
 /// So many letters were merged; None where marks are not put in their places late.
 fn merged(growth: &Growth) -> Option<usize> {
-    match &growth.0 {
-        Carries::BytePairs(growing) => growing.late.as_ref().map(|late| late.merged),
-        _ => None,
-    }
+    growth.of::<Growing>()?.late.as_ref().map(|late| late.merged)
 }
 
 fn apply(ids: &mut Vec<TokenId>, edit: &Edit) {

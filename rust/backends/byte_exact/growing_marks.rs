@@ -3,8 +3,8 @@
 //! What stands after it is as it was, only further on, so the tokens of most prefixes are moved and not made again
 //! (docs/proofs/certificates.md, section 9, *NFC*).
 
-use crate::backends::byte_exact::growing::Growing;
-use crate::backends::byte_exact::growing_back::Mark;
+use crate::backends::byte_exact::growing_state::Growing;
+use crate::backends::byte_exact::growing_state::Mark;
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::models::bpe::prefixes::Prefixes;
 use crate::tokens::edit::Edit;

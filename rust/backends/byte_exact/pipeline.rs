@@ -3,27 +3,20 @@
 //! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here, so positions
 //! in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed in.
 
-use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
-use crate::backends::stretch::{Growth, SavedGrowth};
-use crate::backends::byte_exact::growing::Growing;
-use crate::backends::byte_exact::growing_back::Saved;
-use crate::error::Result;
+use crate::backends::engine::Window;
 use crate::models::bpe::model::{Bench, Bpe};
-use crate::normalizers::unicode_forms::{Normal, nfc_horizon};
+use crate::normalizers::unicode_forms::{nfc_horizon, Normal};
 use crate::pre_tokenizers::added_tokens::{AddedText, Stretch};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::pre_tokenizers::split::Splitter;
-use crate::stability::pieces::{holds_inner_space, is_uncrossed, uncrossed};
-use crate::tokens::cuts::tokens_before;
-use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Sink, Token, TokenId};
+use crate::stability::pieces::{is_uncrossed, uncrossed};
+use crate::tokens::token::{Place, Sink};
 use crate::util::pool::Pool;
 use crate::util::sorted_trie::PieceTrie;
-use crate::util::text::{space_starts, stands_before_space};
-use crate::vocabulary::table::Vocabulary;
+use crate::util::text::space_starts;
 
 /// So many bytes are much text to have no cut.
-const MUCH: usize = 128;
+pub(super) const MUCH: usize = 128;
 
 /// The engine.
 pub(crate) struct Pipeline {
@@ -67,7 +60,7 @@ impl Pipeline {
     /// Passes on the tokens of a stretch in its normal form, positions being those of the normal form.
     ///
     /// `whole`: it does not go on with other text.
-    fn encode_stretch(&self, text: &str, whole: bool, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(super) fn encode_stretch(&self, text: &str, whole: bool, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
         let bytes = text.as_bytes();
         if !whole && self.splitter.stages.is_empty() {
             // The end of a word is no word that could be looked up.
@@ -86,7 +79,7 @@ impl Pipeline {
     }
 
     /// Calls `visit` with each stretch: one between added tokens with its normal form, an added token without.
-    fn for_each_stretch(&self, text: &str, place: Place, mut visit: impl FnMut(Stretch, Option<&Normal<'_>>)) {
+    pub(super) fn for_each_stretch(&self, text: &str, place: Place, mut visit: impl FnMut(Stretch, Option<&Normal<'_>>)) {
         for part in self.added.stretches(text) {
             if part.added.is_some() {
                 visit(part, None);
@@ -123,163 +116,6 @@ impl Pipeline {
     }
 }
 
-impl Engine for Pipeline {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
-        let mut word = 0;
-        self.benches.with(|bench| {
-            self.for_each_stretch(text, place, |part, normal| {
-                let first = tokens.len();
-                match (part.added, normal) {
-                    (None, Some(normal)) => {
-                        self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut word, bench, &mut tokens);
-                        if normal.is_moved() || part.start > 0 {
-                            for token in &mut tokens[first..] {
-                                token.start = part.start + normal.start(token.start);
-                                token.end = (part.start + normal.end(token.end)).max(token.start);
-                            }
-                        }
-                    }
-                    (id, _) => {
-                        tokens.extend(id.map(|id| Token { id, start: part.start, end: part.end, word }));
-                        word += 1;
-                    }
-                }
-            });
-            bench.trim(text.len());
-        });
-        Ok(tokens)
-    }
-
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
-        self.benches.with(|bench| {
-            self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
-                (None, Some(normal)) => self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids),
-                (id, _) => ids.extend(id),
-            });
-            bench.trim(text.len());
-        });
-        Ok(())
-    }
-
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
-        Ok(self.settled_cuts(text, place, false))
-    }
-
-    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
-        if self.plain_window(text, place, window) {
-            return Ok(());
-        }
-        window.tokens = self.encode(text, place)?;
-        window.cuts = self.settled_cuts(text, place, false);
-        Ok(())
-    }
-
-    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
-        self.window(text, behind.place(), window)?;
-        let torn = behind.torn();
-        if torn > 0 {
-            window.tokens.drain(..tokens_before(&window.tokens, torn));
-        }
-        resumes.clear();
-        if self.tears() {
-            let place = |at: usize, behind: Behind| Resume { at, tokens: tokens_before(&window.tokens, at + behind.torn()), behind };
-            resumes.extend(window.cuts.iter().map(|&at| place(at, Behind::Text)));
-            if resumes.is_empty() && text.len() >= MUCH {
-                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, Behind::Torn(bytes))));
-            }
-        }
-        Ok(())
-    }
-
-    fn resumes(&self) -> bool {
-        self.tears()
-    }
-
-    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
-        let mut cuts = self.settled_cuts(text, place, true);
-        cuts.retain(|&at| stands_before_space(text, at));
-        Ok(cuts)
-    }
-
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
-        (behind.torn() == 0).then_some(())?;
-        let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
-        Some(Growth::new(growing))
-    }
-
-    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        growth.of_mut::<Growing>().and_then(|growing| self.stretch_grown(growing, text, vocabulary))
-    }
-
-    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
-        growth.of::<Growing>().map_or_else(Vec::new, |growing| growing.ids())
-    }
-
-    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
-        growth.of::<Growing>().and_then(|growing| self.stretch_token_cuts(growing, near, from))
-    }
-
-    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
-        growth.of::<Growing>().and_then(|growing| self.stretch_settled(growing, near, from))
-    }
-
-    fn is_unsettled(&self, growth: &mut Growth) -> bool {
-        growth.of_mut::<Growing>().is_some_and(|growing| self.stretch_is_unsettled(growing))
-    }
-
-    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, _vocabulary: &Vocabulary) -> Option<()> {
-        self.restore_stretch(growth.of_mut::<Growing>()?, saved.of::<Saved>()?)
-    }
-
-    fn carries(&self) -> String {
-        self.carries_stretches()
-    }
-
-    fn certificate(&self) -> Certificate {
-        if self.pieces.is_some() {
-            Certificate::Pieces
-        } else {
-            Certificate::PreTokens
-        }
-    }
-
-    fn exact_spans(&self) -> bool {
-        true
-    }
-
-    fn proof(&self) -> Proof {
-        let (unit, open, why) = match &self.pieces {
-            Some(pieces) if pieces.any(holds_inner_space) => {
-                ("settled cuts", None, "no piece can stand across a settled cut; some pieces hold a space behind another character")
-            }
-            Some(_) => ("words", Some(1), "no piece holds a space behind another character, so none stands across the start of a word"),
-            None => match self.splitter.open_pre_tokens() {
-                Some(open) => ("pre-tokens", Some(open), "proved for all texts by going through the states of the compiled rule"),
-                None => ("pre-tokens", None, "the matcher tells how far it looked; no bound for all texts is proved for this rule"),
-            },
-        };
-        let mut reach = Vec::new();
-        if self.nfc {
-            reach.push("NFC: what stands behind the last character that no mark can change is not final; the window counts from there".into());
-        }
-        if self.bpe.ignores_merges() {
-            reach.push("ignore_merges: a pre-token that is a piece is one token, so a window begins with a pre-token, not inside one".into());
-        }
-        if self.dummy != DummyPrefix::None {
-            reach.push("a dummy prefix stands at the start of the text only: a window behind it is encoded without".into());
-        }
-        if let Some(length) = self.added.longest() {
-            reach.push(format!("added tokens that are text: an unfinished one at the end is not final, at most {length} bytes"));
-        }
-        Proof { matcher: self.splitter.describe(), unit, open, why: why.into(), reach }
-    }
-
-    fn describe(&self) -> String {
-        self.notes.clone()
-    }
-}
-
 impl Pipeline {
     /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
     pub(crate) fn is_seam(&self, text: &str, at: usize) -> bool {
@@ -287,12 +123,12 @@ impl Pipeline {
     }
 
     /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the text.
-    fn tears(&self) -> bool {
+    pub(super) fn tears(&self) -> bool {
         self.splitter.tears() && !self.nfc && !self.metaspace && self.dummy == DummyPrefix::None
     }
 
     /// The last character of `text` that is cut inside, whatever follows, and so many bytes of it stand before the cut.
-    fn last_torn(&self, text: &str) -> Option<(usize, usize)> {
+    pub(super) fn last_torn(&self, text: &str) -> Option<(usize, usize)> {
         let mut walk = self.added.stretches(text);
         walk.next().filter(|part| part.added.is_none() && part.end == text.len())?;
         let at = self.splitter.converging(text, 0, walk.unsure()).torn?;
@@ -303,7 +139,7 @@ impl Pipeline {
     /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
     ///
     /// Answers false, and nothing else, where that is not so, or where seams alone find no cut in much text.
-    fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
+    pub(super) fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
         let mut walk = self.added.stretches(text);
         let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
         if !whole || self.normal(text, true, place).is_moved() {
@@ -336,7 +172,7 @@ impl Pipeline {
         })
     }
 
-    fn settled_cuts(&self, text: &str, place: Place, before_space: bool) -> Vec<usize> {
+    pub(super) fn settled_cuts(&self, text: &str, place: Place, before_space: bool) -> Vec<usize> {
         let mut walk = self.added.stretches(text);
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();

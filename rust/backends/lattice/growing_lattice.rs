@@ -3,10 +3,10 @@
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
 //! (docs/proofs/certificates.md, section 9). `growing_path.rs` makes tokens of the ways.
 
-use crate::models::unigram::{Best, Carried, NOWHERE, Unigram};
-use crate::tokens::tree::{EMPTY, List, Lists, TokenTree};
+use crate::models::unigram::{Best, Carried, Unigram, NOWHERE};
+use crate::tokens::tree::{List, Lists, TokenTree, EMPTY};
 use crate::util::double_array::Node;
-use crate::vocabulary::said::{Said, says};
+use crate::vocabulary::said::{says, Said};
 use crate::vocabulary::table::Vocabulary;
 
 /// In [`At::run`]: no unknown text ends here.

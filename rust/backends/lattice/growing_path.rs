@@ -6,8 +6,8 @@
 use crate::backends::lattice::growing_lattice::{At, GrowingLattice, NO_RUN};
 use crate::models::unigram::Unigram;
 use crate::tokens::token::TokenId;
-use crate::tokens::tree::{EMPTY, List, Lists};
-use crate::vocabulary::said::{Said, say, says};
+use crate::tokens::tree::{List, Lists, EMPTY};
+use crate::vocabulary::said::{say, says, Said};
 use crate::vocabulary::table::Vocabulary;
 
 /// What unknown text becomes.

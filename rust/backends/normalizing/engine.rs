@@ -4,8 +4,8 @@
 //! [`Engine::proof`] says.
 
 use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Weight, Window};
-use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
+use crate::backends::stretch::{Growth, SavedGrowth};
 
 use crate::backends::normalizing::added::Stretches;
 use crate::backends::normalizing::part::check_length;

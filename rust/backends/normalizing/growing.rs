@@ -3,12 +3,11 @@
 //! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way from
 //! the text to the words. What is not carried ends it, and a window is encoded as before.
 
-use crate::backends::stretch::{SavedGrowth, Stretch};
-use std::any::Any;
 use crate::backends::engine::Behind;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
+use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::unigram::Unigram;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::between::Between;
@@ -17,6 +16,7 @@ use crate::tokens::edit::Edit;
 use crate::tokens::token::{Place, Token, TokenId};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::{Kind, Vocabulary};
+use std::any::Any;
 
 /// The state of a word.
 #[derive(Debug, Clone)]

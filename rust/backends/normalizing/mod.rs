@@ -1,4 +1,6 @@
-//! TODO
+//! The backend of definitions that rewrite text: BERT, T5, Gemma and their like.
+//!
+//! Read first: [`rewriting`] for the parts, [`engine`] for the walk, then [`words`] and [`cuts`].
 
 pub(crate) mod added;
 pub(crate) mod borders;

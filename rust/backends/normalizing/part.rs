@@ -8,7 +8,7 @@ use crate::backends::normalizing::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::normalizers::rewriter::item::Ends;
 use crate::tokens::token::Place;
-use crate::util::known_words::{LONGEST_WORD, Placed, hash};
+use crate::util::known_words::{hash, Placed, LONGEST_WORD};
 
 /// What is special about a part at an end of its stretch.
 #[derive(Clone, Copy)]

@@ -10,7 +10,6 @@
 //! is made of; the files beside it hold what it does.
 
 use crate::backends::normalizing::added::Added;
-use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
 use crate::backends::normalizing::scratch::Scratch;
 use crate::models::unigram::Unigram;
 use crate::models::wordpiece::WordPiece;

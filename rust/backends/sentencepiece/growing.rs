@@ -3,13 +3,12 @@
 //! Carried are the normal form, the walk for symbols as far as it is sure, and the tokens of every prefix of the text between
 //! symbols (docs/proofs/certificates.md, section 9). What is not carried ends it, and a window is encoded as before.
 
-use crate::backends::stretch::{SavedGrowth, Stretch};
-use std::any::Any;
 use crate::backends::engine::Behind;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::sentencepiece::normalizer::{Normal, SavedNormal};
 use crate::backends::sentencepiece::parts::{Merges, Model, SentencePiece};
 use crate::backends::sentencepiece::written::{At, Writer};
+use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::bpe::prefixes::{Pairs, Prefixes};
 use crate::models::unigram::Unigram;
 use crate::tokens::between::Between;
@@ -18,6 +17,7 @@ use crate::tokens::token::{Place, TokenId};
 use crate::tokens::tree::{List, TokenTree};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::Vocabulary;
+use std::any::Any;
 
 /// Text between symbols and unknown characters.
 #[derive(Debug, Clone)]

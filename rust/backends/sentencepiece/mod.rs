@@ -1,5 +1,8 @@
-//! TODO
+//! The backend of SentencePiece model files, which reads them as SentencePiece does.
+//!
+//! Read first: [`parts`], then [`normalizer`] and [`growing`].
 
+pub(crate) mod engine;
 #[cfg(test)]
 pub(crate) mod files;
 pub(crate) mod growing;

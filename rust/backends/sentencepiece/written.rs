@@ -1,8 +1,8 @@
 //! The tokens of every prefix of a growing normal form, and what they say beside the text.
 
 use crate::tokens::token::TokenId;
-use crate::tokens::tree::{EMPTY, List, Lists};
-use crate::vocabulary::said::{Said, say};
+use crate::tokens::tree::{List, Lists, EMPTY};
+use crate::vocabulary::said::{say, Said};
 use crate::vocabulary::table::Vocabulary;
 
 /// No unknown text ends here.

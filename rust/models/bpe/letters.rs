@@ -6,9 +6,8 @@ use crate::models::bpe::merge::{Merger, Symbol};
 use crate::models::bpe::model::Bpe;
 use crate::models::bpe::prefixes::Letter;
 use crate::models::bpe::whole_chars::Characters;
-use crate::models::bpe::word_cache::{Key, LONGEST, Scope};
+use crate::models::bpe::word_cache::{Key, Scope, LONGEST};
 use crate::tokens::token::TokenId;
-use rustc_hash::FxHashMap;
 
 /// Takes letters that stand one behind the other without a gap.
 struct Letters<'l> {

@@ -1,4 +1,4 @@
-//! TODO
+//! Pieces too long for the cache of words, by their last bytes.
 
 use crate::tokens::token::TokenId;
 use rustc_hash::FxHashMap;

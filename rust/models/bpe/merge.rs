@@ -6,7 +6,7 @@
 //! is gone is a bit less in a number, and the next merge is a minimum without branches.
 
 use crate::models::bpe::initial_symbols::Take;
-use crate::models::bpe::merge_table::{Merge, NO_MERGE, PairTable, Table};
+use crate::models::bpe::merge_table::{Merge, PairTable, Table, NO_MERGE};
 use crate::tokens::token::TokenId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

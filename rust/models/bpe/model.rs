@@ -6,13 +6,13 @@
 
 use crate::models::bpe::initial_symbols::Alphabet;
 use crate::models::bpe::long_pieces::LongPieces;
-use crate::models::bpe::long_words::{LONG_WORD, LongWords};
+use crate::models::bpe::long_words::{LongWords, LONG_WORD};
 use crate::models::bpe::merge::{Merger, Symbol};
 use crate::models::bpe::merge_barriers::Seams;
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::whole_chars::{Characters, Fragments, Outline};
 use crate::models::bpe::whole_pieces::WholePieces;
-use crate::models::bpe::word_cache::{Key, LONGEST, Scope, WordCache};
+use crate::models::bpe::word_cache::{Key, Scope, WordCache, LONGEST};
 use crate::tokens::token::{Sink, Token, TokenId};
 use crate::util::piece_table::PieceTable;
 use std::iter::{Skip, Take};

@@ -1,7 +1,6 @@
 //! Words that were encoded before, and the places where such memories are kept between calls.
 
 use crate::tokens::token::{Sink, Token, TokenId};
-use std::sync::{Mutex, PoisonError};
 
 /// Longest word that is kept, in bytes.
 pub(crate) const LONGEST: usize = 24;

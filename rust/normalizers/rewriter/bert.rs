@@ -4,7 +4,7 @@
 //! (docs/proofs/certificates.md, section 7).
 
 use crate::normalizers::rewriter::form::Form;
-use crate::normalizers::rewriter::item::{Item, each};
+use crate::normalizers::rewriter::item::{each, Item};
 use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::char::canonical_combining_class;
 
@@ -65,10 +65,10 @@ fn is_chinese(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::normalizers::rewriter::stages::tests::rewritten;
     use crate::normalizers::rewriter::stages::Rewriter;
     use crate::normalizers::rewriter::step::Step;
-    use super::*;
 
     #[test]
     fn bert_cleans_text() {

@@ -4,7 +4,7 @@
 //! *Normalizer*, of the argument for a cut before white space) and docs/proofs/certificates.md, section 7, point 5.
 
 use crate::normalizers::rewriter::cluster::{begins_cluster, ends_before_space};
-use crate::normalizers::rewriter::code::{ANEW, CLASS, CLOSES, CODE, COUNT, Class, ENDS, OUTPUT, SHORT_OUTPUT, SOLID, stays, touch};
+use crate::normalizers::rewriter::code::{touch, Class, ANEW, CLASS, CLOSES, CODE, COUNT, ENDS, OUTPUT, SHORT_OUTPUT, SOLID};
 use crate::normalizers::rewriter::item::{Ends, Item};
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::{Meeting, Step};
@@ -189,9 +189,9 @@ impl Rewriter {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::normalizers::rewriter::bert::Bert;
     use crate::normalizers::rewriter::form::Form;
-    use super::*;
 
     #[test]
     fn edges_are_those_of_what_a_character_becomes() {

@@ -132,8 +132,8 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
-    use crate::normalizers::rewriter::stages::tests::dice;
     use super::*;
+    use crate::normalizers::rewriter::stages::tests::dice;
 
     /// One of each kind, and some.
     const LETTERS: [char; 24] = [

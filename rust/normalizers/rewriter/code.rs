@@ -1,5 +1,4 @@
-//! TODO
-
+//! What is remembered of a character: its class, and what follows from it for its neighbours.
 
 /// What the stages do to a character by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -240,11 +240,11 @@ fn by_itself(rules: &Charsmap, item: Item, done: &mut Vec<Item>) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::normalizers::rewriter::stages::tests::dice;
-    use crate::normalizers::rewriter::form::Form;
-    use crate::normalizers::rewriter::trace::Trace;
     use super::*;
     use crate::normalizers::charsmap::tests::charsmap_of;
+    use crate::normalizers::rewriter::form::Form;
+    use crate::normalizers::rewriter::stages::tests::dice;
+    use crate::normalizers::rewriter::trace::Trace;
     use crate::util::known_words::KnownWords;
 
     const LETTERS: [char; 29] = [

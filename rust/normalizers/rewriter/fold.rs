@@ -153,8 +153,8 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
-    use crate::normalizers::rewriter::stages::tests::rewritten;
     use super::*;
+    use crate::normalizers::rewriter::stages::tests::rewritten;
     use unicode_normalization_alignments::char::canonical_combining_class;
 
     #[test]

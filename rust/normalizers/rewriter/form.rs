@@ -3,7 +3,7 @@
 //! That a space composes with nothing before it is part of the argument in docs/proofs/white-space-cuts.md (point 1,
 //! *Normalizer*, of that for a cut before white space).
 
-use crate::normalizers::rewriter::item::{Item, replace_all};
+use crate::normalizers::rewriter::item::{replace_all, Item};
 use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical, decompose_compatible};
 use unicode_normalization_alignments::{is_nfc_quick, IsNormalized, UnicodeNormalization};
 

@@ -8,15 +8,12 @@
 //! What follows from it is in docs/proofs/white-space-cuts.md: point 1, *Normalizer*, of the argument for a cut before white
 //! space. [`class`] says what is known of a character, [`step`] what a stage does, [`trace`] leads the way back.
 
-use crate::normalizers::rewriter::bert::Bert;
-use crate::normalizers::rewriter::code::{CLASS, CODE, Class, stays, touch};
-use crate::normalizers::rewriter::flow::Flow;
-use crate::normalizers::rewriter::form::Form;
+use crate::normalizers::rewriter::code::{stays, touch, Class, CLASS, CODE};
 use crate::normalizers::rewriter::item::{Ends, Item};
 use crate::normalizers::rewriter::step::Step;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::util::char_memo::CharMemo;
-use crate::util::known_words::{KnownWords, LONGEST_WORD, Placed, hash};
+use crate::util::known_words::{hash, KnownWords, Placed, LONGEST_WORD};
 
 /// The stages.
 #[derive(Debug)]
@@ -205,6 +202,8 @@ pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::normalizers::charsmap::tests::charsmap_of;
+    use crate::normalizers::rewriter::flow::Flow;
+    use crate::normalizers::rewriter::form::Form;
 
     /// Numbers below what is asked for, the same ones each time.
     pub(crate) fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {

@@ -5,9 +5,9 @@
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::bert::Bert;
-use crate::normalizers::rewriter::cluster::{WIDE, is_cluster, is_idle};
+use crate::normalizers::rewriter::cluster::{is_cluster, is_idle, WIDE};
 use crate::normalizers::rewriter::form::Form;
-use crate::normalizers::rewriter::item::{Ends, Item, by_text, drop_end, each, replace_all};
+use crate::normalizers::rewriter::item::{by_text, drop_end, each, replace_all, Ends, Item};
 use crate::regex::char_class::CodePoints;
 use std::collections::HashSet;
 use unicode_normalization_alignments::char::is_combining_mark;
@@ -186,9 +186,9 @@ fn nmt(c: char, push: &mut dyn FnMut(char)) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::normalizers::rewriter::stages::tests::rewritten;
     use crate::normalizers::rewriter::stages::Rewriter;
-    use super::*;
 
     #[test]
     fn runs_and_ends_of_spaces() {
