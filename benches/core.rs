@@ -39,7 +39,11 @@ fn load(path: &Path) -> Arc<Tokenizer> {
 fn texts() -> [(&'static str, String); 3] {
     let japanese = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。 何でも薄暗いじめじめした所で泣いていた。\n";
     let repeated = |text: &str| text.repeat(DOCUMENT_BYTES / text.len() + 1);
-    [("prose", repeated(include_str!("../README.md"))), ("source", repeated(include_str!("../rust/segmenter.rs"))), ("japanese", repeated(japanese))]
+    [
+        ("prose", repeated(include_str!("../README.md"))),
+        ("source", repeated(include_str!("../rust/streams/segmenter.rs"))),
+        ("japanese", repeated(japanese)),
+    ]
 }
 
 /// Words with the white space before them, as a model writes them.

@@ -4,9 +4,9 @@
 //! marks its cuts as bits; the cuts of all are the bits that all have, and the tokens before one are the bits below it.
 
 use crate::error::{Error, Result};
-use crate::token::{Place, Token, TokenId};
 use crate::tokenizer::Tokenizer;
-use crate::vocabulary::Kind;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::vocabulary::table::Kind;
 use unicode_categories::UnicodeCategories;
 
 /// One encoding to align: a tokenizer and its ids, or none to encode the text with it.

@@ -1,10 +1,9 @@
 //! What a path leads to: one file, or the pair of files that one of them needs.
 
-use std::path::{Path, PathBuf};
-
-use super::{gguf_header, vocab_merges};
 use crate::error::{Error, Result};
-use crate::spec::Spec;
+use crate::formats::{gguf_header, vocab_merges};
+use crate::spec::definition::Spec;
+use std::path::{Path, PathBuf};
 
 /// The bytes that a tokenizer is read from.
 #[derive(Debug)]
@@ -52,13 +51,13 @@ impl Content {
         }
     }
 
-    /// What they say; see [`super::read`].
+    /// What they say; see [`crate::formats::detect::read`].
     ///
     /// # Errors
-    /// As [`super::read`].
+    /// As [`crate::formats::detect::read`].
     pub fn spec(&self, source: &str, pattern: Option<&str>) -> Result<Spec> {
         match self {
-            Self::One(bytes) => super::read(bytes, source, pattern),
+            Self::One(bytes) => crate::formats::detect::read(bytes, source, pattern),
             Self::VocabAndMerges(vocab, merges) => {
                 let options = vocab_merges::Options { pattern: pattern.map(str::to_owned), ..Default::default() };
                 vocab_merges::read(vocab, merges, source, &options)

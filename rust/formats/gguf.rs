@@ -3,16 +3,19 @@
 //! Keys: <https://github.com/ggml-org/ggml>, `docs/gguf.md`, "Tokenizer". The judge is the tokenizer that the file was
 //! made from, by the converter of llama.cpp. A `tokenizer.huggingface.json` inside is that tokenizer itself.
 
+use crate::error::{Error, Result};
+use crate::formats::gguf_header::Item;
+use crate::formats::gguf_splitting::Splitting;
+use crate::formats::{gguf_header, gguf_splitting, rwkv, sentencepiece, word_pieces};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::{AddedToken, Spec};
+use crate::spec::json;
+use crate::spec::model::{Bpe, Merges, Model};
+use crate::spec::origin::{Declared, Format, Origin};
+use crate::spec::pieces::Pieces;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::gguf_header::{self, Item};
-use super::gguf_splitting::Splitting;
-use super::{gguf_splitting, rwkv, sentencepiece, word_pieces};
-use crate::error::{Error, Result};
-use crate::spec::{json, AddedToken, Bpe, Declared, Decoder, Format, Merges, Model, Origin, Pieces, Spec};
 
 /// `tokenizer.ggml.token_type`, which is `SentencePiece`'s.
 const NORMAL: i64 = 1;

@@ -3,10 +3,9 @@
 //! Source: <https://github.com/ggml-org/ggml>, `docs/gguf.md`: magic, version, number of tensors, number of entries,
 //! and the entries, little-endian. The tensors follow and are never read.
 
+use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Read;
-
-use crate::error::{Error, Result};
 
 pub(super) const MAGIC: &[u8; 4] = b"GGUF";
 /// Headers hold the vocabulary and small things.
@@ -15,7 +14,7 @@ const DEEPEST: usize = 4;
 
 /// The value of an entry.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Flag(bool),
     Integer(i64),
     Fraction(f64),

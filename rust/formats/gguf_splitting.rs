@@ -4,9 +4,10 @@
 //! The names are those of llama.cpp (`src/llama-vocab.cpp`); the rules are those of the `tokenizer.json` that the name
 //! was given for, because llama.cpp rewrites some for its own matcher.
 
-use super::known_ranks::{CL100K, KIMI, O200K, QWEN};
-use super::splitting;
-use crate::spec::{Normalizer, PreTokenizer, SplitBehavior};
+use crate::formats::known_ranks::{CL100K, KIMI, O200K, QWEN};
+use crate::formats::parts::splitting;
+use crate::spec::normalizer::Normalizer;
+use crate::spec::pre_tokenizer::{PreTokenizer, SplitBehavior};
 
 /// Mistral's, of `tekken.json`.
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -17,7 +18,7 @@ const DEEPSEEK_V3: [&str; 3] = [
 ];
 
 /// How a byte-level model splits text.
-pub(super) struct Splitting {
+pub(crate) struct Splitting {
     pub(super) pre_tokenizers: Vec<PreTokenizer>,
     pub(super) normalizers: Vec<Normalizer>,
     /// A pre-token that is a token is one, whatever the merges say.

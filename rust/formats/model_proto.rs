@@ -3,14 +3,13 @@
 //! Field numbers and defaults are those of `src/sentencepiece_model.proto`, the checks those of
 //! `ModelInterface::InitializePieces` (<https://github.com/google/sentencepiece>).
 
-use std::collections::HashSet;
-
-use super::protobuf::{Reader, Value};
 use crate::error::{Error, Result};
+use crate::formats::protobuf::{Reader, Value};
+use std::collections::HashSet;
 
 /// `ModelProto.SentencePiece.Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Normal,
     Unknown,
     Control,
@@ -20,11 +19,11 @@ pub(super) enum Kind {
 }
 
 /// What to do with a model that cannot be run here.
-pub(super) const WRAP: &str = "wrap the SentencePieceProcessor object instead";
+pub(crate) const WRAP: &str = "wrap the SentencePieceProcessor object instead";
 
 /// One entry of the vocabulary; its id is its index.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     pub(super) text: String,
     pub(super) score: f32,
     pub(super) kind: Kind,
@@ -32,14 +31,14 @@ pub(super) struct Piece {
 
 /// `TrainerSpec.ModelType`, without the two that nobody here can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ModelType {
+pub(crate) enum ModelType {
     Unigram,
     Bpe,
 }
 
 /// A model as far as encoding and decoding need it.
 #[derive(Clone, Debug)]
-pub(super) struct ModelProto {
+pub(crate) struct ModelProto {
     pub(super) pieces: Vec<Piece>,
     pub(super) model_type: ModelType,
     pub(super) byte_fallback: bool,

@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 
 /// The value of one field, not yet interpreted.
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Wire type 0: integers, booleans, enums.
     Varint(u64),
     /// Wire type 5: floats.
@@ -21,7 +21,7 @@ pub(super) enum Value<'a> {
 
 /// The rest of one message.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     /// Where `rest` begins in the file.
     offset: usize,

@@ -3,14 +3,16 @@
 //! One token a line, `id literal length`: the literal is Python's, of `str` or `bytes`, the length counts bytes. Id 0
 //! is the end of a text and has no line.
 
-use std::collections::hash_map::Entry;
-
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::{controls, text};
-use crate::byte_alphabet;
 use crate::error::{Error, Result};
-use crate::spec::{Decoder, Format, Model, Origin, Pieces, Spec};
+use crate::formats::parts::{controls, text};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::Spec;
+use crate::spec::model::Model;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use crate::util::byte_alphabet;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::hash_map::Entry;
 
 /// Whether the first line is one of such a file.
 pub(super) fn looks_like_rwkv(bytes: &[u8]) -> bool {

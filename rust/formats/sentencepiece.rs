@@ -5,13 +5,16 @@
 //! <https://github.com/google/sentencepiece>, format in `src/sentencepiece_model.proto`. The flags of the file
 //! that no normalizer says are the rules in `Origin`.
 
-use rustc_hash::FxHashMap;
-
-use super::charsmap::Charsmap;
-use super::model_proto::{Kind, ModelProto, ModelType, Piece, WRAP};
 use crate::error::{Error, Result};
-use crate::spec::{AddedToken, Bpe, Decoder, Format, Merges, Model, Normalizer, Origin, Pattern, Pieces};
-use crate::spec::{SentencePiece, Spec, Unigram};
+use crate::formats::model_proto::{Kind, ModelProto, ModelType, Piece, WRAP};
+use crate::normalizers::charsmap::Charsmap;
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::{AddedToken, Spec};
+use crate::spec::model::{Bpe, Merges, Model, Unigram};
+use crate::spec::normalizer::{Normalizer, Pattern};
+use crate::spec::origin::{Format, Origin, SentencePiece};
+use crate::spec::pieces::Pieces;
+use rustc_hash::FxHashMap;
 
 /// SentencePiece's mark for a space, U+2581.
 pub(super) const SPACE_MARK: &str = "\u{2581}";

@@ -4,13 +4,13 @@
 //! `tokens/tokenizers/tekken.py`. The special tokens have the first ids, `config.default_num_special_tokens` of them;
 //! the ids of text follow, and the vocabulary is cut off so that all are `config.default_vocab_size`.
 
+use crate::error::{Error, Result};
+use crate::formats::tiktoken;
+use crate::spec::definition::Spec;
+use crate::spec::origin::Format;
 use base64::{engine::general_purpose::STANDARD, Engine};
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::tiktoken;
-use crate::error::{Error, Result};
-use crate::spec::{Format, Spec};
 
 /// The two keys that tell such a file from others.
 #[derive(Deserialize)]

@@ -4,13 +4,18 @@
 //! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is, and
 //! otherwise merges the adjacent pair whose concatenation has the lowest rank, the leftmost of equals.
 
+use crate::error::{Error, Result};
+use crate::formats::known_ranks;
+use crate::formats::parts::{controls, splitting};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::Spec;
+use crate::spec::model::{Bpe, Merges, Model};
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use crate::util::byte_alphabet;
 use base64::{engine::general_purpose::STANDARD, Engine};
 use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::{controls, known_ranks, splitting};
-use crate::byte_alphabet;
-use crate::error::{Error, Result};
-use crate::spec::{Bpe, Decoder, Format, Merges, Model, Normalizer, Origin, Pieces, Spec};
 
 /// Whether the first lines are ranks. A file called `tokenizer.model` may be a SentencePiece model as well.
 pub fn looks_like_ranks(bytes: &[u8]) -> bool {
@@ -168,7 +173,7 @@ fn trim(line: &[u8]) -> &[u8] {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::spec::PreTokenizer;
+    use crate::spec::pre_tokenizer::PreTokenizer;
 
     /// The 256 bytes in order, then three spaces in every way that two tokens make them.
     fn ranks() -> Vec<(Vec<u8>, u32)> {
@@ -237,8 +242,8 @@ mod tests {
     fn unknown_ranks_need_a_pattern_and_an_empty_token_has_no_id() {
         let file = b"YQ== 0\nYg== 1\n= 2\n";
         assert_eq!(parse(file, "x").unwrap().len(), 2);
-        let error = super::file(file, "dir/x", None).unwrap_err().to_string();
+        let error = crate::formats::tiktoken::file(file, "dir/x", None).unwrap_err().to_string();
         assert!(error.starts_with("dir/x: 2 tiktoken ranks") && error.contains("`pattern`"), "{error}");
-        assert_eq!(super::file(file, "dir/x", Some(".")).unwrap().pre_tokenizers[0], PreTokenizer::words("."));
+        assert_eq!(crate::formats::tiktoken::file(file, "dir/x", Some(".")).unwrap().pre_tokenizers[0], PreTokenizer::words("."));
     }
 }

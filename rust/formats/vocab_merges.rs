@@ -3,13 +3,16 @@
 //! The judge is `ByteLevelBPETokenizer` of the `tokenizers` library. One merge a line, best first; lines that begin
 //! with `#version` and blank lines are skipped.
 
-use std::collections::BTreeMap;
-
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::{controls, splitting, text};
 use crate::error::{Error, Result};
-use crate::spec::{Bpe, Decoder, Format, Merges, Model, Normalizer, Origin, Pieces, Spec};
+use crate::formats::parts::{controls, splitting, text};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::Spec;
+use crate::spec::model::{Bpe, Merges, Model};
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
 
 /// What the two files do not say.
 #[derive(Debug, Clone, Default)]

@@ -3,11 +3,16 @@
 //! One piece a line, its id the number of the line from 0. The file says nothing of the normalizer: without other
 //! options it is that of transformers' `BertTokenizer`, which lower-cases and drops accents.
 
-use rustc_hash::FxHashMap;
-
-use super::{controls, text};
 use crate::error::{Error, Result};
-use crate::spec::{Decoder, Format, Model, Normalizer, Origin, Pieces, PreTokenizer, Spec, WordPiece};
+use crate::formats::parts::{controls, text};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::Spec;
+use crate::spec::model::{Model, WordPiece};
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use crate::spec::pre_tokenizer::PreTokenizer;
+use rustc_hash::FxHashMap;
 
 /// What the file does not say.
 #[derive(Debug, Clone)]

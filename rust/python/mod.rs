@@ -4,6 +4,7 @@ mod alignment;
 mod errors;
 mod numbers;
 mod pickling;
+mod rebuild;
 mod segmenter;
 mod spec;
 mod streams;
@@ -21,7 +22,7 @@ mod _core {
     #[pymodule_export]
     use super::alignment::{align, PyAlignment};
     #[pymodule_export]
-    use super::pickling::{_alignment, _edit, _segment, _tokenizer, _wrapped};
+    use super::rebuild::{_alignment, _edit, _segment, _tokenizer, _wrapped};
     #[pymodule_export]
     use super::segmenter::{PySegment, PySegmenter};
     #[pymodule_export]

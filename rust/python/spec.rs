@@ -2,10 +2,10 @@
 
 use super::errors::{named, raise};
 use super::tokenizer::PyTokenizer;
-use crate::formats::{self, vocab_merges, word_pieces};
-use crate::shared::{key, Key};
-use crate::spec::{AddedIds, AddedToken, Spec};
-use crate::{Result, Tokenizer};
+use crate::formats::{vocab_merges, word_pieces};
+use crate::load::registry::{key, Key};
+use crate::spec::definition::{AddedIds, AddedToken, Spec};
+use crate::{formats, Result, Tokenizer};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustc_hash::FxHashSet;

@@ -279,7 +279,7 @@ impl PyTokenizer {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
-        of_tokenizer(py, self)
+        of_tokenizer(py, &self.0, &self.2)
     }
 
     fn __repr__(&self) -> String {

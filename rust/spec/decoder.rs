@@ -3,10 +3,10 @@
 //! In: one JSON object per stage. Out: [`Decoder`]. May import: `fields`, and `normalizer` and `pre_tokenizer` for the
 //! types that they share. Read next: `json`.
 
-use super::fields::{Fields, Stage};
-use super::normalizer::Pattern;
-use super::pre_tokenizer::Metaspace;
 use crate::error::Result;
+use crate::spec::fields::{Fields, Stage};
+use crate::spec::normalizer::Pattern;
+use crate::spec::pre_tokenizer::Metaspace;
 use serde_json::{json, Value};
 
 /// A step from the strings of tokens to a text. For example, `Fuse` makes "ab" of "a" and "b".
@@ -114,8 +114,8 @@ impl Stage for Decoder {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::fields::{stages, written};
     use super::*;
+    use crate::spec::fields::{stages, written};
 
     #[test]
     fn each_type_is_written_as_it_is_read() {

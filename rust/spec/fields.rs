@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 
 /// The fields of an object.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     path: String,
     rest: Map<String, Value>,
     asked: Vec<&'static str>,
@@ -73,7 +73,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// The error of a value that is of another type.
-pub(super) fn unlike(path: &str, value: &Value, expected: &str) -> Error {
+pub(crate) fn unlike(path: &str, value: &Value, expected: &str) -> Error {
     Error::definition(path, format!("{}: expected {expected}", shown(value)))
 }
 
@@ -149,7 +149,7 @@ impl Fields {
 }
 
 /// A stage of a part of the file, told by its `type`.
-pub(super) trait Stage: Sized {
+pub(crate) trait Stage: Sized {
     /// The key of the list in a `Sequence`.
     const LIST: &'static str;
     /// The types that the `tokenizers` library, 0.23, knows.
@@ -160,7 +160,7 @@ pub(super) trait Stage: Sized {
 }
 
 /// The stages at `path`, those of nested sequences in order.
-pub(super) fn stages<S: Stage>(path: &str, value: Value) -> Result<Vec<S>> {
+pub(crate) fn stages<S: Stage>(path: &str, value: Value) -> Result<Vec<S>> {
     let mut found = Vec::new();
     if !value.is_null() {
         add_stages(path.into(), value, &mut found)?;
@@ -188,7 +188,7 @@ fn add_stages<S: Stage>(path: String, value: Value, found: &mut Vec<S>) -> Resul
 }
 
 /// The JSON of a part: null of no stage, a `Sequence` of several.
-pub(super) fn written<S: Stage>(stages: &[S]) -> Value {
+pub(crate) fn written<S: Stage>(stages: &[S]) -> Value {
     match stages {
         [] => Value::Null,
         [stage] => stage.write(),
@@ -203,8 +203,9 @@ pub(super) fn written<S: Stage>(stages: &[S]) -> Value {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{Normalizer, PreTokenizer};
     use super::*;
+    use crate::spec::normalizer::Normalizer;
+    use crate::spec::pre_tokenizer::PreTokenizer;
     use serde_json::json;
 
     #[test]

@@ -1,12 +1,19 @@
 //! `tokenizer.json` -> [`Spec`], and back.
 //!
 //! Source: the file format of the `tokenizers` library, version "1.0". In: bytes, or a JSON value. Out: a [`Spec`]; of
-//! a [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::definition`.
+//! a [`Spec`] the JSON that the library reads. May import: all of `spec`. Read next: `crate::load::build`.
 
-use super::fields::{stages, unlike, written, Fields};
-use super::lists::{self, ModelParts};
-use super::{AddedToken, Decoder, Format, Merges, Model, Normalizer, Origin, Pieces, PreTokenizer, Spec};
 use crate::error::{Error, Result};
+use crate::spec::decoder::Decoder;
+use crate::spec::definition::{AddedToken, Spec};
+use crate::spec::fields::{stages, unlike, written, Fields};
+use crate::spec::lists;
+use crate::spec::lists::ModelParts;
+use crate::spec::model::{Merges, Model};
+use crate::spec::normalizer::Normalizer;
+use crate::spec::origin::{Format, Origin};
+use crate::spec::pieces::Pieces;
+use crate::spec::pre_tokenizer::PreTokenizer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{json, Map, Value};
@@ -171,6 +178,17 @@ impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let piece = |number: u32| self.1.piece(number as usize);
         serializer.collect_seq(self.0.pairs.iter().map(|&(left, right)| [piece(left), piece(right)]))
+    }
+}
+
+impl Spec {
+    /// The specification in a JSON value of the form of `tokenizer.json`, `None` where there is no object under
+    /// `model`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Definition`] with the path of the field that is unknown, missing or of a wrong type.
+    pub fn from_json(value: Value) -> crate::Result<Option<Self>> {
+        of_value(value)
     }
 }
 

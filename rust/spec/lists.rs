@@ -3,10 +3,10 @@
 //! In: a serde stream. Out: [`ModelParts`], or the first entry that is none, in words. May import: `arena`, `pieces`,
 //! `model`. Read next: `json`, which calls it.
 
-use super::model::Merges;
-use super::pieces::Pieces;
-use crate::arena::Strings;
 use crate::error::{Error, Result as Own};
+use crate::spec::model::Merges;
+use crate::spec::pieces::Pieces;
+use crate::util::byte_strings::Strings;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -63,7 +63,7 @@ pub(super) struct Model(pub(super) Option<ModelParts>);
 
 /// What the object under `model` holds.
 #[derive(Default)]
-pub(super) struct ModelParts {
+pub(crate) struct ModelParts {
     /// All fields but `vocab` and `merges`.
     pub(super) rest: Map<String, Value>,
     vocab: Vocab,

@@ -3,9 +3,9 @@
 //! In: the small fields of `model`, its vocabulary and its merges. Out: [`Model`]. May import: `fields`, `pieces`.
 //! Read next: `decoder`.
 
-use super::fields::Fields;
-use super::pieces::Pieces;
 use crate::error::{Error, Result};
+use crate::spec::fields::Fields;
+use crate::spec::pieces::Pieces;
 use serde_json::{json, Map, Value};
 
 /// What makes tokens of a word.
@@ -18,7 +18,7 @@ pub(crate) enum Model {
     WordLevel {
         unknown: Option<String>,
     },
-    /// The longest piece at each position, which no `tokenizer.json` of the library has: `crate::longest`.
+    /// The longest piece at each position, which no `tokenizer.json` of the library has: `crate::backends::longest_match`.
     LongestMatch,
 }
 

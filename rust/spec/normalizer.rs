@@ -2,8 +2,8 @@
 //!
 //! In: one JSON object per stage. Out: [`Normalizer`]. May import: `fields`. Read next: `pre_tokenizer`.
 
-use super::fields::{unlike, Fields, Stage};
 use crate::error::{Error, Result};
+use crate::spec::fields::{unlike, Fields, Stage};
 use base64::engine::{general_purpose::STANDARD, Engine as _};
 use serde_json::{json, Value};
 
@@ -208,8 +208,8 @@ impl Stage for Normalizer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::fields::{stages, written};
     use super::*;
+    use crate::spec::fields::{stages, written};
 
     #[test]
     fn each_type_is_written_as_it_is_read() {

@@ -1,6 +1,6 @@
 //! The file that a specification comes from, and what its format says that `tokenizer.json` cannot.
 //!
-//! In: what `crate::formats` reads. Out: [`Origin`]. May import: nothing. Read next: `crate::formats`.
+//! In: what `crate::formats::detect` reads. Out: [`Origin`]. May import: nothing. Read next: `crate::formats::detect`.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub(crate) struct SentencePiece {
     pub(crate) remove_extra_whitespaces: bool,
     /// U+2581 stands for a space.
     pub(crate) escape_whitespaces: bool,
-    /// Only the engine for such files runs it (`crate::sentencepiece`).
+    /// Only the engine for such files runs it (`crate::backends::sentencepiece::parts`).
     pub(crate) literally: bool,
     /// Ids of user-defined symbols.
     pub(crate) symbols: Vec<u32>,

@@ -5,7 +5,7 @@
 //!
 //! Vocabulary and merges of a file are most of its bytes; as JSON values they would take ten times as many.
 
-use crate::arena::{Index, Strings};
+use crate::util::byte_strings::{Index, Strings};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 /// `model.vocab`.

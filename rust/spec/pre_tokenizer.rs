@@ -3,9 +3,9 @@
 //! In: one JSON object per stage. Out: [`PreTokenizer`]. May import: `fields`, and `normalizer` for [`Pattern`]. Read
 //! next: `model`.
 
-use super::fields::{unlike, Fields, Stage};
-use super::normalizer::Pattern;
 use crate::error::Result;
+use crate::spec::fields::{unlike, Fields, Stage};
+use crate::spec::normalizer::Pattern;
 use serde_json::{json, Value};
 
 /// A cut of text into words. For example, `Whitespace` makes "a", "b" and "." of "a b.".
@@ -242,8 +242,8 @@ impl Stage for PreTokenizer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::fields::{stages, written};
     use super::*;
+    use crate::spec::fields::{stages, written};
 
     #[test]
     fn each_type_is_written_as_it_is_read() {

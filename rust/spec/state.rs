@@ -6,8 +6,11 @@
 //! JSON says all but scores, because `serde_json` reads some fractions one unit in the last place away from what it
 //! wrote. So scores follow bit by bit, after the `tokenizer.json` and what only the origin says.
 
-use super::{json, AddedIds, Merges, Model, Origin, Spec};
 use crate::error::{Error, Result};
+use crate::spec::definition::{AddedIds, Spec};
+use crate::spec::json;
+use crate::spec::model::{Merges, Model};
+use crate::spec::origin::Origin;
 use serde::{Deserialize, Serialize};
 
 /// What `tokenizer.json` does not say.
@@ -78,9 +81,11 @@ fn broken(reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{Bpe, Format, Pieces, SentencePiece, Unigram};
     use super::*;
-    use crate::spec::AddedToken;
+    use crate::spec::definition::AddedToken;
+    use crate::spec::model::{Bpe, Unigram};
+    use crate::spec::origin::{Format, SentencePiece};
+    use crate::spec::pieces::Pieces;
 
     fn spec() -> Spec {
         // Seventeen digits that `serde_json` does not read exactly are among these.

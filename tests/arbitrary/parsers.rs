@@ -2,8 +2,9 @@
 
 use crate::examples;
 use base64::Engine as _;
-use coolfusion::formats::{self, charsmap::Charsmap};
-use coolfusion::pattern::{Dialect, Pattern};
+use coolfusion::formats;
+use coolfusion::normalizers::charsmap::Charsmap;
+use coolfusion::regex::{Dialect, Pattern};
 use coolfusion::{Place, Spec, StreamEncoder, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{json, Value};

@@ -6,7 +6,7 @@
 //! were read otherwise once.
 
 use crate::examples;
-use coolfusion::pattern::{Dialect, Pattern};
+use coolfusion::regex::{Dialect, Pattern};
 use onig::{MatchParam, Regex, SearchOptions};
 use proptest::prelude::*;
 use std::cell::Cell;

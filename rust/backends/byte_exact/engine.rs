@@ -1,0 +1,172 @@
+//! What [`Pipeline`] answers as a backend.
+
+use crate::backends::byte_exact::growing_back::Saved;
+use crate::backends::byte_exact::growing_state::Growing;
+use crate::backends::byte_exact::pipeline::{Pipeline, MUCH};
+use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
+use crate::backends::stretch::{Growth, SavedGrowth};
+use crate::error::Result;
+use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
+use crate::stability::pieces::holds_inner_space;
+use crate::tokens::cuts::tokens_before;
+use crate::tokens::edit::Edit;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::util::text::stands_before_space;
+use crate::vocabulary::table::Vocabulary;
+
+impl Engine for Pipeline {
+    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
+        let mut word = 0;
+        self.benches.with(|bench| {
+            self.for_each_stretch(text, place, |part, normal| {
+                let first = tokens.len();
+                match (part.added, normal) {
+                    (None, Some(normal)) => {
+                        self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut word, bench, &mut tokens);
+                        if normal.is_moved() || part.start > 0 {
+                            for token in &mut tokens[first..] {
+                                token.start = part.start + normal.start(token.start);
+                                token.end = (part.start + normal.end(token.end)).max(token.start);
+                            }
+                        }
+                    }
+                    (id, _) => {
+                        tokens.extend(id.map(|id| Token { id, start: part.start, end: part.end, word }));
+                        word += 1;
+                    }
+                }
+            });
+            bench.trim(text.len());
+        });
+        Ok(tokens)
+    }
+
+    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.benches.with(|bench| {
+            self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
+                (None, Some(normal)) => self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids),
+                (id, _) => ids.extend(id),
+            });
+            bench.trim(text.len());
+        });
+        Ok(())
+    }
+
+    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        Ok(self.settled_cuts(text, place, false))
+    }
+
+    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+        if self.plain_window(text, place, window) {
+            return Ok(());
+        }
+        window.tokens = self.encode(text, place)?;
+        window.cuts = self.settled_cuts(text, place, false);
+        Ok(())
+    }
+
+    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        self.window(text, behind.place(), window)?;
+        let torn = behind.torn();
+        if torn > 0 {
+            window.tokens.drain(..tokens_before(&window.tokens, torn));
+        }
+        resumes.clear();
+        if self.tears() {
+            let place = |at: usize, behind: Behind| Resume { at, tokens: tokens_before(&window.tokens, at + behind.torn()), behind };
+            resumes.extend(window.cuts.iter().map(|&at| place(at, Behind::Text)));
+            if resumes.is_empty() && text.len() >= MUCH {
+                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, Behind::Torn(bytes))));
+            }
+        }
+        Ok(())
+    }
+
+    fn resumes(&self) -> bool {
+        self.tears()
+    }
+
+    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        let mut cuts = self.settled_cuts(text, place, true);
+        cuts.retain(|&at| stands_before_space(text, at));
+        Ok(cuts)
+    }
+
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        (behind.torn() == 0).then_some(())?;
+        let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
+        Some(Growth::new(growing))
+    }
+
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        growth.of_mut::<Growing>().and_then(|growing| self.stretch_grown(growing, text, vocabulary))
+    }
+
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        growth.of::<Growing>().map_or_else(Vec::new, |growing| growing.ids())
+    }
+
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        growth.of::<Growing>().and_then(|growing| self.stretch_token_cuts(growing, near, from))
+    }
+
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        growth.of::<Growing>().and_then(|growing| self.stretch_settled(growing, near, from))
+    }
+
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        growth.of_mut::<Growing>().is_some_and(|growing| self.stretch_is_unsettled(growing))
+    }
+
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, _vocabulary: &Vocabulary) -> Option<()> {
+        self.restore_stretch(growth.of_mut::<Growing>()?, saved.of::<Saved>()?)
+    }
+
+    fn carries(&self) -> String {
+        self.carries_stretches()
+    }
+
+    fn certificate(&self) -> Certificate {
+        if self.pieces.is_some() {
+            Certificate::Pieces
+        } else {
+            Certificate::PreTokens
+        }
+    }
+
+    fn exact_spans(&self) -> bool {
+        true
+    }
+
+    fn proof(&self) -> Proof {
+        let (unit, open, why) = match &self.pieces {
+            Some(pieces) if pieces.any(holds_inner_space) => {
+                ("settled cuts", None, "no piece can stand across a settled cut; some pieces hold a space behind another character")
+            }
+            Some(_) => ("words", Some(1), "no piece holds a space behind another character, so none stands across the start of a word"),
+            None => match self.splitter.open_pre_tokens() {
+                Some(open) => ("pre-tokens", Some(open), "proved for all texts by going through the states of the compiled rule"),
+                None => ("pre-tokens", None, "the matcher tells how far it looked; no bound for all texts is proved for this rule"),
+            },
+        };
+        let mut reach = Vec::new();
+        if self.nfc {
+            reach.push("NFC: what stands behind the last character that no mark can change is not final; the window counts from there".into());
+        }
+        if self.bpe.ignores_merges() {
+            reach.push("ignore_merges: a pre-token that is a piece is one token, so a window begins with a pre-token, not inside one".into());
+        }
+        if self.dummy != DummyPrefix::None {
+            reach.push("a dummy prefix stands at the start of the text only: a window behind it is encoded without".into());
+        }
+        if let Some(length) = self.added.longest() {
+            reach.push(format!("added tokens that are text: an unfinished one at the end is not final, at most {length} bytes"));
+        }
+        Proof { matcher: self.splitter.describe(), unit, open, why: why.into(), reach }
+    }
+
+    fn describe(&self) -> String {
+        self.notes.clone()
+    }
+}

@@ -1,0 +1,105 @@
+//! Marks of a growing stretch that are put in their places late; the state is `growing_late.rs`.
+
+use crate::backends::byte_exact::growing_late::{Late, MANY, ROOM};
+use crate::backends::byte_exact::growing_state::{Attempt, Growing};
+use crate::backends::byte_exact::pipeline::Pipeline;
+use crate::models::bpe::initial_symbols::Alphabet;
+use crate::normalizers::unicode_forms::{class_of, marks_of};
+use crate::tokens::between::Between;
+use crate::tokens::edit::Edit;
+use crate::tokens::rope::{Piece, Rope};
+use crate::vocabulary::table::Vocabulary;
+
+impl Pipeline {
+    /// What appending `text` changes, if it is marks that are put among many others; else None, and nothing has changed.
+    ///
+    /// Complexity: O(text · (letters of the tokens that change + log tokens)), and O(marks) where this begins.
+    pub(crate) fn put_late(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        let marks = growing.tells_late.then(|| marks_of(text)).flatten()?;
+        let automaton = self.automaton()?;
+        let known = growing.late.take();
+        let was_known = known.is_some();
+        let old = known.or_else(|| self.late(growing, &marks, vocabulary))?;
+        let mut late = old.clone();
+        let mut same = old.tokens.count();
+        let fits = marks.iter().all(|&c| {
+            let stays = (automaton.symbol(c) == late.symbol).then(|| late.put(c, (&self.bpe, vocabulary), &mut growing.pairs)).flatten();
+            stays.is_some_and(|stays| {
+                same = same.min(stays);
+                true
+            })
+        });
+        if !fits || !self.has_no_added(growing, text) {
+            growing.late = was_known.then_some(old);
+            return None;
+        }
+        // The first mark of all moved.
+        growing.altered = true;
+        growing.over |= late.length() >= growing.look_at;
+        if let Some(raw) = &mut growing.raw {
+            raw.push(text);
+        }
+        let between = Between::ropes(old.tokens, late.tokens.clone(), same);
+        growing.late = Some(late);
+        Some(Edit::between(between, growing.is_lossless()))
+    }
+
+    /// The end of the stretch as it is, if it is many marks, all the same to the rule and to its walks, some of which `marks` move.
+    fn late(&self, growing: &Growing, marks: &[char], vocabulary: &Vocabulary) -> Option<Late> {
+        let closed = growing.closed.as_ref()?.length;
+        let open = &growing.text[closed..];
+        let (last, lowest) = (class_of(open.chars().next_back()?), marks.iter().map(|&c| class_of(c)).min()?);
+        let many = open.chars().rev().take(MANY).filter(|&c| class_of(c) > 0).count() == MANY;
+        let automaton = self.automaton().filter(|_| many && lowest < last && growing.raw.is_some())?;
+        let word = growing.words.last().filter(|word| word.whole.is_none() && word.end == growing.text.len())?;
+        (matches!(self.bpe.alphabet, Alphabet::Bytes { .. }) && word.end - word.begin > self.bpe.longest_piece()).then_some(())?;
+        let symbol = automaton.symbol(*marks.first()?);
+        // One more mark, wherever it stands, leaves the walks as they are, and the last word ends with the text.
+        let (Attempt { walk: end, .. }, before) = growing.attempts.split_last()?;
+        let goes_on = end.begin == word.begin && automaton.covers_all(end, symbol) && before.iter().all(|old| automaton.stays(&old.walk, symbol));
+        goes_on.then_some(())?;
+        let mut ends: Vec<(u8, usize)> = Vec::new();
+        let mut at = growing.text.len();
+        for c in open.chars().rev().take_while(|&c| class_of(c) > 0) {
+            (automaton.symbol(c) == symbol).then_some(())?;
+            if ends.last().is_none_or(|&(class, _)| class != class_of(c)) {
+                ends.push((class_of(c), at));
+            }
+            at -= c.len_utf8();
+        }
+        ends.reverse();
+        let room = ROOM.max(growing.text.len() - closed);
+        let prefixes = growing.prefixes(word);
+        let tokens = prefixes.tokens(closed.saturating_sub(word.begin + room), word.end - word.begin);
+        let begin = word.begin + tokens.first()?.2;
+        let pieces: Vec<Piece> = tokens.iter().map(|&(id, length, _)| (id, length as u32)).collect();
+        let late = Late {
+            begin,
+            whole: begin == word.begin,
+            tokens: Rope::new(&pieces),
+            ends,
+            symbol,
+            #[cfg(test)]
+            merged: 0,
+        };
+        (late.text(vocabulary)? == growing.text.as_bytes()[begin..]).then_some(late)
+    }
+
+    /// Ends that: the stretch is as if each mark had been put in its place at once. None as for [`Pipeline::stretch_grown`].
+    pub(crate) fn settle_late(&self, growing: &mut Growing, vocabulary: &Vocabulary) -> Option<()> {
+        let Some(late) = growing.late.take() else { return Some(()) };
+        let closed = growing.closed.clone()?;
+        let tail = String::from_utf8(late.text(vocabulary)?).ok()?;
+        let open = match late.begin.checked_sub(closed.length) {
+            Some(_) => format!("{}{tail}", &growing.text[closed.length..late.begin]),
+            None => tail[closed.length - late.begin..].into(),
+        };
+        growing.rewind_walks(&closed);
+        growing.forget_behind(closed.length);
+        growing.text.push_str(&open);
+        let length = growing.text.len();
+        self.walk(growing, length)?;
+        growing.words = self.words_of(growing, length)?;
+        Some(())
+    }
+}

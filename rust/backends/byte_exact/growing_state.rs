@@ -1,0 +1,126 @@
+//! The state of a stretch that grows under byte-pair encoding: attempts to match, words, and what is closed.
+
+use crate::backends::byte_exact::growing_late::Late;
+use crate::backends::byte_exact::growing_raw::RawParts;
+use crate::models::bpe::prefixes::{Pairs, Prefixes};
+use crate::pre_tokenizers::whole_stages::WholeStages;
+use crate::regex::walk::Walk;
+use crate::tokens::token::TokenId;
+
+/// A walk of the split rule, and the tokens of the words that it may make.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// No match begins between here and the beginning of the walk: that is a word by itself, if there is something.
+    pub(crate) begin: usize,
+    pub(crate) walk: Walk,
+    /// Of the match, and of what stands before it.
+    pub(crate) prefixes: Prefixes,
+    pub(crate) gap: Prefixes,
+}
+
+impl Attempt {
+    pub(crate) fn new(walk: Walk) -> Self {
+        Self { begin: walk.begin, walk, prefixes: Prefixes::default(), gap: Prefixes::default() }
+    }
+}
+
+/// A word, as it was told last.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Word {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+    /// The token that it is whatever the merges say.
+    pub(crate) whole: Option<TokenId>,
+    pub(super) tokens: usize,
+    /// The number of its attempt, and whether no match makes it.
+    pub(crate) attempt: usize,
+    pub(super) is_gap: bool,
+}
+
+/// Where the walks were when the stretch was `length` bytes long.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) length: usize,
+    /// With the place where the gap before each begins.
+    pub(super) walks: Vec<(usize, Walk)>,
+    pub(super) others: Option<WholeStages>,
+}
+
+impl Mark {
+    /// Forgets the first walks, so many.
+    pub(crate) fn drop_first(&mut self, count: usize) {
+        self.walks.drain(..count);
+    }
+
+    /// The walk of the first word.
+    pub(crate) fn first(&self) -> Option<&(usize, Walk)> {
+        self.walks.first()
+    }
+}
+
+/// The state of a growing stretch. Positions count from its start, in the normal form, unless they are called raw.
+#[derive(Debug, Clone)]
+pub(crate) struct Growing {
+    /// The first space is lost, because a text without one would get a dummy prefix.
+    pub(super) loses_space: bool,
+    /// The normal form is another text than what was pushed.
+    pub(crate) altered: bool,
+    /// What is encoded: a dummy prefix, if there is one, and the normal form of the stretch.
+    pub(crate) text: String,
+    /// The raw text in which an added token may still begin: the end of the stretch.
+    pub(crate) unsure: String,
+    pub(crate) dummy: usize,
+    /// The stretch is the end of a word: no whole word is looked up.
+    pub(super) inside: bool,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) words: Vec<Word>,
+    /// The stages that leave the stretch whole.
+    pub(crate) others: Option<WholeStages>,
+    /// The walks are there.
+    pub(crate) walked: usize,
+    /// Under NFC: the state at the last place up to which the normal form is final.
+    pub(crate) closed: Option<Mark>,
+    /// Under NFC: the text, and which ends of words are places of it.
+    pub(crate) raw: Option<RawParts>,
+    /// The end of the stretch, where marks are put in their places late; `text`, `attempts` and `words` are then as before that.
+    pub(crate) late: Option<Late>,
+    /// Edits may be told late, and nothing but edits and ids is asked for.
+    pub(crate) tells_late: bool,
+    /// So many of the first attempts are over, whatever is appended.
+    pub(crate) finished: usize,
+    /// Words were told, so their walks stay.
+    pub(super) told: bool,
+    pub(crate) pairs: Pairs,
+    /// No cut up to here can ever become settled.
+    pub(crate) quiet: usize,
+    /// From this length on it is worth looking for settled cuts.
+    pub(crate) look_at: usize,
+    /// Something was settled: a window would be short again.
+    pub(crate) over: bool,
+}
+
+impl Growing {
+    /// All tokens of the stretch.
+    pub(crate) fn ids(&self) -> Vec<TokenId> {
+        let of_word = |word: &Word| match word.whole {
+            Some(id) => vec![id],
+            None => self.prefixes(word).tokens(0, word.end - word.begin).into_iter().map(|(id, ..)| id).collect(),
+        };
+        self.words.iter().flat_map(of_word).collect()
+    }
+
+    /// The tokens of the prefixes of `word`.
+    pub(crate) fn prefixes(&self, word: &Word) -> &Prefixes {
+        let attempt = &self.attempts[word.attempt];
+        if word.is_gap {
+            &attempt.gap
+        } else {
+            &attempt.prefixes
+        }
+    }
+
+    /// Whether the tokens give back the text.
+    pub(crate) fn is_lossless(&self) -> bool {
+        !self.loses_space && !self.altered
+    }
+}

@@ -1,0 +1,18 @@
+//! The backend of definitions that keep every byte of a text, which is byte-level BPE above all.
+//!
+//! Read first: [`pipeline`]. The files `growing*` carry a long word or stretch from push to push, so that each push costs what
+//! it appends.
+
+pub(crate) mod engine;
+pub(crate) mod growing;
+pub(crate) mod growing_back;
+pub(crate) mod growing_cuts;
+pub(crate) mod growing_finish;
+pub(crate) mod growing_late;
+#[cfg(test)]
+pub(crate) mod growing_late_tests;
+pub(crate) mod growing_marks;
+pub(crate) mod growing_marks_late;
+pub(crate) mod growing_raw;
+pub(crate) mod growing_state;
+pub(crate) mod pipeline;

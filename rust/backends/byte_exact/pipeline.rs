@@ -1,0 +1,202 @@
+//! Our own engine: byte-pair encoders whose every stage keeps the bytes of the text.
+//!
+//! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here, so positions
+//! in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed in.
+
+use crate::backends::engine::Window;
+use crate::models::bpe::model::{Bench, Bpe};
+use crate::normalizers::unicode_forms::{nfc_horizon, Normal};
+use crate::pre_tokenizers::added_tokens::{AddedText, Stretch};
+use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
+use crate::pre_tokenizers::split::Splitter;
+use crate::stability::pieces::{is_uncrossed, uncrossed};
+use crate::tokens::token::{Place, Sink};
+use crate::util::pool::Pool;
+use crate::util::sorted_trie::PieceTrie;
+use crate::util::text::space_starts;
+
+/// So many bytes are much text to have no cut.
+pub(super) const MUCH: usize = 128;
+
+/// The engine.
+pub(crate) struct Pipeline {
+    pub(crate) added: AddedText,
+    pub(crate) nfc: bool,
+    /// Spaces are U+2581 in the vocabulary.
+    pub(crate) metaspace: bool,
+    pub(crate) dummy: DummyPrefix,
+    /// The dummy prefix stands before every stretch behind an added token too, not only at the start.
+    pub(crate) dummy_everywhere: bool,
+    pub(crate) splitter: Splitter,
+    pub(crate) bpe: Bpe,
+    /// All pieces, where they are the certificate (no pre-token rule).
+    pub(crate) pieces: Option<PieceTrie>,
+    pub(crate) notes: String,
+    pub(crate) benches: Pool<Bench>,
+}
+
+impl Pipeline {
+    fn normal<'a>(&self, stretch: &'a str, first: bool, place: Place) -> Normal<'a> {
+        let normal = if self.nfc {
+            Normal::nfc(stretch)
+        } else if self.metaspace {
+            Normal::spaced(stretch)
+        } else {
+            Normal::unchanged(stretch)
+        };
+        let here = if first { place == Place::Start } else { self.dummy_everywhere };
+        let wanted = match self.dummy {
+            DummyPrefix::None => false,
+            DummyPrefix::Always => true,
+            DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
+        };
+        if here && wanted && !stretch.is_empty() {
+            normal.behind_space()
+        } else {
+            normal
+        }
+    }
+
+    /// Passes on the tokens of a stretch in its normal form, positions being those of the normal form.
+    ///
+    /// `whole`: it does not go on with other text.
+    pub(super) fn encode_stretch(&self, text: &str, whole: bool, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
+        let bytes = text.as_bytes();
+        if !whole && self.splitter.stages.is_empty() {
+            // The end of a word is no word that could be looked up.
+            self.bpe.parts(bytes, (0, bytes.len()), *word, bench, sink);
+            *word += 1;
+            return;
+        }
+        let mut start = 0;
+        self.splitter.for_each_cut(text, |at| {
+            self.bpe.word(bytes, (start, at), *word, bench, sink);
+            start = at;
+            *word += 1;
+        });
+        self.bpe.word(bytes, (start, bytes.len()), *word, bench, sink);
+        *word += 1;
+    }
+
+    /// Calls `visit` with each stretch: one between added tokens with its normal form, an added token without.
+    pub(super) fn for_each_stretch(&self, text: &str, place: Place, mut visit: impl FnMut(Stretch, Option<&Normal<'_>>)) {
+        for part in self.added.stretches(text) {
+            if part.added.is_some() {
+                visit(part, None);
+                continue;
+            }
+            let normal = self.normal(&text[part.start..part.end], part.start == 0, place);
+            visit(part, Some(&normal));
+        }
+    }
+
+    /// The settled cuts of a stretch in its normal form; `open` is its first byte that is not final, if there is one.
+    ///
+    /// `before_space`: those before white space are enough, if that is less work.
+    fn settled_in_stretch(&self, normal: &Normal<'_>, open: Option<usize>, before_space: bool) -> Vec<usize> {
+        let text: &str = &normal.text;
+        let composed = if open.is_some() && self.nfc { nfc_horizon(text) } else { text.len() };
+        let horizon = open.map_or(text.len(), |at| normal.position(at)).min(composed);
+        match &self.pieces {
+            Some(trie) => {
+                let text = &text[..horizon];
+                let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
+                // Where marks have become spaces, other places stand before a space here than in the text.
+                if !before_space || normal.is_rewritten() {
+                    return uncrossed(trie, text, fuses);
+                }
+                let is_cut = |&at: &usize| self.is_seam(text, at) || is_uncrossed(trie, text, at, fuses);
+                space_starts(text).filter(is_cut).collect()
+            }
+            None => {
+                let limit = if open.is_some() { horizon } else { usize::MAX };
+                self.splitter.cuts(text, limit).settled().filter(|&at| text.is_char_boundary(at)).collect()
+            }
+        }
+    }
+}
+
+impl Pipeline {
+    /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
+    pub(crate) fn is_seam(&self, text: &str, at: usize) -> bool {
+        self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
+    }
+
+    /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the text.
+    pub(super) fn tears(&self) -> bool {
+        self.splitter.tears() && !self.nfc && !self.metaspace && self.dummy == DummyPrefix::None
+    }
+
+    /// The last character of `text` that is cut inside, whatever follows, and so many bytes of it stand before the cut.
+    pub(super) fn last_torn(&self, text: &str) -> Option<(usize, usize)> {
+        let mut walk = self.added.stretches(text);
+        walk.next().filter(|part| part.added.is_none() && part.end == text.len())?;
+        let at = self.splitter.converging(text, 0, walk.unsure()).torn?;
+        let first = (0..at).rev().find(|&at| text.is_char_boundary(at))?;
+        Some((first, at - first))
+    }
+
+    /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
+    ///
+    /// Answers false, and nothing else, where that is not so, or where seams alone find no cut in much text.
+    pub(super) fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
+        let mut walk = self.added.stretches(text);
+        let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
+        if !whole || self.normal(text, true, place).is_moved() {
+            return false;
+        }
+        let unsure = walk.unsure();
+        let Window { tokens, cuts } = window;
+        tokens.clear();
+        cuts.clear();
+        let bytes = text.as_bytes();
+        let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
+        self.benches.with(|bench| {
+            if self.pieces.is_some() {
+                self.bpe.text(bytes, place == Place::Start, bench, tokens);
+                self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
+                    if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
+                        cuts.push(at);
+                    }
+                });
+                return !cuts.is_empty() || bytes.len() < MUCH;
+            }
+            let found = self.splitter.cuts(text, horizon);
+            let mut start = 0;
+            for (word, at) in found.at.iter().copied().chain([bytes.len()]).enumerate() {
+                self.bpe.word(bytes, (start, at), word as u32, bench, tokens);
+                start = at;
+            }
+            cuts.extend(found.settled().filter(|&at| at < unsure && text.is_char_boundary(at)));
+            true
+        })
+    }
+
+    pub(super) fn settled_cuts(&self, text: &str, place: Place, before_space: bool) -> Vec<usize> {
+        let mut walk = self.added.stretches(text);
+        let stretches: Vec<Stretch> = walk.by_ref().collect();
+        let unsure = walk.unsure();
+        let mut cuts = Vec::new();
+        for (index, part) in stretches.iter().enumerate() {
+            // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.
+            // What it looks up as a whole word, T' would not.
+            let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
+            let prefixed = (self.dummy_everywhere || looked_up) && part.added.is_none();
+            if part.start > 0 && part.start <= unsure && !prefixed {
+                cuts.push(part.start);
+            }
+            if part.added.is_some() {
+                continue;
+            }
+            let stretch = &text[part.start..part.end];
+            let normal = self.normal(stretch, index == 0, place);
+            let open = index + 1 == stretches.len() || part.end > unsure;
+            let found = self.settled_in_stretch(&normal, open.then(|| unsure.saturating_sub(part.start).min(stretch.len())), before_space);
+            let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
+            cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
+        }
+        cuts.retain(|&at| at < text.len() && text.is_char_boundary(at));
+        cuts.dedup();
+        cuts
+    }
+}

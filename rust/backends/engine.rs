@@ -1,0 +1,273 @@
+//! What runs a tokenizer's definition: text -> tokens with spans, and which cuts of them are settled.
+
+use crate::backends::stretch::{Growth, SavedGrowth};
+use crate::error::Result;
+use crate::models::unigram::Carried;
+use crate::tokens::edit::Edit;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::util::text::stands_before_space;
+use crate::vocabulary::table::Vocabulary;
+
+/// How an engine can prove that a cut is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// The pre-token rule itself, by how far its matcher looked.
+    PreTokens,
+    /// No piece of the vocabulary can stand across the cut.
+    Pieces,
+    /// The walk for the longest token, by whether it ran into the end of the text.
+    Longest,
+    /// Cuts before a space only, because no piece holds a space behind another character.
+    Spaces,
+    /// None: boundaries are checked by encoding the prefix again, windows are the whole text.
+    None,
+}
+
+/// The end of a growing text: its tokens, and cuts among all settled ones.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    /// The canonical tokens.
+    pub tokens: Vec<Token>,
+    /// Settled cuts, ascending.
+    pub cuts: Vec<usize>,
+}
+
+/// What encoding needs to know of the text before a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Behind {
+    /// There is none.
+    Start,
+    /// Nothing, but that there is some.
+    Text,
+    /// How a word begins that goes on in the window.
+    Word(Carried),
+    /// A token ends inside the first character of the window: after so many bytes, which are 1 to 3.
+    Torn(usize),
+}
+
+impl Behind {
+    /// Where the window stands.
+    #[must_use]
+    pub fn place(self) -> Place {
+        match self {
+            Self::Start => Place::Start,
+            Self::Text | Self::Word(_) | Self::Torn(_) => Place::Inside,
+        }
+    }
+
+    /// So many bytes of the window stand before its first token.
+    #[must_use]
+    pub fn torn(self) -> usize {
+        match self {
+            Self::Torn(bytes) => bytes,
+            Self::Start | Self::Text | Self::Word(_) => 0,
+        }
+    }
+}
+
+/// An interior position of a window where encoding can go on, whatever is appended: the tokens before it stay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resume {
+    /// In bytes.
+    pub at: usize,
+    /// So many tokens of the window stay; the others are those of the text from `at` on.
+    pub tokens: usize,
+    /// What encoding must be told there.
+    pub behind: Behind,
+}
+
+/// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/certificates.md.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// What matches the split rule.
+    pub matcher: String,
+    /// What `open` counts.
+    pub unit: &'static str,
+    /// So many units at the end of a text can a later text still change: a window that begins before them is exact.
+    /// `None`: no number holds for all texts; the last settled cut of the text at hand does.
+    pub open: Option<u32>,
+    /// Why.
+    pub why: String,
+    /// What else reaches back from the end.
+    pub reach: Vec<String>,
+}
+
+/// A tokenizer's encoder.
+pub trait Engine: Send + Sync {
+    /// The canonical tokens of `text`.
+    ///
+    /// # Errors
+    /// `Foreign` where a library or a wrapped object fails.
+    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>>;
+
+    /// Appends the ids of the canonical tokens of `text` to `ids`: what [`Engine::encode`] tells, without the spans.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+        ids.extend(self.encode(text, place)?.iter().map(|t| t.id));
+        Ok(())
+    }
+
+    /// The settled cuts of `text`: interior byte positions `b`, ascending, such that for every `s` the tokens of
+    /// `text + s` begin with the tokens of `text` before `b`, and the rest is the encoding of `text[b..] + s` as a text
+    /// that stands [`Place::Inside`]. Empty where [`Engine::certificate`] is `None`.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>>;
+
+    /// Replaces `window` by the canonical tokens of `text` and settled cuts of it, as many as cost no second look.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+        window.tokens = self.encode(text, place)?;
+        window.cuts = self.settled(text, place)?;
+        Ok(())
+    }
+
+    /// Replaces `window.tokens` by the canonical tokens of `text`, which stands behind what `behind` tells, and `resumes` by
+    /// places where encoding can go on, ascending; where not [`Engine::resumes`], what [`Engine::window`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        resumes.clear();
+        self.window(text, behind.place(), window)
+    }
+
+    /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not carried.
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        let _ = (text, behind, vocabulary);
+        None
+    }
+
+    /// What appending `text` to a stretch that this engine took up changes; None where a window must be encoded.
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        let _ = (growth, text, vocabulary);
+        None
+    }
+
+    /// All tokens of a carried stretch.
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        let _ = growth;
+        Vec::new()
+    }
+
+    /// The positions behind `from`, ascending, that no token of a carried stretch stands across; positions are those of `near`, the end
+    /// of the stretch. None where a window must be encoded.
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        let _ = (growth, near, from);
+        None
+    }
+
+    /// The settled cuts of a carried stretch behind `from`: what [`Engine::settled`] tells of it, in positions of `near`, its end. None
+    /// where a window must tell.
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        let _ = (growth, near, from);
+        None
+    }
+
+    /// Which long stretches are carried, so that pushing them takes linear time, and which are not; one line.
+    fn carries(&self) -> String {
+        let whole = !self.restarts() && !self.resumes();
+        if whole { "nothing: each push reads the whole text" } else { "nothing: each push reads the text behind the last cut" }.into()
+    }
+
+    /// Whether it is sure that no cut of a carried stretch is settled.
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        let _ = growth;
+        false
+    }
+
+    /// Takes a carried stretch back to where it was `saved`; None where that fails, and the state is then of no use.
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
+        let _ = (growth, saved, vocabulary);
+        None
+    }
+
+    /// Whether [`Engine::resume`] tells where to go on, which may be more places than settled cuts that encoding restarts at.
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    /// The settled cuts before white space: what [`Engine::settled`] tells, at these places alone.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        let mut cuts = self.settled(text, place)?;
+        cuts.retain(|&at| stands_before_space(text, at));
+        Ok(cuts)
+    }
+
+    /// What `c` is to a text that ends with `left` (None: that is empty), whatever follows. Only where [`Engine::guards`] is known.
+    ///
+    /// Where that is [`Weight::None`], the ids of all that goes on with `c` are the ids of it without `c`. A run of
+    /// [`Weight::Blank`]s that are more than twice `guards` and two may lose all but the first ones and the last `guards`.
+    fn weight(&self, _left: Option<char>, _c: char) -> Weight {
+        Weight::Full
+    }
+
+    /// So many blanks at an end of a run may be read together with what stands beside it; None where nothing may be left out.
+    fn guards(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether encoding may start again at a settled cut and give the very same tokens.
+    ///
+    /// Not for a Unigram model that reads the whole text as one word: its sums of scores run from the left, so rounding
+    /// decides between equally good segmentations, and rounding depends on what stands before.
+    fn restarts(&self) -> bool {
+        self.certificate() != Certificate::None
+    }
+
+    /// How [`Engine::settled`] knows.
+    fn certificate(&self) -> Certificate;
+
+    /// What is proved, and how; made when it is asked for.
+    fn proof(&self) -> Proof {
+        let (unit, open, why) = match self.certificate() {
+            Certificate::Spaces => ("words", Some(1), "every space begins a word, and words are encoded by themselves"),
+            Certificate::Pieces => {
+                ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text")
+            }
+            Certificate::PreTokens => {
+                ("pre-tokens", None, "the matcher tells how far it looked; how far back the last settled cut is depends on the text")
+            }
+            Certificate::Longest => {
+                ("settled cuts", None, "a token is the longest that fits; how far back the last settled cut is depends on the text")
+            }
+            Certificate::None => ("whole text", None, "nothing tells how far the rule looks"),
+        };
+        Proof { matcher: "none of coolfusion's own".into(), unit, open, why: why.into(), reach: Vec::new() }
+    }
+
+    /// Whether token spans are exact by construction; else they are a library's offsets, in characters.
+    fn exact_spans(&self) -> bool;
+
+    /// Whether encoding fails for characters without a token, because there is no unknown token either.
+    fn may_refuse(&self) -> bool {
+        false
+    }
+
+    /// Whether several threads at a time are faster than one: not where every call waits for the same interpreter.
+    fn gains_from_threads(&self) -> bool {
+        true
+    }
+
+    /// In a few words, what runs the definition and why.
+    fn describe(&self) -> String;
+}
+
+/// What a character is to the text before it, whatever follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// It counts.
+    Full,
+    /// In a run of such characters, all between the ends makes no difference.
+    Blank,
+    /// It makes no difference.
+    None,
+}

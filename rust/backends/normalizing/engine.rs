@@ -1,0 +1,203 @@
+//! The engine's answers: tokens, settled cuts, resume points, and the proof that stands behind them.
+//!
+//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7, has the argument for what
+//! [`Engine::proof`] says.
+
+use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Weight, Window};
+use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
+use crate::backends::stretch::{Growth, SavedGrowth};
+
+use crate::backends::normalizing::added::Stretches;
+use crate::backends::normalizing::part::check_length;
+use crate::backends::normalizing::resume_points::Opening;
+use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
+use crate::error::Result;
+use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
+use crate::tokens::edit::Edit;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::vocabulary::table::Vocabulary;
+
+impl Engine for Rewriting {
+    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+        let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
+        self.run(text, place, &mut |id, start, end, word| tokens.push(Token { id: TokenId(id), start, end, word }))?;
+        Ok(tokens)
+    }
+
+    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.run(text, place, &mut |id, _, _, _| ids.push(TokenId(id)))
+    }
+
+    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+        if !self.has_cuts() {
+            return Ok(Vec::new());
+        }
+        let found = self.added.stretches(text);
+        let Stretches { stretches, unsure, .. } = &found;
+        let unsure = *unsure;
+        let mut cuts = Vec::new();
+        for (index, part) in stretches.iter().enumerate() {
+            if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end])) {
+                cuts.push(part.start);
+            }
+            if part.added.is_some() || part.start >= unsure {
+                continue;
+            }
+            let stretch = &text[part.start..part.end];
+            let horizon = (unsure - part.start).min(stretch.len());
+            let open = index + 1 == stretches.len() || part.end > unsure;
+            let inside = match self.words {
+                Words::Whole => self.settled_in_whole(stretch, index, place, horizon, open),
+                _ => self.cuts(stretch),
+            };
+            cuts.extend(inside.into_iter().filter(|&at| at < horizon).map(|at| part.start + at));
+        }
+        cuts.retain(|&at| at < text.len() && found.parts(at));
+        Ok(cuts)
+    }
+
+    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        check_length(text)?;
+        let place = behind.place();
+        let carried = if let Behind::Word(carried) = behind { Some(carried) } else { None };
+        let tokens = &mut window.tokens;
+        tokens.clear();
+        resumes.clear();
+        let found = self.added.stretches(text);
+        let Stretches { stretches, unsure, .. } = &found;
+        let unsure = *unsure;
+        self.scratch.with(|scratch| {
+            let mut word = 0;
+            for (index, part) in stretches.iter().enumerate() {
+                if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end])) {
+                    resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: Behind::Text });
+                }
+                if let Some(id) = part.added {
+                    tokens.push(Token { id, start: part.start, end: part.end, word });
+                    word += 1;
+                    continue;
+                }
+                let stretch = &text[part.start..part.end];
+                let opening = Opening {
+                    carried: carried.filter(|_| index == 0),
+                    horizon: unsure.saturating_sub(part.start).min(stretch.len()),
+                    grows: index + 1 == stretches.len() || part.end > unsure,
+                };
+                self.open_stretch(stretch, part.start, self.roles(stretch, index, place), opening, scratch, &mut word, tokens, resumes);
+            }
+            scratch.work.shrink(text.len());
+        });
+        if !found.hidden.is_empty() {
+            resumes.retain(|resume| found.parts(resume.at));
+        }
+        Ok(())
+    }
+
+    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth::new(self.grow_word(text, behind, vocabulary)?))
+    }
+
+    fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        growth.of_mut::<GrowingWord>().and_then(|word| self.word_grown(word, text, vocabulary))
+    }
+
+    fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
+        growth.of::<GrowingWord>().map_or_else(Vec::new, |word| self.word_ids(word))
+    }
+
+    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        growth.of::<GrowingWord>().and_then(|word| self.word_token_cuts(word, near, from))
+    }
+
+    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        growth.of::<GrowingWord>().map(|word| self.word_settled(word, near, from))
+    }
+
+    fn is_unsettled(&self, growth: &mut Growth) -> bool {
+        growth.of_mut::<GrowingWord>().is_some_and(|word| self.word_is_unsettled(word))
+    }
+
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
+        self.restore_word(growth.of_mut::<GrowingWord>()?, saved.of::<SavedWord>()?, vocabulary)
+    }
+
+    fn weight(&self, left: Option<char>, c: char) -> Weight {
+        self.weight_of(left, c)
+    }
+
+    fn guards(&self) -> Option<usize> {
+        Some(self.rewriter.guards())
+    }
+
+    fn resumes(&self) -> bool {
+        match self.words {
+            Words::Whole => self.has_cuts(),
+            Words::Spaced | Words::Ruled { .. } => self.restarts(),
+        }
+    }
+
+    fn restarts(&self) -> bool {
+        // Sums of scores run from the left, so rounding depends on what stands before.
+        !matches!(self.words, Words::Whole) && self.certificate() != Certificate::None
+    }
+
+    fn certificate(&self) -> Certificate {
+        if !self.has_cuts() {
+            Certificate::None
+        } else if matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs() {
+            Certificate::Pieces
+        } else {
+            Certificate::Spaces
+        }
+    }
+
+    fn proof(&self) -> Proof {
+        let whole = matches!(self.words, Words::Whole);
+        let matcher = match &self.words {
+            Words::Whole => "none: the whole text is one word",
+            Words::Spaced => "coolfusion's own word rule: a space begins a word",
+            Words::Ruled { .. } => "coolfusion's own word rule: two neighbouring characters say whether a word ends between them",
+        };
+        let (unit, open, why) = match self.certificate() {
+            Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
+            Certificate::None => ("whole text", None, "white space does not part words, or pieces hold it"),
+            _ if whole => ("settled cuts", None, "no piece holds a space behind another character; behind one that may be rewritten to nothing or to a space there is no settled cut"),
+            _ if self.loose && !self.rewriter.knows_clusters() && self.borders.iter().filter(|&&is| is).count() == 4 => {
+                ("words", Some(1), "a word begins where a space, tab or line end stands behind what is no white space: white space is dropped, and the two sides are rewritten, split and encoded each by itself")
+            }
+            _ => ("settled cuts", None, "white space behind a character that stays parts the text: the two sides are rewritten, split and encoded each by itself"),
+        };
+        let mut reach = Vec::new();
+        if whole {
+            reach.push("the model's sums of scores run from the left, so encoding starts again at the start of the text only".into());
+        }
+        if self.resumes() && matches!(self.model, Model::Unigram(_)) {
+            let inside = if whole { "a stream" } else { "inside a long word a stream" };
+            reach.push(format!(
+                "{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back that is depends on the text"
+            ));
+        }
+        if self.rewriter.acts_on_runs() {
+            reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());
+        }
+        if self.dummy != DummyPrefix::None {
+            reach.push("a dummy prefix stands at the start of the text: a window behind it is encoded without".into());
+        }
+        if !self.added.ids.is_empty() {
+            reach.push("added tokens that are text: an unfinished one at the end is not final".into());
+        }
+        Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
+    }
+
+    fn carries(&self) -> String {
+        self.carries_words()
+    }
+
+    fn exact_spans(&self) -> bool {
+        self.exact_spans
+    }
+
+    fn describe(&self) -> String {
+        self.notes.clone()
+    }
+}

@@ -1,0 +1,41 @@
+//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/certificates.md, section 9, *What is left out*.
+
+use crate::backends::engine::Weight;
+use crate::backends::normalizing::rewriting::{Rewriting, Words};
+
+/// In what is remembered of a character: it is a blank; an added token holds it; and the number of the step at which it is
+/// gone, plus one, from here on.
+const BLANK: u64 = 1;
+const ADDED: u64 = 2;
+const GONE: u32 = 2;
+
+impl Rewriting {
+    /// What `c` is to the text when `left` stands before it.
+    pub(super) fn weight_of(&self, left: Option<char>, c: char) -> Weight {
+        let known = self.weights_of(c);
+        match (known, left) {
+            _ if known & ADDED != 0 => Weight::Full,
+            (_, Some(left)) if known >> GONE != 0 => {
+                let steps = (known >> GONE) as usize - 1;
+                let held = self.weights_of(left) & ADDED == 0 && (steps == 0 || self.rewriter.holds_apart(left, steps));
+                if held {
+                    Weight::None
+                } else {
+                    Weight::Full
+                }
+            }
+            _ if known & BLANK != 0 => Weight::Blank,
+            _ => Weight::Full,
+        }
+    }
+
+    fn weights_of(&self, c: char) -> u64 {
+        self.weights.get(c, || {
+            let is_dropped = |c: char| matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
+            let gone = self.rewriter.gone(c).map_or(0, |steps| steps as u64 + 1);
+            let added = self.added.characters.contains(&c);
+            let blank = self.rewriter.is_blank(c, is_dropped);
+            (if blank { BLANK } else { 0 }) | (if added { ADDED } else { 0 }) | gone << GONE
+        })
+    }
+}

@@ -1,0 +1,346 @@
+//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md, section 9.
+//!
+//! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way from
+//! the text to the words. What is not carried ends it, and a window is encoded as before.
+
+use crate::backends::engine::Behind;
+use crate::backends::lattice::growing_lattice::GrowingLattice;
+use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
+use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
+use crate::backends::stretch::{SavedGrowth, Stretch};
+use crate::models::unigram::Unigram;
+use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
+use crate::tokens::between::Between;
+use crate::tokens::cuts::TokenCuts;
+use crate::tokens::edit::Edit;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::vocabulary::said::Said;
+use crate::vocabulary::table::{Kind, Vocabulary};
+use std::any::Any;
+
+/// The state of a word.
+#[derive(Debug, Clone)]
+pub(crate) struct GrowingWord {
+    /// None: a word of so many characters that it is one unknown token (WordPiece).
+    lattice: Option<GrowingLattice>,
+    unknown: TokenId,
+    source: Source,
+    lossless: bool,
+    /// No cut of the text up to here can ever become settled.
+    quiet: usize,
+    /// From so many bytes of text on it is worth looking for settled cuts.
+    look_at: usize,
+    pub(crate) over: bool,
+}
+
+/// What a word must know to go back to where it is now.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedWord {
+    source: SavedSource,
+    lossless: bool,
+}
+
+impl GrowingWord {
+    pub(crate) fn save(&self) -> SavedWord {
+        SavedWord { source: self.source.save(), lossless: self.lossless }
+    }
+
+    /// The bytes of the word that may still change.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.source.length() - self.source.fixed
+    }
+
+    /// Whether the tokens stay as they are, whatever is appended to the word.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.lattice.is_none()
+    }
+
+    /// Whether the tokens give back the text.
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.lossless
+    }
+}
+
+/// Appends the end of the words to a lattice that has `same` bytes of it.
+fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary, end: &Grown, same: usize, raw: &str) -> Option<()> {
+    let mut at = same;
+    for &next in end.begins.iter().filter(|&&next| next >= same) {
+        lattice.extend(model, vocabulary, &end.text[at..next], raw)?;
+        lattice.begin_word(model, vocabulary);
+        at = next;
+    }
+    lattice.extend(model, vocabulary, &end.text[at..], raw)
+}
+
+/// How many bytes of the end of the words, which begins at `begin`, the lattice has already, words that begin alike.
+fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
+    let mut same = lattice.text.as_bytes()[begin..].iter().zip(end.text.as_bytes()).take_while(|(one, other)| one == other).count();
+    let (mut before, mut after) = (lattice.begins_from(begin), end.begins.iter().copied());
+    loop {
+        match (before.next().map(|at| at - begin), after.next()) {
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => break,
+            (one, other) => {
+                same = same.min(one.unwrap_or(usize::MAX)).min(other.unwrap_or(usize::MAX));
+                break;
+            }
+        }
+    }
+    while !end.text.is_char_boundary(same) || !lattice.text.is_char_boundary(begin + same) {
+        same -= 1;
+    }
+    same
+}
+
+impl Rewriting {
+    /// Takes up the window `text`, if it is one word of a kind that is carried.
+    pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
+        let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
+        let (marked, ruled) = match &self.words {
+            Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
+            Words::Whole | Words::Spaced => (false, false),
+        };
+        let dummy = self.dummy_at(0, place);
+        let opening = Opening {
+            inside: carried.is_some(),
+            lead: carried.is_none() && (marked || dummy),
+            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
+            start: place == Place::Start,
+        };
+        let mut source = Source::new(opening);
+        let found = self.read_on(&mut source, text)?;
+        (!source.cut).then_some(())?;
+        let unknown = match &self.model {
+            Model::Unigram(model) => model.unknown,
+            Model::WordPiece(model) => model.unknown,
+        };
+        let (look_at, lattice) = (2 * text.len(), None);
+        let mut word = GrowingWord { lattice, unknown: TokenId(unknown), source, lossless: false, quiet: 0, look_at, over: false };
+        match &self.model {
+            Model::Unigram(model) => {
+                let mut lattice = GrowingLattice::new(model, carried, [Said::Begin(0), Said::Nothing]);
+                extend(&mut lattice, model, vocabulary, &found, 0, &word.source.raw)?;
+                word.lattice = Some(lattice);
+                word.lossless = self.gives_back(&mut word, model, vocabulary)?;
+            }
+            Model::WordPiece(model) => {
+                let fixed = &found.text[word.source.lead..word.source.fixed];
+                (ruled && fixed.chars().count() > model.longest_word).then_some(())?;
+            }
+        }
+        Some(word)
+    }
+
+    /// All tokens of the word.
+    pub(super) fn word_ids(&self, word: &GrowingWord) -> Vec<TokenId> {
+        word.lattice.as_ref().map_or_else(|| vec![word.unknown], |lattice| lattice.tree.lists().ids(lattice.list()))
+    }
+
+    /// What appending `text` to the word changes; None where that is not carried.
+    pub(super) fn word_grown(&self, word: &mut GrowingWord, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        let fixed = word.source.fixed;
+        let open = self.read_on(&mut word.source, text)?;
+        word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
+        let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
+            return Some(Edit::new(0, Vec::new(), false));
+        };
+        // The lists of the ways that go are still to be told.
+        let (tree, list) = (lattice.tree.share(), lattice.list());
+        let same = common(lattice, fixed, &open);
+        let (before, place) = (lattice.text.len(), fixed + same);
+        if place < before {
+            lattice.truncate(model, place);
+        }
+        extend(lattice, model, vocabulary, &open, same, &word.source.raw)?;
+        let between = Between::new(tree, list, lattice.list());
+        word.lossless = self.gives_back(word, model, vocabulary)?;
+        Some(Edit::between(between, word.lossless))
+    }
+
+    /// Whether the tokens of the word give back its text, where all but unknown ones give back the word; None if that is not told.
+    fn gives_back(&self, word: &mut GrowingWord, model: &Unigram, vocabulary: &Vocabulary) -> Option<bool> {
+        let Some(lattice) = &word.lattice else { return Some(false) };
+        (!lattice.is_odd(model, vocabulary, lattice.text.len())).then_some(())?;
+        let lost = lattice.lost(model, lattice.text.len());
+        if word.source.loses_space() {
+            return Some(false);
+        }
+        if lost == 0 {
+            return Some(word.source.is_same(&lattice.text));
+        }
+        // The unknown token says nothing, so what is said is shorter, and a space may be lost at the start.
+        (vocabulary.kind(word.unknown) == Kind::Control).then_some(())?;
+        let (text, said) = word.source.lengths(lost);
+        let bare_lead = word.source.lead > 0 && lattice.at[word.source.lead].best.id == model.unknown;
+        // With the space that begins the words and without it.
+        let differs = || !bare_lead && lattice.at[lattice.text.len()].said == [Said::Other; 2];
+        (text != said && text + 1 != said && !(bare_lead && text == said + 1) || differs()).then_some(false)
+    }
+
+    /// Takes the word back to where it was `saved`; None where that fails, and the state is then of no use.
+    pub(super) fn restore_word(&self, word: &mut GrowingWord, saved: &SavedWord, vocabulary: &Vocabulary) -> Option<()> {
+        let open = self.restore_source(&mut word.source, &saved.source)?;
+        word.lossless = saved.lossless;
+        word.quiet = word.quiet.min(word.source.raw.len());
+        if let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) {
+            lattice.truncate(model, word.source.fixed);
+            extend(lattice, model, vocabulary, &open, 0, &word.source.raw)?;
+            if self.pieces_settle() {
+                word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
+            }
+        }
+        Some(())
+    }
+
+    /// The character boundaries of `near`, the end of the text, behind `from` that no token stands across.
+    pub(super) fn word_token_cuts(&self, word: &GrowingWord, near: &str, from: usize) -> Option<Vec<usize>> {
+        let base = word.source.raw.len().checked_sub(near.len())?;
+        let mut tokens = Vec::new();
+        let found = match &word.lattice {
+            Some(lattice) => lattice.tree.lists().tokens(lattice.list(), word.source.place_behind(base + from)),
+            None => vec![(word.unknown, 0, word.source.length())],
+        };
+        for (id, start, end) in found {
+            if let Some((start, end)) = word.source.span(start, end) {
+                let (start, end) = (start.saturating_sub(base), end.saturating_sub(base));
+                tokens.push(Token { id, start, end, word: 0 });
+            }
+        }
+        let cuts = TokenCuts::new(&tokens, near.len());
+        Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect())
+    }
+
+    /// The settled cuts of the word behind `from`, in positions of `near`, its end.
+    pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Vec<usize> {
+        if !self.pieces_settle() {
+            let (cuts, sure) = (if self.has_cuts() { self.cuts(near) } else { Vec::new() }, near.len().saturating_sub(word.source.unsure.len()));
+            return cuts.into_iter().filter(|&at| at > from && at < sure).collect();
+        }
+        let base = word.source.raw.len() - near.len();
+        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return Vec::new() };
+        self.settled_behind_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
+    }
+
+    /// Whether it is sure that no cut of the word is settled.
+    pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
+        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return !word.source.cut };
+        let quiet = self.quiet_before(&word.source, lattice);
+        let unsettled = self.settled_behind_place(word, lattice, model, word.quiet).is_empty();
+        if unsettled {
+            word.quiet = word.quiet.max(quiet);
+        }
+        unsettled
+    }
+
+    /// The settled cuts of the text behind byte `from`, ascending. Complexity: O(text behind `from`).
+    fn settled_behind_place(&self, word: &GrowingWord, lattice: &GrowingLattice, model: &Unigram, from: usize) -> Vec<usize> {
+        let source = &word.source;
+        let (last, end) = self.border_of(source, lattice);
+        let raw = source.raw.get(from..last).unwrap_or_default();
+        let mut first = lattice.open(end);
+        let (mut next, mut free) = (end, false);
+        let mut cuts = Vec::new();
+        let mut right = None;
+        for (at, c) in raw.char_indices().rev() {
+            if let Some((place, _)) = right.replace((from + at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)) {
+                let normal = source.position(place);
+                while next > normal {
+                    next -= 1;
+                    free = lattice.is_uncrossed(model, next, &mut first);
+                }
+                if free && normal > source.lead {
+                    cuts.push(place);
+                }
+            }
+        }
+        cuts.reverse();
+        cuts
+    }
+
+    /// The end of the text that is final, and of what it becomes: what is appended may change its last character.
+    fn border_of(&self, source: &Source, lattice: &GrowingLattice) -> (usize, usize) {
+        let sure = source.raw.len() - source.unsure.len();
+        match self.rewriter.looks_behind_itself() {
+            true if source.divided.0 < sure || source.unsure.is_empty() => source.divided,
+            true => {
+                let mut right = None;
+                let parted = source.raw[..sure]
+                    .char_indices()
+                    .rev()
+                    .find_map(|(at, c)| right.replace((at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)).map(|(at, _)| at));
+                parted.map_or((0, 0), |at| (at, source.position(at)))
+            }
+            false if source.unsure.is_empty() => (sure, lattice.text.len()),
+            false => (sure, source.position(sure)),
+        }
+    }
+
+    /// Up to here in the text a later text cannot settle a cut that is not settled now.
+    fn quiet_before(&self, source: &Source, lattice: &GrowingLattice) -> usize {
+        let (last, end) = self.border_of(source, lattice);
+        let open = lattice.open(end);
+        let open = open.max(source.lead);
+        source.floor(source.span(open, open + 1).map_or(last, |(start, _)| start).min(last))
+    }
+
+    /// Whether cuts inside a word may be settled, because no piece stands across.
+    pub(super) fn pieces_settle(&self) -> bool {
+        matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs()
+    }
+
+    /// See [`crate::backends::engine::Engine::carries`].
+    pub(super) fn carries_words(&self) -> String {
+        let carried = match &self.model {
+            Model::Unigram(_) => "words".to_string(),
+            Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
+        };
+        let held = if self.rewriter.keeps_marks() { "; a run of more than 32 marks that a normal form keeps is read again at each push" } else { "" };
+        let spaces = if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && matches!(self.words, Words::Whole) {
+            "; text with white space is read again at each push, because a step drops it at the ends of the text"
+        } else {
+            ""
+        };
+        let several = if matches!((&self.words, &self.model), (Words::Ruled { marked: false, .. }, Model::Unigram(_))) {
+            "; several words without a settled cut between them are read again at each push"
+        } else {
+            ""
+        };
+        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends, and what it changes, which may be all tokens of the word, is told when it is read{held}{spaces}{several}")
+    }
+}
+
+impl Stretch for GrowingWord {
+    fn copy(&self) -> Box<dyn Stretch> {
+        Box::new(self.clone())
+    }
+
+    fn saved(&self) -> SavedGrowth {
+        SavedGrowth::new(self.save())
+    }
+
+    fn gives_back(&self) -> bool {
+        self.is_lossless()
+    }
+
+    fn stays_short(&self) -> bool {
+        self.is_constant()
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+
+    #[cfg(test)]
+    fn open_bytes(&self) -> usize {
+        self.open()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}

@@ -1,0 +1,246 @@
+//! The text of a growing word, and what it becomes: what is final, what is open, and where each character came from.
+
+use crate::backends::normalizing::added::Stretches;
+use crate::backends::normalizing::rewriting::{Rewriting, Words};
+use crate::normalizers::rewriter::flow::Flow;
+use crate::normalizers::rewriter::item::Item;
+use crate::normalizers::rewriter::trace::Trace;
+use crate::normalizers::unicode_forms::METASPACE;
+use crate::pre_tokenizers::char_rules::WordRule;
+
+/// A text, and where rewriting stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    pub(super) raw: String,
+    flow: Flow,
+    /// Bytes of the words that stay, their leads among them.
+    pub(super) fixed: usize,
+    /// So many bytes of the words may still change.
+    open: usize,
+    /// The last character of those that stay, which may be dropped.
+    pub(super) end: Option<char>,
+    /// What stands before the first character.
+    opening: Opening,
+    /// The space that begins the first word without standing in the text is so long.
+    pub(super) lead: usize,
+    trace: Trace,
+    /// The last place where the text is divided, and the same place in the word.
+    pub(super) divided: (usize, usize),
+    /// So many bytes are those of the words; the next one is not if it `differs`.
+    same: usize,
+    differs: bool,
+    /// A cut of the text is settled.
+    pub(super) cut: bool,
+    /// Text in which an added token may still begin: the end of the text.
+    pub(super) unsure: String,
+}
+
+/// What the first word of a text begins with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Opening {
+    /// The text goes on inside a word.
+    pub(super) inside: bool,
+    /// A space of its own, if it begins with the first character; unless that is a space.
+    pub(super) lead: bool,
+    pub(super) unless_space: bool,
+    /// Nothing stands before the text.
+    pub(super) start: bool,
+}
+
+/// The end of the words: text, and where words begin in it.
+#[derive(Debug, Default)]
+pub(crate) struct Grown {
+    pub(super) text: String,
+    pub(super) begins: Vec<usize>,
+}
+
+/// What a source goes back to.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedSource {
+    raw: usize,
+    flow: Flow,
+    fixed: usize,
+    end: Option<char>,
+    lead: usize,
+    divided: (usize, usize),
+    same: usize,
+    differs: bool,
+    cut: bool,
+    unsure: String,
+}
+
+impl Source {
+    pub(super) fn new(opening: Opening) -> Self {
+        Self { opening, flow: Flow::new(opening.start), ..Self::default() }
+    }
+
+    pub(super) fn save(&self) -> SavedSource {
+        let Self { flow, fixed, end, lead, divided, same, differs, cut, unsure, .. } = self;
+        let (raw, flow, unsure) = (self.raw.len(), flow.clone(), unsure.clone());
+        SavedSource { raw, flow, unsure, fixed: *fixed, end: *end, lead: *lead, divided: *divided, same: *same, differs: *differs, cut: *cut }
+    }
+
+    /// The bytes of the words.
+    pub(super) fn length(&self) -> usize {
+        self.fixed + self.open
+    }
+
+    /// Whether `word`, but for its lead, is the text.
+    pub(super) fn is_same(&mut self, word: &str) -> bool {
+        let (text, word) = (self.raw.as_bytes(), &word.as_bytes()[self.lead..]);
+        let sure = self.fixed.saturating_sub(self.lead).min(text.len());
+        if !self.differs && self.same < sure {
+            self.differs = text[self.same..sure] != word[self.same..sure];
+            self.same = sure;
+        }
+        !self.differs && text.len() == word.len() && text[self.same..] == word[self.same..]
+    }
+
+    /// How many bytes the text has, and the word but for its lead and `lost` bytes.
+    pub(super) fn lengths(&self, lost: usize) -> (usize, usize) {
+        (self.raw.len(), (self.length() - lost).saturating_sub(self.lead))
+    }
+
+    /// Whether decoding drops a space that begins the text.
+    pub(super) fn loses_space(&self) -> bool {
+        self.opening.start && self.opening.lead && self.opening.unless_space && self.raw.starts_with(' ')
+    }
+
+    /// The bytes of the text that those of the word from `start` to `end` stand for, if any do.
+    pub(super) fn span(&self, start: usize, end: usize) -> Option<(usize, usize)> {
+        let (start, end) = (start.max(self.lead), end.max(self.lead));
+        (start < end).then(|| self.trace.span(start, end))
+    }
+
+    /// Where in the word the first character begins that stands for the byte `at` of the text or more.
+    pub(super) fn place_behind(&self, at: usize) -> usize {
+        self.trace.behind(at).min(self.length())
+    }
+
+    /// The place in the word of a place where the text is divided.
+    pub(super) fn position(&self, at: usize) -> usize {
+        self.trace.position(at, self.length())
+    }
+
+    /// The last character boundary of the text at or before `at`.
+    pub(super) fn floor(&self, at: usize) -> usize {
+        (0..=at).rev().find(|&at| self.raw.is_char_boundary(at)).unwrap_or(0)
+    }
+}
+
+impl Rewriting {
+    /// Appends `text`; the answer is the end of the words from what was final before. None where that is not carried.
+    pub(super) fn read_on(&self, source: &mut Source, text: &str) -> Option<Grown> {
+        let (base, begin) = (source.raw.len(), source.fixed);
+        source.raw.push_str(text);
+        self.has_no_added(source, text).then_some(())?;
+        source.trace.truncate(begin);
+        if begin == 0 {
+            source.lead = 0;
+        }
+        let (mut done, mut found) = (Vec::new(), Grown::default());
+        let mut end = source.end;
+        for (at, c) in text.char_indices() {
+            let divided = self.rewriter.flow(&mut source.flow, c, base + at, &mut done)?;
+            self.write(source, &done, &mut end, begin, &mut found)?;
+            done.clear();
+            if divided {
+                source.divided = (base + at, begin + found.text.len());
+            }
+        }
+        (source.end, source.fixed) = (end, begin + found.text.len());
+        self.write_rest(source, begin, &mut found)?;
+        source.cut |= !self.pieces_settle() && self.has_new_cut(source, base);
+        Some(found)
+    }
+
+    /// Looks for added tokens in text that is appended, and for those that hide some; false where one is found.
+    fn has_no_added(&self, source: &mut Source, text: &str) -> bool {
+        if self.added.ids.is_empty() {
+            return true;
+        }
+        source.unsure.push_str(text);
+        let Stretches { stretches, unsure, hidden } = self.added.stretches(&source.unsure);
+        source.unsure.drain(..unsure);
+        hidden.is_empty() && stretches.iter().all(|stretch| stretch.added.is_none())
+    }
+
+    /// Takes the text back to where it was `saved`; the answer is what is open there.
+    pub(super) fn restore_source(&self, source: &mut Source, saved: &SavedSource) -> Option<Grown> {
+        let SavedSource { raw, flow, fixed, end, lead, divided, same, differs, cut, unsure } = saved.clone();
+        source.raw.truncate(raw);
+        (source.flow, source.fixed, source.end, source.lead, source.divided) = (flow, fixed, end, lead, divided);
+        (source.same, source.differs, source.cut, source.unsure) = (same, differs, cut, unsure);
+        source.trace.truncate(fixed);
+        let mut found = Grown::default();
+        self.write_rest(source, fixed, &mut found)?;
+        Some(found)
+    }
+
+    fn write_rest(&self, source: &mut Source, begin: usize, found: &mut Grown) -> Option<()> {
+        let rest = self.rewriter.rest(&source.flow)?;
+        let (mut end, before) = (source.end, found.text.len());
+        self.write(source, &rest, &mut end, begin, found)?;
+        source.open = found.text.len() - before;
+        // A space of its own may stand there without a text.
+        (source.length() > 0 || !(self.dummy_alone && source.opening.lead)).then_some(())
+    }
+
+    /// Appends `items` to `found`, which begins at `begin` in the words; None where they are not of words that are carried.
+    fn write(&self, source: &mut Source, items: &[Item], end: &mut Option<char>, begin: usize, found: &mut Grown) -> Option<()> {
+        for item in items {
+            let (c, at) = (item.c, begin + found.text.len());
+            if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && (c.is_whitespace() || c == METASPACE) {
+                return None;
+            }
+            let marked = matches!(self.words, Words::Ruled { marked: true, .. });
+            let is_mark = marked && c == METASPACE;
+            let parted = match (&self.words, *end) {
+                (Words::Ruled { rule, .. }, Some(left)) => WordRule::parts(rule.code(left), rule.code(c)),
+                _ => false,
+            };
+            let before = end.replace(c);
+            // What stands between two words, or before the first one.
+            let is_dropped = matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
+            let is_first = before.is_none();
+            if is_dropped || parted {
+                // Words without marks are carried one by one.
+                (marked || at == 0).then_some(())?;
+                (!(source.opening.inside && at == 0)).then_some(())?;
+            }
+            if is_dropped {
+                continue;
+            }
+            let lead = if is_first { source.opening.lead && !(source.opening.unless_space && c == ' ') } else { marked && parted };
+            let lead = lead && !is_mark;
+            let is_begin = parted || is_mark || matches!(self.words, Words::Spaced) && c == ' ';
+            if is_begin && at > 0 {
+                found.begins.push(at - begin);
+            }
+            if lead {
+                // It stands for no text.
+                source.trace.push(at, item.start, item.start, false);
+                found.text.push(' ');
+                if at == 0 && (is_first || source.opening.start) {
+                    source.lead = 1;
+                }
+                if matches!(self.words, Words::Spaced) && c == ' ' {
+                    found.begins.push(at + 1 - begin);
+                }
+            }
+            let text = &source.raw[item.start as usize..item.end as usize];
+            source.trace.push(begin + found.text.len(), item.start, item.end, text.chars().eq([c]) && !is_mark);
+            found.text.push(if is_mark { ' ' } else { c });
+        }
+        Some(())
+    }
+
+    /// Whether a cut is settled in the text from `base` on, or because of what stands there.
+    fn has_new_cut(&self, source: &Source, base: usize) -> bool {
+        // A cut is told by two characters before it and two after it.
+        const REACH: usize = 8;
+        let begin = source.floor(base.saturating_sub(2 * REACH));
+        let near = &source.raw[begin..];
+        self.has_cuts() && self.cuts(near).into_iter().any(|at| begin == 0 || at >= REACH)
+    }
+}

@@ -1,0 +1,153 @@
+//! Our own engine for Unigram and WordPiece models, behind normalizers that may rewrite text.
+//!
+//! A text is cut before white space where each side is normalised, split and encoded by itself ([`Rewriting::cuts`]). The
+//! parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: what stands before one
+//! cannot change. Unigram models that read the whole text as one word are only normalised in parts.
+//!
+//! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
+//!
+//! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/certificates.md, section 7. Here is what the engine
+//! is made of; the files beside it hold what it does.
+
+use crate::backends::normalizing::added::Added;
+use crate::backends::normalizing::scratch::Scratch;
+use crate::models::unigram::Unigram;
+use crate::models::wordpiece::WordPiece;
+use crate::normalizers::rewriter::stages::Rewriter;
+use crate::pre_tokenizers::char_rules::WordRule;
+use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
+use crate::tokens::token::Place;
+use crate::util::char_memo::CharMemo;
+use crate::util::pool::Pool;
+
+/// How a word becomes tokens.
+#[derive(Debug)]
+pub(crate) enum Model {
+    Unigram(Unigram),
+    WordPiece(WordPiece),
+}
+
+/// What the model reads as one word.
+#[derive(Debug)]
+pub(crate) enum Words {
+    /// The whole text.
+    Whole,
+    /// A space and what follows up to the next (byte space).
+    Spaced,
+    /// What a rule says; `marked`: each behind a space, the mark of its beginning (byte space).
+    Ruled { rule: WordRule, marked: bool },
+}
+
+/// The engine.
+pub(crate) struct Rewriting {
+    pub(super) added: Added,
+    pub(super) rewriter: Rewriter,
+    pub(super) words: Words,
+    pub(super) model: Model,
+    pub(super) dummy: DummyPrefix,
+    /// The dummy prefix stands before every stretch behind an added token too, not only at the start.
+    dummy_everywhere: bool,
+    /// It stands alone too, where a text is rewritten to nothing.
+    pub(super) dummy_alone: bool,
+    /// ASCII white space that begins a part.
+    pub(super) borders: [bool; 128],
+    /// ASCII characters behind which a border is a cut.
+    pub(super) closes: [bool; 128],
+    /// A cut needs no more than its two sides being rewritten each by itself: white space is dropped anyway.
+    pub(super) loose: bool,
+    /// A space begins a part behind a space too.
+    pub(super) each_space: bool,
+    /// Where words end without white space may be told from the characters beside the place: [`Rewriting::borders`].
+    pub(super) has_borders: bool,
+    pub(super) sides: CharMemo,
+    pub(super) weights: CharMemo,
+    /// No piece holds a space behind another character, and a space is never fused with an unknown one.
+    pub(super) spaces_begin_pieces: bool,
+    pub(super) exact_spans: bool,
+    pub(super) notes: String,
+    pub(super) scratch: Pool<Scratch>,
+}
+
+/// What the definition says.
+pub(crate) struct Parts {
+    pub(crate) added: Added,
+    pub(crate) rewriter: Rewriter,
+    pub(crate) words: Words,
+    pub(crate) model: Model,
+    pub(crate) dummy: DummyPrefix,
+    pub(crate) dummy_everywhere: bool,
+    pub(crate) dummy_alone: bool,
+    pub(crate) spaces_begin_pieces: bool,
+    pub(crate) exact_spans: bool,
+    pub(crate) notes: String,
+}
+
+impl Rewriting {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, spaces_begin_pieces, exact_spans, notes } = parts;
+        let drops = |c: char| matches!(&words, Words::Ruled { rule, .. } if rule.is_dropped(c));
+        let loose = matches!(&words, Words::Ruled { rule, .. } if rule.drops_white_space()) && !rewriter.acts_on_runs();
+        let mut borders = [false; 128];
+        for border in [' ', '\t', '\n', '\r'] {
+            borders[border as usize] = !rewriter.begins_symbol(border)
+                && rewriter.alone(border).is_some_and(|output| match &words {
+                    Words::Ruled { rule, .. } => rule.drops_white_space() && !output.is_empty() && output.chars().all(drops),
+                    Words::Whole | Words::Spaced => output == " ",
+                });
+        }
+        let mut closes = [false; 128];
+        for c in (0..128_u8).map(char::from).filter(|&c| !c.is_whitespace()) {
+            closes[c as usize] = rewriter.is_solid(c) || loose && rewriter.is_closed(c);
+        }
+        let each_space = matches!(words, Words::Spaced) && rewriter.divides(' ', ' ') && !rewriter.acts_on_runs();
+        let parts_text = matches!(&words, Words::Ruled { rule, .. } if rule.parts_text());
+        let has_borders = parts_text && !rewriter.acts_on_runs();
+        let (scratch, sides, weights) = (Pool::default(), CharMemo::default(), CharMemo::default());
+        Self {
+            has_borders,
+            sides,
+            weights,
+            added,
+            rewriter,
+            words,
+            model,
+            dummy,
+            dummy_everywhere,
+            dummy_alone,
+            borders,
+            closes,
+            loose,
+            each_space,
+            spaces_begin_pieces,
+            exact_spans,
+            notes,
+            scratch,
+        }
+    }
+
+    /// Whether a stretch behind an added token begins like a text; T' would not.
+    pub(super) fn begins_anew(&self, stretch: &str) -> bool {
+        self.dummy_everywhere && self.dummy != DummyPrefix::None || self.rewriter.acts_on_start() || self.goes_on(stretch)
+    }
+
+    pub(super) fn dummy_at(&self, index: usize, place: Place) -> bool {
+        let here = if index == 0 { place == Place::Start } else { self.dummy_everywhere };
+        here && self.dummy != DummyPrefix::None
+    }
+
+    /// Whether a stretch behind other text begins inside a word: no white space begins it, and nothing else parts words.
+    pub(super) fn goes_on(&self, stretch: &str) -> bool {
+        let marks_words = matches!(self.words, Words::Ruled { marked: true, .. });
+        let is_border = stretch.bytes().next().is_some_and(|byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is));
+        marks_words && !self.parts_text() && !is_border
+    }
+
+    fn parts_text(&self) -> bool {
+        matches!(&self.words, Words::Ruled { rule, .. } if rule.parts_text())
+    }
+
+    /// Whether the rewritten text of a part gets a space before it.
+    pub(super) fn wants_dummy(&self, normal: &str) -> bool {
+        (self.dummy_alone || !normal.is_empty()) && (self.dummy == DummyPrefix::Always || !normal.starts_with(' '))
+    }
+}

@@ -1,0 +1,40 @@
+//! Scratch: the buffers of one call and of one part, kept for the next, and the words remembered with their tokens.
+//!
+//! No answer depends on what is in them: what is remembered is a function of its key, as in docs/proofs/certificates.md, section 6.
+
+use crate::models::unigram::{Lattice, Point};
+use crate::normalizers::rewriter::trace::Trace;
+use crate::util::known_words::{KnownWords, Placed};
+
+/// Buffers for one call; no lock is held while they are used.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(super) cache: KnownWords,
+    pub(super) work: Work,
+    pub(super) tokens: Vec<Placed>,
+}
+
+/// Buffers for one part.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(super) lattice: Lattice,
+    pub(super) path: Vec<(u32, u32)>,
+    pub(super) normal: String,
+    pub(super) trace: Trace,
+    pub(super) word: String,
+    pub(super) positions: Vec<u32>,
+    pub(super) points: Vec<Point>,
+    pub(super) groups: KnownWords,
+}
+
+impl Work {
+    /// A huge text leaves no huge buffers behind.
+    pub(super) fn shrink(&mut self, length: usize) {
+        if length > LARGE {
+            *self = Self { groups: std::mem::take(&mut self.groups), ..Self::default() };
+        }
+    }
+}
+
+/// Buffers of texts that are longer (in bytes) are not kept.
+const LARGE: usize = 1 << 16;

@@ -1,0 +1,71 @@
+//! The cuts of a growing text near its end: those that no token stands across, and the settled ones.
+//!
+//! They are those that [`crate::backends::engine::Engine::settled`] tells of the whole text. The end alone is read, because no piece that
+//! stands across a position begins further before it than the longest piece is long.
+
+use crate::backends::sentencepiece::growing::GrowingParts;
+use crate::backends::sentencepiece::parts::SentencePiece;
+use crate::stability::pieces::uncrossed;
+use crate::tokens::cuts::TokenCuts;
+use crate::tokens::token::Token;
+
+impl SentencePiece {
+    /// The character boundaries of `near`, the end of the text, behind `from` that no token stands across.
+    pub(super) fn parts_token_cuts(&self, growing: &GrowingParts, near: &str, from: usize) -> Option<Vec<usize>> {
+        let base = growing.raw.len().checked_sub(near.len())?;
+        let found = growing.tokens(growing.normal.position(base + from)).into_iter();
+        let tokens: Vec<Token> = found
+            .map(|(id, start, end)| {
+                let start = growing.normal.around(start).0;
+                let end = growing.normal.around(end).1.max(start);
+                Token { id, start: start.saturating_sub(base), end: end.saturating_sub(base), word: 0 }
+            })
+            .collect();
+        let cuts = TokenCuts::new(&tokens, near.len());
+        Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect())
+    }
+
+    /// The settled cuts of the text behind `from`, in positions of `near`, its end.
+    pub(super) fn parts_settled(&self, growing: &GrowingParts, near: &str, from: usize) -> Option<Vec<usize>> {
+        let base = growing.raw.len().checked_sub(near.len())?;
+        let found = self.settled_from(growing, growing.normal.position(base + from)).into_iter();
+        Some(found.filter(|&at| at > base + from).map(|at| at - base).collect())
+    }
+
+    /// Whether it is sure that no cut of the text is settled.
+    pub(super) fn parts_are_unsettled(&self, growing: &mut GrowingParts) -> bool {
+        let is_unsettled = self.settled_from(growing, growing.quiet).is_empty();
+        if is_unsettled {
+            growing.quiet = growing.quiet.max(self.quiet_before(growing.sure()));
+        }
+        is_unsettled
+    }
+
+    /// Before here a later text cannot settle a cut that is not settled in a text whose walk is sure up to `sure`.
+    pub(super) fn quiet_before(&self, sure: usize) -> usize {
+        sure.saturating_sub(self.pieces.longest_piece())
+    }
+
+    /// The settled cuts of the text that stand at the position `from` of the normal form or behind it. Complexity: O(text from there on).
+    fn settled_from(&self, growing: &GrowingParts, from: usize) -> Vec<usize> {
+        let (text, sure) = (growing.normal.text(), growing.sure());
+        let (parts, begins) = growing.sure_parts();
+        let fused = |left, right| self.may_fuse(left, right);
+        let mut found = Vec::new();
+        let first = parts.partition_point(|part| part.begin <= from).saturating_sub(1);
+        for (index, part) in parts.iter().enumerate().skip(first) {
+            let end = parts.get(index + 1).map_or(sure, |next| next.begin);
+            found.push(part.begin);
+            if !part.is_symbol {
+                let reach = from.saturating_sub(self.pieces.longest_piece());
+                let start = (0..=reach.max(part.begin)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+                if start < end {
+                    found.extend(uncrossed(&self.pieces, &text[start..end], fused).into_iter().map(|at| start + at));
+                }
+            }
+        }
+        found.extend(begins.then_some(sure));
+        found.retain(|&at| at >= from);
+        self.cuts_of(&growing.normal, found, growing.raw.len())
+    }
+}

@@ -1,0 +1,248 @@
+//! SentencePiece's normalizer (`Normalizer::Normalize` of `src/normalizer.cc`), with the way back to the text.
+//!
+//! A walk from left to right takes at each position the longest user-defined symbol, else the longest rule, else one
+//! character. No step looks back, so the walk can start again after each step.
+
+use crate::normalizers::charsmap::Charsmap;
+use crate::normalizers::unicode_forms::METASPACE;
+use crate::util::sorted_trie::PieceTrie;
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct Normalizer {
+    pub(crate) charsmap: Option<Charsmap>,
+    /// User-defined symbols, which no rule changes.
+    pub(crate) kept: PieceTrie,
+    pub(crate) dummy: bool,
+    /// Spaces at both ends are dropped, and runs of spaces become one.
+    pub(crate) remove_extra: bool,
+    /// A space becomes U+2581.
+    pub(crate) escape: bool,
+}
+
+/// The end of some steps of the walk.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    normal: usize,
+    original: usize,
+    /// The bytes stay as they are.
+    kept: bool,
+    /// Each character is a step.
+    single: bool,
+}
+
+/// Where the walk stands between two steps.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    original: usize,
+    normal: usize,
+    /// The length of the normal form if the text ends here.
+    length: usize,
+    /// So many ends are known, of which the last one may be moved by a later step.
+    ends: usize,
+    last: Option<End>,
+    /// The spaces that are dropped at the start are over.
+    begun: bool,
+    /// Spaces that a step writes first are dropped.
+    after_space: bool,
+}
+
+/// A text in its normal form.
+#[derive(Debug, Clone)]
+pub(crate) struct Normal {
+    /// What the steps write.
+    whole: String,
+    /// So long it is without the spaces that are dropped at the end.
+    length: usize,
+    ends: Vec<End>,
+    /// From this step on a later text could change the walk; the length of the text if from none.
+    pub(super) unsure: usize,
+    /// The walk before this step.
+    sure: Standing,
+}
+
+/// Where a growing normal form can go back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SavedNormal(Standing);
+
+/// A step of the walk.
+struct Step<'a> {
+    /// The bytes that it takes.
+    length: usize,
+    /// The text that it writes.
+    content: &'a str,
+    /// A later text could change it.
+    open: bool,
+}
+
+impl Normalizer {
+    /// The normal form of `text`; `start`: nothing stands before it. Complexity: O(text · longest rule).
+    pub(super) fn normalize(&self, text: &str, start: bool) -> Normal {
+        let mut normal = self.begin(start);
+        normal.whole.reserve(text.len() + text.len() / 4);
+        self.go_on(&mut normal, text);
+        normal
+    }
+
+    /// The normal form of the empty text.
+    pub(super) fn begin(&self, start: bool) -> Normal {
+        let last = Some(End { normal: 0, original: 0, kept: false, single: false });
+        let sure = Standing { original: 0, normal: 0, length: 0, ends: 1, last, begun: !start, after_space: self.remove_extra && start };
+        Normal { whole: String::new(), length: 0, ends: last.into_iter().collect(), unsure: 0, sure }
+    }
+
+    /// Makes the normal form of `text` of the one of a text that it begins with. Complexity: O(text behind the last sure step).
+    pub(super) fn go_on(&self, normal: &mut Normal, text: &str) {
+        normal.go_back(normal.sure);
+        let from = normal.sure;
+        let Standing { original: mut at, mut begun, mut after_space, .. } = from;
+        let mut sure = None;
+        while let Some(Step { length, content, open }) = self.step(text, at) {
+            if open && sure.is_none() {
+                sure = Some(self.standing(normal, from, at, begun, after_space));
+            }
+            if !begun && self.remove_extra && content == " " {
+                at += length;
+                normal.ends[0].original = at;
+                continue;
+            }
+            if !std::mem::replace(&mut begun, true) && self.dummy {
+                normal.whole.push(self.mark());
+                normal.ends.push(End { normal: normal.whole.len(), original: at, kept: false, single: false });
+            }
+            let from = at;
+            at += length;
+            let content = if after_space { content.trim_start_matches(' ') } else { content };
+            let kept = content.len() == length && content == &text[from..at] && !(self.escape && content.contains(' '));
+            if self.escape {
+                content.chars().for_each(|c| normal.whole.push(if c == ' ' { METASPACE } else { c }));
+            } else {
+                normal.whole.push_str(content);
+            }
+            if self.remove_extra && !content.is_empty() {
+                after_space = content.ends_with(' ');
+            }
+            let single = kept && content.chars().nth(1).is_none();
+            let end = End { normal: normal.whole.len(), original: at, kept, single };
+            match normal.ends.last_mut() {
+                Some(last) if single && last.single => *last = end,
+                _ => normal.ends.push(end),
+            }
+        }
+        let end = self.standing(normal, from, at, begun, after_space);
+        normal.length = end.length;
+        normal.sure = sure.unwrap_or(end);
+        normal.unsure = normal.sure.original;
+    }
+
+    /// The walk at `original`, where it was at `from` before.
+    fn standing(&self, normal: &Normal, from: Standing, original: usize, begun: bool, after_space: bool) -> Standing {
+        let (whole, ends) = (&normal.whole, &normal.ends);
+        let length = match whole[from.normal..].trim_end_matches(self.mark()).len() {
+            _ if !self.remove_extra => whole.len(),
+            0 => from.length,
+            left => from.normal + left,
+        };
+        Standing { original, normal: whole.len(), length, ends: ends.len(), last: ends.last().copied(), begun, after_space }
+    }
+
+    /// The character that stands for a space.
+    pub(super) fn mark(&self) -> char {
+        if self.escape {
+            METASPACE
+        } else {
+            ' '
+        }
+    }
+
+    /// Whether decoding drops one space at the start of a text.
+    pub(super) fn drops_first_space(&self) -> bool {
+        self.escape && (self.dummy || self.remove_extra)
+    }
+
+    /// The next step at `at`.
+    fn step<'a>(&'a self, text: &'a str, at: usize) -> Option<Step<'a>> {
+        let rest = &text[at..];
+        let first = rest.chars().next()?;
+        let (longest, open) = self.kept.longest(rest.as_bytes());
+        let (rule, grows) = match &self.charsmap {
+            Some(charsmap) => charsmap.longest_rule(rest),
+            None => (None, false),
+        };
+        let open = open || grows && longest == 0;
+        let (length, content) = match rule {
+            _ if longest > 0 => (longest, &rest[..longest]),
+            Some(rule) => rule,
+            None => (first.len_utf8(), &rest[..first.len_utf8()]),
+        };
+        Some(Step { length, content, open })
+    }
+}
+
+impl Normal {
+    /// The normal form.
+    pub(super) fn text(&self) -> &str {
+        &self.whole[..self.length]
+    }
+
+    fn go_back(&mut self, to: Standing) {
+        self.whole.truncate(to.normal);
+        self.ends.truncate(to.ends);
+        if let (Some(last), Some(known)) = (self.ends.last_mut(), to.last) {
+            *last = known;
+        }
+        self.sure = to;
+    }
+
+    pub(super) fn save(&self) -> SavedNormal {
+        SavedNormal(self.sure)
+    }
+
+    /// Goes back to a text that the text begins with; [`Normalizer::go_on`] is due.
+    pub(super) fn restore(&mut self, saved: SavedNormal) {
+        self.go_back(saved.0);
+    }
+
+    /// The number of the first end at or after the normal position `at`.
+    fn index(&self, at: usize) -> usize {
+        self.ends.partition_point(|end| end.normal < at).min(self.ends.len().saturating_sub(1))
+    }
+
+    /// Where something that begins (`.0`) or ends (`.1`) at `at` does so in the text.
+    pub(super) fn around(&self, at: usize) -> (usize, usize) {
+        let index = self.index(at);
+        let Some(&End { normal, original, kept, .. }) = self.ends.get(index) else { return (at, at) };
+        if normal == at {
+            // Steps may write nothing: the last one that ends here counts for a start, the first for an end.
+            let last = self.ends.partition_point(|end| end.normal <= at).saturating_sub(1);
+            return (self.ends[last].original, original);
+        }
+        let before = self.ends[index.saturating_sub(1)];
+        if kept {
+            let same = before.original + at - before.normal;
+            return (same, same);
+        }
+        (before.original, original)
+    }
+
+    /// The place in the text of the normal position `at`, if a step ends there and writes something, as the next one does.
+    pub(super) fn cut(&self, at: usize) -> Option<usize> {
+        let index = self.index(at);
+        let &End { normal, single, .. } = self.ends.get(index)?;
+        let (start, end) = self.around(at);
+        (start == end && (normal == at || single)).then_some(start)
+    }
+
+    /// The normal position up to which nothing that is appended changes the normal form.
+    pub(super) fn last_final(&self) -> usize {
+        self.position(self.unsure).min(self.length)
+    }
+
+    /// The normal position of the last step that ends at or before `original`.
+    pub(super) fn position(&self, original: usize) -> usize {
+        let next = self.ends.partition_point(|end| end.original <= original);
+        let Some(before) = next.checked_sub(1).map(|before| self.ends[before]) else { return 0 };
+        let inside = self.ends.get(next).filter(|end| end.single).map_or(0, |_| original - before.original);
+        before.normal + inside
+    }
+}

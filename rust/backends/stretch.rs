@@ -1,0 +1,115 @@
+//! The state of a long stretch of text that a backend carries from push to push, of whatever backend.
+//!
+//! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask what is the same for all.
+
+use crate::vocabulary::reading::Likeness;
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// What a backend carries of a long stretch from push to push.
+#[derive(Debug)]
+pub struct Growth(Box<dyn Stretch>);
+
+/// Where a stretch was when it was saved.
+#[derive(Debug, Clone)]
+pub struct SavedGrowth(Arc<dyn Any + Send + Sync>);
+
+/// The state of one backend.
+pub(crate) trait Stretch: Any + Debug + Send + Sync {
+    /// A state that goes on from here by itself.
+    fn copy(&self) -> Box<dyn Stretch>;
+
+    /// What `Engine::restore` needs to come back to where the stretch is now.
+    fn saved(&self) -> SavedGrowth;
+
+    /// Whether the tokens of the stretch give back its text.
+    fn gives_back(&self) -> bool;
+
+    /// Whether tokens that end before the text does will not give it back, whatever is appended to both.
+    fn stays_short(&self) -> bool {
+        false
+    }
+
+    /// Whether a window would be short again.
+    fn is_over(&self) -> bool;
+
+    /// Lets edits be told late.
+    fn tell_late(&mut self) {}
+
+    /// The bytes of the normal form that a push reads again.
+    #[cfg(test)]
+    fn open_bytes(&self) -> usize;
+
+    /// For [`Growth::of`].
+    fn as_any(&self) -> &dyn Any;
+
+    /// For [`Growth::of_mut`].
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl Clone for Growth {
+    fn clone(&self) -> Self {
+        Self(self.0.copy())
+    }
+}
+
+impl SavedGrowth {
+    /// What a backend saved.
+    pub(crate) fn new(saved: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(saved))
+    }
+
+    /// What the backend of this type saved; None where another one did.
+    pub(crate) fn of<S: Any>(&self) -> Option<&S> {
+        self.0.downcast_ref()
+    }
+}
+
+impl Growth {
+    /// The state of a backend.
+    pub(crate) fn new(stretch: impl Stretch) -> Self {
+        Self(Box::new(stretch))
+    }
+
+    /// The state, for the backend whose state has this type; None for another one.
+    pub(crate) fn of<S: Stretch>(&self) -> Option<&S> {
+        self.0.as_any().downcast_ref()
+    }
+
+    /// As [`Growth::of`], to be changed.
+    pub(crate) fn of_mut<S: Stretch>(&mut self) -> Option<&mut S> {
+        self.0.as_any_mut().downcast_mut()
+    }
+
+    /// What `Engine::restore` needs to come back to where the stretch is now.
+    pub(crate) fn save(&self) -> SavedGrowth {
+        self.0.saved()
+    }
+
+    /// Lets edits be told late: nothing but edits and ids is asked for from here on.
+    pub(crate) fn tell_late(&mut self) {
+        self.0.tell_late();
+    }
+
+    /// Whether the tokens of the stretch give back its text.
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.0.gives_back()
+    }
+
+    /// Whether tokens that are so to the text of the stretch will not give it back, whatever is appended to both.
+    pub(crate) fn stays(&self, likeness: Likeness) -> bool {
+        likeness == Likeness::Different || likeness == Likeness::Shorter && self.0.stays_short()
+    }
+
+    /// The bytes of the normal form that a push reads again.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.0.open_bytes()
+    }
+
+    /// Whether a window would be short again.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}

@@ -1,0 +1,145 @@
+//! Word boundaries: where they are, in four ways that must agree, and which several tokenizers share.
+//!
+//! Definitions in docs/definitions.md: a *word boundary* stands before white space, is a cut of the canonical encoding, and is
+//! settled. The four methods are the paper's three and our own; they differ in how they find the token cut, not in what
+//! a boundary is.
+
+use crate::backends::engine::Certificate;
+use crate::error::{Error, Result};
+use crate::tokenizer::Tokenizer;
+use crate::tokens::cuts::{tokens_before, TokenCuts};
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::util::text::{space_starts, stands_before_space};
+use std::str::FromStr;
+
+/// How the cuts of the canonical encoding are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// What the load probe picked.
+    Auto,
+    /// By the bytes of the vocabulary and the pre-token rule.
+    Bytes,
+    /// Where the pre-token number changes (the paper's way for LLaMA-3).
+    WordIds,
+    /// By the offsets of the tokens (the paper's way for LLaMA-2).
+    Offsets,
+    /// By appending tokens until decoding and encoding again gives the same (the paper's way for others).
+    Decode,
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "auto" => Self::Auto,
+            "bytes" => Self::Bytes,
+            "word_ids" => Self::WordIds,
+            "offsets" => Self::Offsets,
+            "decode" => Self::Decode,
+            _ => {
+                return Err(Error::Argument {
+                    name: "method",
+                    value: format!("{name:?}"),
+                    expected: "\"auto\", \"bytes\", \"word_ids\", \"offsets\" or \"decode\"".into(),
+                })
+            }
+        })
+    }
+}
+
+/// The word boundaries of `text`: interior byte positions, ascending.
+///
+/// # Errors
+/// As [`Tokenizer::encode`]. Complexity: O(text); `Decode` encodes every prefix: O(text²), it is there to compare with.
+pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Result<Vec<usize>> {
+    let certified = tokenizer.certificate() != Certificate::None;
+    // A settled cut is a token cut, so the ways that go by bytes need no tokens; `Auto` is `Bytes` or `Offsets`.
+    if certified && matches!(method, Method::Auto | Method::Bytes | Method::Offsets) {
+        return tokenizer.settled_before_space(text, Place::Start);
+    }
+    let mut candidates: Vec<usize> = space_starts(text).collect();
+    if candidates.is_empty() {
+        return Ok(candidates);
+    }
+    let tokens = tokenizer.encode(text, Place::Start)?;
+    let cuts = TokenCuts::new(&tokens, text.len());
+    candidates.retain(|&at| cuts.contains(at));
+    match method {
+        Method::Auto | Method::Bytes | Method::Offsets => {}
+        Method::WordIds => candidates.retain(|&at| {
+            let before = tokens_before(&tokens, at);
+            before > 0 && before < tokens.len() && tokens[before - 1].word != tokens[before].word
+        }),
+        Method::Decode => {
+            let reversible = reversible_prefixes(tokenizer, &tokens, text)?;
+            candidates.retain(|at| reversible.binary_search(at).is_ok());
+        }
+    }
+    retain_stable(tokenizer, text, &tokens, &mut candidates)?;
+    Ok(candidates)
+}
+
+/// Keeps the cuts that are settled; where there is no certificate, those whose prefix encodes to the same tokens.
+fn retain_stable(tokenizer: &Tokenizer, text: &str, tokens: &[Token], cuts: &mut Vec<usize>) -> Result<()> {
+    if tokenizer.certificate() == Certificate::None {
+        let mut kept = Vec::with_capacity(cuts.len());
+        for &at in cuts.iter() {
+            let prefix = tokenizer.encode(&text[..at], Place::Start)?;
+            let same = prefix.len() <= tokens.len() && prefix.iter().zip(tokens).all(|(a, b)| a.id == b.id);
+            if same && prefix.len() == tokens_before(tokens, at) {
+                kept.push(at);
+            }
+        }
+        *cuts = kept;
+        return Ok(());
+    }
+    let settled = tokenizer.settled(text, Place::Start)?;
+    cuts.retain(|at| settled.binary_search(at).is_ok());
+    Ok(())
+}
+
+/// Ends of the token prefixes that decode to a prefix of the text and encode to themselves again.
+fn reversible_prefixes(tokenizer: &Tokenizer, tokens: &[Token], text: &str) -> Result<Vec<usize>> {
+    let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
+    let mut ends = Vec::new();
+    for count in 1..ids.len() {
+        let bytes = tokenizer.decode_bytes(&ids[..count], Place::Start)?;
+        let Ok(prefix) = std::str::from_utf8(&bytes) else { continue };
+        if !text.starts_with(prefix) || !stands_before_space(text, prefix.len()) {
+            continue;
+        }
+        let again = tokenizer.encode(prefix, Place::Start)?;
+        if again.iter().map(|t| t.id).eq(ids[..count].iter().copied()) {
+            ends.push(prefix.len());
+        }
+    }
+    ends.dedup();
+    Ok(ends)
+}
+
+/// The positions that are in both lists, which ascend.
+fn intersection(one: &[usize], other: &[usize]) -> Vec<usize> {
+    let mut rest = other.iter().copied().peekable();
+    let mut is_in_other = |at: usize| {
+        while rest.next_if(|&other| other < at).is_some() {}
+        rest.peek() == Some(&at)
+    };
+    one.iter().copied().filter(|&at| is_in_other(at)).collect()
+}
+
+/// The word boundaries that all `tokenizers` have in `text`; the order of the tokenizers does not matter.
+///
+/// # Errors
+/// `Argument` without tokenizers; as [`word_boundaries`].
+pub fn common_boundaries<'a>(tokenizers: impl IntoIterator<Item = &'a Tokenizer>, text: &str) -> Result<Vec<usize>> {
+    let mut common: Option<Vec<usize>> = None;
+    for tokenizer in tokenizers {
+        let own = word_boundaries(tokenizer, text, Method::Auto)?;
+        common = Some(match common {
+            None => own,
+            Some(all) => intersection(&all, &own),
+        });
+    }
+    common.ok_or_else(|| Error::Argument { name: "tokenizers", value: "[]".into(), expected: "at least one tokenizer".into() })
+}

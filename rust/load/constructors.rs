@@ -1,0 +1,159 @@
+//! Constructors of [`Tokenizer`]: from files, bytes, definitions, and engines of the caller's own.
+
+use crate::backends::engine::Engine;
+use crate::error::{Error, Result};
+use crate::formats;
+use crate::load::build;
+use crate::load::entries::Spelling;
+use crate::load::loaded::Loaded;
+use crate::load::registry::shared;
+use crate::spec::definition::Spec;
+use crate::tokenizer::{Origin, Probe, Tokenizer};
+use crate::tokens::token::{Place, TokenId};
+use crate::vocabulary::reading::Reading;
+use crate::vocabulary::table::{Kind, Vocabulary};
+use std::path::Path;
+use std::sync::Arc;
+
+impl Tokenizer {
+    /// The tokenizer in a file; the content decides which of the formats of [`formats`] it is.
+    ///
+    /// As [`Tokenizer::from_bytes`], with the path as the name; `vocab.json` and `merges.txt` find each other, and of a
+    /// GGUF file only the header is read.
+    ///
+    /// # Errors
+    /// `File` where it cannot be read; else as [`Tokenizer::from_bytes`].
+    pub fn from_file(path: &Path, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let name = path.display().to_string();
+        Self::from_content(&formats::Content::read(path)?, &name, pattern)
+    }
+
+    fn from_content(content: &formats::Content, name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
+        let mut parts = content.parts();
+        parts.extend([name.as_bytes(), given.as_bytes(), split.as_bytes()]);
+        shared(&parts, || Self::from_spec(content.spec(name, pattern)?, name))
+    }
+
+    /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
+    ///
+    /// While somebody has the tokenizer, loading the same bytes under the same name again gives that very tokenizer.
+    ///
+    /// # Errors
+    /// `File` where the bytes are malformed (with line and column of JSON), else as [`Tokenizer::from_spec`].
+    /// Complexity: O(bytes); the second time a BLAKE3 hash of them.
+    pub fn from_bytes(bytes: &[u8], name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
+        let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
+        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || Self::from_spec(formats::read(bytes, name, pattern)?, name))
+    }
+
+    /// The tokenizer in a SentencePiece model, whatever it looks like; shared as by [`Tokenizer::from_bytes`].
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_bytes`].
+    pub fn from_sentencepiece(model: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[model, name.as_bytes(), b"SentencePiece"], || Self::from_spec(formats::sentencepiece::read(model, name)?, name))
+    }
+
+    /// A tokenizer from what a file says.
+    ///
+    /// # Errors
+    /// `Definition` where a part is broken or of a kind that cannot be run.
+    pub fn from_spec(spec: impl Into<Arc<Spec>>, name: &str) -> Result<Self> {
+        let spec = spec.into();
+        let loaded = build::load(&spec)?;
+        let family = family(&loaded);
+        let origin = Origin {
+            family,
+            model: loaded.model,
+            split_rule: loaded.split_rule,
+            normalizer: loaded.normalizer,
+            added_text: loaded.added_text,
+            control_tokens: loaded.control_tokens,
+            notes: loaded.source_notes,
+            check: loaded.check,
+        };
+        let unknown = loaded.unknown.map(TokenId).into_iter().collect();
+        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, unknown, origin)?;
+        tokenizer.spec = Some(spec);
+        Ok(tokenizer)
+    }
+
+    /// The same for a specification that was made of what `key` is a hash of; shared as by [`Tokenizer::from_bytes`].
+    #[cfg(feature = "python")]
+    pub(crate) fn from_shared_spec(spec: &Arc<Spec>, key: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[key, name.as_bytes(), b"specification"], || Self::from_spec(Arc::clone(spec), name))
+    }
+
+    /// A tokenizer around an engine of the caller's own (wrapped objects).
+    ///
+    /// # Errors
+    /// What the engine raises on the load probe's texts.
+    pub fn from_engine(
+        name: &str,
+        vocabulary: Vocabulary,
+        engine: Box<dyn Engine>,
+        reading: Reading,
+        control_tokens: Vec<(String, u32)>,
+        notes: Vec<String>,
+    ) -> Result<Self> {
+        let origin = Origin {
+            family: "wrapped object".into(),
+            model: "unknown".into(),
+            split_rule: "unknown".into(),
+            normalizer: "unknown".into(),
+            added_text: Vec::new(),
+            control_tokens,
+            notes,
+            check: "not compared with another library at load".into(),
+        };
+        let unknown = unknown_of(&vocabulary, engine.as_ref())?;
+        Self::probed(name, vocabulary, engine, reading, unknown, origin)
+    }
+
+    pub(super) fn probed(
+        name: &str,
+        vocabulary: Vocabulary,
+        engine: Box<dyn Engine>,
+        reading: Reading,
+        unknown: Vec<TokenId>,
+        origin: Origin,
+    ) -> Result<Self> {
+        if vocabulary.is_empty() {
+            return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
+        }
+        let mut tokenizer = Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), spec: None };
+        tokenizer.probe = Probe::run(&tokenizer)?;
+        Ok(tokenizer)
+    }
+
+    /// The tokenizer in what [`Spec::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
+    ///
+    /// # Errors
+    /// `Definition` for other bytes.
+    pub fn from_state(state: &[u8], name: &str) -> Result<Arc<Self>> {
+        shared(&[state, name.as_bytes(), b"state"], || Self::from_spec(Spec::from_bytes(state)?, name))
+    }
+}
+
+/// The control tokens that an object writes for characters that few vocabularies hold.
+fn unknown_of(vocabulary: &Vocabulary, engine: &dyn Engine) -> Result<Vec<TokenId>> {
+    let mut ids = Vec::new();
+    for text in ["\u{10380}", "\u{a500}", "a \u{1f9ff} b"] {
+        engine.ids(text, Place::Start, &mut ids)?;
+    }
+    ids.retain(|&id| vocabulary.kind(id) == Kind::Control);
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn family(loaded: &Loaded) -> String {
+    match (loaded.model.as_str(), loaded.spelling, loaded.byte_fallback) {
+        ("BPE", Spelling::ByteLevel, _) => "byte-level BPE".into(),
+        ("BPE", Spelling::Marks, true) => "SentencePiece BPE with byte fallback".into(),
+        ("BPE", Spelling::Marks, false) => "SentencePiece BPE".into(),
+        ("Unigram", Spelling::Marks, true) => "Unigram with byte fallback".into(),
+        (model, ..) => model.into(),
+    }
+}

@@ -1,0 +1,260 @@
+//! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
+
+use crate::backends::byte_exact::pipeline::Pipeline;
+use crate::load::build::{refuse, Own, Reader, GPT2};
+use crate::load::entries::Added;
+use crate::normalizers::unicode_forms::METASPACE;
+use crate::pre_tokenizers::added_tokens::AddedText;
+use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
+use crate::pre_tokenizers::split::{Behaviour, Finder, Splitter, Stage};
+use crate::regex::char_class::CodePoints;
+use crate::regex::dialect::Dialect;
+use crate::regex::pattern::Pattern;
+use crate::spec::model::Model;
+use crate::spec::normalizer::{Normalizer, Pattern as Rule};
+use crate::spec::origin::Format;
+use crate::spec::pre_tokenizer::{Metaspace, PreTokenizer, PrependScheme, SplitBehavior};
+use crate::tokens::token::TokenId;
+use crate::util::pool::Pool;
+use unicode_categories::UnicodeCategories;
+
+impl Reader<'_> {
+    pub(super) fn dialect(&self) -> Dialect {
+        if self.spec.origin.format == Format::Tiktoken {
+            Dialect::Tiktoken
+        } else {
+            Dialect::Oniguruma
+        }
+    }
+
+    /// Our own engine, or why not.
+    pub(super) fn pipeline(&self) -> Own<Pipeline> {
+        let Model::Bpe(model) = &self.spec.model else { return refuse(format!("{} model", self.spec.model.kind())) };
+        for (key, text) in [("continuing_subword_prefix", &model.continuing_subword_prefix), ("end_of_word_suffix", &model.end_of_word_suffix)] {
+            if text.as_ref().is_some_and(|text| !text.is_empty()) {
+                return refuse(format!("{key} in the model"));
+            }
+        }
+        let mut plan = Plan::default();
+        self.normalizer(&mut plan)?;
+        self.pre_tokenizer(&mut plan)?;
+        let byte_level = plan.byte_level;
+        if !byte_level && !plan.metaspace {
+            return refuse("neither byte-level nor with U+2581 for spaces throughout");
+        }
+        let added = self.added_text(&plan)?;
+        let bpe = self.bpe(model, byte_level)?;
+        let pieces = plan.stages.is_empty().then(|| self.piece_trie());
+        let how = if pieces.is_some() { "no pre-token rule" } else { "pre-token rule matched by coolfusion" };
+        Ok(Pipeline {
+            added,
+            nfc: plan.nfc,
+            metaspace: plan.metaspace,
+            dummy: plan.dummy,
+            dummy_everywhere: plan.dummy_everywhere,
+            splitter: Splitter { stages: plan.stages },
+            bpe,
+            pieces,
+            benches: Pool::default(),
+            notes: format!("coolfusion's own byte-pair encoder, {how}"),
+        })
+    }
+
+    fn normalizer(&self, plan: &mut Plan) -> Own<()> {
+        for stage in &self.spec.normalizers {
+            match stage {
+                Normalizer::Nfc if !plan.metaspace => plan.nfc = true,
+                Normalizer::Prepend(mark) if mark == "\u{2581}" && !plan.dummy_by_normalizer && !plan.metaspace => {
+                    plan.dummy = DummyPrefix::Always;
+                    plan.dummy_by_normalizer = true;
+                    plan.dummy_everywhere = true;
+                }
+                Normalizer::Replace { .. } if stage.marks_spaces() => plan.metaspace = true,
+                Normalizer::Nfc
+                | Normalizer::Prepend(_)
+                | Normalizer::Replace { .. }
+                | Normalizer::Bert { .. }
+                | Normalizer::ByteLevel
+                | Normalizer::Lowercase
+                | Normalizer::Nfd
+                | Normalizer::Nfkc
+                | Normalizer::Nfkd
+                | Normalizer::Nmt
+                | Normalizer::Precompiled(_)
+                | Normalizer::Strip { .. }
+                | Normalizer::StripAccents => return refuse(format!("normalizer {}", stage.kind())),
+            }
+        }
+        if plan.dummy == DummyPrefix::Always && !plan.metaspace {
+            return refuse("a dummy prefix without U+2581 for spaces");
+        }
+        if plan.nfc && plan.metaspace {
+            return refuse("NFC together with U+2581 for spaces");
+        }
+        Ok(())
+    }
+
+    fn pre_tokenizer(&self, plan: &mut Plan) -> Own<()> {
+        for (index, stage) in self.spec.pre_tokenizers.iter().enumerate() {
+            match stage {
+                PreTokenizer::Split { pattern, behavior, invert } => self.split(pattern, *behavior, *invert, plan)?,
+                PreTokenizer::ByteLevel { add_prefix_space, use_regex } => {
+                    Self::byte_level(*add_prefix_space, *use_regex, index, plan)?;
+                }
+                PreTokenizer::Digits { individual_digits } => {
+                    let behaviour = if *individual_digits { Behaviour::Isolated } else { Behaviour::Contiguous };
+                    plan.add(Finder::Class(CodePoints::from_predicate(char::is_numeric)), behaviour, false)?;
+                }
+                PreTokenizer::Punctuation { behavior } => {
+                    let behaviour = behaviour(*behavior)?;
+                    let punctuation = |c: char| c.is_ascii_punctuation() || c.is_punctuation();
+                    plan.add(Finder::Class(CodePoints::from_predicate(punctuation)), behaviour, false)?;
+                }
+                PreTokenizer::Metaspace(metaspace) => self.metaspace(*metaspace, plan)?,
+                PreTokenizer::Bert
+                | PreTokenizer::CharDelimiterSplit { .. }
+                | PreTokenizer::FixedLength { .. }
+                | PreTokenizer::UnicodeScripts
+                | PreTokenizer::Whitespace
+                | PreTokenizer::WhitespaceSplit => return refuse(format!("pre-tokenizer {}", stage.kind())),
+            }
+        }
+        Ok(())
+    }
+
+    fn metaspace(&self, stage: Metaspace, plan: &mut Plan) -> Own<()> {
+        if plan.nfc {
+            return refuse("NFC together with U+2581 for spaces");
+        }
+        if !stage.is_usual() {
+            return refuse("Metaspace with another mark than U+2581");
+        }
+        // There a mark that the text holds is none yet, and each part may get a mark of its own.
+        if plan.byte_level || !plan.stages.is_empty() {
+            return refuse("Metaspace behind other pre-tokenizers");
+        }
+        match (stage.prepend, plan.metaspace, plan.dummy) {
+            // The normalizer has put the mark there already.
+            (PrependScheme::Never, ..) | (_, true, DummyPrefix::Always) => {}
+            (scheme, false, _) => {
+                plan.dummy = DummyPrefix::UnlessSpace;
+                plan.dummy_everywhere = scheme == PrependScheme::Always;
+            }
+            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
+        }
+        plan.metaspace = true;
+        // Where no piece holds a space behind its first byte, splitting at spaces changes nothing but the speed.
+        let spaced = |piece: &[u8]| piece.iter().skip(1).any(|&byte| byte == b' ');
+        if stage.split && self.matched.iter().map(|(_, piece)| piece).chain(self.added_text_bytes()).any(spaced) {
+            let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
+            plan.stages.push(Stage::new(space, Behaviour::MergedWithNext, false, false));
+        }
+        Ok(())
+    }
+
+    fn split(&self, rule: &Rule, behavior: SplitBehavior, invert: bool, plan: &mut Plan) -> Own<()> {
+        let behaviour = behaviour(behavior)?;
+        if plan.metaspace {
+            // Spaces are gone by now, so this stage (Gemma's) never finds one.
+            let idle = rule.literal() == Some(" ") && !invert;
+            return if idle { Ok(()) } else { refuse("Split behind U+2581 for spaces") };
+        }
+        let pattern = match rule {
+            Rule::String(literal) => Pattern::new(&escape(literal), self.dialect())?,
+            Rule::Regex(regex) => Pattern::new(regex, self.dialect())?,
+        };
+        plan.add(Finder::Pattern(pattern), behaviour, invert)
+    }
+
+    fn byte_level(add_prefix_space: bool, use_regex: bool, index: usize, plan: &mut Plan) -> Own<()> {
+        if plan.byte_level || plan.metaspace {
+            return refuse("ByteLevel twice, or behind U+2581 for spaces");
+        }
+        if add_prefix_space {
+            if index > 0 {
+                return refuse("ByteLevel with add_prefix_space behind other stages");
+            }
+            plan.dummy = DummyPrefix::UnlessSpace;
+            plan.dummy_everywhere = true;
+        }
+        if use_regex {
+            plan.add(Finder::Pattern(Pattern::new(GPT2, Dialect::Oniguruma)?), Behaviour::Isolated, false)?;
+        }
+        plan.byte_level = true;
+        Ok(())
+    }
+
+    fn added_text(&self, plan: &Plan) -> Own<AddedText> {
+        let tokens: Vec<&Added> = self.added.iter().filter(|a| !a.control).collect();
+        let (late, early): (Vec<&&Added>, Vec<&&Added>) = tokens.iter().partition(|a| a.normalized);
+        // The library looks for the normalized ones last. Without a normalizer, and where no text holds two that share
+        // a character, one walk finds the same.
+        let meet = |a: &str, b: &str| a.contains(b) || b.contains(a) || shares_end(a, b) || shares_end(b, a);
+        let apart = self.spec.normalizers.is_empty() && !late.iter().any(|a| early.iter().any(|b| meet(&a.content, &b.content)));
+        if !late.is_empty() && !early.is_empty() && !apart {
+            return refuse("added text tokens both before and behind the normalizer");
+        }
+        // Gemma's runs of U+2581 are matched before spaces become that mark, so only a text that holds the mark has
+        // them.
+        let spaced = |a: &&Added| plan.metaspace && a.normalized && a.content.contains([' ', METASPACE]);
+        if tokens.iter().any(spaced) || plan.dummy_by_normalizer && tokens.iter().any(|a| a.normalized) {
+            return refuse("added text tokens that hold spaces behind the normalizer");
+        }
+        Ok(AddedText::new(tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect()))
+    }
+}
+
+/// Whether an end of `left` is a beginning of `right`.
+fn shares_end(left: &str, right: &str) -> bool {
+    left.char_indices().any(|(at, _)| right.starts_with(&left[at..]))
+}
+
+fn behaviour(behavior: SplitBehavior) -> Own<Behaviour> {
+    match behavior {
+        SplitBehavior::Isolated => Ok(Behaviour::Isolated),
+        SplitBehavior::Contiguous => Ok(Behaviour::Contiguous),
+        SplitBehavior::MergedWithPrevious => Ok(Behaviour::MergedWithPrevious),
+        SplitBehavior::MergedWithNext => Ok(Behaviour::MergedWithNext),
+        SplitBehavior::Removed => refuse(format!("behaviour {}", behavior.name())),
+    }
+}
+
+/// `literal` as a pattern that matches just it.
+fn escape(literal: &str) -> String {
+    regex_syntax::escape(literal)
+}
+
+/// What the stages amount to.
+struct Plan {
+    nfc: bool,
+    metaspace: bool,
+    byte_level: bool,
+    dummy: DummyPrefix,
+    dummy_by_normalizer: bool,
+    dummy_everywhere: bool,
+    stages: Vec<Stage>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            nfc: false,
+            metaspace: false,
+            byte_level: false,
+            dummy: DummyPrefix::None,
+            dummy_by_normalizer: false,
+            dummy_everywhere: false,
+            stages: Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    fn add(&mut self, finder: Finder, behaviour: Behaviour, invert: bool) -> Own<()> {
+        if self.metaspace {
+            return refuse("a pre-token rule behind U+2581 for spaces");
+        }
+        self.stages.push(Stage::new(finder, behaviour, invert, self.byte_level));
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! What a word is cut into before the first merge: bytes, or characters with byte pieces for the others.
+
+use crate::tokens::token::TokenId;
+use crate::util::text::{characters_around, code_point};
+
+/// What a word is cut into before the first merge.
+#[derive(Debug)]
+pub(crate) enum Alphabet {
+    /// One symbol a byte; a byte without a token is dropped, as the `tokenizers` crate does (Falcon's control bytes).
+    Bytes { ids: Box<Symbols>, complete: bool },
+    /// One symbol a character, then byte pieces, then the unknown token; `complete`: every byte has a piece.
+    Characters { ids: CharacterTable, fallback: Option<Box<Symbols>>, unknown: Option<TokenId>, fuse_unknown: bool, complete: bool },
+}
+
+/// The symbol of each byte.
+pub(crate) type Symbols = [Option<TokenId>; 256];
+
+/// The symbol of each character: a page of 256 for each block of code points that has any.
+///
+/// The characters of one script lie together, so a text keeps few cache lines busy.
+#[derive(Debug, Default)]
+pub(crate) struct CharacterTable {
+    /// Number of the page of each block, plus one.
+    blocks: Vec<u16>,
+    pages: Vec<[u32; 256]>,
+}
+
+/// No symbol: no token has this id, which would need a vocabulary of 32 GiB.
+const NONE: u32 = u32::MAX;
+
+impl CharacterTable {
+    /// Notes the symbol of a character; the last one counts.
+    pub(crate) fn insert(&mut self, c: char, id: TokenId) {
+        let (block, place) = (c as usize >> 8, c as usize & 0xFF);
+        if self.blocks.len() <= block {
+            self.blocks.resize(block + 1, 0);
+        }
+        if self.blocks[block] == 0 {
+            self.pages.push([NONE; 256]);
+            self.blocks[block] = self.pages.len() as u16;
+        }
+        self.pages[usize::from(self.blocks[block]) - 1][place] = id.0;
+    }
+
+    /// The symbol of a character, if it has one. Complexity: O(1).
+    #[inline]
+    pub(crate) fn get(&self, c: char) -> Option<TokenId> {
+        let block = *self.blocks.get(c as usize >> 8)?;
+        let page = self.pages.get(usize::from(block).wrapping_sub(1))?;
+        Some(page[c as usize & 0xFF]).filter(|&id| id != NONE).map(TokenId)
+    }
+}
+
+/// Takes the symbols of a word.
+pub(crate) trait Take {
+    /// The next symbol, with its place in bytes from the start of the word.
+    fn symbol(&mut self, id: TokenId, start: usize, end: usize);
+    /// The last symbol goes on to `end`.
+    fn widen_last(&mut self, end: usize);
+}
+
+impl Alphabet {
+    /// The symbols of `word`, which begins and ends with whole characters if the alphabet is one of characters.
+    #[inline]
+    pub(crate) fn symbols(&self, word: &[u8], to: &mut impl Take) {
+        match self {
+            Self::Bytes { ids, .. } => {
+                for (at, &byte) in word.iter().enumerate() {
+                    if let Some(id) = ids[usize::from(byte)] {
+                        to.symbol(id, at, at + 1);
+                    }
+                }
+            }
+            Self::Characters { ids, fallback, unknown, fuse_unknown, .. } => {
+                let mut after_unknown = false;
+                let mut at = 0;
+                while at < word.len() {
+                    let c = if word[at] < 0x80 { char::from(word[at]) } else { code_point(word, at) };
+                    let end = at + c.len_utf8();
+                    let mut is_unknown = false;
+                    if let Some(id) = ids.get(c) {
+                        to.symbol(id, at, end);
+                    } else if let Some(bytes) = fallback.as_ref().filter(|f| all_bytes(f, &word[at..end])) {
+                        for at in at..end {
+                            to.symbol(bytes[usize::from(word[at])].unwrap_or_default(), at, at + 1);
+                        }
+                    } else if let Some(id) = *unknown {
+                        is_unknown = true;
+                        if after_unknown && *fuse_unknown {
+                            to.widen_last(end);
+                        } else {
+                            to.symbol(id, at, end);
+                        }
+                    }
+                    after_unknown = is_unknown;
+                    at = end;
+                }
+            }
+        }
+    }
+
+    /// Whether the characters on both sides of byte `at` may come to share a token that no piece tells of.
+    #[inline]
+    pub(crate) fn fuses_at(&self, text: &[u8], at: usize) -> bool {
+        match self {
+            Self::Bytes { complete: true, .. } | Self::Characters { complete: true, .. } => false,
+            _ => {
+                let (left, right) = characters_around(text, at);
+                self.fuses(left, right)
+            }
+        }
+    }
+
+    /// Whether two neighbours may come to share a token although no piece holds both.
+    pub(crate) fn fuses(&self, left: char, right: char) -> bool {
+        match self {
+            Self::Bytes { complete: true, .. } | Self::Characters { complete: true, .. } => false,
+            // A dropped byte brings those around it together.
+            Self::Bytes { ids, .. } => {
+                let dropped = |c: char| c.encode_utf8(&mut [0; 4]).bytes().any(|byte| ids[usize::from(byte)].is_none());
+                dropped(left) || dropped(right)
+            }
+            Self::Characters { unknown: None, .. } => self.is_unknown(left) || self.is_unknown(right),
+            Self::Characters { fuse_unknown, .. } => *fuse_unknown && self.is_unknown(left) && self.is_unknown(right),
+        }
+    }
+
+    /// Whether `c` has no symbol: it becomes the unknown token, or is dropped.
+    pub(crate) fn is_unknown(&self, c: char) -> bool {
+        match self {
+            Self::Bytes { .. } => false,
+            Self::Characters { ids, fallback, .. } => {
+                let bytes = |f: &Symbols| all_bytes(f, c.encode_utf8(&mut [0; 4]).as_bytes());
+                ids.get(c).is_none() && !fallback.as_deref().is_some_and(bytes)
+            }
+        }
+    }
+}
+
+/// Whether every byte of a character has a piece (Gemma lacks that of the tab, which is a piece of its own).
+fn all_bytes(fallback: &Symbols, character: &[u8]) -> bool {
+    character.iter().all(|&byte| fallback[usize::from(byte)].is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_character_has_the_symbol_that_was_noted_last() {
+        let mut table = CharacterTable::default();
+        assert_eq!(table.get('a'), None);
+        for (c, id) in [('a', 1), ('\u{4e00}', 2), ('\u{4e01}', 3), ('\u{10FFFF}', 4), ('a', 5)] {
+            table.insert(c, TokenId(id));
+        }
+        let get = |c| table.get(c).map(|id| id.0);
+        assert_eq!(['a', '\u{4e00}', '\u{4e01}', '\u{10FFFF}'].map(get), [Some(5), Some(2), Some(3), Some(4)]);
+        assert_eq!(['b', '\u{4e02}', '\u{5000}', '\u{10FFFE}', '\0'].map(get), [None; 5]);
+    }
+}

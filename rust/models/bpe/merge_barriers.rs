@@ -1,0 +1,202 @@
+//! Seams: places between two characters that no piece of the vocabulary can stand across, whatever the text around them.
+//!
+//! A byte-pair encoder only ever builds pieces, so the text before a seam and the text behind it are encoded
+//! independently (docs/proofs/certificates.md, section 5). It makes short words of long ones (a Japanese sentence is one pre-token), so
+//! that a cache of words helps, and no work is ever done over more than a few characters.
+
+use crate::util::text::{characters_around, code_point, is_tail};
+
+/// Bits of the hashed set: 128 KiB, so that a vocabulary with 60,000 pairs has 6 % of false alarms; these only cost speed.
+const BITS: u32 = 20;
+
+/// The pairs of neighbouring characters that occur in pieces, in full or with a part of either.
+#[derive(Debug, Clone)]
+pub(crate) struct Seams {
+    /// Pairs of ASCII characters, exactly: `ascii[first]` has bit `second`.
+    ascii: Box<[u128; 128]>,
+    hashed: Box<[u64]>,
+    /// One bit a character (those above the first plane share bits): it stands before a part of another in some piece.
+    before_part: Box<[u64; PLANE]>,
+    /// The same: it stands behind a part of another in some piece.
+    behind_part: Box<[u64; PLANE]>,
+    /// Parts of two characters side by side: `parts[last byte of one]` has bit `first byte of the other`, modulo 64.
+    parts: Box<[u64; 64]>,
+}
+
+const PLANE: usize = 0x10000 / 64;
+
+/// The bit of a character in a table of one plane.
+fn bit(c: char) -> (usize, u32) {
+    let code = u32::from(c) & 0xFFFF;
+    (code as usize / 64, code % 64)
+}
+
+/// What is known of the two sides of a pair.
+#[derive(Clone, Copy)]
+enum Side {
+    Whole(char),
+    /// Only its byte next to the place is looked at.
+    Byte(u8),
+}
+
+impl Side {
+    fn code(self) -> u64 {
+        match self {
+            Self::Whole(c) => u64::from(u32::from(c)),
+            Self::Byte(byte) => 0x20_0000 | u64::from(byte),
+        }
+    }
+}
+
+fn slot(left: Side, right: Side) -> usize {
+    let key = left.code() << 24 | right.code();
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS)) as usize
+}
+
+impl Seams {
+    /// The seams of a vocabulary of `pieces`.
+    ///
+    /// Complexity: O(bytes of the pieces).
+    pub(crate) fn new<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut seams = Self {
+            ascii: Box::new([0; 128]),
+            hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(),
+            before_part: Box::new([0; PLANE]),
+            behind_part: Box::new([0; PLANE]),
+            parts: Box::new([0; 64]),
+        };
+        for piece in pieces {
+            seams.add(piece);
+        }
+        seams
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        for at in 1..piece.len() {
+            if is_tail(piece[at]) {
+                continue;
+            }
+            let left = last_character(&piece[..at]).map_or(Side::Byte(piece[at - 1]), Side::Whole);
+            let right = first_character(&piece[at..]).map_or(Side::Byte(piece[at]), Side::Whole);
+            let mark = |table: &mut [u64], c: char| table[bit(c).0] |= 1 << bit(c).1;
+            match (left, right) {
+                (Side::Whole(a), Side::Whole(b)) if a.is_ascii() && b.is_ascii() => {
+                    self.ascii[a as usize] |= 1 << (b as u32);
+                    continue;
+                }
+                (Side::Whole(_), Side::Whole(_)) => {}
+                (Side::Whole(a), Side::Byte(_)) => mark(&mut self.before_part[..], a),
+                (Side::Byte(_), Side::Whole(b)) => mark(&mut self.behind_part[..], b),
+                (Side::Byte(a), Side::Byte(b)) => {
+                    self.parts[usize::from(a % 64)] |= 1 << (b % 64);
+                    continue;
+                }
+            }
+            let slot = slot(left, right);
+            self.hashed[slot / 64] |= 1 << (slot % 64);
+        }
+    }
+
+    fn holds(&self, left: Side, right: Side) -> bool {
+        let slot = slot(left, right);
+        self.hashed[slot / 64] >> (slot % 64) & 1 == 1
+    }
+
+    /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a seam.
+    #[inline]
+    fn is_between(&self, a: char, before: u8, b: char, behind: u8) -> bool {
+        !self.holds(Side::Whole(a), Side::Whole(b)) && self.parts_characters(a, before, b, behind)
+    }
+
+    /// Whether no piece holds a part of one of two neighbours together with something of the other.
+    #[inline]
+    pub(crate) fn parts_characters(&self, a: char, before: u8, b: char, behind: u8) -> bool {
+        let marked = |table: &[u64; PLANE], c: char| table[bit(c).0] >> bit(c).1 & 1 == 1;
+        !(self.parts[usize::from(before % 64)] >> (behind % 64) & 1 == 1
+            || marked(&self.before_part, a) && self.holds(Side::Whole(a), Side::Byte(behind))
+            || marked(&self.behind_part, b) && self.holds(Side::Byte(before), Side::Whole(b)))
+    }
+
+    /// Whether byte `at` of `text`, the start of a character, is a seam.
+    ///
+    /// Complexity: O(1).
+    #[inline]
+    pub(crate) fn is_seam(&self, text: &[u8], at: usize) -> bool {
+        let (before, behind) = (text[at - 1], text[at]);
+        if before < 0x80 && behind < 0x80 {
+            return self.ascii[usize::from(before)] >> behind & 1 == 0;
+        }
+        let (a, b) = characters_around(text, at);
+        self.is_between(a, before, b, behind)
+    }
+
+    /// Calls `cut` with every seam inside `text[start..end]`, ascending.
+    #[inline]
+    pub(crate) fn for_each(&self, text: &[u8], start: usize, end: usize, mut cut: impl FnMut(usize)) {
+        let mut at = start;
+        let mut last: Option<char> = None;
+        while at < end {
+            let behind = text[at];
+            // Words of byte-level tokenizers may begin inside a character; nothing is known of such a place.
+            if is_tail(behind) {
+                at += 1;
+                continue;
+            }
+            let b = if behind < 0x80 { char::from(behind) } else { code_point(text, at) };
+            if let Some(a) = last.replace(b) {
+                let before = text[at - 1];
+                let seam = if a.is_ascii() && behind < 0x80 {
+                    self.ascii[usize::from(before)] >> behind & 1 == 0
+                } else {
+                    self.is_between(a, before, b, behind)
+                };
+                if seam {
+                    cut(at);
+                }
+            }
+            at += b.len_utf8();
+        }
+    }
+}
+
+/// The last character of a piece, if it is whole.
+fn last_character(piece: &[u8]) -> Option<char> {
+    let start = (1..=piece.len().min(4)).map(|n| piece.len() - n).find(|&start| !is_tail(piece[start]))?;
+    std::str::from_utf8(&piece[start..]).ok()?.chars().next()
+}
+
+/// The first character of a piece, if it is whole.
+fn first_character(piece: &[u8]) -> Option<char> {
+    let end = (1..piece.len()).find(|&at| !is_tail(piece[at])).unwrap_or(piece.len());
+    std::str::from_utf8(&piece[..end]).ok()?.chars().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seams(pieces: &[&[u8]], text: &str) -> Vec<usize> {
+        let mut found = Vec::new();
+        Seams::new(pieces.iter().copied()).for_each(text.as_bytes(), 0, text.len(), |at| found.push(at));
+        found
+    }
+
+    #[test]
+    fn a_seam_is_where_no_piece_stands_across() {
+        assert_eq!(seams(&[b"ab", b"bc", b" a"], "abc a"), [3]);
+        assert_eq!(seams(&["\u{e9}a".as_bytes()], "\u{e9}a\u{e9}\u{e9}"), [3, 5]);
+    }
+
+    #[test]
+    fn pieces_that_hold_parts_of_characters_block_all_characters_with_that_part() {
+        let (a, b, c) = ("\u{4e00}", "\u{4e01}", "\u{6f22}");
+        let text = [a, b, c].concat();
+        assert_eq!(seams(&[], &text), [3, 6]);
+        // a and the first byte of b, which is not the first byte of c
+        assert_eq!(seams(&[&[a.as_bytes(), &b.as_bytes()[..1]].concat()], &text), [6]);
+        // the last byte of b and c
+        assert_eq!(seams(&[&[&b.as_bytes()[2..], c.as_bytes()].concat()], &text), [3]);
+        // the last byte of b and the first two of c
+        assert_eq!(seams(&[&[&b.as_bytes()[2..], &c.as_bytes()[..2]].concat()], &text), [3]);
+    }
+}

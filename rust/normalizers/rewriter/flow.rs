@@ -1,0 +1,359 @@
+//! Rewriting a text that grows: what each appended character makes final, and what the open end becomes if the text ends there.
+//!
+//! Characters that touch are rewritten together, so a run of them has no place to begin again. A [`Flow`] carries what each step
+//! holds of such a run. The answer is that of [`Rewriter::rewrite`] on the whole text (docs/proofs/certificates.md, section 9,
+//! *Growing normal forms*).
+
+use crate::normalizers::charsmap::Charsmap;
+use crate::normalizers::rewriter::cluster::{Cluster, WIDE};
+use crate::normalizers::rewriter::item::{Ends, Item};
+use crate::normalizers::rewriter::stages::Rewriter;
+use crate::normalizers::rewriter::step::Step;
+
+/// A form may wait for so many characters; longer runs of marks are not carried.
+const MOST_HELD: usize = 32;
+
+/// Where rewriting stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flow {
+    /// The last character of the text.
+    last: Option<char>,
+    /// The only character that no step has seen.
+    first: Option<Item>,
+    /// The part at the end begins the text.
+    start: bool,
+    held: Vec<Held>,
+}
+
+/// What a step holds.
+#[derive(Debug, Clone, Default)]
+struct Held {
+    /// Characters that what follows may change.
+    items: Vec<Item>,
+    /// The grapheme cluster at the end.
+    cluster: Option<Cluster>,
+    /// Something else than a space has come.
+    begun: bool,
+}
+
+impl Flow {
+    /// Before the first character; `start`: nothing stands before it.
+    pub(crate) fn new(start: bool) -> Self {
+        Self { start, ..Self::default() }
+    }
+}
+
+impl Rewriter {
+    /// Takes `flow` over `c`, at byte `at`; appends to `done` what is now final, and says whether `c` begins a part that is
+    /// rewritten by itself. None where that is not carried.
+    pub(crate) fn flow(&self, flow: &mut Flow, c: char, at: usize, done: &mut Vec<Item>) -> Option<bool> {
+        let item = Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
+        let divided = flow.last.is_none_or(|last| self.divides(last, c));
+        if divided {
+            let start = flow.start && flow.last.is_none();
+            done.extend(self.part(flow, Ends { start: flow.start, end: false })?);
+            *flow = Flow { last: Some(c), first: Some(item), start, held: std::mem::take(&mut flow.held) };
+            flow.held.clear();
+            return Some(true);
+        }
+        flow.last = Some(c);
+        flow.held.resize(self.steps.len(), Held::default());
+        let items = flow.first.take().into_iter().chain([item]).collect();
+        done.extend(self.feed(&mut flow.held, items, flow.start)?);
+        Some(false)
+    }
+
+    /// What the open end becomes if the text ends here.
+    pub(crate) fn rest(&self, flow: &Flow) -> Option<Vec<Item>> {
+        self.part(flow, Ends { start: flow.start, end: true })
+    }
+
+    /// What the open end becomes if it is rewritten by itself, with what is done at these `ends`.
+    fn part(&self, flow: &Flow, ends: Ends) -> Option<Vec<Item>> {
+        if let Some(item) = flow.first {
+            let apply = |ends| self.steps.iter().fold(vec![item], |items, step| step.apply(items, ends));
+            let alone = match self.alone(item.c) {
+                Some(output) => output.chars().map(|c| Item { c, ..item }).collect(),
+                None => apply(Ends::default()),
+            };
+            return match ends.start && self.acts_on_start() || ends.end && self.acts_on_end() {
+                true if self.holds_spaces() => Some(apply(ends)),
+                true if alone.iter().any(is_blank) => None,
+                _ => Some(alone),
+            };
+        }
+        let mut items = Vec::new();
+        for (step, held) in self.steps.iter().zip(&flow.held) {
+            if ends.end && matches!(step, Step::TrailingSpaces { .. }) && !items.iter().any(|item| !step.drops(item)) {
+                // All that is held goes, with what follows.
+                items.clear();
+                continue;
+            }
+            let mut held = held.clone();
+            let mut done = step.hold(&mut held, items, ends.start, self.holds_spaces())?;
+            done.extend(step.apply(held.items, Ends { start: false, end: ends.end }));
+            items = done;
+        }
+        Some(items)
+    }
+
+    fn feed(&self, held: &mut [Held], mut items: Vec<Item>, start: bool) -> Option<Vec<Item>> {
+        for (step, held) in self.steps.iter().zip(held) {
+            items = step.hold(held, items, start, self.holds_spaces())?;
+        }
+        Some(items)
+    }
+
+    /// Whether spaces in runs and at the ends are carried: each of these runs lies in one part, because a step acts on them in runs.
+    pub(crate) fn holds_spaces(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::SpaceRuns { .. })) && !self.steps.iter().any(|step| matches!(step, Step::Strip { .. }))
+    }
+}
+
+fn is_blank(item: &Item) -> bool {
+    item.c.is_whitespace() || item.c == '\u{2581}'
+}
+
+impl Step {
+    /// Takes in `items`; the answer is what is final of all that came. The end of the text makes of what is held what
+    /// [`Step::apply`] makes of it.
+    fn hold(&self, held: &mut Held, mut items: Vec<Item>, start: bool, spaces: bool) -> Option<Vec<Item>> {
+        match self {
+            Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => Some(self.apply(items, Ends::default())),
+            Self::Literal { pattern, .. } => {
+                held.items.extend(items);
+                let sure = sure_of_literal(pattern, &held.items);
+                Some(self.apply(held.items.drain(..sure).collect(), Ends::default()))
+            }
+            Self::Rules { rules, .. } => {
+                held.items.extend(items);
+                let sure = sure_of_rules(rules, &held.items);
+                Some(self.apply(held.items.drain(..sure).collect(), Ends::default()))
+            }
+            Self::ClusterRules(rules) => {
+                let mut done = Vec::new();
+                for item in items {
+                    match held.cluster.as_mut().filter(|cluster| cluster.joins(item.c)) {
+                        Some(cluster) => cluster.push(item.c),
+                        None => {
+                            done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
+                            held.cluster = Some(Cluster::new(item.c));
+                        }
+                    }
+                    held.items.push(item);
+                    if held.cluster.as_ref().is_some_and(|cluster| cluster.length() >= WIDE) {
+                        held.items.drain(..).for_each(|item| by_itself(rules, item, &mut done));
+                    }
+                }
+                Some(done)
+            }
+            Self::Form(form) => {
+                let mut done = Vec::new();
+                for item in items {
+                    if form.starts_anew(item.c) {
+                        done.extend(form.apply(&std::mem::take(&mut held.items)));
+                    }
+                    held.items.push(item);
+                }
+                (held.items.len() <= MOST_HELD).then_some(done)
+            }
+            Self::Bert(bert) => (!bert.accents).then(|| bert.apply(items)),
+            // White space at the ends is not carried, and nothing else is changed.
+            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } if !spaces => {
+                (!items.iter().any(is_blank)).then_some(items)
+            }
+            Self::SpaceRuns { .. } => {
+                let mut done = Vec::new();
+                for item in items {
+                    match &mut held.items[..] {
+                        // Two stand for more.
+                        [_, last] if item.c == ' ' => last.end = item.end,
+                        _ if item.c == ' ' => held.items.push(item),
+                        _ => {
+                            done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
+                            done.push(item);
+                        }
+                    }
+                }
+                Some(done)
+            }
+            Self::LeadingSpaces => {
+                let spaces = if start && !held.begun { items.iter().take_while(|item| item.c == ' ').count() } else { 0 };
+                items.drain(..spaces);
+                held.begun |= !items.is_empty();
+                Some(items)
+            }
+            Self::TrailingSpaces { .. } => {
+                let sure = items.iter().rposition(|item| !self.drops(item)).map_or(0, |last| last + 1);
+                let open = items.split_off(sure);
+                let done = if items.is_empty() { items } else { held.items.drain(..).chain(items).collect() };
+                held.items.extend(open);
+                Some(done)
+            }
+            Self::Strip { .. } => None,
+        }
+    }
+
+    /// Whether `item` goes if the text ends with it.
+    fn drops(&self, item: &Item) -> bool {
+        matches!(self, Self::TrailingSpaces { marks } if item.c == ' ' || *marks && item.c == '\u{2581}')
+    }
+}
+
+/// So many `items` are read the same whatever follows: the others are the beginning of a match.
+fn sure_of_literal(pattern: &[char], items: &[Item]) -> usize {
+    let mut at = 0;
+    while at < items.len() {
+        let same = items[at..].iter().zip(pattern).take_while(|(item, c)| item.c == **c).count();
+        match same {
+            _ if same == pattern.len() => at += pattern.len().max(1),
+            _ if same == items.len() - at => break,
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// The same for rules of which the longest counts.
+fn sure_of_rules(rules: &Charsmap, items: &[Item]) -> usize {
+    let text: String = items.iter().map(|item| item.c).collect();
+    let (mut at, mut count) = (0, 0);
+    while let Some(c) = text[at..].chars().next() {
+        if rules.grows(&text[at..]) {
+            break;
+        }
+        let length = rules.longest_prefix(&text[at..]).map_or(c.len_utf8(), |(length, _)| length.max(1));
+        count += text[at..at + length].chars().count();
+        at += length;
+    }
+    count
+}
+
+/// Appends what `rules` make of a character of a wide cluster.
+fn by_itself(rules: &Charsmap, item: Item, done: &mut Vec<Item>) {
+    match rules.shortest_prefix(item.c.encode_utf8(&mut [0; 4])) {
+        Some(replacement) => done.extend(replacement.chars().map(|c| Item { c, ..item })),
+        None => done.push(item),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::normalizers::charsmap::tests::charsmap_of;
+    use crate::normalizers::rewriter::form::Form;
+    use crate::normalizers::rewriter::stages::tests::dice;
+    use crate::normalizers::rewriter::trace::Trace;
+    use crate::util::known_words::KnownWords;
+
+    const LETTERS: [char; 29] = [
+        ' ',
+        '\u{2581}',
+        '\u{3000}',
+        'a',
+        'e',
+        'x',
+        '`',
+        '\u{301}',
+        '\u{323}',
+        '\u{327}',
+        '\u{1100}',
+        '\u{1161}',
+        '\u{11a8}',
+        '\u{ac00}',
+        '\u{1f1e9}',
+        '\u{1f1ea}',
+        '\u{200d}',
+        '\u{1f468}',
+        '\u{2764}',
+        '\u{fe0f}',
+        '\u{915}',
+        '\u{94d}',
+        '\u{903}',
+        '\u{600}',
+        '\u{fb01}',
+        '\u{bd}',
+        '\u{212b}',
+        '\u{e9}',
+        '\u{0e33}',
+    ];
+
+    fn rewriters() -> Vec<Rewriter> {
+        let rules = || {
+            charsmap_of(&[
+                ("ab", "X"),
+                ("e\u{301}", "\u{e9}"),
+                ("\u{1161}", "V"),
+                ("\u{301}", ""),
+                ("a\u{301}\u{323}", "YZ"),
+                ("\u{fb01}", "fi"),
+                ("\u{1f1e9}", "D"),
+                ("\u{3000}", " "),
+                ("\u{200d}", " "),
+                ("\u{bd}", "1 "),
+            ])
+        };
+        let later = || rules().later_characters().unwrap();
+        let quotes = || Step::Literal { pattern: vec!['`', '`', 'a'], content: vec!['"'] };
+        // As the files of SentencePiece have them.
+        let spaces = |first: Step, marks: bool| {
+            let plain = Step::Literal { pattern: vec!['\u{2581}'], content: vec![' '] };
+            vec![first, Step::LeadingSpaces, Step::SpaceRuns { content: vec![' '] }, Step::TrailingSpaces { marks }, plain]
+        };
+        vec![
+            Rewriter::new(vec![Step::ClusterRules(rules())]),
+            Rewriter::new(vec![Step::ClusterRules(rules()), Step::Literal { pattern: vec!['x'], content: vec!['y', 'y'] }]),
+            Rewriter::new(vec![Step::Rules { rules: rules(), later: later() }, Step::Lowercase]),
+            Rewriter::new(vec![quotes(), Step::Form(Form::Nfkd), Step::StripAccents, Step::ClusterRules(rules())]),
+            Rewriter::new(vec![Step::Form(Form::Nfc), quotes()]),
+            Rewriter::new(vec![Step::Form(Form::Nfkc), Step::ClusterRules(rules()), Step::SpaceRuns { content: vec![' '] }]),
+            Rewriter::new(vec![Step::Nmt, Step::Form(Form::Nfd)]),
+            Rewriter::new(spaces(Step::Rules { rules: rules(), later: later() }, true)),
+            Rewriter::new(spaces(Step::ClusterRules(rules()), false)),
+            Rewriter::new(vec![Step::Nmt, Step::Strip { left: true, right: true }]),
+        ]
+    }
+
+    #[test]
+    fn a_growing_text_is_rewritten_as_a_whole_one() {
+        let mut roll = dice(5);
+        let (mut carried, mut open) = (0, 0);
+        for rewriter in rewriters() {
+            for round in 0..1500 {
+                let alphabet: Vec<char> = (0..=roll(5)).map(|_| LETTERS[roll(LETTERS.len())]).collect();
+                let text: String = (0..roll(40)).map(|_| alphabet[roll(alphabet.len())]).collect();
+                let ends = Ends { start: roll(2) == 0, end: true };
+                let (mut flow, mut done) = (Flow::new(ends.start), Vec::new());
+                for (at, c) in text.char_indices() {
+                    if rewriter.flow(&mut flow, c, at, &mut done).is_none() {
+                        break;
+                    }
+                    let read = &text[..at + c.len_utf8()];
+                    let Some(rest) = rewriter.rest(&flow) else { break };
+                    let (mut normal, mut trace) = (String::new(), Trace::default());
+                    rewriter.rewrite(read, 0, ends, &mut normal, &mut trace, &mut KnownWords::default());
+                    let items: Vec<Item> = done.iter().chain(&rest).copied().collect();
+                    assert_eq!(items.iter().map(|item| item.c).collect::<String>(), normal, "round {round}: {read:?}");
+                    let spans: Vec<_> = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
+                    assert_eq!(items.iter().map(|item| (item.start as usize, item.end as usize)).collect::<Vec<_>>(), spans, "{read:?}");
+                    carried += 1;
+                    open += usize::from(!done.is_empty() && rest.len() > 1);
+                }
+            }
+        }
+        assert!(carried > 100_000 && open > 5_000, "{carried} {open}");
+    }
+
+    #[test]
+    fn what_is_held_of_a_long_run_is_short() {
+        for (letters, most) in [("\u{1161}", 1), ("\u{301}", 1), ("\u{1f1e9}\u{1f1ea}", 1), ("\u{1f468}\u{200d}", 1), ("e\u{301}", 2)] {
+            let rewriter = &rewriters()[0];
+            let (mut flow, mut done) = (Flow::default(), Vec::new());
+            for (at, c) in letters.repeat(500).char_indices() {
+                rewriter.flow(&mut flow, c, at, &mut done).unwrap();
+                assert!(at < 8 || rewriter.rest(&flow).unwrap().len() <= most, "{letters:?} at {at}");
+            }
+        }
+    }
+}

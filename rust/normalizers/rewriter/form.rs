@@ -1,0 +1,65 @@
+//! Normalization forms of Unicode, and what a character does to its neighbours in them.
+//!
+//! That a space composes with nothing before it is part of the argument in docs/proofs/white-space-cuts.md (point 1,
+//! *Normalizer*, of that for a cut before white space).
+
+use crate::normalizers::rewriter::item::{replace_all, Item};
+use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical, decompose_compatible};
+use unicode_normalization_alignments::{is_nfc_quick, IsNormalized, UnicodeNormalization};
+
+/// Normalization forms of Unicode Standard Annex 15.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Nfc,
+    Nfd,
+    Nfkc,
+    Nfkd,
+}
+
+impl Form {
+    pub(super) fn decompose(self, c: char, mut push: impl FnMut(char)) {
+        match self {
+            Self::Nfc | Self::Nfd => decompose_canonical(c, &mut push),
+            Self::Nfkc | Self::Nfkd => decompose_compatible(c, &mut push),
+        }
+    }
+
+    /// Whether nothing before `c` can act on it: its decomposition begins with a starter that never composes to the left.
+    pub(super) fn starts_anew(self, c: char) -> bool {
+        if c.is_ascii() {
+            return true;
+        }
+        let mut first = None;
+        self.decompose(c, |c| first = first.or(Some(c)));
+        first.is_some_and(|c| {
+            let composes = matches!(self, Self::Nfc | Self::Nfkc) && is_nfc_quick(std::iter::once(c)) != IsNormalized::Yes;
+            canonical_combining_class(c) == 0 && !composes
+        })
+    }
+
+    /// Whether `c` by itself is in this form already; false where that takes long to tell.
+    pub(super) fn leaves(self, c: char) -> bool {
+        let mut parts = [None; 2];
+        self.decompose(c, |c| parts = [parts[1], Some(c)]);
+        parts == [None, Some(c)]
+    }
+
+    pub(super) fn apply(self, items: &[Item]) -> Vec<Item> {
+        let mut output = Vec::with_capacity(items.len());
+        for part in items.chunk_by(|_, item| !self.starts_anew(item.c)) {
+            let chars = part.iter().map(|item| item.c);
+            let normal: Vec<char> = match self {
+                Self::Nfc => chars.nfc().map(|(c, _)| c).collect(),
+                Self::Nfd => chars.nfd().map(|(c, _)| c).collect(),
+                Self::Nfkc => chars.nfkc().map(|(c, _)| c).collect(),
+                Self::Nfkd => chars.nfkd().map(|(c, _)| c).collect(),
+            };
+            if normal.iter().copied().eq(part.iter().map(|item| item.c)) {
+                output.extend_from_slice(part);
+            } else {
+                replace_all(part, &normal, &mut output);
+            }
+        }
+        output
+    }
+}

@@ -1,0 +1,201 @@
+//! The stages of a normalizer: what each does to the characters of a text, and which of them it looks at together.
+//!
+//! What a stage may look at is what the argument in docs/proofs/white-space-cuts.md for a cut before white space rests on
+//! (point 1, *Normalizer*).
+
+use crate::normalizers::charsmap::Charsmap;
+use crate::normalizers::rewriter::bert::Bert;
+use crate::normalizers::rewriter::cluster::{is_cluster, is_idle, WIDE};
+use crate::normalizers::rewriter::form::Form;
+use crate::normalizers::rewriter::item::{by_text, drop_end, each, replace_all, Ends, Item};
+use crate::regex::char_class::CodePoints;
+use std::collections::HashSet;
+use unicode_normalization_alignments::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// One stage.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// SentencePiece's own reading of its rules: the longest at each position. `later`: characters behind the first of a rule.
+    Rules {
+        rules: Charsmap,
+        later: HashSet<char>,
+    },
+    /// The crate's reading of the same: the shortest rule for each grapheme cluster, or else for each of its characters.
+    ClusterRules(Charsmap),
+    Literal {
+        pattern: Vec<char>,
+        content: Vec<char>,
+    },
+    /// Each character of a set.
+    Each {
+        set: CodePoints,
+        content: Vec<char>,
+    },
+    /// Runs of two or more spaces.
+    SpaceRuns {
+        content: Vec<char>,
+    },
+    /// Spaces at the start of the text.
+    LeadingSpaces,
+    /// Spaces (and marks U+2581) at its end.
+    TrailingSpaces {
+        marks: bool,
+    },
+    Strip {
+        left: bool,
+        right: bool,
+    },
+    Lowercase,
+    Form(Form),
+    StripAccents,
+    Bert(Bert),
+    Nmt,
+}
+
+/// How a stage treats a character that it meets between others.
+pub(crate) enum Meeting {
+    /// By itself.
+    Indifferent,
+    /// Together with a neighbour of the same kind.
+    Equals,
+    /// Together with its neighbours.
+    Neighbours,
+    /// By itself, but a symbol that is left alone may hold it after others.
+    Symbol,
+}
+
+impl Step {
+    /// Whether what is done to white space depends on what stands beside it, or on the ends of the text.
+    pub(super) fn acts_on_runs(&self) -> bool {
+        matches!(self, Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. })
+    }
+
+    pub(super) fn meets(&self, c: char, first: bool) -> Meeting {
+        let neighbours = |is: bool| if is { Meeting::Neighbours } else { Meeting::Indifferent };
+        match self {
+            Self::Rules { rules, later } if rules.keeps_inside(c) && !later.contains(&c) => Meeting::Symbol,
+            Self::Rules { later, .. } => neighbours(later.contains(&c)),
+            Self::ClusterRules(_) => neighbours(!is_cluster(c)),
+            Self::Literal { pattern, .. } if pattern.len() > 1 && pattern.contains(&c) => Meeting::Equals,
+            Self::SpaceRuns { .. } if c == ' ' => Meeting::Equals,
+            Self::TrailingSpaces { marks: true } => neighbours(c == '\u{2581}'),
+            Self::Form(form) => neighbours(first && !form.starts_anew(c)),
+            Self::Bert(bert) => neighbours(bert.accents && first && !Form::Nfd.starts_anew(c)),
+            _ => Meeting::Indifferent,
+        }
+    }
+
+    /// Whether `c` by itself stays as it is; false where that takes long to tell.
+    pub(super) fn leaves(&self, c: char) -> bool {
+        let mut buffer = [0; 4];
+        match self {
+            Self::Rules { rules, .. } => rules.longest_prefix(c.encode_utf8(&mut buffer)).is_none(),
+            Self::ClusterRules(rules) => rules.shortest_prefix(c.encode_utf8(&mut buffer)).is_none(),
+            Self::Literal { pattern, .. } => *pattern != [c],
+            Self::Each { set, .. } => !set.contains(c),
+            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } => true,
+            Self::Lowercase => c.to_lowercase().eq([c]),
+            Self::Form(form) => form.leaves(c),
+            Self::StripAccents => !is_combining_mark(c),
+            Self::Bert(_) | Self::Nmt => false,
+        }
+    }
+
+    pub(super) fn apply(&self, items: Vec<Item>, ends: Ends) -> Vec<Item> {
+        match self {
+            Self::Rules { rules, .. } => by_text(&items, |text, push| {
+                let mut at = 0;
+                while let Some(c) = text[at..].chars().next() {
+                    let rule = rules.longest_prefix(&text[at..]);
+                    let length = rule.map_or(c.len_utf8(), |(length, _)| length.max(1));
+                    // The characters of a symbol that is left alone stand for themselves.
+                    push(at, at + length, rule.map(|(_, replacement)| replacement).filter(|replacement| *replacement != &text[at..at + length]));
+                    at += length;
+                }
+            }),
+            Self::ClusterRules(rules) if is_idle(rules, &items) => items,
+            Self::ClusterRules(rules) => by_text(&items, |text, push| {
+                for (at, cluster) in text.grapheme_indices(true) {
+                    if let Some(replacement) = Some(cluster).filter(|c| c.len() < WIDE).and_then(|c| rules.shortest_prefix(c)) {
+                        push(at, at + cluster.len(), Some(replacement));
+                        continue;
+                    }
+                    for (inside, c) in cluster.char_indices() {
+                        let (from, to) = (at + inside, at + inside + c.len_utf8());
+                        push(from, to, rules.shortest_prefix(&text[from..to]));
+                    }
+                }
+            }),
+            Self::Literal { pattern, content } => {
+                let mut output = Vec::with_capacity(items.len());
+                let mut rest = &items[..];
+                while let Some((&first, behind)) = rest.split_first() {
+                    let matches = rest.len() >= pattern.len() && rest.iter().zip(pattern).all(|(item, c)| item.c == *c);
+                    if matches {
+                        let (found, behind) = rest.split_at(pattern.len());
+                        replace_all(found, content, &mut output);
+                        rest = behind;
+                    } else {
+                        output.push(first);
+                        rest = behind;
+                    }
+                }
+                output
+            }
+            Self::Each { set, content } => each(items, |c, push| if set.contains(c) { content.iter().for_each(|&c| push(c)) } else { push(c) }),
+            Self::SpaceRuns { content } => {
+                let mut output = Vec::with_capacity(items.len());
+                for run in items.chunk_by(|a, b| a.c == ' ' && b.c == ' ') {
+                    if run.len() > 1 {
+                        replace_all(run, content, &mut output)
+                    } else {
+                        output.extend_from_slice(run)
+                    }
+                }
+                output
+            }
+            Self::LeadingSpaces if ends.start => items.into_iter().skip_while(|item| item.c == ' ').collect(),
+            Self::TrailingSpaces { marks } if ends.end => drop_end(items, |c| c == ' ' || *marks && c == '\u{2581}'),
+            Self::LeadingSpaces | Self::TrailingSpaces { .. } => items,
+            Self::Strip { left, right } => {
+                let items = if *right && ends.end { drop_end(items, char::is_whitespace) } else { items };
+                if *left && ends.start {
+                    items.into_iter().skip_while(|item| item.c.is_whitespace()).collect()
+                } else {
+                    items
+                }
+            }
+            Self::Lowercase => each(items, |c, push| c.to_lowercase().for_each(push)),
+            Self::Form(form) => form.apply(&items),
+            Self::StripAccents => items.into_iter().filter(|item| !is_combining_mark(item.c)).collect(),
+            Self::Bert(bert) => bert.apply(items),
+            Self::Nmt => each(items, nmt),
+        }
+    }
+}
+
+/// SentencePiece's `nmt` rules without NFKC, as the `tokenizers` crate has them.
+fn nmt(c: char, push: &mut dyn FnMut(char)) {
+    match u32::from(c) {
+        0x01..=0x08 | 0x0B | 0x0E..=0x1F | 0x7F | 0x8F | 0x9F => {}
+        0x09 | 0x0A | 0x0C | 0x0D | 0x1680 | 0x200B..=0x200F | 0x2028 | 0x2029 | 0x2581 | 0xFEFF | 0xFFFD => push(' '),
+        _ => push(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalizers::rewriter::stages::tests::rewritten;
+    use crate::normalizers::rewriter::stages::Rewriter;
+
+    #[test]
+    fn runs_and_ends_of_spaces() {
+        let rewriter = Rewriter::new(vec![Step::LeadingSpaces, Step::SpaceRuns { content: vec![' '] }, Step::TrailingSpaces { marks: true }]);
+        assert_eq!(rewritten(&rewriter, "  a  b \u{2581}"), ("a b".into(), vec![(2, 3), (3, 5), (5, 6)]));
+        assert_eq!(rewritten(&rewriter, "   ").0, "");
+        let strip = Rewriter::new(vec![Step::Strip { left: true, right: true }]);
+        assert_eq!(rewritten(&strip, "\n a \u{3000}").0, "a");
+    }
+}

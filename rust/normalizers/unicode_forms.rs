@@ -1,0 +1,368 @@
+//! A stretch of text in the form that the pieces are written in, and the way back.
+
+use crate::normalizers::charsmap::Charsmap;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::OnceLock;
+use unicode_normalization_alignments::char::canonical_combining_class;
+use unicode_normalization_alignments::{is_nfc, is_nfc_quick, IsNormalized, UnicodeNormalization};
+
+/// SentencePiece's stand-in for a space.
+pub(crate) const METASPACE: char = '\u{2581}';
+
+/// The end of a part that keeps its bytes or is replaced as a whole.
+#[derive(Clone, Copy)]
+struct End {
+    normal: usize,
+    original: usize,
+    /// Whether the part keeps its bytes; another may have the same length all the same (o + cedilla + dot below).
+    kept: bool,
+}
+
+const START: End = End { normal: 0, original: 0, kept: true };
+
+/// The normal form of a stretch.
+pub(crate) struct Normal<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// The end of each part, ascending. Empty where nothing was replaced.
+    ends: Vec<End>,
+    /// Bytes of dummy prefix at the start of `text`.
+    pub(crate) shift: usize,
+}
+
+impl<'a> Normal<'a> {
+    /// The stretch as it is.
+    pub(crate) fn unchanged(stretch: &'a str) -> Self {
+        Self { text: Cow::Borrowed(stretch), ends: Vec::new(), shift: 0 }
+    }
+
+    /// The stretch in NFC (Unicode Standard Annex 15).
+    pub(crate) fn nfc(stretch: &'a str) -> Self {
+        if stretch.is_ascii() || is_nfc(stretch) {
+            return Self::unchanged(stretch);
+        }
+        // A part is normalised on its own, so a change never reaches across its ends.
+        let mut left = None;
+        let starts = stretch.char_indices().filter(|&(_, c)| left.replace(c).is_some_and(|left| parts(Some(left), c))).map(|(at, _)| at);
+        Self::replaced(stretch, starts, |part| part.nfc().map(|(c, _)| c).collect())
+    }
+
+    /// The stretch with plain spaces for the marks that the vocabulary cannot tell from them.
+    pub(crate) fn spaced(stretch: &'a str) -> Self {
+        if !stretch.contains(METASPACE) {
+            return Self::unchanged(stretch);
+        }
+        let starts = stretch.char_indices().filter(|&(at, _)| at > 0).map(|(at, _)| at);
+        Self::replaced(stretch, starts, |part| part.replace(METASPACE, " "))
+    }
+
+    /// The text as SentencePiece's rules rewrite it.
+    pub(crate) fn charsmap(text: &'a str, charsmap: &Charsmap) -> Self {
+        let mut normal = Self { text: Cow::Owned(String::with_capacity(text.len())), ends: vec![START], shift: 0 };
+        let rewritten = normal.text.to_mut();
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            let kept = match charsmap.longest_prefix(&text[at..]) {
+                Some((length, replacement)) => {
+                    rewritten.push_str(replacement);
+                    at += length.max(1);
+                    text[..at].ends_with(replacement) && replacement.len() == length
+                }
+                None => {
+                    rewritten.push(c);
+                    at += c.len_utf8();
+                    true
+                }
+            };
+            normal.ends.push(End { normal: rewritten.len(), original: at, kept });
+        }
+        normal
+    }
+
+    fn replaced(stretch: &'a str, starts: impl Iterator<Item = usize>, change: impl Fn(&str) -> String) -> Self {
+        let mut text = String::with_capacity(stretch.len());
+        let mut ends = vec![START];
+        let mut from = 0;
+        for to in starts.chain([stretch.len()]) {
+            let changed = change(&stretch[from..to]);
+            text.push_str(&changed);
+            ends.push(End { normal: text.len(), original: to, kept: changed == stretch[from..to] });
+            from = to;
+        }
+        Self { text: Cow::Owned(text), ends, shift: 0 }
+    }
+
+    /// The same behind a dummy space.
+    pub(crate) fn behind_space(mut self) -> Self {
+        self.text = Cow::Owned(format!(" {}", self.text));
+        self.shift = 1;
+        self
+    }
+
+    /// Whether positions differ from those of the stretch.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.shift > 0 || !self.ends.is_empty()
+    }
+
+    /// Whether something was replaced, not only put behind a dummy space.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
+    /// The part end at or before (`.0`) and at or behind (`.1`) the normal position `at`, as original positions.
+    fn around(&self, at: usize) -> (usize, usize) {
+        let at = at.saturating_sub(self.shift);
+        if self.ends.is_empty() {
+            return (at, at);
+        }
+        let next = self.ends.partition_point(|end| end.normal < at).min(self.ends.len() - 1);
+        let End { normal, original, kept } = self.ends[next];
+        if normal == at {
+            // Parts may shrink to nothing: the last one that ends here counts for a start, the first for an end.
+            let last = self.ends.partition_point(|end| end.normal <= at) - 1;
+            return (self.ends[last].original, original);
+        }
+        let before = self.ends[next.saturating_sub(1)];
+        if kept {
+            let same = before.original + at - before.normal;
+            return (same, same);
+        }
+        (before.original, original)
+    }
+
+    /// The last position of the normal form that is not behind the position `at` of the stretch.
+    pub(crate) fn position(&self, at: usize) -> usize {
+        if self.ends.is_empty() {
+            return at + self.shift;
+        }
+        let behind = self.ends.partition_point(|end| end.original <= at);
+        let End { normal, original, .. } = self.ends[behind.saturating_sub(1)];
+        // Inside a part that keeps its bytes positions run on, inside another they stay at its start.
+        let kept = self.ends.get(behind).is_some_and(|end| end.kept);
+        self.shift + if kept { normal + at - original } else { normal }
+    }
+
+    /// Where something that begins at `at` begins in the stretch.
+    pub(crate) fn start(&self, at: usize) -> usize {
+        self.around(at).0
+    }
+
+    /// Where something that ends at `at` ends in the stretch.
+    pub(crate) fn end(&self, at: usize) -> usize {
+        self.around(at).1
+    }
+
+    /// The parts before `at` that are other than in the stretch: where they begin and end in the normal form, ascending.
+    pub(crate) fn changed(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let parts = self.ends.windows(2).take_while(move |part| part[1].normal <= at).filter(|part| !part[1].kept);
+        parts.map(|part| (part[0].normal + self.shift, part[1].normal + self.shift))
+    }
+
+    /// The position of the cut `at` in the stretch, if it does not fall inside something that was replaced.
+    pub(crate) fn cut(&self, at: usize) -> Option<usize> {
+        let (start, end) = self.around(at);
+        (start == end && at > self.shift).then_some(start)
+    }
+}
+
+/// Whether nothing before `c` and nothing behind it can be composed with it from the left (NFC boundary before `c`).
+fn is_stable(c: char) -> bool {
+    let stays = |c: char| canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
+    // What is always replaced begins as its decomposition does.
+    let replaced = || is_nfc_quick(std::iter::once(c)) == IsNormalized::No && std::iter::once(c).nfd().next().is_some_and(|(c, _)| stays(c));
+    c.is_ascii() || stays(c) || replaced()
+}
+
+/// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
+///
+/// A character of class 0 changes what stands before it only if it is composed with the last starter. That is `left`, or a
+/// composition that ends with it.
+fn parts(left: Option<char>, c: char) -> bool {
+    let is_syllable = |left: char| matches!(left, '\u{ac00}'..='\u{d7a3}');
+    let has_trailing = |left: char| matches!(left, '\u{11a8}'..='\u{11c2}') || is_syllable(left) && (u32::from(left) - 0xac00) % 28 != 0;
+    match (c, left) {
+        // Vowels of Hangul are composed with a leading consonant alone, trailing consonants with a syllable that has none.
+        ('\u{1161}'..='\u{1175}', Some(left)) => matches!(left, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}') || is_syllable(left),
+        ('\u{11a8}'..='\u{11c2}', Some(left)) => has_trailing(left),
+        (c, Some(left)) if !is_stable(c) && canonical_combining_class(left) == 0 && canonical_combining_class(c) == 0 => {
+            is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe && !joined_pairs().contains(&(left, c))
+        }
+        _ => is_stable(c),
+    }
+}
+
+/// The pairs whose second character may be composed with the first, or with a composition that ends with the first; not Hangul.
+fn joined_pairs() -> &'static HashSet<(char, char)> {
+    static PAIRS: OnceLock<HashSet<(char, char)>> = OnceLock::new();
+    PAIRS.get_or_init(|| {
+        let composed = ('\u{c0}'..='\u{2fa1d}').filter(|&c| !matches!(c, '\u{ac00}'..='\u{d7a3}'));
+        let pairs: Vec<(char, char, char)> = composed
+            .filter_map(|c| {
+                let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
+                let second = all.pop()?;
+                let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
+                Some((*first.first().filter(|_| first.len() == 1)?, second, c))
+            })
+            .collect();
+        let reaching = |first: char| pairs.iter().filter(move |pair| pair.2 == first).map(|pair| pair.1);
+        pairs.iter().flat_map(|&(first, second, _)| reaching(first).chain([first]).map(move |left| (left, second))).collect()
+    })
+}
+
+/// The first position of `text` whose NFC may still change when text is appended: its last stable character.
+///
+/// White space is final at once: no canonical composition begins with it (Unicode 15, `CompositionExclusions`).
+pub(crate) fn nfc_horizon(text: &str) -> usize {
+    last_stable(None, text).unwrap_or(0)
+}
+
+/// As [`nfc_horizon`] of text behind `left`; None without a stable character.
+pub(crate) fn last_stable(left: Option<char>, text: &str) -> Option<usize> {
+    let (at, c) = last_part(left, text)?;
+    Some(if c.is_whitespace() { at + c.len_utf8() } else { at })
+}
+
+/// The last character of `text`, which stands behind `left`, that is normalized apart from what stands before it.
+pub(crate) fn last_part(left: Option<char>, text: &str) -> Option<(usize, char)> {
+    let mut chars = text.char_indices().rev().peekable();
+    while let Some((at, c)) = chars.next() {
+        if parts(chars.peek().map(|&(_, c)| c).or(left), c) {
+            return Some((at, c));
+        }
+    }
+    None
+}
+
+/// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.
+pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
+    let mut left = before.chars().next_back();
+    text.chars().all(|c| {
+        let class = canonical_combining_class(c);
+        // A mark behind one of its own class keeps its place, and nothing before that one composes with it.
+        let blocked =
+            || class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No;
+        let stays = parts(left, c) && (c.is_ascii() || is_nfc_quick(std::iter::once(c)) != IsNormalized::No) || blocked();
+        left = Some(c);
+        stays
+    })
+}
+
+/// Whether `text` is two marks or more, so few that each may be put in its place.
+pub(crate) fn is_few_marks(text: &str) -> bool {
+    const MOST: usize = 8;
+    let count = text.chars().take(MOST + 1).take_while(|&c| canonical_combining_class(c) > 0).count();
+    (2..=MOST).contains(&count) && text.chars().nth(count).is_none()
+}
+
+/// The canonical class of a character: above 0 for marks that move.
+pub(crate) fn class_of(c: char) -> u8 {
+    canonical_combining_class(c)
+}
+
+/// The marks that stand for `text`, if there is nothing else in it.
+pub(crate) fn marks_of(text: &str) -> Option<Vec<char>> {
+    let are_marks = text.chars().next().is_some_and(|c| !c.is_ascii())
+        && text.chars().all(|c| class_of(c) > 0 || std::iter::once(c).nfd().all(|(c, _)| class_of(c) > 0));
+    are_marks.then(|| text.chars().nfd().map(|(c, _)| c).collect())
+}
+
+/// The mark that `more` is, and where it belongs in `text`, which is in NFC and ends with marks of higher classes; None where
+/// it may be composed, because no mark of its own class stands there.
+pub(crate) fn place_of_mark(text: &str, more: &str) -> Option<(usize, char)> {
+    let mut all = more.chars();
+    let c = all.next().filter(|_| all.next().is_none())?;
+    let class = canonical_combining_class(c);
+    if class == 0 || is_nfc_quick(std::iter::once(c)) == IsNormalized::No {
+        return None;
+    }
+    let (at, before) = text.char_indices().rev().find(|&(_, before)| canonical_combining_class(before) <= class)?;
+    (canonical_combining_class(before) == class).then_some((at + before.len_utf8(), c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_behind_one_of_its_class_is_put_in_its_place() {
+        let letters = ['a', 'e', '\u{301}', '\u{300}', '\u{323}', '\u{327}', '\u{345}', '\u{338}', '\u{1161}', '\u{3b1}', '\u{342}'];
+        let mut placed = 0;
+        for number in 0..letters.len().pow(5) {
+            let text: String = (0..5).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
+            let (before, last) = text.split_at(text.char_indices().last().map_or(0, |(at, _)| at));
+            let mut normal: String = before.nfc().map(|(c, _)| c).collect();
+            if let Some((at, c)) = place_of_mark(&normal, last) {
+                normal.insert(at, c);
+                assert_eq!(normal, text.nfc().map(|(c, _)| c).collect::<String>(), "{text:?}");
+                placed += 1;
+            }
+        }
+        assert!(placed > 10_000, "{placed}");
+    }
+
+    #[test]
+    fn text_is_parted_where_nothing_is_composed() {
+        let letters = [
+            '\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}', '\u{11a7}', '\u{11a8}',
+            '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}', '\u{9be}',
+        ];
+        let composed = |text: &[char]| text.iter().collect::<String>().nfc().map(|(c, _)| c).collect::<String>();
+        let mut parted = 0;
+        for number in 0..letters.len().pow(4) {
+            let text: Vec<char> = (0..4).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
+            for at in (1..4).filter(|&at| parts(Some(text[at - 1]), text[at])) {
+                assert_eq!(composed(&text), composed(&text[..at]) + &composed(&text[at..]), "{text:?} at {at}");
+                parted += usize::from(!is_stable(text[at]));
+            }
+        }
+        assert!(parted > 10_000, "{parted}");
+        let every = ('\0'..='\u{1ffff}')
+            .filter(|&c| !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe);
+        for c in every {
+            for left in joined_pairs().iter().flat_map(|&(left, right)| [left, right]).chain("a\u{ac00}".chars()) {
+                let pair = [left, c].iter().collect::<String>();
+                let alone = composed(&[left]) + &composed(&[c]);
+                assert!(!parts(Some(left), c) || pair.nfc().map(|(c, _)| c).collect::<String>() == alone, "{pair:?}");
+            }
+        }
+        assert_eq!(last_stable(None, "\u{1100}\u{1161}\u{1161}"), Some(6));
+        assert_eq!((last_stable(Some('\u{1161}'), "\u{1161}"), last_stable(Some('\u{1100}'), "\u{1161}")), (Some(0), None));
+    }
+
+    #[test]
+    fn nfc_maps_back_around_what_it_replaced() {
+        let normal = Normal::nfc("ae\u{301} b");
+        assert_eq!(normal.text, "a\u{e9} b");
+        assert_eq!([0, 1, 3, 4].map(|at| normal.cut(at)), [None, Some(1), Some(4), Some(5)]);
+        assert_eq!((normal.start(2), normal.end(2)), (1, 4), "inside the composed character");
+    }
+
+    #[test]
+    fn a_part_of_the_same_length_may_have_changed() {
+        let normal = Normal::nfc("o\u{327}\u{323}b");
+        assert_eq!(normal.text, "\u{1ecd}\u{327}b");
+        assert_eq!([3, 5].map(|at| normal.cut(at)), [None, Some(5)]);
+        assert_eq!((normal.start(3), normal.end(3), normal.position(1)), (0, 5, 0));
+    }
+
+    #[test]
+    fn no_composition_begins_with_white_space() {
+        let marks = ('\u{300}'..='\u{36f}').chain(['\u{3099}', '\u{309a}', '\u{1161}', '\u{11a8}']);
+        let spaces: Vec<char> = ('\0'..=char::MAX).filter(|c| c.is_whitespace()).collect();
+        for mark in marks {
+            for &space in &spaces {
+                let composed: Vec<char> = [space, mark].into_iter().nfc().map(|(c, _)| c).collect();
+                assert!(composed.len() > 1 && composed[0].is_whitespace(), "{space:?} {mark:?}");
+            }
+        }
+        assert_eq!((nfc_horizon("a "), nfc_horizon("ab"), nfc_horizon("e\u{301}")), (2, 1, 0));
+        assert_eq!((nfc_horizon("a\n\u{301}"), nfc_horizon("a\u{3000}")), (2, 4));
+    }
+
+    #[test]
+    fn marks_become_spaces_in_place() {
+        let normal = Normal::spaced("a\u{2581} b").behind_space();
+        assert_eq!(normal.text, " a  b");
+        assert_eq!([1, 2, 3, 4].map(|at| normal.cut(at)), [None, Some(1), Some(4), Some(5)]);
+    }
+}

@@ -1,0 +1,85 @@
+//! The certificate of tokenizers without a pre-token rule: no piece can stand across a settled cut.
+
+use crate::util::sorted_trie::PieceTrie;
+use crate::util::text::characters_around;
+
+/// The interior character boundaries of `text` that no piece can cross, whatever is appended.
+///
+/// A piece that occurs in the text blocks every cut inside it; a piece that begins in the text and may reach beyond its
+/// end blocks all cuts behind its start. What is left separates the text for every segmentation into pieces: byte-pair
+/// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/definitions.md, "Settled cut").
+/// `fuses` tells neighbours that may share a token although no piece holds both: two characters without a piece become
+/// one unknown token, and a character that is dropped brings those around it together.
+///
+/// Complexity: O(text · longest piece) at worst, a few steps per byte in practice.
+pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    // blocked[i] counts, as a difference array, the pieces that cover both sides of byte boundary i
+    let mut blocked = vec![0i32; bytes.len() + 2];
+    // From every byte: pieces of byte-level vocabularies may begin inside a character.
+    for start in 0..bytes.len() {
+        let (longest, open) = trie.longest(&bytes[start..]);
+        let end = if open { bytes.len() + 1 } else { start + longest };
+        if end > start + 1 {
+            blocked[start + 1] += 1;
+            blocked[end] -= 1;
+        }
+    }
+    let mut previous = None;
+    for (start, c) in text.char_indices() {
+        if previous.replace(c).is_some_and(|left| fuses(left, c)) {
+            blocked[start] += 1;
+            blocked[start + 1] -= 1;
+        }
+    }
+    let mut depth = 0;
+    let mut cuts = Vec::new();
+    for (at, change) in blocked.iter().enumerate().take(bytes.len()) {
+        depth += change;
+        if depth == 0 && at > 0 && text.is_char_boundary(at) {
+            cuts.push(at);
+        }
+    }
+    cuts
+}
+
+/// Whether the cut at byte `at` of `text` is one of [`uncrossed`].
+///
+/// Complexity: O(longest piece), a few steps for each byte that it may begin at.
+pub(crate) fn is_uncrossed(trie: &PieceTrie, text: &str, at: usize, fuses: impl Fn(char, char) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    let crosses = |start: usize| {
+        let (longest, open) = trie.longest(&bytes[start..]);
+        open || start + longest > at
+    };
+    if (at.saturating_sub(trie.longest_piece() - 1)..at).any(crosses) {
+        return false;
+    }
+    let (left, right) = characters_around(bytes, at);
+    !fuses(left, right)
+}
+
+/// Whether a piece holds a space behind another character.
+pub(crate) fn holds_inner_space(piece: &[u8]) -> bool {
+    piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_only_where_nothing_can_stand_across() {
+        let trie = PieceTrie::new(["a", "b", "ab", "ba", " a", "c d"]);
+        // "abc" + ...: ab covers 1; nothing covers b|c; c may become "c d"
+        assert_eq!(uncrossed(&trie, "abc", |_, _| false), [2]);
+        assert_eq!(uncrossed(&trie, "c d", |_, _| false), Vec::<usize>::new());
+        assert_eq!(uncrossed(&trie, "c e", |_, _| false), [1, 2]);
+        for text in ["abc", "c d", "c e", "abab a", "ccdc c"] {
+            let all = uncrossed(&trie, text, |a, b| a == 'c' && b == 'c');
+            let each: Vec<usize> = (1..text.len()).filter(|&at| is_uncrossed(&trie, text, at, |a, b| a == 'c' && b == 'c')).collect();
+            assert_eq!(all, each, "{text}");
+        }
+        assert_eq!(uncrossed(&trie, "xéy", |a, b| [a, b] == ['x', 'é']), [3], "two unknown characters may fuse");
+    }
+}

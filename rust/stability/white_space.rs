@@ -1,0 +1,39 @@
+//! Cuts before white space at which a definition that the library runs divides a text (docs/definitions.md, "Settled cut").
+
+use crate::normalizers::rewriter::stages::Rewriter;
+use crate::normalizers::unicode_forms::METASPACE;
+
+/// The rule, for definitions that have one.
+#[derive(Debug)]
+pub(crate) struct SpaceCuts {
+    /// What is known of the normalizer.
+    rewriter: Rewriter,
+    /// ASCII white space that begins a part.
+    borders: [bool; 128],
+}
+
+impl SpaceCuts {
+    /// `begins` tells whether white space that the normalizer leaves begins a part, whatever stands around it.
+    pub(crate) fn new(rewriter: Rewriter, begins: impl Fn(char) -> bool) -> Option<Self> {
+        let mut borders = [false; 128];
+        for border in [' ', '\t', '\n', '\r'] {
+            let first = rewriter.alone(border).and_then(|output| output.chars().next());
+            borders[border as usize] = first.is_some_and(|first| first.is_whitespace() && begins(first));
+        }
+        borders[usize::from(b' ')].then_some(Self { rewriter, borders })
+    }
+
+    /// The cuts of `text`: before white space, behind a character that leaves something before it.
+    pub(crate) fn of<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
+        (1..text.len()).filter(move |&at| self.is_cut(text, at))
+    }
+
+    fn is_cut(&self, text: &str, at: usize) -> bool {
+        if !self.borders.get(usize::from(text.as_bytes()[at])).is_some_and(|&is| is) {
+            return false;
+        }
+        let mut before = text[..at].chars().rev();
+        let Some(last) = before.next().filter(|&c| !c.is_whitespace() && c != METASPACE) else { return false };
+        self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
+    }
+}

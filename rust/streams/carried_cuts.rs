@@ -1,0 +1,194 @@
+//! What a carried stretch tells of its tokens and cuts is what the whole text tells, after each piece of text and each way back.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::backends::engine::Behind;
+use crate::backends::sentencepiece::files::{merges, scores, Flags};
+use crate::backends::stretch::Growth;
+use crate::streams::encoder_windows::{byte_level, bytes_with, split, unigram, unigram_with, unigram_with_some_bytes, unigram_without_spaces};
+use crate::tokenizer::Tokenizer;
+use crate::tokens::cuts::TokenCuts;
+use crate::tokens::token::Place;
+use crate::vocabulary::reading::Likeness;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Numbers below what is asked for, the same ones each time.
+fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |sides| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % sides
+    }
+}
+
+const UNITS: [&str; 20] = [
+    "a",
+    "x",
+    "aa",
+    "\u{200d}",
+    "\u{2581}",
+    "\u{1f468}",
+    "\u{301}",
+    "\u{323}",
+    "\u{327}",
+    "\u{342}",
+    "e\u{301}",
+    "\u{fb01}",
+    " ",
+    "\n",
+    "\u{1161}",
+    "\u{915}\u{94d}",
+    "\u{1f1e9}",
+    "\u{600}",
+    "\u{ac00}",
+    "\u{e9}",
+];
+
+/// What a rule of words leaves together, under a form that moves marks.
+const MARKS: [&str; 10] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}", "\u{344}", ".", "\u{338}", "\u{1d165}", "="];
+
+/// The same, with words between.
+const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
+
+/// Words that end inside text that NFC changes, and a few that do not.
+const OPEN: [&str; 10] =
+    ["a\u{301}\u{323}", "e\u{323}\u{301}", "o\u{327}\u{301}", "x", "\u{1100}\u{1161}\u{11a8}", "\u{212b}", "a", "\u{ac00}", "u\u{301}\u{323}", "7"];
+
+/// Pieces, symbols, what rules rewrite, and the beginnings of them.
+const PARTS: [&str; 20] = [
+    "a",
+    "b",
+    "bb",
+    "ba",
+    "c",
+    "<x>",
+    "<x",
+    "<",
+    "\n",
+    "\n\n",
+    " ",
+    "  ",
+    "\u{2581}",
+    "\u{2581}\u{2581}",
+    "e\u{301}",
+    "e",
+    "\u{fb01}",
+    "\u{8a9e}",
+    "\u{8a9e}\u{8a9e}",
+    "ab",
+];
+
+/// A file with symbols, drawn at random.
+fn symbols(seed: u64, scored: bool) -> Arc<Tokenizer> {
+    let mut roll = dice(seed);
+    let mut pieces: Vec<String> = ["a", "b", "c", "<", "x", "\u{2581}", "e", "f"].iter().filter(|_| roll(8) > 0).map(|&c| c.into()).collect();
+    for _ in 0..6 + roll(20) {
+        let longer = format!("{}{}", pieces[roll(pieces.len())], pieces[roll(pieces.len())]);
+        if longer.len() < 12 && !pieces.contains(&longer) {
+            pieces.insert(roll(pieces.len() + 1), longer);
+        }
+    }
+    let all =
+        ["\n", "\n\n", "\n\n\n", "\u{2581}\u{2581}", "\u{2581}\u{2581}\u{2581}", "<x>", "<x><x>", "ab<", "aab", "  ", " a", "\u{8a9e}\u{8a9e}", "bc"];
+    let symbols: Vec<&str> = all.into_iter().filter(|symbol| roll(2) > 0 && !pieces.iter().any(|piece| piece == symbol)).collect();
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    let rules = [("\u{fb01}", "f i"), ("e\u{301}", "\u{e9}"), ("c", ""), ("<x", "b"), ("\u{8a9e}", "  ")];
+    let rules = if roll(2) > 0 { &rules[..1 + roll(rules.len())] } else { &[] };
+    let flags = Flags { byte_fallback: roll(2) > 0, dummy: roll(2) > 0, remove_extra: roll(2) > 0, literal_spaces: roll(5) == 0, rules };
+    if scored {
+        // A symbol with a space brings the file to the engine for symbols.
+        return scores(&pieces, &[&symbols[..], &["- "]].concat(), flags);
+    }
+    merges(&pieces, &symbols, flags)
+}
+
+/// Tokenizers, with units of text and the length from which they are carried.
+fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
+    let rules = [("\u{200d}", " "), ("e\u{301}", "\u{e9}"), ("\u{fb01}", "f i")];
+    let nfc = bytes_with(json!([byte_level(true)]), json!({"type": "NFC"}));
+    let drawn = (0..36).map(|seed| (symbols(seed, seed >= 24), &PARTS[..], 4));
+    let letters = bytes_with(json!([split(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|[^\s\p{L}\p{N}]+|\s+"), byte_level(false)]), json!({"type": "NFC"}));
+    let known: Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> = vec![
+        (unigram(true, false), &UNITS, 4),
+        (unigram(false, true), &UNITS, 4),
+        (unigram_with(true, false, &rules), &UNITS, 4),
+        (unigram_with(true, true, &rules), &UNITS, 4),
+        (unigram_without_spaces(&rules, &[]), &UNITS, 4),
+        (unigram_without_spaces(&rules, &["ax\u{301}", "\u{200d}x", " aa"]), &UNITS, 4),
+        (nfc.clone(), &MARKS, 300),
+        (nfc, &WORDS, 300),
+        (letters.clone(), &MARKS, 300),
+        (letters.clone(), &WORDS, 300),
+        (letters, &OPEN, 300),
+        (unigram_with_some_bytes(), &UNITS, 4),
+    ];
+    known.into_iter().chain(drawn).collect()
+}
+
+fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {
+    let ids = tokenizer.ids(text, Place::Start).unwrap();
+    tokenizer.likeness(ids.into_iter(), text.as_bytes(), Place::Start).unwrap() == Likeness::Same
+}
+
+/// Compares what is told behind `from`, near the end of `text`, with what the whole text tells.
+fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) {
+    let (engine, tokens) = (tokenizer.engine(), tokenizer.encode(text, Place::Start).unwrap());
+    let ids: Vec<_> = tokens.iter().map(|token| token.id).collect();
+    // Words before the first open one are not carried.
+    assert!(ids.ends_with(&engine.carried_ids(growth)), "{text:?}");
+    let start = (0..=from.saturating_sub(64)).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+    let near = &text[start..];
+    let settled = engine.settled(text, Place::Start).unwrap();
+    if let Some(found) = engine.settled_behind(growth, near, from - start) {
+        let expected: Vec<_> = settled.iter().filter(|&&at| at > from).map(|at| at - start).collect();
+        assert_eq!(found, expected, "settled behind {from} in {text:?}");
+    }
+    if let Some(found) = engine.token_cuts_behind(growth, near, from - start) {
+        let cuts = TokenCuts::new(&tokens, text.len());
+        let expected: Vec<_> = (from + 1..text.len()).filter(|&at| text.is_char_boundary(at) && cuts.contains(at)).map(|at| at - start).collect();
+        assert_eq!(found, expected, "token cuts behind {from} in {text:?}");
+    }
+    assert_eq!(growth.is_lossless(), gives_back(tokenizer, text), "{text:?}");
+    assert!(settled.is_empty() || !engine.is_unsettled(growth), "{text:?}");
+}
+
+#[test]
+fn carried_stretches_tell_what_the_whole_text_tells() {
+    let mut roll = dice(7);
+    for (number, (tokenizer, units, least)) in tokenizers().into_iter().enumerate() {
+        let (mut compared, mut restored) = (0, 0);
+        for _ in 0..400 {
+            let some: Vec<&str> = (0..=roll(4)).map(|_| units[roll(units.len())]).collect();
+            let mut unit = || if roll(12) == 0 { units[roll(units.len())] } else { some[roll(some.len())] };
+            let mut text = String::new();
+            while text.len() < least {
+                text += unit();
+            }
+            let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
+            if growth.is_lossless() != gives_back(&tokenizer, &text) {
+                continue;
+            }
+            let mut saved = None;
+            for step in 0..40 {
+                let from = (0..text.len()).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+                compare(&tokenizer, &mut growth, &text, from);
+                compared += 1;
+                if step % 13 == 5 {
+                    saved = Some((growth.save(), text.len()));
+                }
+                if let Some((saved, length)) = saved.take_if(|_| step % 13 == 9) {
+                    text.truncate(length);
+                    tokenizer.restore(&mut growth, &saved).unwrap();
+                    compare(&tokenizer, &mut growth, &text, length);
+                    restored += 1;
+                }
+                let more = format!("{}{}", unit(), if step % 5 == 0 { unit() } else { "" });
+                if tokenizer.grown(&mut growth, &more).is_none() {
+                    break;
+                }
+                text += &more;
+            }
+        }
+        assert!(compared > 1_000 && restored > 50, "tokenizer {number}: {compared} {restored}");
+    }
+}

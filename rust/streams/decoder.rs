@@ -1,0 +1,137 @@
+//! Token ids -> text that is never withdrawn, one id at a time.
+//!
+//! Decoding a growing list of ids again and again is slow and takes text back: the `ByteFallback` decoder turns a whole
+//! run of bytes into U+FFFD when one more byte makes it ill-formed, and a text that ends inside a character shows a
+//! U+FFFD that later disappears. Bytes that are final leave here, others wait.
+
+use crate::error::Result;
+use crate::tokenizer::Tokenizer;
+use crate::tokens::token::{Place, TokenId};
+use crate::util::utf8::{ends_whole, Utf8Decoder};
+use crate::vocabulary::reading::Standing;
+use crate::vocabulary::table::Kind;
+use std::sync::Arc;
+
+/// An incremental decoder.
+#[derive(Clone)]
+pub struct StreamDecoder {
+    tokenizer: Arc<Tokenizer>,
+    utf8: Utf8Decoder,
+    standing: Standing,
+    pushed: usize,
+}
+
+impl StreamDecoder {
+    /// A decoder that continues behind `prompt_ids` and owes only what follows.
+    ///
+    /// A prompt that ends inside a character leaves its last bytes here; the whole character is owed when it is complete,
+    /// because nobody could show it before.
+    ///
+    /// # Errors
+    /// `UnknownToken` for a prompt id. Complexity: O(prompt) once, to check the ids.
+    pub fn new(tokenizer: Arc<Tokenizer>, prompt_ids: &[TokenId]) -> Result<Self> {
+        let standing = tokenizer.reading().behind(tokenizer.vocabulary(), prompt_ids)?;
+        let mut decoder = Self { tokenizer, utf8: Utf8Decoder::default(), standing, pushed: 0 };
+        let mut tail = Vec::new();
+        let mut known = 0;
+        for (position, &id) in prompt_ids.iter().enumerate().rev() {
+            let bytes = decoder.tokenizer.vocabulary().bytes(id, position)?;
+            // The last four bytes hold all that an unfinished character can be made of.
+            if known < 4 {
+                known += bytes.len();
+                tail.push(bytes);
+            }
+        }
+        let tail: Vec<u8> = tail.into_iter().rev().flatten().copied().collect();
+        decoder.utf8.push(&tail, &mut String::new());
+        Ok(decoder)
+    }
+
+    /// Adds one id to `text`; returns how many ill-formed parts became U+FFFD.
+    ///
+    /// # Errors
+    /// `UnknownToken`; the stream is then as it was. Complexity: O(bytes of the token).
+    pub fn push(&mut self, id: TokenId, text: &mut String) -> Result<usize> {
+        let tokenizer = &self.tokenizer;
+        let (owed, bytes) = tokenizer.reading().step(tokenizer.vocabulary(), id, self.pushed, &mut self.standing)?;
+        self.pushed += 1;
+        let replaced = if owed { self.utf8.push(b" ", text) } else { 0 };
+        Ok(replaced + self.utf8.push(bytes, text))
+    }
+
+    /// As [`StreamDecoder::push`] where the stream and the token both end with a whole character: the token's bytes, whose
+    /// ill-formed parts are still to be replaced. Elsewhere nothing is changed and the answer is `None`.
+    ///
+    /// # Errors
+    /// As [`StreamDecoder::push`].
+    #[inline]
+    pub fn push_whole(&mut self, id: TokenId) -> Result<Option<&[u8]>> {
+        if !self.is_settled() {
+            return Ok(None);
+        }
+        let bytes = self.tokenizer.vocabulary().bytes(id, self.pushed)?;
+        if !ends_whole(bytes) {
+            return Ok(None);
+        }
+        self.pushed += 1;
+        Ok(Some(bytes))
+    }
+
+    /// Whether [`StreamDecoder::push_whole`] would now answer for every id that ends with a whole character, and leave
+    /// nothing changed but the count of ids.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_whole() && self.tokenizer.reading().is_settled(self.standing)
+    }
+
+    /// Counts `ids` more ids, for errors that name a position.
+    pub fn count(&mut self, ids: usize) {
+        self.pushed += ids;
+    }
+
+    /// Adds many ids: the text that [`StreamDecoder::push`] gives for each, joined.
+    ///
+    /// # Errors
+    /// `UnknownToken` with the index in `ids`; nothing of the call is applied then, the stream is as it was.
+    /// Complexity: O(bytes of the tokens).
+    pub fn extend(&mut self, ids: &[TokenId]) -> Result<String> {
+        let bytes = self.extend_bytes(ids)?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// As [`StreamDecoder::extend`], before ill-formed parts are replaced: no character begins here that is not whole,
+    /// but for the bytes that are none.
+    ///
+    /// # Errors
+    /// As [`StreamDecoder::extend`].
+    pub fn extend_bytes(&mut self, ids: &[TokenId]) -> Result<Vec<u8>> {
+        let mut bytes = self.utf8.held().to_vec();
+        self.tokenizer.reading().append(self.tokenizer.vocabulary(), ids, &mut self.standing, &mut bytes)?;
+        self.pushed += ids.len();
+        self.utf8.hold_back(&mut bytes);
+        Ok(bytes)
+    }
+
+    /// A decoder that stands behind some text that ended with a whole character.
+    pub(crate) fn behind_text(&self) -> Self {
+        let standing = self.tokenizer.reading().standing(Place::Inside);
+        Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
+    }
+
+    /// Ends the text: bytes of an unfinished character become one U+FFFD. Returns how many were replaced.
+    pub fn flush(&mut self, text: &mut String) -> usize {
+        self.utf8.finish(text)
+    }
+
+    /// Whether the text so far ends with a whole character.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.utf8.held().is_empty()
+    }
+
+    /// Whether `id` is a control token of this tokenizer.
+    #[must_use]
+    pub fn is_control(&self, id: TokenId) -> bool {
+        self.tokenizer.vocabulary().kind(id) == Kind::Control
+    }
+}

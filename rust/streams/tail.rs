@@ -1,0 +1,222 @@
+//! The end of a growing text as one tokenizer of a segmenter sees it: token cuts and settled cuts behind what is committed.
+//!
+//! A window begins at the last place where encoding can go on. Where none comes the stretch is carried from push to push
+//! (docs/proofs/certificates.md, section 9), so a check costs what was appended; what cannot be carried is read again.
+
+use crate::backends::engine::{Behind, Certificate, Resume, Window};
+use crate::backends::stretch::{Growth, SavedGrowth};
+use crate::error::Result;
+use crate::tokenizer::Tokenizer;
+use crate::tokens::cuts::TokenCuts;
+use crate::tokens::token::Place;
+use crate::util::text::stands_before_space;
+
+/// From this length on (in bytes) a window is carried.
+const LONG_WINDOW: usize = 512;
+/// So much of the text before the pending one is read where a stretch is carried.
+const NEAR: usize = 64;
+/// Cuts are told by a few characters before them, and so a window begins further back.
+const ROOM: usize = 16;
+
+/// A text in two parts: what segments have left, and what is pending.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) context: &'a str,
+    pub(crate) pending: &'a str,
+}
+
+impl Parts<'_> {
+    fn length(self) -> usize {
+        self.context.len() + self.pending.len()
+    }
+
+    /// The text from byte `at` on.
+    fn from(self, at: usize) -> String {
+        match at.checked_sub(self.context.len()) {
+            Some(at) => self.pending[at..].into(),
+            None => format!("{}{}", &self.context[at..], self.pending),
+        }
+    }
+}
+
+/// Where a window begins.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    byte: usize,
+    behind: Behind,
+}
+
+/// A window, and what is carried of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Tail {
+    start: Start,
+    growth: Option<Growth>,
+    /// So long the text was when the growth took it in.
+    taken: usize,
+    /// So long a window must be before it is carried.
+    try_at: usize,
+}
+
+/// What a tail goes back to.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedTail {
+    start: Start,
+    growth: Option<SavedGrowth>,
+    taken: usize,
+    try_at: usize,
+}
+
+impl Tail {
+    pub(crate) fn new() -> Self {
+        Self { start: Start { byte: 0, behind: Behind::Start }, growth: None, taken: 0, try_at: LONG_WINDOW }
+    }
+
+    pub(crate) fn save(&self) -> SavedTail {
+        SavedTail { start: self.start, growth: self.growth.as_ref().map(Growth::save), taken: self.taken, try_at: self.try_at }
+    }
+
+    /// Goes back to where the text was as long as when this was saved.
+    pub(crate) fn restore(&mut self, tokenizer: &Tokenizer, saved: &SavedTail) {
+        let same = self.start.byte == saved.start.byte;
+        let restored = match (self.growth.as_mut().filter(|_| same), &saved.growth) {
+            (Some(growth), Some(saved)) => tokenizer.restore(growth, saved).is_some(),
+            _ => false,
+        };
+        if !restored {
+            self.growth = None;
+        }
+        (self.start, self.taken, self.try_at) = (saved.start, saved.taken, saved.try_at);
+    }
+
+    /// The settled cuts of the pending text.
+    pub(crate) fn settled(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
+        let carried = |tail: &Self, near: &str, from| tokenizer.engine().settled_behind(tail.growth.as_ref()?, near, from);
+        if let Some(cuts) = self.carried(tokenizer, text, carried)? {
+            return Ok(cuts);
+        }
+        let window = text.from(self.start.byte);
+        let place = self.start.behind.place();
+        let cuts = if tokenizer.certificate() == Certificate::None {
+            checked_cuts(tokenizer, &window, place)?
+        } else {
+            tokenizer.settled(&window, place)?
+        };
+        Ok(self.of_pending(text, cuts))
+    }
+
+    /// The character boundaries of the pending text that no token stands across.
+    pub(crate) fn token_cuts(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
+        let carried = |tail: &Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
+        if let Some(cuts) = self.carried(tokenizer, text, carried)? {
+            return Ok(cuts);
+        }
+        let window = text.from(self.start.byte);
+        let tokens = match self.start.behind {
+            Behind::Start | Behind::Text => tokenizer.encode(&window, self.start.behind.place())?,
+            behind @ (Behind::Word(_) | Behind::Torn(_)) => {
+                let mut found = Window::default();
+                tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
+                found.tokens
+            }
+        };
+        let cuts = TokenCuts::new(&tokens, window.len());
+        Ok(self.of_pending(text, (1..window.len()).filter(|&at| window.is_char_boundary(at) && cuts.contains(at)).collect()))
+    }
+
+    /// Moves the window to the last place before the pending text where encoding can go on.
+    pub(crate) fn advance(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<()> {
+        if !tokenizer.restarts() && !tokenizer.resumes() {
+            return Ok(());
+        }
+        if self.growth.is_some() && self.catch_up(tokenizer, text)? {
+            // What is not settled in more text is not settled in less.
+            if self.growth.as_mut().is_some_and(|growth| tokenizer.engine().is_unsettled(growth)) {
+                return Ok(());
+            }
+        }
+        let window = &text.context[self.start.byte..];
+        let restarts = tokenizer.restarts();
+        let mut found = None;
+        if restarts {
+            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, Behind::Text));
+        }
+        if found.is_none() && (!restarts || tokenizer.resumes() && window.len() >= LONG_WINDOW) {
+            let (mut read, mut resumes) = (Window::default(), Vec::new());
+            tokenizer.resume(window, self.start.behind, &mut read, &mut resumes)?;
+            let fits = |resume: &&Resume| resume.at + ROOM <= window.len() && (!restarts || resume.behind.torn() > 0);
+            found = resumes.iter().rev().find(fits).map(|resume| (resume.at, resume.behind));
+        }
+        match found {
+            Some((at, behind)) => *self = Self { start: Start { byte: self.start.byte + at, behind }, ..Self::new() },
+            // A stretch that is carried from here on can be taken back to here.
+            None => {
+                self.catch_up(tokenizer, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is `found` in the window, in positions of the pending text.
+    fn of_pending(&self, text: Parts<'_>, found: Vec<usize>) -> Vec<usize> {
+        let before = text.context.len() - self.start.byte;
+        found.into_iter().filter(|&at| at > before).map(|at| at - before).collect()
+    }
+
+    /// What `find` finds in the end of a stretch that is carried, in positions of the pending text.
+    fn carried(
+        &mut self,
+        tokenizer: &Tokenizer,
+        text: Parts<'_>,
+        find: impl Fn(&Self, &str, usize) -> Option<Vec<usize>>,
+    ) -> Result<Option<Vec<usize>>> {
+        if !self.catch_up(tokenizer, text)? {
+            return Ok(None);
+        }
+        let context = text.context.len();
+        let near = (self.start.byte.max(context.saturating_sub(NEAR))..context).find(|&at| text.context.is_char_boundary(at)).unwrap_or(context);
+        let before = context - near;
+        Ok(find(self, &text.from(near), before).map(|cuts| cuts.into_iter().map(|at| at - before).collect()))
+    }
+
+    /// Takes in what was appended; whether a stretch is carried.
+    fn catch_up(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<bool> {
+        let length = text.length() - self.start.byte;
+        // A push that failed has taken back its text.
+        self.growth.take_if(|_| self.taken > text.length());
+        if let Some(growth) = &mut self.growth {
+            if self.taken == text.length() || tokenizer.grown(growth, &text.from(self.taken)).is_some() {
+                self.taken = text.length();
+                return Ok(true);
+            }
+            self.growth = None;
+            self.try_at = 2 * length;
+        } else if length >= self.try_at {
+            let window = text.from(self.start.byte);
+            if let Some(growth) = tokenizer.grow(&window, self.start.behind) {
+                let (mut found, behind) = (Window::default(), self.start.behind);
+                tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
+                let ids: Vec<_> = found.tokens.iter().map(|token| token.id).collect();
+                if tokenizer.agrees(&growth, &ids) {
+                    (self.growth, self.taken) = (Some(growth), text.length());
+                    return Ok(true);
+                }
+            }
+            self.try_at = 2 * length;
+        }
+        Ok(false)
+    }
+}
+
+/// Word boundaries of a tokenizer without certificate: the prefix encodes to the same tokens.
+fn checked_cuts(tokenizer: &Tokenizer, text: &str, place: Place) -> Result<Vec<usize>> {
+    let tokens = tokenizer.encode(text, place)?;
+    let cuts = TokenCuts::new(&tokens, text.len());
+    let mut checked = Vec::new();
+    for at in (1..text.len()).filter(|&at| stands_before_space(text, at) && cuts.contains(at)) {
+        let prefix = tokenizer.encode(&text[..at], place)?;
+        if prefix.iter().zip(&tokens).all(|(a, b)| a.id == b.id) && prefix.len() <= tokens.len() {
+            checked.push(at);
+        }
+    }
+    Ok(checked)
+}

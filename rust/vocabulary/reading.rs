@@ -1,0 +1,319 @@
+//! How the bytes of tokens make a text: their concatenation, and what the start of a text and the joints add or take.
+//!
+//! Most tokenizers need no more than one flag (a space that goes at the start). The rest is held in [`Joints`]: tokens that
+//! say something else at the start, spaces that stand only between tokens, other characters that go at the start.
+
+use crate::error::Result;
+use crate::tokens::token::{Place, Token, TokenId};
+use crate::vocabulary::table::{Kind, Vocabulary};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// What decoding does besides concatenation.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// One space goes at the start of a text.
+    drops_first_space: bool,
+    joints: Option<Arc<Joints>>,
+}
+
+/// The exceptions to concatenation.
+#[derive(Debug, Default)]
+pub(crate) struct Joints {
+    /// Tokens that have other bytes where they are the first of a text; of all others one leading space goes there.
+    pub(crate) first: FxHashMap<u32, Box<[u8]>>,
+    /// Tokens behind which a space stands if another token follows, one bit an id.
+    pub(crate) owing: Vec<u64>,
+    /// At the start of a text so many times these bytes go.
+    pub(crate) strip: Option<(Box<[u8]>, u32)>,
+}
+
+/// Where in a text the next token stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// No token with text has come yet.
+    start: bool,
+    /// The token before left a space to the next one.
+    owes: bool,
+    /// So much may still go from the start.
+    strips: u32,
+}
+
+impl Standing {
+    /// Whether nothing but the bytes of the next token decides what it adds.
+    pub(crate) fn is_plain(self) -> bool {
+        !self.start && !self.owes && self.strips == 0
+    }
+}
+
+impl Joints {
+    fn owes(&self, id: TokenId) -> bool {
+        self.owing.get(id.0 as usize / 64).is_some_and(|bits| bits >> (id.0 % 64) & 1 == 1)
+    }
+
+    /// Notes that a space stands behind `id` if another token follows.
+    pub(crate) fn owe(&mut self, id: u32) {
+        let at = id as usize / 64;
+        self.owing.resize(self.owing.len().max(at + 1), 0);
+        self.owing[at] |= 1 << (id % 64);
+    }
+
+    fn is_needed(&self) -> bool {
+        !self.first.is_empty() || self.strip.is_some() || self.owing.iter().any(|&bits| bits != 0)
+    }
+
+    /// What `id` adds: a space that was owed, and bytes.
+    fn step<'a>(
+        &'a self,
+        vocabulary: &'a Vocabulary,
+        drops: bool,
+        id: TokenId,
+        position: usize,
+        standing: &mut Standing,
+    ) -> Result<(bool, &'a [u8])> {
+        let bytes = vocabulary.bytes(id, position)?;
+        if vocabulary.kind(id) == Kind::Control {
+            return Ok((false, b""));
+        }
+        let mut body = bytes;
+        if standing.start {
+            let plain = bytes.strip_prefix(b" ").filter(|_| drops).unwrap_or(bytes);
+            body = self.first.get(&id.0).map_or(plain, |first| first);
+        }
+        standing.start = false;
+        let mut owed = std::mem::replace(&mut standing.owes, self.owes(id));
+        let content = self.strip.as_ref().map_or(&b""[..], |(content, _)| content);
+        while standing.strips > 0 && (owed || !body.is_empty()) {
+            if owed && content == b" " {
+                owed = false;
+            } else if let Some(rest) = body.strip_prefix(content).filter(|_| !owed) {
+                body = rest;
+            } else {
+                standing.strips = 0;
+                break;
+            }
+            standing.strips -= 1;
+        }
+        Ok((owed, body))
+    }
+}
+
+impl Reading {
+    /// Concatenation; `drops_first_space`: one space goes at the start.
+    #[must_use]
+    pub fn plain(drops_first_space: bool) -> Self {
+        Self { drops_first_space, joints: None }
+    }
+
+    /// The same with exceptions, where there are any.
+    pub(crate) fn with(drops_first_space: bool, joints: Joints) -> Self {
+        Self { drops_first_space, joints: joints.is_needed().then(|| Arc::new(joints)) }
+    }
+
+    /// One space goes at the start of a text, whatever stands for it.
+    pub(crate) fn dropping(joints: Joints) -> Self {
+        if joints.is_needed() {
+            return Self::with(false, Joints { strip: Some((b" "[..].into(), 1)), ..joints });
+        }
+        Self::plain(true)
+    }
+
+    /// Concatenation with other bytes for some tokens where they are the first of a text.
+    #[must_use]
+    pub fn with_first(drops_first_space: bool, first: impl IntoIterator<Item = (u32, Vec<u8>)>) -> Self {
+        let first = first.into_iter().map(|(id, bytes)| (id, bytes.into())).collect();
+        Self::with(drops_first_space, Joints { first, ..Joints::default() })
+    }
+
+    /// Whether one space goes at the start of a text.
+    #[must_use]
+    pub fn drops_first_space(&self) -> bool {
+        self.drops_first_space || self.joints.as_ref().is_some_and(|joints| joints.strip.as_ref().is_some_and(|strip| &*strip.0 == b" "))
+    }
+
+    /// Whether the text is the concatenation of the tokens' bytes, but for one space at the start.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.joints.is_none()
+    }
+
+    /// Where a text begins. Behind other text the last word before is taken to be whole, so that a space that it owes is due.
+    pub(crate) fn standing(&self, place: Place) -> Standing {
+        let joints = self.joints.as_ref();
+        match place {
+            Place::Start => Standing { start: true, owes: false, strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1) },
+            Place::Inside => Standing { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 },
+        }
+    }
+
+    /// What `id` adds where `standing` is: whether a space comes first, and bytes. Complexity: O(1).
+    ///
+    /// # Errors
+    /// As [`Vocabulary::bytes`]; `standing` is then as it was.
+    #[inline]
+    pub(crate) fn step<'a>(&'a self, vocabulary: &'a Vocabulary, id: TokenId, position: usize, standing: &mut Standing) -> Result<(bool, &'a [u8])> {
+        if let Some(joints) = &self.joints {
+            return joints.step(vocabulary, self.drops_first_space, id, position, standing);
+        }
+        let bytes = vocabulary.bytes(id, position)?;
+        let dropped = usize::from(standing.start && self.drops_first_space && bytes.first() == Some(&b' '));
+        standing.start &= bytes.is_empty();
+        Ok((false, &bytes[dropped..]))
+    }
+
+    /// Appends the text of `ids` to `bytes`.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::bytes`]; `bytes` is then not to be used, `standing` as it was. Complexity: O(bytes).
+    pub(crate) fn append(&self, vocabulary: &Vocabulary, ids: &[TokenId], standing: &mut Standing, bytes: &mut Vec<u8>) -> Result<()> {
+        let mut now = *standing;
+        let mut head = 0;
+        // Once the start is over plain tokens are copied in one go.
+        while head < ids.len() && (now.start || !self.joins_plainly()) {
+            let (owed, body) = self.step(vocabulary, ids[head], head, &mut now)?;
+            if owed {
+                bytes.push(b' ');
+            }
+            bytes.extend_from_slice(body);
+            head += 1;
+            if self.joints.is_none() && !self.drops_first_space {
+                break;
+            }
+        }
+        let before = bytes.len();
+        vocabulary.append(&ids[head..], head, bytes)?;
+        now.start &= bytes.len() == before;
+        *standing = now;
+        Ok(())
+    }
+
+    /// Whether every token but those at the start adds just its bytes.
+    fn joins_plainly(&self) -> bool {
+        self.joints.as_ref().is_none_or(|joints| joints.owing.is_empty() && joints.strip.is_none())
+    }
+
+    /// Whether the text of `ids` is `text`; calls `end` with where each token ends and whether it has bytes.
+    ///
+    /// Complexity: O(text).
+    #[inline(always)]
+    pub(crate) fn spells(&self, vocabulary: &Vocabulary, ids: &[TokenId], text: &[u8], place: Place, mut end: impl FnMut(usize, bool)) -> bool {
+        if self.joints.is_none() {
+            return vocabulary.spells(ids, text, self.drops_first_space && place == Place::Start, end);
+        }
+        let mut standing = self.standing(place);
+        let mut at = 0;
+        for (position, &id) in ids.iter().enumerate() {
+            let Ok((owed, body)) = self.step(vocabulary, id, position, &mut standing) else { return false };
+            if owed && text.get(at) != Some(&b' ') {
+                return false;
+            }
+            let from = at + usize::from(owed);
+            if !text[from..].starts_with(body) {
+                return false;
+            }
+            end(from + body.len(), from + body.len() > at);
+            at = from + body.len();
+        }
+        at == text.len()
+    }
+
+    /// Tokens with the spans that they have in `text`; `None` if the text of `ids` is another.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::bytes`]. Complexity: O(text).
+    pub fn spans(&self, vocabulary: &Vocabulary, ids: &[TokenId], text: &str, place: Place) -> Result<Option<Vec<Token>>> {
+        let mut standing = self.standing(place);
+        let mut at = 0;
+        let mut tokens = Vec::with_capacity(ids.len());
+        for (position, &id) in ids.iter().enumerate() {
+            let (owed, body) = self.step(vocabulary, id, position, &mut standing)?;
+            let rest = &text.as_bytes()[at..];
+            let rest = if owed { rest.strip_prefix(b" ") } else { Some(rest) };
+            let Some(behind) = rest.and_then(|rest| rest.strip_prefix(body)) else { return Ok(None) };
+            let end = text.len() - behind.len();
+            tokens.push(Token { id, start: at, end, word: 0 });
+            at = end;
+        }
+        Ok((at == text.len()).then_some(tokens))
+    }
+
+    /// Whether `standing` and every later one add just the bytes of a token.
+    pub(crate) fn is_settled(&self, standing: Standing) -> bool {
+        standing.is_plain() && self.joins_plainly()
+    }
+
+    /// Where a text stands behind `ids`. Complexity: O(ids).
+    ///
+    /// # Errors
+    /// As [`Vocabulary::bytes`].
+    pub(crate) fn behind(&self, vocabulary: &Vocabulary, ids: &[TokenId]) -> Result<Standing> {
+        let mut standing = self.standing(Place::Start);
+        for (position, &id) in ids.iter().enumerate() {
+            self.step(vocabulary, id, position, &mut standing)?;
+        }
+        Ok(standing)
+    }
+}
+
+/// How what tokens say is to a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    Same,
+    /// The text is the beginning of what they say.
+    Longer,
+    /// What they say is the beginning of the text.
+    Shorter,
+    Different,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn ids(numbers: &[u32]) -> Vec<TokenId> {
+        numbers.iter().copied().map(TokenId).collect()
+    }
+
+    #[test]
+    fn spaces_stand_between_tokens_and_tokens_differ_at_the_start() {
+        let vocabulary = Vocabulary::new([(Kind::Text, "the"), (Kind::Text, "ca"), (Kind::Text, "t"), (Kind::Control, ""), (Kind::Text, "")]);
+        let mut joints = Joints { first: [(1, b"CA"[..].into())].into_iter().collect(), ..Joints::default() };
+        [0, 2, 4].into_iter().for_each(|id| joints.owe(id));
+        let reading = Reading::with(false, joints);
+        for (tokens, place, expected) in [
+            (&[0, 1, 2][..], Place::Start, "the cat"),
+            (&[1, 2, 3, 0, 3], Place::Start, "CAt the"),
+            (&[3, 1, 1], Place::Start, "CAca"),
+            (&[1, 2], Place::Inside, " cat"),
+            (&[4, 4, 1], Place::Start, "  ca"),
+            (&[], Place::Start, ""),
+        ] {
+            let tokens = ids(tokens);
+            let (mut bytes, mut one_by_one) = (Vec::new(), Vec::new());
+            reading.append(&vocabulary, &tokens, &mut reading.standing(place), &mut bytes).unwrap();
+            let mut standing = reading.standing(place);
+            for &id in &tokens {
+                let (owed, body) = reading.step(&vocabulary, id, 0, &mut standing).unwrap();
+                one_by_one.extend(owed.then_some(b' '));
+                one_by_one.extend_from_slice(body);
+            }
+            assert_eq!((std::str::from_utf8(&bytes).unwrap(), &one_by_one), (expected, &bytes));
+            let mut ends = Vec::new();
+            assert!(reading.spells(&vocabulary, &tokens, &bytes, place, |at, _| ends.push(at)));
+            let spans = reading.spans(&vocabulary, &tokens, expected, place).unwrap().unwrap();
+            assert_eq!(spans.iter().map(|token| token.end).collect::<Vec<_>>(), ends);
+            assert!(!reading.spells(&vocabulary, &tokens, b"x", place, |_, _| ()));
+        }
+    }
+
+    #[test]
+    fn what_is_stripped_at_the_start_may_stand_in_several_tokens() {
+        let vocabulary = Vocabulary::new([(Kind::Text, "x"), (Kind::Text, "xxa"), (Kind::Text, "")]);
+        let reading = Reading::with(false, Joints { strip: Some((b"x"[..].into(), 2)), ..Joints::default() });
+        for (tokens, expected) in [(&[0, 2, 0, 0][..], "x"), (&[0, 1], "xa"), (&[1, 0], "ax"), (&[2, 1], "a")] {
+            let mut bytes = Vec::new();
+            reading.append(&vocabulary, &ids(tokens), &mut reading.standing(Place::Start), &mut bytes).unwrap();
+            assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
+        }
+    }
+}
