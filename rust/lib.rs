@@ -1,13 +1,40 @@
 //! Byte-exact text segments, boundaries and streams across tokenizers.
 //!
-//! The core of coolfusion: pure Rust, without Python. Definitions and invariants are in `docs/definitions.md`; the types in the
-//! order in which they build on each other:
+//! Language models that write one text together share its bytes, but not their tokens. This crate reads any tokenizer file
+//! and answers what such programs ask: the canonical tokens of a text, the positions that no later text can change, and
+//! the segments at which all tokenizers can follow. `cargo run --example segments` shows the primitives.
 //!
-//! - [`Tokenizer`]: any tokenizer file, with exact bytes per token, canonical tokens with spans, and *settled* cuts;
-//! - [`word_boundaries`], [`common_boundaries`]: cuts before white space that no later text can move;
-//! - [`align`]: several encodings of one text side by side;
-//! - [`StreamDecoder`], [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole;
+//! # The path of a text
+//!
+//! ```text
+//!  file ─ formats ─▶ spec ─ load ─▶ Tokenizer = vocabulary + one of the backends
+//!
+//!  text ─▶ pre_tokenizers::added_tokens ─▶ normalizers ─▶ pre_tokenizers ─▶ models ─▶ ids       encode
+//!                                                           (regex)           │
+//!                        stability: which positions no later text changes ◀───┘
+//!
+//!  ids  ─▶ vocabulary ─▶ streams::decoder ─▶ text                                               decode
+//!
+//!  over several tokenizers:  boundaries (common boundaries)   alignment (tokens side by side)
+//!  piece by piece:           streams::encoder   streams::decoder   streams::segmenter
+//! ```
+//!
+//! Each folder opens with its input, its output, and the folders that it may import. A file imports only from its own floor
+//! and the floors below: `error`, `tokens`, `util`, `regex`, `vocabulary`, `spec`, `normalizers`, `formats`,
+//! `pre_tokenizers`, `models`, `stability`, `backends`, `tokenizer`, `boundaries`, `alignment`, `streams`, `load`, `python`.
+//!
+//! # Where to begin
+//!
+//! - [`Tokenizer`]: any tokenizer file, with exact bytes per token, canonical tokens with spans, and *settled cuts*.
+//!   A settled cut is a stable boundary: no later text changes the tokens before it.
+//! - [`word_boundaries`] and [`common_boundaries`]: settled cuts before white space, of one tokenizer or of several.
+//! - [`align`]: several encodings of one text side by side.
+//! - [`StreamDecoder`] and [`StreamEncoder`]: ids to text and text to ids, piece by piece, equal to the whole.
 //! - [`Segmenter`]: generated ids to text segments that end where all tokenizers can follow.
+//!
+//! # Features
+//!
+//! - `python` builds the extension module of the Python package `coolfusion`. Without it the crate does not know Python.
 
 mod alignment;
 mod backends;
