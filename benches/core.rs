@@ -37,7 +37,8 @@ fn load(path: &Path) -> Arc<Tokenizer> {
 
 /// Prose, source code and Japanese, each of some kilobytes.
 fn texts() -> [(&'static str, String); 3] {
-    let japanese = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。 何でも薄暗いじめじめした所で泣いていた。\n";
+    let japanese =
+        "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。 何でも薄暗いじめじめした所で泣いていた。\n";
     let repeated = |text: &str| text.repeat(DOCUMENT_BYTES / text.len() + 1);
     [
         ("prose", repeated(include_str!("../README.md"))),
@@ -65,10 +66,18 @@ fn core(criterion: &mut Criterion) {
 
             let mut group = criterion.benchmark_group("whole");
             group.throughput(bytes.clone());
-            group.bench_function(BenchmarkId::new("encode", &label), |b| b.iter(|| tokenizer.encode(black_box(text), Place::Start)));
-            group.bench_function(BenchmarkId::new("ids", &label), |b| b.iter(|| tokenizer.ids(black_box(text), Place::Start)));
-            group.bench_function(BenchmarkId::new("decode_bytes", &label), |b| b.iter(|| tokenizer.decode_bytes(black_box(&ids), Place::Start)));
-            group.bench_function(BenchmarkId::new("settled", &label), |b| b.iter(|| tokenizer.settled(black_box(text), Place::Start)));
+            group.bench_function(BenchmarkId::new("encode", &label), |b| {
+                b.iter(|| tokenizer.encode(black_box(text), Place::Start))
+            });
+            group.bench_function(BenchmarkId::new("ids", &label), |b| {
+                b.iter(|| tokenizer.ids(black_box(text), Place::Start))
+            });
+            group.bench_function(BenchmarkId::new("decode_bytes", &label), |b| {
+                b.iter(|| tokenizer.decode_bytes(black_box(&ids), Place::Start))
+            });
+            group.bench_function(BenchmarkId::new("settled", &label), |b| {
+                b.iter(|| tokenizer.settled(black_box(text), Place::Start))
+            });
             group.bench_function(BenchmarkId::new("word_boundaries", &label), |b| {
                 b.iter(|| word_boundaries(&tokenizer, black_box(text), Method::Auto));
             });
@@ -90,7 +99,9 @@ fn core(criterion: &mut Criterion) {
             group.throughput(Throughput::Bytes(part.iter().map(|word| word.len() as u64).sum()));
             group.bench_function(BenchmarkId::new("encoder_push", &label), |b| {
                 let new = || StreamEncoder::new(tokenizer.clone(), 4);
-                let push = |mut encoder: StreamEncoder| part.iter().map(|word| encoder.push(word).unwrap().dropped()).sum::<usize>();
+                let push = |mut encoder: StreamEncoder| {
+                    part.iter().map(|word| encoder.push(word).unwrap().dropped()).sum::<usize>()
+                };
                 b.iter_batched(new, push, BatchSize::SmallInput);
             });
             group.finish();
@@ -120,7 +131,10 @@ fn checked(tokenizer: &Arc<Tokenizer>, text: &str) -> Vec<TokenId> {
 
 /// A second for each figure: the ratios that decide are those of `make bench`.
 fn short() -> Criterion {
-    Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600))
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
 }
 
 criterion_group! { name = benches; config = short(); targets = core }

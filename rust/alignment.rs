@@ -60,9 +60,14 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
         canonical.push(encoding.ids.is_none());
         ids.push(match (encoding.ids, &utf8) {
             (Some(ids), _) => ids,
-            (None, Some(Ok(text))) => encoding.tokenizer.ids(text, rules.place).map_err(|error| error.in_encoding(ids.len()))?,
+            (None, Some(Ok(text))) => {
+                encoding.tokenizer.ids(text, rules.place).map_err(|error| error.in_encoding(ids.len()))?
+            }
             (None, Some(Err(error))) => {
-                return Err(Error::InvalidText { position: error.valid_up_to(), reason: "a text to encode must be UTF-8".into() })
+                return Err(Error::InvalidText {
+                    position: error.valid_up_to(),
+                    reason: "a text to encode must be UTF-8".into(),
+                })
             }
             (None, None) => {
                 let expected = "a text, because a tokenizer was given without ids".into();
@@ -70,7 +75,9 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
             }
         });
     }
-    let decoded = |number: usize| tokenizers[number].decode_bytes(&ids[number], rules.place).map_err(|error| error.in_encoding(number));
+    let decoded = |number: usize| {
+        tokenizers[number].decode_bytes(&ids[number], rules.place).map_err(|error| error.in_encoding(number))
+    };
     let spelled = |text: &[u8]| -> Vec<Option<Cuts>> {
         (0..ids.len()).map(|number| Cuts::spelled(tokenizers[number], &ids[number], text, rules.place)).collect()
     };
@@ -85,7 +92,8 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
         }
         for number in 0..ids.len() {
             if cuts[number].is_none() {
-                let encoding = Lossy { number, tokenizer: tokenizers[number], ids: &ids[number], bytes: &bytes[number] };
+                let encoding =
+                    Lossy { number, tokenizer: tokenizers[number], ids: &ids[number], bytes: &bytes[number] };
                 cuts[number] = Some(Cuts::placed(encoding.spans(&whole, canonical[number], rules.place)?, whole.len()));
             }
         }
@@ -108,7 +116,9 @@ fn common_text(tokenizers: &[&Tokenizer], bytes: &[Vec<u8>]) -> Result<Vec<u8>> 
         return Err(Error::Argument {
             name: "text",
             value: "None".into(),
-            expected: "the text, because the encodings decode to different ones and no tokenizer among them is lossless".into(),
+            expected:
+                "the text, because the encodings decode to different ones and no tokenizer among them is lossless"
+                    .into(),
         });
     };
     match lossless.find(|&number| bytes[number] != bytes[chosen]) {
@@ -180,8 +190,8 @@ impl Lossy<'_> {
         spans
     }
 
-    /// By way of the bytes, where they are those of the canonical ids: both cut one string of bytes, and where both have
-    /// a cut the canonical tokens tell where in the text it is. All tokens between two such cuts share one span.
+    /// By way of the bytes, where they are those of the canonical ids: both cut one string of bytes, and where both
+    /// have a cut the canonical tokens tell where in the text it is. All tokens between two such cuts share one span.
     fn through_bytes(&self, tokens: &[Token], length: usize, place: Place) -> Result<Option<Vec<Span>>> {
         let canonical: Vec<TokenId> = tokens.iter().map(|token| token.id).collect();
         if self.tokenizer.decode_bytes(&canonical, place)? != self.bytes {

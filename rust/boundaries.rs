@@ -1,8 +1,8 @@
 //! Word boundaries: where they are, in four ways that must agree, and which several tokenizers share.
 //!
-//! Definitions in docs/definitions.md: a *word boundary* stands before white space, is a cut of the canonical encoding, and is
-//! settled. The four methods are the paper's three and our own; they differ in how they find the token cut, not in what
-//! a boundary is.
+//! Definitions in docs/definitions.md: a *word boundary* stands before white space, is a cut of the canonical encoding,
+//! and is settled. The four methods are the paper's three and our own; they differ in how they find the token cut, not
+//! in what a boundary is.
 
 use crate::backends::engine::Certificate;
 use crate::error::{Error, Result};
@@ -141,5 +141,9 @@ pub fn common_boundaries<'a>(tokenizers: impl IntoIterator<Item = &'a Tokenizer>
             Some(all) => intersection(&all, &own),
         });
     }
-    common.ok_or_else(|| Error::Argument { name: "tokenizers", value: "[]".into(), expected: "at least one tokenizer".into() })
+    common.ok_or_else(|| Error::Argument {
+        name: "tokenizers",
+        value: "[]".into(),
+        expected: "at least one tokenizer".into(),
+    })
 }

@@ -26,7 +26,10 @@ pub enum Error {
         reason: String,
     },
     /// A token id that the vocabulary does not hold.
-    #[error("token id {id} at position {position} is not in the vocabulary: expected one of the ids below {vocab_size} that are in use")]
+    #[error(
+        "token id {id} at position {position} is not in the vocabulary: expected one of the ids below {vocab_size} \
+        that are in use"
+    )]
     UnknownToken {
         /// The id.
         id: u32,
@@ -44,7 +47,10 @@ pub enum Error {
         reason: String,
     },
     /// A text that the tokenizer cannot say: decoding its encoding gives other bytes.
-    #[error("the tokenizer {tokenizer} cannot represent the text: at {unit} {position} {text:?} does not come back from its tokens ({reason})")]
+    #[error(
+        "the tokenizer {tokenizer} cannot represent the text: at {unit} {position} {text:?} does not come back \
+        from its tokens ({reason})"
+    )]
     Unrepresentable {
         /// The name of the tokenizer.
         tokenizer: String,
@@ -76,7 +82,10 @@ pub enum Error {
         expected: String,
     },
     /// An encoding that is to be aligned and is not one of the text.
-    #[error("encoding {encoding} ({tokenizer}) is not one of the text: at byte {position} it says {found}, expected {expected} ({why})")]
+    #[error(
+        "encoding {encoding} ({tokenizer}) is not one of the text: at byte {position} it says {found}, expected \
+        {expected} ({why})"
+    )]
     NotAligned {
         /// Its index in the list that was passed in.
         encoding: usize,

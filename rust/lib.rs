@@ -1,8 +1,8 @@
 //! Byte-exact text segments, boundaries and streams across tokenizers.
 //!
-//! Language models that write one text together share its bytes, but not their tokens. This crate reads any tokenizer file
-//! and answers what such programs ask: the canonical tokens of a text, the positions that no later text can change, and
-//! the segments at which all tokenizers can follow. `cargo run --example segments` shows the primitives.
+//! Language models that write one text together share its bytes, but not their tokens. This crate reads any tokenizer
+//! file and answers what such programs ask: the canonical tokens of a text, the positions that no later text can
+//! change, and the segments at which all tokenizers can follow. `cargo run --example segments` shows the primitives.
 //!
 //! # The path of a text
 //!
@@ -19,9 +19,10 @@
 //!  piece by piece:           streams::encoder   streams::decoder   streams::segmenter
 //! ```
 //!
-//! Each folder opens with its input, its output, and the folders that it may import. A file imports only from its own floor
-//! and the floors below: `error`, `tokens`, `util`, `regex`, `vocabulary`, `spec`, `normalizers`, `formats`,
-//! `pre_tokenizers`, `models`, `stability`, `backends`, `tokenizer`, `boundaries`, `alignment`, `streams`, `load`, `python`.
+//! Each folder opens with its input, its output, and the folders that it may import. A file imports only from its own
+//! floor and the floors below: `error`, `tokens`, `util`, `regex`, `vocabulary`, `spec`, `normalizers`, `formats`,
+//! `pre_tokenizers`, `models`, `stability`, `backends`, `tokenizer`, `boundaries`, `alignment`, `streams`, `load`,
+//! `python`.
 //!
 //! # Where to begin
 //!
@@ -34,7 +35,8 @@
 //!
 //! # Features
 //!
-//! - `python` builds the extension module of the Python package `coolfusion`. Without it the crate does not know Python.
+//! - `python` builds the extension module of the Python package `coolfusion`. Without it the crate does not know
+//!   Python.
 
 mod alignment;
 mod backends;

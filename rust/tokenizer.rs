@@ -114,11 +114,18 @@ impl Tokenizer {
         self.engine.settled(text, place)
     }
 
-    /// The tokens of `text`, the end of a growing text, and some places where encoding can go on; see [`Engine::resume`].
+    /// The tokens of `text`, the end of a growing text, and some places where encoding can go on; see
+    /// [`Engine::resume`].
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    pub(crate) fn resume(
+        &self,
+        text: &str,
+        behind: Behind,
+        window: &mut Window,
+        resumes: &mut Vec<Resume>,
+    ) -> Result<()> {
         self.engine.resume(text, behind, window, resumes)
     }
 
@@ -254,7 +261,8 @@ impl Tokenizer {
         }
     }
 
-    /// The first character that has no token, where a text that holds one is refused. Complexity: one encoding a character.
+    /// The first character that has no token, where a text that holds one is refused. Complexity: one encoding a
+    /// character.
     fn first_refused(&self, text: &str) -> usize {
         let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), Place::Inside).is_err();
         text.char_indices().find(|&(_, c)| refused(c)).map_or(0, |(at, _)| at)
@@ -368,14 +376,38 @@ impl Tokenizer {
     pub fn method(&self) -> (&'static str, String) {
         let lost = self.probe.lost.join(", ");
         match self.certificate() {
-            Certificate::None => ("decode", "nothing tells how far the rule looks (a wrapped object, or a pattern that coolfusion does not read): cuts are checked by encoding the prefix again".into()),
-            _ if !self.engine.exact_spans() => {
-                ("offsets", format!("the normalizer changes text (lost: {lost}), so tokens are placed by the text that each part was rewritten from"))
-            }
-            Certificate::PreTokens => ("bytes", "the byte map is complete and the pre-token rule says how far it looked".into()),
+            Certificate::None => (
+                "decode",
+                "nothing tells how far the rule looks (a wrapped object, or a pattern that \
+                coolfusion does not read): cuts are checked by encoding the prefix again"
+                    .into(),
+            ),
+            _ if !self.engine.exact_spans() => (
+                "offsets",
+                format!(
+                    "the normalizer changes text (lost: {lost}), so tokens are placed by the text that \
+                    each part was rewritten from"
+                ),
+            ),
+            Certificate::PreTokens => (
+                "bytes",
+                "the byte map is complete and the pre-token rule says how far it \
+                looked"
+                    .into(),
+            ),
             Certificate::Spaces => ("bytes", "the byte map is complete and every space begins a new word".into()),
-            Certificate::Longest => ("bytes", "the byte map is complete and the walk for the longest token says whether it saw the end".into()),
-            Certificate::Pieces => ("bytes", "the byte map is complete and no piece can stand across a settled cut".into()),
+            Certificate::Longest => (
+                "bytes",
+                "the byte map is complete and the walk for the longest token says \
+                whether it saw the end"
+                    .into(),
+            ),
+            Certificate::Pieces => (
+                "bytes",
+                "the byte map is complete and no piece can stand across a settled \
+                cut"
+                .into(),
+            ),
         }
     }
 
@@ -384,7 +416,9 @@ impl Tokenizer {
             Certificate::PreTokens => "pre-token rule: the matcher knows how far it looked",
             Certificate::Longest => "longest token first: the walk knows whether it saw the end",
             Certificate::Pieces => "vocabulary: no piece stands across the cut",
-            Certificate::Spaces => "a space begins a new word: by the pre-token rule, or because no piece holds one inside",
+            Certificate::Spaces => {
+                "a space begins a new word: by the pre-token rule, or because no piece holds one inside"
+            }
             Certificate::None => "none: the whole text is encoded again at every push",
         }
     }

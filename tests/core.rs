@@ -1,13 +1,13 @@
 //! The core without Python, on a tokenizer small enough to check by hand.
 //!
-//! Byte-level, GPT-2's rule, merges th, the, at, cat, "Ġthe", "Ġcat"; ids 0..=255 are the bytes, 256.. the merges, 262 is
-//! the control token `<end>`.
+//! Byte-level, GPT-2's rule, merges th, the, at, cat, "Ġthe", "Ġcat"; ids 0..=255 are the bytes, 256.. the merges, 262
+//! is the control token `<end>`.
 
 #![allow(clippy::unwrap_used)]
 
 use coolfusion::{
-    common_boundaries, word_boundaries, Error, Granularity, Level, Limits, Method, Place, Segmenter, Spec, StreamDecoder, StreamEncoder, TokenId,
-    Tokenizer,
+    common_boundaries, word_boundaries, Error, Granularity, Level, Limits, Method, Place, Segmenter, Spec,
+    StreamDecoder, StreamEncoder, TokenId, Tokenizer,
 };
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -23,12 +23,16 @@ fn definition() -> Value {
     for (rank, (left, right)) in MERGES.iter().enumerate() {
         vocab.insert(format!("{left}{right}"), json!(256 + rank));
     }
+    let merges: Vec<Value> = MERGES.iter().map(|(l, r)| json!([l, r])).collect();
     json!({
-        "added_tokens": [{"id": 262, "content": "<end>", "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false}],
+        "added_tokens": [{
+            "id": 262, "content": "<end>", "special": true,
+            "normalized": false, "lstrip": false, "rstrip": false, "single_word": false,
+        }],
         "normalizer": null,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
         "decoder": {"type": "ByteLevel"},
-        "model": {"type": "BPE", "vocab": vocab, "merges": MERGES.iter().map(|(l, r)| json!([l, r])).collect::<Vec<_>>()},
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges},
     })
 }
 
@@ -101,7 +105,9 @@ fn a_stream_of_ids_has_the_text_of_the_whole_and_never_repeats_the_prompt() {
 #[test]
 fn segments_need_one_token_of_look_ahead_and_end_is_its_own() {
     let toy = toy();
-    let mut segmenter = Segmenter::new(toy.clone(), vec![], &[], None, Limits { granularity: Granularity::Word, max_bytes: 128 }).unwrap();
+    let mut segmenter =
+        Segmenter::new(toy.clone(), vec![], &[], None, Limits { granularity: Granularity::Word, max_bytes: 128 })
+            .unwrap();
     let mut segments = Vec::new();
     for id in ids(&toy, "the cat the").into_iter().chain([END]) {
         segments.extend(segmenter.push(id).unwrap());
@@ -110,7 +116,15 @@ fn segments_need_one_token_of_look_ahead_and_end_is_its_own() {
         segments.push(segment);
     }
     let seen: Vec<(&str, bool, Level)> = segments.iter().map(|s| (s.text.as_str(), s.end, s.level)).collect();
-    assert_eq!(seen, [("the", false, Level::Word), (" cat", false, Level::Word), (" the", false, Level::Rest), ("", true, Level::End)]);
+    assert_eq!(
+        seen,
+        [
+            ("the", false, Level::Word),
+            (" cat", false, Level::Word),
+            (" the", false, Level::Rest),
+            ("", true, Level::End)
+        ]
+    );
     assert!(matches!(segmenter.push(TokenId(0)), Err(Error::Argument { .. })), "the text is over");
     segmenter.restart(" the").unwrap();
     assert_eq!(segmenter.push(TokenId(0x21)).unwrap(), None);
@@ -142,7 +156,10 @@ fn the_same_bytes_are_loaded_once_while_somebody_has_them() {
     let held = Arc::downgrade(&first);
     drop((first, again));
     assert!(held.upgrade().is_none(), "the table of what is loaded keeps nothing alive");
-    assert_eq!(ids(&Tokenizer::from_bytes(&bytes, "shared toy", None).unwrap(), "the cat"), [TokenId(257), TokenId(261)]);
+    assert_eq!(
+        ids(&Tokenizer::from_bytes(&bytes, "shared toy", None).unwrap(), "the cat"),
+        [TokenId(257), TokenId(261)]
+    );
 }
 
 #[test]

@@ -175,3 +175,31 @@ def test_the_crate_docs_draw_the_floors():
     docs = [line for line in (RUST / "lib.rs").read_text("utf-8").splitlines() if line.startswith("//!")]
     picture = "\n".join(docs).partition("```text")[2].partition("```")[0].lower()
     assert set(re.findall(r"\b[a-z_]+\b", picture)) >= set(FLOORS) - {"error", "tokens", "util", "python"}
+
+
+def functions(source: str) -> Iterator[tuple[str, int]]:
+    """Every function of formatted `source` with its lines, from `fn` to the brace at the same depth."""
+    lines = source.splitlines()
+    for start, line in enumerate(lines):
+        found = re.match(r"( *)(?:pub(?:\(\w+\))? )?(?:const )?fn (\w+)", line)
+        if found and not line.endswith((";", "}")):
+            end = next(at for at in range(start + 1, len(lines)) if lines[at] == f"{found[1]}}}")
+            yield found[2], end - start + 1
+
+
+def test_functions_are_short():
+    found = [
+        (length, f"{path.relative_to(RUST)}: {name}")
+        for path in RUST.rglob("*.rs")
+        for name, length in functions(path.read_text("utf-8"))
+    ]
+    assert len(found) > 1000
+    assert sorted((length, name) for length, name in found if length > 60) == []
+
+
+def test_long_lines_are_published_patterns():
+    """A pattern is one line, so that it can be compared with the file that it was read from."""
+    rust = [*RUST.rglob("*.rs"), *(RUST.parent / "tests").rglob("*.rs"), *(RUST.parent / "benches").glob("*.rs")]
+    lines = [(path.name, line) for path in rust for line in path.read_text("utf-8").splitlines() if len(line) > 120]
+    assert len(lines) > 5
+    assert [(name, line) for name, line in lines if not re.search(r'\br#*"', line)] == []

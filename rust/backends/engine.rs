@@ -127,8 +127,9 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// Replaces `window.tokens` by the canonical tokens of `text`, which stands behind what `behind` tells, and `resumes` by
-    /// places where encoding can go on, ascending; where not [`Engine::resumes`], what [`Engine::window`] does.
+    /// Replaces `window.tokens` by the canonical tokens of `text`, which stands behind what `behind` tells, and
+    /// `resumes` by places where encoding can go on, ascending; where not [`Engine::resumes`], what [`Engine::window`]
+    /// does.
     ///
     /// # Errors
     /// As [`Engine::encode`].
@@ -137,7 +138,8 @@ pub trait Engine: Send + Sync {
         self.window(text, behind.place(), window)
     }
 
-    /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not carried.
+    /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not
+    /// carried.
     fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
         let _ = (text, behind, vocabulary);
         None
@@ -155,15 +157,15 @@ pub trait Engine: Send + Sync {
         Vec::new()
     }
 
-    /// The positions behind `from`, ascending, that no token of a carried stretch stands across; positions are those of `near`, the end
-    /// of the stretch. None where a window must be encoded.
+    /// The positions behind `from`, ascending, that no token of a carried stretch stands across; positions are those of
+    /// `near`, the end of the stretch. None where a window must be encoded.
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
     }
 
-    /// The settled cuts of a carried stretch behind `from`: what [`Engine::settled`] tells of it, in positions of `near`, its end. None
-    /// where a window must tell.
+    /// The settled cuts of a carried stretch behind `from`: what [`Engine::settled`] tells of it, in positions of
+    /// `near`, its end. None where a window must tell.
     fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
@@ -172,7 +174,12 @@ pub trait Engine: Send + Sync {
     /// Which long stretches are carried, so that pushing them takes linear time, and which are not; one line.
     fn carries(&self) -> String {
         let whole = !self.restarts() && !self.resumes();
-        if whole { "nothing: each push reads the whole text" } else { "nothing: each push reads the text behind the last cut" }.into()
+        if whole {
+            "nothing: each push reads the whole text"
+        } else {
+            "nothing: each push reads the text behind the last cut"
+        }
+        .into()
     }
 
     /// Whether it is sure that no cut of a carried stretch is settled.
@@ -187,7 +194,8 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// Whether [`Engine::resume`] tells where to go on, which may be more places than settled cuts that encoding restarts at.
+    /// Whether [`Engine::resume`] tells where to go on, which may be more places than settled cuts that encoding
+    /// restarts at.
     fn resumes(&self) -> bool {
         false
     }
@@ -202,15 +210,18 @@ pub trait Engine: Send + Sync {
         Ok(cuts)
     }
 
-    /// What `c` is to a text that ends with `left` (None: that is empty), whatever follows. Only where [`Engine::guards`] is known.
+    /// What `c` is to a text that ends with `left` (None: that is empty), whatever follows. Only where
+    /// [`Engine::guards`] is known.
     ///
     /// Where that is [`Weight::None`], the ids of all that goes on with `c` are the ids of it without `c`. A run of
-    /// [`Weight::Blank`]s that are more than twice `guards` and two may lose all but the first ones and the last `guards`.
+    /// [`Weight::Blank`]s that are more than twice `guards` and two may lose all but the first ones and the last
+    /// `guards`.
     fn weight(&self, _left: Option<char>, _c: char) -> Weight {
         Weight::Full
     }
 
-    /// So many blanks at an end of a run may be read together with what stands beside it; None where nothing may be left out.
+    /// So many blanks at an end of a run may be read together with what stands beside it; None where nothing may be
+    /// left out.
     fn guards(&self) -> Option<usize> {
         None
     }
@@ -230,15 +241,21 @@ pub trait Engine: Send + Sync {
     fn proof(&self) -> Proof {
         let (unit, open, why) = match self.certificate() {
             Certificate::Spaces => ("words", Some(1), "every space begins a word, and words are encoded by themselves"),
-            Certificate::Pieces => {
-                ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text")
-            }
-            Certificate::PreTokens => {
-                ("pre-tokens", None, "the matcher tells how far it looked; how far back the last settled cut is depends on the text")
-            }
-            Certificate::Longest => {
-                ("settled cuts", None, "a token is the longest that fits; how far back the last settled cut is depends on the text")
-            }
+            Certificate::Pieces => (
+                "settled cuts",
+                None,
+                "no piece can stand across a settled cut; how far back the last one is depends on the text",
+            ),
+            Certificate::PreTokens => (
+                "pre-tokens",
+                None,
+                "the matcher tells how far it looked; how far back the last settled cut is depends on the text",
+            ),
+            Certificate::Longest => (
+                "settled cuts",
+                None,
+                "a token is the longest that fits; how far back the last settled cut is depends on the text",
+            ),
             Certificate::None => ("whole text", None, "nothing tells how far the rule looks"),
         };
         Proof { matcher: "none of coolfusion's own".into(), unit, open, why: why.into(), reach: Vec::new() }

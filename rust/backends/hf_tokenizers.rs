@@ -1,7 +1,7 @@
 //! The engine for specifications that are not ours to run: the `tokenizers` crate, kept as it is.
 //!
-//! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that text
-//! that looks like one is text; spans are the crate's offsets into the original text.
+//! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that
+//! text that looks like one is text; spans are the crate's offsets into the original text.
 
 use crate::backends::engine::{Certificate, Engine, Proof};
 use crate::error::{Error, Result};
@@ -43,7 +43,8 @@ thread_local! {
     static CAUGHT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Runs `run` without a report of its panics on stderr; those of other threads and of other code are reported as before.
+/// Runs `run` without a report of its panics on stderr; those of other threads and of other code are reported as
+/// before.
 fn silently<T>(run: impl FnOnce() -> T) -> T {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {
@@ -66,7 +67,11 @@ pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Re
     // What a panic leaves behind in the crate's objects is a cache at most.
     let outcome = silently(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))).map_err(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
-        failed(words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "it panicked".into()))
+        failed(
+            words
+                .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+                .unwrap_or_else(|| "it panicked".into()),
+        )
     })?;
     outcome.map_err(|error| failed(error.to_string()))
 }
@@ -75,7 +80,9 @@ pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Re
 fn inside(mut spec: Spec) -> Option<Spec> {
     let before = (spec.normalizers.clone(), spec.pre_tokenizers.clone());
     // The second is SentencePiece's "remove extra whitespaces" at the start of a text.
-    let at_start = |stage: &spec::normalizer::Normalizer| matches!(stage, spec::normalizer::Normalizer::Prepend(_)) || stage.rule() == Some("\\A +");
+    let at_start = |stage: &spec::normalizer::Normalizer| {
+        matches!(stage, spec::normalizer::Normalizer::Prepend(_)) || stage.rule() == Some("\\A +")
+    };
     spec.normalizers.retain(|stage| !at_start(stage));
     for stage in &mut spec.normalizers {
         if let spec::normalizer::Normalizer::Strip { left, .. } = stage {
@@ -147,8 +154,8 @@ impl Library {
         }
     }
 
-    /// How many bytes the library's offsets lag behind: it does not count characters that a `Precompiled` normalizer drops
-    /// at the very start (tokenizers 0.23; in other places it does).
+    /// How many bytes the library's offsets lag behind: it does not count characters that a `Precompiled` normalizer
+    /// drops at the very start (tokenizers 0.23; in other places it does).
     fn dropped_at_start(&self, text: &str) -> Result<usize> {
         let Some(normalizer) = self.at(Place::Inside).get_normalizer() else { return Ok(0) };
         for (at, c) in text.char_indices() {
@@ -173,7 +180,8 @@ impl Library {
             // The text's own first space stood in for the dummy prefix.
             tokens = Reading::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
         }
-        let map = |t: Token| Token { start: normal.start(t.start), end: normal.end(t.end).max(normal.start(t.start)), ..t };
+        let map =
+            |t: Token| Token { start: normal.start(t.start), end: normal.end(t.end).max(normal.start(t.start)), ..t };
         Ok(tokens.map(|tokens| tokens.into_iter().map(map).collect()))
     }
 
@@ -190,10 +198,12 @@ impl Library {
 }
 
 impl Library {
-    /// Where words begin in a text that the normalizer changes: where it is known, else before a space behind a letter or
-    /// digit, to be checked.
+    /// Where words begin in a text that the normalizer changes: where it is known, else before a space behind a letter
+    /// or digit, to be checked.
     fn word_cuts(&self, text: &str) -> Vec<usize> {
-        let is_cut = |&at: &usize| text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric);
+        let is_cut = |&at: &usize| {
+            text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric)
+        };
         match &self.cuts {
             Some(cuts) => cuts.of(text).collect(),
             None => (1..text.len()).filter(is_cut).collect(),
@@ -213,7 +223,8 @@ impl Library {
                 word => word?,
             };
             // However far astray, every token of the word begins in it.
-            let place_in_word = |t: Token| Token { start: start + t.start.min(end - start - 1), end: start + t.end, ..t };
+            let place_in_word =
+                |t: Token| Token { start: start + t.start.min(end - start - 1), end: start + t.end, ..t };
             tokens.extend(word.into_iter().map(place_in_word));
             start = end;
         }
@@ -265,7 +276,10 @@ impl Engine for Library {
     fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
         let Some(cuts) = &self.cuts else { return Ok(Vec::new()) };
         // Tokens are told apart by their spans, which the library's offsets give by words only.
-        if !self.normalizes || self.leaves_alone(text)? || self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some() {
+        if !self.normalizes
+            || self.leaves_alone(text)?
+            || self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some()
+        {
             return Ok(cuts.of(text).collect());
         }
         Ok(Vec::new())
@@ -287,17 +301,34 @@ impl Engine for Library {
 
     fn proof(&self) -> Proof {
         let (unit, why) = match self.cuts {
-            Some(_) => ("settled cuts", "every stage treats what stands before and behind such white space by itself; how far back the last settled cut is depends on the text"),
+            Some(_) => (
+                "settled cuts",
+                "every stage treats what stands before and behind such white space by itself; \
+                how far back the last settled cut is depends on the text",
+            ),
             None => ("whole text", "not every stage is known to treat the two sides of white space by itself"),
         };
         let mut reach = Vec::new();
         if self.inside.is_some() {
-            reach.push("what is done at the start of the text only (a dummy prefix, stripping) is not done in a window behind it".into());
+            reach.push(
+                "what is done at the start of the text only (a dummy prefix, stripping) is not done in a window \
+                behind it"
+                    .into(),
+            );
         }
         if self.has_added_text {
-            reach.push("added tokens that are text: none that is found may hold white space, else there is no settled cut".into());
+            reach.push(
+                "added tokens that are text: none that is found may hold white space, else there is no settled cut"
+                    .into(),
+            );
         }
-        Proof { matcher: "none of coolfusion's own: the tokenizers crate splits".into(), unit, open: None, why: why.into(), reach }
+        Proof {
+            matcher: "none of coolfusion's own: the tokenizers crate splits".into(),
+            unit,
+            open: None,
+            why: why.into(),
+            reach,
+        }
     }
 
     fn may_refuse(&self) -> bool {

@@ -1,9 +1,9 @@
 //! Vocabularies without merges or scores: the longest token that fits, from left to right, byte by byte.
 //!
-//! Source: `TRIE_TOKENIZER` of RWKV (<https://github.com/BlinkDL/ChatRWKV>, `rwkv_tokenizer.py`). A token depends on nothing
-//! before it. It depends on what follows only while longer tokens may still fit: a walk that ends at a byte that no token
-//! goes on with has seen all that it ever will. So a cut after a token is settled if no walk up to it ran into the end of
-//! the text in the midst of a longer token.
+//! Source: `TRIE_TOKENIZER` of RWKV (<https://github.com/BlinkDL/ChatRWKV>, `rwkv_tokenizer.py`). A token depends on
+//! nothing before it. It depends on what follows only while longer tokens may still fit: a walk that ends at a byte
+//! that no token goes on with has seen all that it ever will. So a cut after a token is settled if no walk up to it ran
+//! into the end of the text in the midst of a longer token.
 
 use crate::backends::engine::{Certificate, Engine, Proof, Window};
 use crate::error::{Error, Result};
@@ -19,7 +19,10 @@ impl Longest {
     /// `None` where a byte of UTF-8 is no token, or the tokens are too many. Complexity: O(bytes).
     pub(crate) fn new(tokens: Vec<(Box<[u8]>, u32)>) -> Option<Self> {
         let tokens = Dictionary::new(tokens)?;
-        (0..=0xF4u8).filter(|byte| !matches!(byte, 0xC0 | 0xC1)).all(|byte| tokens.get(&[byte]).is_some()).then_some(Self { tokens })
+        (0..=0xF4u8)
+            .filter(|byte| !matches!(byte, 0xC0 | 0xC1))
+            .all(|byte| tokens.get(&[byte]).is_some())
+            .then_some(Self { tokens })
     }
 
     /// Emits (id, start, end, whether later text cannot change it). Complexity: O(length · longest token) at worst.
@@ -91,7 +94,10 @@ impl Engine for Longest {
             matcher: "a walk through all tokens".into(),
             unit: "settled cuts",
             open: None,
-            why: "the walk tells whether a longer token may still fit; how far back the last settled cut is depends on the text".into(),
+            why:
+                "the walk tells whether a longer token may still fit; how far back the last settled cut is depends on \
+                the text"
+                    .into(),
             reach: Vec::new(),
         }
     }
@@ -123,7 +129,9 @@ mod tests {
 
     #[test]
     fn the_longest_token_is_taken_and_bytes_part_characters() {
-        let ids = |text: &str| engine().encode(text, Place::Start).unwrap().iter().map(|token| token.id.0).collect::<Vec<_>>();
+        let ids = |text: &str| {
+            engine().encode(text, Place::Start).unwrap().iter().map(|token| token.id.0).collect::<Vec<_>>()
+        };
         assert_eq!(ids("abcd"), [258]);
         assert_eq!(ids("abce"), [257, 100, 102]);
         assert_eq!(ids("é!é"), [260, 0xC3 + 1, 0xA9 + 1]);
@@ -149,7 +157,10 @@ mod tests {
                         let kept = before.iter().filter(|token| token.end <= cut).count();
                         assert_eq!(before[..kept], whole[..kept]);
                         let rest = engine().encode(&format!("{text}{more}")[cut..], Place::Inside).unwrap();
-                        assert_eq!(rest.iter().map(|t| t.id).collect::<Vec<_>>(), whole[kept..].iter().map(|t| t.id).collect::<Vec<_>>());
+                        assert_eq!(
+                            rest.iter().map(|t| t.id).collect::<Vec<_>>(),
+                            whole[kept..].iter().map(|t| t.id).collect::<Vec<_>>()
+                        );
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! The state of a long stretch of text that a backend carries from push to push, of whatever backend.
 //!
-//! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask what is the same for all.
+//! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask what is the same for
+//! all.
 
 use crate::vocabulary::reading::Likeness;
 use std::any::Any;

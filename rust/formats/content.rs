@@ -28,15 +28,21 @@ impl Content {
         }
         let bytes = read(path, "a tokenizer file")?;
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let other = |from: &str, to: &str| -> Option<PathBuf> { Some(path.with_file_name(format!("{}{to}", name.strip_suffix(from)?))) };
+        let other = |from: &str, to: &str| -> Option<PathBuf> {
+            Some(path.with_file_name(format!("{}{to}", name.strip_suffix(from)?)))
+        };
         let json = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();
         if json.starts_with(b"{") && vocab_merges::is_vocabulary(json) {
-            let merges = PAIRS.iter().find_map(|(vocab, merges)| other(vocab, merges)).unwrap_or_else(|| path.with_file_name("merges.txt"));
+            let merges = PAIRS
+                .iter()
+                .find_map(|(vocab, merges)| other(vocab, merges))
+                .unwrap_or_else(|| path.with_file_name("merges.txt"));
             let merges = companion(path, &merges, "merges")?;
             return Ok(Self::VocabAndMerges(bytes, merges));
         }
         let vocab = PAIRS.iter().find_map(|(vocab, merges)| other(merges, vocab));
-        if let Some(vocab) = vocab.or_else(|| bytes.starts_with(b"#version").then(|| path.with_file_name("vocab.json"))) {
+        if let Some(vocab) = vocab.or_else(|| bytes.starts_with(b"#version").then(|| path.with_file_name("vocab.json")))
+        {
             let vocab = companion(path, &vocab, "vocabulary")?;
             return Ok(Self::VocabAndMerges(vocab, bytes));
         }
@@ -88,6 +94,8 @@ fn companion(path: &Path, other: &Path, role: &str) -> Result<Vec<u8>> {
 }
 
 fn read(path: &Path, expected: &str) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Error::File { path: path.display().to_string(), reason: format!("cannot be read ({error}): expected {expected}") })
+    std::fs::read(path).map_err(|error| Error::File {
+        path: path.display().to_string(),
+        reason: format!("cannot be read ({error}): expected {expected}"),
+    })
 }

@@ -22,7 +22,9 @@ use crate::spec::json;
 pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     let file_error = |reason: String| Error::File { path: source.to_owned(), reason };
     if bytes.is_empty() {
-        return Err(file_error("the file is empty, expected a tokenizer.json, a SentencePiece model or tiktoken ranks".into()));
+        return Err(file_error(
+            "the file is empty, expected a tokenizer.json, a SentencePiece model or tiktoken ranks".into(),
+        ));
     }
     if u32::try_from(bytes.len()).is_err() {
         return Err(file_error(format!("{} bytes, expected fewer than 2^32", bytes.len())));
@@ -40,7 +42,9 @@ pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
             return Ok(spec);
         }
         if vocab_merges::is_vocabulary(json_text) {
-            return Err(file_error("a vocabulary without its merges, expected the files vocab.json and merges.txt side by side".into()));
+            return Err(file_error(
+                "a vocabulary without its merges, expected the files vocab.json and merges.txt side by side".into(),
+            ));
         }
         return Err(file_error("a JSON object without `model`, expected a tokenizer.json".into()));
     }
@@ -57,7 +61,8 @@ pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     if bytes.first() != Some(&0x0a) {
         let start = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).into_owned();
         return Err(file_error(format!(
-            "it begins with {start:?}, expected the JSON object of a tokenizer.json, a SentencePiece model or tiktoken ranks"
+            "it begins with {start:?}, expected the JSON object of a tokenizer.json, a SentencePiece model or tiktoken \
+                ranks"
         )));
     }
     sentencepiece::read(bytes, source)

@@ -95,7 +95,10 @@ impl File<'_> {
             Some(_) => return Err(self.wrong("tokenizer.ggml.token_type is no array of integers".into())),
         };
         if types.len() != count {
-            return Err(self.wrong(format!("tokenizer.ggml.token_type has {} entries, expected one for each of {count} tokens", types.len())));
+            return Err(self.wrong(format!(
+                "tokenizer.ggml.token_type has {} entries, expected one for each of {count} tokens",
+                types.len()
+            )));
         }
         match types.iter().position(|kind| !(NORMAL..=BYTE).contains(kind)) {
             Some(at) => Err(self.wrong(format!("tokenizer.ggml.token_type[{at}] is {}, expected 1 to 6", types[at]))),
@@ -135,7 +138,8 @@ impl File<'_> {
                 pieces.push((token.as_str(), id));
             }
         }
-        let pairs = merged.into_iter().map(|[left, right, _]| (places[left as usize], places[right as usize])).collect();
+        let pairs =
+            merged.into_iter().map(|[left, right, _]| (places[left as usize], places[right as usize])).collect();
         let (merges, ignore_merges) = (Merges::new(pairs), splitting.ignore_merges);
         let unused = types.iter().filter(|kind| **kind == UNUSED).count();
         let notes = (unused > 0).then(|| format!("{unused} ids are marked unused and have no text"));
@@ -176,8 +180,10 @@ impl File<'_> {
             let space = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
             let parts = space.map(|at| (&merge[..at], &merge[at + 1..]));
             let number = |token: &str| numbers.get(token).copied();
-            let found = parts.and_then(|(left, right)| Some([number(left)?, number(right)?, number(&format!("{left}{right}"))?]));
-            let wrong = || format!("tokenizer.ggml.merges[{index}] is {merge:?}, expected two tokens that make a third");
+            let found = parts
+                .and_then(|(left, right)| Some([number(left)?, number(right)?, number(&format!("{left}{right}"))?]));
+            let wrong =
+                || format!("tokenizer.ggml.merges[{index}] is {merge:?}, expected two tokens that make a third");
             found.ok_or_else(|| self.wrong(wrong()))
         };
         self.texts("merges")?.iter().enumerate().map(merge).collect()
@@ -187,18 +193,26 @@ impl File<'_> {
     fn model_proto(&self, tokens: &[String], types: &[i64], unigram: bool) -> Result<Vec<u8>> {
         let scores = match self.get("scores") {
             Some(Item::Fractions(scores)) if scores.len() == tokens.len() => scores,
-            _ => return Err(self.wrong(format!("tokenizer.ggml.scores is missing, or not one number for each of {} tokens", tokens.len()))),
+            _ => {
+                return Err(self.wrong(format!(
+                    "tokenizer.ggml.scores is missing, or not one number for each of {} tokens",
+                    tokens.len()
+                )))
+            }
         };
         // Converters write the unknown piece as a control token in some files, and name it by its id.
         let mut types = types.to_vec();
         if let (false, Some(Item::Integer(id))) = (types.contains(&UNKNOWN), self.get("unknown_token_id")) {
             let place = usize::try_from(*id).ok().and_then(|id| types.get_mut(id));
-            *place.ok_or_else(|| self.wrong(format!("tokenizer.ggml.unknown_token_id is {id}, expected an id below {}", tokens.len())))? = UNKNOWN;
+            *place.ok_or_else(|| {
+                self.wrong(format!("tokenizer.ggml.unknown_token_id is {id}, expected an id below {}", tokens.len()))
+            })? = UNKNOWN;
         }
         let mut proto = Vec::new();
         for ((token, score), kind) in tokens.iter().zip(scores).zip(&types) {
             // Converters write the marks of user-defined symbols as spaces, which no text holds after escaping.
-            let token = if *kind == USER_DEFINED { Cow::Owned(token.replace(' ', "\u{2581}")) } else { Cow::Borrowed(token) };
+            let token =
+                if *kind == USER_DEFINED { Cow::Owned(token.replace(' ', "\u{2581}")) } else { Cow::Borrowed(token) };
             let mut piece = Vec::with_capacity(token.len() + 12);
             field(&mut piece, 1, token.as_bytes());
             piece.push(0x15);
@@ -232,7 +246,8 @@ impl File<'_> {
             None => format!("##{token}"),
         };
         let pieces: Vec<String> = tokens.iter().map(piece).collect();
-        let cased = pieces.iter().filter(|piece| !piece.starts_with('[')).any(|piece| piece.chars().any(char::is_uppercase));
+        let cased =
+            pieces.iter().filter(|piece| !piece.starts_with('[')).any(|piece| piece.chars().any(char::is_uppercase));
         let options = word_pieces::Options { lowercase: !cased, ..word_pieces::Options::default() };
         let mut spec = word_pieces::from_pieces(pieces.into_iter().zip(0..), self.source, &options)?;
         let note = if cased {
@@ -249,7 +264,8 @@ impl File<'_> {
         let mut found = Vec::with_capacity(tokens.len());
         for (token, id) in tokens.iter().zip(0u32..).skip(1) {
             let bytes = rwkv::unescape(token, true, None);
-            let bytes = bytes.map_err(|(at, reason)| self.wrong(format!("tokenizer.ggml.tokens[{id}], character {at}: {reason}")))?;
+            let bytes = bytes
+                .map_err(|(at, reason)| self.wrong(format!("tokenizer.ggml.tokens[{id}], character {at}: {reason}")))?;
             if !bytes.is_empty() {
                 found.push((id, bytes));
             }

@@ -45,7 +45,10 @@ impl<'a> Reader<'a> {
     fn take(&mut self, count: u64) -> Own<&'a [u8]> {
         let at = self.at as u64;
         if count > self.length.saturating_sub(at) {
-            return Err(Fault::Wrong(format!("{count} bytes are announced, but the file ends after {} more", self.length.saturating_sub(at))));
+            return Err(Fault::Wrong(format!(
+                "{count} bytes are announced, but the file ends after {} more",
+                self.length.saturating_sub(at)
+            )));
         }
         let end = self.at + count as usize;
         let taken = self.bytes.get(self.at..end).ok_or(Fault::Short)?;
@@ -69,7 +72,8 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Own<&'a str> {
         let length = self.u64()?;
         let bytes = self.take(length)?;
-        std::str::from_utf8(bytes).map_err(|error| Fault::Wrong(format!("byte {} of a string is not UTF-8", error.valid_up_to())))
+        std::str::from_utf8(bytes)
+            .map_err(|error| Fault::Wrong(format!("byte {} of a string is not UTF-8", error.valid_up_to())))
     }
 
     fn scalar(&mut self, kind: u32) -> Own<Item> {
@@ -157,7 +161,9 @@ impl<'a> Reader<'a> {
             let wanted = key.starts_with("tokenizer.");
             let kind = self.u32()?;
             let named = |fault| match fault {
-                Fault::Wrong(reason) => Fault::Wrong(format!("entry {index} {:?}: {reason}", key.chars().take(60).collect::<String>())),
+                Fault::Wrong(reason) => {
+                    Fault::Wrong(format!("entry {index} {:?}: {reason}", key.chars().take(60).collect::<String>()))
+                }
                 Fault::Short => Fault::Short,
             };
             let value = self.value(kind, wanted, 0).map_err(named)?;
@@ -176,9 +182,10 @@ fn parse(bytes: &[u8], length: u64, source: &str) -> Result<Option<(BTreeMap<Str
     match reader.entries() {
         Ok(entries) => Ok(Some((entries, reader.at))),
         Err(Fault::Short) => Ok(None),
-        Err(Fault::Wrong(reason)) => {
-            Err(Error::File { path: source.to_owned(), reason: format!("GGUF header, before byte {}: {reason}", reader.at) })
-        }
+        Err(Fault::Wrong(reason)) => Err(Error::File {
+            path: source.to_owned(),
+            reason: format!("GGUF header, before byte {}: {reason}", reader.at),
+        }),
     }
 }
 

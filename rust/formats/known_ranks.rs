@@ -11,12 +11,12 @@ use std::borrow::Cow;
 /// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
 pub(super) const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// `cl100k_base` of `tiktoken_ext/openai_public.py`, in its first form without possessive quantifiers.
-pub(crate) const CL100K: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(crate) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// `o200k_base` of `tiktoken_ext/openai_public.py`; LLaMA-4's, too (`llama_models/llama4/tokenizer.py`).
 pub(crate) const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// `tokenization_qwen.py`: as `cl100k_base`, digits one by one.
-pub(crate) const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(crate) const QWEN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// `tokenization_kimi.py`.
 pub(crate) const KIMI: &str = r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -48,7 +48,10 @@ static FILES: [(&str, Known); 9] = [
     ),
     (
         "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
-        Known { note: Some("p50k_edit adds three special tokens from id 50281 on"), ..known("p50k_base", R50K, || list(50_256, &["<|endoftext|>"])) },
+        Known {
+            note: Some("p50k_edit adds three special tokens from id 50281 on"),
+            ..known("p50k_base", R50K, || list(50_256, &["<|endoftext|>"]))
+        },
     ),
     ("223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7", known("cl100k_base", CL100K, cl100k)),
     (
@@ -56,7 +59,31 @@ static FILES: [(&str, Known); 9] = [
         Known {
             note: Some("o200k_harmony adds special tokens from id 200000 on"),
             ..known("o200k_base", O200K, || {
-                list(199_999, &["<|endoftext|>", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "<|endofprompt|>"])
+                list(
+                    199_999,
+                    &[
+                        "<|endoftext|>",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "",
+                        "<|endofprompt|>",
+                    ],
+                )
             })
         },
     ),
@@ -73,7 +100,10 @@ static FILES: [(&str, Known); 9] = [
         Known {
             composes: true,
             ..known("Qwen", QWEN, || {
-                list(151_643, &["<|endoftext|>", "<|im_start|>", "<|im_end|>"]).into_iter().chain(numbered("<|extra_", 151_646, 0..205)).collect()
+                list(151_643, &["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+                    .into_iter()
+                    .chain(numbered("<|extra_", 151_646, 0..205))
+                    .collect()
             })
         },
     ),
@@ -82,18 +112,27 @@ static FILES: [(&str, Known); 9] = [
         Known {
             note: Some("special tokens have the names of their places; the model's configuration names those in use"),
             ..known("Kimi K2", KIMI, || {
-                list(163_584, &["[BOS]", "[EOS]"]).into_iter().chain(numbered("<|reserved_token_", 163_586, 163_586..163_840)).collect()
+                list(163_584, &["[BOS]", "[EOS]"])
+                    .into_iter()
+                    .chain(numbered("<|reserved_token_", 163_586, 163_586..163_840))
+                    .collect()
             })
         },
     ),
-    ("5a493598071550244b2ee7f26118f3edec2150b9dfa967929a99052ac83fe716", known("GLM-4", CL100K, || list(151_329, &GLM4))),
+    (
+        "5a493598071550244b2ee7f26118f3edec2150b9dfa967929a99052ac83fe716",
+        known("GLM-4", CL100K, || list(151_329, &GLM4)),
+    ),
 ];
 
 /// whisper's file holds an empty token, which is no rank of ours, so it has a digest of its own kind.
 static WHISPER: [(&str, Known); 1] = [(
     "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
     Known {
-        note: Some("special tokens from id 50259 on (languages, tasks, times) depend on the model: large-v3 has one language more"),
+        note: Some(
+            "special tokens from id 50259 on (languages, tasks, times) depend on the model: large-v3 has one \
+            language more",
+        ),
         ..known("whisper, multilingual", R50K, || list(50_257, &["<|endoftext|>", "<|startoftranscript|>"]))
     },
 )];
@@ -117,7 +156,12 @@ const GLM4: [&str; 14] = [
 
 /// Names with ids from `first` on; an empty name is an id without a token.
 fn list(first: u32, names: &[&'static str]) -> Specials {
-    names.iter().zip(first..).filter(|(name, _)| !name.is_empty()).map(|(name, id)| (Cow::Borrowed(*name), id)).collect()
+    names
+        .iter()
+        .zip(first..)
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, id)| (Cow::Borrowed(*name), id))
+        .collect()
 }
 
 fn numbered(prefix: &str, first: u32, numbers: std::ops::Range<u32>) -> Specials {
@@ -184,7 +228,8 @@ fn llama4() -> Specials {
         "<|vision_reserved_special_token_6|>",
         "<|patch|>",
     ];
-    let mut specials = list(200_000, &["<|begin_of_text|>", "<|end_of_text|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"]);
+    let mut specials =
+        list(200_000, &["<|begin_of_text|>", "<|end_of_text|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"]);
     specials.extend(list(200_005, &POST));
     specials.extend(numbered("<|text_post_train_reserved_special_token_", 200_019, 8..69));
     specials.extend(list(200_080, &VISION));

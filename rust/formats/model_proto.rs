@@ -78,7 +78,10 @@ impl ModelProto {
             }
         }
         if proto.pieces.is_empty() {
-            return Err(Error::File { path: source.to_owned(), reason: "no pieces found, expected a SentencePiece model".to_owned() });
+            return Err(Error::File {
+                path: source.to_owned(),
+                reason: "no pieces found, expected a SentencePiece model".to_owned(),
+            });
         }
         if proto.byte_fallback {
             // SentencePiece 0.2.3 treats this piece as unused; versions before refuse it or cannot find it.
@@ -94,9 +97,10 @@ impl ModelProto {
         match (unknown.next(), unknown.next()) {
             (Some((id, _)), None) => Ok(id),
             (None, _) => Err(Error::definition("model", "no piece of type UNKNOWN, expected one")),
-            (Some((first, _)), Some((second, _))) => {
-                Err(Error::definition("model", format!("pieces {first} and {second} are of type UNKNOWN, expected one")))
-            }
+            (Some((first, _)), Some((second, _))) => Err(Error::definition(
+                "model",
+                format!("pieces {first} and {second} are of type UNKNOWN, expected one"),
+            )),
         }
     }
 
@@ -111,7 +115,9 @@ impl ModelProto {
                         4 => "CHAR",
                         _ => "unknown",
                     };
-                    let reason = format!("SentencePiece model of type {name} ({other}), expected UNIGRAM (1) or BPE (2): {WRAP}");
+                    let reason = format!(
+                        "SentencePiece model of type {name} ({other}), expected UNIGRAM (1) or BPE (2): {WRAP}"
+                    );
                     return Err(Error::definition("model", reason));
                 }
                 (24, Value::Varint(flag)) => self.treat_whitespace_as_suffix = flag != 0,
@@ -149,7 +155,9 @@ impl ModelProto {
     fn check(&self) -> Result<()> {
         let wrong = |reason: String| Err(Error::definition("model", reason));
         if self.treat_whitespace_as_suffix {
-            return wrong(format!("treat_whitespace_as_suffix is true (the space mark ends a word), expected false: {WRAP}"));
+            return wrong(format!(
+                "treat_whitespace_as_suffix is true (the space mark ends a word), expected false: {WRAP}"
+            ));
         }
         if self.denormalizes {
             return wrong(format!("the model has a denormalizer, which rewrites decoded text, expected none: {WRAP}"));
@@ -167,7 +175,10 @@ impl ModelProto {
             }
             let is_nul = piece.text == "\0" && self.byte_fallback && piece.kind == Kind::Unused;
             if piece.text.contains('\0') && !is_nul {
-                return wrong(format!("piece {id} {:?} holds the character NUL, which SentencePiece refuses", piece.text));
+                return wrong(format!(
+                    "piece {id} {:?} holds the character NUL, which SentencePiece refuses",
+                    piece.text
+                ));
             }
             if !piece.score.is_finite() {
                 return wrong(format!("piece {id} {:?} has the score {}, expected a number", piece.text, piece.score));
@@ -185,7 +196,9 @@ impl ModelProto {
             }
         }
         if self.byte_fallback {
-            if let Some(missing) = (0..=255).map(|byte| format!("<0x{byte:02X}>")).find(|name| !bytes.contains(name.as_str())) {
+            if let Some(missing) =
+                (0..=255).map(|byte| format!("<0x{byte:02X}>")).find(|name| !bytes.contains(name.as_str()))
+            {
                 return wrong(format!("byte_fallback is true, but there is no piece {missing} of type BYTE"));
             }
         }
@@ -208,7 +221,9 @@ fn piece(mut message: Reader) -> Result<Piece> {
                     4 => Kind::UserDefined,
                     5 => Kind::Unused,
                     6 => Kind::Byte,
-                    other => return Err(message.error(format!("piece {:?} of type {other}, expected 1 to 6", piece.text))),
+                    other => {
+                        return Err(message.error(format!("piece {:?} of type {other}, expected 1 to 6", piece.text)))
+                    }
                 };
             }
             _ => {}

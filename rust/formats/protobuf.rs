@@ -91,7 +91,8 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        let reason = if start.rest.len() < 10 { "the file ends inside a varint" } else { "a varint of more than 10 bytes" };
+        let reason =
+            if start.rest.len() < 10 { "the file ends inside a varint" } else { "a varint of more than 10 bytes" };
         Err(start.error(reason))
     }
 
@@ -126,9 +127,14 @@ mod tests {
     fn fields_of_every_wire_type_are_read() {
         assert!(first(b"").unwrap().is_none());
         assert!(matches!(first(b"\x08\x96\x01").unwrap(), Some((1, Value::Varint(150)))));
-        assert!(matches!(first(b"\x15\x00\x00\x80\x3f").unwrap(), Some((2, Value::Fixed32(bits))) if bits == 1_f32.to_bits()));
+        assert!(matches!(
+            first(b"\x15\x00\x00\x80\x3f").unwrap(),
+            Some((2, Value::Fixed32(bits))) if bits == 1_f32.to_bits()
+        ));
         assert!(matches!(first(b"\x11abcdefgh").unwrap(), Some((2, Value::Fixed64))));
-        assert!(matches!(first(b"\x0a\x02hi!").unwrap(), Some((1, Value::Bytes(text))) if text.text().unwrap() == "hi"));
+        assert!(
+            matches!(first(b"\x0a\x02hi!").unwrap(), Some((1, Value::Bytes(text))) if text.text().unwrap() == "hi")
+        );
         let largest = [0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
         assert!(matches!(first(&largest).unwrap(), Some((1, Value::Varint(u64::MAX)))));
     }

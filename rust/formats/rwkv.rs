@@ -27,7 +27,8 @@ pub(super) fn looks_like_rwkv(bytes: &[u8]) -> bool {
 pub(super) fn read(bytes: &[u8], source: &str) -> Result<Spec> {
     let mut tokens = Vec::new();
     for (index, each) in text(bytes, source)?.lines().enumerate() {
-        let wrong = |reason: String| Error::File { path: source.to_owned(), reason: format!("line {}: {reason}", index + 1) };
+        let wrong =
+            |reason: String| Error::File { path: source.to_owned(), reason: format!("line {}: {reason}", index + 1) };
         if !each.is_empty() {
             tokens.push(line(each).map_err(wrong)?);
         }
@@ -42,10 +43,19 @@ pub(super) fn from_tokens(tokens: Vec<(u32, Vec<u8>)>, source: &str) -> Result<S
     let (mut ids, mut seen) = (FxHashSet::default(), FxHashMap::default());
     for (id, token) in &tokens {
         if *id == 0 || !ids.insert(*id) {
-            return Err(wrong(format!("id {id} of {:?} is 0 or there twice, expected ids from 1 on", String::from_utf8_lossy(token))));
+            return Err(wrong(format!(
+                "id {id} of {:?} is 0 or there twice, expected ids from 1 on",
+                String::from_utf8_lossy(token)
+            )));
         }
         match seen.entry(token.as_slice()) {
-            Entry::Occupied(first) => return Err(wrong(format!("ids {} and {id} are both {:?}", first.get(), String::from_utf8_lossy(token)))),
+            Entry::Occupied(first) => {
+                return Err(wrong(format!(
+                    "ids {} and {id} are both {:?}",
+                    first.get(),
+                    String::from_utf8_lossy(token)
+                )))
+            }
             Entry::Vacant(place) => place.insert(id),
         };
     }
@@ -60,7 +70,9 @@ pub(super) fn from_tokens(tokens: Vec<(u32, Vec<u8>)>, source: &str) -> Result<S
 /// `id literal length`.
 fn line(line: &str) -> std::result::Result<(u32, Vec<u8>), String> {
     let shown = || line.chars().take(40).collect::<String>();
-    let parts = line.split_once(' ').and_then(|(id, rest)| rest.rsplit_once(' ').map(|(literal, length)| (id, literal, length)));
+    let parts = line
+        .split_once(' ')
+        .and_then(|(id, rest)| rest.rsplit_once(' ').map(|(literal, length)| (id, literal, length)));
     let Some((id, literal, length)) = parts else {
         return Err(format!("{:?}, expected an id, a Python literal and a length", shown()));
     };
@@ -74,10 +86,14 @@ fn line(line: &str) -> std::result::Result<(u32, Vec<u8>), String> {
     let Some((quote, inner)) = quote.zip(inner) else {
         return Err(format!("{literal:?}, expected a Python literal in quotes"));
     };
-    let token = unescape(inner, prefix == 1, Some(quote)).map_err(|(at, reason)| format!("column {} of {literal:?}: {reason}", at + prefix + 2))?;
+    let token = unescape(inner, prefix == 1, Some(quote))
+        .map_err(|(at, reason)| format!("column {} of {literal:?}: {reason}", at + prefix + 2))?;
     let length: usize = length.parse().map_err(|_| format!("{:?} has no length", shown()))?;
     if token.len() != length || token.is_empty() {
-        return Err(format!("{literal:?} has {} bytes, expected the {length} that the line says, and at least one", token.len()));
+        return Err(format!(
+            "{literal:?} has {} bytes, expected the {length} that the line says, and at least one",
+            token.len()
+        ));
     }
     Ok((id, token))
 }
@@ -135,8 +151,9 @@ pub(super) fn unescape(inner: &str, bytes: bool, quote: Option<char>) -> std::re
         };
         let hex: String = chars.iter().skip(at + 2).take(digits).collect();
         let code = Some(&hex).filter(|hex| hex.len() == digits && hex.bytes().all(|b| b.is_ascii_hexdigit()));
-        let code =
-            code.and_then(|hex| u32::from_str_radix(hex, 16).ok()).ok_or_else(|| (at, format!("{hex:?}, expected {digits} hexadecimal digits")))?;
+        let code = code
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+            .ok_or_else(|| (at, format!("{hex:?}, expected {digits} hexadecimal digits")))?;
         push(code, at)?;
         at += 2 + digits;
     }

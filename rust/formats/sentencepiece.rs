@@ -81,11 +81,13 @@ fn literally(proto: &ModelProto) -> bool {
     }
     if proto.model_type == ModelType::Unigram {
         // A rule that writes two spaces writes both.
-        let runs = proto.remove_extra_whitespaces && Charsmap::new(&proto.charsmap).is_ok_and(|rules| rules.writes_runs());
+        let runs =
+            proto.remove_extra_whitespaces && Charsmap::new(&proto.charsmap).is_ok_and(|rules| rules.writes_runs());
         return runs || symbols(proto).any(|text| text.contains(' '));
     }
     let marked = proto.pieces.iter().any(|piece| piece.kind == Kind::Normal && piece.text == SPACE_MARK);
-    let odd = |piece: &Piece| piece.text.contains(' ') || piece.kind != Kind::Normal && piece.text.chars().nth(1).is_none();
+    let odd =
+        |piece: &Piece| piece.text.contains(' ') || piece.kind != Kind::Normal && piece.text.chars().nth(1).is_none();
     let rewrites = proto.remove_extra_whitespaces || !proto.charsmap.is_empty();
     !marked || rewrites || symbols(proto).next().is_some() || proto.pieces.iter().any(odd)
 }
@@ -161,10 +163,13 @@ type Bare = (String, String, u32);
 fn merges(proto: &ModelProto) -> Result<(Merges, Vec<Bare>)> {
     let is_single = |text: &str| text.chars().nth(1).is_none();
     let built = |kind: Kind| matches!(kind, Kind::Normal | Kind::Unused);
-    let by_text: FxHashMap<&str, (u32, Kind)> = indexed(proto).map(|(id, piece)| (piece.text.as_str(), (id, piece.kind))).collect();
+    let by_text: FxHashMap<&str, (u32, Kind)> =
+        indexed(proto).map(|(id, piece)| (piece.text.as_str(), (id, piece.kind))).collect();
     let is_symbol = |text: &str| is_single(text) || by_text.get(text).is_some_and(|(_, kind)| built(*kind));
     // Pieces of which a character is none by itself, or of a type that text never gives.
-    let id = |text: &str| by_text.get(text).filter(|(_, kind)| matches!(kind, Kind::Normal | Kind::UserDefined)).map(|(id, _)| *id);
+    let id = |text: &str| {
+        by_text.get(text).filter(|(_, kind)| matches!(kind, Kind::Normal | Kind::UserDefined)).map(|(id, _)| *id)
+    };
     let mut merges: Vec<(f32, u32, &str, &str)> = Vec::new();
     for (number, piece) in indexed(proto).filter(|(_, piece)| built(piece.kind)) {
         for (cut, _) in piece.text.char_indices().skip(1) {
@@ -174,7 +179,8 @@ fn merges(proto: &ModelProto) -> Result<(Merges, Vec<Bare>)> {
             }
             if piece.kind == Kind::Unused {
                 let reason = format!(
-                    "piece {number} {:?} is marked unused: SentencePiece merges it and takes it apart again, expected unused \
+                    "piece {number} {:?} is marked unused: SentencePiece merges it and takes it apart again, expected \
+                        unused \
                                       pieces that no merge builds: {WRAP}",
                     piece.text
                 );
@@ -284,14 +290,18 @@ mod tests {
         assert!(rules(&spec).literally);
         // SentencePiece merges unused pieces, and takes them apart as it merged the last one of a text.
         let error = load(&[UNK, ("ab", -1.0, 5), ("a", -2.0, 1)], BPE, PLAIN).unwrap_err().to_string();
-        assert!(error.contains("piece 1 \"ab\" is marked unused") && error.contains("wrap the SentencePieceProcessor"), "{error}");
+        assert!(
+            error.contains("piece 1 \"ab\" is marked unused") && error.contains("wrap the SentencePieceProcessor"),
+            "{error}"
+        );
     }
 
     #[test]
     fn characters_without_a_piece_merge_too() {
         let pieces = [UNK, ("<", 0.0, 3), ("ax", -1.0, 1), ("a", -2.0, 1), ("<a", -3.0, 1)];
         let spec = load(&pieces, BPE, PLAIN).unwrap();
-        let expected = [("a", "x", 0), ("<", "a", 1)].map(|(left, right, rank)| (left.to_owned(), right.to_owned(), rank));
+        let expected =
+            [("a", "x", 0), ("<", "a", 1)].map(|(left, right, rank)| (left.to_owned(), right.to_owned(), rank));
         assert_eq!(rules(&spec).bare_merges, expected);
         assert!(spec.model.merges().unwrap().pairs.is_empty());
     }
@@ -325,7 +335,10 @@ mod tests {
         let pieces = [UNK, ("abc", 0.0, 4), ("a", -2.0, 1), ("b", -3.0, 5)];
         let spec = load(&pieces, &[], PLAIN).unwrap();
         assert_eq!([1, 2].map(|number| spec.pieces.score(number)), [Some(f64::from(0.2_f32)), Some(-2.0)]);
-        assert_eq!((&rules(&spec).unused[..], rules(&spec).lowest_score, spec.unknown_id()), (&[3][..], Some(-2.0), Some(0)));
+        assert_eq!(
+            (&rules(&spec).unused[..], rules(&spec).lowest_score, spec.unknown_id()),
+            (&[3][..], Some(-2.0), Some(0))
+        );
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub(super) fn read(json: &[u8], source: &str) -> Result<Option<Spec>> {
     spec.origin.format = Format::Tekken;
     if file.special_tokens.is_none() {
         let version = file.config.version.unwrap_or_else(|| "unknown".into());
-        let note = format!("the file (version {version}) names no special tokens: those of the first tekken files are used");
+        let note =
+            format!("the file (version {version}) names no special tokens: those of the first tekken files are used");
         spec.origin.notes.push(note);
     }
     Ok(Some(spec))
@@ -118,9 +119,9 @@ impl File {
             if entry.rank as usize != index {
                 return Err(format!("vocab[{index}] has the rank {}, expected {index}", entry.rank));
             }
-            let token = STANDARD
-                .decode(&entry.token_bytes)
-                .map_err(|error| format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes))?;
+            let token = STANDARD.decode(&entry.token_bytes).map_err(|error| {
+                format!("vocab[{index}].token_bytes is {:?}, expected base64 ({error})", entry.token_bytes)
+            })?;
             if index < 256 && token != [index as u8] {
                 let shown = String::from_utf8_lossy(&token);
                 return Err(format!("vocab[{index}] is {shown:?}, expected the byte {index}"));
@@ -159,10 +160,17 @@ mod tests {
     use serde_json::json;
 
     fn file() -> Value {
-        let entry = |rank: usize, token: &[u8]| json!({"rank": rank, "token_bytes": STANDARD.encode(token), "token_str": null});
+        let entry =
+            |rank: usize, token: &[u8]| json!({"rank": rank, "token_bytes": STANDARD.encode(token), "token_str": null});
         let mut vocab: Vec<Value> = (0..=255u8).map(|byte| entry(byte.into(), &[byte])).collect();
         vocab.extend([entry(256, b"ab"), entry(257, b"abc"), entry(258, b"never")]);
-        json!({"config": {"pattern": "x", "default_vocab_size": 261, "default_num_special_tokens": 3, "num_vocab_tokens": 259, "version": "v3"}, "vocab": vocab})
+        json!({
+            "config": {
+                "pattern": "x", "default_vocab_size": 261, "default_num_special_tokens": 3,
+                "num_vocab_tokens": 259, "version": "v3",
+            },
+            "vocab": vocab,
+        })
     }
 
     #[test]
@@ -170,7 +178,10 @@ mod tests {
         let spec = |file: &Value| read(file.to_string().as_bytes(), "x").unwrap().unwrap();
         let contents = |spec: &Spec| spec.added_tokens.iter().map(|token| token.content.clone()).collect::<Vec<_>>();
         let first = spec(&file());
-        assert_eq!((first.pieces.find("ab"), first.pieces.len(), first.origin.format), (Some(259), 258, Format::Tekken));
+        assert_eq!(
+            (first.pieces.find("ab"), first.pieces.len(), first.origin.format),
+            (Some(259), 258, Format::Tekken)
+        );
         assert_eq!(contents(&first), ["<unk>", "<s>", "</s>"]);
         let mut named = file();
         named["special_tokens"] = json!([{"rank": 1, "token_str": "<b>", "is_control": true}]);
@@ -185,11 +196,19 @@ mod tests {
             ("/vocab/7/token_bytes", json!("!"), "vocab[7].token_bytes"),
             ("/vocab/7/token_bytes", json!("YQ=="), "vocab[7] is \"a\", expected the byte 7"),
             ("/vocab/257/token_bytes", json!("YWI="), "there twice"),
-            ("/config/default_vocab_size", json!(4_000_000_000u32), "vocab has 259 entries, expected at least the 3999999997"),
+            (
+                "/config/default_vocab_size",
+                json!(4_000_000_000u32),
+                "vocab has 259 entries, expected at least the 3999999997",
+            ),
             ("/config/default_num_special_tokens", json!(262), "expected at most config.default_vocab_size"),
             ("/config/pattern", json!(1), "expected a string"),
             ("/special_tokens", json!([{"rank": 3, "token_str": "x"}]), "special token \"x\" has the rank 3"),
-            ("/special_tokens", json!([{"rank": 1, "token_str": "x"}, {"rank": 1, "token_str": "y"}]), "special token \"y\" has the rank 1"),
+            (
+                "/special_tokens",
+                json!([{"rank": 1, "token_str": "x"}, {"rank": 1, "token_str": "y"}]),
+                "special token \"y\" has the rank 1",
+            ),
         ] {
             let mut file = file();
             file["special_tokens"] = Value::Null;

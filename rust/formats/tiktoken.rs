@@ -73,13 +73,18 @@ pub fn file(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     }
     let Some(known) = known_ranks::find(bytes, &ranks) else {
         let count = ranks.len();
-        let reason = format!("{count} tiktoken ranks of no known file do not hold the split pattern: expected it in the argument `pattern`");
+        let reason = format!(
+            "{count} tiktoken ranks of no known file do not hold the split pattern: expected it in \
+            the argument `pattern`"
+        );
         return Err(Error::File { path: source.to_owned(), reason });
     };
     let mut spec = from_ranks(&ranks, known.pattern, &known.specials())?;
     spec.normalizers.extend(known.composes.then_some(Normalizer::Nfc));
     let name = known.name;
-    spec.origin.notes.push(format!("the ranks are those of {name}: its published split pattern and special tokens are used"));
+    spec.origin
+        .notes
+        .push(format!("the ranks are those of {name}: its published split pattern and special tokens are used"));
     spec.origin.notes.extend(known.note.map(str::to_owned));
     Ok(spec)
 }
@@ -94,7 +99,8 @@ pub fn from_ranks(ranks: &[(Vec<u8>, u32)], pattern: &str, specials: &[(String, 
     check(ranks, specials)?;
     let alphabet: Vec<char> = byte_alphabet::characters().into_iter().collect();
     // Token -> its position in `ranks`.
-    let known: FxHashMap<&[u8], u32> = ranks.iter().zip(0..).map(|((token, _), number)| (token.as_slice(), number)).collect();
+    let known: FxHashMap<&[u8], u32> =
+        ranks.iter().zip(0..).map(|((token, _), number)| (token.as_slice(), number)).collect();
     let mut notes = Vec::new();
     let missing = (0..=u8::MAX).filter(|byte| !known.contains_key([*byte].as_slice())).count();
     if missing > 0 {
@@ -228,10 +234,17 @@ mod tests {
     #[test]
     fn wrong_ranks_and_specials_are_refused_and_missing_bytes_are_told() {
         let of = |ranks: &[(&str, u32)], special: u32| {
-            let ranks: Vec<(Vec<u8>, u32)> = ranks.iter().map(|(token, rank)| (token.as_bytes().to_vec(), *rank)).collect();
+            let ranks: Vec<(Vec<u8>, u32)> =
+                ranks.iter().map(|(token, rank)| (token.as_bytes().to_vec(), *rank)).collect();
             from_ranks(&ranks, "x", &[("<s>".to_owned(), special)])
         };
-        for wrong in [of(&[], 0), of(&[("", 0)], 9), of(&[("a", 0), ("a", 1)], 9), of(&[("a", 0), ("b", 0)], 9), of(&[("a", 0)], 0)] {
+        for wrong in [
+            of(&[], 0),
+            of(&[("", 0)], 9),
+            of(&[("a", 0), ("a", 1)], 9),
+            of(&[("a", 0), ("b", 0)], 9),
+            of(&[("a", 0)], 0),
+        ] {
             assert!(matches!(wrong, Err(Error::Definition { .. })));
         }
         let notes = of(&[("a", 0)], 1).unwrap().origin.notes.join(" ");
@@ -244,6 +257,9 @@ mod tests {
         assert_eq!(parse(file, "x").unwrap().len(), 2);
         let error = crate::formats::tiktoken::file(file, "dir/x", None).unwrap_err().to_string();
         assert!(error.starts_with("dir/x: 2 tiktoken ranks") && error.contains("`pattern`"), "{error}");
-        assert_eq!(crate::formats::tiktoken::file(file, "dir/x", Some(".")).unwrap().pre_tokenizers[0], PreTokenizer::words("."));
+        assert_eq!(
+            crate::formats::tiktoken::file(file, "dir/x", Some(".")).unwrap().pre_tokenizers[0],
+            PreTokenizer::words(".")
+        );
     }
 }

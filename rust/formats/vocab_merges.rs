@@ -43,7 +43,8 @@ pub(super) fn is_vocabulary(json: &[u8]) -> bool {
 /// Complexity: O(bytes).
 pub fn read(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Result<Spec> {
     let entries = entries(vocab).map_err(|reason| Error::File { path: source.to_owned(), reason })?;
-    let numbers: FxHashMap<&str, u32> = entries.iter().zip(0..).map(|((token, _), number)| (token.as_str(), number)).collect();
+    let numbers: FxHashMap<&str, u32> =
+        entries.iter().zip(0..).map(|((token, _), number)| (token.as_str(), number)).collect();
     let mut pairs = Vec::new();
     let mut made = FxHashSet::default();
     for (index, line) in text(merges, source)?.lines().enumerate() {
@@ -57,7 +58,8 @@ pub fn read(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Res
         pairs.push((left, right));
         made.insert(whole);
     }
-    let is_control = |(token, _): &&(String, u32)| CONTROLS.contains(&token.as_str()) && !made.contains(&numbers[token.as_str()]);
+    let is_control =
+        |(token, _): &&(String, u32)| CONTROLS.contains(&token.as_str()) && !made.contains(&numbers[token.as_str()]);
     let added = controls(entries.iter().filter(is_control).map(|(token, id)| (token, *id)));
     let mut notes = vec![match &options.pattern {
         None => "the files hold no split pattern: GPT-2's is used".to_owned(),
@@ -79,8 +81,8 @@ pub fn read(vocab: &[u8], merges: &[u8], source: &str, options: &Options) -> Res
 /// The tokens with their ids, ascending.
 fn entries(vocab: &[u8]) -> std::result::Result<Vec<(String, u32)>, String> {
     let vocab = vocab.strip_prefix(b"\xef\xbb\xbf").unwrap_or(vocab);
-    let entries: BTreeMap<String, u32> =
-        serde_json::from_slice(vocab).map_err(|error| format!("vocabulary: {error}, expected a JSON object of token to id"))?;
+    let entries: BTreeMap<String, u32> = serde_json::from_slice(vocab)
+        .map_err(|error| format!("vocabulary: {error}, expected a JSON object of token to id"))?;
     if entries.is_empty() {
         return Err("vocabulary: no entries, expected a JSON object of token to id".into());
     }
@@ -119,12 +121,14 @@ mod tests {
     use super::*;
 
     fn of(vocab: &str, merges: &str) -> std::result::Result<Spec, String> {
-        read(vocab.as_bytes(), merges.as_bytes(), "dir/vocab.json", &Options::default()).map_err(|error| error.to_string())
+        read(vocab.as_bytes(), merges.as_bytes(), "dir/vocab.json", &Options::default())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn comments_and_blank_lines_are_no_merges() {
-        let spec = of(r###"{"a": 0, "#": 2, "##": 5, "<s>": 4, "a#": 3}"###, "#version: 0.2\n\n# #\r\na #\n\n").unwrap();
+        let spec =
+            of(r###"{"a": 0, "#": 2, "##": 5, "<s>": 4, "a#": 3}"###, "#version: 0.2\n\n# #\r\na #\n\n").unwrap();
         let named = |&(left, right): &(u32, u32)| [left, right].map(|number| spec.pieces.piece(number as usize));
         let pairs: Vec<[&str; 2]> = spec.model.merges().unwrap().pairs.iter().map(named).collect();
         assert_eq!(pairs, [["#", "#"], ["a", "#"]]);

@@ -31,7 +31,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lowercase: true, strip_accents: None, part_ideographs: true, unknown: "[UNK]".into(), prefix: "##".into() }
+        Self {
+            lowercase: true,
+            strip_accents: None,
+            part_ideographs: true,
+            unknown: "[UNK]".into(),
+            prefix: "##".into(),
+        }
     }
 }
 
@@ -40,7 +46,8 @@ const CONTROLS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// Whether the file is such a vocabulary: text with a line `[UNK]` and a line `[CLS]`.
 pub(super) fn looks_like_word_pieces(bytes: &[u8]) -> bool {
-    let has = |word: &[u8]| bytes.split(|&byte| byte == b'\n').any(|line| line.strip_suffix(b"\r").unwrap_or(line) == word);
+    let has =
+        |word: &[u8]| bytes.split(|&byte| byte == b'\n').any(|line| line.strip_suffix(b"\r").unwrap_or(line) == word);
     has(b"[UNK]") && has(b"[CLS]")
 }
 
@@ -67,12 +74,17 @@ pub fn read(vocab: &[u8], source: &str, options: &Options) -> Result<Spec> {
 }
 
 /// What a vocabulary says that was read already; the last id of equal pieces counts.
-pub(super) fn from_pieces<S: AsRef<str>>(pieces: impl Iterator<Item = (S, u32)>, source: &str, options: &Options) -> Result<Spec> {
+pub(super) fn from_pieces<S: AsRef<str>>(
+    pieces: impl Iterator<Item = (S, u32)>,
+    source: &str,
+    options: &Options,
+) -> Result<Spec> {
     let pieces: Vec<(S, u32)> = pieces.collect();
     let ids: FxHashMap<&str, u32> = pieces.iter().map(|(piece, id)| (piece.as_ref(), *id)).collect();
     if !ids.contains_key(options.unknown.as_str()) {
         let count = pieces.len();
-        let reason = format!("no piece {:?} among {count}, expected the vocabulary of a WordPiece model", options.unknown);
+        let reason =
+            format!("no piece {:?} among {count}, expected the vocabulary of a WordPiece model", options.unknown);
         return Err(Error::File { path: source.to_owned(), reason });
     }
     let names = CONTROLS.into_iter().chain([options.unknown.as_str()]);
@@ -118,7 +130,11 @@ mod tests {
 
     #[test]
     fn faults_name_the_place() {
-        for (file, words) in [(&b"a\n[CLS]"[..], "no piece \"[UNK]\" among 2"), (b"[UNK]\n\xff", "byte 6 is not UTF-8"), (b"", "no piece")] {
+        for (file, words) in [
+            (&b"a\n[CLS]"[..], "no piece \"[UNK]\" among 2"),
+            (b"[UNK]\n\xff", "byte 6 is not UTF-8"),
+            (b"", "no piece"),
+        ] {
             let error = read(file, "dir/vocab.txt", &Options::default()).unwrap_err().to_string();
             assert!(error.starts_with("dir/vocab.txt: ") && error.contains(words), "{error}");
         }

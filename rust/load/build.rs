@@ -10,7 +10,9 @@ use crate::backends::engine::Engine;
 use crate::backends::hf_tokenizers::Library;
 use crate::error::{Error, Result};
 use crate::load::chain::{byte_piece, Chain};
-use crate::load::entries::{added_tokens, adds_space, check_largest_id, control_tokens, spelling, told, vocabulary, Added, Matched};
+use crate::load::entries::{
+    added_tokens, adds_space, check_largest_id, control_tokens, spelling, told, vocabulary, Added, Matched,
+};
 use crate::load::loaded::Loaded;
 use crate::regex;
 use crate::spec::decoder::Decoder;
@@ -128,7 +130,12 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     /// The engine, whose ids and text are those of the library, and what the comparison says.
-    fn checked_engine(&self, vocabulary: &Vocabulary, reading: &Reading, drops: bool) -> Result<(Box<dyn Engine>, String)> {
+    fn checked_engine(
+        &self,
+        vocabulary: &Vocabulary,
+        reading: &Reading,
+        drops: bool,
+    ) -> Result<(Box<dyn Engine>, String)> {
         let library = |reason: &str| -> Result<Box<dyn Engine>> {
             let charsmap = self.exact_charsmap()?;
             let spec = self.guarded(charsmap.is_some());
@@ -153,7 +160,9 @@ impl Reader<'_> {
             return Err(difference.refusal("decoder", "the text"));
         }
         let texts = judge.texts();
-        let check = format!("ids and decoded text equal those of the tokenizers library on {texts} texts of the file's own pieces");
+        let check = format!(
+            "ids and decoded text equal those of the tokenizers library on {texts} texts of the file's own pieces"
+        );
         Ok((engine, check))
     }
 

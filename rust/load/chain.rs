@@ -72,7 +72,10 @@ pub(crate) fn byte_piece(piece: &str) -> Option<u8> {
 }
 
 fn refused<T>(stage: &str, why: &str) -> Result<T> {
-    Err(Error::definition("decoder", format!("{stage} {why}: the text of a token would depend on others, expected stages that map tokens")))
+    Err(Error::definition(
+        "decoder",
+        format!("{stage} {why}: the text of a token would depend on others, expected stages that map tokens"),
+    ))
 }
 
 /// The spaces that the library takes away before punctuation and in English short forms.
@@ -129,9 +132,13 @@ impl Op {
                     rest.to_string().into()
                 }
             }
-            &Self::Mark(mark, goes) if token.contains(mark) => token.replace(mark, if goes && spot.first { "" } else { " " }).into(),
+            &Self::Mark(mark, goes) if token.contains(mark) => {
+                token.replace(mark, if goes && spot.first { "" } else { " " }).into()
+            }
             Self::Mark(..) => token,
-            Self::Suffix(suffix) if token.contains(suffix.as_str()) => token.replace(suffix.as_str(), if spot.last { "" } else { " " }).into(),
+            Self::Suffix(suffix) if token.contains(suffix.as_str()) => {
+                token.replace(suffix.as_str(), if spot.last { "" } else { " " }).into()
+            }
             Self::Suffix(_) => token,
             Self::Words(prefix, cleans) => {
                 let word = match (spot.first, token.strip_prefix(prefix.as_str())) {
@@ -171,9 +178,11 @@ impl Chain {
                 Stage::ByteFallback if chain.bytes_after.is_some() => return refused("ByteFallback", "twice"),
                 Stage::ByteFallback => chain.bytes_after = Some(chain.ops.len()),
                 Stage::Ctc => return refused("CTC", "drops what comes twice"),
-                Stage::Bpe { .. } | Stage::Metaspace(_) | Stage::Replace { .. } | Stage::Strip { .. } | Stage::WordPiece { .. } => {
-                    chain.add_op(stage)?
-                }
+                Stage::Bpe { .. }
+                | Stage::Metaspace(_)
+                | Stage::Replace { .. }
+                | Stage::Strip { .. }
+                | Stage::WordPiece { .. } => chain.add_op(stage)?,
             }
         }
         if chain.knows_last() && chain.bytes_after.is_some() {
@@ -196,7 +205,8 @@ impl Chain {
             if !each {
                 return refused(name, "behind ByteFallback");
             }
-            let note = format!("decoder: {name} behind ByteFallback is not applied to a character that byte tokens spell");
+            let note =
+                format!("decoder: {name} behind ByteFallback is not applied to a character that byte tokens spell");
             self.notes.push(note);
         }
         self.ops.push(op);
@@ -206,7 +216,9 @@ impl Chain {
     /// What a stage does to the string of one token; `None` of a stage that treats the list.
     fn op(stage: &Stage) -> Result<Option<Op>> {
         Ok(Some(match stage {
-            Stage::Replace { pattern: Pattern::String(from), content } if !from.is_empty() => Op::Literal(from.clone(), content.clone()),
+            Stage::Replace { pattern: Pattern::String(from), content } if !from.is_empty() => {
+                Op::Literal(from.clone(), content.clone())
+            }
             Stage::Replace { pattern, content } => {
                 let pattern = match pattern {
                     Pattern::String(text) => ReplacePattern::String(text.clone()),
@@ -254,7 +266,9 @@ impl Chain {
             return refused(name, "behind Strip of the joined text");
         }
         if self.byte_level || self.bytes_after.is_some() {
-            self.notes.push(format!("decoder: {name} of the joined text is not applied to a character that several tokens spell"));
+            self.notes.push(format!(
+                "decoder: {name} of the joined text is not applied to a character that several tokens spell"
+            ));
         }
         self.joined.push((from, to));
         Ok(())
@@ -401,7 +415,10 @@ impl Chain {
             if let [Op::Mark(mark, true)] = self.ops.as_slice() {
                 // One mark at the start, and no space else: what is dropped is what would be dropped anyway.
                 let marks = token.matches(*mark).count();
-                if marks == usize::from(token.starts_with(*mark)) && !token.is_empty() && !(marks == 0 && later.starts_with(b" ")) {
+                if marks == usize::from(token.starts_with(*mark))
+                    && !token.is_empty()
+                    && !(marks == 0 && later.starts_with(b" "))
+                {
                     return Ok(());
                 }
             }

@@ -44,7 +44,9 @@ impl Tokenizer {
     /// Complexity: O(bytes); the second time a BLAKE3 hash of them.
     pub fn from_bytes(bytes: &[u8], name: &str, pattern: Option<&str>) -> Result<Arc<Self>> {
         let (given, split) = (if pattern.is_some() { "pattern" } else { "" }, pattern.unwrap_or_default());
-        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || Self::from_spec(formats::read(bytes, name, pattern)?, name))
+        shared(&[bytes, name.as_bytes(), given.as_bytes(), split.as_bytes()], || {
+            Self::from_spec(formats::read(bytes, name, pattern)?, name)
+        })
     }
 
     /// The tokenizer in a SentencePiece model, whatever it looks like; shared as by [`Tokenizer::from_bytes`].
@@ -52,7 +54,9 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::from_bytes`].
     pub fn from_sentencepiece(model: &[u8], name: &str) -> Result<Arc<Self>> {
-        shared(&[model, name.as_bytes(), b"SentencePiece"], || Self::from_spec(formats::sentencepiece::read(model, name)?, name))
+        shared(&[model, name.as_bytes(), b"SentencePiece"], || {
+            Self::from_spec(formats::sentencepiece::read(model, name)?, name)
+        })
     }
 
     /// A tokenizer from what a file says.
@@ -122,7 +126,16 @@ impl Tokenizer {
         if vocabulary.is_empty() {
             return Err(Error::definition("model.vocab", "it is empty: expected at least one token"));
         }
-        let mut tokenizer = Self { name: name.into(), vocabulary, engine, reading, unknown, origin, probe: Probe::default(), spec: None };
+        let mut tokenizer = Self {
+            name: name.into(),
+            vocabulary,
+            engine,
+            reading,
+            unknown,
+            origin,
+            probe: Probe::default(),
+            spec: None,
+        };
         tokenizer.probe = Probe::run(&tokenizer)?;
         Ok(tokenizer)
     }

@@ -76,7 +76,9 @@ pub(crate) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<A
             }
         });
         if id != written {
-            notes.push(format!("added token {content:?}: id {id} as in the tokenizers library, not {written} as written"));
+            notes.push(format!(
+                "added token {content:?}: id {id} as in the tokenizers library, not {written} as written"
+            ));
         }
         places.insert(content, found.len());
         found.push(added(id, control));
@@ -107,7 +109,8 @@ impl Normal {
 
 /// What control tokens are called, and their ids, ascending.
 pub(crate) fn control_tokens(added: &[Added], unknown: Option<u32>, pieces: &Pieces) -> Vec<(String, u32)> {
-    let mut named: Vec<(String, u32)> = added.iter().filter(|token| token.control).map(|token| (token.content.clone(), token.id)).collect();
+    let mut named: Vec<(String, u32)> =
+        added.iter().filter(|token| token.control).map(|token| (token.content.clone(), token.id)).collect();
     let is_unknown = |entry: &(u32, &str)| Some(entry.0) == unknown && !added.iter().any(|token| token.id == entry.0);
     named.extend(pieces.iter().find(is_unknown).map(|(id, piece)| (piece.to_string(), id)));
     named.sort_by_key(|entry| entry.1);
@@ -120,7 +123,9 @@ pub(crate) fn spelling(spec: &Spec) -> Spelling {
     let marked = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(metaspace) if metaspace.is_usual());
     if rewritten || spec.pre_tokenizers.iter().any(|stage| matches!(stage, PreTokenizer::ByteLevel { .. })) {
         Spelling::ByteLevel
-    } else if spec.normalizers.iter().any(spec::normalizer::Normalizer::marks_spaces) || spec.pre_tokenizers.iter().any(marked) {
+    } else if spec.normalizers.iter().any(spec::normalizer::Normalizer::marks_spaces)
+        || spec.pre_tokenizers.iter().any(marked)
+    {
         Spelling::Marks
     } else {
         Spelling::Plain
@@ -129,8 +134,10 @@ pub(crate) fn spelling(spec: &Spec) -> Spelling {
 
 /// Whether a space, or the mark for one, is put before a text.
 pub(crate) fn adds_space(spec: &Spec) -> bool {
-    let prepends =
-        |stage: &spec::normalizer::Normalizer| matches!(stage, spec::normalizer::Normalizer::Prepend(text) if text == "\u{2581}" || text == " ");
+    let prepends = |stage: &spec::normalizer::Normalizer| match stage {
+        spec::normalizer::Normalizer::Prepend(text) => text == "\u{2581}" || text == " ",
+        _ => false,
+    };
     spec.normalizers.iter().any(prepends)
         || spec.pre_tokenizers.iter().any(|stage| match stage {
             PreTokenizer::ByteLevel { add_prefix_space, .. } => *add_prefix_space,
@@ -155,7 +162,8 @@ impl<'a> Matched<'a> {
             Spelling::Marks => piece.contains(' '),
             Spelling::Plain => false,
         };
-        let absent = pieces.iter().enumerate().filter(|(_, (_, piece))| is_absent(piece)).map(|(number, _)| number).collect();
+        let absent =
+            pieces.iter().enumerate().filter(|(_, (_, piece))| is_absent(piece)).map(|(number, _)| number).collect();
         let same = match spelling {
             Spelling::ByteLevel => chain.is_byte_level(),
             Spelling::Marks => chain.is_marked(bytes),
@@ -210,11 +218,21 @@ pub(crate) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
 }
 
 /// Ids, their bytes, and how these make a text.
-pub(crate) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown: Option<u32>, chain: &Chain) -> Result<(Vocabulary, Told)> {
+pub(crate) fn vocabulary(
+    pieces: &Pieces,
+    told: &Arena,
+    added: &[Added],
+    unknown: Option<u32>,
+    chain: &Chain,
+) -> Result<(Vocabulary, Told)> {
     let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
     let ids: FxHashSet<u32> = added.iter().map(|a| a.id).collect();
-    let same_id: FxHashMap<u32, &[u8]> =
-        pieces.iter().zip(told.iter()).filter(|((id, _), _)| ids.contains(id)).map(|((id, _), bytes)| (id, bytes)).collect();
+    let same_id: FxHashMap<u32, &[u8]> = pieces
+        .iter()
+        .zip(told.iter())
+        .filter(|((id, _), _)| ids.contains(id))
+        .map(|((id, _), bytes)| (id, bytes))
+        .collect();
     let mut contents = Arena::default();
     for token in added {
         let mut bytes = Vec::new();
@@ -240,9 +258,16 @@ pub(crate) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown
     }
     // An added token hides the piece that has its id.
     let hidden: FxHashSet<u32> = added.iter().map(|a| a.id).chain(unknown).collect();
-    let plain = pieces.iter().zip(told.iter()).filter(|((id, _), _)| !hidden.contains(id)).map(|((id, piece), bytes)| (id, piece, bytes));
-    let shown =
-        added.iter().zip(contents.iter()).filter(|(a, _)| !a.control && Some(a.id) != unknown).map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
+    let plain = pieces
+        .iter()
+        .zip(told.iter())
+        .filter(|((id, _), _)| !hidden.contains(id))
+        .map(|((id, piece), bytes)| (id, piece, bytes));
+    let shown = added
+        .iter()
+        .zip(contents.iter())
+        .filter(|(a, _)| !a.control && Some(a.id) != unknown)
+        .map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
     let joined = chain.told(plain.chain(shown))?;
     Ok((Vocabulary::new(entries), joined))
 }
@@ -250,10 +275,14 @@ pub(crate) fn vocabulary(pieces: &Pieces, told: &Arena, added: &[Added], unknown
 /// Refuses a vocabulary that is nearly all holes: a table of it would take the memory of the machine.
 pub(super) fn check_largest_id(pieces: &Pieces, added: &[Added]) -> Result<()> {
     const HOLES: usize = 1 << 20;
-    let largest = pieces.iter().map(|p| p.0).chain(added.iter().flat_map(|a| [a.id, a.written])).max().unwrap_or(0) as usize;
+    let largest =
+        pieces.iter().map(|p| p.0).chain(added.iter().flat_map(|a| [a.id, a.written])).max().unwrap_or(0) as usize;
     let tokens = pieces.len() + added.len();
     if largest > tokens + HOLES {
-        return Err(Error::definition("model.vocab", format!("id {largest} in a vocabulary of {tokens} tokens: expected ids without long gaps")));
+        return Err(Error::definition(
+            "model.vocab",
+            format!("id {largest} in a vocabulary of {tokens} tokens: expected ids without long gaps"),
+        ));
     }
     Ok(())
 }

@@ -39,7 +39,8 @@ impl Reader<'_> {
             return FxHashSet::default();
         }
         let controls = self.added.iter().filter(|a| a.control);
-        let numbers = controls.filter_map(|a| self.pieces.number(&a.content).filter(|&number| self.pieces.id(number) == a.id));
+        let numbers =
+            controls.filter_map(|a| self.pieces.number(&a.content).filter(|&number| self.pieces.id(number) == a.id));
         let mut numbers: FxHashSet<usize> = numbers.collect();
         if let Some(merges) = self.spec.model.merges().filter(|_| whole_words && !numbers.is_empty()) {
             let lengths: FxHashSet<usize> = numbers.iter().map(|&number| self.pieces.piece(number).len()).collect();
@@ -53,8 +54,13 @@ impl Reader<'_> {
                 let (left, right) = (left as usize, right as usize);
                 let length = self.pieces.piece(left).len() + self.pieces.piece(right).len();
                 // Few merges make something as long as a control token.
-                let made = if can_be_made.get(length) == Some(&true) { self.pieces.joined(left, right, 0, &mut buffer) } else { None };
-                for number in [Some(left), Some(right), made].into_iter().flatten().filter(|&number| is_control[number]) {
+                let made = if can_be_made.get(length) == Some(&true) {
+                    self.pieces.joined(left, right, 0, &mut buffer)
+                } else {
+                    None
+                };
+                for number in [Some(left), Some(right), made].into_iter().flatten().filter(|&number| is_control[number])
+                {
                     numbers.remove(&number);
                 }
             }
@@ -128,10 +134,18 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn facts(&self, vocabulary: &Vocabulary, reading: &Reading, charsmap: Option<Charsmap>, reason: &str) -> Facts {
+    pub(super) fn facts(
+        &self,
+        vocabulary: &Vocabulary,
+        reading: &Reading,
+        charsmap: Option<Charsmap>,
+        reason: &str,
+    ) -> Facts {
         let keeps = |stage: &Normalizer| matches!(stage, Normalizer::Prepend(_)) || stage.marks_spaces();
         let is_mark = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(_));
-        let plain = self.spec.pre_tokenizers.iter().all(is_mark) && self.chain.is_marked(self.chain.reads_bytes()) && reading.is_plain();
+        let plain = self.spec.pre_tokenizers.iter().all(is_mark)
+            && self.chain.is_marked(self.chain.reads_bytes())
+            && reading.is_plain();
         Facts {
             charsmap,
             normalizes: !(self.spec.normalizers.iter().all(keeps) && plain),

@@ -23,8 +23,8 @@ use serde_json::{json as value, Value};
 use std::collections::BTreeSet;
 use tokenizers::models::bpe::BPE;
 use tokenizers::{
-    AddedToken, AddedVocabulary, DecoderWrapper, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, PreTokenizerWrapper,
-    Tokenizer,
+    AddedToken, AddedVocabulary, DecoderWrapper, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType,
+    PreTokenizer, PreTokenizerWrapper, Tokenizer,
 };
 
 /// Texts that every file is checked with.
@@ -77,7 +77,10 @@ pub(super) struct Difference {
 impl Difference {
     pub(super) fn refusal(&self, part: &str, what: &str) -> Error {
         let Self { of, ours, theirs } = self;
-        Error::definition(part, format!("{what} of {of} would be {ours}, expected {theirs} as the tokenizers library gives it"))
+        Error::definition(
+            part,
+            format!("{what} of {of} would be {ours}, expected {theirs} as the tokenizers library gives it"),
+        )
     }
 
     pub(super) fn reason(&self) -> String {
@@ -120,7 +123,8 @@ impl Reader<'_> {
         library.with_pre_tokenizer(parsed::<PreTokenizerWrapper>(json::pre_tokenizer(&self.spec.pre_tokenizers))?);
         library.with_decoder(parsed::<DecoderWrapper>(json::decoder(self.spec.decoders.as_deref()))?);
         library.set_encode_special_tokens(true);
-        let crate_tokens = || added.iter().map(|a| AddedToken::from(a.content.clone(), a.control).normalized(a.normalized));
+        let crate_tokens =
+            || added.iter().map(|a| AddedToken::from(a.content.clone(), a.control).normalized(a.normalized));
         // A copy of the library would compile its patterns once more.
         let mut tokens = AddedVocabulary::new();
         tokens.set_encode_special_tokens(true);
@@ -187,7 +191,8 @@ impl Reader<'_> {
     }
 
     fn sample_texts(&self, sample: &BTreeSet<usize>) -> Vec<String> {
-        let as_text = |&number: &usize| std::str::from_utf8(self.matched.bytes.get(number)).ok().filter(|text| !text.is_empty());
+        let as_text =
+            |&number: &usize| std::str::from_utf8(self.matched.bytes.get(number)).ok().filter(|text| !text.is_empty());
         let written: Vec<&str> = sample.iter().filter_map(as_text).collect();
         let mut texts: Vec<String> = TEXTS.map(String::from).into();
         for (index, group) in written.chunks(6).enumerate() {
@@ -196,11 +201,15 @@ impl Reader<'_> {
         }
         for control in [false, true] {
             // Those that are pieces too come first.
-            let mut tokens: Vec<&Added> = self.added.iter().filter(|a| a.control == control && !a.content.is_empty()).collect();
+            let mut tokens: Vec<&Added> =
+                self.added.iter().filter(|a| a.control == control && !a.content.is_empty()).collect();
             tokens.sort_by_key(|a| self.pieces.find(&a.content).is_none());
             for (index, token) in tokens.into_iter().take(EACH).enumerate() {
                 let content = &token.content;
-                texts.push([format!("a{content}b"), format!("a {content} b"), format!("{content}{content} c")][index % 3].clone());
+                texts.push(
+                    [format!("a{content}b"), format!("a {content} b"), format!("{content}{content} c")][index % 3]
+                        .clone(),
+                );
             }
         }
         texts
@@ -224,7 +233,9 @@ impl Reader<'_> {
         }
         found.extend(self.unknown_number());
         let score = |&number: &usize| self.pieces.score(number).unwrap_or(f64::INFINITY);
-        let lowest = (0..self.pieces.len()).filter(|_| matches!(self.spec.model, Model::Unigram(_))).min_by(|a, b| score(a).total_cmp(&score(b)));
+        let lowest = (0..self.pieces.len())
+            .filter(|_| matches!(self.spec.model, Model::Unigram(_)))
+            .min_by(|a, b| score(a).total_cmp(&score(b)));
         found.extend(lowest);
         let longest = self.pieces.iter().map(|(_, piece)| piece.len()).max().unwrap_or(0);
         let (mut seen, mut spelled): (FxHashSet<String>, FxHashSet<String>) = Default::default();
@@ -263,7 +274,8 @@ impl Reader<'_> {
     fn affixes(&self) -> (&str, &str) {
         match &self.spec.model {
             Model::Bpe(model) => {
-                let (prefix, suffix) = (model.continuing_subword_prefix.as_deref(), model.end_of_word_suffix.as_deref());
+                let (prefix, suffix) =
+                    (model.continuing_subword_prefix.as_deref(), model.end_of_word_suffix.as_deref());
                 (prefix.unwrap_or_default(), suffix.unwrap_or_default())
             }
             Model::WordPiece(model) => (&model.continuing_subword_prefix, ""),
@@ -294,7 +306,11 @@ impl Reader<'_> {
     /// token (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
     fn symbols(&self, word: &str, prefix: &str, suffix: &str, fuses: bool) -> String {
         let fallback = self.spec.model.byte_fallback();
-        let known = |c: char| [c.to_string(), format!("{prefix}{c}"), format!("{c}{suffix}")].iter().any(|name| self.pieces.number(name).is_some());
+        let known = |c: char| {
+            [c.to_string(), format!("{prefix}{c}"), format!("{c}{suffix}")]
+                .iter()
+                .any(|name| self.pieces.number(name).is_some())
+        };
         let unknown = self.unknown_number().map_or("", |number| self.pieces.piece(number));
         let (mut symbols, mut after_unknown) = (String::new(), false);
         for c in word.chars() {
@@ -345,7 +361,8 @@ impl Reader<'_> {
             numbers.iter().for_each(|&number| kept[number] = true);
             let (prefix, _) = self.affixes();
             let parts = merges.pairs.iter().filter(|(left, right)| kept[*left as usize] && kept[*right as usize]);
-            let parts = parts.map(|&(left, right)| [self.pieces.piece(left as usize), self.pieces.piece(right as usize)]);
+            let parts =
+                parts.map(|&(left, right)| [self.pieces.piece(left as usize), self.pieces.piece(right as usize)]);
             let made = |[left, right]: &[&str; 2]| {
                 let joined = format!("{left}{}", right.get(prefix.len()..).unwrap_or_default());
                 self.pieces.number(&joined).is_some_and(|number| kept[number])
@@ -375,7 +392,8 @@ impl Judge {
                 outcome => outcome.map(|()| false)?,
             };
             let ours: Option<Vec<u32>> = (!refused).then(|| ours.iter().map(|id| id.0).collect());
-            let theirs: Option<Vec<u32>> = self.encoded(text).map(|ids| ids.iter().map(|&id| self.ids[id as usize]).collect());
+            let theirs: Option<Vec<u32>> =
+                self.encoded(text).map(|ids| ids.iter().map(|&id| self.ids[id as usize]).collect());
             if ours != theirs {
                 let shown = |ids: Option<Vec<u32>>| ids.map_or_else(|| "an error".into(), |ids| format!("{ids:?}"));
                 return Ok(Some(Difference { of: format!("{text:?}"), ours: shown(ours), theirs: shown(theirs) }));
@@ -385,13 +403,19 @@ impl Judge {
     }
 
     /// The first ids whose text differs; `drops`: one space at the start of a text goes here and stays there.
-    pub(super) fn text_differs(&self, vocabulary: &Vocabulary, reading: &Reading, drops: bool) -> Result<Option<Difference>> {
+    pub(super) fn text_differs(
+        &self,
+        vocabulary: &Vocabulary,
+        reading: &Reading,
+        drops: bool,
+    ) -> Result<Option<Difference>> {
         let encoded = self.texts.iter().filter_map(|text| self.encoded(text));
         let pieces = self.spelled.iter().map(|&id| vec![id]);
         let turned = self.spelled.iter().rev().copied().collect::<Vec<_>>();
         let groups = self.spelled.chunks(3).chain(turned.chunks(4)).map(<[u32]>::to_vec);
         for ids in encoded.chain(pieces).chain(groups) {
-            let kept: Vec<u32> = ids.into_iter().filter(|&id| vocabulary.kind(TokenId(self.ids[id as usize])) == Kind::Text).collect();
+            let kept: Vec<u32> =
+                ids.into_iter().filter(|&id| vocabulary.kind(TokenId(self.ids[id as usize])) == Kind::Text).collect();
             if kept.is_empty() {
                 continue;
             }

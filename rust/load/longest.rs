@@ -23,12 +23,15 @@ pub(super) fn load(spec: &Spec) -> Result<Loaded> {
     check_largest_id(pieces, &added)?;
     let mut tokens = Vec::with_capacity(pieces.len());
     for (id, piece) in pieces.iter() {
-        let bytes =
-            byte_alphabet::bytes(piece).ok_or_else(|| Error::definition("model.vocab", format!("{piece:?}, expected GPT-2's byte alphabet")))?;
+        let bytes = byte_alphabet::bytes(piece)
+            .ok_or_else(|| Error::definition("model.vocab", format!("{piece:?}, expected GPT-2's byte alphabet")))?;
         tokens.push((bytes.into_boxed_slice(), id));
     }
     let engine = Longest::new(tokens).ok_or_else(|| {
-        Error::definition("model.vocab", "a byte of UTF-8 is no token, or an id is 2^23 - 1 or larger: expected a token for each byte")
+        Error::definition(
+            "model.vocab",
+            "a byte of UTF-8 is no token, or an id is 2^23 - 1 or larger: expected a token for each byte",
+        )
     })?;
     notes.extend(spec.origin.notes.iter().cloned());
     let chain = Chain::new(Some(&[Decoder::ByteLevel]), false)?;

@@ -16,14 +16,16 @@ impl Reader<'_> {
     pub(super) fn bpe(&self, model: &Model, byte_level: bool) -> Own<Bpe> {
         let merges = self.merges(model)?;
         let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols(model) };
-        let complete = matches!(alphabet, Alphabet::Bytes { complete: true, .. } | Alphabet::Characters { complete: true, .. });
+        let complete =
+            matches!(alphabet, Alphabet::Bytes { complete: true, .. } | Alphabet::Characters { complete: true, .. });
         let names_unknown = model.unknown.is_some();
         if !complete && names_unknown && (byte_level || self.unknown.is_none()) {
             return Err(Refusal("an unknown token for bytes, or one that is not in the vocabulary".into()));
         }
         if let Alphabet::Characters { ids, fallback: Some(bytes), unknown: Some(_), complete: false, .. } = &alphabet {
             // These bytes are in no text (RFC 3629).
-            let absent = |byte: u8| matches!(byte, 0xC0 | 0xC1 | 0xF5..) || byte.is_ascii() && ids.get(byte.into()).is_some();
+            let absent =
+                |byte: u8| matches!(byte, 0xC0 | 0xC1 | 0xF5..) || byte.is_ascii() && ids.get(byte.into()).is_some();
             let covered = (0..=255u8).all(|byte| bytes[usize::from(byte)].is_some() || absent(byte));
             // The library writes an unknown token after the byte pieces that follow it.
             let any = bytes.iter().any(Option::is_some);
@@ -34,7 +36,8 @@ impl Reader<'_> {
         if !complete && byte_level && model.byte_fallback {
             return Err(Refusal("byte fallback for some of the bytes".into()));
         }
-        let controls: FxHashSet<u32> = self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
+        let controls: FxHashSet<u32> =
+            self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
         if let Some((id, _)) = self.pieces.iter().find(|&(id, _)| id >= MOST_IDS) {
             return Err(Refusal(format!("id {id}, expected ids below {MOST_IDS}")));
         }
@@ -77,13 +80,20 @@ impl Reader<'_> {
                 Refusal(format!("merge {at}: {left:?} + {right:?} is not of the vocabulary"))
             })?;
             results.push(merged as u32);
-            if fallback && [left, right, merged].into_iter().any(|number| byte_piece(self.pieces.piece(number)).is_some()) {
+            if fallback
+                && [left, right, merged].into_iter().any(|number| byte_piece(self.pieces.piece(number)).is_some())
+            {
                 return Err(Refusal(format!("merge {at} is of byte pieces")));
             }
         }
-        let numbered = pairs.iter().zip(&results).enumerate().map(|(at, (&(left, right), &merged))| (left, right, model.merges.rank(at), merged));
+        let numbered = pairs
+            .iter()
+            .zip(&results)
+            .enumerate()
+            .map(|(at, (&(left, right), &merged))| (left, right, model.merges.rank(at), merged));
         let id = |number: u32| TokenId(self.pieces.id(number as usize));
-        let merges = PairTable::new(numbered.map(|(left, right, rank, merged)| (id(left), id(right), rank, id(merged))));
+        let merges =
+            PairTable::new(numbered.map(|(left, right, rank, merged)| (id(left), id(right), rank, id(merged))));
         merges.ok_or_else(|| Refusal("too many merges".into()))
     }
 

@@ -1,8 +1,8 @@
 //! From a specification to a tokenizer.
 //!
-//! In: a [`Spec`](crate::Spec). Out: the backend that can prove it, or else the one of the `tokenizers` library; both are compared with
-//! that library at load. To add a stage of pre-tokenizers, give it to [`stages`] (byte-exact) or [`rewriting`] (normalizing).
-//! May import: everything but `python/`. Read first: [`build`].
+//! In: a [`Spec`](crate::Spec). Out: the backend that can prove it, or else the one of the `tokenizers` library; both
+//! are compared with that library at load. To add a stage of pre-tokenizers, give it to [`stages`] (byte-exact) or
+//! [`rewriting`] (normalizing). May import: everything but `python/`. Read first: [`build`].
 
 pub(crate) mod build;
 pub(crate) mod chain;

@@ -23,7 +23,10 @@ const TEXTS: [(&str, &str); 20] = [
     ("text that is not in NFC", "\u{1112}\u{1161}\u{11ab}"),
     ("compatibility characters", "\u{ff46}\u{ff55}\u{ff4c}\u{ff4c} \u{fb01} \u{2460}"),
     ("accents", "na\u{ef}ve caf\u{e9}"),
-    ("Chinese, Hindi and Thai", "\u{4f60}\u{597d} \u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947} \u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}"),
+    (
+        "Chinese, Hindi and Thai",
+        "\u{4f60}\u{597d} \u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947} \u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}",
+    ),
     ("emoji and rare characters", "\u{1f600} \u{1f468}\u{200d}\u{1f469} \u{13000}\u{e000}"),
     ("text that looks like a control token", "<s> </s> <unk> <|endoftext|> [CLS]"),
     ("text that spells a byte piece", "<0x41>"),
@@ -66,12 +69,23 @@ impl Probe {
         let english = "It was late and the dog slept";
         let says_english = tokenizer.tokens_if_any(english, Place::Start)?.is_some();
         let mut methods = Vec::new();
-        for (name, method) in [("bytes", Method::Bytes), ("word_ids", Method::WordIds), ("offsets", Method::Offsets), ("decode", Method::Decode)] {
+        for (name, method) in [
+            ("bytes", Method::Bytes),
+            ("word_ids", Method::WordIds),
+            ("offsets", Method::Offsets),
+            ("decode", Method::Decode),
+        ] {
             if says_english && !word_boundaries(tokenizer, english, method)?.is_empty() {
                 methods.push(name);
             }
         }
-        Ok(Self { lost, lost_text, every_byte: seen.iter().all(|&s| s), dummy_prefix: dummy_prefix(tokenizer)?, methods })
+        Ok(Self {
+            lost,
+            lost_text,
+            every_byte: seen.iter().all(|&s| s),
+            dummy_prefix: dummy_prefix(tokenizer)?,
+            methods,
+        })
     }
 }
 

@@ -125,7 +125,9 @@ impl Reader<'_> {
                     accents: strip_accents.unwrap_or(*lowercase),
                     lowercase: *lowercase,
                 }),
-                Normalizer::ByteLevel | Normalizer::Prepend(_) => return refuse(format!("normalizer {}", stage.kind())),
+                Normalizer::ByteLevel | Normalizer::Prepend(_) => {
+                    return refuse(format!("normalizer {}", stage.kind()))
+                }
             };
             plan.steps.push(step);
         }
@@ -137,7 +139,9 @@ impl Reader<'_> {
 
     fn rules_step(&self, blob: &[u8]) -> Own<Step> {
         if let Some(rules) = self.exact_charsmap()? {
-            let Some(later) = rules.later_characters() else { return refuse("a charsmap whose trie is no list of rules") };
+            let Some(later) = rules.later_characters() else {
+                return refuse("a charsmap whose trie is no list of rules");
+            };
             if rules.keeps_spaces() {
                 return refuse("user-defined symbols with a space");
             }
@@ -191,12 +195,16 @@ impl Reader<'_> {
         if tokens.clone().count() == 0 {
             return Ok(Added::default());
         }
-        if tokens.clone().any(|a| a.normalized) && (!self.spec.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy) {
+        if tokens.clone().any(|a| a.normalized)
+            && (!self.spec.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy)
+        {
             return refuse("added text tokens behind the normalizer");
         }
         // The library finds control tokens only to leave them alone. In Unigram models they have names that no text
         // holds.
-        let hides = |a: &&crate::load::entries::Added| a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_));
+        let hides = |a: &&crate::load::entries::Added| {
+            a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_))
+        };
         let found: Vec<_> = self.added.iter().filter(|a| !a.control || hides(a)).collect();
         let mut begins = vec![false; 256];
         for token in &found {
@@ -214,7 +222,12 @@ impl Reader<'_> {
                 ids[index as usize] = id;
             }
         }
-        Ok(Added { contents, ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(), begins, characters })
+        Ok(Added {
+            contents,
+            ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(),
+            begins,
+            characters,
+        })
     }
 
     /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown
@@ -232,7 +245,9 @@ impl Reader<'_> {
         let mut lowest = f64::INFINITY;
         let mut inner_space = false;
         for (number, (id, piece)) in self.pieces.iter().enumerate() {
-            let Some(score) = self.pieces.score(number).filter(|score| score.is_finite()) else { return refuse(format!("no score for piece {id}")) };
+            let Some(score) = self.pieces.score(number).filter(|score| score.is_finite()) else {
+                return refuse(format!("no score for piece {id}"));
+            };
             lowest = lowest.min(score);
             if let Some(byte) = byte_named(piece) {
                 bytes[usize::from(byte)] = Some(id);
@@ -269,7 +284,11 @@ impl Reader<'_> {
         }
         let (prefix, longest_word) = (model.continuing_subword_prefix.as_str(), model.max_input_chars_per_word);
         let first = self.pieces.iter().map(|(id, piece)| (piece.as_bytes().into(), id)).collect();
-        let later = self.pieces.iter().filter_map(|(id, piece)| Some((piece.strip_prefix(prefix)?.as_bytes().into(), id))).collect();
+        let later = self
+            .pieces
+            .iter()
+            .filter_map(|(id, piece)| Some((piece.strip_prefix(prefix)?.as_bytes().into(), id)))
+            .collect();
         match (Dictionary::new(first), Dictionary::new(later)) {
             (Some(first), Some(later)) => Ok(Model::WordPiece(WordPiece { first, later, unknown, longest_word })),
             _ => refuse("millions of pieces"),
@@ -379,7 +398,9 @@ fn manner(behavior: SplitBehavior) -> Own<Manner> {
         SplitBehavior::Isolated => Ok(Manner::Isolated),
         SplitBehavior::Contiguous => Ok(Manner::Contiguous),
         SplitBehavior::Removed => Ok(Manner::Removed),
-        SplitBehavior::MergedWithPrevious | SplitBehavior::MergedWithNext => refuse(format!("behaviour {} of Punctuation", behavior.name())),
+        SplitBehavior::MergedWithPrevious | SplitBehavior::MergedWithNext => {
+            refuse(format!("behaviour {} of Punctuation", behavior.name()))
+        }
     }
 }
 
@@ -441,8 +462,13 @@ mod tests {
     fn only_plain_classes_are_read() {
         let set = simple_class(r"[\x01-\x08\x7f\u200b\u200d]");
         let contains = |c| set.as_ref().is_some_and(|set| set.contains(c));
-        assert_eq!(['\u{1}', '\u{8}', '\u{9}', '\u{7f}', '\u{200b}', '\u{200c}'].map(contains), [true, true, false, true, true, false]);
-        for other in ["[^a]", "[a&&b]", "a", "[]", r"[\w]", r"[\xff]", "[[:alpha:]]", "[a-]", "[-a]", "[b-a]", r"[\u12]"] {
+        assert_eq!(
+            ['\u{1}', '\u{8}', '\u{9}', '\u{7f}', '\u{200b}', '\u{200c}'].map(contains),
+            [true, true, false, true, true, false]
+        );
+        for other in
+            ["[^a]", "[a&&b]", "a", "[]", r"[\w]", r"[\xff]", "[[:alpha:]]", "[a-]", "[-a]", "[b-a]", r"[\u12]"]
+        {
             assert!(simple_class(other).is_none(), "{other}");
         }
     }
@@ -450,7 +476,13 @@ mod tests {
     #[test]
     fn bytes_have_one_name() {
         assert_eq!(
-            [byte_named("<0x0A>"), byte_named("<0x0a>"), byte_named("<0xA>"), byte_named("<0x0A"), byte_named("<0x+A>")],
+            [
+                byte_named("<0x0A>"),
+                byte_named("<0x0a>"),
+                byte_named("<0xA>"),
+                byte_named("<0x0A"),
+                byte_named("<0x+A>")
+            ],
             [Some(10), None, None, None, None]
         );
     }

@@ -43,7 +43,9 @@ impl Reader<'_> {
             _ => (Vec::new(), given.clone()),
         };
         let (model, notes) = match &self.spec.model {
-            Kind::Bpe(model) => (Model::Merges(Box::new(self.bare_merges(model, &rules.bare_merges, &normal, unknown)?)), "byte-pair"),
+            Kind::Bpe(model) => {
+                (Model::Merges(Box::new(self.bare_merges(model, &rules.bare_merges, &normal, unknown)?)), "byte-pair")
+            }
             Kind::Unigram(_) => (Model::Unigram(Box::new(self.literal_unigram(rules, &given, unknown)?)), "Unigram"),
             model @ (Kind::WordPiece(_) | Kind::WordLevel { .. } | Kind::LongestMatch) => {
                 return refuse(format!("{} model", model.kind()));
@@ -65,7 +67,13 @@ impl Reader<'_> {
     }
 
     /// The merges of `pieces`, and the `bare` ones with characters that are none.
-    fn bare_merges(&self, model: &PairModel, bare: &[(String, String, u32)], pieces: &[(u32, &str)], unknown: u32) -> Own<Merges> {
+    fn bare_merges(
+        &self,
+        model: &PairModel,
+        bare: &[(String, String, u32)],
+        pieces: &[(u32, &str)],
+        unknown: u32,
+    ) -> Own<Merges> {
         let first_bare = self.pieces.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
         let mut next = first_bare;
         let mut by_text: FxHashMap<&str, u32> = pieces.iter().map(|&(id, text)| (text, id)).collect();
@@ -109,7 +117,9 @@ impl Reader<'_> {
         }
         let alphabet = self.bare_alphabet(table, model.byte_fallback, unknown);
         let bytes = match &alphabet {
-            Alphabet::Characters { fallback: Some(ids), complete: true, .. } => Some(ids.map(Option::unwrap_or_default)),
+            Alphabet::Characters { fallback: Some(ids), complete: true, .. } => {
+                Some(ids.map(Option::unwrap_or_default))
+            }
             _ => None,
         };
         let merges = parted_by(unknown, merges)?;

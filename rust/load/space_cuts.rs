@@ -29,7 +29,10 @@ impl Reader<'_> {
         // Added tokens are found before all else, and those that are text in what the normalizer makes.
         let spaced = |content: &str| content.chars().skip(1).any(|c| c.is_whitespace() || c == METASPACE);
         if self.added.iter().any(|a| !a.control)
-            && self.added.iter().any(|a| spaced(&a.content) || a.normalized && !a.control && !self.spec.normalizers.is_empty())
+            && self
+                .added
+                .iter()
+                .any(|a| spaced(&a.content) || a.normalized && !a.control && !self.spec.normalizers.is_empty())
         {
             return None;
         }
@@ -69,7 +72,8 @@ impl Reader<'_> {
             ([], _) | ([0], None) => true,
             // The mark stands for the space itself, on every word.
             ([index], Some(split)) => {
-                let always = matches!(&stages[*index], PreTokenizer::Metaspace(m) if m.prepend == PrependScheme::Always);
+                let always =
+                    matches!(&stages[*index], PreTokenizer::Metaspace(m) if m.prepend == PrependScheme::Always);
                 split < *index && always
             }
             _ => false,
@@ -104,12 +108,16 @@ impl Reader<'_> {
                 (' ' | METASPACE, false) => Stage::Parts(METASPACE),
                 _ => Stage::Parts(c),
             },
-            PreTokenizer::ByteLevel { use_regex: false, .. } => Stage::Parts(if c == ' ' { '\u{120}' } else { '\u{10A}' }),
+            PreTokenizer::ByteLevel { use_regex: false, .. } => {
+                Stage::Parts(if c == ' ' { '\u{120}' } else { '\u{10A}' })
+            }
             PreTokenizer::ByteLevel { .. } if space => match Pattern::new(GPT2, Dialect::Oniguruma) {
                 Ok(rule) if rule.stops_before(c) => Stage::Cuts,
                 _ => Stage::Opaque,
             },
-            PreTokenizer::Split { pattern, behavior, invert } if space => self.split_at_border(pattern, *behavior, *invert, c),
+            PreTokenizer::Split { pattern, behavior, invert } if space => {
+                self.split_at_border(pattern, *behavior, *invert, c)
+            }
             PreTokenizer::Bert
             | PreTokenizer::ByteLevel { .. }
             | PreTokenizer::FixedLength { .. }

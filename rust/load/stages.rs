@@ -30,7 +30,10 @@ impl Reader<'_> {
     /// Our own engine, or why not.
     pub(super) fn pipeline(&self) -> Own<Pipeline> {
         let Model::Bpe(model) = &self.spec.model else { return refuse(format!("{} model", self.spec.model.kind())) };
-        for (key, text) in [("continuing_subword_prefix", &model.continuing_subword_prefix), ("end_of_word_suffix", &model.end_of_word_suffix)] {
+        for (key, text) in [
+            ("continuing_subword_prefix", &model.continuing_subword_prefix),
+            ("end_of_word_suffix", &model.end_of_word_suffix),
+        ] {
             if text.as_ref().is_some_and(|text| !text.is_empty()) {
                 return refuse(format!("{key} in the model"));
             }
@@ -190,7 +193,8 @@ impl Reader<'_> {
         // The library looks for the normalized ones last. Without a normalizer, and where no text holds two that share
         // a character, one walk finds the same.
         let meet = |a: &str, b: &str| a.contains(b) || b.contains(a) || shares_end(a, b) || shares_end(b, a);
-        let apart = self.spec.normalizers.is_empty() && !late.iter().any(|a| early.iter().any(|b| meet(&a.content, &b.content)));
+        let apart = self.spec.normalizers.is_empty()
+            && !late.iter().any(|a| early.iter().any(|b| meet(&a.content, &b.content)));
         if !late.is_empty() && !early.is_empty() && !apart {
             return refuse("added text tokens both before and behind the normalizer");
         }

@@ -1,9 +1,9 @@
 //! Unigram models: the segmentation of a word with the largest sum of scores.
 //!
 //! Kudo 2018, "Subword Regularization"; the forward pass is that of `EncodeOptimized` in SentencePiece's
-//! `src/unigram_model.cc`, which the `tokenizers` crate follows: of equal sums the one that was found first stays, that is
-//! the one whose last piece begins first. Sums are rounded from left to right, so rounding decides between equally good
-//! segmentations, and the two libraries round differently ([`Sums`]).
+//! `src/unigram_model.cc`, which the `tokenizers` crate follows: of equal sums the one that was found first stays, that
+//! is the one whose last piece begins first. Sums are rounded from left to right, so rounding decides between equally
+//! good segmentations, and the two libraries round differently ([`Sums`]).
 
 use crate::util::double_array::Dictionary;
 
@@ -45,8 +45,8 @@ pub(crate) struct Best {
 
 pub(crate) const NOWHERE: Best = Best { sum: 0.0, id: 0, length: 0 };
 
-/// What is known of the part of a word that stands before a position: with it, encoding goes on there as if it had never
-/// stopped, down to the last bit of the sums.
+/// What is known of the part of a word that stands before a position: with it, encoding goes on there as if it had
+/// never stopped, down to the last bit of the sums.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Carried {
     /// The sum of scores of the best way to here.
@@ -96,8 +96,8 @@ struct Run {
 impl Unigram {
     /// Emits (id, start, end) for the tokens of `word` in order; positions are those of its bytes.
     ///
-    /// Complexity: O(length · longest piece) at worst, a few steps per byte in practice; 16 bytes of memory per byte of a
-    /// stretch that pieces overlap without a gap.
+    /// Complexity: O(length · longest piece) at worst, a few steps per byte in practice; 16 bytes of memory per byte of
+    /// a stretch that pieces overlap without a gap.
     pub(crate) fn encode(&self, word: &str, lattice: &mut Lattice, mut emit: impl FnMut(u32, usize, usize)) {
         match self.sums {
             Sums::Double => self.search::<false, false>(word, None, 0, lattice, &mut emit),
@@ -274,7 +274,14 @@ impl Unigram {
 
     /// Neighbouring unknown characters are one token, or their bytes.
     #[cold]
-    fn emit_unknown<const OPEN: bool>(&self, word: &str, run: Run, end: usize, lattice: &mut Lattice, emit: &mut impl FnMut(u32, usize, usize)) {
+    fn emit_unknown<const OPEN: bool>(
+        &self,
+        word: &str,
+        run: Run,
+        end: usize,
+        lattice: &mut Lattice,
+        emit: &mut impl FnMut(u32, usize, usize),
+    ) {
         let Run { start, torn } = run;
         let mut emit = |id: u32, start: usize, end: usize| {
             emit(id, start, end);
@@ -287,7 +294,13 @@ impl Unigram {
         if let Some(ids) = &self.bytes {
             let id = |byte: u8| ids[usize::from(byte)];
             let mark = "\u{2581}".as_bytes();
-            let known = |byte: &u8| if self.marks && *byte == b' ' { mark.iter().all(|b| id(*b).is_some()) } else { id(*byte).is_some() };
+            let known = |byte: &u8| {
+                if self.marks && *byte == b' ' {
+                    mark.iter().all(|b| id(*b).is_some())
+                } else {
+                    id(*byte).is_some()
+                }
+            };
             if text.iter().all(known) {
                 for (index, &byte) in text.iter().enumerate() {
                     let spelled = if self.marks && byte == b' ' { mark } else { std::slice::from_ref(&byte) };
@@ -369,9 +382,20 @@ mod tests {
 
     #[test]
     fn every_point_goes_on_as_if_it_had_never_stopped() {
-        // "xy" and "yx" score less than two unknown characters: they are found when unknown text is asked for as a whole.
-        let pieces = [("a", -1.1), ("b", -1.3), ("c", -9.7), ("ab", -2.400_000_1), ("bc", -3.1), ("abc", -5.3), ("xy", -77.0), ("yx", -78.0)];
-        for (bytes, sums) in [(false, Sums::Double), (true, Sums::Double), (false, Sums::Single), (true, Sums::Single)] {
+        // "xy" and "yx" score less than two unknown characters: they are found when unknown text is asked for as a
+        // whole.
+        let pieces = [
+            ("a", -1.1),
+            ("b", -1.3),
+            ("c", -9.7),
+            ("ab", -2.400_000_1),
+            ("bc", -3.1),
+            ("abc", -5.3),
+            ("xy", -77.0),
+            ("yx", -78.0),
+        ];
+        for (bytes, sums) in [(false, Sums::Double), (true, Sums::Double), (false, Sums::Single), (true, Sums::Single)]
+        {
             let model = model(&pieces, bytes, sums);
             let (mut points_seen, mut inside_unknown) = (0, 0);
             for number in 0..6_usize.pow(6) {

@@ -1,7 +1,7 @@
 //! WordPiece models: the longest piece first, from left to right.
 //!
-//! Devlin et al. 2019 (BERT's `WordpieceTokenizer`), as the `tokenizers` crate has it: a word that cannot be cut up into
-//! pieces to its end is unknown as a whole.
+//! Devlin et al. 2019 (BERT's `WordpieceTokenizer`), as the `tokenizers` crate has it: a word that cannot be cut up
+//! into pieces to its end is unknown as a whole.
 
 use crate::util::double_array::Dictionary;
 
@@ -51,8 +51,15 @@ mod tests {
 
     #[test]
     fn takes_the_longest_piece_and_gives_up_as_a_whole() {
-        let words = |list: &[&str]| Dictionary::new(list.iter().zip(0..).map(|(w, n)| (w.as_bytes().into(), n)).collect()).unwrap();
-        let model = WordPiece { first: words(&["un", "una", "a"]), later: words(&["a", "able", "b"]), unknown: 9, longest_word: 6 };
+        let words = |list: &[&str]| {
+            Dictionary::new(list.iter().zip(0..).map(|(w, n)| (w.as_bytes().into(), n)).collect()).unwrap()
+        };
+        let model = WordPiece {
+            first: words(&["un", "una", "a"]),
+            later: words(&["a", "able", "b"]),
+            unknown: 9,
+            longest_word: 6,
+        };
         let ids = |word: &str| {
             let mut found = Vec::new();
             model.encode(word, &mut Vec::new(), |id, start, end| found.push((id, start, end)));

@@ -38,8 +38,14 @@ impl Charsmap {
         if let Err(error) = std::str::from_utf8(replacements) {
             return Err(broken(format!("replacements are not UTF-8: {error}")));
         }
-        let units = trie.chunks_exact(4).map(|unit| unit.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)));
-        Ok(Self { units: units.collect(), replacements: replacements.to_vec(), kept: HashMap::new(), inside: HashSet::new() })
+        let units =
+            trie.chunks_exact(4).map(|unit| unit.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)));
+        Ok(Self {
+            units: units.collect(),
+            replacements: replacements.to_vec(),
+            kept: HashMap::new(),
+            inside: HashSet::new(),
+        })
     }
 
     /// The same rules, but `symbols` stay as they are and take no part in a rule.
@@ -238,7 +244,8 @@ pub(crate) mod tests {
     /// The same as a file has them.
     pub(crate) fn blob_of(pairs: &[(&str, &str)]) -> Vec<u8> {
         let nodes: Vec<&[u8]> = {
-            let mut nodes: Vec<&[u8]> = pairs.iter().flat_map(|(key, _)| (0..=key.len()).map(|end| &key.as_bytes()[..end])).collect();
+            let mut nodes: Vec<&[u8]> =
+                pairs.iter().flat_map(|(key, _)| (0..=key.len()).map(|end| &key.as_bytes()[..end])).collect();
             nodes.sort_unstable();
             nodes.dedup();
             nodes
@@ -250,7 +257,8 @@ pub(crate) mod tests {
         for &node in &nodes[1..] {
             let (before, byte) = (base(&node[..node.len() - 1]), u32::from(node[node.len() - 1]));
             let pair = pairs.iter().find(|(key, _)| key.as_bytes() == node);
-            units[(before ^ byte) as usize] = byte | u32::from(pair.is_some()) << 8 | (base(node) ^ before ^ byte) << 10;
+            units[(before ^ byte) as usize] =
+                byte | u32::from(pair.is_some()) << 8 | (base(node) ^ before ^ byte) << 10;
             if let Some((_, replacement)) = pair {
                 units[base(node) as usize] = 0x8000_0000 | replacements.len() as u32;
                 replacements.extend([replacement.as_bytes(), b"\0"].concat());

@@ -43,7 +43,10 @@ impl<'a> Normal<'a> {
         }
         // A part is normalised on its own, so a change never reaches across its ends.
         let mut left = None;
-        let starts = stretch.char_indices().filter(|&(_, c)| left.replace(c).is_some_and(|left| parts(Some(left), c))).map(|(at, _)| at);
+        let starts = stretch
+            .char_indices()
+            .filter(|&(_, c)| left.replace(c).is_some_and(|left| parts(Some(left), c)))
+            .map(|(at, _)| at);
         Self::replaced(stretch, starts, |part| part.nfc().map(|(c, _)| c).collect())
     }
 
@@ -152,7 +155,8 @@ impl<'a> Normal<'a> {
         self.around(at).1
     }
 
-    /// The parts before `at` that are other than in the stretch: where they begin and end in the normal form, ascending.
+    /// The parts before `at` that are other than in the stretch: where they begin and end in the normal form,
+    /// ascending.
     pub(crate) fn changed(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let parts = self.ends.windows(2).take_while(move |part| part[1].normal <= at).filter(|part| !part[1].kept);
         parts.map(|part| (part[0].normal + self.shift, part[1].normal + self.shift))
@@ -169,29 +173,40 @@ impl<'a> Normal<'a> {
 fn is_stable(c: char) -> bool {
     let stays = |c: char| canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
     // What is always replaced begins as its decomposition does.
-    let replaced = || is_nfc_quick(std::iter::once(c)) == IsNormalized::No && std::iter::once(c).nfd().next().is_some_and(|(c, _)| stays(c));
+    let replaced = || {
+        is_nfc_quick(std::iter::once(c)) == IsNormalized::No
+            && std::iter::once(c).nfd().next().is_some_and(|(c, _)| stays(c))
+    };
     c.is_ascii() || stays(c) || replaced()
 }
 
 /// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
 ///
-/// A character of class 0 changes what stands before it only if it is composed with the last starter. That is `left`, or a
-/// composition that ends with it.
+/// A character of class 0 changes what stands before it only if it is composed with the last starter. That is `left`,
+/// or a composition that ends with it.
 fn parts(left: Option<char>, c: char) -> bool {
     let is_syllable = |left: char| matches!(left, '\u{ac00}'..='\u{d7a3}');
-    let has_trailing = |left: char| matches!(left, '\u{11a8}'..='\u{11c2}') || is_syllable(left) && (u32::from(left) - 0xac00) % 28 != 0;
+    let has_trailing = |left: char| {
+        matches!(left, '\u{11a8}'..='\u{11c2}') || is_syllable(left) && (u32::from(left) - 0xac00) % 28 != 0
+    };
     match (c, left) {
-        // Vowels of Hangul are composed with a leading consonant alone, trailing consonants with a syllable that has none.
-        ('\u{1161}'..='\u{1175}', Some(left)) => matches!(left, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}') || is_syllable(left),
+        // Vowels of Hangul are composed with a leading consonant alone, trailing consonants with a syllable that has
+        // none.
+        ('\u{1161}'..='\u{1175}', Some(left)) => {
+            matches!(left, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}') || is_syllable(left)
+        }
         ('\u{11a8}'..='\u{11c2}', Some(left)) => has_trailing(left),
-        (c, Some(left)) if !is_stable(c) && canonical_combining_class(left) == 0 && canonical_combining_class(c) == 0 => {
+        (c, Some(left))
+            if !is_stable(c) && canonical_combining_class(left) == 0 && canonical_combining_class(c) == 0 =>
+        {
             is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe && !joined_pairs().contains(&(left, c))
         }
         _ => is_stable(c),
     }
 }
 
-/// The pairs whose second character may be composed with the first, or with a composition that ends with the first; not Hangul.
+/// The pairs whose second character may be composed with the first, or with a composition that ends with the first; not
+/// Hangul.
 fn joined_pairs() -> &'static HashSet<(char, char)> {
     static PAIRS: OnceLock<HashSet<(char, char)>> = OnceLock::new();
     PAIRS.get_or_init(|| {
@@ -205,7 +220,10 @@ fn joined_pairs() -> &'static HashSet<(char, char)> {
             })
             .collect();
         let reaching = |first: char| pairs.iter().filter(move |pair| pair.2 == first).map(|pair| pair.1);
-        pairs.iter().flat_map(|&(first, second, _)| reaching(first).chain([first]).map(move |left| (left, second))).collect()
+        pairs
+            .iter()
+            .flat_map(|&(first, second, _)| reaching(first).chain([first]).map(move |left| (left, second)))
+            .collect()
     })
 }
 
@@ -239,9 +257,13 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
     text.chars().all(|c| {
         let class = canonical_combining_class(c);
         // A mark behind one of its own class keeps its place, and nothing before that one composes with it.
-        let blocked =
-            || class > 0 && left.is_some_and(|left| canonical_combining_class(left) == class) && is_nfc_quick(std::iter::once(c)) != IsNormalized::No;
-        let stays = parts(left, c) && (c.is_ascii() || is_nfc_quick(std::iter::once(c)) != IsNormalized::No) || blocked();
+        let blocked = || {
+            class > 0
+                && left.is_some_and(|left| canonical_combining_class(left) == class)
+                && is_nfc_quick(std::iter::once(c)) != IsNormalized::No
+        };
+        let stays =
+            parts(left, c) && (c.is_ascii() || is_nfc_quick(std::iter::once(c)) != IsNormalized::No) || blocked();
         left = Some(c);
         stays
     })
@@ -266,8 +288,8 @@ pub(crate) fn marks_of(text: &str) -> Option<Vec<char>> {
     are_marks.then(|| text.chars().nfd().map(|(c, _)| c).collect())
 }
 
-/// The mark that `more` is, and where it belongs in `text`, which is in NFC and ends with marks of higher classes; None where
-/// it may be composed, because no mark of its own class stands there.
+/// The mark that `more` is, and where it belongs in `text`, which is in NFC and ends with marks of higher classes; None
+/// where it may be composed, because no mark of its own class stands there.
 pub(crate) fn place_of_mark(text: &str, more: &str) -> Option<(usize, char)> {
     let mut all = more.chars();
     let c = all.next().filter(|_| all.next().is_none())?;
@@ -285,7 +307,10 @@ mod tests {
 
     #[test]
     fn a_mark_behind_one_of_its_class_is_put_in_its_place() {
-        let letters = ['a', 'e', '\u{301}', '\u{300}', '\u{323}', '\u{327}', '\u{345}', '\u{338}', '\u{1161}', '\u{3b1}', '\u{342}'];
+        let letters = [
+            'a', 'e', '\u{301}', '\u{300}', '\u{323}', '\u{327}', '\u{345}', '\u{338}', '\u{1161}', '\u{3b1}',
+            '\u{342}',
+        ];
         let mut placed = 0;
         for number in 0..letters.len().pow(5) {
             let text: String = (0..5).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
@@ -303,21 +328,26 @@ mod tests {
     #[test]
     fn text_is_parted_where_nothing_is_composed() {
         let letters = [
-            '\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}', '\u{11a7}', '\u{11a8}',
-            '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}', '\u{9be}',
+            '\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}',
+            '\u{11a7}', '\u{11a8}', '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}',
+            '\u{9be}',
         ];
         let composed = |text: &[char]| text.iter().collect::<String>().nfc().map(|(c, _)| c).collect::<String>();
         let mut parted = 0;
         for number in 0..letters.len().pow(4) {
-            let text: Vec<char> = (0..4).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
+            let text: Vec<char> =
+                (0..4).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
             for at in (1..4).filter(|&at| parts(Some(text[at - 1]), text[at])) {
                 assert_eq!(composed(&text), composed(&text[..at]) + &composed(&text[at..]), "{text:?} at {at}");
                 parted += usize::from(!is_stable(text[at]));
             }
         }
         assert!(parted > 10_000, "{parted}");
-        let every = ('\0'..='\u{1ffff}')
-            .filter(|&c| !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe);
+        let every = ('\0'..='\u{1ffff}').filter(|&c| {
+            !is_stable(c)
+                && canonical_combining_class(c) == 0
+                && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe
+        });
         for c in every {
             for left in joined_pairs().iter().flat_map(|&(left, right)| [left, right]).chain("a\u{ac00}".chars()) {
                 let pair = [left, c].iter().collect::<String>();
@@ -326,7 +356,10 @@ mod tests {
             }
         }
         assert_eq!(last_stable(None, "\u{1100}\u{1161}\u{1161}"), Some(6));
-        assert_eq!((last_stable(Some('\u{1161}'), "\u{1161}"), last_stable(Some('\u{1100}'), "\u{1161}")), (Some(0), None));
+        assert_eq!(
+            (last_stable(Some('\u{1161}'), "\u{1161}"), last_stable(Some('\u{1100}'), "\u{1161}")),
+            (Some(0), None)
+        );
     }
 
     #[test]

@@ -121,7 +121,8 @@ mod tests {
     use super::*;
 
     fn stretches(tokens: &[&str], text: &str) -> (Vec<(usize, usize, bool)>, usize) {
-        let contents: Vec<(Box<[u8]>, TokenId)> = tokens.iter().enumerate().map(|(id, t)| (t.as_bytes().into(), TokenId(id as u32))).collect();
+        let contents: Vec<(Box<[u8]>, TokenId)> =
+            tokens.iter().enumerate().map(|(id, t)| (t.as_bytes().into(), TokenId(id as u32))).collect();
         let added = AddedText::new(contents);
         let mut walk = added.stretches(text);
         let found = walk.by_ref().map(|s| (s.start, s.end, s.added.is_some())).collect();

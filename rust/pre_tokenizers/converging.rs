@@ -1,15 +1,18 @@
-//! Settled cuts inside a match that is still open, where a rule of several stages begins again as if it had never stopped.
+//! Settled cuts inside a match that is still open, where a rule of several stages begins again as if it had never
+//! stopped.
 //!
-//! An earlier stage may match far over the places where a later one cuts: a run of digits is one match of Falcon's second
-//! stage, and its last stage cuts it after every third digit. A cut there is settled if the earlier match surely covers what
-//! is final, and a walk that begins at the cut comes to the same state (docs/proofs/certificates.md, section 2).
+//! An earlier stage may match far over the places where a later one cuts: a run of digits is one match of Falcon's
+//! second stage, and its last stage cuts it after every third digit. A cut there is settled if the earlier match surely
+//! covers what is final, and a walk that begins at the cut comes to the same state (docs/proofs/certificates.md,
+//! section 2).
 
 use crate::pre_tokenizers::split::{Doubt, Splitter, Stage};
 use crate::regex::automaton::Automaton;
 
 /// A walk that begins at a cut has so many characters to come to the same state.
 const MOST_STEPS: usize = 64;
-/// So far from the end a character must stand of which splitting may begin: segmenters look at what stands before a place.
+/// So far from the end a character must stand of which splitting may begin: segmenters look at what stands before a
+/// place.
 const ROOM: usize = 20;
 
 /// The last part that a stage makes of the text so far. It surely goes on to the horizon.
@@ -50,13 +53,15 @@ impl Splitter {
                 let first = (from..at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(from);
                 let mut again = Vec::new();
                 stage.split(text, (first, horizon), horizon, &mut again, None);
-                first > begin && again.contains(&at) && open.iter().all(|part: &Part| part.begins_alike(text, first, horizon))
+                first > begin
+                    && again.contains(&at)
+                    && open.iter().all(|part: &Part| part.begins_alike(text, first, horizon))
             };
             let inside = cuts.iter().rev().copied().filter(|&at| at + ROOM <= horizon && !text.is_char_boundary(at));
             torn = torn.or_else(|| inside.take(MOST_STEPS).find(goes_on_alike));
-            found.extend(
-                cuts.into_iter().filter(|&at| text.is_char_boundary(at) && open.iter().all(|part: &Part| part.begins_alike(text, at, horizon))),
-            );
+            found.extend(cuts.into_iter().filter(|&at| {
+                text.is_char_boundary(at) && open.iter().all(|part: &Part| part.begins_alike(text, at, horizon))
+            }));
             let Some((at, part)) = stage.last_part(text, last, doubt, horizon) else { break };
             begin = at;
             open.push(part);
@@ -88,8 +93,8 @@ impl Part<'_> {
 }
 
 impl Stage {
-    /// The part that begins at or behind `last`, the last sure cut, and goes on to the horizon whatever is appended; None
-    /// where that is not known.
+    /// The part that begins at or behind `last`, the last sure cut, and goes on to the horizon whatever is appended;
+    /// None where that is not known.
     fn last_part(&self, text: &str, last: usize, doubt: Option<Doubt>, horizon: usize) -> Option<(usize, Part<'_>)> {
         let rest = text.get(last..horizon).filter(|rest| !rest.is_empty())?;
         if rest.chars().all(|c| self.joins(c)) || rest.chars().all(|c| self.ignores(c)) {
@@ -136,7 +141,10 @@ mod tests {
 
     fn splitters() -> Vec<Splitter> {
         let chain = |sources: &[&str]| Splitter {
-            stages: sources.iter().map(|source| Stage::new(pattern(source), Behaviour::Isolated, false, false)).collect(),
+            stages: sources
+                .iter()
+                .map(|source| Stage::new(pattern(source), Behaviour::Isolated, false, false))
+                .collect(),
         };
         vec![
             falcon(),
@@ -176,9 +184,18 @@ mod tests {
                     let all = splitter.cuts(&longer, longer.len()).at;
                     for at in cuts.settled() {
                         let rest = splitter.cuts(&longer[at..], longer.len() - at).at;
-                        let expected: Vec<usize> =
-                            cuts.at.iter().copied().filter(|&cut| cut <= at).chain(rest.into_iter().map(|cut| at + cut)).collect();
-                        assert_eq!(all, if longer.len() > at { expected } else { cuts.at.clone() }, "{text:?} and {more:?}{tail:?}, at {at}");
+                        let expected: Vec<usize> = cuts
+                            .at
+                            .iter()
+                            .copied()
+                            .filter(|&cut| cut <= at)
+                            .chain(rest.into_iter().map(|cut| at + cut))
+                            .collect();
+                        assert_eq!(
+                            all,
+                            if longer.len() > at { expected } else { cuts.at.clone() },
+                            "{text:?} and {more:?}{tail:?}, at {at}"
+                        );
                         seen += 1;
                     }
                 }
@@ -190,7 +207,8 @@ mod tests {
     #[test]
     fn splitting_that_begins_with_a_torn_character_goes_on_alike() {
         // Bytes that stand for digits begin, end and are inside of these.
-        let alphabet = ["\u{ff21}", "\u{ff76}", "\u{ff9e}", "\u{4e5f}", "\u{acc7}", "a", "\u{fc}", "\u{10f3b}", "7", "."];
+        let alphabet =
+            ["\u{ff21}", "\u{ff76}", "\u{ff9e}", "\u{4e5f}", "\u{acc7}", "a", "\u{fc}", "\u{10f3b}", "7", "."];
         let mut dice = dice(29);
         let mut seen = 0;
         for splitter in splitters() {

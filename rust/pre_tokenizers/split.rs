@@ -1,8 +1,8 @@
 //! Pre-tokenizer stages that keep every byte, with the knowledge of which cuts are settled.
 //!
 //! A stage sees each piece of the stage before it. A cut is *settled* when no text appended behind the end can move it
-//! (docs/definitions.md, "Settled cut"): the stage decided it without looking at or beyond the *horizon*, the first position
-//! whose text is not final.
+//! (docs/definitions.md, "Settled cut"): the stage decided it without looking at or beyond the *horizon*, the first
+//! position whose text is not final.
 
 use crate::regex::automaton::{Automaton, Found, Open};
 use crate::regex::char_class::CodePoints;
@@ -56,8 +56,8 @@ pub(crate) struct Cuts {
 
 /// What several stages must know of the pieces between the cuts.
 ///
-/// A piece is *solid* if it holds a match of a pattern. A later stage may cut it, but the splitting cannot start again at
-/// such a cut: the earlier stage would find another match there.
+/// A piece is *solid* if it holds a match of a pattern. A later stage may cut it, but the splitting cannot start again
+/// at such a cut: the earlier stage would find another match there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Pieces {
     /// For each piece, one more than there are cuts.
@@ -70,7 +70,8 @@ impl Cuts {
     /// The cuts that no later text can move and where the splitting can start again.
     pub(crate) fn settled(&self) -> impl Iterator<Item = usize> + '_ {
         let inside = |index: usize| self.pieces.as_ref().is_some_and(|pieces| pieces.inside[index]);
-        let known = self.at[..self.settled].iter().enumerate().filter(move |&(index, _)| !inside(index)).map(|(_, &at)| at);
+        let known =
+            self.at[..self.settled].iter().enumerate().filter(move |&(index, _)| !inside(index)).map(|(_, &at)| at);
         known.chain(self.converging.iter().copied())
     }
 }
@@ -111,7 +112,8 @@ impl Splitter {
     fn refined(&self, text: &str, horizon: usize) -> Cuts {
         // With one stage there is no later one to cut its pieces.
         let several = self.stages.len() > 1;
-        let mut cuts = Cuts { pieces: several.then(|| Pieces { solid: vec![false], inside: Vec::new() }), ..Cuts::default() };
+        let mut cuts =
+            Cuts { pieces: several.then(|| Pieces { solid: vec![false], inside: Vec::new() }), ..Cuts::default() };
         let mut horizon = horizon;
         for stage in &self.stages {
             (cuts, horizon) = stage.refine(text, &cuts, horizon);
@@ -139,11 +141,13 @@ impl Splitter {
         self.refined(text, text.len()).at.into_iter().for_each(&mut cut);
     }
 
-    /// The bound on open pre-tokens; see [`Pattern::open_pre_tokens`]. `None` where several stages or a joining behaviour
-    /// stand in the way of the proof.
+    /// The bound on open pre-tokens; see [`Pattern::open_pre_tokens`]. `None` where several stages or a joining
+    /// behaviour stand in the way of the proof.
     pub(crate) fn open_pre_tokens(&self) -> Option<u32> {
         match self.stages.as_slice() {
-            [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, on_bytes: None, .. }] => pattern.open_pre_tokens(),
+            [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, on_bytes: None, .. }] => {
+                pattern.open_pre_tokens()
+            }
             _ => None,
         }
     }
@@ -158,7 +162,8 @@ impl Splitter {
             0 if self.stages.is_empty() => "none".into(),
             compiled if compiled == self.stages.len() => "compiled: one table step a character".into(),
             compiled => format!(
-                "{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing back",
+                "{} of {} stages by backtracking: look-ahead of more than one character, or a group that gives nothing \
+                    back",
                 self.stages.len() - compiled,
                 self.stages.len()
             ),
@@ -206,7 +211,9 @@ impl Stage {
         match (&self.finder, &self.on_bytes) {
             _ if self.behaviour != Behaviour::Contiguous => false,
             (Finder::Class(class), None) => class.contains(c),
-            (Finder::Class(_), Some(seen)) => c.encode_utf8(&mut [0; 4]).bytes().all(|byte| seen[usize::from(byte)] != 0),
+            (Finder::Class(_), Some(seen)) => {
+                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| seen[usize::from(byte)] != 0)
+            }
             (Finder::Pattern(_), _) => false,
         }
     }
@@ -215,7 +222,9 @@ impl Stage {
     pub(crate) fn ignores(&self, c: char) -> bool {
         match (&self.finder, &self.on_bytes) {
             (Finder::Class(class), None) => !class.contains(c),
-            (Finder::Class(_), Some(seen)) => c.encode_utf8(&mut [0; 4]).bytes().all(|byte| seen[usize::from(byte)] == 0),
+            (Finder::Class(_), Some(seen)) => {
+                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| seen[usize::from(byte)] == 0)
+            }
             (Finder::Pattern(pattern), on_bytes) => match (pattern.machine(), on_bytes) {
                 (Machine::Automaton(automaton), None) => automaton.begins_nothing(automaton.symbol(c)),
                 (Machine::Automaton(automaton), Some(seen)) => {
@@ -239,7 +248,9 @@ impl Stage {
             let first = cuts.len();
             let solid = pieces.as_mut().map(|pieces| &mut pieces.solid);
             let doubt = self.split(text, (start, end), limit, &mut cuts, solid);
-            let sure = doubt.map_or(cuts.len(), |doubt| first + cuts[first..].partition_point(|&at| at < doubt.at + usize::from(doubt.cut_holds)));
+            let sure = doubt.map_or(cuts.len(), |doubt| {
+                first + cuts[first..].partition_point(|&at| at < doubt.at + usize::from(doubt.cut_holds))
+            });
             if let Some(doubt) = doubt {
                 unsure = unsure.min(doubt.at);
                 settled.get_or_insert(sure);
@@ -293,7 +304,9 @@ impl Stage {
                 Machine::Automaton(automaton) if self.behaviour == Behaviour::Isolated && whole.len() == piece.1 => {
                     isolated(automaton, whole, piece.0, limit, cuts, solid)
                 }
-                Machine::Automaton(automaton) => self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts, solid),
+                Machine::Automaton(automaton) => {
+                    self.parts(piece, limit, |at| automaton.match_at(whole, at), width, cuts, solid)
+                }
                 Machine::Program(program) => {
                     let find = |at| {
                         let mut looked = at;
@@ -303,7 +316,9 @@ impl Stage {
                 }
             },
             (Finder::Class(class), None) => {
-                let find = |at: usize| (text[at..].chars().next().filter(|&c| class.contains(c)).map(|c| at + c.len_utf8()), at);
+                let find = |at: usize| {
+                    (text[at..].chars().next().filter(|&c| class.contains(c)).map(|c| at + c.len_utf8()), at)
+                };
                 self.parts(piece, limit, find, width, cuts, solid)
             }
             (Finder::Pattern(pattern), Some(seen)) => match pattern.machine() {
@@ -311,7 +326,9 @@ impl Stage {
                     let bytes = &text.as_bytes()[..piece.1];
                     self.parts(piece, limit, |at| automaton.match_bytes_at(bytes, seen, at), |_| 1, cuts, solid)
                 }
-                Machine::Program(_) => self.split_stand_ins(pattern, &text.as_bytes()[piece.0..piece.1], piece.0, limit, cuts, solid),
+                Machine::Program(_) => {
+                    self.split_stand_ins(pattern, &text.as_bytes()[piece.0..piece.1], piece.0, limit, cuts, solid)
+                }
             },
             (Finder::Class(_), Some(seen)) => {
                 let find = |at: usize| ((seen[usize::from(text.as_bytes()[at])] != 0).then_some(at + 1), at);
@@ -345,7 +362,8 @@ impl Stage {
 
     /// Appends the cuts between the parts that `find` and the behaviour make of a piece.
     ///
-    /// `find` tells the end of the match at a position and how far it looked; `width` the length of the character there.
+    /// `find` tells the end of the match at a position and how far it looked; `width` the length of the character
+    /// there.
     #[inline]
     fn parts(
         &self,
@@ -407,8 +425,8 @@ impl Stage {
     }
 }
 
-/// As [`Stage::parts`] for an automaton whose matches and what stands between them are pieces by themselves: the rule of
-/// nearly every byte-level tokenizer.
+/// As [`Stage::parts`] for an automaton whose matches and what stands between them are pieces by themselves: the rule
+/// of nearly every byte-level tokenizer.
 fn isolated(
     automaton: &Automaton,
     text: &str,
@@ -441,7 +459,14 @@ mod tests {
     use crate::regex::dialect::Dialect;
 
     fn splitter(patterns: &[&str]) -> Splitter {
-        let stage = |source: &&str| Stage::new(Finder::Pattern(Pattern::new(source, Dialect::Oniguruma).unwrap()), Behaviour::Isolated, false, false);
+        let stage = |source: &&str| {
+            Stage::new(
+                Finder::Pattern(Pattern::new(source, Dialect::Oniguruma).unwrap()),
+                Behaviour::Isolated,
+                false,
+                false,
+            )
+        };
         Splitter { stages: patterns.iter().map(stage).collect() }
     }
 
@@ -460,11 +485,15 @@ mod tests {
         let pattern = |source: &str| Finder::Pattern(Pattern::new(source, Dialect::Oniguruma).unwrap());
         for (behaviour, invert) in [(Behaviour::MergedWithPrevious, false), (Behaviour::MergedWithNext, true)] {
             let first = Stage::new(pattern("(?:..)+"), behaviour, invert, false);
-            let splitter = Splitter { stages: vec![first, Stage::new(pattern("\\n"), Behaviour::Isolated, false, false)] };
+            let splitter =
+                Splitter { stages: vec![first, Stage::new(pattern("\\n"), Behaviour::Isolated, false, false)] };
             let settled = |text: &str| splitter.cuts(text, text.len()).settled().collect::<Vec<_>>();
             for (text, longer) in [(",\n", ",\nab"), ("ab,\n", "ab,\ncd"), (",\n\n", ",\n\na")] {
                 let (before, behind) = (settled(text), settled(longer));
-                assert!(before.iter().all(|at| behind.contains(at)), "{behaviour:?}: {text:?} {before:?}, {longer:?} {behind:?}");
+                assert!(
+                    before.iter().all(|at| behind.contains(at)),
+                    "{behaviour:?}: {text:?} {before:?}, {longer:?} {behind:?}"
+                );
             }
         }
     }
@@ -516,7 +545,8 @@ mod tests {
             let Machine::Automaton(automaton) = pattern.machine() else { unreachable!() };
             for round in 0..3000 {
                 // Some are longer than a block of steps.
-                let text: String = (0..dice(if round % 20 == 0 { 120 } else { 14 })).map(|_| alphabet[dice(alphabet.len())]).collect();
+                let text: String =
+                    (0..dice(if round % 20 == 0 { 120 } else { 14 })).map(|_| alphabet[dice(alphabet.len())]).collect();
                 let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
                 let (one, other) = (places[dice(places.len())], places[dice(places.len())]);
                 let piece = (one.min(other), one.max(other));
@@ -526,12 +556,19 @@ mod tests {
                 let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
                 let (mut cuts, mut solid, mut twin, mut twins) = (vec![7], vec![true], vec![7], vec![true]);
                 let doubt = stage.split(&text, piece, limit, &mut cuts, Some(&mut solid));
-                let expected = stage.parts(piece, limit, |at| automaton.match_at(whole, at), width, &mut twin, Some(&mut twins));
+                let expected =
+                    stage.parts(piece, limit, |at| automaton.match_at(whole, at), width, &mut twin, Some(&mut twins));
                 let shown = |doubt: Option<Doubt>, cuts: &[usize]| {
-                    doubt.map(|Doubt { at, cut_holds }| (at, cuts.partition_point(|&cut| cut < at + usize::from(cut_holds))))
+                    doubt.map(|Doubt { at, cut_holds }| {
+                        (at, cuts.partition_point(|&cut| cut < at + usize::from(cut_holds)))
+                    })
                 };
                 assert_eq!((&cuts, &solid), (&twin, &twins), "{source} on {text:?}, {piece:?}");
-                assert_eq!(shown(doubt, &cuts), shown(expected, &cuts), "{source} on {text:?}, {piece:?}, limit {limit}");
+                assert_eq!(
+                    shown(doubt, &cuts),
+                    shown(expected, &cuts),
+                    "{source} on {text:?}, {piece:?}, limit {limit}"
+                );
                 doubts += usize::from(doubt.is_some());
             }
         }

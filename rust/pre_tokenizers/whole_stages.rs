@@ -1,8 +1,8 @@
 //! Split stages that leave a growing stretch whole, so that one other stage decides on all of its cuts.
 //!
-//! A stage leaves a stretch whole in three ways. No match begins with a character of it, for example `\\p{N}{1,3}` in a run of
-//! spaces. One match covers all of it, for example `[\u{4e00}-\u{9fa5}]+` in Chinese text. Or all its characters are in a class
-//! whose runs the stage joins, for example punctuation under `Contiguous`.
+//! A stage leaves a stretch whole in three ways. No match begins with a character of it, for example `\\p{N}{1,3}` in a
+//! run of spaces. One match covers all of it, for example `[\u{4e00}-\u{9fa5}]+` in Chinese text. Or all its characters
+//! are in a class whose runs the stage joins, for example punctuation under `Contiguous`.
 
 use crate::pre_tokenizers::split::{Splitter, Stage};
 use crate::regex::walk::Walk;
@@ -25,7 +25,16 @@ impl WholeStages {
     /// The state before the first character, which stands at byte `at`.
     pub(crate) fn new(splitter: &Splitter, leading: usize, at: usize) -> Self {
         let others = splitter.stages.iter().enumerate().filter(|(index, _)| *index != leading);
-        Self(others.map(|(stage, rule)| Whole { stage, ignored: true, joined: true, walk: rule.automaton().map(|rule| rule.begin(at)) }).collect())
+        Self(
+            others
+                .map(|(stage, rule)| Whole {
+                    stage,
+                    ignored: true,
+                    joined: true,
+                    walk: rule.automaton().map(|rule| rule.begin(at)),
+                })
+                .collect(),
+        )
     }
 
     /// Takes in the character `c` at byte `at`.

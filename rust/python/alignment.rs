@@ -23,7 +23,12 @@ pub(super) struct PyAlignment {
 
 impl From<Alignment> for PyAlignment {
     fn from(alignment: Alignment) -> Self {
-        Self { alignment, byte_boundaries: PyOnceLock::new(), token_boundaries: PyOnceLock::new(), ids: PyOnceLock::new() }
+        Self {
+            alignment,
+            byte_boundaries: PyOnceLock::new(),
+            token_boundaries: PyOnceLock::new(),
+            ids: PyOnceLock::new(),
+        }
     }
 }
 
@@ -44,7 +49,9 @@ impl PyAlignment {
     /// The positions where every encoding has a cut, in bytes, ascending: 0, the end and all between.
     #[getter]
     fn byte_boundaries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let made = self.byte_boundaries.get_or_try_init(py, || int64(py, &self.alignment.byte_boundaries).map(Bound::unbind))?;
+        let made = self
+            .byte_boundaries
+            .get_or_try_init(py, || int64(py, &self.alignment.byte_boundaries).map(Bound::unbind))?;
         Ok(made.bind(py).clone())
     }
 
@@ -52,7 +59,8 @@ impl PyAlignment {
     #[getter]
     fn token_boundaries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let make = || -> PyResult<_> {
-            let arrays = self.alignment.token_boundaries.iter().map(|counts| int64(py, counts)).collect::<PyResult<Vec<_>>>()?;
+            let arrays =
+                self.alignment.token_boundaries.iter().map(|counts| int64(py, counts)).collect::<PyResult<Vec<_>>>()?;
             Ok(PyTuple::new(py, arrays)?.unbind())
         };
         Ok(self.token_boundaries.get_or_try_init(py, make)?.bind(py).clone())
@@ -81,10 +89,14 @@ impl PyAlignment {
         let values = float64(py, values)?;
         let expected = counts.last().copied().unwrap_or(0) as usize;
         if values.len() != expected {
-            let message = format!("values holds {} numbers: expected one for each of the {expected} tokens of encoding {encoding}", values.len());
+            let message = format!(
+                "values holds {} numbers: expected one for each of the {expected} tokens of encoding {encoding}",
+                values.len()
+            );
             return Err(named("ArgumentError", &message));
         }
-        let sums: Vec<f64> = counts.windows(2).map(|ends| values[ends[0] as usize..ends[1] as usize].iter().sum()).collect();
+        let sums: Vec<f64> =
+            counts.windows(2).map(|ends| values[ends[0] as usize..ends[1] as usize].iter().sum()).collect();
         array(py, sums.len(), "float64", |at| sums[at].to_ne_bytes())
     }
 
@@ -105,11 +117,9 @@ impl PyAlignment {
 impl PyAlignment {
     fn counts(&self, encoding: isize) -> PyResult<&[i64]> {
         let all = &self.alignment.token_boundaries;
-        usize::try_from(encoding)
-            .ok()
-            .and_then(|number| all.get(number))
-            .map(Vec::as_slice)
-            .ok_or_else(|| named("ArgumentError", &format!("encoding is {encoding}: expected a number from 0 to {}", all.len() - 1)))
+        usize::try_from(encoding).ok().and_then(|number| all.get(number)).map(Vec::as_slice).ok_or_else(|| {
+            named("ArgumentError", &format!("encoding is {encoding}: expected a number from 0 to {}", all.len() - 1))
+        })
     }
 }
 
@@ -123,7 +133,11 @@ pub(super) fn align<'py>(
     continues: bool,
     characters: bool,
 ) -> PyResult<PyAlignment> {
-    let pairs = encodings.try_iter().map_err(|_| unpaired("encodings", encodings))?.map(|item| pair(&item?)).collect::<PyResult<Vec<_>>>()?;
+    let pairs = encodings
+        .try_iter()
+        .map_err(|_| unpaired("encodings", encodings))?
+        .map(|item| pair(&item?))
+        .collect::<PyResult<Vec<_>>>()?;
     let text = match &text {
         None => None,
         Some(Text::Bytes(bytes)) => Some(bytes.as_bytes()),
@@ -159,7 +173,12 @@ fn int64<'py>(py: Python<'py>, values: &[i64]) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// A read-only NumPy array of `count` numbers of eight bytes, made without an object a number.
-fn array<'py>(py: Python<'py>, count: usize, kind: &str, bytes_of: impl Fn(usize) -> [u8; 8]) -> PyResult<Bound<'py, PyAny>> {
+fn array<'py>(
+    py: Python<'py>,
+    count: usize,
+    kind: &str,
+    bytes_of: impl Fn(usize) -> [u8; 8],
+) -> PyResult<Bound<'py, PyAny>> {
     let bytes = PyBytes::new_with(py, 8 * count, |buffer| {
         buffer.chunks_exact_mut(8).enumerate().for_each(|(at, target)| target.copy_from_slice(&bytes_of(at)));
         Ok(())

@@ -1,7 +1,7 @@
 //! The extension module `coolfusion._core`, which converts values and decides nothing.
 //!
-//! In: Python objects. Out: calls of the core, and their results or exceptions as Python objects. May import: everything.
-//! Read first: `tokenizer.rs`, the class that most users meet.
+//! In: Python objects. Out: calls of the core, and their results or exceptions as Python objects. May import:
+//! everything. Read first: `tokenizer.rs`, the class that most users meet.
 
 mod alignment;
 mod errors;

@@ -9,7 +9,12 @@ use std::collections::BTreeMap;
 
 /// What the configuration files of a folder declare: BOS, EOS, what stands before a text, chat templates by name.
 #[derive(Clone, Default, FromPyObject, IntoPyObject)]
-pub(super) struct Declared(pub(super) Option<u32>, pub(super) Option<u32>, pub(super) Vec<u32>, pub(super) BTreeMap<String, String>);
+pub(super) struct Declared(
+    pub(super) Option<u32>,
+    pub(super) Option<u32>,
+    pub(super) Vec<u32>,
+    pub(super) BTreeMap<String, String>,
+);
 
 /// What a tokenizer has beside its definition.
 #[derive(Default)]
@@ -35,28 +40,46 @@ pub(super) fn of_edit<'py>(py: Python<'py>, edit: &Edit) -> PyResult<Call<'py>> 
 }
 
 pub(super) fn of_segment<'py>(py: Python<'py>, segment: &Segment) -> PyResult<Call<'py>> {
-    let parts = (segment.text.as_str(), numbers(&segment.token_ids), segment.end, segment.valid, segment.level.name(), segment.whole);
+    let parts = (
+        segment.text.as_str(),
+        numbers(&segment.token_ids),
+        segment.end,
+        segment.valid,
+        segment.level.name(),
+        segment.whole,
+    );
     call(py, "_segment", parts.into_pyobject(py)?)
 }
 
 pub(super) fn of_alignment<'py>(py: Python<'py>, alignment: &Alignment) -> PyResult<Call<'py>> {
     let ids: Vec<Vec<u32>> = alignment.ids.iter().map(|ids| numbers(ids)).collect();
-    let parts = (PyBytes::new(py, &alignment.text), ids, alignment.byte_boundaries.clone(), alignment.token_boundaries.clone());
+    let parts =
+        (PyBytes::new(py, &alignment.text), ids, alignment.byte_boundaries.clone(), alignment.token_boundaries.clone());
     call(py, "_alignment", parts.into_pyobject(py)?)
 }
 
 pub(super) fn of_tokenizer<'py>(py: Python<'py>, core: &Tokenizer, extras: &Extras) -> PyResult<Call<'py>> {
     if let Some(spec) = core.spec() {
         let state = py.detach(|| spec.to_bytes()).map_err(raise)?;
-        return call(py, "_tokenizer", (PyBytes::new(py, &state), core.name(), extras.declared.clone()).into_pyobject(py)?);
+        return call(
+            py,
+            "_tokenizer",
+            (PyBytes::new(py, &state), core.name(), extras.declared.clone()).into_pyobject(py)?,
+        );
     }
     let Some(object) = &extras.object else {
-        return Err(named("TransferError", &format!("{}: no object to send, expected one that was wrapped", core.name())));
+        return Err(named(
+            "TransferError",
+            &format!("{}: no object to send, expected one that was wrapped", core.name()),
+        ));
     };
     let state = py.import("pickle")?.call_method1("dumps", (object,)).map_err(|error| {
         let kind = object.bind(py).get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
         let reason = error.value(py);
-        let message = format!("{}: the wrapped object of type {kind} cannot be pickled ({reason}): expected one that can", core.name());
+        let message = format!(
+            "{}: the wrapped object of type {kind} cannot be pickled ({reason}): expected one that can",
+            core.name()
+        );
         named("TransferError", &message)
     })?;
     call(py, "_wrapped", (state, core.name(), extras.declared.clone()).into_pyobject(py)?)

@@ -22,9 +22,17 @@ pub(super) fn _edit(drop: usize, ids: Vec<u32>, lossless: bool) -> PyEdit {
 
 /// Makes a `Segment` again.
 #[pyfunction]
-pub(super) fn _segment(text: String, ids: Vec<u32>, end: bool, valid: bool, level: &str, whole: bool) -> PyResult<PySegment> {
+pub(super) fn _segment(
+    text: String,
+    ids: Vec<u32>,
+    end: bool,
+    valid: bool,
+    level: &str,
+    whole: bool,
+) -> PyResult<PySegment> {
     let found = Level::ALL.into_iter().find(|known| known.name() == level);
-    let level = found.ok_or_else(|| named("ArgumentError", &format!("level is {level:?}: expected the name of one")))?;
+    let level =
+        found.ok_or_else(|| named("ArgumentError", &format!("level is {level:?}: expected the name of one")))?;
     Ok(PySegment(Segment { text, token_ids: token_ids(ids), end, valid, level, whole }))
 }
 
@@ -37,7 +45,8 @@ pub(super) fn _alignment(
     token_boundaries: Vec<Vec<i64>>,
 ) -> PyResult<PyAlignment> {
     let length = byte_boundaries.len();
-    if length < 2 || ids.len() != token_boundaries.len() || token_boundaries.iter().any(|counts| counts.len() != length) {
+    if length < 2 || ids.len() != token_boundaries.len() || token_boundaries.iter().any(|counts| counts.len() != length)
+    {
         return Err(named("ArgumentError", "the boundaries are of different numbers: expected those of an alignment"));
     }
     let ids = ids.into_iter().map(token_ids).collect();
@@ -46,7 +55,12 @@ pub(super) fn _alignment(
 
 /// Makes a `Tokenizer` again, from its definition.
 #[pyfunction]
-pub(super) fn _tokenizer(py: Python<'_>, state: &Bound<'_, PyBytes>, name: &str, declared: Declared) -> PyResult<PyTokenizer> {
+pub(super) fn _tokenizer(
+    py: Python<'_>,
+    state: &Bound<'_, PyBytes>,
+    name: &str,
+    declared: Declared,
+) -> PyResult<PyTokenizer> {
     let bytes = state.as_bytes();
     let loaded = py.detach(|| Tokenizer::from_state(bytes, name)).map_err(raise)?;
     Ok(PyTokenizer::from(loaded).declaring(declared))
@@ -54,7 +68,12 @@ pub(super) fn _tokenizer(py: Python<'_>, state: &Bound<'_, PyBytes>, name: &str,
 
 /// Makes a `Tokenizer` again, from the pickle of the object that it wraps.
 #[pyfunction]
-pub(super) fn _wrapped(py: Python<'_>, state: &Bound<'_, PyBytes>, name: &str, declared: Declared) -> PyResult<PyTokenizer> {
+pub(super) fn _wrapped(
+    py: Python<'_>,
+    state: &Bound<'_, PyBytes>,
+    name: &str,
+    declared: Declared,
+) -> PyResult<PyTokenizer> {
     let object = py.import("pickle")?.call_method1("loads", (state,))?;
     let options = pyo3::types::PyDict::new(py);
     options.set_item("name", name)?;

@@ -59,7 +59,12 @@ impl PySegment {
 
     fn __repr__(&self) -> String {
         let end = if self.0.end { "True" } else { "False" };
-        format!("Segment({:?}, token_ids={:?}, end={end}, level={:?})", self.0.text, Numbers(self.0.token_ids.clone()), self.0.level.name())
+        format!(
+            "Segment({:?}, token_ids={:?}, end={end}, level={:?})",
+            self.0.text,
+            Numbers(self.0.token_ids.clone()),
+            self.0.level.name()
+        )
     }
 }
 
@@ -70,7 +75,14 @@ pub(super) struct PySegmenter(Segmenter);
 #[pymethods]
 impl PySegmenter {
     #[new]
-    #[pyo3(signature = (tokenizer, align_with = Vec::new(), prompt_ids = None, *, end_ids = None, max_bytes = None, granularity = "word"), text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, end_ids=None, max_bytes=None, granularity='word')")]
+    #[pyo3(
+        signature = (
+            tokenizer, align_with = Vec::new(), prompt_ids = None, *,
+            end_ids = None, max_bytes = None, granularity = "word"
+        ),
+        text_signature = "(tokenizer, align_with=(), prompt_ids=(), *, \
+                          end_ids=None, max_bytes=None, granularity='word')"
+    )]
     fn new(
         tokenizer: &PyTokenizer,
         align_with: Vec<Bound<'_, PyTokenizer>>,
@@ -80,11 +92,14 @@ impl PySegmenter {
         granularity: &str,
     ) -> PyResult<Self> {
         let granularity: Granularity = granularity.parse().map_err(raise)?;
-        let max_bytes = max_bytes.map_or(Ok(granularity.max_bytes()), |given| count(given, "max_bytes", "at least 16 bytes"))?;
+        let max_bytes =
+            max_bytes.map_or(Ok(granularity.max_bytes()), |given| count(given, "max_bytes", "at least 16 bytes"))?;
         let others = align_with.iter().map(|other| other.get().0.clone()).collect();
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
         let end_ids = end_ids.map(ids).transpose()?;
-        Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, end_ids, Limits { granularity, max_bytes }).map(Self).map_err(raise)
+        Segmenter::new(tokenizer.0.clone(), others, &prompt_ids, end_ids, Limits { granularity, max_bytes })
+            .map(Self)
+            .map_err(raise)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

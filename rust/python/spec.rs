@@ -71,7 +71,9 @@ impl PySpec {
 
     /// Reads a vocab.txt.
     #[staticmethod]
-    #[pyo3(signature = (vocab, name, *, lowercase = true, strip_accents = None, part_ideographs = true, unknown = "[UNK]"))]
+    #[pyo3(signature = (
+        vocab, name, *, lowercase = true, strip_accents = None, part_ideographs = true, unknown = "[UNK]"
+    ))]
     fn of_word_pieces(
         py: Python<'_>,
         vocab: Vec<u8>,
@@ -82,7 +84,13 @@ impl PySpec {
         unknown: &str,
     ) -> PyResult<Self> {
         let unknown = unknown.into();
-        let options = word_pieces::Options { lowercase, strip_accents, part_ideographs, unknown, ..word_pieces::Options::default() };
+        let options = word_pieces::Options {
+            lowercase,
+            strip_accents,
+            part_ideographs,
+            unknown,
+            ..word_pieces::Options::default()
+        };
         let shown = format!("{options:?}");
         Self::new(py, &[&vocab, shown.as_bytes()], || word_pieces::read(&vocab, name, &options))
     }

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 
 /// Turns ids into text one at a time; what it returned is never withdrawn.
 ///
-/// Most calls find the stream settled and the string of the token made: they change nothing but a count, so they take no
-/// lock and answer as if they had come before or behind whatever another thread does.
+/// Most calls find the stream settled and the string of the token made: they change nothing but a count, so they take
+/// no lock and answer as if they had come before or behind whatever another thread does.
 #[pyclass(name = "StreamDecoder", module = "coolfusion", frozen)]
 pub(super) struct PyStreamDecoder {
     stream: Mutex<Stream>,
@@ -49,7 +49,12 @@ impl Stream {
 impl PyStreamDecoder {
     fn behind(decoder: StreamDecoder, strings: Arc<Strings>) -> Self {
         let settled = AtomicBool::new(decoder.is_settled());
-        Self { stream: Mutex::new(Stream { decoder, text: String::new() }), strings, settled, uncounted: AtomicUsize::new(0) }
+        Self {
+            stream: Mutex::new(Stream { decoder, text: String::new() }),
+            strings,
+            settled,
+            uncounted: AtomicUsize::new(0),
+        }
     }
 
     /// The string of `id`, if that is all there is to a push now.
@@ -107,7 +112,9 @@ impl PyStreamDecoder {
     /// Adds many ids and returns what `push` would return for each, joined.
     fn extend<'py>(slf: &Bound<'py, Self>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let (py, ids) = (slf.py(), ids(token_ids)?);
-        let extend = |stream: &mut Stream| detached_if(ids.len() > MANY_IDS, py, || stream.decoder.extend_bytes(&ids)).map_err(raise);
+        let extend = |stream: &mut Stream| {
+            detached_if(ids.len() > MANY_IDS, py, || stream.decoder.extend_bytes(&ids)).map_err(raise)
+        };
         Ok(lossy(py, &Self::alone(slf, extend)?))
     }
 

@@ -7,11 +7,11 @@ use std::array::from_fn;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// How often a token has to come before its string is kept, which takes some 0.1 microseconds, most of it for memory that is
-/// new, and saves 30 ns each time.
+/// How often a token has to come before its string is kept, which takes some 0.1 microseconds, most of it for memory
+/// that is new, and saves 30 ns each time.
 const OFTEN: u16 = 8;
-/// The table is made when one id for this many of the vocabulary has come: clearing it takes as long as was lost till then,
-/// and a process that decodes a short text does without.
+/// The table is made when one id for this many of the vocabulary has come: clearing it takes as long as was lost till
+/// then, and a process that decodes a short text does without.
 const FIRST: usize = 32;
 /// Longer tokens are rare, and making their strings is not what a call costs.
 const LONGEST: usize = 32;
@@ -28,8 +28,8 @@ type Places = Box<[OnceLock<Py<PyString>>; PLACES]>;
 
 /// For ids that come often the text of their bytes, until the room is used up.
 ///
-/// A new string is an allocation of 64 bytes and a check and copy of its text, 30 ns and more where strings are kept; one
-/// that is there already is a count of references.
+/// A new string is an allocation of 64 bytes and a check and copy of its text, 30 ns and more where strings are kept;
+/// one that is there already is a count of references.
 pub(super) struct Strings {
     table: OnceLock<Table>,
     /// Ids that came before there was a table.
@@ -69,7 +69,8 @@ impl Strings {
         table.strings.get(number / PLACES)?.get()?[number % PLACES].get()
     }
 
-    /// Keeps the string of `id`, an id of the vocabulary whose text has `length` bytes, if it came often and there is room.
+    /// Keeps the string of `id`, an id of the vocabulary whose text has `length` bytes, if it came often and there is
+    /// room.
     pub(super) fn keep(&self, id: TokenId, string: &Bound<'_, PyString>, length: usize) {
         let id = id.0 as usize;
         if self.table.get().is_none() {

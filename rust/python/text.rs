@@ -37,7 +37,10 @@ impl Text<'_> {
             Self::Bytes(bytes) => std::str::from_utf8(bytes.as_bytes()).map_err(|error| {
                 let position = error.valid_up_to();
                 let byte = bytes.as_bytes()[position];
-                raise(Error::InvalidText { position, reason: format!("0x{byte:02X} does not belong to a whole character") })
+                raise(Error::InvalidText {
+                    position,
+                    reason: format!("0x{byte:02X} does not belong to a whole character"),
+                })
             }),
         }
     }
@@ -83,8 +86,8 @@ impl Unit {
     }
 }
 
-/// Counts the characters before places of a text that ascend, eight bytes at a time: words are shorter than what counting
-/// each by itself costs.
+/// Counts the characters before places of a text that ascend, eight bytes at a time: words are shorter than what
+/// counting each by itself costs.
 struct Characters<'a> {
     bytes: &'a [u8],
     /// Words of eight bytes that are counted.
@@ -148,7 +151,9 @@ impl<'py> Texts<'py> {
             let kind = object.get_type().name()?.to_string();
             return Err(named("ArgumentError", &format!("texts are of type {kind}: expected a list of str or bytes")));
         };
-        let text = |(index, item): (usize, PyResult<Bound<'py, PyAny>>)| item?.extract().map_err(|error| numbered(object.py(), "text", index, error));
+        let text = |(index, item): (usize, PyResult<Bound<'py, PyAny>>)| {
+            item?.extract().map_err(|error| numbered(object.py(), "text", index, error))
+        };
         Ok(Self { one: false, texts: items.enumerate().map(text).collect::<PyResult<_>>()? })
     }
 
@@ -177,10 +182,12 @@ impl<'py> Texts<'py> {
 pub(super) fn numbered(py: Python<'_>, what: &str, index: usize, error: PyErr) -> PyErr {
     let class = error.get_type(py);
     match class.module() {
-        Ok(module) if module == "coolfusion.errors" => match class.call1((format!("{what} {index}: {}", error.value(py)),)) {
-            Ok(exception) => PyErr::from_value(exception),
-            Err(failure) => failure,
-        },
+        Ok(module) if module == "coolfusion.errors" => {
+            match class.call1((format!("{what} {index}: {}", error.value(py)),)) {
+                Ok(exception) => PyErr::from_value(exception),
+                Err(failure) => failure,
+            }
+        }
         _ => error,
     }
 }
@@ -225,7 +232,10 @@ pub(super) fn each_list<T>(
 ) -> PyResult<Vec<T>> {
     let Ok(items) = object.try_iter() else {
         let kind = object.get_type().name()?.to_string();
-        return Err(named("ArgumentError", &format!("lists of token ids are of type {kind}: expected a list of lists")));
+        return Err(named(
+            "ArgumentError",
+            &format!("lists of token ids are of type {kind}: expected a list of lists"),
+        ));
     };
     let numbered = |index, error| numbered(object.py(), "list", index, error);
     let mut answers = Vec::new();
@@ -271,7 +281,10 @@ fn array(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<TokenId>>> {
     }
 }
 
-fn narrow<T: Element + Display + TryInto<u32>>(py: Python<'_>, buffer: PyUntypedBuffer) -> PyResult<Option<Vec<TokenId>>> {
+fn narrow<T: Element + Display + TryInto<u32>>(
+    py: Python<'_>,
+    buffer: PyUntypedBuffer,
+) -> PyResult<Option<Vec<TokenId>>> {
     // One that is not aligned, as an empty one often is, is left to Python to read.
     let Ok(buffer) = buffer.into_typed::<T>() else { return Ok(None) };
     narrowed(&buffer.to_vec(py)?).map(Some)
@@ -293,7 +306,10 @@ fn narrowed<T: Copy + Display + TryInto<u32>>(values: &[T]) -> PyResult<Vec<Toke
 }
 
 fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
-    named(class, &format!("token id {shown} at position {position}: expected an integer from 0 to the end of the vocabulary"))
+    named(
+        class,
+        &format!("token id {shown} at position {position}: expected an integer from 0 to the end of the vocabulary"),
+    )
 }
 
 /// One token id.

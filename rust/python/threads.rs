@@ -22,7 +22,9 @@ pub(super) fn detached_if<T: Ungil + Send>(many: bool, py: Python<'_>, work: imp
 }
 
 /// The object for one call that changes it.
-pub(super) fn exclusive<'py, T: PyClass<Frozen = pyo3::pyclass::boolean_struct::False>>(object: &Bound<'py, T>) -> PyResult<PyRefMut<'py, T>> {
+pub(super) fn exclusive<'py, T: PyClass<Frozen = pyo3::pyclass::boolean_struct::False>>(
+    object: &Bound<'py, T>,
+) -> PyResult<PyRefMut<'py, T>> {
     object.try_borrow_mut().map_err(|_| in_use(object))
 }
 
@@ -43,6 +45,7 @@ pub(super) fn alone<'a, T: PyClass, S>(object: &Bound<'_, T>, state: &'a Mutex<S
 #[cold]
 fn in_use<T: PyClass>(object: &Bound<'_, T>) -> PyErr {
     let kind = object.as_any().get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
-    let message = format!("this {kind} is at work in another call: expected one thread at a time (fork() gives each its own)");
+    let message =
+        format!("this {kind} is at work in another call: expected one thread at a time (fork() gives each its own)");
     named("ConcurrentUseError", &message)
 }

@@ -75,13 +75,21 @@ impl PyTokenizer {
         name_or_path: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        name_or_path.py().import("coolfusion.adapters.pretrained")?.getattr("from_pretrained")?.call((name_or_path,), options)
+        name_or_path
+            .py()
+            .import("coolfusion.adapters.pretrained")?
+            .getattr("from_pretrained")?
+            .call((name_or_path,), options)
     }
 
     /// Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
     #[classmethod]
     #[pyo3(signature = (obj, *, name = None))]
-    fn wrap<'py>(_class: &Bound<'py, PyType>, obj: &Bound<'py, PyAny>, name: Option<String>) -> PyResult<Bound<'py, PyAny>> {
+    fn wrap<'py>(
+        _class: &Bound<'py, PyType>,
+        obj: &Bound<'py, PyAny>,
+        name: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let options = PyDict::new(obj.py());
         options.set_item("name", name)?;
         obj.py().import("coolfusion.adapters.wrap")?.getattr("wrap")?.call((obj,), Some(&options))
@@ -107,7 +115,13 @@ impl PyTokenizer {
 
     /// Loads tiktoken ranks, (bytes, id) each, with their split pattern and special tokens.
     #[staticmethod]
-    fn _from_ranks(py: Python<'_>, ranks: Vec<(Vec<u8>, u32)>, pattern: &str, specials: Vec<(String, u32)>, name: &str) -> PyResult<Self> {
+    fn _from_ranks(
+        py: Python<'_>,
+        ranks: Vec<(Vec<u8>, u32)>,
+        pattern: &str,
+        specials: Vec<(String, u32)>,
+        name: &str,
+    ) -> PyResult<Self> {
         Self::new(py, || {
             let spec = formats::tiktoken::from_ranks(&ranks, pattern, &specials)?;
             Tokenizer::from_spec(spec, name).map(Arc::new)
@@ -118,7 +132,9 @@ impl PyTokenizer {
     ///
     /// `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
     #[staticmethod]
-    #[pyo3(signature = (encode, token_table, control_ids, drops, first, name, notes, *, control_tokens = Vec::new(), object = None))]
+    #[pyo3(signature = (
+        encode, token_table, control_ids, drops, first, name, notes, *, control_tokens = Vec::new(), object = None
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn _from_callables(
         encode: Py<PyAny>,
@@ -131,14 +147,22 @@ impl PyTokenizer {
         control_tokens: Vec<(String, u32)>,
         object: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let (engine, vocabulary, reading) = Callables::new(encode, token_table, &control_ids, drops, first).map_err(raise)?;
-        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), reading, control_tokens, notes).map_err(raise)?;
+        let (engine, vocabulary, reading) =
+            Callables::new(encode, token_table, &control_ids, drops, first).map_err(raise)?;
+        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), reading, control_tokens, notes)
+            .map_err(raise)?;
         let made = Self::from(Arc::new(tokenizer));
         Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))
     }
 
     /// Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates.
-    fn _declaring(&self, bos_id: Option<u32>, eos_id: Option<u32>, prefix_ids: Vec<u32>, chat_templates: BTreeMap<String, String>) -> Self {
+    fn _declaring(
+        &self,
+        bos_id: Option<u32>,
+        eos_id: Option<u32>,
+        prefix_ids: Vec<u32>,
+        chat_templates: BTreeMap<String, String>,
+    ) -> Self {
         self.declaring(Declared(bos_id, eos_id, prefix_ids, chat_templates))
     }
 
@@ -152,19 +176,34 @@ impl PyTokenizer {
 
     /// Encodes many texts, each as `encode` does, on all cores.
     #[pyo3(signature = (texts, *, continues = false, errors = "replace"))]
-    fn encode_batch<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>, continues: bool, errors: &str) -> PyResult<Answers<Numbers<TokenId>>> {
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: &Bound<'py, PyAny>,
+        continues: bool,
+        errors: &str,
+    ) -> PyResult<Answers<Numbers<TokenId>>> {
         let (strict, place) = (is_strict(errors)?, place(continues));
         Texts::many(texts)?.each(py, self.0.gains_from_threads(), |text, _| self.plain_ids(text, place, strict))
     }
 
     /// Decodes many lists of ids, each as `decode` does.
-    fn decode_batch<'py>(&self, py: Python<'py>, list_of_ids: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
-        // By one thread: an id takes 6 ns to read from a list and 2 to make a string of, both under the interpreter's lock,
-        // and 3 to decode. With that on two cores all of it took 1.05 to 1.1 times as long, on a busy machine 2.4 times.
+    fn decode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        list_of_ids: &Bound<'py, PyAny>,
+    ) -> PyResult<Vec<Bound<'py, PyString>>> {
+        // By one thread: an id takes 6 ns to read from a list and 2 to make a string of, both under the interpreter's
+        // lock, and 3 to decode. With that on two cores all of it took 1.05 to 1.1 times as long, on a busy machine 2.4
+        // times.
         each_list(list_of_ids, |lists| {
             let many = lists.iter().map(Vec::len).sum::<usize>() > MANY_IDS;
-            let decode = |(index, ids): (usize, &Vec<TokenId>)| self.0.decode_bytes(ids, Place::Start).map_err(|error| (index, error));
-            let decoded = detached_if(many, py, || lists.iter().enumerate().map(decode).collect::<std::result::Result<Vec<_>, _>>())?;
+            let decode = |(index, ids): (usize, &Vec<TokenId>)| {
+                self.0.decode_bytes(ids, Place::Start).map_err(|error| (index, error))
+            };
+            let decoded = detached_if(many, py, || {
+                lists.iter().enumerate().map(decode).collect::<std::result::Result<Vec<_>, _>>()
+            })?;
             Ok(decoded.iter().map(|bytes| lossy(py, bytes)).collect())
         })
     }
@@ -196,14 +235,23 @@ impl PyTokenizer {
 
     /// Finds the cuts before white space that no later text can move.
     #[pyo3(signature = (text, method = "auto"))]
-    fn word_boundaries<'py>(&self, py: Python<'py>, text: Texts<'py>, method: &str) -> PyResult<Answers<Numbers<usize>>> {
+    fn word_boundaries<'py>(
+        &self,
+        py: Python<'py>,
+        text: Texts<'py>,
+        method: &str,
+    ) -> PyResult<Answers<Numbers<usize>>> {
         let method: Method = method.parse().map_err(raise)?;
-        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(Numbers(unit.positions(text, crate::word_boundaries(&self.0, text, method)?))))
+        text.each(py, self.0.gains_from_threads(), |text, unit| {
+            Ok(Numbers(unit.positions(text, crate::word_boundaries(&self.0, text, method)?)))
+        })
     }
 
     /// Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
     fn settled_cuts<'py>(&self, py: Python<'py>, text: Texts<'py>) -> PyResult<Answers<Numbers<usize>>> {
-        text.each(py, self.0.gains_from_threads(), |text, unit| Ok(Numbers(unit.positions(text, self.0.settled(text, Place::Start)?))))
+        text.each(py, self.0.gains_from_threads(), |text, unit| {
+            Ok(Numbers(unit.positions(text, self.0.settled(text, Place::Start)?)))
+        })
     }
 
     /// Says what the load probe found, and how boundaries and windows are found and why.
@@ -296,5 +344,7 @@ pub(super) fn common_boundaries<'py>(
 ) -> PyResult<Answers<Numbers<usize>>> {
     let tokenizers: Vec<Arc<Tokenizer>> = tokenizers.iter().map(|t| t.get().0.clone()).collect();
     let threads = tokenizers.iter().all(|tokenizer| tokenizer.gains_from_threads());
-    text.each(py, threads, |text, unit| Ok(Numbers(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?))))
+    text.each(py, threads, |text, unit| {
+        Ok(Numbers(unit.positions(text, crate::common_boundaries(tokenizers.iter().map(AsRef::as_ref), text)?)))
+    })
 }

@@ -14,8 +14,8 @@ pub(super) struct Callables {
 const SENTINELS: [&str; 3] = ["\n", ".", "a\n"];
 
 impl Callables {
-    /// The engine, its vocabulary, and how tokens make a text: `drops` one space at its start, or where encoding puts one
-    /// there; `first` holds tokens that have other bytes there.
+    /// The engine, its vocabulary, and how tokens make a text: `drops` one space at its start, or where encoding puts
+    /// one there; `first` holds tokens that have other bytes there.
     pub(super) fn new(
         encode: Py<PyAny>,
         table: Vec<Option<Vec<u8>>>,
@@ -41,7 +41,8 @@ impl Callables {
     fn call(&self, text: &str) -> Result<Vec<TokenId>> {
         Python::attach(|py| {
             let ids = self.encode.call1(py, (text,)).and_then(|ids| ids.extract::<Vec<u32>>(py));
-            ids.map(|ids| ids.into_iter().map(TokenId).collect()).map_err(|error| Error::Foreign { call: "encode", reason: error.to_string() })
+            ids.map(|ids| ids.into_iter().map(TokenId).collect())
+                .map_err(|error| Error::Foreign { call: "encode", reason: error.to_string() })
         })
     }
 

@@ -1,12 +1,13 @@
 //! Syntax tree -> a deterministic automaton, for the patterns that allow one: one table step a character.
 //!
-//! A state is the ordered list of the places where a backtracking matcher could be; the first of them is the one that it
-//! would try first (leftmost-first, as in Perl, Oniguruma and fancy-regex). A match that an earlier place could still
-//! better is kept and the walk goes on; a match that nothing can better ends it. So the walk never looks further than the
-//! answer needs, and where it stopped is how far it looked. Look-ahead of one character is decided by the next symbol.
+//! A state is the ordered list of the places where a backtracking matcher could be; the first of them is the one that
+//! it would try first (leftmost-first, as in Perl, Oniguruma and fancy-regex). A match that an earlier place could
+//! still better is kept and the walk goes on; a match that nothing can better ends it. So the walk never looks further
+//! than the answer needs, and where it stopped is how far it looked. Look-ahead of one character is decided by the next
+//! symbol.
 //!
-//! What is not read here (longer look-ahead, atomic groups that change the language, patterns with many states) is left to
-//! the backtracking machine in `program.rs`, which answers the same (the tests of `mod.rs`).
+//! What is not read here (longer look-ahead, atomic groups that change the language, patterns with many states) is left
+//! to the backtracking machine in `program.rs`, which answers the same (the tests of `mod.rs`).
 
 use crate::regex::char_class::CodePoints;
 use crate::regex::parse::{Greed, Node};
@@ -45,17 +46,18 @@ const PAGES: usize = 0x10000 / LEAF;
 /// A compiled pattern.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
-    /// For each 64 code points below U+10000 where their symbols stand in `leaves`, in units of 64. Few are distinct, so
-    /// that both stay in the nearest cache where one table of the plane, 64 KiB, does not.
+    /// For each 64 code points below U+10000 where their symbols stand in `leaves`, in units of 64. Few are distinct,
+    /// so that both stay in the nearest cache where one table of the plane, 64 KiB, does not.
     pages: Box<[u16; PAGES]>,
     leaves: Box<[u8]>,
     /// First code point and symbol of each range above.
     above: Box<[(u32, u8)]>,
-    /// `steps[row + symbol]` holds the row of the next state, a multiple of `symbols`; the last symbol is the end of the text.
+    /// `steps[row + symbol]` holds the row of the next state, a multiple of `symbols`; the last symbol is the end of
+    /// the text.
     steps: Box<[u32]>,
-    /// As `steps`, over one match after the other: where a match ends before a character, the step of the first state over
-    /// that character. So the cuts of a text are found without a branch on where they are, which would be mispredicted
-    /// twice a word.
+    /// As `steps`, over one match after the other: where a match ends before a character, the step of the first state
+    /// over that character. So the cuts of a text are found without a branch on where they are, which would be
+    /// mispredicted twice a word.
     chain: Box<[u32]>,
     /// For each byte, whether a match may begin with a character whose UTF-8 begins with it.
     begins: Box<[bool; 256]>,
@@ -213,7 +215,9 @@ impl Automaton {
             at = begin;
             loop {
                 // No character that begins with a byte in between begins a match, and few of the others do.
-                at = (at + 1..length).find(|&at| self.begins[usize::from(bytes[at])] && self.may_begin(bytes, at)).unwrap_or(length);
+                at = (at + 1..length)
+                    .find(|&at| self.begins[usize::from(bytes[at])] && self.may_begin(bytes, at))
+                    .unwrap_or(length);
                 if at >= limit && limit < length && open.is_none() {
                     let at = (limit..at).find(|&at| text.is_char_boundary(at)).unwrap_or(at);
                     open = Some(Open { at, behind_match: false });
@@ -576,10 +580,11 @@ impl Places {
     }
 }
 
-/// Whether a possessive repetition of `node` before `rest`, at the end of an alternative, matches what a greedy one does.
+/// Whether a possessive repetition of `node` before `rest`, at the end of an alternative, matches what a greedy one
+/// does.
 ///
-/// A greedy one would give characters back only where the rest fails; then the rest would have to begin with a character
-/// that was given back.
+/// A greedy one would give characters back only where the rest fails; then the rest would have to begin with a
+/// character that was given back.
 fn never_gives_back(node: &Node, rest: &[Node]) -> bool {
     let Node::Class(set) = node else { return false };
     let first = first_of(rest);
@@ -617,7 +622,13 @@ struct Determiniser<'a> {
 impl<'a> Determiniser<'a> {
     fn new(places: &'a [Place], alphabet: Alphabet) -> Self {
         // State 0 is the dead one.
-        Self { places, alphabet, numbers: FxHashMap::from_iter([(Vec::new(), DEAD)]), states: vec![Vec::new()], work: MOST_WORK }
+        Self {
+            places,
+            alphabet,
+            numbers: FxHashMap::from_iter([(Vec::new(), DEAD)]),
+            states: vec![Vec::new()],
+            work: MOST_WORK,
+        }
     }
 
     fn run(mut self) -> Option<Automaton> {
@@ -636,7 +647,8 @@ impl<'a> Determiniser<'a> {
         }
         // A state that accepts whatever comes need not look at it.
         let row = |state: usize| state * symbols..(state + 1) * symbols;
-        let over: Vec<bool> = (0..self.states.len()).map(|s| steps[row(s)].iter().all(|&step| step == DEAD | ENDS_BEFORE)).collect();
+        let over: Vec<bool> =
+            (0..self.states.len()).map(|s| steps[row(s)].iter().all(|&step| step == DEAD | ENDS_BEFORE)).collect();
         for step in &mut steps {
             let (state, flag) = (*step & ROW, *step & ENDS_BEFORE);
             *step = flag | if over[state as usize] { ENDS_BEHIND } else { state * symbols as u32 };
@@ -674,7 +686,9 @@ impl<'a> Determiniser<'a> {
                     continue;
                 }
                 self.work = self.work.checked_sub(1)?;
-                let within = |sets: &[usize]| symbol.is_some_and(|s| sets.iter().any(|set| self.alphabet.members[s] >> set & 1 == 1));
+                let within = |sets: &[usize]| {
+                    symbol.is_some_and(|s| sets.iter().any(|set| self.alphabet.members[s] >> set & 1 == 1))
+                };
                 match &self.places[at] {
                     Place::Set(set) => {
                         // Each place is visited once, so each is listed once.

@@ -92,18 +92,22 @@ impl Program {
             let advanced = match &self.steps[step] {
                 Step::Accept => return Some(at),
                 Step::One(class) => self.one(text, *class, at, looked).map(|end| (step + 1, end)),
-                Step::Run { class, min, max, gives_back } => self.many(text, *class, (*min, *max), at, looked).map(|(floor, end)| {
-                    if *gives_back && end > floor {
-                        choices.push(Choice::Shorter { step: step + 1, at: end, floor });
-                    }
-                    (step + 1, end)
-                }),
+                Step::Run { class, min, max, gives_back } => {
+                    self.many(text, *class, (*min, *max), at, looked).map(|(floor, end)| {
+                        if *gives_back && end > floor {
+                            choices.push(Choice::Shorter { step: step + 1, at: end, floor });
+                        }
+                        (step + 1, end)
+                    })
+                }
                 Step::Fork { first, second } => {
                     choices.push(Choice::At { step: *second, at });
                     Some((*first, at))
                 }
                 Step::Jump(target) => Some((*target, at)),
-                Step::Look { body, next, negative } => (self.run(text, *body, at, looked).is_some() != *negative).then_some((*next, at)),
+                Step::Look { body, next, negative } => {
+                    (self.run(text, *body, at, looked).is_some() != *negative).then_some((*next, at))
+                }
                 Step::Atomic { body, next } => self.run(text, *body, at, looked).map(|end| (*next, end)),
                 Step::EndOfText => {
                     *looked = (*looked).max(at);
@@ -141,7 +145,14 @@ impl Program {
     }
 
     /// The longest run of the class from `at`: where its first `min` characters end, and where it ends.
-    fn many(&self, text: &str, class: usize, (min, max): (u32, u32), at: usize, looked: &mut usize) -> Option<(usize, usize)> {
+    fn many(
+        &self,
+        text: &str,
+        class: usize,
+        (min, max): (u32, u32),
+        at: usize,
+        looked: &mut usize,
+    ) -> Option<(usize, usize)> {
         let class = &self.classes[class];
         let mut chars = text[at..].chars();
         let (mut end, mut floor, mut count) = (at, at, 0);

@@ -1,11 +1,11 @@
 //! How many pre-tokens at the end of a text a later text can still change: a proof by going through all texts at once.
 //!
-//! A cut is settled once no walk that began before it has met the end of the text. So behind the last settled cut stands a
-//! text `w` through which one walk of the automaton goes on to the end, alive; all pre-tokens in `w`, and no others, are
-//! open. Their number is bounded if no such `w` can go on cutting for ever. That is a question about a finite graph: its
-//! nodes hold the state of the walk that is still alive, the state of the walk that makes the current pre-token, and the
-//! states of walks that have ended their match already and must not better it; its edges are the symbols, of weight one
-//! where a pre-token ends. The bound is the weight of the heaviest path, if no cycle has weight.
+//! A cut is settled once no walk that began before it has met the end of the text. So behind the last settled cut
+//! stands a text `w` through which one walk of the automaton goes on to the end, alive; all pre-tokens in `w`, and no
+//! others, are open. Their number is bounded if no such `w` can go on cutting for ever. That is a question about a
+//! finite graph: its nodes hold the state of the walk that is still alive, the state of the walk that makes the current
+//! pre-token, and the states of walks that have ended their match already and must not better it; its edges are the
+//! symbols, of weight one where a pre-token ends. The bound is the weight of the heaviest path, if no cycle has weight.
 //!
 //! Where the graph lets through a path that no text has, the bound is too high, never too low.
 
@@ -39,8 +39,8 @@ struct Graph<'a> {
 impl Automaton {
     /// The most pre-tokens at the end of a text, its last one included, that a later text can still change.
     ///
-    /// `None`: there is no bound, or the proof would be too large. Complexity: O(nodes · symbols), some thousands for the
-    /// published rules.
+    /// `None`: there is no bound, or the proof would be too large. Complexity: O(nodes · symbols), some thousands for
+    /// the published rules.
     pub(crate) fn open_pre_tokens(&self) -> Option<u32> {
         let mut graph = Graph { automaton: self, numbers: FxHashMap::default(), nodes: Vec::new(), edges: Vec::new() };
         let start = self.first_row();
@@ -75,7 +75,8 @@ impl Graph<'_> {
         self.nodes.len() - 1
     }
 
-    /// The edges from `node` over `symbol`; `None` if a character may belong to no match, which the proof does not cover.
+    /// The edges from `node` over `symbol`; `None` if a character may belong to no match, which the proof does not
+    /// cover.
     fn follow(&mut self, node: &Node, symbol: usize, edges: &mut Vec<(usize, u32)>) -> Option<()> {
         let step = |row: u32| self.automaton.step(row, symbol);
         let alive = step(node.alive);
@@ -139,7 +140,11 @@ impl Graph<'_> {
     fn heaviest(&self) -> Option<u32> {
         let count = self.nodes.len();
         let component = self.components();
-        let mut inside = self.edges.iter().enumerate().flat_map(|(from, edges)| edges.iter().map(move |&(to, weight)| (from, to, weight)));
+        let mut inside = self
+            .edges
+            .iter()
+            .enumerate()
+            .flat_map(|(from, edges)| edges.iter().map(move |&(to, weight)| (from, to, weight)));
         if inside.any(|(from, to, weight)| weight > 0 && component[from] == component[to]) {
             return None;
         }
@@ -149,14 +154,15 @@ impl Graph<'_> {
         let mut best: Vec<Option<u32>> = vec![None; count];
         for &node in &order {
             let onward = self.edges[node].iter().filter(|edge| component[edge.0] != component[node]);
-            let most = onward.filter_map(|&(to, weight)| Some(best[component[to]]? + weight)).chain(self.at_end(node)).max();
+            let most =
+                onward.filter_map(|&(to, weight)| Some(best[component[to]]? + weight)).chain(self.at_end(node)).max();
             best[component[node]] = best[component[node]].max(most);
         }
         best[component[0]]
     }
 
-    /// The pre-tokens that the end of the text adds at `node`; `None` if the text cannot end there, because a match that
-    /// was taken to be over would be bettered.
+    /// The pre-tokens that the end of the text adds at `node`; `None` if the text cannot end there, because a match
+    /// that was taken to be over would be bettered.
     fn at_end(&self, node: usize) -> Option<u32> {
         let end = self.automaton.letters();
         let node = &self.nodes[node];

@@ -47,10 +47,18 @@ impl CodePoints {
     /// The set that `source` denotes: a bracket class, a `\p{..}` escape or one escaped or literal character.
     pub(crate) fn parse(source: &str, case_insensitive: bool) -> Result<Self> {
         let broken = |reason: String| Error::definition("pre_tokenizer", format!("character class {source}: {reason}"));
-        let hir = regex_syntax::ParserBuilder::new().case_insensitive(case_insensitive).build().parse(source).map_err(|e| broken(e.to_string()))?;
+        let hir = regex_syntax::ParserBuilder::new()
+            .case_insensitive(case_insensitive)
+            .build()
+            .parse(source)
+            .map_err(|e| broken(e.to_string()))?;
         match hir.kind() {
-            HirKind::Class(Class::Unicode(class)) => Ok(Self::from_ranges(class.iter().map(|r| (r.start() as u32, r.end() as u32)))),
-            HirKind::Class(Class::Bytes(class)) => Ok(Self::from_ranges(class.iter().map(|r| (u32::from(r.start()), u32::from(r.end()))))),
+            HirKind::Class(Class::Unicode(class)) => {
+                Ok(Self::from_ranges(class.iter().map(|r| (r.start() as u32, r.end() as u32))))
+            }
+            HirKind::Class(Class::Bytes(class)) => {
+                Ok(Self::from_ranges(class.iter().map(|r| (u32::from(r.start()), u32::from(r.end())))))
+            }
             HirKind::Literal(literal) => {
                 let text = std::str::from_utf8(&literal.0).map_err(|e| broken(e.to_string()))?;
                 let mut chars = text.chars();

@@ -1,14 +1,19 @@
 //! What Oniguruma and `regex-syntax` read differently: reasons to leave a rule to the library.
 //!
-//! Both are asked for the same code points in `tests/arbitrary/patterns.rs`; what is not named here was found alike there.
+//! Both are asked for the same code points in `tests/arbitrary/patterns.rs`; what is not named here was found alike
+//! there.
 
 /// `\w` of Oniguruma holds no joiners and no fractions.
 pub(super) const WORD: &str = r"\w, which Oniguruma reads otherwise";
 /// Letters that stand for one character when case does not matter: `ss` for U+00DF, `fi` for U+FB01.
 pub(super) const SEVERAL: &str = "letters that Oniguruma also takes for one character when case does not matter";
 
-/// Marks that are the second half of a folded letter (`i` and U+0307 for U+0130), and U+02BC, which is the first of one.
-const HALVES: [char; 11] = ['\u{2bc}', '\u{2be}', '\u{300}', '\u{301}', '\u{307}', '\u{308}', '\u{30a}', '\u{30c}', '\u{313}', '\u{331}', '\u{342}'];
+/// Marks that are the second half of a folded letter (`i` and U+0307 for U+0130), and U+02BC, which is the first of
+/// one.
+const HALVES: [char; 11] = [
+    '\u{2bc}', '\u{2be}', '\u{300}', '\u{301}', '\u{307}', '\u{308}', '\u{30a}', '\u{30c}', '\u{313}', '\u{331}',
+    '\u{342}',
+];
 
 /// The letters `s` or `f` that may stand right before the cursor, in a part of the pattern where case does not matter.
 ///
@@ -100,7 +105,9 @@ fn escape(rest: &str, ignore_case: bool) -> Result<usize, &'static str> {
         }
         's' | 'S' | 'd' | 'D' | 'r' | 'n' | 't' | 'f' | 'v' => Ok(2),
         'u' if !ignore_case && rest.get(2..6).is_some_and(is_hex) => Ok(6),
-        'x' if !ignore_case && rest[2..].starts_with('{') && is_hex(rest[3..braced()].trim_end_matches('}')) => Ok(braced()),
+        'x' if !ignore_case && rest[2..].starts_with('{') && is_hex(rest[3..braced()].trim_end_matches('}')) => {
+            Ok(braced())
+        }
         _ if kind.is_alphanumeric() => Err("an escape in a class that Oniguruma reads otherwise"),
         _ => Ok(1 + kind.len_utf8()),
     }

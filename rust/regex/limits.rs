@@ -1,7 +1,8 @@
 //! How large a rule may be before anybody compiles it.
 //!
-//! A pattern of a few characters can ask for gigabytes (`(?:ab){1000000000}`) or for a stack of any depth. Such a rule is
-//! no rule: it is refused by its text alone, before our own matcher, `regex-syntax` or the `tokenizers` crate sees it.
+//! A pattern of a few characters can ask for gigabytes (`(?:ab){1000000000}`) or for a stack of any depth. Such a rule
+//! is no rule: it is refused by its text alone, before our own matcher, `regex-syntax` or the `tokenizers` crate sees
+//! it.
 
 use crate::error::{Error, Result};
 
@@ -44,7 +45,9 @@ pub(crate) fn check(stage: &str, source: &str) -> Result<()> {
     }
     match extent(source) {
         None => refuse("groups or brackets in one another".into(), format!("{DEEPEST}")),
-        Some(whole) if whole.height > DEEPEST => refuse(format!("{} repetitions or groups in one another", whole.height), format!("{DEEPEST}")),
+        Some(whole) if whole.height > DEEPEST => {
+            refuse(format!("{} repetitions or groups in one another", whole.height), format!("{DEEPEST}"))
+        }
         Some(whole) if whole.parts > MOST_PARTS => {
             refuse("its counted repetitions written out".into(), format!("{MOST_PARTS} characters and classes"))
         }

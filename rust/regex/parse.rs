@@ -1,8 +1,8 @@
 //! Pattern text -> syntax tree, for the part of the language that pre-token rules use.
 //!
 //! Everything outside that part (look-behind, back references, word anchors) is refused, not approximated: the caller
-//! then runs the `tokenizers` crate's own matcher and knows that it has no certificate of stability. So is what Oniguruma
-//! and `regex-syntax`, which reads our classes, understand differently ([`crate::regex::doubtful`]).
+//! then runs the `tokenizers` crate's own matcher and knows that it has no certificate of stability. So is what
+//! Oniguruma and `regex-syntax`, which reads our classes, understand differently ([`crate::regex::doubtful`]).
 
 use crate::error::{Error, Result};
 use crate::regex::char_class::CodePoints;
@@ -84,7 +84,8 @@ struct Decided {
 }
 
 impl Decided {
-    /// Whether no two ways through repetitions of `node` read the same text: one look at the next character tells which.
+    /// Whether no two ways through repetitions of `node` read the same text: one look at the next character tells
+    /// which.
     fn by_each_next_character(node: &Node) -> bool {
         let first = Self::of(node, None);
         first.is_some_and(|first| Self::of(node, Some(&first.first)).is_some())
@@ -100,7 +101,8 @@ impl Decided {
                 for node in nodes.iter().rev() {
                     let rest = next.map(|next| behind.before(next));
                     let here = Self::of(node, rest.as_deref())?;
-                    behind = if here.empty { Self { first: here.before(&behind.first), empty: behind.empty } } else { here };
+                    behind =
+                        if here.empty { Self { first: here.before(&behind.first), empty: behind.empty } } else { here };
                     behind.is_small()?;
                 }
                 Some(behind)
@@ -151,7 +153,14 @@ fn are_disjoint(one: &[Rc<CodePoints>], other: &[Rc<CodePoints>]) -> bool {
 
 /// Parses `source`, whose size the caller has checked: the parser recurses.
 pub(crate) fn parse(source: &str, dialect: Dialect) -> Result<Node> {
-    let mut parser = Parser { source, at: 0, dialect, ignore_case: false, tail: doubtful::Tail::default(), classes: FxHashMap::default() };
+    let mut parser = Parser {
+        source,
+        at: 0,
+        dialect,
+        ignore_case: false,
+        tail: doubtful::Tail::default(),
+        classes: FxHashMap::default(),
+    };
     let node = parser.alternatives()?;
     match parser.peek() {
         // Libraries differ in where they look next after an empty match.
@@ -224,7 +233,9 @@ impl<'a> Parser<'a> {
                 break;
             }
             if self.eat("(?i)") {
-                self.doubt((!nodes.is_empty()).then_some("(?i) behind something: alternatives that follow would be its own"))?;
+                self.doubt(
+                    (!nodes.is_empty()).then_some("(?i) behind something: alternatives that follow would be its own"),
+                )?;
                 self.ignore_case = true;
                 continue;
             }
@@ -389,7 +400,10 @@ impl<'a> Parser<'a> {
             }
             let asserts = matches!(node, Node::LookAhead { .. });
             self.doubt(asserts.then_some("a repeated look-ahead, which Oniguruma repeats in its own way"))?;
-            self.doubt((max == Some(min) && greed == Greed::Lazy).then_some("{n}?, which Oniguruma reads as n times or not at all"))?;
+            self.doubt(
+                (max == Some(min) && greed == Greed::Lazy)
+                    .then_some("{n}?, which Oniguruma reads as n times or not at all"),
+            )?;
             self.doubt((max != Some(1) && !self.tail.is_empty()).then_some(doubtful::SEVERAL))?;
             node = Node::Repeat { node: Box::new(node), min, max, greed };
         }

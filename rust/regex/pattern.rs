@@ -1,8 +1,8 @@
 //! Pre-token patterns, matched by a machine that knows how far it looked.
 //!
-//! A regular-expression library answers *where* a match ends. To know that a pre-token can no longer change when text is
-//! appended one must also know whether the answer depended on where the text ended. [`Pattern::match_at`] tells both; it
-//! is what makes a boundary *settled* (docs/definitions.md, "Settled cut").
+//! A regular-expression library answers *where* a match ends. To know that a pre-token can no longer change when text
+//! is appended one must also know whether the answer depended on where the text ended. [`Pattern::match_at`] tells
+//! both; it is what makes a boundary *settled* (docs/definitions.md, "Settled cut").
 
 use crate::error::{Error, Result};
 use crate::regex::automaton::Automaton;
@@ -30,9 +30,9 @@ impl Pattern {
     /// Compiles `source`.
     ///
     /// # Errors
-    /// A `Definition` error for what is broken, too large or too deep, for look-behind, back references and anchors, which
-    /// no pre-token rule seen so far uses, for what may match the empty text, for what the dialect's library reads
-    /// otherwise, and for what could take exponential time.
+    /// A `Definition` error for what is broken, too large or too deep, for look-behind, back references and anchors,
+    /// which no pre-token rule seen so far uses, for what may match the empty text, for what the dialect's library
+    /// reads otherwise, and for what could take exponential time.
     pub fn new(source: &str, dialect: Dialect) -> Result<Self> {
         check("pre_tokenizer", source)?;
         let tree = parse::parse(source, dialect)?;
@@ -132,7 +132,10 @@ mod tests {
 
     #[test]
     fn splits_as_the_rule_says() {
-        assert_eq!(split(LLAMA3, "It's 12345 a  b\n\n c."), ["It", "'s", " ", "123", "45", " a", " ", " b", "\n\n", " c", "."]);
+        assert_eq!(
+            split(LLAMA3, "It's 12345 a  b\n\n c."),
+            ["It", "'s", " ", "123", "45", " a", " ", " b", "\n\n", " c", "."]
+        );
         assert_eq!(split(LLAMA3, "a \n  \nb"), ["a", " \n  \n", "b"]);
         assert_eq!(split(r"(?:ab)+?c|a++|(?>b|bc)|.", "ababcaabc"), ["ababc", "aa", "b", "c"]);
     }
@@ -210,7 +213,8 @@ mod tests {
                 }
                 for (at, _) in text.char_indices() {
                     let (mut looked, mut far) = (at, at);
-                    let (found, expected) = (pattern.match_at(&text, at, &mut looked), twin.match_at(&text, at, &mut far));
+                    let (found, expected) =
+                        (pattern.match_at(&text, at, &mut looked), twin.match_at(&text, at, &mut far));
                     assert_eq!(found, expected, "{source} at {at} of {text:?}");
                     assert!(looked <= far, "{source} at {at} of {text:?}: {looked} > {far}");
                 }
@@ -234,7 +238,10 @@ mod tests {
     #[test]
     fn the_bound_on_open_pre_tokens_holds_and_is_reached() {
         let rules = [(RULES[0], Some(2)), (RULES[1], Some(2)), (RULES[2], Some(1)), (RULES[3], Some(2))];
-        let alphabet = ["a", "b", " ", "  ", "\n", "\r", "'", "s", "r", "l", "L", "1", "23", ".", "/", "\u{e9}", "\u{6f22}", "\u{301}"];
+        let alphabet = [
+            "a", "b", " ", "  ", "\n", "\r", "'", "s", "r", "l", "L", "1", "23", ".", "/", "\u{e9}", "\u{6f22}",
+            "\u{301}",
+        ];
         let mut seed = 3u64;
         for ((source, dialect, _), expected) in rules {
             let pattern = Pattern::new(source, dialect).unwrap();
@@ -257,7 +264,10 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_run() {
-        for broken in [r"(?<=a)b", r"\bfoo", "a**?+*(", "[a", "(a", "^a", r"(\s*)*", r"\1", "a{2,1}", r"\p", r"[\p", r"[\x{", "a\\"] {
+        for broken in [
+            r"(?<=a)b", r"\bfoo", "a**?+*(", "[a", "(a", "^a", r"(\s*)*", r"\1", "a{2,1}", r"\p", r"[\p", r"[\x{",
+            "a\\",
+        ] {
             for dialect in [Dialect::Oniguruma, Dialect::Tiktoken] {
                 assert!(Pattern::new(broken, dialect).is_err(), "{broken}");
             }
@@ -280,7 +290,10 @@ mod tests {
             assert!(error.contains("too many ways"), "{error}");
         }
         for fine in [r"(?>(?:\r?\n)+)a|.", r"\d(?=(?:\d{3})+(?!\d))|.", r"(?>(?:a+b|c[de]*)*)f|."] {
-            assert!(!Pattern::new(fine, Dialect::Oniguruma).unwrap().is_automaton(), "{fine}: each next character decides");
+            assert!(
+                !Pattern::new(fine, Dialect::Oniguruma).unwrap().is_automaton(),
+                "{fine}: each next character decides"
+            );
         }
         for rule in ["(?:a+)+b|.", "(?:a|a)*b|."] {
             assert!(Pattern::new(rule, Dialect::Oniguruma).unwrap().is_automaton(), "{rule}");
@@ -291,7 +304,11 @@ mod tests {
             let pattern = Pattern::backtracking(rule, Dialect::Oniguruma).unwrap();
             assert_eq!(pattern.match_at(&text, 0, &mut 0), Some(1), "{rule}");
             let pattern = Pattern::backtracking(rule, Dialect::Oniguruma).unwrap();
-            assert_eq!(pattern.match_at(&format!("{text}b"), 0, &mut 0), Some(if rule.starts_with("(?>") { 201 } else { 1 }), "{rule}");
+            assert_eq!(
+                pattern.match_at(&format!("{text}b"), 0, &mut 0),
+                Some(if rule.starts_with("(?>") { 201 } else { 1 }),
+                "{rule}"
+            );
         }
     }
 
@@ -330,7 +347,14 @@ mod tests {
             assert!(Pattern::new(doubtful, Dialect::Oniguruma).is_err(), "{doubtful}");
             assert!(Pattern::new(doubtful, Dialect::Tiktoken).is_ok(), "{doubtful}");
         }
-        for sound in ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)", "(?i)s|t", "(?i:\u{2019}s|ts|if|[^a-z]s)", "st", "(?i:s)(?:t)"] {
+        for sound in [
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+            "'(?i:[sdmt]|ll|ve|re)",
+            "(?i)s|t",
+            "(?i:\u{2019}s|ts|if|[^a-z]s)",
+            "st",
+            "(?i:s)(?:t)",
+        ] {
             assert!(Pattern::new(sound, Dialect::Oniguruma).is_ok(), "{sound}");
         }
     }

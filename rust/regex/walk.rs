@@ -81,7 +81,8 @@ impl Automaton {
     /// Whether `walk` ends with the text, after one more character of `symbol` too, and is then in the same state.
     pub(crate) fn covers_all(&self, walk: &Walk, symbol: u8) -> bool {
         // The row of a walk that is over ends nowhere.
-        self.step(walk.row, usize::from(symbol)) & ROW == walk.row && self.step(walk.row, self.letters()) & ENDS_BEFORE != 0
+        self.step(walk.row, usize::from(symbol)) & ROW == walk.row
+            && self.step(walk.row, self.letters()) & ENDS_BEFORE != 0
     }
 
     /// Whether one more character of `symbol` leaves `walk`, and the end of its match, as it is.

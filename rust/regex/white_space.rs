@@ -5,9 +5,9 @@ use crate::regex::automaton::{Automaton, DEAD, ENDS_BEFORE, ENDS_BEHIND, ROW};
 impl Automaton {
     /// Whether no match goes on over the white space `c` behind a character that is none, and no match is empty.
     ///
-    /// Nor may a match before `c` need it: at the end of a text it must be the same one. Then what is found on one side of
-    /// such a place does not depend on the other side. Symbols that hold both white space and other characters count as
-    /// the latter.
+    /// Nor may a match before `c` need it: at the end of a text it must be the same one. Then what is found on one side
+    /// of such a place does not depend on the other side. Symbols that hold both white space and other characters count
+    /// as the latter.
     pub(crate) fn stops_before(&self, c: char) -> bool {
         let letters = self.letters();
         let (mut spaces, mut others) = (vec![false; letters], vec![false; letters]);
@@ -64,14 +64,37 @@ mod tests {
     #[test]
     fn matches_that_stop_at_white_space() {
         let stops = |source: &str| Pattern::new(source, Dialect::Oniguruma).unwrap().stops_before(' ');
-        for source in
-            [r"\s+", r"\S+", r"\d{1,3}", r" ?\p{L}+|\s+(?!\S)|\s+", r"\p{L}+|[^\p{L}\s]+", r"[,.]", r"\s\S", r"\S\n", r"[^ ]+", r"\p{L}+(?=\S)|."]
-        {
+        for source in [
+            r"\s+",
+            r"\S+",
+            r"\d{1,3}",
+            r" ?\p{L}+|\s+(?!\S)|\s+",
+            r"\p{L}+|[^\p{L}\s]+",
+            r"[,.]",
+            r"\s\S",
+            r"\S\n",
+            r"[^ ]+",
+            r"\p{L}+(?=\S)|.",
+        ] {
             assert!(stops(source), "{source}");
         }
         assert!(!Pattern::new(r"\S\n|a", Dialect::Oniguruma).unwrap().stops_before('\n'));
-        for source in [r"[^ ]+ ?", r"\p{L}+(?=\s)|.", r".{3}", r"[^\s]\s|\S+", r"(?:\w\s?){2}", r"(?:..)+", r"a*", r".\b", r"(?=\s)|a", r"a(?=bc)"] {
-            assert!(!Pattern::new(source, Dialect::Oniguruma).is_ok_and(|pattern| pattern.stops_before(' ')), "{source}");
+        for source in [
+            r"[^ ]+ ?",
+            r"\p{L}+(?=\s)|.",
+            r".{3}",
+            r"[^\s]\s|\S+",
+            r"(?:\w\s?){2}",
+            r"(?:..)+",
+            r"a*",
+            r".\b",
+            r"(?=\s)|a",
+            r"a(?=bc)",
+        ] {
+            assert!(
+                !Pattern::new(source, Dialect::Oniguruma).is_ok_and(|pattern| pattern.stops_before(' ')),
+                "{source}"
+            );
         }
     }
 

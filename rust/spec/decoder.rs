@@ -68,7 +68,8 @@ impl Decoder {
 
 impl Stage for Decoder {
     const LIST: &'static str = "decoders";
-    const KINDS: &'static [&'static str] = &["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece"];
+    const KINDS: &'static [&'static str] =
+        &["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece"];
 
     fn read(kind: &str, fields: &mut Fields) -> Result<Option<Self>> {
         Ok(Some(match kind {
@@ -84,13 +85,17 @@ impl Stage for Decoder {
             }
             "Fuse" => Self::Fuse,
             "Metaspace" => Self::Metaspace(Metaspace::take(fields)?),
-            "Replace" => Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() },
+            "Replace" => {
+                Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() }
+            }
             "Strip" => Self::Strip {
                 content: fields.get("content")?.unwrap_or(' '),
                 start: fields.get("start")?.unwrap_or(0),
                 stop: fields.get("stop")?.unwrap_or(0),
             },
-            "WordPiece" => Self::WordPiece { prefix: fields.get("prefix")?.unwrap_or_default(), cleanup: fields.flag("cleanup")? },
+            "WordPiece" => {
+                Self::WordPiece { prefix: fields.get("prefix")?.unwrap_or_default(), cleanup: fields.flag("cleanup")? }
+            }
             _ => return Ok(None),
         }))
     }

@@ -1,9 +1,9 @@
 //! What a tokenizer file says, as typed values.
 //!
-//! In: the files of `crate::formats::detect`, which build a [`Spec`], and [`json`], which reads and writes `tokenizer.json`.
-//! Out: the builders of `crate::load::build`, which match its enums exhaustively. May import: `error`, and `arena` for
-//! many strings in one buffer. Read next: [`normalizer`], [`pre_tokenizer`], [`model`] and [`decoder`], in the order
-//! in which text passes.
+//! In: the files of `crate::formats::detect`, which build a [`Spec`], and [`json`], which reads and writes
+//! `tokenizer.json`. Out: the builders of `crate::load::build`, which match its enums exhaustively. May import:
+//! `error`, and `arena` for many strings in one buffer. Read next: [`normalizer`], [`pre_tokenizer`], [`model`] and
+//! [`decoder`], in the order in which text passes.
 //!
 //! For example, GPT-2's file becomes an empty [`Spec::normalizers`], one [`PreTokenizer::ByteLevel`], [`Model::Bpe`]
 //! with its merges, and one [`Decoder::ByteLevel`].
@@ -72,7 +72,15 @@ pub(crate) struct AddedToken {
 impl AddedToken {
     /// A token that is found in the text as it is, and takes nothing around it.
     pub(crate) fn new(id: u32, content: &str, special: bool) -> Self {
-        Self { id, content: content.into(), single_word: false, lstrip: false, rstrip: false, normalized: false, special }
+        Self {
+            id,
+            content: content.into(),
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: false,
+            special,
+        }
     }
 }
 

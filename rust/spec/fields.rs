@@ -177,7 +177,10 @@ fn add_stages<S: Stage>(path: String, value: Value, found: &mut Vec<S>) -> Resul
             return Err(Error::definition(path, "missing: expected a list of stages"));
         };
         fields.end()?;
-        return list.into_iter().enumerate().try_for_each(|(at, stage)| add_stages(format!("{path}[{at}]"), stage, found));
+        return list
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(at, stage)| add_stages(format!("{path}[{at}]"), stage, found));
     }
     let Some(stage) = S::read(&kind, &mut fields)? else {
         let reason = format!("type {kind:?} is unknown: expected one of {}", S::KINDS.join(", "));
@@ -210,7 +213,8 @@ mod tests {
 
     #[test]
     fn nested_sequences_are_one_list() {
-        let nested = json!({"normalizers": [{"type": "NFC"}, {"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}]});
+        let nested =
+            json!({"normalizers": [{"type": "NFC"}, {"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}]});
         let found = stages::<Normalizer>("normalizer", nested).unwrap();
         assert_eq!(found, [Normalizer::Nfc, Normalizer::Lowercase]);
         assert_eq!(written(&found)["normalizers"], json!([{"type": "NFC"}, {"type": "Lowercase"}]));
@@ -219,21 +223,37 @@ mod tests {
 
     #[test]
     fn faults_name_the_path() {
-        let split = |pattern: Value| json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+        let split =
+            |pattern: Value| json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
         for (stage, words) in [
             (json!(3), "pre_tokenizer.pretokenizers[1]: 3: expected an object"),
             (json!({"type": "Nope"}), "pre_tokenizer.pretokenizers[1]: type \"Nope\" is unknown: expected one of Bert"),
             (json!({"typ": "Digits"}), "pre_tokenizer.pretokenizers[1]: type \"\" is unknown"),
             (json!({"type": 3}), "pre_tokenizer.pretokenizers[1].type: 3: expected a string"),
             (json!({"type": "Sequence"}), "pre_tokenizer.pretokenizers[1].pretokenizers: missing: expected a list"),
-            (json!({"type": "Digits", "individual": true}), "pretokenizers[1].individual: unknown field: expected only type, indiv"),
-            (json!({"type": "Digits", "individual_digits": "x"}), "pretokenizers[1].individual_digits: \"x\": expected true or false"),
+            (
+                json!({"type": "Digits", "individual": true}),
+                "pretokenizers[1].individual: unknown field: expected only type, indiv",
+            ),
+            (
+                json!({"type": "Digits", "individual_digits": "x"}),
+                "pretokenizers[1].individual_digits: \"x\": expected true or false",
+            ),
             (split(json!({"Regx": "x"})), "pretokenizers[1].pattern.Regx: unknown field"),
             (split(json!({"Regex": 1})), "pretokenizers[1].pattern.Regex: 1: expected a string"),
             (split(json!({})), "pretokenizers[1].pattern: {}: expected one of String and Regex"),
-            (json!({"type": "Punctuation", "behavior": "x"}), "pretokenizers[1].behavior: \"x\": expected one of Removed"),
-            (json!({"type": "Metaspace", "replacement": "ab"}), "pretokenizers[1].replacement: \"ab\": expected a string of one"),
-            (json!({"type": "Metaspace", "prepend_scheme": "x"}), "pretokenizers[1].prepend_scheme: \"x\": expected one of first"),
+            (
+                json!({"type": "Punctuation", "behavior": "x"}),
+                "pretokenizers[1].behavior: \"x\": expected one of Removed",
+            ),
+            (
+                json!({"type": "Metaspace", "replacement": "ab"}),
+                "pretokenizers[1].replacement: \"ab\": expected a string of one",
+            ),
+            (
+                json!({"type": "Metaspace", "prepend_scheme": "x"}),
+                "pretokenizers[1].prepend_scheme: \"x\": expected one of first",
+            ),
         ] {
             let all = json!({"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, stage]});
             let error = stages::<PreTokenizer>("pre_tokenizer", all).unwrap_err().to_string();

@@ -55,13 +55,15 @@ fn models_without_a_type_are_told_by_what_they_hold() {
 
 #[test]
 fn merges_may_be_lines_and_stand_before_the_vocabulary() {
-    let lines = r##"{"model": {"merges": ["#version: 0.2", "a b", "ab c"], "vocab": {"c": 3, "a": 0, "b": 1, "ab": 2}}}"##;
+    let lines =
+        r##"{"model": {"merges": ["#version: 0.2", "a b", "ab c"], "vocab": {"c": 3, "a": 0, "b": 1, "ab": 2}}}"##;
     assert_eq!(of(lines).model.merges().unwrap().pairs, [(1, 2), (3, 0)]);
 }
 
 #[test]
 fn the_last_of_equal_keys_counts() {
-    let twice = r#"{"model": 3, "model": {"vocab": {"z": 1}, "vocab": {"a": 0, "b": 1, "a": 5}}, "version": 1, "version": 2}"#;
+    let twice =
+        r#"{"model": 3, "model": {"vocab": {"z": 1}, "vocab": {"a": 0, "b": 1, "a": 5}}, "version": 1, "version": 2}"#;
     assert_eq!(of(twice).pieces.iter().collect::<Vec<_>>(), [(1, "b"), (5, "a")]);
 }
 
@@ -79,24 +81,42 @@ fn unknown_fields_and_wrong_types_are_refused_with_their_path() {
         (r#""coolfusion": {}"#, "definition, coolfusion: unknown field: expected only version, truncation"),
         (r#""added_tokens": {}"#, "added_tokens: {}: expected a list"),
         (r#""added_tokens": [{"id": 1, "content": "a"}, 7]"#, "added_tokens[1]: 7: expected an object"),
-        (r#""added_tokens": [{"id": -1, "content": "a"}]"#, "added_tokens[0].id: -1: expected a whole number below 2^32"),
+        (
+            r#""added_tokens": [{"id": -1, "content": "a"}]"#,
+            "added_tokens[0].id: -1: expected a whole number below 2^32",
+        ),
         (r#""added_tokens": [{"id": 1}]"#, "added_tokens[0].content: missing: expected a string"),
         (r#""added_tokens": [{"id": 1, "content": "a", "lstirp": true}]"#, "added_tokens[0].lstirp: unknown field"),
-        (r#""decoder": {"type": "Strip", "content": "ab"}"#, "decoder.content: \"ab\": expected a string of one character"),
+        (
+            r#""decoder": {"type": "Strip", "content": "ab"}"#,
+            "decoder.content: \"ab\": expected a string of one character",
+        ),
         (r#""normalizer": {"type": "Precompiled", "precompiled_charsmap": "!"}"#, "normalizer.precompiled_charsmap: "),
     ] {
         let error = error(&format!(r#"{{"model": {{"vocab": {{"a": 0}}}}, {part}}}"#));
         assert!(error.contains(words), "{error}");
     }
     for (model, words) in [
-        (r#"{"type": "BPE", "vocab": {}, "merges": [], "unk": "a"}"#, "model.unk: unknown field: expected only type, dropout"),
+        (
+            r#"{"type": "BPE", "vocab": {}, "merges": [], "unk": "a"}"#,
+            "model.unk: unknown field: expected only type, dropout",
+        ),
         (r#"{"type": "BPE", "vocab": {}}"#, "model.merges: missing"),
-        (r#"{"type": "BPE", "vocab": {}, "merges": [], "dropout": 0.1}"#, "model.dropout: 0.1: ids would be drawn by chance"),
+        (
+            r#"{"type": "BPE", "vocab": {}, "merges": [], "dropout": 0.1}"#,
+            "model.dropout: 0.1: ids would be drawn by chance",
+        ),
         (r#"{"type": "BPE", "vocab": [["a", 0.5]], "merges": []}"#, "model.vocab: a list for the type BPE"),
         (r#"{"type": "Unigram", "vocab": {"a": 0}}"#, "model.vocab: an object of ids for the type Unigram"),
         (r#"{"type": "WordLevel", "vocab": {}, "merges": []}"#, "model.merges: unknown field of the type WordLevel"),
-        (r#"{"type": "Nope", "vocab": {}}"#, "model: type \"Nope\" is unknown: expected one of BPE, Unigram, WordPiece, WordLevel"),
-        (r#"{"type": "Unigram", "vocab": [["a", 0.5]], "unk_id": -1}"#, "model.unk_id: -1: expected a whole number below 2^32"),
+        (
+            r#"{"type": "Nope", "vocab": {}}"#,
+            "model: type \"Nope\" is unknown: expected one of BPE, Unigram, WordPiece, WordLevel",
+        ),
+        (
+            r#"{"type": "Unigram", "vocab": [["a", 0.5]], "unk_id": -1}"#,
+            "model.unk_id: -1: expected a whole number below 2^32",
+        ),
     ] {
         let error = error(&format!(r#"{{"model": {model}}}"#));
         assert!(error.contains(words), "{error}");
@@ -146,7 +166,8 @@ fn the_first_wrong_entry_is_named() {
 
 #[test]
 fn malformed_json_is_an_error_with_its_place() {
-    let whole = r#"{"model": {"vocab": {"a": 0, "\u00e9": 1}, "merges": [["a", "a"], "a a"]}, "b": [1, null, {"c": "d"}]}"#;
+    let whole =
+        r#"{"model": {"vocab": {"a": 0, "\u00e9": 1}, "merges": [["a", "a"], "a a"]}, "b": [1, null, {"c": "d"}]}"#;
     assert!(read(whole.as_bytes()).is_ok());
     for length in 0..whole.len() {
         let error = read(&whole.as_bytes()[..length]).err().unwrap().to_string();

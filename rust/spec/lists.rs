@@ -77,10 +77,15 @@ impl ModelParts {
     /// A vocabulary that is missing, or an entry of it that is none.
     #[allow(clippy::type_complexity)]
     pub(super) fn resolved(self) -> Own<(Map<String, Value>, Pieces, Option<Own<Merges>>)> {
-        let pieces = self.vocab.0.map_err(|broken| Error::definition("model.vocab", format!("{broken}: expected entries with ids")))?;
+        let pieces = self
+            .vocab
+            .0
+            .map_err(|broken| Error::definition("model.vocab", format!("{broken}: expected entries with ids")))?;
         let merges = self.merges.map(|merges| {
             let found = merges.resolved(&pieces);
-            found.map_err(|broken| Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab")))
+            found.map_err(|broken| {
+                Error::definition("model.merges", format!("{broken}: expected two pieces of model.vocab"))
+            })
         });
         Ok((self.rest, pieces, merges))
     }
@@ -412,7 +417,9 @@ impl<'de> Visitor<'de> for Pair<'_> {
             return Ok(Written::Version);
         }
         let mut parts = line.split(' ');
-        let (Some(left), Some(right), None) = (parts.next(), parts.next(), parts.next()) else { return Ok(Written::None) };
+        let (Some(left), Some(right), None) = (parts.next(), parts.next(), parts.next()) else {
+            return Ok(Written::None);
+        };
         self.0.push(left);
         self.0.push(right);
         Ok(Written::Line)

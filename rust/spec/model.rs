@@ -18,7 +18,8 @@ pub(crate) enum Model {
     WordLevel {
         unknown: Option<String>,
     },
-    /// The longest piece at each position, which no `tokenizer.json` of the library has: `crate::backends::longest_match`.
+    /// The longest piece at each position, which no `tokenizer.json` of the library has:
+    /// `crate::backends::longest_match`.
     LongestMatch,
 }
 
@@ -102,7 +103,9 @@ impl Model {
     /// The piece that stands for text without another, where the model names it.
     pub(crate) fn unknown_token(&self) -> Option<&str> {
         match self {
-            Self::Bpe(Bpe { unknown, .. }) | Self::WordPiece(WordPiece { unknown, .. }) | Self::WordLevel { unknown } => unknown.as_deref(),
+            Self::Bpe(Bpe { unknown, .. })
+            | Self::WordPiece(WordPiece { unknown, .. })
+            | Self::WordLevel { unknown } => unknown.as_deref(),
             Self::Unigram(_) | Self::LongestMatch => None,
         }
     }
@@ -110,7 +113,9 @@ impl Model {
     /// The same model with another piece for text without one.
     pub(crate) fn with_unknown_token(mut self, name: String) -> Self {
         match &mut self {
-            Self::Bpe(Bpe { unknown, .. }) | Self::WordPiece(WordPiece { unknown, .. }) | Self::WordLevel { unknown } => {
+            Self::Bpe(Bpe { unknown, .. })
+            | Self::WordPiece(WordPiece { unknown, .. })
+            | Self::WordLevel { unknown } => {
                 *unknown = Some(name);
             }
             Self::Unigram(_) | Self::LongestMatch => {}
@@ -152,7 +157,9 @@ impl Model {
                 let missing = || Err(Error::definition("model.merges", "missing: expected a list of pairs of pieces"));
                 Self::Bpe(Bpe::read(&mut fields, merges.unwrap_or_else(missing)?)?)
             }
-            "Unigram" => Self::Unigram(Unigram { unknown: fields.get("unk_id")?, byte_fallback: fields.flag("byte_fallback")? }),
+            "Unigram" => {
+                Self::Unigram(Unigram { unknown: fields.get("unk_id")?, byte_fallback: fields.flag("byte_fallback")? })
+            }
             "WordPiece" => Self::WordPiece(WordPiece {
                 unknown: fields.get("unk_token")?,
                 continuing_subword_prefix: fields.get("continuing_subword_prefix")?.unwrap_or_else(|| "##".into()),

@@ -180,7 +180,9 @@ impl Stage for Normalizer {
             "Nmt" => Self::Nmt,
             "Precompiled" => Self::Precompiled(charsmap(fields)?),
             "Prepend" => Self::Prepend(fields.need("prepend")?),
-            "Replace" => Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() },
+            "Replace" => {
+                Self::Replace { pattern: Pattern::take(fields)?, content: fields.get("content")?.unwrap_or_default() }
+            }
             "Strip" => Self::Strip { left: fields.flag("strip_left")?, right: fields.flag("strip_right")? },
             "StripAccents" => Self::StripAccents,
             _ => return Ok(None),

@@ -119,7 +119,8 @@ impl SplitBehavior {
 impl Metaspace {
     /// Old files have `add_prefix_space` for `prepend_scheme`, and `str_rep` beside `replacement`.
     pub(super) fn take(fields: &mut Fields) -> Result<Self> {
-        let schemes = [("first", PrependScheme::First), ("never", PrependScheme::Never), ("always", PrependScheme::Always)];
+        let schemes =
+            [("first", PrependScheme::First), ("never", PrependScheme::Never), ("always", PrependScheme::Always)];
         fields.skip(&["str_rep"]);
         let adds = fields.get("add_prefix_space")?.unwrap_or(true);
         let usual = if adds { PrependScheme::Always } else { PrependScheme::Never };
@@ -211,7 +212,11 @@ impl Stage for PreTokenizer {
             "FixedLength" => Self::FixedLength { length: fields.get("length")?.unwrap_or(5) },
             "Metaspace" => Self::Metaspace(Metaspace::take(fields)?),
             "Punctuation" => Self::Punctuation { behavior: SplitBehavior::take(fields)? },
-            "Split" => Self::Split { pattern: Pattern::take(fields)?, behavior: SplitBehavior::take(fields)?, invert: fields.flag("invert")? },
+            "Split" => Self::Split {
+                pattern: Pattern::take(fields)?,
+                behavior: SplitBehavior::take(fields)?,
+                invert: fields.flag("invert")?,
+            },
             "UnicodeScripts" => Self::UnicodeScripts,
             "Whitespace" => Self::Whitespace,
             "WhitespaceSplit" => Self::WhitespaceSplit,
@@ -272,8 +277,16 @@ mod tests {
     #[test]
     fn old_files_say_whether_a_mark_is_put_before_a_text() {
         for (fields, scheme, split) in [
-            (json!({"replacement": "\u{2581}", "str_rep": "\u{2581}", "add_prefix_space": true}), PrependScheme::Always, true),
-            (json!({"replacement": "\u{2581}", "add_prefix_space": false, "split": false}), PrependScheme::Never, false),
+            (
+                json!({"replacement": "\u{2581}", "str_rep": "\u{2581}", "add_prefix_space": true}),
+                PrependScheme::Always,
+                true,
+            ),
+            (
+                json!({"replacement": "\u{2581}", "add_prefix_space": false, "split": false}),
+                PrependScheme::Never,
+                false,
+            ),
             (json!({"add_prefix_space": false, "prepend_scheme": "never"}), PrependScheme::Never, true),
             (json!({"add_prefix_space": true, "prepend_scheme": "first"}), PrependScheme::First, true),
         ] {

@@ -123,7 +123,14 @@ mod tests {
     fn other_bytes_are_refused() {
         let whole = spec().to_bytes().unwrap();
         let (short, scores, json) = (whole.len() - 1, whole.len() - 8, 99);
-        for bytes in [&b""[..], b"1234567", b"\xff\xff\xff\xff\xff\xff\xff\xff{}", &whole[..short], &whole[..scores], &whole[..json]] {
+        for bytes in [
+            &b""[..],
+            b"1234567",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff{}",
+            &whole[..short],
+            &whole[..scores],
+            &whole[..json],
+        ] {
             assert!(Spec::from_bytes(bytes).unwrap_err().to_string().contains("bytes of a specification"));
         }
     }

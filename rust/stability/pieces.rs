@@ -7,9 +7,9 @@ use crate::util::text::characters_around;
 ///
 /// A piece that occurs in the text blocks every cut inside it; a piece that begins in the text and may reach beyond its
 /// end blocks all cuts behind its start. What is left separates the text for every segmentation into pieces: byte-pair
-/// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/definitions.md, "Settled cut").
-/// `fuses` tells neighbours that may share a token although no piece holds both: two characters without a piece become
-/// one unknown token, and a character that is dropped brings those around it together.
+/// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/definitions.md, "Settled
+/// cut"). `fuses` tells neighbours that may share a token although no piece holds both: two characters without a piece
+/// become one unknown token, and a character that is dropped brings those around it together.
 ///
 /// Complexity: O(text · longest piece) at worst, a few steps per byte in practice.
 pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
@@ -77,7 +77,8 @@ mod tests {
         assert_eq!(uncrossed(&trie, "c e", |_, _| false), [1, 2]);
         for text in ["abc", "c d", "c e", "abab a", "ccdc c"] {
             let all = uncrossed(&trie, text, |a, b| a == 'c' && b == 'c');
-            let each: Vec<usize> = (1..text.len()).filter(|&at| is_uncrossed(&trie, text, at, |a, b| a == 'c' && b == 'c')).collect();
+            let each: Vec<usize> =
+                (1..text.len()).filter(|&at| is_uncrossed(&trie, text, at, |a, b| a == 'c' && b == 'c')).collect();
             assert_eq!(all, each, "{text}");
         }
         assert_eq!(uncrossed(&trie, "xéy", |a, b| [a, b] == ['x', 'é']), [3], "two unknown characters may fuse");

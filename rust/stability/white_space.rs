@@ -1,4 +1,5 @@
-//! Cuts before white space at which a definition that the library runs divides a text (docs/definitions.md, "Settled cut").
+//! Cuts before white space at which a definition that the library runs divides a text (docs/definitions.md, "Settled
+//! cut").
 
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::unicode_forms::METASPACE;

@@ -1,11 +1,14 @@
-//! What a carried stretch tells of its tokens and cuts is what the whole text tells, after each piece of text and each way back.
+//! What a carried stretch tells of its tokens and cuts is what the whole text tells, after each piece of text and each
+//! way back.
 
 #![allow(clippy::unwrap_used)]
 
 use crate::backends::engine::Behind;
 use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::backends::stretch::Growth;
-use crate::streams::encoder_windows::{byte_level, bytes_with, split, unigram, unigram_with, unigram_with_some_bytes, unigram_without_spaces};
+use crate::streams::encoder_windows::{
+    byte_level, bytes_with, split, unigram, unigram_with, unigram_with_some_bytes, unigram_without_spaces,
+};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::Place;
@@ -45,14 +48,25 @@ const UNITS: [&str; 20] = [
 ];
 
 /// What a rule of words leaves together, under a form that moves marks.
-const MARKS: [&str; 10] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}", "\u{344}", ".", "\u{338}", "\u{1d165}", "="];
+const MARKS: [&str; 10] =
+    ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}", "\u{344}", ".", "\u{338}", "\u{1d165}", "="];
 
 /// The same, with words between.
 const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
 
 /// Words that end inside text that NFC changes, and a few that do not.
-const OPEN: [&str; 10] =
-    ["a\u{301}\u{323}", "e\u{323}\u{301}", "o\u{327}\u{301}", "x", "\u{1100}\u{1161}\u{11a8}", "\u{212b}", "a", "\u{ac00}", "u\u{301}\u{323}", "7"];
+const OPEN: [&str; 10] = [
+    "a\u{301}\u{323}",
+    "e\u{323}\u{301}",
+    "o\u{327}\u{301}",
+    "x",
+    "\u{1100}\u{1161}\u{11a8}",
+    "\u{212b}",
+    "a",
+    "\u{ac00}",
+    "u\u{301}\u{323}",
+    "7",
+];
 
 /// Pieces, symbols, what rules rewrite, and the beginnings of them.
 const PARTS: [&str; 20] = [
@@ -81,20 +95,41 @@ const PARTS: [&str; 20] = [
 /// A file with symbols, drawn at random.
 fn symbols(seed: u64, scored: bool) -> Arc<Tokenizer> {
     let mut roll = dice(seed);
-    let mut pieces: Vec<String> = ["a", "b", "c", "<", "x", "\u{2581}", "e", "f"].iter().filter(|_| roll(8) > 0).map(|&c| c.into()).collect();
+    let mut pieces: Vec<String> =
+        ["a", "b", "c", "<", "x", "\u{2581}", "e", "f"].iter().filter(|_| roll(8) > 0).map(|&c| c.into()).collect();
     for _ in 0..6 + roll(20) {
         let longer = format!("{}{}", pieces[roll(pieces.len())], pieces[roll(pieces.len())]);
         if longer.len() < 12 && !pieces.contains(&longer) {
             pieces.insert(roll(pieces.len() + 1), longer);
         }
     }
-    let all =
-        ["\n", "\n\n", "\n\n\n", "\u{2581}\u{2581}", "\u{2581}\u{2581}\u{2581}", "<x>", "<x><x>", "ab<", "aab", "  ", " a", "\u{8a9e}\u{8a9e}", "bc"];
-    let symbols: Vec<&str> = all.into_iter().filter(|symbol| roll(2) > 0 && !pieces.iter().any(|piece| piece == symbol)).collect();
+    let all = [
+        "\n",
+        "\n\n",
+        "\n\n\n",
+        "\u{2581}\u{2581}",
+        "\u{2581}\u{2581}\u{2581}",
+        "<x>",
+        "<x><x>",
+        "ab<",
+        "aab",
+        "  ",
+        " a",
+        "\u{8a9e}\u{8a9e}",
+        "bc",
+    ];
+    let symbols: Vec<&str> =
+        all.into_iter().filter(|symbol| roll(2) > 0 && !pieces.iter().any(|piece| piece == symbol)).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
     let rules = [("\u{fb01}", "f i"), ("e\u{301}", "\u{e9}"), ("c", ""), ("<x", "b"), ("\u{8a9e}", "  ")];
     let rules = if roll(2) > 0 { &rules[..1 + roll(rules.len())] } else { &[] };
-    let flags = Flags { byte_fallback: roll(2) > 0, dummy: roll(2) > 0, remove_extra: roll(2) > 0, literal_spaces: roll(5) == 0, rules };
+    let flags = Flags {
+        byte_fallback: roll(2) > 0,
+        dummy: roll(2) > 0,
+        remove_extra: roll(2) > 0,
+        literal_spaces: roll(5) == 0,
+        rules,
+    };
     if scored {
         // A symbol with a space brings the file to the engine for symbols.
         return scores(&pieces, &[&symbols[..], &["- "]].concat(), flags);
@@ -107,7 +142,10 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
     let rules = [("\u{200d}", " "), ("e\u{301}", "\u{e9}"), ("\u{fb01}", "f i")];
     let nfc = bytes_with(json!([byte_level(true)]), json!({"type": "NFC"}));
     let drawn = (0..36).map(|seed| (symbols(seed, seed >= 24), &PARTS[..], 4));
-    let letters = bytes_with(json!([split(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|[^\s\p{L}\p{N}]+|\s+"), byte_level(false)]), json!({"type": "NFC"}));
+    let letters = bytes_with(
+        json!([split(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|[^\s\p{L}\p{N}]+|\s+"), byte_level(false)]),
+        json!({"type": "NFC"}),
+    );
     let known: Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> = vec![
         (unigram(true, false), &UNITS, 4),
         (unigram(false, true), &UNITS, 4),
@@ -145,7 +183,10 @@ fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) 
     }
     if let Some(found) = engine.token_cuts_behind(growth, near, from - start) {
         let cuts = TokenCuts::new(&tokens, text.len());
-        let expected: Vec<_> = (from + 1..text.len()).filter(|&at| text.is_char_boundary(at) && cuts.contains(at)).map(|at| at - start).collect();
+        let expected: Vec<_> = (from + 1..text.len())
+            .filter(|&at| text.is_char_boundary(at) && cuts.contains(at))
+            .map(|at| at - start)
+            .collect();
         assert_eq!(found, expected, "token cuts behind {from} in {text:?}");
     }
     assert_eq!(growth.is_lossless(), gives_back(tokenizer, text), "{text:?}");

@@ -24,8 +24,8 @@ pub struct StreamDecoder {
 impl StreamDecoder {
     /// A decoder that continues behind `prompt_ids` and owes only what follows.
     ///
-    /// A prompt that ends inside a character leaves its last bytes here; the whole character is owed when it is complete,
-    /// because nobody could show it before.
+    /// A prompt that ends inside a character leaves its last bytes here; the whole character is owed when it is
+    /// complete, because nobody could show it before.
     ///
     /// # Errors
     /// `UnknownToken` for a prompt id. Complexity: O(prompt) once, to check the ids.
@@ -59,8 +59,8 @@ impl StreamDecoder {
         Ok(replaced + self.utf8.push(bytes, text))
     }
 
-    /// As [`StreamDecoder::push`] where the stream and the token both end with a whole character: the token's bytes, whose
-    /// ill-formed parts are still to be replaced. Elsewhere nothing is changed and the answer is `None`.
+    /// As [`StreamDecoder::push`] where the stream and the token both end with a whole character: the token's bytes,
+    /// whose ill-formed parts are still to be replaced. Elsewhere nothing is changed and the answer is `None`.
     ///
     /// # Errors
     /// As [`StreamDecoder::push`].

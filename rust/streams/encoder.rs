@@ -1,7 +1,7 @@
 //! Text -> token ids of everything so far, one piece of text at a time.
 //!
-//! Appending text can change the last tokens ("Done." + "\n\n" is "Done", ".\n\n" for LLaMA-3), and some tokenizers look
-//! far back. A window of words is encoded again at each push; it begins at a settled cut, so what stands before it
+//! Appending text can change the last tokens ("Done." + "\n\n" is "Done", ".\n\n" for LLaMA-3), and some tokenizers
+//! look far back. A window of words is encoded again at each push; it begins at a settled cut, so what stands before it
 //! cannot change, and what is encoded again is compared with what is stored.
 
 use crate::backends::engine::{Behind, Resume, Window};
@@ -144,8 +144,8 @@ impl StreamEncoder {
 
     /// Encodes `tail`, the text from the window's start on; where that contradicts what was settled, all of `whole`.
     ///
-    /// The self-check: if a settled token changed, the window was too small. Where something is left out of what is read,
-    /// `full` and `full_whole` are the two with it.
+    /// The self-check: if a settled token changed, the window was too small. Where something is left out of what is
+    /// read, `full` and `full_whole` are the two with it.
     fn attempt(
         &self,
         tail: &str,
@@ -158,8 +158,11 @@ impl StreamEncoder {
         let Found { window, resumes } = found;
         self.tokenizer.resume(tail, start.behind, window, resumes)?;
         let mut same = Self::same(&known, start, window);
-        let mut likeness =
-            self.tokenizer.likeness(window.tokens.iter().map(|token| token.id), &tail.as_bytes()[start.behind.torn()..], start.behind.place())?;
+        let mut likeness = self.tokenizer.likeness(
+            window.tokens.iter().map(|token| token.id),
+            &tail.as_bytes()[start.behind.torn()..],
+            start.behind.place(),
+        )?;
         let gives_back = likeness == Likeness::Same;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {
@@ -180,8 +183,8 @@ impl StreamEncoder {
     /// What [`StreamEncoder::push`] would answer.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]. Complexity: O(window + text), also where a push goes on with a stretch that is carried:
-    /// that state cannot be read without a change.
+    /// As [`Tokenizer::encode`]. Complexity: O(window + text), also where a push goes on with a stretch that is
+    /// carried: that state cannot be read without a change.
     pub fn peek(&self, text: &str) -> Result<Edit> {
         let Some(folding) = &self.folding else { return self.look(text, None, text) };
         let ahead = folding.advance(&self.tokenizer, self.text.len(), text);
@@ -199,15 +202,19 @@ impl StreamEncoder {
     /// Appends `text`.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]; the encoder is then as it was. Complexity: O(window + text), whatever the length of the
-    /// text so far, unless the tokenizer has no certificate (`describe()["window"]["whole_text"]`).
+    /// As [`Tokenizer::encode`]; the encoder is then as it was. Complexity: O(window + text), whatever the length of
+    /// the text so far, unless the tokenizer has no certificate (`describe()["window"]["whole_text"]`).
     pub fn push(&mut self, text: &str) -> Result<Edit> {
         let Some(mut folding) = self.folding.take() else { return self.read_on(text, None, None) };
         let length = folding.text.len();
         let ahead = folding.advance(&self.tokenizer, self.text.len(), text);
         folding.text.push_str(text);
         let full = folding.full_tail(self.anchor.byte, &ahead).map(|at| &folding.text[at..]);
-        let done = if ahead.read.is_empty() { self.leave_out(full) } else { self.read_on(&ahead.read, full, Some(&folding.text)) };
+        let done = if ahead.read.is_empty() {
+            self.leave_out(full)
+        } else {
+            self.read_on(&ahead.read, full, Some(&folding.text))
+        };
         match done {
             Ok(_) => folding.take(ahead),
             Err(_) => folding.text.truncate(length),
@@ -222,7 +229,11 @@ impl StreamEncoder {
         if matches!(self.likeness, Likeness::Same | Likeness::Longer) {
             let tail = full.unwrap_or(&self.text[self.anchor.byte..]);
             let ids = self.ids();
-            self.likeness = self.tokenizer.likeness(ids[self.anchor.tokens..].iter().copied(), tail.as_bytes(), self.anchor.behind.place())?;
+            self.likeness = self.tokenizer.likeness(
+                ids[self.anchor.tokens..].iter().copied(),
+                tail.as_bytes(),
+                self.anchor.behind.place(),
+            )?;
         }
         if !self.growth.as_ref().is_none_or(|growth| growth.is_lossless() || growth.stays(self.likeness)) {
             self.drop_growth();
@@ -230,7 +241,8 @@ impl StreamEncoder {
         Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))
     }
 
-    /// Appends `text` to what is read. `full` is the text of the window and `whole` all text, where something is left out.
+    /// Appends `text` to what is read. `full` is the text of the window and `whole` all text, where something is left
+    /// out.
     fn read_on(&mut self, text: &str, full: Option<&str>, whole: Option<&str>) -> Result<Edit> {
         if let Some(edit) = self.grown(text, full.is_some()) {
             return Ok(edit);
@@ -242,7 +254,13 @@ impl StreamEncoder {
             self.windows += self.text.len() - self.anchor.byte;
         }
         let mut found = std::mem::take(&mut self.found);
-        let done = self.attempt(&self.text[self.anchor.byte..], || self.text.clone(), full, || whole.unwrap_or(&self.text).to_string(), &mut found);
+        let done = self.attempt(
+            &self.text[self.anchor.byte..],
+            || self.text.clone(),
+            full,
+            || whole.unwrap_or(&self.text).to_string(),
+            &mut found,
+        );
         match done {
             Ok(attempt) => {
                 self.apply(attempt.edit.dropped(), attempt.edit.ids());
@@ -285,11 +303,15 @@ impl StreamEncoder {
             if let Some(first) = count.checked_sub(1 + self.context_words) {
                 self.anchor = anchor(first);
             }
-            // In a long window the words are long, and one is enough to be exact. Where characters are torn there are none.
+            // In a long window the words are long, and one is enough to be exact. Where characters are torn there are
+            // none.
             let end = self.text.len();
             if end - self.anchor.byte > LONG_WINDOW || anchor(count - 1).behind.torn() > 0 {
                 let first = count.saturating_sub(1 + self.context_words);
-                self.anchor = (first..count).map(anchor).find(|at| end - at.byte <= LONG_WINDOW).unwrap_or_else(|| anchor(count - 1));
+                self.anchor = (first..count)
+                    .map(anchor)
+                    .find(|at| end - at.byte <= LONG_WINDOW)
+                    .unwrap_or_else(|| anchor(count - 1));
             }
         }
     }
@@ -332,7 +354,11 @@ impl StreamEncoder {
                     self.ids.extend(word.ids());
                 }
                 // Without ids that are dropped and appended again.
-                let same = self.ids[self.ids.len() - *dropped..].iter().zip(&*ids).take_while(|(one, other)| one == other).count();
+                let same = self.ids[self.ids.len() - *dropped..]
+                    .iter()
+                    .zip(&*ids)
+                    .take_while(|(one, other)| one == other)
+                    .count();
                 *dropped -= same;
                 ids.drain(..same);
                 self.apply(*dropped, ids);
@@ -358,7 +384,9 @@ impl StreamEncoder {
             let mut growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
             growth.iter_mut().for_each(Growth::tell_late);
             let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
-            self.growth = growth.filter(|growth| self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth));
+            self.growth = growth.filter(|growth| {
+                self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth)
+            });
             self.try_at = length + RETRY;
         }
     }

@@ -12,7 +12,8 @@ use serde_json::{json, Map, Value};
 use std::sync::Arc;
 
 pub(crate) fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
-    let vocab: Map<String, Value> = byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
+    let vocab: Map<String, Value> =
+        byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
     let definition = json!({
         "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
         "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": vocab, "merges": []},
@@ -34,7 +35,8 @@ pub(crate) fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
 }
 
 fn precompiled(rules: &[(&str, &str)]) -> Value {
-    json!({"type": "Precompiled", "precompiled_charsmap": base64::engine::general_purpose::STANDARD.encode(blob_of(rules))})
+    let blob = base64::engine::general_purpose::STANDARD.encode(blob_of(rules));
+    json!({"type": "Precompiled", "precompiled_charsmap": blob})
 }
 
 fn replace(pattern: Value, content: &str) -> Value {
@@ -70,12 +72,25 @@ pub(crate) fn unigram_without_spaces(rules: &[(&str, &str)], added: &[&str]) -> 
 
 /// `bytes`: which bytes are pieces, if bytes are.
 fn unigram_of(normalizers: Vec<Value>, stages: Value, bytes: Option<fn(u8) -> bool>, added: &[&str]) -> Arc<Tokenizer> {
-    let mut vocab = vec![json!(["<unk>", 0.0]), json!(["\u{2581}", -2.0]), json!(["a", -2.5]), json!(["fi", -3.0]), json!(["\u{2581}a", -3.5])];
+    let mut vocab = vec![
+        json!(["<unk>", 0.0]),
+        json!(["\u{2581}", -2.0]),
+        json!(["a", -2.5]),
+        json!(["fi", -3.0]),
+        json!(["\u{2581}a", -3.5]),
+    ];
     let pieces = (0..=255).filter(|&byte| bytes.is_some_and(|has| has(byte)));
     vocab.extend(pieces.map(|byte: u8| json!([format!("<0x{byte:02X}>"), -9.0])));
-    let token = |id: usize, content: &str, special: bool| json!({"id": id, "content": content, "special": special, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
-    let tokens = std::iter::once(token(0, "<unk>", true)).chain(added.iter().zip(vocab.len()..).map(|(content, id)| token(id, content, false)));
-    let decoder = json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}]});
+    let token = |id: usize, content: &str, special: bool| {
+        json!({
+            "id": id, "content": content, "special": special,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        })
+    };
+    let tokens = std::iter::once(token(0, "<unk>", true))
+        .chain(added.iter().zip(vocab.len()..).map(|(content, id)| token(id, content, false)));
+    let metaspace = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
+    let decoder = json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, metaspace]});
     let definition = json!({
         "added_tokens": tokens.collect::<Vec<_>>(),
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
@@ -88,13 +103,49 @@ fn unigram_of(normalizers: Vec<Value>, stages: Value, bytes: Option<fn(u8) -> bo
 
 /// A file with symbols, and pieces that overlap all the way.
 fn symbols(flags: Flags<'_>) -> Arc<Tokenizer> {
-    let pieces = ["bb", "bbbb", "ab", "\u{2581}a", "cb", "bc", "dede", "de", "bcbc", "\u{2581}", "a", "b", "c", "d", "e", "x", "xx", "<"];
+    let pieces = [
+        "bb",
+        "bbbb",
+        "ab",
+        "\u{2581}a",
+        "cb",
+        "bc",
+        "dede",
+        "de",
+        "bcbc",
+        "\u{2581}",
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "x",
+        "xx",
+        "<",
+    ];
     merges(&pieces, &["\n", "\n\n", "\n\n\n", "\u{2581}\u{2581}", "\u{2581}\u{2581}\u{2581}", "aab", "<x>"], flags)
 }
 
 /// The same with scores, and a symbol that holds a space.
 fn scored_symbols(flags: Flags<'_>) -> Arc<Tokenizer> {
-    let pieces = ["bb", "bbbb", "ab", "\u{2581}a", "cb", "bc", "dede", "de", "\u{2581}", "\u{2581}\u{2581}", "a", "b", "c", "d", "e", "x"];
+    let pieces = [
+        "bb",
+        "bbbb",
+        "ab",
+        "\u{2581}a",
+        "cb",
+        "bc",
+        "dede",
+        "de",
+        "\u{2581}",
+        "\u{2581}\u{2581}",
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "x",
+    ];
     scores(&pieces, &["\n\n", "-  ", "aab", "<x>"], flags)
 }
 
@@ -120,19 +171,31 @@ fn windows_of_a_long_run_are_short_or_few() {
     let punctuation = json!({"type": "Punctuation", "behavior": "Contiguous"});
     let digits = json!({"type": "Digits", "individual_digits": false});
     let cases = [
-        ("DeepSeek", bytes_with(json!([split(r"\p{N}{1,3}"), split(rule), byte_level(false)]), Value::Null), vec!["\0", "\u{200d}", " ", "a", "7"]),
+        (
+            "DeepSeek",
+            bytes_with(json!([split(r"\p{N}{1,3}"), split(rule), byte_level(false)]), Value::Null),
+            vec!["\0", "\u{200d}", " ", "a", "7"],
+        ),
         (
             "Falcon",
             bytes_with(json!([punctuation, byte_level(true), digits, split("[0-9][0-9][0-9]")]), Value::Null),
             vec!["7", "77", "a", ".", "\u{301}", "\u{ff21}", "\u{ff76}\u{ff9e}", "\u{4e5f}", "a\u{10f3b}", "\u{fc}"],
         ),
-        ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
+        (
+            "NeoX",
+            bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})),
+            vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "],
+        ),
         (
             "Qwen",
             bytes_with(json!([split(letters), byte_level(false)]), json!({"type": "NFC"})),
             vec!["a\u{301}\u{323}", "a\u{301}\u{323}7", "\u{212b}", "\u{1100}\u{1161}\u{11a8}", "e\u{301}\u{323} "],
         ),
-        ("T5", unigram(true, false), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"]),
+        (
+            "T5",
+            unigram(true, false),
+            vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "{a"],
+        ),
         (
             "joiners that part words",
             unigram_with(true, false, &[("\u{200d}", " ")]),
@@ -141,9 +204,22 @@ fn windows_of_a_long_run_are_short_or_few() {
         (
             "spaces that are dropped",
             unigram_without_spaces(&[("\u{200d}", " "), ("\u{fb01}", "fi")], &[]),
-            vec!["a\u{200d}", "\u{200d}x", "\u{1f468}\u{200d}", "a\u{2581}", "\u{2581}\u{2581}", "\u{200d}\u{2581}", " ", " x"],
+            vec![
+                "a\u{200d}",
+                "\u{200d}x",
+                "\u{1f468}\u{200d}",
+                "a\u{2581}",
+                "\u{2581}\u{2581}",
+                "\u{200d}\u{2581}",
+                " ",
+                " x",
+            ],
         ),
-        ("added text", unigram_without_spaces(&[("\u{200d}", " ")], &["aab", "x{", "\u{2581}!"]), vec!["a", "x", "aa\u{200d}", "a\u{2581}"]),
+        (
+            "added text",
+            unigram_without_spaces(&[("\u{200d}", " ")], &["aab", "x{", "\u{2581}!"]),
+            vec!["a", "x", "aa\u{200d}", "a\u{2581}"],
+        ),
         (
             "symbols",
             symbols(Flags { byte_fallback: true, ..Flags::default() }),
@@ -165,7 +241,11 @@ fn windows_of_a_long_run_are_short_or_few() {
             }),
             vec!["b", "bc", "\u{fb01}", "e\u{301}", "\n", " ", "\u{2581}", " \u{2581}", "b "],
         ),
-        ("some bytes", unigram_with_some_bytes(), vec!["\u{8a9e}", "\u{1f468}", "\u{8a9e}\u{1f468}", "a\u{301}", " x", "\u{301}\u{8a9e}a"]),
+        (
+            "some bytes",
+            unigram_with_some_bytes(),
+            vec!["\u{8a9e}", "\u{1f468}", "\u{8a9e}\u{1f468}", "a\u{301}", " x", "\u{301}\u{8a9e}a"],
+        ),
         (
             "scored symbols",
             scored_symbols(Flags { byte_fallback: true, ..Flags::default() }),
@@ -173,16 +253,28 @@ fn windows_of_a_long_run_are_short_or_few() {
         ),
         (
             "scored symbols without extra spaces",
-            scored_symbols(Flags { dummy: true, remove_extra: true, rules: &[("\u{fb01}", "bc"), ("e\u{301}", "\u{e9}")], ..Flags::default() }),
+            scored_symbols(Flags {
+                dummy: true,
+                remove_extra: true,
+                rules: &[("\u{fb01}", "bc"), ("e\u{301}", "\u{e9}")],
+                ..Flags::default()
+            }),
             vec!["b", "\u{fb01}", "\u{8a9e}", "\u{8a9e}b", "e\u{301}", "\n", "\u{2581}", "b ", "-  "],
         ),
-        ("AI21", unigram(false, true), vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"]),
+        (
+            "AI21",
+            unigram(false, true),
+            vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"],
+        ),
     ];
     for (name, tokenizer, units) in cases {
         for unit in units {
             let (windows, text) = read(&tokenizer, unit);
             // Now and then a window looks for cuts in all of the run; each other one is short.
-            assert!(windows < 2000 * 64 + 8 * text, "{name}, {unit:?}: windows of {windows} bytes for a text of {text}");
+            assert!(
+                windows < 2000 * 64 + 8 * text,
+                "{name}, {unit:?}: windows of {windows} bytes for a text of {text}"
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What a stream reads of a text: that text without characters that change no token wherever they are put.
 //!
-//! Under normalizers that rewrite text some characters vanish, and a long run of blanks is read as a shorter one. A run may
-//! have no settled cut, so each push would read all of it again. The engine tells what a character is ([`Weight`]), and what is
-//! read grows only at its end: the ids of what is read are those of the text (docs/proofs/certificates.md, section 9).
+//! Under normalizers that rewrite text some characters vanish, and a long run of blanks is read as a shorter one. A run
+//! may have no settled cut, so each push would read all of it again. The engine tells what a character is ([`Weight`]),
+//! and what is read grows only at its end: the ids of what is read are those of the text (docs/proofs/certificates.md,
+//! section 9).
 
 use crate::backends::engine::Weight;
 use crate::tokenizer::Tokenizer;
@@ -90,13 +91,15 @@ impl Folding {
                     walk.blanks = 0;
                     continue;
                 }
-                Weight::Blank if guards > 0 && c == '\n' && before == Some('\r') && walk.blanks > 0 => match walk.held.back_mut() {
-                    Some(unit) => unit.line_feed = true,
-                    None => {
-                        new.push('\n');
-                        continue;
+                Weight::Blank if guards > 0 && c == '\n' && before == Some('\r') && walk.blanks > 0 => {
+                    match walk.held.back_mut() {
+                        Some(unit) => unit.line_feed = true,
+                        None => {
+                            new.push('\n');
+                            continue;
+                        }
                     }
-                },
+                }
                 Weight::Blank if walk.blanks < 2 * guards + 2 => {
                     walk.blanks += 1;
                     new.push(c);
@@ -121,8 +124,8 @@ impl Folding {
         ahead.marks.into_iter().for_each(|mark| put(&mut self.marks, mark.read, mark.text));
     }
 
-    /// Where the text begins that byte `at` of what is read, and all that is read and left out from there on, stands for; None
-    /// if nothing is left out.
+    /// Where the text begins that byte `at` of what is read, and all that is read and left out from there on, stands
+    /// for; None if nothing is left out.
     pub(crate) fn full_tail(&self, at: usize, ahead: &Advance) -> Option<usize> {
         let last = ahead.marks.last().or(self.marks.last())?;
         let before = self.marks.partition_point(|mark| mark.read < at).checked_sub(1);

@@ -58,7 +58,8 @@ impl Granularity {
         matches!(self, Self::Phrase | Self::Sentence | Self::Line)
     }
 
-    /// Whether byte `at`, inside `text` and between characters, is a stop. Complexity: O(1), for phrases and coarser O(at).
+    /// Whether byte `at`, inside `text` and between characters, is a stop. Complexity: O(1), for phrases and coarser
+    /// O(at).
     pub(crate) fn stops(self, text: &str, at: usize) -> bool {
         let (Some(left), Some(right)) = (text[..at].chars().next_back(), text[at..].chars().next()) else {
             return false;
@@ -73,7 +74,8 @@ impl Granularity {
         }
     }
 
-    /// Whether a unit of several words ends between `left` and `right`; `said` is the text up to there without white space.
+    /// Whether a unit of several words ends between `left` and `right`; `said` is the text up to there without white
+    /// space.
     fn ends_unit(self, said: &str, left: char, right: char) -> bool {
         if left.is_whitespace() {
             // Some tokenizers join a full stop with the newlines after it: then the unit ends after these.
@@ -96,7 +98,8 @@ impl Granularity {
 /// Marks after which a phrase ends.
 const PAUSES: [char; 9] = [',', ';', ':', '\u{2014}', '\u{3001}', '\u{ff0c}', '\u{ff1b}', '\u{ff1a}', '\u{60c}'];
 /// Marks after which no white space is written.
-const FULL_WIDTH: [char; 8] = ['\u{3001}', '\u{3002}', '\u{ff01}', '\u{ff0c}', '\u{ff0e}', '\u{ff1a}', '\u{ff1b}', '\u{ff1f}'];
+const FULL_WIDTH: [char; 8] =
+    ['\u{3001}', '\u{3002}', '\u{ff01}', '\u{ff0c}', '\u{ff0e}', '\u{ff1a}', '\u{ff1b}', '\u{ff1f}'];
 
 fn is_newline(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
@@ -104,12 +107,27 @@ fn is_newline(c: char) -> bool {
 
 /// A mark that ends a sentence.
 fn is_terminal(c: char) -> bool {
-    matches!(c, '.' | '!' | '?' | '\u{2026}' | '\u{3002}' | '\u{ff01}' | '\u{ff0e}' | '\u{ff1f}' | '\u{964}' | '\u{61f}' | '\u{6d4}')
+    matches!(
+        c,
+        '.' | '!'
+            | '?'
+            | '\u{2026}'
+            | '\u{3002}'
+            | '\u{ff01}'
+            | '\u{ff0e}'
+            | '\u{ff1f}'
+            | '\u{964}'
+            | '\u{61f}'
+            | '\u{6d4}'
+    )
 }
 
 /// A mark that closes what another has opened.
 fn is_closing(c: char) -> bool {
-    matches!(c, '"' | '\'' | ')' | ']' | '}' | '\u{bb}' | '\u{2019}' | '\u{201d}' | '\u{300d}' | '\u{300f}' | '\u{ff09}')
+    matches!(
+        c,
+        '"' | '\'' | ')' | ']' | '}' | '\u{bb}' | '\u{2019}' | '\u{201d}' | '\u{300d}' | '\u{300f}' | '\u{ff09}'
+    )
 }
 
 /// Kinds of characters: a pre-token holds one of them, with white space before it.
@@ -168,20 +186,29 @@ mod tests {
     fn words_keep_their_punctuation_and_pre_tokens_do_not() {
         let text = " in the garage,\" he said. Don't!";
         assert_eq!(parts(Granularity::Word, text), [" in", " the", " garage,\"", " he", " said.", " Don't!"]);
-        assert_eq!(parts(Granularity::PreToken, text), [" in", " the", " garage", ",\"", " he", " said", ".", " Don't", "!"]);
+        assert_eq!(
+            parts(Granularity::PreToken, text),
+            [" in", " the", " garage", ",\"", " he", " said", ".", " Don't", "!"]
+        );
     }
 
     #[test]
     fn phrases_end_after_punctuation() {
         let text = " in the garage, he said (\"well\"). Then\nit rained";
-        assert_eq!(parts(Granularity::Phrase, text), [" in the garage,", " he said (\"well\").", " Then", "\nit rained"]);
+        assert_eq!(
+            parts(Granularity::Phrase, text),
+            [" in the garage,", " he said (\"well\").", " Then", "\nit rained"]
+        );
     }
 
     #[test]
     fn sentences_end_after_terminal_marks_and_lines() {
         let text = "He said: \"Go.\" She went, 3.5 km.\n\nWell? Yes";
         assert_eq!(parts(Granularity::Sentence, text), ["He said: \"Go.\"", " She went, 3.5 km.", "\n\nWell?", " Yes"]);
-        assert_eq!(parts(Granularity::Sentence, "\u{4f60}\u{597d}\u{3002}\u{518d}"), ["\u{4f60}\u{597d}\u{3002}", "\u{518d}"]);
+        assert_eq!(
+            parts(Granularity::Sentence, "\u{4f60}\u{597d}\u{3002}\u{518d}"),
+            ["\u{4f60}\u{597d}\u{3002}", "\u{518d}"]
+        );
         assert_eq!(parts(Granularity::Line, text), ["He said: \"Go.\" She went, 3.5 km.", "\n\nWell? Yes"]);
     }
 

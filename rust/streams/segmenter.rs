@@ -1,9 +1,10 @@
 //! Generated tokens -> text segments that end where all tokenizers can follow.
 //!
-//! Definitions in docs/definitions.md. A segment ends at the first position that is (1) a stop of its granularity, mostly a
-//! word boundary, and a settled cut of every tokenizer; where a script has no spaces or a word grows too long, (2) a settled pre-token cut of every tokenizer, then (3) a cut
-//! of every canonical encoding, and at the hard cap (4) any whole character. It is always a cut of the tokens that were
-//! generated, and it is known with one token of look-ahead.
+//! Definitions in docs/definitions.md. A segment ends at the first position that is (1) a stop of its granularity,
+//! mostly a word boundary, and a settled cut of every tokenizer; where a script has no spaces or a word grows too long,
+//! (2) a settled pre-token cut of every tokenizer, then (3) a cut of every canonical encoding, and at the hard cap (4)
+//! any whole character. It is always a cut of the tokens that were generated, and it is known with one token of
+//! look-ahead.
 
 use crate::error::{Error, Result};
 use crate::regex::char_class::CodePoints;
@@ -206,12 +207,12 @@ impl Segmenter {
 
     /// Adds a generated token; a segment leaves as soon as it is known. The look-ahead token starts the next one.
     ///
-    /// An END id ends the text: the pending word leaves, the END event follows from [`Segmenter::finish`]. Other control
-    /// tokens stand for no text and belong to the segment around them.
+    /// An END id ends the text: the pending word leaves, the END event follows from [`Segmenter::finish`]. Other
+    /// control tokens stand for no text and belong to the segment around them.
     ///
     /// # Errors
-    /// `UnknownToken`, and `Argument` for a token behind the end; the segmenter is then as it was. Complexity: O(window)
-    /// where a boundary is possible, O(token) elsewhere.
+    /// `UnknownToken`, and `Argument` for a token behind the end; the segmenter is then as it was. Complexity:
+    /// O(window) where a boundary is possible, O(token) elsewhere.
     pub fn push(&mut self, id: TokenId) -> Result<Option<Segment>> {
         if self.over {
             let expected = "no token behind the end of the text: restart() first".into();
@@ -219,7 +220,14 @@ impl Segmenter {
         }
         if self.ends_text(id) {
             self.close()?;
-            self.ready.push_back(Segment { text: String::new(), token_ids: vec![id], end: true, valid: true, level: Level::End, whole: true });
+            self.ready.push_back(Segment {
+                text: String::new(),
+                token_ids: vec![id],
+                end: true,
+                valid: true,
+                level: Level::End,
+                whole: true,
+            });
             return Ok(self.ready.pop_front());
         }
         let before = (self.decoder.clone(), self.text.len(), self.replaced);
@@ -334,7 +342,9 @@ impl Segmenter {
             ends.filter(|&(_, end)| end > 0 && end < self.text.len())
         };
         let granularity = self.limits.granularity;
-        let stops = |at: usize| granularity.stops(&self.text, at) && (granularity != Granularity::PreToken || self.splits_cleanly(at));
+        let stops = |at: usize| {
+            granularity.stops(&self.text, at) && (granularity != Granularity::PreToken || self.splits_cleanly(at))
+        };
         for (count, at) in cuts().filter(|&(_, at)| stops(at)) {
             if self.shared_settled(shared)?.binary_search(&at).is_ok() {
                 let level = if stands_before_space(&self.text, at) { Level::Word } else { Level::PreToken };
@@ -411,7 +421,11 @@ impl Segmenter {
     }
 
     /// What `find` finds for every tokenizer.
-    fn common(&self, tails: &mut [Tail], find: impl Fn(&mut Tail, &Tokenizer, Parts<'_>) -> Result<Vec<usize>>) -> Result<Vec<usize>> {
+    fn common(
+        &self,
+        tails: &mut [Tail],
+        find: impl Fn(&mut Tail, &Tokenizer, Parts<'_>) -> Result<Vec<usize>>,
+    ) -> Result<Vec<usize>> {
         let text = Parts { context: &self.context, pending: &self.text };
         let mut common: Option<Vec<usize>> = None;
         for (tokenizer, tail) in self.tokenizers.iter().zip(tails) {

@@ -1,7 +1,9 @@
-//! The end of a growing text as one tokenizer of a segmenter sees it: token cuts and settled cuts behind what is committed.
+//! The end of a growing text as one tokenizer of a segmenter sees it: token cuts and settled cuts behind what is
+//! committed.
 //!
-//! A window begins at the last place where encoding can go on. Where none comes the stretch is carried from push to push
-//! (docs/proofs/certificates.md, section 9), so a check costs what was appended; what cannot be carried is read again.
+//! A window begins at the last place where encoding can go on. Where none comes the stretch is carried from push to
+//! push (docs/proofs/certificates.md, section 9), so a check costs what was appended; what cannot be carried is read
+//! again.
 
 use crate::backends::engine::{Behind, Certificate, Resume, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
@@ -72,7 +74,12 @@ impl Tail {
     }
 
     pub(crate) fn save(&self) -> SavedTail {
-        SavedTail { start: self.start, growth: self.growth.as_ref().map(Growth::save), taken: self.taken, try_at: self.try_at }
+        SavedTail {
+            start: self.start,
+            growth: self.growth.as_ref().map(Growth::save),
+            taken: self.taken,
+            try_at: self.try_at,
+        }
     }
 
     /// Goes back to where the text was as long as when this was saved.
@@ -90,7 +97,8 @@ impl Tail {
 
     /// The settled cuts of the pending text.
     pub(crate) fn settled(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
-        let carried = |tail: &Self, near: &str, from| tokenizer.engine().settled_behind(tail.growth.as_ref()?, near, from);
+        let carried =
+            |tail: &Self, near: &str, from| tokenizer.engine().settled_behind(tail.growth.as_ref()?, near, from);
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
@@ -106,7 +114,8 @@ impl Tail {
 
     /// The character boundaries of the pending text that no token stands across.
     pub(crate) fn token_cuts(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
-        let carried = |tail: &Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
+        let carried =
+            |tail: &Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
@@ -120,7 +129,10 @@ impl Tail {
             }
         };
         let cuts = TokenCuts::new(&tokens, window.len());
-        Ok(self.of_pending(text, (1..window.len()).filter(|&at| window.is_char_boundary(at) && cuts.contains(at)).collect()))
+        Ok(self.of_pending(
+            text,
+            (1..window.len()).filter(|&at| window.is_char_boundary(at) && cuts.contains(at)).collect(),
+        ))
     }
 
     /// Moves the window to the last place before the pending text where encoding can go on.
@@ -173,7 +185,9 @@ impl Tail {
             return Ok(None);
         }
         let context = text.context.len();
-        let near = (self.start.byte.max(context.saturating_sub(NEAR))..context).find(|&at| text.context.is_char_boundary(at)).unwrap_or(context);
+        let near = (self.start.byte.max(context.saturating_sub(NEAR))..context)
+            .find(|&at| text.context.is_char_boundary(at))
+            .unwrap_or(context);
         let before = context - near;
         Ok(find(self, &text.from(near), before).map(|cuts| cuts.into_iter().map(|at| at - before).collect()))
     }

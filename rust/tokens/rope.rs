@@ -1,6 +1,7 @@
 //! A list of tokens that is changed anywhere at the cost of a few of them, while the lists before stay as they were.
 //!
-//! A balanced tree of short lists. What changes is copied, the rest is shared, so a list that was kept costs nothing more.
+//! A balanced tree of short lists. What changes is copied, the rest is shared, so a list that was kept costs nothing
+//! more.
 
 use crate::tokens::token::TokenId;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ impl Rope {
         self.0.bytes
     }
 
-    /// The first token that ends behind byte `at`, and where it begins; at the end the number of tokens. Complexity: O(log tokens).
+    /// The first token that ends behind byte `at`, and where it begins; at the end the number of tokens. Complexity:
+    /// O(log tokens).
     pub(crate) fn find(&self, at: usize) -> (usize, usize) {
         let (mut index, mut begin, mut rope) = (0, 0, self);
         loop {
@@ -119,7 +121,12 @@ impl Rope {
 
     fn both(left: Self, right: Self) -> Self {
         let height = 1 + left.0.height.max(right.0.height);
-        Self(Arc::new(Part { count: left.count() + right.count(), bytes: left.bytes() + right.bytes(), height, inner: Inner::Sides(left, right) }))
+        Self(Arc::new(Part {
+            count: left.count() + right.count(),
+            bytes: left.bytes() + right.bytes(),
+            height,
+            inner: Inner::Sides(left, right),
+        }))
     }
 
     /// The tokens of both. Complexity: O(difference of the heights).
@@ -131,9 +138,15 @@ impl Rope {
             return self.clone();
         }
         match (&self.0.inner, &right.0.inner) {
-            (Inner::Leaf(one), Inner::Leaf(other)) if one.len() + other.len() <= MOST => Self::new(&[&one[..], other].concat()),
-            (Inner::Sides(first, second), _) if self.0.height > right.0.height + LEAN => Self::balanced(first.clone(), second.join(right)),
-            (_, Inner::Sides(first, second)) if right.0.height > self.0.height + LEAN => Self::balanced(self.join(first), second.clone()),
+            (Inner::Leaf(one), Inner::Leaf(other)) if one.len() + other.len() <= MOST => {
+                Self::new(&[&one[..], other].concat())
+            }
+            (Inner::Sides(first, second), _) if self.0.height > right.0.height + LEAN => {
+                Self::balanced(first.clone(), second.join(right))
+            }
+            (_, Inner::Sides(first, second)) if right.0.height > self.0.height + LEAN => {
+                Self::balanced(self.join(first), second.clone())
+            }
             _ => Self::both(self.clone(), right.clone()),
         }
     }
@@ -189,15 +202,19 @@ mod tests {
             let (from, most) = if round % 250 == 249 { (dice(90), twin.len() + 1) } else { (from, 4) };
             let to = twin.len().min(from + dice(most)).max(from.min(twin.len()));
             let from = from.min(to);
-            let with: Vec<Piece> = (0..dice(if round % 70 == 0 { 700 } else { 5 })).map(|_| (TokenId(dice(9) as u32), 1 + dice(3) as u32)).collect();
+            let with: Vec<Piece> = (0..dice(if round % 70 == 0 { 700 } else { 5 }))
+                .map(|_| (TokenId(dice(9) as u32), 1 + dice(3) as u32))
+                .collect();
             rope = rope.replaced(from, to, &with);
             twin.splice(from..to, with);
             assert!(usize::from(height(&rope)) <= 2 * twin.len().max(2).ilog2() as usize);
             if round % 100 == 0 {
                 kept.push((rope.clone(), twin.clone()));
                 let at = dice(rope.bytes() + 1);
-                let ends: Vec<usize> =
-                    twin.iter().scan(0, |end, &(_, length)| Some(std::mem::replace(end, *end + length as usize) + length as usize)).collect();
+                let ends: Vec<usize> = twin
+                    .iter()
+                    .scan(0, |end, &(_, length)| Some(std::mem::replace(end, *end + length as usize) + length as usize))
+                    .collect();
                 let index = ends.partition_point(|&end| end <= at);
                 assert_eq!(rope.find(at), (index, index.checked_sub(1).map_or(0, |before| ends[before])));
             }
@@ -207,7 +224,10 @@ mod tests {
             let mut found = Vec::new();
             rope.read(from, to, &mut found);
             assert_eq!(found, twin.get(from..to).unwrap_or_default());
-            assert_eq!((rope.count(), rope.bytes()), (twin.len(), twin.iter().map(|&(_, length)| length as usize).sum()));
+            assert_eq!(
+                (rope.count(), rope.bytes()),
+                (twin.len(), twin.iter().map(|&(_, length)| length as usize).sum())
+            );
             assert_eq!(rope.ids(from), twin[from..].iter().map(|&(id, _)| id).collect::<Vec<_>>());
         }
     }

@@ -1,8 +1,8 @@
 //! Lists of tokens that begin alike, kept as a tree: what one of them changes in another is told when it is asked for.
 //!
-//! A growing word of a Unigram model may change all of its tokens at each push. For example, a vocabulary with pieces of
-//! 1, 2, 4 and 16 spaces may write 17 spaces as 1 and 16, and 18 spaces as 2 and 16. All tokens of all pushes are then as many as
-//! the square of the pushes. A push stores one node, and only a list that is read is made.
+//! A growing word of a Unigram model may change all of its tokens at each push. For example, a vocabulary with pieces
+//! of 1, 2, 4 and 16 spaces may write 17 spaces as 1 and 16, and 18 spaces as 2 and 16. All tokens of all pushes are
+//! then as many as the square of the pushes. A push stores one node, and only a list that is read is made.
 
 use crate::tokens::token::TokenId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

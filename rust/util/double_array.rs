@@ -1,9 +1,9 @@
 //! Words with numbers, walked byte by byte: the double array that the models of our own look their pieces up in.
 //!
 //! One `u64` a node: where its children stand (upper half), the number of the word that ends here, and the byte that
-//! leads here. A child stands at `base ^ byte`, so a step is one load and one comparison (Aoe 1989, "An efficient digital
-//! search algorithm by using a double-array structure"). Nodes are placed into blocks of 256, the last few of which are
-//! searched for room; most slots are used, so a vocabulary takes about 10 bytes per node.
+//! leads here. A child stands at `base ^ byte`, so a step is one load and one comparison (Aoe 1989, "An efficient
+//! digital search algorithm by using a double-array structure"). Nodes are placed into blocks of 256, the last few of
+//! which are searched for room; most slots are used, so a vocabulary takes about 10 bytes per node.
 
 use std::ops::Range;
 
@@ -92,7 +92,8 @@ impl Dictionary {
         longest
     }
 
-    /// How far words reach that begin where `text` does: the length of the longest, and whether one goes on behind its end.
+    /// How far words reach that begin where `text` does: the length of the longest, and whether one goes on behind its
+    /// end.
     pub(crate) fn reach(&self, text: &[u8]) -> (usize, bool) {
         let mut node = self.root();
         let mut longest = 0;
@@ -260,7 +261,8 @@ mod tests {
 
     #[test]
     fn finds_its_words_and_no_others() {
-        let words: Vec<String> = (0..20_000_u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761) % 300_000)).collect();
+        let words: Vec<String> =
+            (0..20_000_u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761) % 300_000)).collect();
         let mut last = std::collections::HashMap::new();
         for (value, word) in words.iter().enumerate() {
             last.insert(word.as_str(), value as u32);

@@ -70,7 +70,15 @@ impl KnownWords {
         while self.slots[slot] != 0 {
             slot = (slot + 1) % SLOTS;
         }
-        let entry = Entry { hash, key: self.keys.len() as u32, tokens: self.tokens.len() as u32, key_length, variant, token_count, words };
+        let entry = Entry {
+            hash,
+            key: self.keys.len() as u32,
+            tokens: self.tokens.len() as u32,
+            key_length,
+            variant,
+            token_count,
+            words,
+        };
         self.keys.extend_from_slice(word);
         self.tokens.extend_from_slice(tokens);
         self.entries.push(entry);
@@ -101,7 +109,8 @@ mod tests {
     #[test]
     fn remembers_words_until_there_are_too_many() {
         let mut cache = KnownWords::default();
-        let tokens = |n: u32| [Placed { id: n, start: 0, end: 1, word: 0 }, Placed { id: n + 1, start: 1, end: 2, word: 1 }];
+        let tokens =
+            |n: u32| [Placed { id: n, start: 0, end: 1, word: 0 }, Placed { id: n + 1, start: 1, end: 2, word: 1 }];
         for n in 0..3 * WORDS as u32 {
             let word = n.to_string();
             let hash = hash(word.as_bytes(), 0);

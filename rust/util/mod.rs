@@ -1,7 +1,7 @@
 //! Containers and helpers that know bytes and characters, and no tokenizer.
 //!
-//! In: bytes, text, numbers. Out: UTF-8 and white space ([`utf8`], [`text`]), maps from bytes to values, tries, tables by
-//! character, pools, threads. May import: `error`, `tokens`. Read next: `regex/`, or `vocabulary/`.
+//! In: bytes, text, numbers. Out: UTF-8 and white space ([`utf8`], [`text`]), maps from bytes to values, tries, tables
+//! by character, pools, threads. May import: `error`, `tokens`. Read next: `regex/`, or `vocabulary/`.
 
 pub mod byte_alphabet;
 pub(crate) mod byte_strings;

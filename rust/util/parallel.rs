@@ -1,7 +1,8 @@
 //! The same work for many texts, spread over the cores.
 //!
 //! Rayon's pool, so that `RAYON_NUM_THREADS` says how many threads there are. Its threads do not live on in a forked
-//! process (`multiprocessing` on Linux), where waiting for them would be for ever: there the work is done by the caller.
+//! process (`multiprocessing` on Linux), where waiting for them would be for ever: there the work is done by the
+//! caller.
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;

@@ -11,8 +11,8 @@ pub(crate) struct PieceTrie {
     pieces: Arena,
     /// Range of the pieces that begin with each byte.
     heads: Vec<(u32, u32)>,
-    /// Range of the pieces that begin with each pair of bytes: the first two steps of nearly every walk. Empty where the
-    /// pieces are few.
+    /// Range of the pieces that begin with each pair of bytes: the first two steps of nearly every walk. Empty where
+    /// the pieces are few.
     pairs: Vec<(u32, u32)>,
     longest: usize,
 }
@@ -141,7 +141,8 @@ fn sorted<P: AsRef<[u8]>>(pieces: Vec<P>) -> Arena {
         u64::from_be_bytes(bytes)
     };
     let piece = |number: u32| pieces[number as usize].as_ref();
-    let mut order: Vec<(u64, u32)> = pieces.iter().zip(0..).map(|(piece, number)| (head(piece.as_ref()), number)).collect();
+    let mut order: Vec<(u64, u32)> =
+        pieces.iter().zip(0..).map(|(piece, number)| (head(piece.as_ref()), number)).collect();
     order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| piece(a.1).cmp(piece(b.1))));
     order.dedup_by(|a, b| a.0 == b.0 && piece(a.1) == piece(b.1));
     order.retain(|&(_, number)| !piece(number).is_empty());

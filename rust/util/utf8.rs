@@ -2,8 +2,9 @@
 
 /// An incremental UTF-8 decoder: whole characters leave as soon as their last byte is there.
 ///
-/// Ill-formed bytes become one U+FFFD for each maximal subpart (Unicode 15, section 3.9, "U+FFFD substitution of maximal
-/// subparts"), the practice of Rust's and Python's own decoders; bytes that may still become a character are held.
+/// Ill-formed bytes become one U+FFFD for each maximal subpart (Unicode 15, section 3.9, "U+FFFD substitution of
+/// maximal subparts"), the practice of Rust's and Python's own decoders; bytes that may still become a character are
+/// held.
 #[derive(Debug, Clone, Default)]
 pub struct Utf8Decoder {
     held: [u8; 4],
@@ -117,8 +118,14 @@ mod tests {
 
     #[test]
     fn equals_the_whole_decoding_at_every_cut() {
-        let cases: [&[u8]; 6] =
-            [b"plain", "\u{5c81}x\u{1f600}".as_bytes(), b"\x81\xe5\xb2\x81", b"\xe5\xb2", b"\xf0\x9f\xffA\xe5", b"\xed\xa0\x80\xc0\x80"];
+        let cases: [&[u8]; 6] = [
+            b"plain",
+            "\u{5c81}x\u{1f600}".as_bytes(),
+            b"\x81\xe5\xb2\x81",
+            b"\xe5\xb2",
+            b"\xf0\x9f\xffA\xe5",
+            b"\xed\xa0\x80\xc0\x80",
+        ];
         for bytes in cases {
             for cut in 0..=bytes.len() {
                 let (mut decoder, mut text) = (Utf8Decoder::default(), String::new());

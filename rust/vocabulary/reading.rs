@@ -1,7 +1,7 @@
 //! How the bytes of tokens make a text: their concatenation, and what the start of a text and the joints add or take.
 //!
-//! Most tokenizers need no more than one flag (a space that goes at the start). The rest is held in [`Joints`]: tokens that
-//! say something else at the start, spaces that stand only between tokens, other characters that go at the start.
+//! Most tokenizers need no more than one flag (a space that goes at the start). The rest is held in [`Joints`]: tokens
+//! that say something else at the start, spaces that stand only between tokens, other characters that go at the start.
 
 use crate::error::Result;
 use crate::tokens::token::{Place, Token, TokenId};
@@ -128,7 +128,8 @@ impl Reading {
     /// Whether one space goes at the start of a text.
     #[must_use]
     pub fn drops_first_space(&self) -> bool {
-        self.drops_first_space || self.joints.as_ref().is_some_and(|joints| joints.strip.as_ref().is_some_and(|strip| &*strip.0 == b" "))
+        self.drops_first_space
+            || self.joints.as_ref().is_some_and(|joints| joints.strip.as_ref().is_some_and(|strip| &*strip.0 == b" "))
     }
 
     /// Whether the text is the concatenation of the tokens' bytes, but for one space at the start.
@@ -136,12 +137,19 @@ impl Reading {
         self.joints.is_none()
     }
 
-    /// Where a text begins. Behind other text the last word before is taken to be whole, so that a space that it owes is due.
+    /// Where a text begins. Behind other text the last word before is taken to be whole, so that a space that it owes
+    /// is due.
     pub(crate) fn standing(&self, place: Place) -> Standing {
         let joints = self.joints.as_ref();
         match place {
-            Place::Start => Standing { start: true, owes: false, strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1) },
-            Place::Inside => Standing { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 },
+            Place::Start => Standing {
+                start: true,
+                owes: false,
+                strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1),
+            },
+            Place::Inside => {
+                Standing { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 }
+            }
         }
     }
 
@@ -150,7 +158,13 @@ impl Reading {
     /// # Errors
     /// As [`Vocabulary::bytes`]; `standing` is then as it was.
     #[inline]
-    pub(crate) fn step<'a>(&'a self, vocabulary: &'a Vocabulary, id: TokenId, position: usize, standing: &mut Standing) -> Result<(bool, &'a [u8])> {
+    pub(crate) fn step<'a>(
+        &'a self,
+        vocabulary: &'a Vocabulary,
+        id: TokenId,
+        position: usize,
+        standing: &mut Standing,
+    ) -> Result<(bool, &'a [u8])> {
         if let Some(joints) = &self.joints {
             return joints.step(vocabulary, self.drops_first_space, id, position, standing);
         }
@@ -164,7 +178,13 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Vocabulary::bytes`]; `bytes` is then not to be used, `standing` as it was. Complexity: O(bytes).
-    pub(crate) fn append(&self, vocabulary: &Vocabulary, ids: &[TokenId], standing: &mut Standing, bytes: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn append(
+        &self,
+        vocabulary: &Vocabulary,
+        ids: &[TokenId],
+        standing: &mut Standing,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
         let mut now = *standing;
         let mut head = 0;
         // Once the start is over plain tokens are copied in one go.
@@ -195,7 +215,14 @@ impl Reading {
     ///
     /// Complexity: O(text).
     #[inline(always)]
-    pub(crate) fn spells(&self, vocabulary: &Vocabulary, ids: &[TokenId], text: &[u8], place: Place, mut end: impl FnMut(usize, bool)) -> bool {
+    pub(crate) fn spells(
+        &self,
+        vocabulary: &Vocabulary,
+        ids: &[TokenId],
+        text: &[u8],
+        place: Place,
+        mut end: impl FnMut(usize, bool),
+    ) -> bool {
         if self.joints.is_none() {
             return vocabulary.spells(ids, text, self.drops_first_space && place == Place::Start, end);
         }
@@ -220,7 +247,13 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Vocabulary::bytes`]. Complexity: O(text).
-    pub fn spans(&self, vocabulary: &Vocabulary, ids: &[TokenId], text: &str, place: Place) -> Result<Option<Vec<Token>>> {
+    pub fn spans(
+        &self,
+        vocabulary: &Vocabulary,
+        ids: &[TokenId],
+        text: &str,
+        place: Place,
+    ) -> Result<Option<Vec<Token>>> {
         let mut standing = self.standing(place);
         let mut at = 0;
         let mut tokens = Vec::with_capacity(ids.len());
@@ -276,7 +309,13 @@ mod tests {
 
     #[test]
     fn spaces_stand_between_tokens_and_tokens_differ_at_the_start() {
-        let vocabulary = Vocabulary::new([(Kind::Text, "the"), (Kind::Text, "ca"), (Kind::Text, "t"), (Kind::Control, ""), (Kind::Text, "")]);
+        let vocabulary = Vocabulary::new([
+            (Kind::Text, "the"),
+            (Kind::Text, "ca"),
+            (Kind::Text, "t"),
+            (Kind::Control, ""),
+            (Kind::Text, ""),
+        ]);
         let mut joints = Joints { first: [(1, b"CA"[..].into())].into_iter().collect(), ..Joints::default() };
         [0, 2, 4].into_iter().for_each(|id| joints.owe(id));
         let reading = Reading::with(false, joints);

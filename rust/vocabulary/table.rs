@@ -18,8 +18,8 @@ pub enum Kind {
 
 /// The bytes of every token, whole from the start: decoding is concatenation.
 ///
-/// One entry of eight bytes an id, so that decoding touches one cache line a token: tokens of up to seven bytes stand in
-/// the entry itself, longer ones in `long`.
+/// One entry of eight bytes an id, so that decoding touches one cache line a token: tokens of up to seven bytes stand
+/// in the entry itself, longer ones in `long`.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     entries: Vec<Entry>,
@@ -150,7 +150,10 @@ impl Vocabulary {
         match entry.tag() {
             LONG => Ok(&self.long[entry.offset()..entry.offset() + entry.length()]),
             HUGE => Ok(&self.huge[entry.offset()]),
-            OPAQUE => Err(Error::NoTokenBytes { id: id.0, reason: "decoding it alone and between others gave no whole characters".into() }),
+            OPAQUE => Err(Error::NoTokenBytes {
+                id: id.0,
+                reason: "decoding it alone and between others gave no whole characters".into(),
+            }),
             _ => Err(Error::UnknownToken { id: id.0, position, vocab_size: self.len() }),
         }
     }
@@ -206,11 +209,18 @@ impl Vocabulary {
 
     /// Whether the bytes of `ids` are those of `text`; calls `end` with where each token ends and whether it has bytes.
     ///
-    /// `drops_space`: one space at the start of the bytes stands for no text. Ids that have no bytes to tell give `false`.
-    /// Complexity: O(text); of tokens of up to seven bytes the text and the entry are compared as one number. Choosing
-    /// between short and long tokens without a branch is a third slower: each position then waits for the entry before.
+    /// `drops_space`: one space at the start of the bytes stands for no text. Ids that have no bytes to tell give
+    /// `false`. Complexity: O(text); of tokens of up to seven bytes the text and the entry are compared as one number.
+    /// Choosing between short and long tokens without a branch is a third slower: each position then waits for the
+    /// entry before.
     #[inline(always)]
-    pub(crate) fn spells(&self, ids: &[TokenId], text: &[u8], drops_space: bool, mut end: impl FnMut(usize, bool)) -> bool {
+    pub(crate) fn spells(
+        &self,
+        ids: &[TokenId],
+        text: &[u8],
+        drops_space: bool,
+        mut end: impl FnMut(usize, bool),
+    ) -> bool {
         let mut at = 0;
         let mut head = 0;
         if drops_space {
@@ -228,7 +238,9 @@ impl Vocabulary {
                 }
             }
         }
-        let number = |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|next| next.try_into().ok()).map(u64::from_le_bytes);
+        let number = |bytes: &[u8], at: usize| {
+            bytes.get(at..at + 8).and_then(|next| next.try_into().ok()).map(u64::from_le_bytes)
+        };
         let mut differing = 0;
         for &id in &ids[head..] {
             let Some(entry) = self.entries.get(id.0 as usize) else { return false };
@@ -286,7 +298,8 @@ mod tests {
 
     #[test]
     fn append_is_the_concatenation_of_the_bytes() {
-        let texts: Vec<Vec<u8>> = (0..80).map(|length| (0..length).map(|at| (length * 7 + at) as u8).collect()).collect();
+        let texts: Vec<Vec<u8>> =
+            (0..80).map(|length| (0..length).map(|at| (length * 7 + at) as u8).collect()).collect();
         let big = vec![b'x'; 1 << 24];
         let entries = texts.iter().map(|t| (Kind::Text, t.as_slice())).chain([
             (Kind::Control, b"".as_slice()),
@@ -300,7 +313,9 @@ mod tests {
         assert_eq!(kinds, rest);
         // All orders of short, long and huge around the ends of chunks.
         let ids: Vec<TokenId> = (0..3000u32).map(|n| TokenId(n.wrapping_mul(2_654_435_761) % 81)).collect();
-        for ids in [&ids[..], &ids[..CHUNK], &ids[..CHUNK + 1], &[], &[TokenId(81), TokenId(3), TokenId(81), TokenId(79)]] {
+        for ids in
+            [&ids[..], &ids[..CHUNK], &ids[..CHUNK + 1], &[], &[TokenId(81), TokenId(3), TokenId(81), TokenId(79)]]
+        {
             let mut bytes = b"before".to_vec();
             let mut expected = bytes.clone();
             for &id in ids {

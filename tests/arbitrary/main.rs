@@ -1,7 +1,7 @@
 //! Arbitrary input for parsers, patterns and streams (proptest): nothing panics, and the invariants hold.
 //!
-//! The examples are the same at every run, so that a failure is a failure of the commit. `PROPTEST_CASES=100000` asks for
-//! more of them and `PROPTEST_RNG_SEED=7` for others; `make fuzz` sets both.
+//! The examples are the same at every run, so that a failure is a failure of the commit. `PROPTEST_CASES=100000` asks
+//! for more of them and `PROPTEST_RNG_SEED=7` for others; `make fuzz` sets both.
 
 #![allow(clippy::unwrap_used)]
 

@@ -136,11 +136,17 @@ fn definition() -> impl Strategy<Value = Value> {
     ];
     (proptest::sample::select(parts.to_vec()), any_json()).prop_map(|(part, value)| {
         let mut definition = json!({
-            "added_tokens": [{"id": 5, "content": "<x>", "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false}],
+            "added_tokens": [{
+                "id": 5, "content": "<x>", "special": true,
+                "normalized": false, "lstrip": false, "rstrip": false, "single_word": false,
+            }],
             "normalizer": {"type": "NFC"},
             "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a|b"}, "behavior": "Isolated", "invert": false},
             "decoder": {"type": "ByteLevel"},
-            "model": {"type": "BPE", "unk_token": null, "vocab": {"a": 0, "b": 1, "ab": 2, "Ġ": 3}, "merges": [["a", "b"]]},
+            "model": {
+                "type": "BPE", "unk_token": null,
+                "vocab": {"a": 0, "b": 1, "ab": 2, "Ġ": 3}, "merges": [["a", "b"]],
+            },
             "post_processor": null,
         });
         if let Some(place) = definition.pointer_mut(part) {
@@ -153,32 +159,50 @@ fn definition() -> impl Strategy<Value = Value> {
 /// A GGUF header of a few entries, with lengths, counts and types that are right for the most part.
 fn gguf() -> impl Strategy<Value = Vec<u8>> {
     let keys = ["model", "pre", "tokens", "scores", "token_type", "merges", "add_space_prefix", "precompiled_charsmap"];
-    let words = ["gpt2", "llama", "t5", "bert", "rwkv", "gpt-2", "\u{2581}a", "a", "b", "ab", "a b", "<0x41>", "\\x41", "[UNK]", "<unk>"];
+    let words = [
+        "gpt2",
+        "llama",
+        "t5",
+        "bert",
+        "rwkv",
+        "gpt-2",
+        "\u{2581}a",
+        "a",
+        "b",
+        "ab",
+        "a b",
+        "<0x41>",
+        "\\x41",
+        "[UNK]",
+        "<unk>",
+    ];
     let word = proptest::sample::select(words.to_vec());
     let text = |word: &str| [&(word.len() as u64).to_le_bytes()[..], word.as_bytes()].concat();
-    let value = (0u8..14, proptest::collection::vec(word, 0..6), any::<Option<u64>>(), proptest::collection::vec(0u8..8, 0..6));
-    let entry = (proptest::sample::select(keys.to_vec()), value).prop_map(move |(key, (shape, words, wrong, numbers))| {
-        let mut bytes = text(&format!("tokenizer.ggml.{key}"));
-        let count = |right: usize| wrong.filter(|wrong| wrong % 8 == 0).unwrap_or(right as u64).to_le_bytes();
-        match shape {
-            0..=4 => {
-                bytes.extend([9, 0, 0, 0, 8, 0, 0, 0]);
-                bytes.extend(count(words.len()));
-                words.iter().for_each(|word| bytes.extend(text(word)));
+    let value =
+        (0u8..14, proptest::collection::vec(word, 0..6), any::<Option<u64>>(), proptest::collection::vec(0u8..8, 0..6));
+    let entry =
+        (proptest::sample::select(keys.to_vec()), value).prop_map(move |(key, (shape, words, wrong, numbers))| {
+            let mut bytes = text(&format!("tokenizer.ggml.{key}"));
+            let count = |right: usize| wrong.filter(|wrong| wrong % 8 == 0).unwrap_or(right as u64).to_le_bytes();
+            match shape {
+                0..=4 => {
+                    bytes.extend([9, 0, 0, 0, 8, 0, 0, 0]);
+                    bytes.extend(count(words.len()));
+                    words.iter().for_each(|word| bytes.extend(text(word)));
+                }
+                5..=7 => {
+                    bytes.extend([9, 0, 0, 0, if shape == 5 { 6 } else { 5 }, 0, 0, 0]);
+                    bytes.extend(count(numbers.len()));
+                    numbers.iter().for_each(|number| bytes.extend([*number, 0, 0, 0]));
+                }
+                8..=10 => {
+                    bytes.extend([8, 0, 0, 0]);
+                    bytes.extend(text(words.first().copied().unwrap_or("gpt2")));
+                }
+                _ => bytes.extend([shape, 0, 0, 0, 1]),
             }
-            5..=7 => {
-                bytes.extend([9, 0, 0, 0, if shape == 5 { 6 } else { 5 }, 0, 0, 0]);
-                bytes.extend(count(numbers.len()));
-                numbers.iter().for_each(|number| bytes.extend([*number, 0, 0, 0]));
-            }
-            8..=10 => {
-                bytes.extend([8, 0, 0, 0]);
-                bytes.extend(text(words.first().copied().unwrap_or("gpt2")));
-            }
-            _ => bytes.extend([shape, 0, 0, 0, 1]),
-        }
-        bytes
-    });
+            bytes
+        });
     (proptest::collection::vec(entry, 0..8), any::<Option<u8>>()).prop_map(|(entries, cut)| {
         let mut bytes = b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0".to_vec();
         bytes.extend((entries.len() as u64).to_le_bytes());
@@ -213,11 +237,13 @@ proptest! {
         use coolfusion::formats::{vocab_merges, word_pieces};
         let entries = format!("{{\"a\": 0, \"b\": 1, \"ab\": 2, \"c\": {vocab}}}");
         for vocab in [vocab.to_string(), entries, "{\"a\": 0, \"b\": 1, \"ab\": 2, \"#\": 3, \"##\": 4}".to_owned()] {
-            if let Ok(definition) = vocab_merges::read(vocab.as_bytes(), merges.as_bytes(), "x", &vocab_merges::Options::default()) {
+            let options = vocab_merges::Options::default();
+        if let Ok(definition) = vocab_merges::read(vocab.as_bytes(), merges.as_bytes(), "x", &options) {
                 try_out(&definition);
             }
         }
-        if let Ok(definition) = word_pieces::read(format!("[UNK]\n[CLS]\n{pieces}").as_bytes(), "x", &word_pieces::Options::default()) {
+        let (file, options) = (format!("[UNK]\n[CLS]\n{pieces}"), word_pieces::Options::default());
+        if let Ok(definition) = word_pieces::read(file.as_bytes(), "x", &options) {
             try_out(&definition);
         }
         let mut tekken = json!({
@@ -248,7 +274,9 @@ proptest! {
 
     #[test]
     fn any_ranks_are_an_error_or_a_tokenizer(
-        tokens in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..4), any::<Option<u32>>(), 0usize..40), 0..40),
+        tokens in proptest::collection::vec(
+            (proptest::collection::vec(any::<u8>(), 0..4), any::<Option<u32>>(), 0usize..40), 0..40
+        ),
         tail in "\\PC{0,6}",
     ) {
         let mut lines = String::new();

@@ -1,9 +1,9 @@
 //! The pattern engine against Oniguruma, and against itself on texts that end otherwise.
 //!
 //! Patterns come from a grammar of what `rust/pattern/parse.rs` reads. What our parser refuses is no subject here (the
-//! library then runs the rule); what it accepts must give Oniguruma's match, and `looked` must be sound: whatever stands
-//! behind the character at `looked` may be anything else. [`ALIKE`] names constructs that
-//! were read otherwise once.
+//! library then runs the rule); what it accepts must give Oniguruma's match, and `looked` must be sound: whatever
+//! stands behind the character at `looked` may be anything else. [`ALIKE`] names constructs that were read otherwise
+//! once.
 
 use crate::examples;
 use coolfusion::regex::{Dialect, Pattern};
@@ -11,7 +11,8 @@ use onig::{MatchParam, Regex, SearchOptions};
 use proptest::prelude::*;
 use std::cell::Cell;
 
-/// Rules of real tokenizers (GPT-2, cl100k, Qwen 2.5, o200k, DeepSeek, Falcon, StarCoder), where shrunk grammars rarely get.
+/// Rules of real tokenizers (GPT-2, cl100k, Qwen 2.5, o200k, DeepSeek, Falcon, StarCoder), where shrunk grammars rarely
+/// get.
 const RULES: [&str; 12] = [
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -27,10 +28,11 @@ const RULES: [&str; 12] = [
     r"(?:[A-Z](?=[a-z])|[a-z](?![a-z])|\s+(?=\S)|[^\n])+?(?:\n|(?=[.!?]))|\S",
 ];
 
-/// One character of a pattern or a text: few, so that they meet, and those that case folding and classes disagree about.
+/// One character of a pattern or a text: few, so that they meet, and those that case folding and classes disagree
+/// about.
 const CHARACTERS: [char; 36] = [
-    'a', 'b', 'c', 'A', 'B', 's', 'S', 'k', 't', 'l', 'i', 'I', ' ', ' ', '\n', '\r', '\t', '1', '2', '\'', '.', '-', '_', 'é', 'ß', 'ſ', '\u{212a}',
-    'ı', '\u{301}', '\u{200d}', '的', 'の', 'ส', '½', '😀', '\u{3000}',
+    'a', 'b', 'c', 'A', 'B', 's', 'S', 'k', 't', 'l', 'i', 'I', ' ', ' ', '\n', '\r', '\t', '1', '2', '\'', '.', '-',
+    '_', 'é', 'ß', 'ſ', '\u{212a}', 'ı', '\u{301}', '\u{200d}', '的', 'の', 'ส', '½', '😀', '\u{3000}',
 ];
 
 fn character() -> impl Strategy<Value = char> {
@@ -38,10 +40,14 @@ fn character() -> impl Strategy<Value = char> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    proptest::collection::vec(prop_oneof![4 => character().prop_map(String::from), 1 => fragment()], 0..14).prop_map(|parts| parts.concat())
+    proptest::collection::vec(prop_oneof![4 => character().prop_map(String::from), 1 => fragment()], 0..14)
+        .prop_map(|parts| parts.concat())
 }
 
-const FRAGMENTS: [&str; 15] = ["'ll", "'S", "\r\n", "  ", "\n\n", "aaaa", "ababab", "1234", "The", "don't", "...\n", "naïve", "ss", "SS", "\u{1e9e}"];
+const FRAGMENTS: [&str; 15] = [
+    "'ll", "'S", "\r\n", "  ", "\n\n", "aaaa", "ababab", "1234", "The", "don't", "...\n", "naïve", "ss", "SS",
+    "\u{1e9e}",
+];
 
 fn fragment() -> impl Strategy<Value = String> {
     proptest::sample::select(&FRAGMENTS[..]).prop_map(String::from)
@@ -110,7 +116,11 @@ fn atom() -> impl Strategy<Value = String> {
 
 fn repetition() -> impl Strategy<Value = String> {
     let counts = (0u32..4, 1u32..3).prop_flat_map(|(low, more)| {
-        proptest::sample::select(vec![format!("{{{low},}}"), format!("{{,{}}}", low + 1), format!("{{{low},{}}}", low + more)])
+        proptest::sample::select(vec![
+            format!("{{{low},}}"),
+            format!("{{,{}}}", low + 1),
+            format!("{{{low},{}}}", low + more),
+        ])
     });
     let often = prop_oneof![3 => proptest::sample::select(vec!["*".to_string(), "+".into(), "?".into()]), 1 => counts];
     prop_oneof![
@@ -121,8 +131,18 @@ fn repetition() -> impl Strategy<Value = String> {
 }
 
 /// Text in which case does not matter, without properties and letters that fold to several.
-const FOLDED: [&str; 10] =
-    ["(?i:'s|'t|'re|'ll)", "(?i:k)", "(?i:s)", "(?i:[a-k])", "(?i:[^b])", "(?i:É)", "(?i:abc|[^\\s\\p{N}])", "(?i:ſ?)", "(?i)ab", "(?i:(?=A)a)"];
+const FOLDED: [&str; 10] = [
+    "(?i:'s|'t|'re|'ll)",
+    "(?i:k)",
+    "(?i:s)",
+    "(?i:[a-k])",
+    "(?i:[^b])",
+    "(?i:É)",
+    "(?i:abc|[^\\s\\p{N}])",
+    "(?i:ſ?)",
+    "(?i)ab",
+    "(?i:(?=A)a)",
+];
 
 /// A pattern of the supported syntax, a few groups deep.
 fn pattern() -> impl Strategy<Value = String> {
@@ -165,18 +185,23 @@ fn unsound(pattern: &Pattern, text: &str, other: &str) -> Option<(usize, String)
     starts(text).into_iter().find_map(|at| {
         let mut looked = at;
         let found = pattern.match_at(text, at, &mut looked);
-        if found.is_some_and(|end| end > looked && end > at && looked + text[looked..].chars().next().map_or(0, char::len_utf8) < end) {
+        if found.is_some_and(|end| {
+            end > looked && end > at && looked + text[looked..].chars().next().map_or(0, char::len_utf8) < end
+        }) {
             return Some((at, format!("matched to {found:?} but looked at {looked} only")));
         }
         if looked >= text.len() {
             return None;
         }
         let kept = looked + text[looked..].chars().next().map_or(0, char::len_utf8);
-        [format!("{}{other}", &text[..kept]), format!("{text}{other}"), text[..kept].to_string()].into_iter().find_map(|changed| {
-            let mut again = at;
-            let now = pattern.match_at(&changed, at, &mut again);
-            (now != found || again != looked).then(|| (at, format!("{found:?} looked {looked}; on {changed:?} {now:?} looked {again}")))
-        })
+        [format!("{}{other}", &text[..kept]), format!("{text}{other}"), text[..kept].to_string()].into_iter().find_map(
+            |changed| {
+                let mut again = at;
+                let now = pattern.match_at(&changed, at, &mut again);
+                (now != found || again != looked)
+                    .then(|| (at, format!("{found:?} looked {looked}; on {changed:?} {now:?} looked {again}")))
+            },
+        )
     })
 }
 
@@ -203,7 +228,13 @@ fn on_patterns(cases: u32, property: impl Fn(&Pattern, &str, &str) -> Result<(),
 fn random_patterns_match_as_oniguruma_does() {
     on_patterns(3000, |pattern, text, _| {
         let Ok(regex) = Regex::new(pattern.source()) else { return Ok(()) };
-        prop_assert_eq!(difference(pattern, &regex, text), None, "{:?} on {:?} (start, ours, Oniguruma's)", pattern.source(), text);
+        prop_assert_eq!(
+            difference(pattern, &regex, text),
+            None,
+            "{:?} on {:?} (start, ours, Oniguruma's)",
+            pattern.source(),
+            text
+        );
         Ok(())
     });
 }
@@ -242,15 +273,20 @@ proptest! {
     fn random_brackets_are_read_alike_or_refused(inside in BRACKETS, case in any::<bool>()) {
         let source = if case { format!("[{inside}]") } else { format!("(?i:[{inside}])") };
         let Ok(pattern) = Pattern::new(&source, Dialect::Oniguruma) else { return Ok(()) };
-        let Ok(regex) = Regex::new(&source) else { return Err(TestCaseError::fail(format!("{source} is an error in Oniguruma"))) };
-        let text: String = ('\0'..'\u{100}').chain("\u{130}\u{149}ſı的の\u{200c}\u{200d}\u{2028}\u{212a}\u{fb01}\u{1e9e}".chars()).collect();
+        let Ok(regex) = Regex::new(&source) else {
+            return Err(TestCaseError::fail(format!("{source} is an error in Oniguruma")));
+        };
+        let beyond = "\u{130}\u{149}ſı的の\u{200c}\u{200d}\u{2028}\u{212a}\u{fb01}\u{1e9e}";
+        let text: String = ('\0'..'\u{100}').chain(beyond.chars()).collect();
         prop_assert_eq!(difference(&pattern, &regex, &text), None, "{} (start, ours, Oniguruma's)", source);
     }
 }
 
 /// Texts that are one character to Oniguruma where case does not matter, beside what they are made of.
-const LIGATURES: [&str; 14] =
-    ["ß", "\u{1e9e}", "\u{fb00}", "\u{fb01}", "\u{fb02}", "\u{fb03}", "\u{fb04}", "\u{fb05}", "\u{fb06}", "s", "T", "f", "i", "L"];
+const LIGATURES: [&str; 14] = [
+    "ß", "\u{1e9e}", "\u{fb00}", "\u{fb01}", "\u{fb02}", "\u{fb03}", "\u{fb04}", "\u{fb05}", "\u{fb06}", "s", "T", "f",
+    "i", "L",
+];
 
 proptest! {
     #![proptest_config(examples(20_000))]
@@ -258,7 +294,9 @@ proptest! {
     /// Words where case does not matter: read alike, or refused.
     #[test]
     fn random_folded_words_are_read_alike_or_refused(
-        parts in proptest::collection::vec((proptest::sample::select(&WORD_PARTS[..]), proptest::sample::select(&OFTEN[..])), 1..4),
+        parts in proptest::collection::vec(
+            (proptest::sample::select(&WORD_PARTS[..]), proptest::sample::select(&OFTEN[..])), 1..4
+        ),
         text in proptest::collection::vec(proptest::sample::select(&LIGATURES[..]), 1..3),
     ) {
         let source = parts.iter().fold("(?i)".to_string(), |source, (part, often)| source + part + often);
@@ -319,7 +357,9 @@ const PROPERTIES: [&str; 16] = [
 fn properties_hold_the_same_characters() {
     for source in PROPERTIES {
         let (pattern, regex) = (Pattern::new(source, Dialect::Oniguruma).unwrap(), Regex::new(source).unwrap());
-        for c in ('\0'..=char::MAX).filter(|c| !matches!(*c as u32, 0xE000..=0xF8FF | 0x20000..=0x2A000 | 0x30000..=0xDFFFF | 0xE0200..)) {
+        for c in ('\0'..=char::MAX)
+            .filter(|c| !matches!(*c as u32, 0xE000..=0xF8FF | 0x20000..=0x2A000 | 0x30000..=0xDFFFF | 0xE0200..))
+        {
             let text = c.to_string();
             assert_eq!(Some(pattern.match_at(&text, 0, &mut 0)), theirs(&regex, &text, 0), "{source} on {c:?}");
         }

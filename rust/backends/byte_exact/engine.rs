@@ -23,7 +23,13 @@ impl Engine for Pipeline {
                 let first = tokens.len();
                 match (part.added, normal) {
                     (None, Some(normal)) => {
-                        self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut word, bench, &mut tokens);
+                        self.encode_stretch(
+                            &normal.text,
+                            place == Place::Start || part.start > 0,
+                            &mut word,
+                            bench,
+                            &mut tokens,
+                        );
                         if normal.is_moved() || part.start > 0 {
                             for token in &mut tokens[first..] {
                                 token.start = part.start + normal.start(token.start);
@@ -45,7 +51,9 @@ impl Engine for Pipeline {
     fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
         self.benches.with(|bench| {
             self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
-                (None, Some(normal)) => self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids),
+                (None, Some(normal)) => {
+                    self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids)
+                }
                 (id, _) => ids.extend(id),
             });
             bench.trim(text.len());
@@ -74,7 +82,11 @@ impl Engine for Pipeline {
         }
         resumes.clear();
         if self.tears() {
-            let place = |at: usize, behind: Behind| Resume { at, tokens: tokens_before(&window.tokens, at + behind.torn()), behind };
+            let place = |at: usize, behind: Behind| Resume {
+                at,
+                tokens: tokens_before(&window.tokens, at + behind.torn()),
+                behind,
+            };
             resumes.extend(window.cuts.iter().map(|&at| place(at, Behind::Text)));
             if resumes.is_empty() && text.len() >= MUCH {
                 resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, Behind::Torn(bytes))));
@@ -141,27 +153,51 @@ impl Engine for Pipeline {
 
     fn proof(&self) -> Proof {
         let (unit, open, why) = match &self.pieces {
-            Some(pieces) if pieces.any(holds_inner_space) => {
-                ("settled cuts", None, "no piece can stand across a settled cut; some pieces hold a space behind another character")
-            }
-            Some(_) => ("words", Some(1), "no piece holds a space behind another character, so none stands across the start of a word"),
+            Some(pieces) if pieces.any(holds_inner_space) => (
+                "settled cuts",
+                None,
+                "no piece can stand across a settled cut; some pieces hold a space behind another character",
+            ),
+            Some(_) => (
+                "words",
+                Some(1),
+                "no piece holds a space behind another character, so none stands across the start of a word",
+            ),
             None => match self.splitter.open_pre_tokens() {
-                Some(open) => ("pre-tokens", Some(open), "proved for all texts by going through the states of the compiled rule"),
-                None => ("pre-tokens", None, "the matcher tells how far it looked; no bound for all texts is proved for this rule"),
+                Some(open) => {
+                    ("pre-tokens", Some(open), "proved for all texts by going through the states of the compiled rule")
+                }
+                None => (
+                    "pre-tokens",
+                    None,
+                    "the matcher tells how far it looked; no bound for all texts is proved for this rule",
+                ),
             },
         };
         let mut reach = Vec::new();
         if self.nfc {
-            reach.push("NFC: what stands behind the last character that no mark can change is not final; the window counts from there".into());
+            reach.push(
+                "NFC: what stands behind the last character that no mark can change is not final; the window \
+                counts from there"
+                    .into(),
+            );
         }
         if self.bpe.ignores_merges() {
-            reach.push("ignore_merges: a pre-token that is a piece is one token, so a window begins with a pre-token, not inside one".into());
+            reach.push(
+                "ignore_merges: a pre-token that is a piece is one token, so a window begins with a pre-token, \
+                not inside one"
+                    .into(),
+            );
         }
         if self.dummy != DummyPrefix::None {
-            reach.push("a dummy prefix stands at the start of the text only: a window behind it is encoded without".into());
+            reach.push(
+                "a dummy prefix stands at the start of the text only: a window behind it is encoded without".into(),
+            );
         }
         if let Some(length) = self.added.longest() {
-            reach.push(format!("added tokens that are text: an unfinished one at the end is not final, at most {length} bytes"));
+            reach.push(format!(
+                "added tokens that are text: an unfinished one at the end is not final, at most {length} bytes"
+            ));
         }
         Proof { matcher: self.splitter.describe(), unit, open, why: why.into(), reach }
     }

@@ -1,10 +1,11 @@
 //! A long stretch of text without settled cuts that goes on growing, under a byte-pair encoder.
 //!
-//! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push would
-//! encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the words that
-//! they may make are carried from push to push, so a push costs what it appends and what it changes. The ids are the same
-//! (docs/proofs/certificates.md, section 9). Text between matches is carried as they are. What is not (added tokens, for example) ends the
-//! stretch, and a window is encoded as before. `growing_back.rs` has the way back to an earlier state.
+//! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push
+//! would encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the
+//! words that they may make are carried from push to push, so a push costs what it appends and what it changes. The ids
+//! are the same (docs/proofs/certificates.md, section 9). Text between matches is carried as they are. What is not
+//! (added tokens, for example) ends the stretch, and a window is encoded as before. `growing_back.rs` has the way back
+//! to an earlier state.
 
 use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};
@@ -25,8 +26,8 @@ const MOST_WALKS: usize = 16;
 const LONG: usize = 256;
 
 impl Pipeline {
-    /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it is not long,
-    /// or not of a kind that is carried.
+    /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it
+    /// is not long, or not of a kind that is carried.
     pub(crate) fn grow_stretch(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growing> {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;
@@ -38,12 +39,16 @@ impl Pipeline {
             DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
         let dummy = usize::from(wanted && place == Place::Start);
-        self.bpe.prepare(vocabulary.ids(crate::vocabulary::table::Kind::Text).filter_map(|id| vocabulary.bytes(id, 0).ok()));
+        self.bpe.prepare(
+            vocabulary.ids(crate::vocabulary::table::Kind::Text).filter_map(|id| vocabulary.bytes(id, 0).ok()),
+        );
         let mut growing = Growing {
             text: " ".repeat(dummy),
             unsure: String::new(),
             dummy,
-            loses_space: place == Place::Start && self.dummy == DummyPrefix::UnlessSpace && normal.text.starts_with(' '),
+            loses_space: place == Place::Start
+                && self.dummy == DummyPrefix::UnlessSpace
+                && normal.text.starts_with(' '),
             altered: normal.is_rewritten(),
             inside: place == Place::Inside && self.splitter.stages.is_empty(),
             attempts: vec![Attempt::new(self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)))],
@@ -51,7 +56,8 @@ impl Pipeline {
             others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),
             walked: 0,
             closed: None,
-            raw: (self.nfc && self.automaton().is_some() && self.splitter.stages.len() == 1).then(|| RawParts::new(dummy)),
+            raw: (self.nfc && self.automaton().is_some() && self.splitter.stages.len() == 1)
+                .then(|| RawParts::new(dummy)),
             late: None,
             tells_late: false,
             finished: 0,
@@ -96,7 +102,9 @@ impl Pipeline {
         }
         self.has_no_added(growing, text).then_some(())?;
         let closed = growing.closed.clone().filter(|_| !goes_on_normal(&growing.text, text));
-        if let Some((closed, (at, c))) = closed.as_ref().and_then(|closed| Some((closed, place_of_mark(&growing.text[closed.length..], text)?))) {
+        if let Some((closed, (at, c))) =
+            closed.as_ref().and_then(|closed| Some((closed, place_of_mark(&growing.text[closed.length..], text)?)))
+        {
             return self.mark_inserted(growing, closed, closed.length + at, c, vocabulary);
         }
         let mut before = std::mem::take(&mut growing.words);
@@ -133,22 +141,29 @@ impl Pipeline {
     /// See [`crate::backends::engine::Engine::carries`].
     pub(crate) fn carries_stretches(&self) -> String {
         if self.automaton().is_none() && !self.splitter.stages.is_empty() {
-            return "nothing, because no stage has a compiled rule whose matches are parts: a stretch without a cut is read again at each push"
+            return "nothing, because no stage has a compiled rule whose matches are parts: a stretch without a cut is \
+                read again at each push"
                 .into();
         }
         let mut said = String::from(
-            "all stretches without a cut: a push reads what it appends and writes what it changes, which may be all tokens of the stretch",
+            "all stretches without a cut: a push reads what it appends and writes what it changes, which may be all \
+                tokens of the stretch",
         );
         if self.splitter.stages.len() > 1 {
-            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each push, and those that a stage cuts inside characters from the last such cut on";
+            said += "; those that several stages of the rule cut, where walks do not converge, are read again at each \
+                push, and those that a stage cuts inside characters from the last such cut on";
         }
         if self.nfc && self.splitter.stages.len() > 1 {
             said += "; words that end inside text that NFC changes are read again at each push";
         }
         if self.nfc {
-            said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place";
-            if self.splitter.stages.len() == 1 && matches!(self.bpe.alphabet, crate::models::bpe::initial_symbols::Alphabet::Bytes { .. }) {
-                said += ", which a stream tells when the edit is read; where the rule tells such marks apart, a push reads all of them again";
+            said += "; a mark that moves before others of one character, because its class is lower, changes all ids \
+                behind its place";
+            if self.splitter.stages.len() == 1
+                && matches!(self.bpe.alphabet, crate::models::bpe::initial_symbols::Alphabet::Bytes { .. })
+            {
+                said += ", which a stream tells when the edit is read; where the rule tells such marks apart, a push \
+                    reads all of them again";
             } else {
                 said += ", and reads them again";
             }
@@ -240,7 +255,9 @@ impl Pipeline {
                 let next_to = |at: usize| text[at..behind].chars().next().map_or(behind, |c| at + c.len_utf8());
                 let walk_from = |at: usize| {
                     let mut walk = automaton.begin(at);
-                    text[at..behind].char_indices().for_each(|(offset, c)| automaton.advance(&mut walk, c, at + offset));
+                    text[at..behind]
+                        .char_indices()
+                        .for_each(|(offset, c)| automaton.advance(&mut walk, c, at + offset));
                     walk
                 };
                 // Where no match begins, whatever follows, the next one is looked for.
@@ -266,7 +283,10 @@ impl Pipeline {
     /// Whether no piece stands across a place at the end of `text`, of which the bytes from `at` on are new.
     fn has_new_seam(&self, text: &str, at: usize) -> bool {
         let before = text[..at].char_indices().next_back().map_or(at, |(start, _)| start);
-        text[before..].char_indices().map(|(offset, _)| before + offset).any(|place| place > 0 && self.is_seam(text, place))
+        text[before..]
+            .char_indices()
+            .map(|(offset, _)| before + offset)
+            .any(|place| place > 0 && self.is_seam(text, place))
     }
 
     /// The words that the walks make, if the text ends at `length`.
@@ -312,7 +332,13 @@ impl Pipeline {
     }
 
     /// What turns the tokens of the words `before` into those of the words `after`.
-    pub(crate) fn edit(&self, growing: &mut Growing, before: &[Word], after: &[Word], vocabulary: &Vocabulary) -> Option<Edit> {
+    pub(crate) fn edit(
+        &self,
+        growing: &mut Growing,
+        before: &[Word],
+        after: &[Word],
+        vocabulary: &Vocabulary,
+    ) -> Option<Edit> {
         let same = before.iter().zip(after).take_while(|(one, other)| one == other).count();
         let mut drop: usize = before[same..].iter().map(|word| word.tokens).sum();
         let mut ids = Vec::new();
@@ -328,7 +354,9 @@ impl Pipeline {
             let Attempt { prefixes, gap, .. } = &mut growing.attempts[attempt];
             let prefixes = if is_gap { gap } else { prefixes };
             let mut from = 0;
-            if let Some(old) = before.get(index).filter(|old| index == same && old.begin == begin && old.whole.is_none()) {
+            if let Some(old) =
+                before.get(index).filter(|old| index == same && old.begin == begin && old.whole.is_none())
+            {
                 if prefixes.length() < old.end - begin {
                     prefixes.extend(&self.bpe, &bytes[begin..old.end], &mut growing.pairs)?;
                 }

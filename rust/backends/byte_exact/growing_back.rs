@@ -1,8 +1,8 @@
 //! The way back of a growing stretch to an earlier state.
 //!
-//! Under NFC what is appended may change the end of the normal form, and a segmenter takes back what was not committed. The
-//! walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back (docs/proofs/certificates.md,
-//! section 9).
+//! Under NFC what is appended may change the end of the normal form, and a segmenter takes back what was not committed.
+//! The walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back
+//! (docs/proofs/certificates.md, section 9).
 
 use crate::backends::byte_exact::growing_raw::{RawParts, SavedRaw};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Mark};
@@ -36,7 +36,11 @@ impl Growing {
 
     /// The walks as they are.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { length: self.walked, walks: self.attempts.iter().map(|attempt| (attempt.begin, attempt.walk)).collect(), others: self.others.clone() }
+        Mark {
+            length: self.walked,
+            walks: self.attempts.iter().map(|attempt| (attempt.begin, attempt.walk)).collect(),
+            others: self.others.clone(),
+        }
     }
 
     /// Takes the walks back; the tokens of what is behind are still known.
@@ -130,7 +134,8 @@ mod tests {
     use serde_json::{json, Map, Value};
 
     fn nfc_tokenizer() -> std::sync::Arc<Tokenizer> {
-        let vocab: Map<String, Value> = byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
+        let vocab: Map<String, Value> =
+            byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
         let definition = json!({
             "added_tokens": [], "normalizer": {"type": "NFC"},
             "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
@@ -152,7 +157,9 @@ mod tests {
                 text.push_str(part);
                 // None would mean that a window must be encoded.
                 assert!(tokenizer.grown(&mut growth, part).is_some(), "{part:?}, round {round}");
-                assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless());
+                assert!(
+                    tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless()
+                );
             }
             text.truncate(before);
             tokenizer.restore(&mut growth, &saved).unwrap();

@@ -1,7 +1,7 @@
 //! The cuts of a growing stretch near its end: those that no token stands across, and the settled ones.
 //!
-//! They are those that a window over the whole stretch would tell. The end alone is read: tokens are found from the end back,
-//! and no piece that stands across a position begins further before it than the longest piece is long.
+//! They are those that a window over the whole stretch would tell. The end alone is read: tokens are found from the end
+//! back, and no piece that stands across a position begins further before it than the longest piece is long.
 
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
@@ -24,7 +24,12 @@ impl Growing {
     fn tokens_behind(&self, from: usize) -> Vec<Token> {
         let mut found = Vec::new();
         for word in self.words.iter().rev().take_while(|word| word.end > from) {
-            let token = |id: TokenId, start: usize, length: usize| Token { id, start: word.begin + start, end: word.begin + start + length, word: 0 };
+            let token = |id: TokenId, start: usize, length: usize| Token {
+                id,
+                start: word.begin + start,
+                end: word.begin + start + length,
+                word: 0,
+            };
             match word.whole {
                 Some(id) => found.push(token(id, 0, word.end - word.begin)),
                 None => {
@@ -38,7 +43,8 @@ impl Growing {
 }
 
 impl Pipeline {
-    /// `near` is the end of the raw stretch. None without a place at or before `from` up to which the normal form is final.
+    /// `near` is the end of the raw stretch. None without a place at or before `from` up to which the normal form is
+    /// final.
     fn end_of<'a>(&self, growing: &Growing, near: &'a str, from: usize) -> Option<End<'a>> {
         let (raw, normal) = if growing.altered && self.nfc {
             let raw = last_stable(None, &near[..from])?;
@@ -64,23 +70,27 @@ impl Pipeline {
         Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at - raw)).collect())
     }
 
-    /// The settled cuts of the stretch behind `from`, in positions of `near`, the end of the raw stretch; None where a window
-    /// must tell.
+    /// The settled cuts of the stretch behind `from`, in positions of `near`, the end of the raw stretch; None where a
+    /// window must tell.
     pub(crate) fn stretch_settled(&self, growing: &Growing, near: &str, from: usize) -> Option<Vec<usize>> {
         let Some(trie) = &self.pieces else {
             // Where the walk of the first word is not over, nothing behind its start is settled.
             return self.first_is_open(growing).then(Vec::new);
         };
         let End { normal, raw, base } = self.end_of(growing, near, from)?;
-        let Some(unsure) = near.len().checked_sub(growing.unsure.len()).filter(|&unsure| unsure > from) else { return Some(Vec::new()) };
+        let Some(unsure) = near.len().checked_sub(growing.unsure.len()).filter(|&unsure| unsure > from) else {
+            return Some(Vec::new());
+        };
         let horizon = self.final_length(growing).min(base + normal.position(unsure - raw));
         let start = floor(&growing.text, self.quiet_before(base + normal.position(from - raw)));
         if horizon <= start {
             return Some(Vec::new());
         }
         let found = uncrossed(trie, &growing.text[start..horizon], |left, right| self.bpe.alphabet.fuses(left, right));
-        let cuts = found.into_iter().map(|at| start + at).filter(|&at| at > base).filter_map(|at| normal.cut(at - base));
-        let mut cuts: Vec<usize> = cuts.map(|at| raw + at).filter(|&at| at > from && at < unsure && near.is_char_boundary(at)).collect();
+        let cuts =
+            found.into_iter().map(|at| start + at).filter(|&at| at > base).filter_map(|at| normal.cut(at - base));
+        let mut cuts: Vec<usize> =
+            cuts.map(|at| raw + at).filter(|&at| at > from && at < unsure && near.is_char_boundary(at)).collect();
         cuts.dedup();
         Some(cuts)
     }
@@ -92,7 +102,8 @@ impl Pipeline {
         let start = floor(&growing.text, self.quiet_before(growing.quiet));
         let known = growing.quiet.max(growing.dummy);
         if horizon > start {
-            let found = uncrossed(trie, &growing.text[start..horizon], |left, right| self.bpe.alphabet.fuses(left, right));
+            let found =
+                uncrossed(trie, &growing.text[start..horizon], |left, right| self.bpe.alphabet.fuses(left, right));
             if found.into_iter().any(|at| start + at > known) {
                 return false;
             }
@@ -111,7 +122,8 @@ impl Pipeline {
         growing.closed.as_ref().map_or(growing.text.len(), |closed| closed.length)
     }
 
-    /// Whether the walk of the first word goes on at the end of what is final, and nothing before that word ends at a cut of the text.
+    /// Whether the walk of the first word goes on at the end of what is final, and nothing before that word ends at a
+    /// cut of the text.
     fn first_is_open(&self, growing: &Growing) -> bool {
         let walk = match &growing.closed {
             Some(closed) => closed.first().copied(),

@@ -1,8 +1,8 @@
 //! Thousands of marks after one character under NFC: each one is put in its place, and what that changes is told late.
 //!
-//! A mark that moves before others changes the numbers of all tokens after it, but few of the tokens. So the tokens of the end of the stretch
-//! are kept in a [`Rope`]. Those around the mark are merged again, until the pairs at both ends are stable
-//! (docs/proofs/certificates.md, section 9, *Many marks*).
+//! A mark that moves before others changes the numbers of all tokens after it, but few of the tokens. So the tokens of
+//! the end of the stretch are kept in a [`Rope`]. Those around the mark are merged again, until the pairs at both ends
+//! are stable (docs/proofs/certificates.md, section 9, *Many marks*).
 
 use crate::models::bpe::merge::Merger;
 use crate::models::bpe::model::Bpe;
@@ -45,7 +45,8 @@ impl Late {
         Some((self.ends[number].1, number)).filter(|&(at, _)| at > self.begin)
     }
 
-    /// Puts `c` in its place; so many of the first tokens stay. None where that is not carried, and the state is then of no use.
+    /// Puts `c` in its place; so many of the first tokens stay. None where that is not carried, and the state is then
+    /// of no use.
     pub(super) fn put(&mut self, c: char, (bpe, vocabulary): (&Bpe, &Vocabulary), pairs: &mut Pairs) -> Option<usize> {
         let (at, number) = self.place(class_of(c))?;
         let (first, begin) = self.tokens.find(at - self.begin);

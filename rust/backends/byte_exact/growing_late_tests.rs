@@ -18,7 +18,8 @@ fn tokenizer(stage: &Value) -> Arc<Tokenizer> {
     tokenizer_with(stage, "")
 }
 
-/// Bytes under NFC, and merges inside marks and across them. `whole` is a piece that no merge makes, for words that are it.
+/// Bytes under NFC, and merges inside marks and across them. `whole` is a piece that no merge makes, for words that are
+/// it.
 fn tokenizer_with(stage: &Value, whole: &str) -> Arc<Tokenizer> {
     let characters = byte_alphabet::characters();
     let merges: [(&[u8], &[u8]); 9] = [
@@ -36,15 +37,24 @@ fn tokenizer_with(stage: &Value, whole: &str) -> Arc<Tokenizer> {
     let made = merges.iter().map(|(left, right)| shown(left) + &shown(right));
     let whole = (!whole.is_empty()).then(|| shown(whole.as_bytes()));
     let ignores = whole.is_some();
-    let vocab: Map<String, Value> =
-        characters.iter().map(char::to_string).chain(made).chain(whole).zip(0..).map(|(piece, id)| (piece, json!(id))).collect();
+    let vocab: Map<String, Value> = characters
+        .iter()
+        .map(char::to_string)
+        .chain(made)
+        .chain(whole)
+        .zip(0..)
+        .map(|(piece, id)| (piece, json!(id)))
+        .collect();
     let merges: Vec<_> = merges.iter().map(|(left, right)| json!([shown(left), shown(right)])).collect();
-    let added =
-        json!({"id": vocab.len(), "content": ADDED, "special": false, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
+    let added = json!({
+        "id": vocab.len(), "content": ADDED, "special": false,
+        "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+    });
     let definition = json!({
         "added_tokens": [added], "normalizer": {"type": "NFC"},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [stage, byte_level(false)]},
-        "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": vocab, "merges": merges, "ignore_merges": ignores},
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "ignore_merges": ignores},
     });
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "marks", None).unwrap()
 }
@@ -62,7 +72,13 @@ fn apply(ids: &mut Vec<TokenId>, edit: &Edit) {
 #[test]
 fn a_mark_among_thousands_costs_a_few_letters() {
     let rules = [r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+", r"[\p{L}\p{M}]+|\s+|\p{N}"];
-    let units = ["\u{308}\u{323}\u{316}", "\u{301}\u{323}", "\u{323}\u{301}\u{5b0}", "\u{301}\u{308}\u{5b0}\u{323}", "\u{344}\u{323}"];
+    let units = [
+        "\u{308}\u{323}\u{316}",
+        "\u{301}\u{323}",
+        "\u{323}\u{301}\u{5b0}",
+        "\u{301}\u{308}\u{5b0}\u{323}",
+        "\u{344}\u{323}",
+    ];
     for (rule, unit) in rules.iter().flat_map(|rule| units.map(|unit| (rule, unit))) {
         let tokenizer = tokenizer(&split(rule));
         let mut text = format!("b{}", unit.repeat(150));
@@ -93,7 +109,12 @@ fn a_mark_among_thousands_costs_a_few_letters() {
 }
 
 /// A stretch that tells its edits late, and one that does not, say the same.
-fn as_one_without<'a>(tokenizer: &Tokenizer, growth: &mut Growth, mut text: String, parts: impl IntoIterator<Item = &'a str>) {
+fn as_one_without<'a>(
+    tokenizer: &Tokenizer,
+    growth: &mut Growth,
+    mut text: String,
+    parts: impl IntoIterator<Item = &'a str>,
+) {
     let mut twin = tokenizer.grow(&text, Behind::Start).unwrap();
     twin.tell_late();
     if let (Some(growing), Some(twin)) = (growth.of::<Growing>(), twin.of_mut::<Growing>()) {
@@ -134,7 +155,12 @@ fn what_is_told_late_is_what_would_be_told_at_once() {
     as_one_without(&tokenizer, &mut growth, sorted.clone(), ["\u{323}", "\u{301}"].repeat(200));
     assert!(growth.is_over(), "it is worth it to look for cuts in twice the text");
     // The characters of an added token, which is no marks to be put in their places.
-    as_one_without(&tokenizer, &mut start(&sorted), sorted.clone(), ["\u{323}", "\u{308}", "\u{301}", "\u{308}", "\u{301}", "\u{323}"]);
+    as_one_without(
+        &tokenizer,
+        &mut start(&sorted),
+        sorted.clone(),
+        ["\u{323}", "\u{308}", "\u{301}", "\u{308}", "\u{301}", "\u{323}"],
+    );
     as_one_without(&tokenizer, &mut start(&sorted), sorted, ["\u{323}", "b", "\u{323}a\u{301} ", "b ", "b1", "a"]);
 }
 
@@ -144,7 +170,10 @@ fn marks_that_the_rule_parts_are_not_put_in_their_places_late() {
     let told_apart = ["\u{301}+|[^\u{301}]+", "[^\u{323}]+\u{323}?|\u{323}+"];
     let mut tokenizers: Vec<_> = counted.iter().chain(&told_apart).map(|rule| tokenizer(&split(rule))).collect();
     // A word that becomes a piece.
-    tokenizers.push(tokenizer_with(&split(r"[^\s]+|\s+"), &format!("q{}", ["\u{5b0}", "\u{323}", "\u{301}"].map(|c| c.repeat(162)).concat())));
+    tokenizers.push(tokenizer_with(
+        &split(r"[^\s]+|\s+"),
+        &format!("q{}", ["\u{5b0}", "\u{323}", "\u{301}"].map(|c| c.repeat(162)).concat()),
+    ));
     for (number, tokenizer) in tokenizers.iter().enumerate() {
         let mut text = format!("q{}", "\u{301}\u{323}\u{5b0}".repeat(150));
         let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();

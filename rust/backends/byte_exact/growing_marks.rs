@@ -11,9 +11,16 @@ use crate::tokens::edit::Edit;
 use crate::vocabulary::table::Vocabulary;
 
 impl Pipeline {
-    /// What the mark `c` changes that belongs at the place `at`, which stands after the place `closed`; None where that is not carried,
-    /// and the state is then of no use.
-    pub(crate) fn mark_inserted(&self, growing: &mut Growing, closed: &Mark, at: usize, c: char, vocabulary: &Vocabulary) -> Option<Edit> {
+    /// What the mark `c` changes that belongs at the place `at`, which stands after the place `closed`; None where that
+    /// is not carried, and the state is then of no use.
+    pub(crate) fn mark_inserted(
+        &self,
+        growing: &mut Growing,
+        closed: &Mark,
+        at: usize,
+        c: char,
+        vocabulary: &Vocabulary,
+    ) -> Option<Edit> {
         let before = std::mem::take(&mut growing.words);
         growing.altered = true;
         let mut known: Vec<_> = growing
@@ -24,7 +31,9 @@ impl Pipeline {
         growing.rewind_walks(closed);
         self.walk(growing, at)?;
         for attempt in &mut growing.attempts {
-            if let Some((.., prefixes, gap)) = known.iter_mut().find(|(begin, walk, ..)| (*begin, *walk) == (attempt.begin, attempt.walk.begin)) {
+            if let Some((.., prefixes, gap)) =
+                known.iter_mut().find(|(begin, walk, ..)| (*begin, *walk) == (attempt.begin, attempt.walk.begin))
+            {
                 (attempt.prefixes, attempt.gap) = (std::mem::take(prefixes), std::mem::take(gap));
             }
         }
@@ -37,7 +46,15 @@ impl Pipeline {
             if begin + length <= at {
                 return Some(());
             }
-            prefixes.insert(&self.bpe, &text.as_bytes()[begin..begin + length + c.len_utf8()], at - begin, c.len_utf8(), pairs).map(|_| ())
+            prefixes
+                .insert(
+                    &self.bpe,
+                    &text.as_bytes()[begin..begin + length + c.len_utf8()],
+                    at - begin,
+                    c.len_utf8(),
+                    pairs,
+                )
+                .map(|_| ())
         };
         for attempt in attempts {
             insert(&mut attempt.prefixes, attempt.walk.begin)?;
@@ -48,7 +65,8 @@ impl Pipeline {
         growing.others.as_ref().is_none_or(|others| others.hold(&self.splitter, length)).then_some(())?;
         let after = self.words_of(growing, length)?;
         let edit = self.edit(growing, &between, &after, vocabulary)?;
-        growing.over |= length >= growing.look_at || growing.attempts[0].begin != closed.first().map_or(0, |&(begin, _)| begin);
+        growing.over |=
+            length >= growing.look_at || growing.attempts[0].begin != closed.first().map_or(0, |&(begin, _)| begin);
         growing.words = after;
         growing.look_for_cuts(c.encode_utf8(&mut [0; 4]));
         Some(back.then(&edit))

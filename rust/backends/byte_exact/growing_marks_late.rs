@@ -11,7 +11,8 @@ use crate::tokens::rope::{Piece, Rope};
 use crate::vocabulary::table::Vocabulary;
 
 impl Pipeline {
-    /// What appending `text` changes, if it is marks that are put among many others; else None, and nothing has changed.
+    /// What appending `text` changes, if it is marks that are put among many others; else None, and nothing has
+    /// changed.
     ///
     /// Complexity: O(text · (letters of the tokens that change + log tokens)), and O(marks) where this begins.
     pub(crate) fn put_late(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
@@ -23,7 +24,9 @@ impl Pipeline {
         let mut late = old.clone();
         let mut same = old.tokens.count();
         let fits = marks.iter().all(|&c| {
-            let stays = (automaton.symbol(c) == late.symbol).then(|| late.put(c, (&self.bpe, vocabulary), &mut growing.pairs)).flatten();
+            let stays = (automaton.symbol(c) == late.symbol)
+                .then(|| late.put(c, (&self.bpe, vocabulary), &mut growing.pairs))
+                .flatten();
             stays.is_some_and(|stays| {
                 same = same.min(stays);
                 true
@@ -44,7 +47,8 @@ impl Pipeline {
         Some(Edit::between(between, growing.is_lossless()))
     }
 
-    /// The end of the stretch as it is, if it is many marks, all the same to the rule and to its walks, some of which `marks` move.
+    /// The end of the stretch as it is, if it is many marks, all the same to the rule and to its walks, some of which
+    /// `marks` move.
     fn late(&self, growing: &Growing, marks: &[char], vocabulary: &Vocabulary) -> Option<Late> {
         let closed = growing.closed.as_ref()?.length;
         let open = &growing.text[closed..];
@@ -52,11 +56,14 @@ impl Pipeline {
         let many = open.chars().rev().take(MANY).filter(|&c| class_of(c) > 0).count() == MANY;
         let automaton = self.automaton().filter(|_| many && lowest < last && growing.raw.is_some())?;
         let word = growing.words.last().filter(|word| word.whole.is_none() && word.end == growing.text.len())?;
-        (matches!(self.bpe.alphabet, Alphabet::Bytes { .. }) && word.end - word.begin > self.bpe.longest_piece()).then_some(())?;
+        (matches!(self.bpe.alphabet, Alphabet::Bytes { .. }) && word.end - word.begin > self.bpe.longest_piece())
+            .then_some(())?;
         let symbol = automaton.symbol(*marks.first()?);
         // One more mark, wherever it stands, leaves the walks as they are, and the last word ends with the text.
         let (Attempt { walk: end, .. }, before) = growing.attempts.split_last()?;
-        let goes_on = end.begin == word.begin && automaton.covers_all(end, symbol) && before.iter().all(|old| automaton.stays(&old.walk, symbol));
+        let goes_on = end.begin == word.begin
+            && automaton.covers_all(end, symbol)
+            && before.iter().all(|old| automaton.stays(&old.walk, symbol));
         goes_on.then_some(())?;
         let mut ends: Vec<(u8, usize)> = Vec::new();
         let mut at = growing.text.len();
@@ -85,7 +92,8 @@ impl Pipeline {
         (late.text(vocabulary)? == growing.text.as_bytes()[begin..]).then_some(late)
     }
 
-    /// Ends that: the stretch is as if each mark had been put in its place at once. None as for [`Pipeline::stretch_grown`].
+    /// Ends that: the stretch is as if each mark had been put in its place at once. None as for
+    /// [`Pipeline::stretch_grown`].
     pub(crate) fn settle_late(&self, growing: &mut Growing, vocabulary: &Vocabulary) -> Option<()> {
         let Some(late) = growing.late.take() else { return Some(()) };
         let closed = growing.closed.clone()?;

@@ -73,8 +73,8 @@ impl RawParts {
         }
     }
 
-    /// Looks for cuts among the ends of words, when the normal form is `length` long and final up to `closed`; whether there is
-    /// one more. Complexity: O(raw text that is open).
+    /// Looks for cuts among the ends of words, when the normal form is `length` long and final up to `closed`; whether
+    /// there is one more. Complexity: O(raw text that is open).
     pub(crate) fn look(&mut self, length: usize, closed: usize) -> bool {
         if self.ends.is_empty() && closed == self.looked {
             return false;

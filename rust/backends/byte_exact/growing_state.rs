@@ -82,7 +82,8 @@ pub(crate) struct Growing {
     pub(crate) closed: Option<Mark>,
     /// Under NFC: the text, and which ends of words are places of it.
     pub(crate) raw: Option<RawParts>,
-    /// The end of the stretch, where marks are put in their places late; `text`, `attempts` and `words` are then as before that.
+    /// The end of the stretch, where marks are put in their places late; `text`, `attempts` and `words` are then as
+    /// before that.
     pub(crate) late: Option<Late>,
     /// Edits may be told late, and nothing but edits and ids is asked for.
     pub(crate) tells_late: bool,

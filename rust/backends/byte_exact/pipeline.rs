@@ -1,7 +1,8 @@
 //! Our own engine: byte-pair encoders whose every stage keeps the bytes of the text.
 //!
-//! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here, so positions
-//! in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed in.
+//! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here, so
+//! positions in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed
+//! in.
 
 use crate::backends::engine::Window;
 use crate::models::bpe::model::{Bench, Bpe};
@@ -60,7 +61,14 @@ impl Pipeline {
     /// Passes on the tokens of a stretch in its normal form, positions being those of the normal form.
     ///
     /// `whole`: it does not go on with other text.
-    pub(super) fn encode_stretch(&self, text: &str, whole: bool, word: &mut u32, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(super) fn encode_stretch(
+        &self,
+        text: &str,
+        whole: bool,
+        word: &mut u32,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         let bytes = text.as_bytes();
         if !whole && self.splitter.stages.is_empty() {
             // The end of a word is no word that could be looked up.
@@ -79,7 +87,12 @@ impl Pipeline {
     }
 
     /// Calls `visit` with each stretch: one between added tokens with its normal form, an added token without.
-    pub(super) fn for_each_stretch(&self, text: &str, place: Place, mut visit: impl FnMut(Stretch, Option<&Normal<'_>>)) {
+    pub(super) fn for_each_stretch(
+        &self,
+        text: &str,
+        place: Place,
+        mut visit: impl FnMut(Stretch, Option<&Normal<'_>>),
+    ) {
         for part in self.added.stretches(text) {
             if part.added.is_some() {
                 visit(part, None);
@@ -122,7 +135,8 @@ impl Pipeline {
         self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
 
-    /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the text.
+    /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the
+    /// text.
     pub(super) fn tears(&self) -> bool {
         self.splitter.tears() && !self.nfc && !self.metaspace && self.dummy == DummyPrefix::None
     }
@@ -191,7 +205,11 @@ impl Pipeline {
             let stretch = &text[part.start..part.end];
             let normal = self.normal(stretch, index == 0, place);
             let open = index + 1 == stretches.len() || part.end > unsure;
-            let found = self.settled_in_stretch(&normal, open.then(|| unsure.saturating_sub(part.start).min(stretch.len())), before_space);
+            let found = self.settled_in_stretch(
+                &normal,
+                open.then(|| unsure.saturating_sub(part.start).min(stretch.len())),
+                before_space,
+            );
             let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
             cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
         }

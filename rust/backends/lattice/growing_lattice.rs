@@ -1,4 +1,5 @@
-//! The best segmentation of every prefix of a growing word, for Unigram models: a byte more costs the pieces that are open there.
+//! The best segmentation of every prefix of a growing word, for Unigram models: a byte more costs the pieces that are
+//! open there.
 //!
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
 //! (docs/proofs/certificates.md, section 9). `growing_path.rs` makes tokens of the ways.
@@ -107,7 +108,8 @@ impl GrowingLattice {
         self.begins[first..].iter().map(|&(begin, _)| begin)
     }
 
-    /// Appends `text`, which stands for text of `raw`; None where unknown characters are spelled in a way that is not carried.
+    /// Appends `text`, which stands for text of `raw`; None where unknown characters are spelled in a way that is not
+    /// carried.
     ///
     /// Complexity: O(text · longest piece) at worst.
     pub(crate) fn extend(&mut self, model: &Unigram, vocabulary: &Vocabulary, text: &str, raw: &str) -> Option<()> {
@@ -187,7 +189,10 @@ impl GrowingLattice {
         } else {
             self.is_odd(model, vocabulary, start) || !says(vocabulary, id, &self.text.as_bytes()[start..])
         };
-        let spelt = model.bytes.as_ref().is_some_and(|bytes| self.text.as_bytes()[start..].iter().all(|&byte| bytes[usize::from(byte)].is_some()));
+        let spelt = model
+            .bytes
+            .as_ref()
+            .is_some_and(|bytes| self.text.as_bytes()[start..].iter().all(|&byte| bytes[usize::from(byte)].is_some()));
         let here = &mut self.at[end];
         here.odd = odd;
         (here.run, here.lost) = (run, lost);
@@ -221,8 +226,9 @@ impl GrowingLattice {
         self.at[length].open as usize
     }
 
-    /// Whether no piece can stand across the place `at` of a word that ends at `length`, whatever is appended; `first` is where the
-    /// first piece begins that stands across a place between. To be asked for places in descending order, each one.
+    /// Whether no piece can stand across the place `at` of a word that ends at `length`, whatever is appended; `first`
+    /// is where the first piece begins that stands across a place between. To be asked for places in descending order,
+    /// each one.
     pub(crate) fn is_uncrossed(&self, model: &Unigram, at: usize, first: &mut usize) -> bool {
         *first = (*first).min(self.at[at + 1].longest as usize);
         let fused = || {

@@ -1,7 +1,7 @@
 //! The tokens of the ways through a growing lattice.
 //!
-//! Unknown characters side by side are a *run*: one unknown token, or their bytes, or the piece that they are as a whole
-//! (`Unigram::emit_unknown`). A run may begin far back, so its tokens go on from those before it.
+//! Unknown characters side by side are a *run*: one unknown token, or their bytes, or the piece that they are as a
+//! whole (`Unigram::emit_unknown`). A run may begin far back, so its tokens go on from those before it.
 
 use crate::backends::lattice::growing_lattice::{At, GrowingLattice, NO_RUN};
 use crate::models::unigram::Unigram;
@@ -38,7 +38,8 @@ impl GrowingLattice {
         self.at[at].list.max(self.at[at].spelled)
     }
 
-    /// The tokens of a word without text: unknown text that goes on in it is one token, whose bytes stand before the word.
+    /// The tokens of a word without text: unknown text that goes on in it is one token, whose bytes stand before the
+    /// word.
     pub(crate) fn begin(&mut self, model: &Unigram) {
         if self.torn && model.bytes.is_none() {
             self.at[0].list = self.tree.lists().append(EMPTY, TokenId(model.unknown), 0);
@@ -46,11 +47,20 @@ impl GrowingLattice {
     }
 
     /// Makes the list of the position `end`, whose run is known, and tells what its tokens say beside `raw`.
-    pub(crate) fn write(&mut self, model: &Unigram, end: usize, lists: &mut Lists<'_>, vocabulary: &Vocabulary, raw: &str) {
+    pub(crate) fn write(
+        &mut self,
+        model: &Unigram,
+        end: usize,
+        lists: &mut Lists<'_>,
+        vocabulary: &Vocabulary,
+        raw: &str,
+    ) {
         let At { best, .. } = self.at[end];
         let start = end - best.length as usize;
         let before = self.at[start];
-        let append = |said: [Said; 2], id: u32| said.map(|said| vocabulary.bytes(TokenId(id), 0).map_or(Said::Other, |bytes| say(said, bytes, raw)));
+        let append = |said: [Said; 2], id: u32| {
+            said.map(|said| vocabulary.bytes(TokenId(id), 0).map_or(Said::Other, |bytes| say(said, bytes, raw)))
+        };
         let Some(run) = self.run(end) else {
             self.at[end].list = lists.append(before.list, TokenId(best.id), end);
             self.at[end].said = append(before.said, best.id);
@@ -58,7 +68,8 @@ impl GrowingLattice {
         };
         let stem = if self.torn && run == 0 { EMPTY } else { self.at[run].list };
         let said = self.at[run].said;
-        let (mut spelled, mut spelled_said) = if before.run == NO_RUN { (stem, said) } else { (before.spelled, before.spelled_said) };
+        let (mut spelled, mut spelled_said) =
+            if before.run == NO_RUN { (stem, said) } else { (before.spelled, before.spelled_said) };
         if let Some(bytes) = model.bytes.as_ref().filter(|_| self.at[end].spelt) {
             for at in start..end {
                 if let Some(id) = bytes[usize::from(self.text.as_bytes()[at])] {
@@ -82,7 +93,8 @@ impl GrowingLattice {
         self.at[length].lost as usize + self.run(length).map_or(0, of_run)
     }
 
-    /// Whether the prefix of `length` bytes has a token that says something else than what stands there, unknown ones apart.
+    /// Whether the prefix of `length` bytes has a token that says something else than what stands there, unknown ones
+    /// apart.
     pub(crate) fn is_odd(&self, model: &Unigram, vocabulary: &Vocabulary, length: usize) -> bool {
         let of_run = |start| match self.spelling(model, start, length) {
             Spelling::Piece(id) => !says(vocabulary, id, &self.text.as_bytes()[start..length]),

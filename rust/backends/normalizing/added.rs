@@ -1,7 +1,7 @@
 //! Added tokens that are text, and the stretches between them: what comes before everything else.
 //!
-//! The start of what may become a longer added token is where a text stops being final: the *horizon* of docs/definitions.md,
-//! "Settled cut".
+//! The start of what may become a longer added token is where a text stops being final: the *horizon* of
+//! docs/definitions.md, "Settled cut".
 
 use crate::pre_tokenizers::added_tokens::Stretch;
 use crate::tokens::token::TokenId;

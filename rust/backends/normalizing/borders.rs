@@ -1,14 +1,14 @@
 //! Borders: places where a word ends without white space (Chinese under BERT), told from the characters beside them.
 //!
-//! That two neighbours are enough is point 2, *Words*, of the argument in docs/proofs/white-space-cuts.md for a cut before
-//! white space.
+//! That two neighbours are enough is point 2, *Words*, of the argument in docs/proofs/white-space-cuts.md for a cut
+//! before white space.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::pre_tokenizers::char_rules::WordRule;
 
-/// What [`Rewriting::borders`] remembers of a character: the codes, in its word rule, of the first and last character of
-/// what it becomes, its class in the rewriter, and whether it is white space.
+/// What [`Rewriting::borders`] remembers of a character: the codes, in its word rule, of the first and last character
+/// of what it becomes, its class in the rewriter, and whether it is white space.
 #[derive(Clone, Copy)]
 struct Sides(u64);
 
@@ -31,7 +31,8 @@ impl Sides {
 }
 
 impl Rewriting {
-    /// Calls `each` with the places of `text`, ascending, where a word ends whatever stands elsewhere: without white space.
+    /// Calls `each` with the places of `text`, ascending, where a word ends whatever stands elsewhere: without white
+    /// space.
     pub(super) fn borders(&self, text: &str, mut each: impl FnMut(usize)) {
         let Words::Ruled { rule, .. } = &self.words else { return };
         if !self.has_borders {
@@ -49,7 +50,12 @@ impl Rewriting {
                 if let Some(at) = unsure.take().filter(|_| divided) {
                     each(at);
                 }
-                if divided && alone && !Rewriter::is_open(left.class()) && !left.is_white() && WordRule::parts(left.last(), right.first()) {
+                if divided
+                    && alone
+                    && !Rewriter::is_open(left.class())
+                    && !left.is_white()
+                    && WordRule::parts(left.last(), right.first())
+                {
                     // The left side, by itself, is never a part of a word with what follows.
                     if WordRule::stands_alone(left.last()) {
                         each(at)
@@ -65,8 +71,12 @@ impl Rewriting {
     #[inline]
     fn sides_of(&self, c: char, rule: &WordRule) -> Sides {
         Sides(self.sides.get(c, || {
-            let (first, last) = self.rewriter.edges(c).map_or((0, 0), |(first, last)| (rule.code(first), rule.code(last)));
-            u64::from(first) | u64::from(last) << 8 | u64::from(self.rewriter.class(c)) << 16 | u64::from(c.is_whitespace()) << 24
+            let (first, last) =
+                self.rewriter.edges(c).map_or((0, 0), |(first, last)| (rule.code(first), rule.code(last)));
+            u64::from(first)
+                | u64::from(last) << 8
+                | u64::from(self.rewriter.class(c)) << 16
+                | u64::from(c.is_whitespace()) << 24
         }))
     }
 

@@ -43,7 +43,9 @@ impl Rewriting {
         // Nothing that acts on white space reaches across something else that stays.
         let is_solid = !left.is_whitespace() && self.rewriter.is_solid(left);
         !self.rewriter.acts_on_runs()
-            || is_solid && (!self.rewriter.knows_clusters() || before.next().is_none_or(|before| self.rewriter.divides(before, left)))
+            || is_solid
+                && (!self.rewriter.knows_clusters()
+                    || before.next().is_none_or(|before| self.rewriter.divides(before, left)))
     }
 
     /// Whether any text has settled cuts.
@@ -76,7 +78,14 @@ impl Rewriting {
     }
 
     /// The settled cuts of a stretch that the model reads as one word.
-    pub(super) fn settled_in_whole(&self, stretch: &str, index: usize, place: Place, horizon: usize, open: bool) -> Vec<usize> {
+    pub(super) fn settled_in_whole(
+        &self,
+        stretch: &str,
+        index: usize,
+        place: Place,
+        horizon: usize,
+        open: bool,
+    ) -> Vec<usize> {
         if self.rewriter.acts_on_runs() {
             return if self.spaces_begin_pieces { self.cuts(stretch) } else { Vec::new() };
         }
@@ -101,8 +110,9 @@ impl Rewriting {
         let normal: &str = if kept { final_text } else { &work.normal };
         let dummy = usize::from(self.dummy_at(index, place) && self.wants_dummy(normal));
         let text = if dummy > 0 { format!(" {normal}") } else { normal.to_string() };
-        let free =
-            uncrossed(&model.pieces, &text, |c| !model.spells_all && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8());
+        let free = uncrossed(&model.pieces, &text, |c| {
+            !model.spells_all && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8()
+        });
         cuts.retain(|&at| {
             at < horizon && {
                 let at = if kept { at } else { work.trace.position(at, normal.len()) };

@@ -1,7 +1,7 @@
 //! The engine's answers: tokens, settled cuts, resume points, and the proof that stands behind them.
 //!
-//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7, has the argument for what
-//! [`Engine::proof`] says.
+//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7,
+//! has the argument for what [`Engine::proof`] says.
 
 use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Weight, Window};
 use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
@@ -37,7 +37,10 @@ impl Engine for Rewriting {
         let unsure = *unsure;
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
-            if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end])) {
+            if part.start > 0
+                && part.start <= unsure
+                && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
+            {
                 cuts.push(part.start);
             }
             if part.added.is_some() || part.start >= unsure {
@@ -69,7 +72,10 @@ impl Engine for Rewriting {
         self.scratch.with(|scratch| {
             let mut word = 0;
             for (index, part) in stretches.iter().enumerate() {
-                if part.start > 0 && part.start <= unsure && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end])) {
+                if part.start > 0
+                    && part.start <= unsure
+                    && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
+                {
                     resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: Behind::Text });
                 }
                 if let Some(id) = part.added {
@@ -83,7 +89,16 @@ impl Engine for Rewriting {
                     horizon: unsure.saturating_sub(part.start).min(stretch.len()),
                     grows: index + 1 == stretches.len() || part.end > unsure,
                 };
-                self.open_stretch(stretch, part.start, self.roles(stretch, index, place), opening, scratch, &mut word, tokens, resumes);
+                self.open_stretch(
+                    stretch,
+                    part.start,
+                    self.roles(stretch, index, place),
+                    opening,
+                    scratch,
+                    &mut word,
+                    tokens,
+                    resumes,
+                );
             }
             scratch.work.shrink(text.len());
         });
@@ -156,29 +171,62 @@ impl Engine for Rewriting {
         let matcher = match &self.words {
             Words::Whole => "none: the whole text is one word",
             Words::Spaced => "coolfusion's own word rule: a space begins a word",
-            Words::Ruled { .. } => "coolfusion's own word rule: two neighbouring characters say whether a word ends between them",
+            Words::Ruled { .. } => {
+                "coolfusion's own word rule: two neighbouring characters say whether a word ends between them"
+            }
         };
         let (unit, open, why) = match self.certificate() {
-            Certificate::Pieces => ("settled cuts", None, "no piece can stand across a settled cut; how far back the last one is depends on the text"),
+            Certificate::Pieces => (
+                "settled cuts",
+                None,
+                "no piece can stand across a settled cut; how far back the \
+                last one is depends on the text",
+            ),
             Certificate::None => ("whole text", None, "white space does not part words, or pieces hold it"),
-            _ if whole => ("settled cuts", None, "no piece holds a space behind another character; behind one that may be rewritten to nothing or to a space there is no settled cut"),
-            _ if self.loose && !self.rewriter.knows_clusters() && self.borders.iter().filter(|&&is| is).count() == 4 => {
-                ("words", Some(1), "a word begins where a space, tab or line end stands behind what is no white space: white space is dropped, and the two sides are rewritten, split and encoded each by itself")
+            _ if whole => (
+                "settled cuts",
+                None,
+                "no piece holds a space behind another character; behind one that may \
+                be rewritten to nothing or to a space there is no settled cut",
+            ),
+            _ if self.loose
+                && !self.rewriter.knows_clusters()
+                && self.borders.iter().filter(|&&is| is).count() == 4 =>
+            {
+                (
+                    "words",
+                    Some(1),
+                    "a word begins where a space, tab or line end stands behind what is no white space: \
+                    white space is dropped, and the two sides are rewritten, split and encoded each by itself",
+                )
             }
-            _ => ("settled cuts", None, "white space behind a character that stays parts the text: the two sides are rewritten, split and encoded each by itself"),
+            _ => (
+                "settled cuts",
+                None,
+                "white space behind a character that stays parts the text: the two sides are \
+                rewritten, split and encoded each by itself",
+            ),
         };
         let mut reach = Vec::new();
         if whole {
-            reach.push("the model's sums of scores run from the left, so encoding starts again at the start of the text only".into());
+            reach.push(
+                "the model's sums of scores run from the left, so encoding starts again at the start of the text only"
+                    .into(),
+            );
         }
         if self.resumes() && matches!(self.model, Model::Unigram(_)) {
             let inside = if whole { "a stream" } else { "inside a long word a stream" };
             reach.push(format!(
-                "{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back that is depends on the text"
+                "{inside} goes on where no piece can stand across, with the sum of scores up to there; how far back \
+                    that is depends on the text"
             ));
         }
         if self.rewriter.acts_on_runs() {
-            reach.push("white space at the ends of the text or in runs is rewritten: a settled cut needs a character before it that stays".into());
+            reach.push(
+                "white space at the ends of the text or in runs is rewritten: a settled cut needs a character \
+                before it that stays"
+                    .into(),
+            );
         }
         if self.dummy != DummyPrefix::None {
             reach.push("a dummy prefix stands at the start of the text: a window behind it is encoded without".into());

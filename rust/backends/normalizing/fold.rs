@@ -1,10 +1,11 @@
-//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/certificates.md, section 9, *What is left out*.
+//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/certificates.md, section 9, *What is
+//! left out*.
 
 use crate::backends::engine::Weight;
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 
-/// In what is remembered of a character: it is a blank; an added token holds it; and the number of the step at which it is
-/// gone, plus one, from here on.
+/// In what is remembered of a character: it is a blank; an added token holds it; and the number of the step at which it
+/// is gone, plus one, from here on.
 const BLANK: u64 = 1;
 const ADDED: u64 = 2;
 const GONE: u32 = 2;

@@ -1,7 +1,8 @@
-//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md, section 9.
+//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md,
+//! section 9.
 //!
-//! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way from
-//! the text to the words. What is not carried ends it, and a window is encoded as before.
+//! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
+//! from the text to the words. What is not carried ends it, and a window is encoded as before.
 
 use crate::backends::engine::Behind;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
@@ -63,7 +64,14 @@ impl GrowingWord {
 }
 
 /// Appends the end of the words to a lattice that has `same` bytes of it.
-fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary, end: &Grown, same: usize, raw: &str) -> Option<()> {
+fn extend(
+    lattice: &mut GrowingLattice,
+    model: &Unigram,
+    vocabulary: &Vocabulary,
+    end: &Grown,
+    same: usize,
+    raw: &str,
+) -> Option<()> {
     let mut at = same;
     for &next in end.begins.iter().filter(|&&next| next >= same) {
         lattice.extend(model, vocabulary, &end.text[at..next], raw)?;
@@ -75,7 +83,11 @@ fn extend(lattice: &mut GrowingLattice, model: &Unigram, vocabulary: &Vocabulary
 
 /// How many bytes of the end of the words, which begins at `begin`, the lattice has already, words that begin alike.
 fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
-    let mut same = lattice.text.as_bytes()[begin..].iter().zip(end.text.as_bytes()).take_while(|(one, other)| one == other).count();
+    let mut same = lattice.text.as_bytes()[begin..]
+        .iter()
+        .zip(end.text.as_bytes())
+        .take_while(|(one, other)| one == other)
+        .count();
     let (mut before, mut after) = (lattice.begins_from(begin), end.begins.iter().copied());
     loop {
         match (before.next().map(|at| at - begin), after.next()) {
@@ -116,7 +128,8 @@ impl Rewriting {
             Model::WordPiece(model) => model.unknown,
         };
         let (look_at, lattice) = (2 * text.len(), None);
-        let mut word = GrowingWord { lattice, unknown: TokenId(unknown), source, lossless: false, quiet: 0, look_at, over: false };
+        let mut word =
+            GrowingWord { lattice, unknown: TokenId(unknown), source, lossless: false, quiet: 0, look_at, over: false };
         match &self.model {
             Model::Unigram(model) => {
                 let mut lattice = GrowingLattice::new(model, carried, [Said::Begin(0), Said::Nothing]);
@@ -158,7 +171,8 @@ impl Rewriting {
         Some(Edit::between(between, word.lossless))
     }
 
-    /// Whether the tokens of the word give back its text, where all but unknown ones give back the word; None if that is not told.
+    /// Whether the tokens of the word give back its text, where all but unknown ones give back the word; None if that
+    /// is not told.
     fn gives_back(&self, word: &mut GrowingWord, model: &Unigram, vocabulary: &Vocabulary) -> Option<bool> {
         let Some(lattice) = &word.lattice else { return Some(false) };
         (!lattice.is_odd(model, vocabulary, lattice.text.len())).then_some(())?;
@@ -179,7 +193,12 @@ impl Rewriting {
     }
 
     /// Takes the word back to where it was `saved`; None where that fails, and the state is then of no use.
-    pub(super) fn restore_word(&self, word: &mut GrowingWord, saved: &SavedWord, vocabulary: &Vocabulary) -> Option<()> {
+    pub(super) fn restore_word(
+        &self,
+        word: &mut GrowingWord,
+        saved: &SavedWord,
+        vocabulary: &Vocabulary,
+    ) -> Option<()> {
         let open = self.restore_source(&mut word.source, &saved.source)?;
         word.lossless = saved.lossless;
         word.quiet = word.quiet.min(word.source.raw.len());
@@ -214,17 +233,24 @@ impl Rewriting {
     /// The settled cuts of the word behind `from`, in positions of `near`, its end.
     pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Vec<usize> {
         if !self.pieces_settle() {
-            let (cuts, sure) = (if self.has_cuts() { self.cuts(near) } else { Vec::new() }, near.len().saturating_sub(word.source.unsure.len()));
+            let (cuts, sure) = (
+                if self.has_cuts() { self.cuts(near) } else { Vec::new() },
+                near.len().saturating_sub(word.source.unsure.len()),
+            );
             return cuts.into_iter().filter(|&at| at > from && at < sure).collect();
         }
         let base = word.source.raw.len() - near.len();
-        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return Vec::new() };
+        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else {
+            return Vec::new();
+        };
         self.settled_behind_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
     }
 
     /// Whether it is sure that no cut of the word is settled.
     pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
-        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else { return !word.source.cut };
+        let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else {
+            return !word.source.cut;
+        };
         let quiet = self.quiet_before(&word.source, lattice);
         let unsettled = self.settled_behind_place(word, lattice, model, word.quiet).is_empty();
         if unsettled {
@@ -234,7 +260,13 @@ impl Rewriting {
     }
 
     /// The settled cuts of the text behind byte `from`, ascending. Complexity: O(text behind `from`).
-    fn settled_behind_place(&self, word: &GrowingWord, lattice: &GrowingLattice, model: &Unigram, from: usize) -> Vec<usize> {
+    fn settled_behind_place(
+        &self,
+        word: &GrowingWord,
+        lattice: &GrowingLattice,
+        model: &Unigram,
+        from: usize,
+    ) -> Vec<usize> {
         let source = &word.source;
         let (last, end) = self.border_of(source, lattice);
         let raw = source.raw.get(from..last).unwrap_or_default();
@@ -243,7 +275,9 @@ impl Rewriting {
         let mut cuts = Vec::new();
         let mut right = None;
         for (at, c) in raw.char_indices().rev() {
-            if let Some((place, _)) = right.replace((from + at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)) {
+            if let Some((place, _)) =
+                right.replace((from + at, c)).filter(|&(_, right)| self.rewriter.divides(c, right))
+            {
                 let normal = source.position(place);
                 while next > normal {
                     next -= 1;
@@ -265,10 +299,9 @@ impl Rewriting {
             true if source.divided.0 < sure || source.unsure.is_empty() => source.divided,
             true => {
                 let mut right = None;
-                let parted = source.raw[..sure]
-                    .char_indices()
-                    .rev()
-                    .find_map(|(at, c)| right.replace((at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)).map(|(at, _)| at));
+                let parted = source.raw[..sure].char_indices().rev().find_map(|(at, c)| {
+                    right.replace((at, c)).filter(|&(_, right)| self.rewriter.divides(c, right)).map(|(at, _)| at)
+                });
                 parted.map_or((0, 0), |at| (at, source.position(at)))
             }
             false if source.unsure.is_empty() => (sure, lattice.text.len()),
@@ -295,18 +328,27 @@ impl Rewriting {
             Model::Unigram(_) => "words".to_string(),
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
-        let held = if self.rewriter.keeps_marks() { "; a run of more than 32 marks that a normal form keeps is read again at each push" } else { "" };
-        let spaces = if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && matches!(self.words, Words::Whole) {
-            "; text with white space is read again at each push, because a step drops it at the ends of the text"
+        let held = if self.rewriter.keeps_marks() {
+            "; a run of more than 32 marks that a normal form keeps is read again at each push"
         } else {
             ""
         };
+        let spaces =
+            if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && matches!(self.words, Words::Whole) {
+                "; text with white space is read again at each push, because a step drops it at the ends of the text"
+            } else {
+                ""
+            };
         let several = if matches!((&self.words, &self.model), (Words::Ruled { marked: false, .. }, Model::Unigram(_))) {
             "; several words without a settled cut between them are read again at each push"
         } else {
             ""
         };
-        format!("{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what it appends, and what it changes, which may be all tokens of the word, is told when it is read{held}{spaces}{several}")
+        format!(
+            "{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what \
+            it appends, and what it changes, which may be all tokens of the word, is told when it is \
+            read{held}{spaces}{several}"
+        )
     }
 }
 

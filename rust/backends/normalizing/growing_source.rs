@@ -77,7 +77,18 @@ impl Source {
     pub(super) fn save(&self) -> SavedSource {
         let Self { flow, fixed, end, lead, divided, same, differs, cut, unsure, .. } = self;
         let (raw, flow, unsure) = (self.raw.len(), flow.clone(), unsure.clone());
-        SavedSource { raw, flow, unsure, fixed: *fixed, end: *end, lead: *lead, divided: *divided, same: *same, differs: *differs, cut: *cut }
+        SavedSource {
+            raw,
+            flow,
+            unsure,
+            fixed: *fixed,
+            end: *end,
+            lead: *lead,
+            divided: *divided,
+            same: *same,
+            differs: *differs,
+            cut: *cut,
+        }
     }
 
     /// The bytes of the words.
@@ -186,8 +197,16 @@ impl Rewriting {
         (source.length() > 0 || !(self.dummy_alone && source.opening.lead)).then_some(())
     }
 
-    /// Appends `items` to `found`, which begins at `begin` in the words; None where they are not of words that are carried.
-    fn write(&self, source: &mut Source, items: &[Item], end: &mut Option<char>, begin: usize, found: &mut Grown) -> Option<()> {
+    /// Appends `items` to `found`, which begins at `begin` in the words; None where they are not of words that are
+    /// carried.
+    fn write(
+        &self,
+        source: &mut Source,
+        items: &[Item],
+        end: &mut Option<char>,
+        begin: usize,
+        found: &mut Grown,
+    ) -> Option<()> {
         for item in items {
             let (c, at) = (item.c, begin + found.text.len());
             if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && (c.is_whitespace() || c == METASPACE) {
@@ -211,7 +230,11 @@ impl Rewriting {
             if is_dropped {
                 continue;
             }
-            let lead = if is_first { source.opening.lead && !(source.opening.unless_space && c == ' ') } else { marked && parted };
+            let lead = if is_first {
+                source.opening.lead && !(source.opening.unless_space && c == ' ')
+            } else {
+                marked && parted
+            };
             let lead = lead && !is_mark;
             let is_begin = parted || is_mark || matches!(self.words, Words::Spaced) && c == ' ';
             if is_begin && at > 0 {

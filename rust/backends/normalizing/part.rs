@@ -21,7 +21,10 @@ pub(crate) struct Role {
 
 impl Role {
     fn variant(self) -> u8 {
-        u8::from(self.ends.start) | u8::from(self.ends.end) << 1 | u8::from(self.dummy) << 2 | u8::from(self.goes_on) << 3
+        u8::from(self.ends.start)
+            | u8::from(self.ends.end) << 1
+            | u8::from(self.dummy) << 2
+            | u8::from(self.goes_on) << 3
     }
 }
 
@@ -77,10 +80,16 @@ impl Rewriting {
         let role = self.roles(stretch, index, place);
         if matches!(self.words, Words::Whole) {
             let mut words = 0;
-            self.encode_part::<false>(stretch, role(0, stretch.len()), None, &mut scratch.work, &mut |id, start, end, number| {
-                words = number + 1;
-                emit(id, base + start, base + end, *word + number);
-            });
+            self.encode_part::<false>(
+                stretch,
+                role(0, stretch.len()),
+                None,
+                &mut scratch.work,
+                &mut |id, start, end, number| {
+                    words = number + 1;
+                    emit(id, base + start, base + end, *word + number);
+                },
+            );
             *word += words;
             return;
         }
@@ -154,7 +163,12 @@ impl Rewriting {
         let key = hash(part.as_bytes(), variant);
         let words = if let Some((tokens, words)) = scratch.cache.get(part.as_bytes(), variant, key) {
             for token in tokens {
-                emit(token.id, at + usize::from(token.start), at + usize::from(token.end), *word + u32::from(token.word));
+                emit(
+                    token.id,
+                    at + usize::from(token.start),
+                    at + usize::from(token.end),
+                    *word + u32::from(token.word),
+                );
             }
             words
         } else {
@@ -162,12 +176,22 @@ impl Rewriting {
             let tokens = &mut scratch.tokens;
             self.encode_part::<false>(part, role, None, &mut scratch.work, &mut |id, start, end, number| {
                 // The part is short, so these are small; what it is rewritten to may be longer, so numbers may not be.
-                tokens.push(Placed { id, start: start as u16, end: end as u16, word: number.min(u32::from(u16::MAX)) as u16 });
+                tokens.push(Placed {
+                    id,
+                    start: start as u16,
+                    end: end as u16,
+                    word: number.min(u32::from(u16::MAX)) as u16,
+                });
             });
             let words = scratch.tokens.last().map_or(0, |token| token.word.saturating_add(1));
             scratch.cache.insert(part.as_bytes(), variant, key, &scratch.tokens, words);
             for token in &scratch.tokens {
-                emit(token.id, at + usize::from(token.start), at + usize::from(token.end), *word + u32::from(token.word));
+                emit(
+                    token.id,
+                    at + usize::from(token.start),
+                    at + usize::from(token.end),
+                    *word + u32::from(token.word),
+                );
             }
             words
         };
@@ -178,6 +202,10 @@ impl Rewriting {
 pub(crate) fn check_length(text: &str) -> Result<()> {
     match u32::try_from(text.len()) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::Argument { name: "text", value: format!("{} bytes long", text.len()), expected: "less than 4 GiB".into() }),
+        Err(_) => Err(Error::Argument {
+            name: "text",
+            value: format!("{} bytes long", text.len()),
+            expected: "less than 4 GiB".into(),
+        }),
     }
 }

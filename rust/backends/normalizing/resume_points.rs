@@ -46,8 +46,8 @@ impl Rewriting {
         }
     }
 
-    /// As [`Rewriting::stretch`], for a window: `horizon` is the first position of the stretch that is not final, and the
-    /// stretch `grows` if what is appended may become a part of it.
+    /// As [`Rewriting::stretch`], for a window: `horizon` is the first position of the stretch that is not final, and
+    /// the stretch `grows` if what is appended may become a part of it.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn open_stretch(
         &self,
@@ -69,7 +69,16 @@ impl Rewriting {
             if has_points && (whole || carried.is_some() || end - start > LONGEST_WORD) {
                 let horizon = opening.horizon.saturating_sub(start);
                 let opening = Opening { carried, horizon, grows: opening.grows && end == stretch.len() };
-                self.open_part(&stretch[start..end], base + start, role(start, end), opening, &mut scratch.work, word, tokens, resumes);
+                self.open_part(
+                    &stretch[start..end],
+                    base + start,
+                    role(start, end),
+                    opening,
+                    &mut scratch.work,
+                    word,
+                    tokens,
+                    resumes,
+                );
             } else {
                 let from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
                 self.part(stretch, from, end, base, role(start, end), scratch, word, &mut |id, start, end, word| {
@@ -111,7 +120,11 @@ impl Rewriting {
             let here = if kept { at } else { work.trace.position(at, work.normal.len()) };
             while points.next_if(|point| point.at < here).is_some() {}
             if let Some(point) = points.next_if(|point| point.at == here && self.is_parted(part, at)) {
-                resumes.push(Resume { at: base + at, tokens: before + point.tokens, behind: Behind::Word(point.carried) });
+                resumes.push(Resume {
+                    at: base + at,
+                    tokens: before + point.tokens,
+                    behind: Behind::Word(point.carried),
+                });
             }
         }
     }

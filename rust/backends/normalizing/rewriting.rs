@@ -1,13 +1,13 @@
 //! Our own engine for Unigram and WordPiece models, behind normalizers that may rewrite text.
 //!
-//! A text is cut before white space where each side is normalised, split and encoded by itself ([`Rewriting::cuts`]). The
-//! parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: what stands before one
-//! cannot change. Unigram models that read the whole text as one word are only normalised in parts.
+//! A text is cut before white space where each side is normalised, split and encoded by itself ([`Rewriting::cuts`]).
+//! The parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: what stands before
+//! one cannot change. Unigram models that read the whole text as one word are only normalised in parts.
 //!
 //! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
 //!
-//! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/certificates.md, section 7. Here is what the engine
-//! is made of; the files beside it hold what it does.
+//! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/certificates.md, section 7.
+//! Here is what the engine is made of; the files beside it hold what it does.
 
 use crate::backends::normalizing::added::Added;
 use crate::backends::normalizing::scratch::Scratch;
@@ -84,14 +84,27 @@ pub(crate) struct Parts {
 
 impl Rewriting {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { added, rewriter, words, model, dummy, dummy_everywhere, dummy_alone, spaces_begin_pieces, exact_spans, notes } = parts;
+        let Parts {
+            added,
+            rewriter,
+            words,
+            model,
+            dummy,
+            dummy_everywhere,
+            dummy_alone,
+            spaces_begin_pieces,
+            exact_spans,
+            notes,
+        } = parts;
         let drops = |c: char| matches!(&words, Words::Ruled { rule, .. } if rule.is_dropped(c));
         let loose = matches!(&words, Words::Ruled { rule, .. } if rule.drops_white_space()) && !rewriter.acts_on_runs();
         let mut borders = [false; 128];
         for border in [' ', '\t', '\n', '\r'] {
             borders[border as usize] = !rewriter.begins_symbol(border)
                 && rewriter.alone(border).is_some_and(|output| match &words {
-                    Words::Ruled { rule, .. } => rule.drops_white_space() && !output.is_empty() && output.chars().all(drops),
+                    Words::Ruled { rule, .. } => {
+                        rule.drops_white_space() && !output.is_empty() && output.chars().all(drops)
+                    }
                     Words::Whole | Words::Spaced => output == " ",
                 });
         }
@@ -127,7 +140,9 @@ impl Rewriting {
 
     /// Whether a stretch behind an added token begins like a text; T' would not.
     pub(super) fn begins_anew(&self, stretch: &str) -> bool {
-        self.dummy_everywhere && self.dummy != DummyPrefix::None || self.rewriter.acts_on_start() || self.goes_on(stretch)
+        self.dummy_everywhere && self.dummy != DummyPrefix::None
+            || self.rewriter.acts_on_start()
+            || self.goes_on(stretch)
     }
 
     pub(super) fn dummy_at(&self, index: usize, place: Place) -> bool {
@@ -135,10 +150,12 @@ impl Rewriting {
         here && self.dummy != DummyPrefix::None
     }
 
-    /// Whether a stretch behind other text begins inside a word: no white space begins it, and nothing else parts words.
+    /// Whether a stretch behind other text begins inside a word: no white space begins it, and nothing else parts
+    /// words.
     pub(super) fn goes_on(&self, stretch: &str) -> bool {
         let marks_words = matches!(self.words, Words::Ruled { marked: true, .. });
-        let is_border = stretch.bytes().next().is_some_and(|byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is));
+        let is_border =
+            stretch.bytes().next().is_some_and(|byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is));
         marks_words && !self.parts_text() && !is_border
     }
 

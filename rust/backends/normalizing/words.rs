@@ -1,7 +1,7 @@
 //! The words of a part: rewritten, split as the definition says, and handed to the model one by one.
 //!
-//! The three steps are those of the argument in docs/proofs/white-space-cuts.md for a cut before white space: *Normalizer*,
-//! *Words*, *Model*.
+//! The three steps are those of the argument in docs/proofs/white-space-cuts.md for a cut before white space:
+//! *Normalizer*, *Words*, *Model*.
 
 use crate::backends::normalizing::part::Role;
 use crate::backends::normalizing::resume_points::Opening;
@@ -14,8 +14,8 @@ use crate::normalizers::unicode_forms::METASPACE;
 impl Rewriting {
     /// Emits (id, start, end, number of the pre-token) for the tokens of a part.
     ///
-    /// Where `OPEN`, `opening` counts, and `work.points` are then where the model can go on, as positions in the rewritten
-    /// text. Complexity: O(part), times the longest piece at worst.
+    /// Where `OPEN`, `opening` counts, and `work.points` are then where the model can go on, as positions in the
+    /// rewritten text. Complexity: O(part), times the longest piece at worst.
     pub(super) fn encode_part<const OPEN: bool>(
         &self,
         part: &str,
@@ -36,7 +36,9 @@ impl Rewriting {
             let (start, end) = match (kept, start == end) {
                 (true, _) => (start, end),
                 (false, false) => trace.span(start, end),
-                (false, true) if start < normal.len() => (trace.span(start, start + 1).0, trace.span(start, start + 1).0),
+                (false, true) if start < normal.len() => {
+                    (trace.span(start, start + 1).0, trace.span(start, start + 1).0)
+                }
                 (false, true) => (part.len(), part.len()),
             };
             emit(id, start, end, number);
@@ -86,7 +88,8 @@ impl Rewriting {
                     &*word
                 }
             };
-            let last = if end < last { usize::MAX } else { last.saturating_sub(start) + if last > start { lead } else { 0 } };
+            let last =
+                if end < last { usize::MAX } else { last.saturating_sub(start) + if last > start { lead } else { 0 } };
             self.encode_word::<OPEN>(text, carried, last, lattice, path, |id, from, to| {
                 place(id, start + from.saturating_sub(lead), start + to.saturating_sub(lead), number);
             });

@@ -61,8 +61,10 @@ impl Engine for SentencePiece {
     }
 
     fn carries(&self) -> String {
-        "all stretches without a cut: a push reads what it appends and the end that a rule or a symbol may still change, and what it changes, \
-         which may be all tokens, is told when it is read; those whose tokens say more than the text are read again at each push"
+        "all stretches without a cut: a push reads what it appends and the end that a rule or a symbol may still \
+            change, and what it changes, \
+         which may be all tokens, is told when it is read; those whose tokens say more than the text are \
+         read again at each push"
             .into()
     }
 
@@ -81,16 +83,31 @@ impl Engine for SentencePiece {
             reach.push("rules of the charsmap: what may become a longer match at the end is not final".into());
         }
         if self.normalizer.remove_extra {
-            reach.push("spaces at the ends of the text or in runs are dropped: a settled cut needs a character before it that is no space".into());
+            reach.push(
+                "spaces at the ends of the text or in runs are dropped: a settled cut needs a character before \
+                it that is no space"
+                    .into(),
+            );
         }
         if self.normalizer.dummy {
-            reach.push("a dummy prefix stands at the start of the text only: a window behind it is encoded without".into());
+            reach.push(
+                "a dummy prefix stands at the start of the text only: a window behind it is encoded without".into(),
+            );
         }
         if let Some(length) = self.symbols.longest() {
-            reach.push(format!("user-defined symbols: an unfinished one at the end is not final, at most {length} bytes"));
+            reach.push(format!(
+                "user-defined symbols: an unfinished one at the end is not final, at most {length} bytes"
+            ));
         }
-        let why = "no piece and no user-defined symbol can stand across a settled cut; how far back the last one is depends on the text";
-        Proof { matcher: "none: user-defined symbols part the text".into(), unit: "settled cuts", open: None, why: why.into(), reach }
+        let why = "no piece and no user-defined symbol can stand across a settled cut; how far back the last one is \
+            depends on the text";
+        Proof {
+            matcher: "none: user-defined symbols part the text".into(),
+            unit: "settled cuts",
+            open: None,
+            why: why.into(),
+            reach,
+        }
     }
 
     fn exact_spans(&self) -> bool {

@@ -42,8 +42,9 @@ const BYTE_PAIRS: u8 = 2;
 
 /// A file of `pieces`, the best first, and `symbols`.
 fn file(model: u8, pieces: &[&str], symbols: &[&str], flags: Flags<'_>) -> Vec<u8> {
-    let piece =
-        |text: &str, score: f32, kind: u8| field(1, &[field(1, text.as_bytes()), vec![0x15], score.to_le_bytes().into(), vec![0x18, kind]].concat());
+    let piece = |text: &str, score: f32, kind: u8| {
+        field(1, &[field(1, text.as_bytes()), vec![0x15], score.to_le_bytes().into(), vec![0x18, kind]].concat())
+    };
     let mut file = piece("<unk>", 0.0, 2);
     if flags.byte_fallback {
         file.extend((0..256).flat_map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, 6)));

@@ -1,7 +1,8 @@
 //! A long text of a byte-pair model with user-defined symbols that goes on growing: a push reads what may still change.
 //!
-//! Carried are the normal form, the walk for symbols as far as it is sure, and the tokens of every prefix of the text between
-//! symbols (docs/proofs/certificates.md, section 9). What is not carried ends it, and a window is encoded as before.
+//! Carried are the normal form, the walk for symbols as far as it is sure, and the tokens of every prefix of the text
+//! between symbols (docs/proofs/certificates.md, section 9). What is not carried ends it, and a window is encoded as
+//! before.
 
 use crate::backends::engine::Behind;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
@@ -180,7 +181,12 @@ impl SentencePiece {
     }
 
     /// Takes the text back to where it was `saved`; None where that fails, and the state is then of no use.
-    pub(super) fn restore_parts(&self, growing: &mut GrowingParts, saved: &SavedParts, vocabulary: &Vocabulary) -> Option<()> {
+    pub(super) fn restore_parts(
+        &self,
+        growing: &mut GrowingParts,
+        saved: &SavedParts,
+        vocabulary: &Vocabulary,
+    ) -> Option<()> {
         growing.raw.truncate(saved.raw);
         growing.normal.restore(saved.normal);
         growing.cursor = saved.cursor;
@@ -231,7 +237,8 @@ impl SentencePiece {
             let mut found = None;
             if is_sure {
                 let open;
-                (found, open) = if now.at < last_final { self.symbols.at(&bytes[..last_final], now.at) } else { (None, true) };
+                (found, open) =
+                    if now.at < last_final { self.symbols.at(&bytes[..last_final], now.at) } else { (None, true) };
                 if open {
                     is_sure = false;
                     *cursor = now;
@@ -275,7 +282,14 @@ impl SentencePiece {
     }
 
     /// Writes the tokens of the prefixes of `word`, which `text` ends with.
-    fn spell(&self, merges: &Merges, word: &mut Word, text: &[u8], pairs: &mut Pairs, writer: &mut Writer<'_>) -> Option<()> {
+    fn spell(
+        &self,
+        merges: &Merges,
+        word: &mut Word,
+        text: &[u8],
+        pairs: &mut Pairs,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
         word.prefixes.extend(&merges.bpe, &text[word.begin..], pairs)?;
         for end in writer.at.len()..=text.len() {
             let Some((id, length)) = word.prefixes.last(end - word.begin) else {

@@ -1,7 +1,7 @@
 //! The cuts of a growing text near its end: those that no token stands across, and the settled ones.
 //!
-//! They are those that [`crate::backends::engine::Engine::settled`] tells of the whole text. The end alone is read, because no piece that
-//! stands across a position begins further before it than the longest piece is long.
+//! They are those that [`crate::backends::engine::Engine::settled`] tells of the whole text. The end alone is read,
+//! because no piece that stands across a position begins further before it than the longest piece is long.
 
 use crate::backends::sentencepiece::growing::GrowingParts;
 use crate::backends::sentencepiece::parts::SentencePiece;
@@ -46,7 +46,8 @@ impl SentencePiece {
         sure.saturating_sub(self.pieces.longest_piece())
     }
 
-    /// The settled cuts of the text that stand at the position `from` of the normal form or behind it. Complexity: O(text from there on).
+    /// The settled cuts of the text that stand at the position `from` of the normal form or behind it. Complexity:
+    /// O(text from there on).
     fn settled_from(&self, growing: &GrowingParts, from: usize) -> Vec<usize> {
         let (text, sure) = (growing.normal.text(), growing.sure());
         let (parts, begins) = growing.sure_parts();

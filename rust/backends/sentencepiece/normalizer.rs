@@ -87,11 +87,20 @@ impl Normalizer {
     /// The normal form of the empty text.
     pub(super) fn begin(&self, start: bool) -> Normal {
         let last = Some(End { normal: 0, original: 0, kept: false, single: false });
-        let sure = Standing { original: 0, normal: 0, length: 0, ends: 1, last, begun: !start, after_space: self.remove_extra && start };
+        let sure = Standing {
+            original: 0,
+            normal: 0,
+            length: 0,
+            ends: 1,
+            last,
+            begun: !start,
+            after_space: self.remove_extra && start,
+        };
         Normal { whole: String::new(), length: 0, ends: last.into_iter().collect(), unsure: 0, sure }
     }
 
-    /// Makes the normal form of `text` of the one of a text that it begins with. Complexity: O(text behind the last sure step).
+    /// Makes the normal form of `text` of the one of a text that it begins with. Complexity: O(text behind the last
+    /// sure step).
     pub(super) fn go_on(&self, normal: &mut Normal, text: &str) {
         normal.go_back(normal.sure);
         let from = normal.sure;
@@ -143,7 +152,15 @@ impl Normalizer {
             0 => from.length,
             left => from.normal + left,
         };
-        Standing { original, normal: whole.len(), length, ends: ends.len(), last: ends.last().copied(), begun, after_space }
+        Standing {
+            original,
+            normal: whole.len(),
+            length,
+            ends: ends.len(),
+            last: ends.last().copied(),
+            begun,
+            after_space,
+        }
     }
 
     /// The character that stands for a space.
@@ -225,7 +242,8 @@ impl Normal {
         (before.original, original)
     }
 
-    /// The place in the text of the normal position `at`, if a step ends there and writes something, as the next one does.
+    /// The place in the text of the normal position `at`, if a step ends there and writes something, as the next one
+    /// does.
     pub(super) fn cut(&self, at: usize) -> Option<usize> {
         let index = self.index(at);
         let &End { normal, single, .. } = self.ends.get(index)?;

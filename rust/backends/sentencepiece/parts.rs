@@ -1,9 +1,9 @@
 //! The engine for SentencePiece files as SentencePiece itself runs them: normalizer, user-defined symbols, model.
 //!
 //! Sources: `src/normalizer.cc`, `src/bpe_model.cc`, `src/unigram_model.cc` and `src/sentencepiece_processor.cc` of
-//! <https://github.com/google/sentencepiece>. Files that need less run on the faster engines (`formats::sentencepiece`).
-//! Everything here works on the normal form as it is written, with U+2581 for spaces. docs/proofs/certificates.md, section 8, has the
-//! argument for the settled cuts.
+//! <https://github.com/google/sentencepiece>. Files that need less run on the faster engines
+//! (`formats::sentencepiece`). Everything here works on the normal form as it is written, with U+2581 for spaces.
+//! docs/proofs/certificates.md, section 8, has the argument for the settled cuts.
 
 use crate::backends::sentencepiece::normalizer::{Normal, Normalizer};
 use crate::models::bpe::model::{Bench, Bpe};
@@ -112,7 +112,8 @@ impl SentencePiece {
         let mark = self.normalizer.mark();
         // What is dropped at the ends and in runs must not reach across the cut.
         let stays = |at: usize| !self.normalizer.remove_extra || !normal.text()[..at].ends_with([mark, ' ']);
-        let mut cuts: Vec<usize> = cuts.into_iter().filter(|&at| at > 0 && stays(at)).filter_map(|at| normal.cut(at)).collect();
+        let mut cuts: Vec<usize> =
+            cuts.into_iter().filter(|&at| at > 0 && stays(at)).filter_map(|at| normal.cut(at)).collect();
         cuts.retain(|&at| at > 0 && at < length);
         cuts.dedup();
         cuts
@@ -133,7 +134,9 @@ impl SentencePiece {
             cuts.push(part.start);
             if part.added.is_none() {
                 let end = part.end.min(unsure);
-                cuts.extend(uncrossed(&self.pieces, &text[part.start..end], fused).into_iter().map(|at| part.start + at));
+                cuts.extend(
+                    uncrossed(&self.pieces, &text[part.start..end], fused).into_iter().map(|at| part.start + at),
+                );
             }
         }
         cuts

@@ -9,7 +9,13 @@ pub(crate) enum Alphabet {
     /// One symbol a byte; a byte without a token is dropped, as the `tokenizers` crate does (Falcon's control bytes).
     Bytes { ids: Box<Symbols>, complete: bool },
     /// One symbol a character, then byte pieces, then the unknown token; `complete`: every byte has a piece.
-    Characters { ids: CharacterTable, fallback: Option<Box<Symbols>>, unknown: Option<TokenId>, fuse_unknown: bool, complete: bool },
+    Characters {
+        ids: CharacterTable,
+        fallback: Option<Box<Symbols>>,
+        unknown: Option<TokenId>,
+        fuse_unknown: bool,
+        complete: bool,
+    },
 }
 
 /// The symbol of each byte.

@@ -1,4 +1,5 @@
-//! What [`Prefixes`](crate::models::bpe::prefixes::Prefixes) asks a byte-pair encoder: its letters, its pieces, what its merges make of letters.
+//! What [`Prefixes`](crate::models::bpe::prefixes::Prefixes) asks a byte-pair encoder: its letters, its pieces, what
+//! its merges make of letters.
 
 use crate::models::bpe::initial_symbols::{Alphabet, Take};
 use crate::models::bpe::long_pieces::LongPieces;
@@ -52,7 +53,8 @@ impl Bpe {
     /// The pieces that `word` ends with and that the merges build, with their lengths, the longest first.
     pub(crate) fn made_at_end<'a>(&'a self, word: &'a [u8]) -> impl Iterator<Item = (TokenId, usize)> + 'a {
         let long = word.last_chunk().and_then(|end: &[u8; 8]| self.long_pieces.get()?.built.get(end));
-        let long = long.into_iter().flatten().filter(|(piece, _)| word.ends_with(piece)).map(|(piece, id)| (*id, piece.len()));
+        let long =
+            long.into_iter().flatten().filter(|(piece, _)| word.ends_with(piece)).map(|(piece, id)| (*id, piece.len()));
         let short = (1..=word.len().min(LONGEST)).rev().filter_map(|length| {
             let key = Key::new(word, word.len() - length, word.len(), Scope::Part);
             self.whole.get(&key, false).map(|id| (id, length))
@@ -81,7 +83,13 @@ impl Bpe {
     }
 
     /// What `look` says of the tokens that the merges make of `letters`, the first of which begins at `start`.
-    pub(crate) fn merged_letters<R>(&self, letters: &[Letter], start: usize, merger: &mut Merger, look: impl FnOnce(&[Symbol]) -> R) -> R {
+    pub(crate) fn merged_letters<R>(
+        &self,
+        letters: &[Letter],
+        start: usize,
+        merger: &mut Merger,
+        look: impl FnOnce(&[Symbol]) -> R,
+    ) -> R {
         merger.begin(letters.len());
         let mut from = 0;
         for letter in letters {

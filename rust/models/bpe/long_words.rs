@@ -62,7 +62,8 @@ impl LongWords {
         for at in 0..PLACES {
             let number = (self.slots[(hash as usize + at) & mask] as usize).checked_sub(1)?;
             let known = self.words[number];
-            if known.hash == (hash >> 32) as u32 && &self.bytes[self.start(number).0..known.bytes_end as usize] == word {
+            if known.hash == (hash >> 32) as u32 && &self.bytes[self.start(number).0..known.bytes_end as usize] == word
+            {
                 return Some(number);
             }
         }
@@ -73,7 +74,12 @@ impl LongWords {
     #[inline]
     pub(crate) fn tokens(&self, number: usize, start: usize, word: u32) -> impl Iterator<Item = Token> + '_ {
         let tokens = &self.tokens[self.start(number).1..self.words[number].tokens_end as usize];
-        tokens.iter().map(move |t| Token { id: t.id, start: start + usize::from(t.start), end: start + usize::from(t.end), word })
+        tokens.iter().map(move |t| Token {
+            id: t.id,
+            start: start + usize::from(t.start),
+            end: start + usize::from(t.end),
+            word,
+        })
     }
 
     /// Keeps the tokens of a word of at most [`LONG_WORD`] bytes that begins at byte `start`, unless they are known.
@@ -89,8 +95,16 @@ impl LongWords {
         }
         let hash = hash(word);
         self.bytes.extend_from_slice(word);
-        self.tokens.extend(tokens.iter().map(|t| Placed { id: t.id, start: (t.start - start) as u16, end: (t.end - start) as u16 }));
-        self.words.push(Known { hash: (hash >> 32) as u32, bytes_end: self.bytes.len() as u32, tokens_end: self.tokens.len() as u32 });
+        self.tokens.extend(tokens.iter().map(|t| Placed {
+            id: t.id,
+            start: (t.start - start) as u16,
+            end: (t.end - start) as u16,
+        }));
+        self.words.push(Known {
+            hash: (hash >> 32) as u32,
+            bytes_end: self.bytes.len() as u32,
+            tokens_end: self.tokens.len() as u32,
+        });
         if self.words.len() * 2 > self.slots.len() {
             self.slots = vec![0; (self.slots.len() * 2).max(256)];
             (0..self.words.len()).for_each(|number| self.note(number));
@@ -119,12 +133,20 @@ mod tests {
     fn gives_back_what_was_put_in_and_begins_anew_when_it_is_full() {
         let mut words = LongWords::default();
         let name = |n: u32| format!("a phrase of more than a word, number {n}");
-        let tokens = |n: u32| [Token { id: TokenId(n), start: 5, end: 7, word: 0 }, Token { id: TokenId(n + 1), start: 7, end: 40, word: 0 }];
+        let tokens = |n: u32| {
+            [
+                Token { id: TokenId(n), start: 5, end: 7, word: 0 },
+                Token { id: TokenId(n + 1), start: 7, end: 40, word: 0 },
+            ]
+        };
         assert_eq!(words.find(name(0).as_bytes()), None);
         for n in 0..100_000 {
             words.put(name(n).as_bytes(), 5, &tokens(n));
             let found = words.find(name(n).as_bytes()).unwrap();
-            let expected = [Token { id: TokenId(n), start: 9, end: 11, word: 3 }, Token { id: TokenId(n + 1), start: 11, end: 44, word: 3 }];
+            let expected = [
+                Token { id: TokenId(n), start: 9, end: 11, word: 3 },
+                Token { id: TokenId(n + 1), start: 11, end: 44, word: 3 },
+            ];
             assert!(words.tokens(found, 9, 3).eq(expected));
         }
         let kept = (0..100_000).filter(|&n| words.find(name(n).as_bytes()).is_some()).count();

@@ -1,9 +1,9 @@
 //! Merges, by rank, leftmost first among equals: the work of byte-pair encoding.
 //!
-//! What a new word costs is instructions and branches that cannot be foretold, more than waiting for memory (`callgrind`
-//! counted 5,400 instructions and 90 of those branches for a word of LLaMA-3's Russian when each byte was a symbol in a
-//! list that was moved together after each merge). So a short word is one block of arrays on the stack, where a symbol that
-//! is gone is a bit less in a number, and the next merge is a minimum without branches.
+//! What a new word costs is instructions and branches that cannot be foretold, more than waiting for memory
+//! (`callgrind` counted 5,400 instructions and 90 of those branches for a word of LLaMA-3's Russian when each byte was
+//! a symbol in a list that was moved together after each merge). So a short word is one block of arrays on the stack,
+//! where a symbol that is gone is a bit less in a number, and the next merge is a minimum without branches.
 
 use crate::models::bpe::initial_symbols::Take;
 use crate::models::bpe::merge_table::{Merge, PairTable, Table, NO_MERGE};
@@ -107,8 +107,8 @@ fn merge_short<const N: usize>(merges: &PairTable, symbols: &mut [Symbol]) -> us
     let count = symbols.len();
     let mut ids = [TokenId(0); N];
     let mut tables = [Table::default(); N];
-    // What each symbol and the next one become, and the rank of that with the place of the symbol below it: their lowest
-    // is the next merge, the leftmost of equal ranks.
+    // What each symbol and the next one become, and the rank of that with the place of the symbol below it: their
+    // lowest is the next merge, the leftmost of equal ranks.
     let mut becomes = [(TokenId(0), Table::default()); N];
     let mut order = [u64::MAX; N];
     for (at, symbol) in symbols.iter().enumerate().take(N) {
@@ -170,7 +170,13 @@ fn merge_long(pairs: &PairTable, symbols: &mut [Symbol], long: &mut Long) -> usi
     let packed = |rank: u32, at: usize| Reverse(u64::from(rank) << 32 | at as u64);
     let mut proposals = std::mem::take(heap).into_vec();
     proposals.clear();
-    proposals.extend(symbols.iter().enumerate().filter(|(_, s)| s.merge.rank != NO_MERGE.rank).map(|(at, s)| packed(s.merge.rank, at)));
+    proposals.extend(
+        symbols
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.merge.rank != NO_MERGE.rank)
+            .map(|(at, s)| packed(s.merge.rank, at)),
+    );
     *heap = BinaryHeap::from(proposals);
     while let Some(Reverse(proposal)) = heap.pop() {
         let (rank, left) = ((proposal >> 32) as u32, proposal as u32 as usize);
@@ -219,7 +225,13 @@ mod tests {
     /// a=0 b=1 c=2 ab=3 abc=4 aa=5
     fn table() -> PairTable {
         let merges = [((0, 1), 3), ((3, 2), 4), ((0, 0), 5)];
-        PairTable::new(merges.iter().zip(0..).map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), rank, TokenId(merged)))).unwrap()
+        PairTable::new(
+            merges
+                .iter()
+                .zip(0..)
+                .map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), rank, TokenId(merged))),
+        )
+        .unwrap()
     }
 
     fn tokens(merger: &mut Merger, word: &[u32]) -> Vec<(u32, u32, u32)> {
@@ -232,7 +244,13 @@ mod tests {
     fn merges_lowest_rank_first_and_leftmost_among_equals() {
         let mut merger = Merger::default();
         let found = [&[0, 1, 2, 0, 1][..], &[0, 0, 0], &[0, 0, 1], &[2], &[]].map(|word| tokens(&mut merger, word));
-        let expected = [vec![(4, 0, 3), (3, 3, 5)], vec![(5, 0, 2), (0, 2, 3)], vec![(0, 0, 1), (3, 1, 3)], vec![(2, 0, 1)], vec![]];
+        let expected = [
+            vec![(4, 0, 3), (3, 3, 5)],
+            vec![(5, 0, 2), (0, 2, 3)],
+            vec![(0, 0, 1), (3, 1, 3)],
+            vec![(2, 0, 1)],
+            vec![],
+        ];
         assert_eq!(found, expected);
     }
 
@@ -240,9 +258,18 @@ mod tests {
     fn short_and_long_words_merge_alike() {
         let mut merger = Merger::default();
         for seed in 0..2000_u64 {
-            let digit = |i: u64| (seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.wrapping_mul(1_442_695_040_888_963_407)) >> 33) % 3;
+            let digit = |i: u64| {
+                (seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.wrapping_mul(1_442_695_040_888_963_407))
+                    >> 33)
+                    % 3
+            };
             let word: Vec<u32> = (0..seed % 33).map(|i| digit(i) as u32).collect();
-            let symbol = |(at, &id): (usize, &u32)| Symbol { id: TokenId(id), start: at as u32, end: at as u32 + 1, merge: NO_MERGE };
+            let symbol = |(at, &id): (usize, &u32)| Symbol {
+                id: TokenId(id),
+                start: at as u32,
+                end: at as u32 + 1,
+                merge: NO_MERGE,
+            };
             let mut symbols: Vec<Symbol> = word.iter().enumerate().map(symbol).collect();
             let kept = merge_long(&table(), &mut symbols, &mut Long::default());
             let long: Vec<_> = symbols[..kept].iter().map(|s| (s.id.0, s.start, s.end)).collect();

@@ -1,12 +1,14 @@
-//! Seams: places between two characters that no piece of the vocabulary can stand across, whatever the text around them.
+//! Seams: places between two characters that no piece of the vocabulary can stand across, whatever the text around
+//! them.
 //!
 //! A byte-pair encoder only ever builds pieces, so the text before a seam and the text behind it are encoded
-//! independently (docs/proofs/certificates.md, section 5). It makes short words of long ones (a Japanese sentence is one pre-token), so
-//! that a cache of words helps, and no work is ever done over more than a few characters.
+//! independently (docs/proofs/certificates.md, section 5). It makes short words of long ones (a Japanese sentence is
+//! one pre-token), so that a cache of words helps, and no work is ever done over more than a few characters.
 
 use crate::util::text::{characters_around, code_point, is_tail};
 
-/// Bits of the hashed set: 128 KiB, so that a vocabulary with 60,000 pairs has 6 % of false alarms; these only cost speed.
+/// Bits of the hashed set: 128 KiB, so that a vocabulary with 60,000 pairs has 6 % of false alarms; these only cost
+/// speed.
 const BITS: u32 = 20;
 
 /// The pairs of neighbouring characters that occur in pieces, in full or with a part of either.

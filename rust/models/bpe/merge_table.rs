@@ -39,10 +39,10 @@ struct Slot {
 
 /// For each left side a hash table of its own, all end to end.
 ///
-/// What a look-up costs is cache lines that nobody has touched yet: a new word has as many pairs as symbols and twice as
-/// many again while they merge. In one table for all pairs (of up to 17 MB) each of these was a line of its own; here the
-/// pairs of a common left side stand together. A merge tells where the table of the new token is, so that nothing else has
-/// to be looked up first, and for the many pieces that merge with nothing behind them nothing at all.
+/// What a look-up costs is cache lines that nobody has touched yet: a new word has as many pairs as symbols and twice
+/// as many again while they merge. In one table for all pairs (of up to 17 MB) each of these was a line of its own;
+/// here the pairs of a common left side stand together. A merge tells where the table of the new token is, so that
+/// nothing else has to be looked up first, and for the many pieces that merge with nothing behind them nothing at all.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
     /// Of each left side.

@@ -113,7 +113,9 @@ impl Bpe {
         let always = ignore_merges.then(|| PieceTable::new(words.filter(|(bytes, _)| bytes.len() > LONGEST)));
         // Where words are made of characters, no word is a single byte of one.
         let bytes = matches!(alphabet, Alphabet::Bytes { .. });
-        let short = pieces.filter(move |(_, piece, _)| (1..=LONGEST).contains(&piece.len()) && (bytes || std::str::from_utf8(piece).is_ok()));
+        let short = pieces.filter(move |(_, piece, _)| {
+            (1..=LONGEST).contains(&piece.len()) && (bytes || std::str::from_utf8(piece).is_ok())
+        });
         let whole = WholePieces::with_room(short.clone().map(|(_, bytes, _)| bytes.len()), always);
         let fragments = matches!(alphabet, Alphabet::Bytes { complete: true, .. }).then(|| {
             let mut outlines = Vec::new();
@@ -133,7 +135,8 @@ impl Bpe {
         const MOST_THREADS: usize = 4;
         const FEW: usize = 1 << 12;
         let count = pieces.clone().count();
-        let threads = if count < FEW { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS) };
+        let threads =
+            if count < FEW { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS) };
         let share = count.div_ceil(threads).max(1);
         let this = &*self;
         let made: Vec<Vec<Made>> = std::thread::scope(|scope| {
@@ -162,7 +165,8 @@ impl Bpe {
                 Made::Itself => self.whole.insert(&key, id, true),
                 Made::Another if !self.whole.ignores_merges() => {
                     let (mut merger, mut characters) = (Merger::default(), Characters::default());
-                    let made: Vec<TokenId> = self.encoded(bytes, &mut merger, &mut characters).iter().map(|all| all.id).collect();
+                    let made: Vec<TokenId> =
+                        self.encoded(bytes, &mut merger, &mut characters).iter().map(|all| all.id).collect();
                     made.into_iter().for_each(|id| self.whole.insert(&key, id, true));
                 }
                 _ if self.whole.ignores_merges() && !control => self.whole.insert(&key, id, false),
@@ -192,7 +196,14 @@ impl Bpe {
     ///
     /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between seams.
     #[inline]
-    pub(crate) fn word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(crate) fn word(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         if end - start > LONGEST {
             self.long_word(text, (start, end), number, bench, sink);
         } else if start < end {
@@ -207,7 +218,15 @@ impl Bpe {
     }
 
     #[inline(never)]
-    fn unknown_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
+    fn unknown_word(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        key: &Key,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         let mut tokens = std::mem::take(&mut bench.tokens);
         tokens.clear();
         match self.piece(key, true, &mut bench.words) {
@@ -219,7 +238,8 @@ impl Bpe {
         bench.tokens = tokens;
     }
 
-    /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it pays.
+    /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it
+    /// pays.
     fn piece(&self, key: &Key, whole: bool, luck: &mut Luck) -> Option<TokenId> {
         let must = whole && self.whole.ignores_merges();
         // Two bytes merge in less time than it takes to find them in a large table.
@@ -232,7 +252,14 @@ impl Bpe {
     }
 
     #[inline(never)]
-    fn long_word(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    fn long_word(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         let word = &text[start..end];
         if word.len() <= LONG_WORD {
             if let Some(found) = bench.long_words.find(word) {
@@ -263,7 +290,14 @@ impl Bpe {
     }
 
     /// Passes on the tokens of a word that is no token by itself, part by part where it has seams.
-    pub(crate) fn parts(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(crate) fn parts(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         let mut from = start;
         self.seams.for_each(text, start, end, |at| {
             if !self.alphabet.fuses_at(text, at) {
@@ -288,7 +322,15 @@ impl Bpe {
     }
 
     #[inline(never)]
-    fn unknown_part(&self, text: &[u8], (start, end): (usize, usize), number: u32, key: &Key, bench: &mut Bench, sink: &mut impl Sink) {
+    fn unknown_part(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        key: &Key,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         bench.merged.clear();
         match self.piece(key, false, &mut bench.parts) {
             Some(id) => bench.merged.push(Token { id, start, end, word: number }),
@@ -299,7 +341,14 @@ impl Bpe {
     }
 
     #[inline(never)]
-    fn long_part(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    fn long_part(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        bench: &mut Bench,
+        sink: &mut impl Sink,
+    ) {
         let part = &text[start..end];
         let short_enough = part.len() <= LONG_WORD;
         if let (true, Some(found)) = (short_enough, bench.long_parts.find(part)) {
@@ -353,7 +402,10 @@ mod tests {
             ids[usize::from(byte)] = Some(TokenId(id));
         }
         let merges = [((0, 1), 3), ((3, 2), 4), ((0, 0), 5)];
-        let pairs = merges.iter().zip(0..).map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), rank, TokenId(merged)));
+        let pairs = merges
+            .iter()
+            .zip(0..)
+            .map(|(&((left, right), merged), rank)| (TokenId(left), TokenId(right), rank, TokenId(merged)));
         let alphabet = Alphabet::Bytes { ids: Box::new(ids), complete: false };
         let pieces = PIECES.iter().zip(0..).map(|(piece, id)| (TokenId(id), piece.as_bytes(), false));
         Bpe::new(alphabet, PairTable::new(pairs).unwrap(), ignore_merges, pieces)
@@ -389,15 +441,25 @@ mod tests {
         assert_eq!(ids(&toy(false), &words), merged);
         let mut ignoring = merged.to_vec();
         ignoring.splice(6..8, [(3, 6)]);
-        assert_eq!(ids(&toy(true), &words), ignoring, "\"ba\" is a piece, but only a whole word is one whatever the merges say");
+        assert_eq!(
+            ids(&toy(true), &words),
+            ignoring,
+            "\"ba\" is a piece, but only a whole word is one whatever the merges say"
+        );
     }
 
     #[test]
     fn words_are_encoded_alike_alone_and_among_others_short_and_long() {
         let letter = |seed: u64, i: u64| {
-            b"abc"[((seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i.wrapping_mul(1_442_695_040_888_963_407)) >> 33) % 3) as usize]
+            b"abc"[((seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(i.wrapping_mul(1_442_695_040_888_963_407))
+                >> 33)
+                % 3) as usize]
         };
-        let word = |seed: u64| String::from_utf8((0..1 + seed % 40 + (seed % 7) * 50).map(|i| letter(seed, i)).collect()).unwrap();
+        let word = |seed: u64| {
+            String::from_utf8((0..1 + seed % 40 + (seed % 7) * 50).map(|i| letter(seed, i)).collect()).unwrap()
+        };
         let words: Vec<String> = (0..300).map(word).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let bpe = toy(false);
@@ -408,7 +470,8 @@ mod tests {
             let mut merger = Merger::default();
             let alone = bpe.encoded(word.as_bytes(), &mut merger, &mut Characters::default());
             let alone: Vec<_> = alone.iter().map(|s| (s.id, at + s.start as usize, at + s.end as usize)).collect();
-            let among: Vec<_> = together.iter().filter(|t| t.word == number as u32).map(|t| (t.id, t.start, t.end)).collect();
+            let among: Vec<_> =
+                together.iter().filter(|t| t.word == number as u32).map(|t| (t.id, t.start, t.end)).collect();
             assert_eq!(among, alone, "{word}");
             at += word.len();
         }

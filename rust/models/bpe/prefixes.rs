@@ -1,9 +1,10 @@
 //! The tokens of every prefix of a growing word, for byte-pair encoders: one byte more costs a few look-ups.
 //!
-//! The argument is in docs/proofs/certificates.md, section 9. A list of tokens is what the merges make of a word exactly if the merges make
-//! each token from its own symbols and leave each pair of neighbours as it is. So the last token of a prefix is the one
-//! that ends there, is made by the merges, and stands behind the last token of the prefix before it undisturbed. One
-//! candidate at most passes; where none does the table of candidates lacks one, and the caller encodes the whole word.
+//! The argument is in docs/proofs/certificates.md, section 9. A list of tokens is what the merges make of a word
+//! exactly if the merges make each token from its own symbols and leave each pair of neighbours as it is. So the last
+//! token of a prefix is the one that ends there, is made by the merges, and stands behind the last token of the prefix
+//! before it undisturbed. One candidate at most passes; where none does the table of candidates lacks one, and the
+//! caller encodes the whole word.
 
 use crate::models::bpe::merge::Merger;
 use crate::models::bpe::model::Bpe;
@@ -41,8 +42,8 @@ pub(crate) struct Prefixes {
 pub(crate) struct Pairs {
     /// By ids and lengths: a byte piece may be spelled out in the text as well.
     apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
-    /// By the last token of a prefix, with its length, and the letter after it: the last token of the prefix that is a letter longer, where
-    /// that is both together, or the letter. So the text of the key says what stands there.
+    /// By the last token of a prefix, with its length, and the letter after it: the last token of the prefix that is a
+    /// letter longer, where that is both together, or the letter. So the text of the key says what stands there.
     next: FxHashMap<(TokenId, u32, TokenId), (TokenId, usize)>,
 }
 
@@ -121,13 +122,21 @@ impl Prefixes {
         Some(())
     }
 
-    /// Takes in `added` bytes at `at`, where a letter ends; `word` is the word with them. None as for [`Prefixes::extend`], and the
-    /// state is then of no use. The answer says for how many letters a token was looked for.
+    /// Takes in `added` bytes at `at`, where a letter ends; `word` is the word with them. None as for
+    /// [`Prefixes::extend`], and the state is then of no use. The answer says for how many letters a token was looked
+    /// for.
     ///
-    /// The last token of a prefix depends on the letters before it that two tokens may hold, and on the last tokens of the prefixes
-    /// that end there. Where both are as they were, all that follows is as it was, a piece that reaches further back apart. Complexity:
-    /// O(bytes behind `at`).
-    pub(crate) fn insert(&mut self, bpe: &Bpe, word: &[u8], at: usize, added: usize, pairs: &mut Pairs) -> Option<usize> {
+    /// The last token of a prefix depends on the letters before it that two tokens may hold, and on the last tokens of
+    /// the prefixes that end there. Where both are as they were, all that follows is as it was, a piece that reaches
+    /// further back apart. Complexity: O(bytes behind `at`).
+    pub(crate) fn insert(
+        &mut self,
+        bpe: &Bpe,
+        word: &[u8],
+        at: usize,
+        added: usize,
+        pairs: &mut Pairs,
+    ) -> Option<usize> {
         let first = self.letters.partition_point(|letter| letter.end as usize <= at);
         let (letters, nodes) = (self.letters.split_off(first), self.nodes.split_off(at + 1));
         self.extend(bpe, &word[..at + added], pairs)?;
@@ -140,7 +149,8 @@ impl Prefixes {
         let (mut last, mut before) = (NOWHERE, NOWHERE);
         for (index, &letter) in letters.iter().enumerate() {
             if same >= room(bpe.longest_piece()) {
-                self.letters.extend(letters[index..].iter().map(|letter| Letter { end: letter.end + added as u32, ..*letter }));
+                self.letters
+                    .extend(letters[index..].iter().map(|letter| Letter { end: letter.end + added as u32, ..*letter }));
                 for (place, &old) in (begin + added + 1..).zip(&nodes[begin - at..]) {
                     self.nodes[place] = if old.length == 0 { NOWHERE } else { behind(old, last, before) };
                 }
@@ -181,7 +191,10 @@ impl Prefixes {
         if let Some(node) = pairs.next.get(&key).copied().and_then(|guess| fits(guess, pairs)) {
             return Some(node);
         }
-        let node = bpe.made_at_end(&word[..end]).find_map(|candidate| fits(candidate, pairs)).or_else(|| fits(letter, pairs))?;
+        let node = bpe
+            .made_at_end(&word[..end])
+            .find_map(|candidate| fits(candidate, pairs))
+            .or_else(|| fits(letter, pairs))?;
         if [letter.1, letter.1 + before.length as usize].contains(&(node.length as usize)) {
             if pairs.next.len() >= MOST_PAIRS {
                 pairs.next.clear();
@@ -198,7 +211,12 @@ impl Prefixes {
             let start = at - before.length as usize;
             let first = self.letters.partition_point(|letter| letter.end as usize <= start);
             let last = self.letters.partition_point(|letter| (letter.end as usize) <= end);
-            Some(self.letters[first..last].iter().map(|letter| Letter { end: letter.end - start as u32, ..*letter }).collect())
+            Some(
+                self.letters[first..last]
+                    .iter()
+                    .map(|letter| Letter { end: letter.end - start as u32, ..*letter })
+                    .collect(),
+            )
         })
     }
 
@@ -219,8 +237,8 @@ impl Prefixes {
         common_prefix(one, other, |at| self.nodes[at].length as usize)
     }
 
-    /// The tokens behind the first of two prefixes, their lengths, and where each begins; the first one begins before it
-    /// where it is no prefix of the second one's tokens.
+    /// The tokens behind the first of two prefixes, their lengths, and where each begins; the first one begins before
+    /// it where it is no prefix of the second one's tokens.
     pub(crate) fn tokens(&self, from: usize, to: usize) -> Vec<(TokenId, usize, usize)> {
         let mut found = Vec::new();
         let mut at = to;
@@ -250,10 +268,19 @@ mod tests {
             .collect();
         let id = |piece: &[u8]| pieces.iter().find(|(_, known)| *known == piece).unwrap().0;
         let merges = [(&b"a"[..], &b"b"[..]), (b"a", b"a"), (b"a", b"ab"), (b"b", b"b"), (b"a", b"bb"), (b"c", b"a")];
-        let merges = merges.iter().zip(0..).map(|((left, right), rank)| (id(left), id(right), rank, id(&[*left, *right].concat())));
-        let ids = std::array::from_fn(|byte| pieces.iter().find(|(_, piece)| *piece == [byte as u8]).map(|&(id, _)| id));
+        let merges = merges
+            .iter()
+            .zip(0..)
+            .map(|((left, right), rank)| (id(left), id(right), rank, id(&[*left, *right].concat())));
+        let ids =
+            std::array::from_fn(|byte| pieces.iter().find(|(_, piece)| *piece == [byte as u8]).map(|&(id, _)| id));
         let alphabet = Alphabet::Bytes { ids: Box::new(ids), complete: false };
-        let bpe = Bpe::new(alphabet, PairTable::new(merges).unwrap(), false, pieces.iter().map(|&(id, piece)| (id, piece, false)));
+        let bpe = Bpe::new(
+            alphabet,
+            PairTable::new(merges).unwrap(),
+            false,
+            pieces.iter().map(|&(id, piece)| (id, piece, false)),
+        );
         bpe.prepare(pieces.iter().map(|&(_, piece)| piece));
         bpe
     }

@@ -5,8 +5,8 @@ use crate::models::bpe::merge_table::PairTable;
 use crate::tokens::token::TokenId;
 use rustc_hash::FxHashMap;
 
-/// Merges that have a part of a character on one side: the lowest rank for each byte of the other side that is next to it,
-/// ascending.
+/// Merges that have a part of a character on one side: the lowest rank for each byte of the other side that is next to
+/// it, ascending.
 type Attacks = Vec<(u32, u8)>;
 
 /// What may merge with the parts of characters before these have become whole.
@@ -70,7 +70,9 @@ impl Fragments {
             if before.kind == Kind::Fragment {
                 all.from_right.entry(left).or_default().push((rank, behind.first));
             }
-            for (side, _) in [(left, before), (right, behind)].into_iter().filter(|(_, side)| side.kind == Kind::Character) {
+            for (side, _) in
+                [(left, before), (right, behind)].into_iter().filter(|(_, side)| side.kind == Kind::Character)
+            {
                 let first = all.first_use.entry(side).or_insert(rank);
                 *first = rank.min(*first);
             }
@@ -112,7 +114,8 @@ struct Whole {
 /// The characters of the texts so far.
 #[derive(Debug, Default)]
 pub(crate) struct Characters {
-    /// For each code point below U+10000: 0 not known yet, 1 none, else the index into `whole` plus two. Empty at first.
+    /// For each code point below U+10000: 0 not known yet, 1 none, else the index into `whole` plus two. Empty at
+    /// first.
     plane: Vec<u16>,
     whole: Vec<Whole>,
 }
@@ -133,14 +136,22 @@ impl Characters {
     }
 
     /// Passes on the symbols of `word`: whole characters where they surely become tokens before anything else can touch
-    /// their parts, bytes elsewhere (docs/proofs/certificates.md, "Characters first"). The vocabulary has a token for each byte.
-    pub(crate) fn symbols(&mut self, (merges, fragments): (&PairTable, &Fragments), ids: &Symbols, word: &str, to: &mut impl Take) {
+    /// their parts, bytes elsewhere (docs/proofs/certificates.md, "Characters first"). The vocabulary has a token for
+    /// each byte.
+    pub(crate) fn symbols(
+        &mut self,
+        (merges, fragments): (&PairTable, &Fragments),
+        ids: &Symbols,
+        word: &str,
+        to: &mut impl Take,
+    ) {
         let bytes = word.as_bytes();
         for (at, c) in word.char_indices() {
             let end = at + c.len_utf8();
             let whole = if c.is_ascii() { None } else { self.get(merges, fragments, ids, c) };
             let before = at.checked_sub(1).map(|before| bytes[before]);
-            match whole.filter(|whole| !holds(&whole.before, before) && !holds(&whole.behind, bytes.get(end).copied())) {
+            match whole.filter(|whole| !holds(&whole.before, before) && !holds(&whole.behind, bytes.get(end).copied()))
+            {
                 Some(whole) => to.symbol(whole.id, at, end),
                 None => (at..end).for_each(|at| to.symbol(ids[usize::from(bytes[at])].unwrap_or_default(), at, at + 1)),
             }
@@ -203,11 +214,21 @@ mod tests {
 
     /// What the bytes of a word become, with whole characters from the start and without.
     fn both(pieces: &[(&[u8], u32)], merges: &[(u32, u32, u32)], word: &str) -> (Vec<u32>, Vec<u32>) {
-        let table =
-            PairTable::new(merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id)))).unwrap();
-        let outlines: Vec<Outline> =
-            (0..16).map(|id| pieces.iter().find(|(_, other)| *other == id).map_or_else(Outline::default, |(bytes, _)| Outline::new(bytes))).collect();
-        let ids: Symbols = std::array::from_fn(|byte| pieces.iter().find(|(piece, _)| *piece == [byte as u8]).map(|(_, id)| TokenId(*id)));
+        let table = PairTable::new(
+            merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id))),
+        )
+        .unwrap();
+        let outlines: Vec<Outline> = (0..16)
+            .map(|id| {
+                pieces
+                    .iter()
+                    .find(|(_, other)| *other == id)
+                    .map_or_else(Outline::default, |(bytes, _)| Outline::new(bytes))
+            })
+            .collect();
+        let ids: Symbols = std::array::from_fn(|byte| {
+            pieces.iter().find(|(piece, _)| *piece == [byte as u8]).map(|(_, id)| TokenId(*id))
+        });
         let (mut first, mut plain) = (Merger::default(), Merger::default());
         Characters::default().symbols((&table, &Fragments::new(&table, &outlines)), &ids, word, &mut first);
         word.bytes().enumerate().for_each(|(at, byte)| plain.symbol(ids[usize::from(byte)].unwrap(), at, at + 1));
@@ -258,8 +279,16 @@ mod tests {
     #[test]
     fn a_neighbour_that_takes_a_part_of_a_character_first_is_found() {
         // é = C3 A9, è = C3 A8
-        let pieces: [(&[u8], u32); 8] =
-            [(b" ", 0), (b"\xC3", 1), (b"\xA9", 2), (b"\xA8", 3), (b"\xC3\xA9", 4), (b" \xC3", 5), (b"\xA9\xC3", 6), (b"\xC3\xA8", 7)];
+        let pieces: [(&[u8], u32); 8] = [
+            (b" ", 0),
+            (b"\xC3", 1),
+            (b"\xA9", 2),
+            (b"\xA8", 3),
+            (b"\xC3\xA9", 4),
+            (b" \xC3", 5),
+            (b"\xA9\xC3", 6),
+            (b"\xC3\xA8", 7),
+        ];
         let (space, whole_e, between, whole_other) = ((0, 1, 5), (1, 2, 4), (2, 1, 6), (1, 3, 7));
         for merges in [
             [space, whole_e, between, whole_other],

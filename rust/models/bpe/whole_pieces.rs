@@ -1,8 +1,9 @@
 //! Words that are one token: which they are, and what that costs to find out.
 //!
 //! Most words of a language that a vocabulary knows well are pieces of it, and for nearly every piece of a byte-pair
-//! vocabulary the merges build just that piece from its bytes. That is tried for each of them when the tokenizer is loaded
-//! (`Bpe::new`), so that a word that nobody has seen before takes one look-up instead of two for each of its merges.
+//! vocabulary the merges build just that piece from its bytes. That is tried for each of them when the tokenizer is
+//! loaded (`Bpe::new`), so that a word that nobody has seen before takes one look-up instead of two for each of its
+//! merges.
 
 use crate::models::bpe::word_cache::{Key, LONGEST};
 use crate::tokens::token::TokenId;
@@ -83,10 +84,16 @@ impl WholePieces {
     pub(crate) fn with_room(lengths: impl Iterator<Item = usize>, always: Option<PieceTable>) -> Self {
         let mut room = [0; 4];
         lengths.for_each(|length| room[length.saturating_sub(1).min(LONGEST) / 8] += 1);
-        Self { one: Slots::with_room(room[0]), two: Slots::with_room(room[1]), three: Slots::with_room(room[2]), always }
+        Self {
+            one: Slots::with_room(room[0]),
+            two: Slots::with_room(room[1]),
+            three: Slots::with_room(room[2]),
+            always,
+        }
     }
 
-    /// Notes that a word is this token, whose id is below [`MOST_IDS`]; `made`: the merges say so too. Of equal words the last one counts.
+    /// Notes that a word is this token, whose id is below [`MOST_IDS`]; `made`: the merges say so too. Of equal words
+    /// the last one counts.
     pub(crate) fn insert(&mut self, key: &Key, id: TokenId, made: bool) {
         match key.length() {
             ..=8 => self.one.insert(key, id, made),

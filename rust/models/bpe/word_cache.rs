@@ -50,7 +50,9 @@ impl Key {
         let mut bytes = [0; 3];
         match text[start..].first_chunk::<LONGEST>() {
             Some(chunk) => {
-                let word = |index: usize, kept: usize| chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight)) & MASKS[kept];
+                let word = |index: usize, kept: usize| {
+                    chunk[index * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight)) & MASKS[kept]
+                };
                 // Most words are short.
                 if length <= 8 {
                     bytes[0] = word(0, length);
@@ -192,8 +194,8 @@ impl WordCache {
         key.is_of(entry).then_some(Entry(entry))
     }
 
-    /// Keeps the tokens of the word that begins at byte `start`; of a whole word whose tokens are many, or leave bytes out,
-    /// that it is such a one: no tokens.
+    /// Keeps the tokens of the word that begins at byte `start`; of a whole word whose tokens are many, or leave bytes
+    /// out, that it is such a one: no tokens.
     pub(crate) fn put(&mut self, key: &Key, start: usize, tokens: &[Token]) {
         let length = key.length();
         let mut reached = start;

@@ -25,7 +25,8 @@ impl Bert {
             items.iter_mut().filter(|item| is_space(item.c)).for_each(|item| item.c = ' ');
         }
         if self.chinese {
-            items = each(items, |c, push| if is_chinese(c) { [' ', c, ' '].into_iter().for_each(push) } else { push(c) });
+            items =
+                each(items, |c, push| if is_chinese(c) { [' ', c, ' '].into_iter().for_each(push) } else { push(c) });
         }
         if self.accents {
             items = Form::Nfd.apply(&items);
@@ -37,7 +38,8 @@ impl Bert {
         items
     }
 
-    /// Whether `c` is gone, whatever stands beside it: a control character, or a mark that nothing else needs to be in order.
+    /// Whether `c` is gone, whatever stands beside it: a control character, or a mark that nothing else needs to be in
+    /// order.
     pub(super) fn drops(self, c: char) -> bool {
         if self.clean && is_dropped(c) {
             return true;
@@ -72,7 +74,9 @@ mod tests {
 
     #[test]
     fn bert_cleans_text() {
-        let bert = |lowercase| Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents: lowercase, lowercase })]);
+        let bert = |lowercase| {
+            Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents: lowercase, lowercase })])
+        };
         let spans = vec![(0, 2), (2, 3), (4, 5), (5, 8), (5, 8), (5, 8), (8, 9)];
         assert_eq!(rewritten(&bert(true), "\u{c9}t\u{0}\t\u{4f60}B"), ("et  \u{4f60} b".into(), spans));
         assert_eq!(rewritten(&bert(false), "\u{c9}\u{200d}").0, "\u{c9}");

@@ -4,7 +4,9 @@
 //! *Normalizer*, of the argument for a cut before white space) and docs/proofs/certificates.md, section 7, point 5.
 
 use crate::normalizers::rewriter::cluster::{begins_cluster, ends_before_space};
-use crate::normalizers::rewriter::code::{touch, Class, ANEW, CLASS, CLOSES, CODE, COUNT, ENDS, OUTPUT, SHORT_OUTPUT, SOLID};
+use crate::normalizers::rewriter::code::{
+    touch, Class, ANEW, CLASS, CLOSES, CODE, COUNT, ENDS, OUTPUT, SHORT_OUTPUT, SOLID,
+};
 use crate::normalizers::rewriter::item::{Ends, Item};
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::{Meeting, Step};
@@ -54,7 +56,9 @@ impl Rewriter {
                     Meeting::Indifferent => {}
                     Meeting::Equals if items == [alone] => sticky = true,
                     // In the symbol and elsewhere it stays as it is.
-                    Meeting::Symbol if items == [alone] && step.apply(vec![alone], Ends::default()) == [alone] => symbol = true,
+                    Meeting::Symbol if items == [alone] && step.apply(vec![alone], Ends::default()) == [alone] => {
+                        symbol = true
+                    }
                     _ => return open,
                 }
             }
@@ -81,7 +85,8 @@ impl Rewriter {
         }
     }
 
-    /// The bits of the code that say how `c` is to an open neighbour: docs/proofs/certificates.md, section 9, *Open characters*.
+    /// The bits of the code that say how `c` is to an open neighbour: docs/proofs/certificates.md, section 9, *Open
+    /// characters*.
     fn sides(&self, c: char, code: u8) -> u8 {
         let class = code & CLASS;
         let is_rules = |step: &&Step| matches!(step, Step::ClusterRules(_));
@@ -94,7 +99,9 @@ impl Rewriter {
                 clusters = Some(rules);
                 break;
             }
-            if class == Class::Open as u8 && !items.iter().all(|item| matches!(step.meets(item.c, item == &items[0]), Meeting::Indifferent)) {
+            if class == Class::Open as u8
+                && !items.iter().all(|item| matches!(step.meets(item.c, item == &items[0]), Meeting::Indifferent))
+            {
                 return if self.steps.iter().any(|step| is_rules(&step)) { 0 } else { ENDS };
             }
             items = step.apply(items, Ends::default());
@@ -149,7 +156,9 @@ impl Rewriter {
         let known = self.remembered(c);
         match known >> COUNT & SHORT_OUTPUT as u64 {
             0 => normal.push_str(self.classify(c).1.as_deref().unwrap_or("")),
-            count => normal.extend((0..count as u32).filter_map(|index| char::from_u32((known >> (OUTPUT + 16 * index)) as u32 & 0xffff))),
+            count => normal.extend(
+                (0..count as u32).filter_map(|index| char::from_u32((known >> (OUTPUT + 16 * index)) as u32 & 0xffff)),
+            ),
         }
     }
 
@@ -195,7 +204,10 @@ mod tests {
 
     #[test]
     fn edges_are_those_of_what_a_character_becomes() {
-        let rewriter = Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents: true, lowercase: true }), Step::Form(Form::Nfkd)]);
+        let rewriter = Rewriter::new(vec![
+            Step::Bert(Bert { clean: true, chinese: true, accents: true, lowercase: true }),
+            Step::Form(Form::Nfkd),
+        ]);
         let mut mapped = 0;
         for c in ('\0'..='\u{ffff}').chain('\u{1d400}'..='\u{1d7ff}') {
             let alone = rewriter.alone(c);

@@ -30,15 +30,20 @@ pub(crate) fn ends_before_space(c: char) -> bool {
     is_cluster(c) || [c, ' '].iter().collect::<String>().graphemes(true).count() == 2
 }
 
-/// Whether clusters are read by `rules` as if one ended before `c`, which is one, whatever stands before it but what never ends
-/// before a space.
+/// Whether clusters are read by `rules` as if one ended before `c`, which is one, whatever stands before it but what
+/// never ends before a space.
 ///
-/// A cluster ends there but for three rules of UAX 29: LF behind CR, consonants behind a virama, and pictographs behind a pictograph and U+200D. A
-/// cluster of six bytes is read character by character, and so is the left one of these, because its first character
-/// and U+200D have six bytes too, or five that no rule begins. If `c` has four bytes, it is read so behind the place too.
+/// A cluster ends there but for three rules of UAX 29: LF behind CR, consonants behind a virama, and pictographs behind
+/// a pictograph and U+200D. A cluster of six bytes is read character by character, and so is the left one of these,
+/// because its first character and U+200D have six bytes too, or five that no rule begins. If `c` has four bytes, it is
+/// read so behind the place too.
 pub(crate) fn begins_cluster(c: char, rules: &Charsmap, single: bool) -> bool {
     let joins = |before: &[char]| before.iter().chain([&c]).collect::<String>().graphemes(true).count() == 1;
-    let is_wide = || single && c.len_utf8() == 4 && SHORT_PICTOGRAPHS.iter().all(|sign| rules.shortest_prefix(&format!("{sign}\u{200d}")).is_none());
+    let is_wide = || {
+        single
+            && c.len_utf8() == 4
+            && SHORT_PICTOGRAPHS.iter().all(|sign| rules.shortest_prefix(&format!("{sign}\u{200d}")).is_none())
+    };
     is_cluster(c) && c != '\n' && !joins(&['\u{915}', '\u{94d}']) && (!joins(&['\u{1f469}', '\u{200d}']) || is_wide())
 }
 
@@ -77,8 +82,8 @@ fn kind(c: char) -> u64 {
 
 /// The grapheme cluster at the end of a growing text: what its further growth depends on.
 ///
-/// Rules of UAX 29 look at one character before a place, but for three: a pictograph before U+200D, a consonant before a
-/// linker, and whether the letters of flags before it are an even number.
+/// Rules of UAX 29 look at one character before a place, but for three: a pictograph before U+200D, a consonant before
+/// a linker, and whether the letters of flags before it are an even number.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     length: usize,
@@ -94,7 +99,8 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(super) fn new(c: char) -> Self {
-        let mut cluster = Self { length: 0, last: c, pictograph: false, joined: false, consonant: false, linked: false, odd: false };
+        let mut cluster =
+            Self { length: 0, last: c, pictograph: false, joined: false, consonant: false, linked: false, odd: false };
         cluster.push(c);
         cluster
     }
@@ -203,8 +209,8 @@ mod tests {
     fn every_character_is_of_one_of_these_kinds() {
         let around = ["\u{1f469}\u{200d}", "\u{1f469}", "\u{915}\u{94d}", "\u{915}", "\u{1f1e9}", "\u{1100}", "a"]
             .map(|text| text.chars().collect::<Vec<_>>());
-        let behind =
-            ["\u{200d}\u{1f469}", "\u{94d}\u{915}", "\u{915}", "\u{1f1e9}\u{1f1e9}", "\u{11a8}"].map(|text| text.chars().collect::<Vec<_>>());
+        let behind = ["\u{200d}\u{1f469}", "\u{94d}\u{915}", "\u{915}", "\u{1f1e9}\u{1f1e9}", "\u{11a8}"]
+            .map(|text| text.chars().collect::<Vec<_>>());
         let some = ('\0'..='\u{2fff}')
             .chain('\u{a000}'..='\u{abff}')
             .chain('\u{11000}'..='\u{1ffff}')

@@ -15,8 +15,8 @@ pub(super) enum Class {
 
 pub(super) const CLASS: u8 = 3;
 
-/// What it becomes, whatever stands beside it, ends with something else than white space. (Not so behind a character that
-/// forms a cluster with it.)
+/// What it becomes, whatever stands beside it, ends with something else than white space. (Not so behind a character
+/// that forms a cluster with it.)
 pub(super) const SOLID: u8 = 4;
 
 /// A grapheme cluster ends behind it if a space follows.
@@ -28,16 +28,16 @@ pub(super) const ENDS: u8 = 0x40;
 /// Nothing before it acts on it, or acts otherwise because of it, if that is open but ends.
 pub(super) const ANEW: u8 = 0x80;
 
-/// What is remembered of a character: its code, and between its bits the number of characters that it becomes, then these,
-/// 16 bits each.
+/// What is remembered of a character: its code, and between its bits the number of characters that it becomes, then
+/// these, 16 bits each.
 pub(super) const CODE: u64 = 0xCF;
 
 pub(super) const COUNT: u32 = 4;
 
 pub(super) const OUTPUT: u32 = 8;
 
-/// Three are enough for a Chinese character set apart by spaces and for a Hangul syllable taken apart. Longer outputs and
-/// characters above the first plane (ligatures, rare signs) are not remembered.
+/// Three are enough for a Chinese character set apart by spaces and for a Hangul syllable taken apart. Longer outputs
+/// and characters above the first plane (ligatures, rare signs) are not remembered.
 pub(super) const SHORT_OUTPUT: usize = 3;
 
 /// Whether what has this code stays as it is unless something open follows: a symbol that is left alone may hold it.

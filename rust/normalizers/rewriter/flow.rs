@@ -1,8 +1,9 @@
-//! Rewriting a text that grows: what each appended character makes final, and what the open end becomes if the text ends there.
+//! Rewriting a text that grows: what each appended character makes final, and what the open end becomes if the text
+//! ends there.
 //!
-//! Characters that touch are rewritten together, so a run of them has no place to begin again. A [`Flow`] carries what each step
-//! holds of such a run. The answer is that of [`Rewriter::rewrite`] on the whole text (docs/proofs/certificates.md, section 9,
-//! *Growing normal forms*).
+//! Characters that touch are rewritten together, so a run of them has no place to begin again. A [`Flow`] carries what
+//! each step holds of such a run. The answer is that of [`Rewriter::rewrite`] on the whole text
+//! (docs/proofs/certificates.md, section 9, *Growing normal forms*).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::cluster::{Cluster, WIDE};
@@ -44,8 +45,8 @@ impl Flow {
 }
 
 impl Rewriter {
-    /// Takes `flow` over `c`, at byte `at`; appends to `done` what is now final, and says whether `c` begins a part that is
-    /// rewritten by itself. None where that is not carried.
+    /// Takes `flow` over `c`, at byte `at`; appends to `done` what is now final, and says whether `c` begins a part
+    /// that is rewritten by itself. None where that is not carried.
     pub(crate) fn flow(&self, flow: &mut Flow, c: char, at: usize, done: &mut Vec<Item>) -> Option<bool> {
         let item = Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let divided = flow.last.is_none_or(|last| self.divides(last, c));
@@ -104,9 +105,11 @@ impl Rewriter {
         Some(items)
     }
 
-    /// Whether spaces in runs and at the ends are carried: each of these runs lies in one part, because a step acts on them in runs.
+    /// Whether spaces in runs and at the ends are carried: each of these runs lies in one part, because a step acts on
+    /// them in runs.
     pub(crate) fn holds_spaces(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::SpaceRuns { .. })) && !self.steps.iter().any(|step| matches!(step, Step::Strip { .. }))
+        self.steps.iter().any(|step| matches!(step, Step::SpaceRuns { .. }))
+            && !self.steps.iter().any(|step| matches!(step, Step::Strip { .. }))
     }
 }
 
@@ -119,7 +122,9 @@ impl Step {
     /// [`Step::apply`] makes of it.
     fn hold(&self, held: &mut Held, mut items: Vec<Item>, start: bool, spaces: bool) -> Option<Vec<Item>> {
         match self {
-            Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => Some(self.apply(items, Ends::default())),
+            Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => {
+                Some(self.apply(items, Ends::default()))
+            }
             Self::Literal { pattern, .. } => {
                 held.items.extend(items);
                 let sure = sure_of_literal(pattern, &held.items);
@@ -159,7 +164,9 @@ impl Step {
             }
             Self::Bert(bert) => (!bert.accents).then(|| bert.apply(items)),
             // White space at the ends is not carried, and nothing else is changed.
-            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } if !spaces => {
+            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. }
+                if !spaces =>
+            {
                 (!items.iter().any(is_blank)).then_some(items)
             }
             Self::SpaceRuns { .. } => {
@@ -178,7 +185,8 @@ impl Step {
                 Some(done)
             }
             Self::LeadingSpaces => {
-                let spaces = if start && !held.begun { items.iter().take_while(|item| item.c == ' ').count() } else { 0 };
+                let spaces =
+                    if start && !held.begun { items.iter().take_while(|item| item.c == ' ').count() } else { 0 };
                 items.drain(..spaces);
                 held.begun |= !items.is_empty();
                 Some(items)
@@ -299,15 +307,28 @@ mod tests {
         // As the files of SentencePiece have them.
         let spaces = |first: Step, marks: bool| {
             let plain = Step::Literal { pattern: vec!['\u{2581}'], content: vec![' '] };
-            vec![first, Step::LeadingSpaces, Step::SpaceRuns { content: vec![' '] }, Step::TrailingSpaces { marks }, plain]
+            vec![
+                first,
+                Step::LeadingSpaces,
+                Step::SpaceRuns { content: vec![' '] },
+                Step::TrailingSpaces { marks },
+                plain,
+            ]
         };
         vec![
             Rewriter::new(vec![Step::ClusterRules(rules())]),
-            Rewriter::new(vec![Step::ClusterRules(rules()), Step::Literal { pattern: vec!['x'], content: vec!['y', 'y'] }]),
+            Rewriter::new(vec![
+                Step::ClusterRules(rules()),
+                Step::Literal { pattern: vec!['x'], content: vec!['y', 'y'] },
+            ]),
             Rewriter::new(vec![Step::Rules { rules: rules(), later: later() }, Step::Lowercase]),
             Rewriter::new(vec![quotes(), Step::Form(Form::Nfkd), Step::StripAccents, Step::ClusterRules(rules())]),
             Rewriter::new(vec![Step::Form(Form::Nfc), quotes()]),
-            Rewriter::new(vec![Step::Form(Form::Nfkc), Step::ClusterRules(rules()), Step::SpaceRuns { content: vec![' '] }]),
+            Rewriter::new(vec![
+                Step::Form(Form::Nfkc),
+                Step::ClusterRules(rules()),
+                Step::SpaceRuns { content: vec![' '] },
+            ]),
             Rewriter::new(vec![Step::Nmt, Step::Form(Form::Nfd)]),
             Rewriter::new(spaces(Step::Rules { rules: rules(), later: later() }, true)),
             Rewriter::new(spaces(Step::ClusterRules(rules()), false)),
@@ -335,8 +356,13 @@ mod tests {
                     rewriter.rewrite(read, 0, ends, &mut normal, &mut trace, &mut KnownWords::default());
                     let items: Vec<Item> = done.iter().chain(&rest).copied().collect();
                     assert_eq!(items.iter().map(|item| item.c).collect::<String>(), normal, "round {round}: {read:?}");
-                    let spans: Vec<_> = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
-                    assert_eq!(items.iter().map(|item| (item.start as usize, item.end as usize)).collect::<Vec<_>>(), spans, "{read:?}");
+                    let spans: Vec<_> =
+                        normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
+                    assert_eq!(
+                        items.iter().map(|item| (item.start as usize, item.end as usize)).collect::<Vec<_>>(),
+                        spans,
+                        "{read:?}"
+                    );
                     carried += 1;
                     open += usize::from(!done.is_empty() && rest.len() > 1);
                 }
@@ -347,7 +373,9 @@ mod tests {
 
     #[test]
     fn what_is_held_of_a_long_run_is_short() {
-        for (letters, most) in [("\u{1161}", 1), ("\u{301}", 1), ("\u{1f1e9}\u{1f1ea}", 1), ("\u{1f468}\u{200d}", 1), ("e\u{301}", 2)] {
+        for (letters, most) in
+            [("\u{1161}", 1), ("\u{301}", 1), ("\u{1f1e9}\u{1f1ea}", 1), ("\u{1f468}\u{200d}", 1), ("e\u{301}", 2)]
+        {
             let rewriter = &rewriters()[0];
             let (mut flow, mut done) = (Flow::default(), Vec::new());
             for (at, c) in letters.repeat(500).char_indices() {

@@ -38,8 +38,8 @@ impl Rewriter {
         None
     }
 
-    /// Whether the first `steps` steps treat `c` by itself and leave something of it, so that what stands before it never meets
-    /// there what stands behind it.
+    /// Whether the first `steps` steps treat `c` by itself and leave something of it, so that what stands before it
+    /// never meets there what stands behind it.
     pub(crate) fn holds_apart(&self, c: char, steps: usize) -> bool {
         let mut items = vec![Item { c, start: 0, end: 1 }];
         for step in &self.steps[..steps] {
@@ -65,7 +65,9 @@ impl Rewriter {
             }
             // What CR and LF are together is known where no step before has put them there.
             let line_ends = source[0] == '\r' && self.steps[..number].iter().all(Step::keeps_line_ends);
-            if !items.iter().all(|item| step.parts_blanks(item.c) || line_ends && matches!((step, item.c), (Step::ClusterRules(_), '\r'))) {
+            if !items.iter().all(|item| {
+                step.parts_blanks(item.c) || line_ends && matches!((step, item.c), (Step::ClusterRules(_), '\r'))
+            }) {
                 return false;
             }
             items = step.apply(items, Ends::default());
@@ -78,8 +80,12 @@ impl Rewriter {
 
     /// So many blanks at each end of a run may be read together with what stands beside the run.
     pub(crate) fn guards(&self) -> usize {
-        let reaches =
-            |step: &&Step| matches!(step, Step::Rules { .. } | Step::ClusterRules(_) | Step::Form(_) | Step::Bert(Bert { accents: true, .. }));
+        let reaches = |step: &&Step| {
+            matches!(
+                step,
+                Step::Rules { .. } | Step::ClusterRules(_) | Step::Form(_) | Step::Bert(Bert { accents: true, .. })
+            )
+        };
         self.steps.iter().filter(reaches).count()
     }
 }
@@ -168,11 +174,18 @@ mod tests {
     fn what_is_gone_makes_no_difference() {
         let quotes = || Step::Literal { pattern: vec!['`', '`'], content: vec!['"'] };
         let rewriter = Rewriter::new(vec![quotes(), Step::Form(Form::Nfkd), Step::StripAccents, quotes()]);
-        assert_eq!([rewriter.gone('\u{301}'), rewriter.gone('\u{344}'), rewriter.gone('e'), rewriter.gone('`')], [Some(1), Some(1), None, None]);
+        assert_eq!(
+            [rewriter.gone('\u{301}'), rewriter.gone('\u{344}'), rewriter.gone('e'), rewriter.gone('`')],
+            [Some(1), Some(1), None, None]
+        );
         assert!(rewriter.holds_apart('e', 1) && !rewriter.holds_apart('`', 1) && !rewriter.holds_apart('e', 2));
         assert_eq!(rewritten(&rewriter, "`\u{301}`\u{e9}\u{301}").0, "\"e");
-        let bert = |accents| Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents, lowercase: true })]);
-        assert_eq!([bert(true).gone('\u{301}'), bert(false).gone('\u{301}'), bert(false).gone('\u{200d}')], [Some(0), None, Some(0)]);
+        let bert =
+            |accents| Rewriter::new(vec![Step::Bert(Bert { clean: true, chinese: true, accents, lowercase: true })]);
+        assert_eq!(
+            [bert(true).gone('\u{301}'), bert(false).gone('\u{301}'), bert(false).gone('\u{200d}')],
+            [Some(0), None, Some(0)]
+        );
     }
 
     #[test]

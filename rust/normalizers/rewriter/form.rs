@@ -24,7 +24,8 @@ impl Form {
         }
     }
 
-    /// Whether nothing before `c` can act on it: its decomposition begins with a starter that never composes to the left.
+    /// Whether nothing before `c` can act on it: its decomposition begins with a starter that never composes to the
+    /// left.
     pub(super) fn starts_anew(self, c: char) -> bool {
         if c.is_ascii() {
             return true;
@@ -32,7 +33,8 @@ impl Form {
         let mut first = None;
         self.decompose(c, |c| first = first.or(Some(c)));
         first.is_some_and(|c| {
-            let composes = matches!(self, Self::Nfc | Self::Nfkc) && is_nfc_quick(std::iter::once(c)) != IsNormalized::Yes;
+            let composes =
+                matches!(self, Self::Nfc | Self::Nfkc) && is_nfc_quick(std::iter::once(c)) != IsNormalized::Yes;
             canonical_combining_class(c) == 0 && !composes
         })
     }

@@ -1,6 +1,7 @@
 //! Items: the characters of a text on their way through the stages, each with the bytes that it stands for.
 //!
-//! The bytes are what makes spans and cuts of the text as it was written (docs/proofs/certificates.md, section 7, point 5).
+//! The bytes are what makes spans and cuts of the text as it was written (docs/proofs/certificates.md, section 7, point
+//! 5).
 
 /// A character with the bytes of the text that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,10 @@ pub(crate) fn drop_end(mut items: Vec<Item>, is_dropped: impl Fn(char) -> bool) 
 }
 
 /// `items` with parts of their text replaced: `change` pushes (start, end, replacement or None for as it is), in order.
-pub(crate) fn by_text<'r>(items: &[Item], change: impl FnOnce(&str, &mut dyn FnMut(usize, usize, Option<&'r str>))) -> Vec<Item> {
+pub(crate) fn by_text<'r>(
+    items: &[Item],
+    change: impl FnOnce(&str, &mut dyn FnMut(usize, usize, Option<&'r str>)),
+) -> Vec<Item> {
     let text: String = items.iter().map(|item| item.c).collect();
     let mut output = Vec::with_capacity(items.len());
     let mut rest = items;

@@ -2,11 +2,11 @@
 //!
 //! What the stages of a normalizer do to a text they mostly do to each character by itself. So each character has a
 //! [`Class`], found out when it is first met by running the stages on it alone: text of characters that are kept is not
-//! touched at all, characters that always become the same are looked up, and only what acts on its neighbours (combining
-//! marks, pairs of quotes) runs through the stages, together with the characters beside it.
+//! touched at all, characters that always become the same are looked up, and only what acts on its neighbours
+//! (combining marks, pairs of quotes) runs through the stages, together with the characters beside it.
 //!
-//! What follows from it is in docs/proofs/white-space-cuts.md: point 1, *Normalizer*, of the argument for a cut before white
-//! space. [`class`] says what is known of a character, [`step`] what a stage does, [`trace`] leads the way back.
+//! What follows from it is in docs/proofs/white-space-cuts.md: point 1, *Normalizer*, of the argument for a cut before
+//! white space. [`class`] says what is known of a character, [`step`] what a stage does, [`trace`] leads the way back.
 
 use crate::normalizers::rewriter::code::{stays, touch, Class, CLASS, CODE};
 use crate::normalizers::rewriter::item::{Ends, Item};
@@ -28,7 +28,8 @@ pub(crate) struct Rewriter {
 impl Rewriter {
     pub(crate) fn new(steps: Vec<Step>) -> Self {
         let acts_on_start = steps.iter().any(|s| matches!(s, Step::LeadingSpaces | Step::Strip { left: true, .. }));
-        let acts_on_end = steps.iter().any(|s| matches!(s, Step::TrailingSpaces { .. } | Step::Strip { right: true, .. }));
+        let acts_on_end =
+            steps.iter().any(|s| matches!(s, Step::TrailingSpaces { .. } | Step::Strip { right: true, .. }));
         let mut rewriter = Self { steps, known: CharMemo::default(), ascii: [0; 128], acts_on_start, acts_on_end };
         for code in 0..128_u8 {
             rewriter.ascii[usize::from(code)] = (rewriter.remembered(char::from(code)) & CODE) as u8;
@@ -111,12 +112,21 @@ impl Rewriter {
             last = c;
         }
         // White space at an end of the text may be dropped.
-        !(ends.start && self.acts_on_start && first.is_some_and(char::is_whitespace) || ends.end && self.acts_on_end && is_trailing(last))
+        !(ends.start && self.acts_on_start && first.is_some_and(char::is_whitespace)
+            || ends.end && self.acts_on_end && is_trailing(last))
     }
 
-    /// Appends what `part` becomes to `normal`, and where it came from to `trace`; positions in the part count from `base`.
-    /// Stretches that cannot be divided are remembered in `groups`: the syllables of Thai are few.
-    pub(crate) fn rewrite(&self, part: &str, base: usize, ends: Ends, normal: &mut String, trace: &mut Trace, groups: &mut KnownWords) {
+    /// Appends what `part` becomes to `normal`, and where it came from to `trace`; positions in the part count from
+    /// `base`. Stretches that cannot be divided are remembered in `groups`: the syllables of Thai are few.
+    pub(crate) fn rewrite(
+        &self,
+        part: &str,
+        base: usize,
+        ends: Ends,
+        normal: &mut String,
+        trace: &mut Trace,
+        groups: &mut KnownWords,
+    ) {
         if self.keeps(part, ends) {
             return Self::copy(part, 0..part.len(), base, normal, trace);
         }
@@ -170,7 +180,11 @@ impl Rewriter {
         let key = hash(part.as_bytes(), 0);
         if let Some((known, _)) = groups.get(part.as_bytes(), 0, key) {
             for item in known {
-                push(char::from_u32(item.id).unwrap_or(char::REPLACEMENT_CHARACTER), usize::from(item.start), usize::from(item.end));
+                push(
+                    char::from_u32(item.id).unwrap_or(char::REPLACEMENT_CHARACTER),
+                    usize::from(item.start),
+                    usize::from(item.end),
+                );
             }
             return;
         }
@@ -182,7 +196,8 @@ impl Rewriter {
         groups.insert(part.as_bytes(), 0, key, &found, 0);
     }
 
-    /// All stages, on a part that cannot be divided: `push` gets each character with the bytes of the part it stands for.
+    /// All stages, on a part that cannot be divided: `push` gets each character with the bytes of the part it stands
+    /// for.
     fn run(&self, part: &str, ends: Ends, mut push: impl FnMut(char, usize, usize)) {
         let place = |(at, c): (usize, char)| Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let mut items: Vec<Item> = part.char_indices().map(place).collect();
@@ -234,7 +249,8 @@ pub(super) mod tests {
     #[test]
     fn groups_that_come_again_are_as_before() {
         let rewriter = Rewriter::new(vec![Step::Form(Form::Nfkd), Step::StripAccents, Step::Lowercase]);
-        let (mut groups, text) = (KnownWords::default(), "\u{e01}\u{e33}E\u{301}b \u{301}\u{fb01}E\u{301}\u{e01}\u{e33}");
+        let (mut groups, text) =
+            (KnownWords::default(), "\u{e01}\u{e33}E\u{301}b \u{301}\u{fb01}E\u{301}\u{e01}\u{e33}");
         let mut rewritten = || {
             let (mut normal, mut trace) = (String::new(), Trace::default());
             rewriter.rewrite(text, 7, Ends::default(), &mut normal, &mut trace, &mut groups);
@@ -249,15 +265,30 @@ pub(super) mod tests {
     /// Rewriters whose rules leave symbols of several characters alone, with what may stand beside these.
     fn rewriters_with_symbols() -> Vec<Rewriter> {
         let rules = |symbols: &[&str]| {
-            let rules = [("e\u{301}", "\u{e9}"), (">\u{338}", "G"), ("o", "00"), ("pa", "P"), ("\n", " "), ("\u{fb01}", "fi"), ("\u{200d}", "")];
+            let rules = [
+                ("e\u{301}", "\u{e9}"),
+                (">\u{338}", "G"),
+                ("o", "00"),
+                ("pa", "P"),
+                ("\n", " "),
+                ("\u{fb01}", "fi"),
+                ("\u{200d}", ""),
+            ];
             let rules = charsmap_of(&rules).keeping(symbols.iter().map(ToString::to_string));
             Step::Rules { later: rules.later_characters().unwrap(), rules }
         };
-        let ends = || [Step::LeadingSpaces, Step::TrailingSpaces { marks: false }, Step::SpaceRuns { content: vec![' '] }];
-        let some: [&[&str]; 5] =
-            [&["<eop>"], &["<eop>", "<e", "pe", "."], &["oo", "ea", "\nx"], &["a\u{301}e", "\u{fb01}p", ">>"], &["e", "ee", "xe>"]];
-        let with =
-            |before: Vec<Step>, symbols: &[&str], after: Vec<Step>| Rewriter::new(before.into_iter().chain([rules(symbols)]).chain(after).collect());
+        let ends =
+            || [Step::LeadingSpaces, Step::TrailingSpaces { marks: false }, Step::SpaceRuns { content: vec![' '] }];
+        let some: [&[&str]; 5] = [
+            &["<eop>"],
+            &["<eop>", "<e", "pe", "."],
+            &["oo", "ea", "\nx"],
+            &["a\u{301}e", "\u{fb01}p", ">>"],
+            &["e", "ee", "xe>"],
+        ];
+        let with = |before: Vec<Step>, symbols: &[&str], after: Vec<Step>| {
+            Rewriter::new(before.into_iter().chain([rules(symbols)]).chain(after).collect())
+        };
         some.iter()
             .flat_map(|symbols| {
                 let literal = || Step::Literal { pattern: vec!['p', 'a'], content: vec!['x'] };
@@ -278,7 +309,9 @@ pub(super) mod tests {
         for rewriter in rewriters_with_symbols() {
             for _ in 0..1500 {
                 let some: Vec<char> = (0..=roll(5)).map(|_| letters[roll(letters.len())]).collect();
-                let text: String = (0..roll(30)).map(|_| if roll(6) == 0 { letters[roll(letters.len())] } else { some[roll(some.len())] }).collect();
+                let text: String = (0..roll(30))
+                    .map(|_| if roll(6) == 0 { letters[roll(letters.len())] } else { some[roll(some.len())] })
+                    .collect();
                 let whole = |text: &str| {
                     let mut found = Vec::new();
                     rewriter.run(text, Ends::default(), |c, start, end| found.push((c, start, end)));
@@ -293,12 +326,18 @@ pub(super) mod tests {
                 rewriter.rewrite(&text, 0, Ends::default(), &mut normal, &mut trace, &mut KnownWords::default());
                 let found = normal.char_indices().map(|(at, c)| (c, trace.span(at, at + c.len_utf8())));
                 assert!(found.eq(expected.iter().map(|&(c, start, end)| (c, (start, end)))), "{text:?} {normal:?}");
-                let places: Vec<_> =
-                    text.char_indices().zip(text.chars().skip(1)).map(|((at, left), right)| (at + left.len_utf8(), left, right)).collect();
+                let places: Vec<_> = text
+                    .char_indices()
+                    .zip(text.chars().skip(1))
+                    .map(|((at, left), right)| (at + left.len_utf8(), left, right))
+                    .collect();
                 for (at, left, right) in places {
                     if right == ' ' && rewriter.is_solid(left) {
                         let before = whole(&text[..at]);
-                        assert!(before.last().is_some_and(|&(c, ..)| !c.is_whitespace()) && expected.starts_with(&before), "{text:?} {at}");
+                        assert!(
+                            before.last().is_some_and(|&(c, ..)| !c.is_whitespace()) && expected.starts_with(&before),
+                            "{text:?} {at}"
+                        );
                         divided += 1;
                     }
                 }
@@ -309,7 +348,8 @@ pub(super) mod tests {
                         break;
                     }
                     let Some(rest) = rewriter.rest(&flow) else { break };
-                    let items: Vec<_> = done.iter().chain(&rest).map(|item| (item.c, item.start as usize, item.end as usize)).collect();
+                    let items: Vec<_> =
+                        done.iter().chain(&rest).map(|item| (item.c, item.start as usize, item.end as usize)).collect();
                     let mut expected = Vec::new();
                     rewriter.run(&text[..at + c.len_utf8()], ends, |c, start, end| expected.push((c, start, end)));
                     assert_eq!(items, expected, "{text:?} {at}");

@@ -1,7 +1,7 @@
 //! The stages of a normalizer: what each does to the characters of a text, and which of them it looks at together.
 //!
-//! What a stage may look at is what the argument in docs/proofs/white-space-cuts.md for a cut before white space rests on
-//! (point 1, *Normalizer*).
+//! What a stage may look at is what the argument in docs/proofs/white-space-cuts.md for a cut before white space rests
+//! on (point 1, *Normalizer*).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::bert::Bert;
@@ -16,12 +16,14 @@ use unicode_segmentation::UnicodeSegmentation;
 /// One stage.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// SentencePiece's own reading of its rules: the longest at each position. `later`: characters behind the first of a rule.
+    /// SentencePiece's own reading of its rules: the longest at each position. `later`: characters behind the first of
+    /// a rule.
     Rules {
         rules: Charsmap,
         later: HashSet<char>,
     },
-    /// The crate's reading of the same: the shortest rule for each grapheme cluster, or else for each of its characters.
+    /// The crate's reading of the same: the shortest rule for each grapheme cluster, or else for each of its
+    /// characters.
     ClusterRules(Charsmap),
     Literal {
         pattern: Vec<char>,
@@ -110,14 +112,21 @@ impl Step {
                     let rule = rules.longest_prefix(&text[at..]);
                     let length = rule.map_or(c.len_utf8(), |(length, _)| length.max(1));
                     // The characters of a symbol that is left alone stand for themselves.
-                    push(at, at + length, rule.map(|(_, replacement)| replacement).filter(|replacement| *replacement != &text[at..at + length]));
+                    push(
+                        at,
+                        at + length,
+                        rule.map(|(_, replacement)| replacement)
+                            .filter(|replacement| *replacement != &text[at..at + length]),
+                    );
                     at += length;
                 }
             }),
             Self::ClusterRules(rules) if is_idle(rules, &items) => items,
             Self::ClusterRules(rules) => by_text(&items, |text, push| {
                 for (at, cluster) in text.grapheme_indices(true) {
-                    if let Some(replacement) = Some(cluster).filter(|c| c.len() < WIDE).and_then(|c| rules.shortest_prefix(c)) {
+                    if let Some(replacement) =
+                        Some(cluster).filter(|c| c.len() < WIDE).and_then(|c| rules.shortest_prefix(c))
+                    {
                         push(at, at + cluster.len(), Some(replacement));
                         continue;
                     }
@@ -143,7 +152,9 @@ impl Step {
                 }
                 output
             }
-            Self::Each { set, content } => each(items, |c, push| if set.contains(c) { content.iter().for_each(|&c| push(c)) } else { push(c) }),
+            Self::Each { set, content } => {
+                each(items, |c, push| if set.contains(c) { content.iter().for_each(|&c| push(c)) } else { push(c) })
+            }
             Self::SpaceRuns { content } => {
                 let mut output = Vec::with_capacity(items.len());
                 for run in items.chunk_by(|a, b| a.c == ' ' && b.c == ' ') {
@@ -192,7 +203,11 @@ mod tests {
 
     #[test]
     fn runs_and_ends_of_spaces() {
-        let rewriter = Rewriter::new(vec![Step::LeadingSpaces, Step::SpaceRuns { content: vec![' '] }, Step::TrailingSpaces { marks: true }]);
+        let rewriter = Rewriter::new(vec![
+            Step::LeadingSpaces,
+            Step::SpaceRuns { content: vec![' '] },
+            Step::TrailingSpaces { marks: true },
+        ]);
         assert_eq!(rewritten(&rewriter, "  a  b \u{2581}"), ("a b".into(), vec![(2, 3), (3, 5), (5, 6)]));
         assert_eq!(rewritten(&rewriter, "   ").0, "");
         let strip = Rewriter::new(vec![Step::Strip { left: true, right: true }]);

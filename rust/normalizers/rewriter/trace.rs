@@ -46,7 +46,8 @@ impl Trace {
 
     /// Appends a character that begins at `normal` and stands for the bytes from `start` to `end`; `kept`: for itself.
     pub(crate) fn push(&mut self, normal: usize, start: u32, end: u32, kept: bool) {
-        let goes_on = |last: &Origin| last.kept && (last.start as usize + normal) == start as usize + last.normal as usize;
+        let goes_on =
+            |last: &Origin| last.kept && (last.start as usize + normal) == start as usize + last.normal as usize;
         if !kept {
             self.replace(normal, start, end);
         } else if !self.origins.last().is_some_and(goes_on) {
@@ -88,8 +89,20 @@ impl Trace {
 
     /// Where the rewritten bytes from `start` to `end` (more than none) came from.
     pub(crate) fn span(&self, start: usize, end: usize) -> (usize, usize) {
-        let first = self.at(start).map_or(0, |o| if o.kept { o.start as usize + start - o.normal as usize } else { o.start as usize });
-        let last = self.at(end.saturating_sub(1)).map_or(0, |o| if o.kept { o.start as usize + end - o.normal as usize } else { o.end as usize });
+        let first = self.at(start).map_or(0, |o| {
+            if o.kept {
+                o.start as usize + start - o.normal as usize
+            } else {
+                o.start as usize
+            }
+        });
+        let last = self.at(end.saturating_sub(1)).map_or(0, |o| {
+            if o.kept {
+                o.start as usize + end - o.normal as usize
+            } else {
+                o.end as usize
+            }
+        });
         (first, last.max(first))
     }
 
