@@ -41,6 +41,19 @@ pub struct Alignment {
 
 /// Aligns `encodings` of `text`, or of the text that they decode to.
 ///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let spaced = coolfusion::Tokenizer::from_file("examples/toy/spaced.json".as_ref(), None)?;
+/// use coolfusion::{align, Encoding, Place, Rules};
+/// let encodings = vec![Encoding { tokenizer: &toy, ids: None }, Encoding { tokenizer: &spaced, ids: None }];
+/// let rules = Rules { place: Place::Start, characters: true };
+/// let aligned = align(encodings, Some(b"the cat sat on the mat"), rules)?;
+/// assert_eq!(aligned.byte_boundaries, [0, 3, 7, 11, 18, 22]);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// `Argument` where there is nothing to align, or no text to encode; `UnknownToken`; `NotAligned` where an encoding is
 /// not one of the text. Complexity: O(text) for each encoding, however far it is from the canonical one.

@@ -50,6 +50,15 @@ impl FromStr for Method {
 
 /// The word boundaries of `text`: interior byte positions, ascending.
 ///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let text = "the cat sat on";
+/// assert_eq!(coolfusion::word_boundaries(&toy, text, coolfusion::Method::Auto)?, [3, 7, 11]);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`Tokenizer::encode`]. Complexity: O(text); `Decode` encodes every prefix: O(text²), it is there to compare with.
 pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Result<Vec<usize>> {
@@ -129,6 +138,17 @@ fn intersection(one: &[usize], other: &[usize]) -> Vec<usize> {
 }
 
 /// The word boundaries that all `tokenizers` have in `text`; the order of the tokenizers does not matter.
+///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let spaced = coolfusion::Tokenizer::from_file("examples/toy/spaced.json".as_ref(), None)?;
+/// // The second tokenizer has a token for two words.
+/// let text = "the cat sat on the mat";
+/// assert_eq!(coolfusion::common_boundaries([&*toy, &*spaced], text)?, [3, 7, 11, 18]);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// `Argument` without tokenizers; as [`word_boundaries`].

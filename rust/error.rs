@@ -5,7 +5,15 @@ use thiserror::Error;
 /// The result of every fallible call of the core.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong in the core; positions are bytes from the start of the text that was passed in.
+/// The errors of the core; positions are bytes from the start of the text that was passed in.
+///
+/// ```
+/// use coolfusion::{Error, Place, TokenId, Tokenizer};
+/// let toy = Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let error = toy.decode(&[TokenId(257), TokenId(999)], Place::Start);
+/// assert!(matches!(error, Err(Error::UnknownToken { id: 999, position: 1, .. })));
+/// # Ok::<(), Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {

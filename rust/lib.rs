@@ -38,6 +38,10 @@
 //! - `python` builds the extension module of the Python package `coolfusion`. Without it the crate does not know
 //!   Python.
 
+#[cfg(doctest)]
+#[doc = include_str!("README.md")]
+struct Readme;
+
 mod alignment;
 mod backends;
 mod boundaries;

@@ -66,18 +66,43 @@ impl Tokenizer {
     }
 
     /// What control tokens are called, and their ids, ascending.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// assert_eq!(toy.control_tokens().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn control_tokens(&self) -> &[(String, u32)] {
         &self.origin.control_tokens
     }
 
     /// Its vocabulary.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// assert_eq!(toy.vocabulary().bytes(coolfusion::TokenId(257), 0)?, b"the");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
 
     /// The canonical tokens of `text`: no BOS or END; text that looks like a control token is text.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// let tokens = toy.encode("the cat", coolfusion::Place::Start)?;
+    /// assert_eq!(tokens.iter().map(|token| (token.start, token.end)).collect::<Vec<_>>(), [(0, 3), (3, 7)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Foreign` where a library or wrapped object fails. Complexity: O(text) for all known rules.
@@ -107,6 +132,15 @@ impl Tokenizer {
     }
 
     /// The settled cuts of `text`; see [`Engine::settled`].
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// // The last word may still grow: "sat" becomes "saturday".
+    /// assert_eq!(toy.settled("the cat sat", coolfusion::Place::Start)?, [3, 7]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -233,6 +267,16 @@ impl Tokenizer {
 
     /// The bytes that `ids` stand for; control tokens stand for none.
     ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// // One token may be a part of a character.
+    /// let ids = toy.ids("\u{ef}", coolfusion::Place::Start)?;
+    /// assert_eq!(toy.decode_bytes(&ids[..1], coolfusion::Place::Start)?, [0xC3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
     pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
@@ -243,6 +287,15 @@ impl Tokenizer {
 
     /// The text that `ids` stand for; each ill-formed part of the bytes becomes one U+FFFD.
     ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// let ids = toy.ids("na\u{ef}ve", coolfusion::Place::Start)?;
+    /// assert_eq!(toy.decode(&ids, coolfusion::Place::Start)?, "na\u{ef}ve");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Tokenizer::decode_bytes`]. Complexity: O(bytes).
     pub fn decode(&self, ids: &[TokenId], place: Place) -> Result<String> {
@@ -251,6 +304,14 @@ impl Tokenizer {
     }
 
     /// The first byte of `text` that its tokens do not give back, if there is one.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// assert_eq!(toy.first_loss("every text comes back", coolfusion::Place::Start)?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -278,6 +339,14 @@ impl Tokenizer {
     }
 
     /// Refuses a text that the tokenizer cannot say.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// assert_eq!(toy.require("the", coolfusion::Place::Start)?, [coolfusion::TokenId(257)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
@@ -323,6 +392,14 @@ impl Tokenizer {
     }
 
     /// What the load probe found, and why boundaries and windows are found as they are.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// assert_eq!(toy.describe()["lossless"], true);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn describe(&self) -> Value {
         let count = |kind| self.vocabulary.ids(kind).count();

@@ -1,7 +1,7 @@
 //! Tokenizer files -> [`Spec`].
 //!
-//! In: bytes of a file, or what a path leads to ([`Content`]). Out: a [`Spec`]. May import: `spec`, `error`, and the
-//! alphabet of bytes. Read next: [`tiktoken`], the smallest format with merges of its own.
+//! In: bytes of a file, or what a path leads to ([`Content`](super::content::Content)). Out: a [`Spec`]. May import:
+//! `spec`, `error`, and the alphabet of bytes. Read next: [`tiktoken`], the smallest format with merges of its own.
 //!
 //! One module per format: add a format by a module that builds a [`Spec`], and by one line in [`read`] that knows its
 //! first bytes.
@@ -15,7 +15,7 @@ use crate::spec::json;
 ///
 /// The content decides, as a file called `tokenizer.model` may hold either of the last two. `source` is the path as the
 /// user gave it; `pattern` is the split pattern that a file of tiktoken ranks does not hold, and may be None for the
-/// files that [`known_ranks`] knows.
+/// files that [`known_ranks`](crate::formats::known_ranks) knows.
 ///
 /// # Errors
 /// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for what nobody here can run.

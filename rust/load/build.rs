@@ -1,10 +1,11 @@
 //! A specification -> vocabulary and backend.
 //!
 //! In: a [`Spec`], which the formats build. Out: [`Loaded`]. May import: `spec`, the engines, and `formats::charsmap`.
-//! Read next: [`stages`], which builds our own engine or says why it cannot.
+//! Read next: [`stages`](super::stages), which builds our own engine or says why it cannot.
 //!
-//! [`chain`] reads the decoder, [`entries`] the bytes of the vocabulary, and [`merges`] byte-pair tables. [`guarded`]
-//! prepares the specification for the library, and [`judge`] compares with it at load.
+//! [`chain`](super::chain) reads the decoder, [`entries`](super::entries) the bytes of the vocabulary, and
+//! [`merges`](super::merges) byte-pair tables. [`guarded`](super::guarded) prepares the specification for the library,
+//! and [`judge`](super::judge) compares with it at load.
 
 use crate::backends::engine::Engine;
 use crate::backends::hf_tokenizers::Library;

@@ -21,6 +21,14 @@ impl Tokenizer {
     /// As [`Tokenizer::from_bytes`], with the path as the name; `vocab.json` and `merges.txt` find each other, and of a
     /// GGUF file only the header is read.
     ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// assert_eq!(toy.name(), "examples/toy/plain.json");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `File` where it cannot be read; else as [`Tokenizer::from_bytes`].
     pub fn from_file(path: &Path, pattern: Option<&str>) -> Result<Arc<Self>> {
@@ -38,6 +46,16 @@ impl Tokenizer {
     /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
     ///
     /// While somebody has the tokenizer, loading the same bytes under the same name again gives that very tokenizer.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let file = std::fs::read("examples/toy/plain.json").unwrap_or_default();
+    /// let toy = coolfusion::Tokenizer::from_bytes(&file, "toy", None)?;
+    /// assert_eq!(toy.name(), "toy");
+    /// assert!(coolfusion::Tokenizer::from_bytes(b"{}", "empty", None).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `File` where the bytes are malformed (with line and column of JSON), else as [`Tokenizer::from_spec`].
@@ -60,6 +78,20 @@ impl Tokenizer {
     }
 
     /// A tokenizer from what a file says.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let file = serde_json::json!({
+    ///     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    ///     "decoder": {"type": "ByteLevel"},
+    ///     "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]},
+    /// });
+    /// let spec = coolfusion::Spec::from_json(file)?.unwrap_or_else(|| unreachable!("the object holds a model"));
+    /// let tokenizer = coolfusion::Tokenizer::from_spec(spec, "two letters")?;
+    /// assert_eq!(tokenizer.vocabulary().len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Definition` where a part is broken or of a kind that cannot be run.
@@ -141,6 +173,17 @@ impl Tokenizer {
     }
 
     /// The tokenizer in what [`Spec::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// // Another process gets the same tokenizer without the file.
+    /// let state = toy.spec().map_or_else(|| Ok(Vec::new()), coolfusion::Spec::to_bytes)?;
+    /// let copy = coolfusion::Tokenizer::from_state(&state, toy.name())?;
+    /// assert_eq!(copy.vocabulary().len(), toy.vocabulary().len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Definition` for other bytes.

@@ -99,6 +99,17 @@ impl Pattern {
     ///
     /// `looked` is raised to the largest byte position that had a part in the answer; `text.len()` stands for "the text
     /// ended there". Complexity: O(match and look-ahead) where [`Pattern::is_automaton`], else that of backtracking.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// use coolfusion::regex::{Dialect, Pattern};
+    /// let words = Pattern::new(r" ?\p{L}+", Dialect::Oniguruma)?;
+    /// let mut looked = 0;
+    /// assert_eq!(words.match_at("the cat", 0, &mut looked), Some(3));
+    /// assert_eq!(looked, 3); // The blank at byte 3 ends the match, whatever comes after it.
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn match_at(&self, text: &str, start: usize, looked: &mut usize) -> Option<usize> {
         match &self.machine {
             Machine::Automaton(automaton) => {

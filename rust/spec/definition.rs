@@ -1,9 +1,10 @@
 //! What a tokenizer file says, as typed values.
 //!
-//! In: the files of `crate::formats::detect`, which build a [`Spec`], and [`json`], which reads and writes
+//! In: the files of `crate::formats::detect`, which build a [`Spec`], and [`json`](super::json), which reads and writes
 //! `tokenizer.json`. Out: the builders of `crate::load::build`, which match its enums exhaustively. May import:
-//! `error`, and `arena` for many strings in one buffer. Read next: [`normalizer`], [`pre_tokenizer`], [`model`] and
-//! [`decoder`], in the order in which text passes.
+//! `error`, and `arena` for many strings in one buffer. Read next: [`normalizer`](super::normalizer),
+//! [`pre_tokenizer`](super::pre_tokenizer), [`model`](super::model) and [`decoder`](super::decoder), in the order in
+//! which text passes.
 //!
 //! For example, GPT-2's file becomes an empty [`Spec::normalizers`], one [`PreTokenizer::ByteLevel`], [`Model::Bpe`]
 //! with its merges, and one [`Decoder::ByteLevel`].

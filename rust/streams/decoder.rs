@@ -13,6 +13,19 @@ use crate::vocabulary::table::Kind;
 use std::sync::Arc;
 
 /// An incremental decoder.
+///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let mut decoder = coolfusion::StreamDecoder::new(toy, &[])?;
+/// let mut text = String::new();
+/// decoder.push(coolfusion::TokenId(0xC3), &mut text)?; // the first byte of a character
+/// assert_eq!(text, "");
+/// decoder.push(coolfusion::TokenId(0xAF), &mut text)?;
+/// assert_eq!(text, "\u{ef}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct StreamDecoder {
     tokenizer: Arc<Tokenizer>,
@@ -90,6 +103,16 @@ impl StreamDecoder {
     }
 
     /// Adds many ids: the text that [`StreamDecoder::push`] gives for each, joined.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// let ids = toy.ids("the cat", coolfusion::Place::Start)?;
+    /// let mut decoder = coolfusion::StreamDecoder::new(toy, &ids[..1])?;
+    /// assert_eq!(decoder.extend(&ids[1..])?, " cat");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `UnknownToken` with the index in `ids`; nothing of the call is applied then, the stream is as it was.

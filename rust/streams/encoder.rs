@@ -33,6 +33,18 @@ struct Anchor {
 const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: Behind::Start };
 
 /// An incremental encoder: after every push `ids` is the canonical encoding of the whole text.
+///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let mut encoder = coolfusion::StreamEncoder::new(toy.clone(), 4);
+/// for piece in ["the ca", "t s", "at"] {
+///     encoder.push(piece)?;
+/// }
+/// assert_eq!(encoder.ids(), toy.ids("the cat sat", coolfusion::Place::Start)?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct StreamEncoder {
     tokenizer: Arc<Tokenizer>,
@@ -200,6 +212,17 @@ impl StreamEncoder {
     }
 
     /// Appends `text`.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// let mut encoder = coolfusion::StreamEncoder::new(toy, 4);
+    /// encoder.push("th")?;
+    /// assert_eq!(encoder.push("e")?.dropped(), 1);
+    /// assert_eq!((encoder.count(), encoder.text()), (1, "the"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]; the encoder is then as it was. Complexity: O(window + text), whatever the length of

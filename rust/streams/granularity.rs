@@ -10,6 +10,11 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 /// The unit of text that one segment is.
+///
+/// ```
+/// use coolfusion::Granularity;
+/// assert!(Granularity::Sentence.max_bytes() > Granularity::Word.max_bytes());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
     /// A word with the punctuation that it touches: `garage,` before ` and`.

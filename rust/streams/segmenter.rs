@@ -117,6 +117,25 @@ struct Cut {
 }
 
 /// An incremental segmenter over the tokens of one model.
+///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let spaced = coolfusion::Tokenizer::from_file("examples/toy/spaced.json".as_ref(), None)?;
+/// use coolfusion::{Granularity, Limits, Place, Segmenter};
+/// let limits = Limits { granularity: Granularity::Word, max_bytes: Granularity::Word.max_bytes() };
+/// let mut segmenter = Segmenter::new(toy.clone(), vec![spaced], &[], None, limits)?;
+/// let mut found = Vec::new();
+/// for id in toy.ids("the cat sat on the mat", Place::Start)? {
+///     found.extend(segmenter.push(id)?.map(|segment| segment.text));
+/// }
+/// while let Some(segment) = segmenter.finish()? {
+///     found.push(segment.text);
+/// }
+/// assert_eq!(found, ["the", " cat", " sat", " on the", " mat"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Segmenter {
     /// The generating model's tokenizer first, then the others, each once.
@@ -263,6 +282,19 @@ impl Segmenter {
     }
 
     /// Forgets what is pending since the last call and appends `text` (what was committed) to the text before it.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// use coolfusion::{Granularity, Limits, Place, Segmenter};
+    /// let limits = Limits { granularity: Granularity::Word, max_bytes: 1024 };
+    /// let mut segmenter = Segmenter::new(toy.clone(), vec![], &[], None, limits)?;
+    /// segmenter.push(toy.ids("the", Place::Start)?[0])?;
+    /// segmenter.restart("a cat")?; // Another model's segment won.
+    /// assert_eq!(segmenter.n_pending(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]. Complexity: O(window + text).

@@ -5,6 +5,17 @@ use crate::tokens::token::TokenId;
 use std::sync::Arc;
 
 /// What a push changed: take [`Edit::dropped`] ids from the end, then append [`Edit::ids`].
+///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+/// let mut encoder = coolfusion::StreamEncoder::new(toy, 4);
+/// encoder.push("th")?;
+/// let edit = encoder.push("e")?; // t and h become one token with e
+/// assert_eq!((edit.dropped(), edit.ids()), (1, &[coolfusion::TokenId(257)][..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Edit {
     pub(crate) change: Change,

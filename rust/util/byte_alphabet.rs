@@ -33,6 +33,10 @@ pub fn byte(c: char) -> Option<u8> {
 }
 
 /// The bytes that a vocabulary entry stands for, if every character of it is of this alphabet.
+///
+/// ```
+/// assert_eq!(coolfusion::byte_alphabet::bytes("\u{120}the"), Some(b" the".to_vec()));
+/// ```
 #[must_use]
 pub fn bytes(entry: &str) -> Option<Vec<u8>> {
     entry.chars().map(byte).collect()

@@ -22,6 +22,11 @@ fn owns_the_pool() -> bool {
 
 /// `work` for each of `items`, in their order; `size` says how many bytes of text an item is about.
 ///
+/// ```
+/// let lengths = coolfusion::for_each(&["a", "bc"], |text| text.len(), true, |text| Ok(text.len()));
+/// assert_eq!(lengths, Ok(vec![1, 2]));
+/// ```
+///
 /// # Errors
 /// That of the first item that fails, with its index.
 pub fn for_each<I: Sync, T: Send>(

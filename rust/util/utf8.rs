@@ -5,6 +5,14 @@
 /// Ill-formed bytes become one U+FFFD for each maximal subpart (Unicode 15, section 3.9, "U+FFFD substitution of
 /// maximal subparts"), the practice of Rust's and Python's own decoders; bytes that may still become a character are
 /// held.
+///
+/// ```
+/// let (mut decoder, mut text) = (coolfusion::Utf8Decoder::default(), String::new());
+/// decoder.push(b"na\xC3", &mut text);
+/// assert_eq!((text.as_str(), decoder.held()), ("na", &b"\xC3"[..]));
+/// decoder.push(b"\xAFve", &mut text);
+/// assert_eq!(text, "na\u{ef}ve");
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Utf8Decoder {
     held: [u8; 4],

@@ -20,6 +20,16 @@ pub enum Kind {
 ///
 /// One entry of eight bytes an id, so that decoding touches one cache line a token: tokens of up to seven bytes stand
 /// in the entry itself, longer ones in `long`.
+///
+/// ```
+/// # fn main() -> coolfusion::Result<()> {
+/// use coolfusion::{Kind, TokenId, Vocabulary};
+/// let vocabulary = Vocabulary::new([(Kind::Text, "the"), (Kind::Control, "")]);
+/// assert_eq!(vocabulary.bytes(TokenId(0), 0)?, b"the");
+/// assert!(vocabulary.bytes(TokenId(2), 0).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     entries: Vec<Entry>,

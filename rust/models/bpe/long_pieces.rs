@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 /// A piece that the merges build from its bytes.
 type Built = (Box<[u8]>, TokenId);
 
-/// The pieces of more than [`LONGEST`] bytes that the merges build, by their last eight bytes, the longest first.
+/// The pieces of more than [`LONGEST`](super::word_cache::LONGEST) bytes that the merges build, by their last eight
+/// bytes, the longest first.
 #[derive(Debug, Default)]
 pub(crate) struct LongPieces {
     pub(super) built: FxHashMap<[u8; 8], Vec<Built>>,

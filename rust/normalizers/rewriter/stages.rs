@@ -6,7 +6,8 @@
 //! (combining marks, pairs of quotes) runs through the stages, together with the characters beside it.
 //!
 //! What follows from it is in docs/proofs/white-space-cuts.md: point 1, *Normalizer*, of the argument for a cut before
-//! white space. [`class`] says what is known of a character, [`step`] what a stage does, [`trace`] leads the way back.
+//! white space. [`class`](super::class) says what is known of a character, [`step`](super::step) what a stage does,
+//! [`trace`](super::trace) leads the way back.
 
 use crate::normalizers::rewriter::code::{stays, touch, Class, CLASS, CODE};
 use crate::normalizers::rewriter::item::{Ends, Item};
