@@ -1,6 +1,6 @@
 //! The engine's answers: tokens, settled cuts, resume points, and the proof that stands behind them.
 //!
-//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7, has the argument for what
+//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/unigram-resume-points.md has the argument for what
 //! [`Engine::proof`] says.
 
 use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Weight, Window};

@@ -133,7 +133,7 @@ impl Characters {
     }
 
     /// Passes on the symbols of `word`: whole characters where they surely become tokens before anything else can touch
-    /// their parts, bytes elsewhere (docs/proofs/certificates.md, "Characters first"). The vocabulary has a token for each byte.
+    /// their parts, bytes elsewhere (docs/proofs/whole-characters.md). The vocabulary has a token for each byte.
     pub(crate) fn symbols(&mut self, (merges, fragments): (&PairTable, &Fragments), ids: &Symbols, word: &str, to: &mut impl Take) {
         let bytes = word.as_bytes();
         for (at, c) in word.char_indices() {
