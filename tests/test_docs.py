@@ -96,6 +96,40 @@ def test_every_invariant_names_code_and_tests_that_exist():
             assert [name for name in names if not any((ROOT / base / name).exists() for base in bases)] == []
 
 
+PARTS = ["Statement", "Idea", "Example", "Argument", "Tests that attack it", "Code", "Limits"]
+
+
+def test_every_proof_has_all_parts_and_names_code_and_tests_that_exist():
+    """A test is named as `path::function`; each claim is a row of the list, with its invariants."""
+    folder = ROOT / "docs" / "proofs"
+    rows = re.findall(
+        r"^\| .+ \| \[(\S+)\]\((\S+)\) \| (I.+) \| (`.+`) \| (`.+`) \|$",
+        (folder / "README.md").read_text("utf-8"),
+        re.M,
+    )
+    pages = sorted(page for page in folder.glob("*.md") if page.name != "README.md")
+    assert sorted(name for _, name, *_ in rows) == [page.name for page in pages] and len(pages) > 20
+    assert [name for title, name, *_ in rows if f"{title}.md" != name] == []
+    known = set(re.findall(r"^\| (I\d+) \|", (ROOT / "docs" / "invariants.md").read_text("utf-8"), re.M))
+    assert {number for row in rows for number in row[2].split(", ")} <= known
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert re.findall(r"^## (.+)$", text, re.M) == PARTS, page.name
+        assert len(text.split("## Idea\n")[1].split("## Example")[0].strip().splitlines()) == 2, page.name
+        assert [line for line in text.splitlines() if len(line) > 120] == [], page.name
+        named = re.findall(r"`((?:rust|python|tests)/[\w./]+)(?:::(\w+))?`", text)
+        named += [
+            (path, "") for row in rows if row[1] == page.name for path in re.findall(r"`([^`]+)`", "".join(row[3:]))
+        ]
+        assert [path for path, _ in named if not (ROOT / path).exists()] == [], page.name
+        functions = [(path, name) for path, name in named if name]
+        assert functions, page.name
+        missed = [
+            name for path, name in functions if not re.search(rf"(?:def|fn) {name}\(", (ROOT / path).read_text("utf-8"))
+        ]
+        assert missed == [], page.name
+
+
 def test_the_api_reference_is_what_the_docstrings_say():
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "api.py"), "--check"], capture_output=True, text=True, check=False
@@ -115,7 +149,7 @@ def test_blocks_are_found(tmp_path):
 
 def test_pages_hold_examples():
     assert PAGES[0].name == "README.md"
-    assert {"concepts.md", "your-own-rule.md", "certificates.md"} <= {page.name for page in PAGES}
+    assert {"concepts.md", "your-own-rule.md", "prefix-tokens.md"} <= {page.name for page in PAGES}
     assert len(blocks(PAGES[0])) >= 2
     assert any(not block.absent() for block in blocks(PAGES[0]))
 

@@ -76,7 +76,7 @@ pub struct Resume {
     pub behind: Behind,
 }
 
-/// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/certificates.md.
+/// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/README.md.
 #[derive(Debug, Clone)]
 pub struct Proof {
     /// What matches the split rule.

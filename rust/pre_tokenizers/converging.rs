@@ -3,8 +3,7 @@
 //!
 //! An earlier stage may match far over the places where a later one cuts: a run of digits is one match of Falcon's
 //! second stage, and its last stage cuts it after every third digit. A cut there is settled if the earlier match surely
-//! covers what is final, and a walk that begins at the cut comes to the same state (docs/proofs/certificates.md,
-//! section 2).
+//! covers what is final, and a walk that begins at the cut comes to the same state (docs/proofs/split-stage-cuts.md).
 
 use crate::pre_tokenizers::split::{Doubt, Splitter, Stage};
 use crate::regex::automaton::Automaton;

@@ -2,8 +2,8 @@
 //!
 //! Under normalizers that rewrite text some characters vanish, and a long run of blanks is read as a shorter one. A run
 //! may have no settled cut, so each push would read all of it again. The engine tells what a character is ([`Weight`]),
-//! and what is read grows only at its end: the ids of what is read are those of the text (docs/proofs/certificates.md,
-//! section 9).
+//! and what is read grows only at its end: the ids of what is read are those of the text
+//! (docs/proofs/left-out-text.md).
 
 use crate::backends::engine::Weight;
 use crate::tokenizer::Tokenizer;

@@ -2,8 +2,7 @@
 //! committed.
 //!
 //! A window begins at the last place where encoding can go on. Where none comes the stretch is carried from push to
-//! push (docs/proofs/certificates.md, section 9), so a check costs what was appended; what cannot be carried is read
-//! again.
+//! push (docs/proofs/segmenter-cuts.md), so a check costs what was appended; what cannot be carried is read again.
 
 use crate::backends::engine::{Behind, Certificate, Resume, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};

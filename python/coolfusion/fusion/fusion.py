@@ -344,7 +344,7 @@ class Fusion:
         Complexity: about one pass of each model for each token of its own; fewer where drafts are good. Memory for the
             caches of at most `max_concurrent_requests` texts at a time.
 
-        Source: arXiv 2407.19807, section 3; the fast schedule is docs/proofs/same-text.md.
+        Source: arXiv 2407.19807, section 3; the fast schedule is docs/proofs/engine-equals-reference-loop.md.
 
         Example:
             >>> from coolfusion.embedded import fusion

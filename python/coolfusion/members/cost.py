@@ -8,7 +8,7 @@ from coolfusion.models.base import LanguageModel
 
 
 class PassCost(NamedTuple):
-    """The cost of a pass, a straight line in the number of its tokens; never measured (docs/proofs/same-text.md).
+    """The cost of a pass, a straight line in the number of its tokens; never measured (docs/proofs/same-passes.md).
 
     Attributes:
         single: seconds of a pass over one token.

@@ -3,9 +3,9 @@
 //! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push
 //! would encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the
 //! words that they may make are carried from push to push, so a push costs what it appends and what it changes. The ids
-//! are the same (docs/proofs/certificates.md, section 9). Text between matches is carried as they are. What is not
-//! (added tokens, for example) ends the stretch, and a window is encoded as before. `growing_back.rs` has the way back
-//! to an earlier state.
+//! are the same (docs/proofs/pre-token-streams.md). Text between matches is carried as they are. What is not (added
+//! tokens, for example) ends the stretch, and a window is encoded as before. `growing_back.rs` has the way back to an
+//! earlier state.
 
 use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};

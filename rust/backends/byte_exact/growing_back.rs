@@ -2,7 +2,7 @@
 //!
 //! Under NFC what is appended may change the end of the normal form, and a segmenter takes back what was not committed.
 //! The walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back
-//! (docs/proofs/certificates.md, section 9).
+//! (docs/proofs/nfc-streams.md).
 
 use crate::backends::byte_exact::growing_raw::{RawParts, SavedRaw};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Mark};

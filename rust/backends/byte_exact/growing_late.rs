@@ -2,7 +2,7 @@
 //!
 //! A mark that moves before others changes the numbers of all tokens after it, but few of the tokens. So the tokens of
 //! the end of the stretch are kept in a [`Rope`]. Those around the mark are merged again, until the pairs at both ends
-//! are stable (docs/proofs/certificates.md, section 9, *Many marks*).
+//! are stable (docs/proofs/nfc-streams.md, *Many marks*).
 
 use crate::models::bpe::merge::Merger;
 use crate::models::bpe::model::Bpe;

@@ -1,7 +1,7 @@
 //! Marks of several classes in a growing stretch under NFC: one that moves before others is put in its place.
 //!
 //! What stands after it is as it was, only further on, so the tokens of most prefixes are moved and not made again
-//! (docs/proofs/certificates.md, section 9, *NFC*).
+//! (docs/proofs/nfc-streams.md, *Marks of several classes*).
 
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::growing_state::Mark;

@@ -1,7 +1,7 @@
 //! The raw text of a growing stretch under NFC: which places of the normal form are places of it.
 //!
 //! A word may end inside a part that NFC changes. No window can begin there, so such an end is no cut
-//! (docs/proofs/certificates.md, section 9, *NFC*).
+//! (docs/proofs/nfc-word-ends.md).
 
 use crate::normalizers::unicode_forms::{last_part, Normal};
 

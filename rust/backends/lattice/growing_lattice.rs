@@ -2,7 +2,7 @@
 //! open there.
 //!
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
-//! (docs/proofs/certificates.md, section 9). `growing_path.rs` makes tokens of the ways.
+//! (docs/proofs/unigram-streams.md). `growing_path.rs` makes tokens of the ways.
 
 use crate::models::unigram::{Best, Carried, Unigram, NOWHERE};
 use crate::tokens::tree::{List, Lists, TokenTree, EMPTY};

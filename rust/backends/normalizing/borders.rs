@@ -1,6 +1,6 @@
 //! Borders: places where a word ends without white space (Chinese under BERT), told from the characters beside them.
 //!
-//! That two neighbours are enough is point 2, *Words*, of the argument in docs/proofs/white-space-cuts.md for a cut
+//! That two neighbours are enough is step 3, *Words*, of the argument in docs/proofs/white-space-cuts.md for a cut
 //! before white space.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};

@@ -1,7 +1,7 @@
 //! The engine's answers: tokens, settled cuts, resume points, and the proof that stands behind them.
 //!
-//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7,
-//! has the argument for what [`Engine::proof`] says.
+//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/unigram-resume-points.md has
+//! the argument for what [`Engine::proof`] says.
 
 use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Weight, Window};
 use crate::backends::normalizing::growing::{GrowingWord, SavedWord};

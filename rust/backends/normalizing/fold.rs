@@ -1,5 +1,4 @@
-//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/certificates.md, section 9, *What is
-//! left out*.
+//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/left-out-text.md.
 
 use crate::backends::engine::Weight;
 use crate::backends::normalizing::rewriting::{Rewriting, Words};

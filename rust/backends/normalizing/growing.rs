@@ -1,5 +1,4 @@
-//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/certificates.md,
-//! section 9.
+//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/unigram-streams.md.
 //!
 //! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
 //! from the text to the words. What is not carried ends it, and a window is encoded as before.

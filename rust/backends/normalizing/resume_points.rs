@@ -1,6 +1,6 @@
 //! Resume points: the places inside and between the parts of a window where a stream can go on, with what it must know.
 //!
-//! The definition is in docs/definitions.md, "Resume point"; docs/proofs/certificates.md, section 7, has the argument.
+//! The definition is in docs/definitions.md, "Resume point"; docs/proofs/unigram-resume-points.md has the argument.
 
 use crate::backends::engine::{Behind, Resume};
 use crate::backends::normalizing::part::Role;

@@ -6,7 +6,7 @@
 //!
 //! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
 //!
-//! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/certificates.md, section 7.
+//! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/unigram-resume-points.md.
 //! Here is what the engine is made of; the files beside it hold what it does.
 
 use crate::backends::normalizing::added::Added;

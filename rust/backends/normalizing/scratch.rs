@@ -1,7 +1,6 @@
 //! Scratch: the buffers of one call and of one part, kept for the next, and the words remembered with their tokens.
 //!
-//! No answer depends on what is in them: what is remembered is a function of its key, as in
-//! docs/proofs/certificates.md, section 6.
+//! No answer depends on what is in them: what is remembered is a function of its key, as in docs/proofs/word-cache.md.
 
 use crate::models::unigram::{Lattice, Point};
 use crate::normalizers::rewriter::trace::Trace;

@@ -1,7 +1,7 @@
 //! A long text of a byte-pair model with user-defined symbols that goes on growing: a push reads what may still change.
 //!
 //! Carried are the normal form, the walk for symbols as far as it is sure, and the tokens of every prefix of the text
-//! between symbols (docs/proofs/certificates.md, section 9). What is not carried ends it, and a window is encoded as
+//! between symbols (docs/proofs/sentencepiece-streams.md). What is not carried ends it, and a window is encoded as
 //! before.
 
 use crate::backends::engine::Behind;

@@ -3,7 +3,7 @@
 //! Sources: `src/normalizer.cc`, `src/bpe_model.cc`, `src/unigram_model.cc` and `src/sentencepiece_processor.cc` of
 //! <https://github.com/google/sentencepiece>. Files that need less run on the faster engines
 //! (`formats::sentencepiece`). Everything here works on the normal form as it is written, with U+2581 for spaces.
-//! docs/proofs/certificates.md, section 8, has the argument for the settled cuts.
+//! docs/proofs/sentencepiece-symbols.md has the argument for the settled cuts.
 
 use crate::backends::sentencepiece::normalizer::{Normal, Normalizer};
 use crate::models::bpe::model::{Bench, Bpe};

@@ -2,8 +2,8 @@
 //! them.
 //!
 //! A byte-pair encoder only ever builds pieces, so the text before a seam and the text behind it are encoded
-//! independently (docs/proofs/certificates.md, section 5). It makes short words of long ones (a Japanese sentence is
-//! one pre-token), so that a cache of words helps, and no work is ever done over more than a few characters.
+//! independently (docs/proofs/bpe-merge-barriers.md). It makes short words of long ones (a Japanese sentence is one
+//! pre-token), so that a cache of words helps, and no work is ever done over more than a few characters.
 
 use crate::util::text::{characters_around, code_point, is_tail};
 

@@ -1,10 +1,10 @@
 //! The tokens of every prefix of a growing word, for byte-pair encoders: one byte more costs a few look-ups.
 //!
-//! The argument is in docs/proofs/certificates.md, section 9. A list of tokens is what the merges make of a word
-//! exactly if the merges make each token from its own symbols and leave each pair of neighbours as it is. So the last
-//! token of a prefix is the one that ends there, is made by the merges, and stands behind the last token of the prefix
-//! before it undisturbed. One candidate at most passes; where none does the table of candidates lacks one, and the
-//! caller encodes the whole word.
+//! The argument is in docs/proofs/prefix-tokens.md. A list of tokens is what the merges make of a word exactly if the
+//! merges make each token from its own symbols and leave each pair of neighbours as it is. So the last token of a
+//! prefix is the one that ends there, is made by the merges, and stands behind the last token of the prefix before it
+//! undisturbed. One candidate at most passes; where none does the table of candidates lacks one, and the caller encodes
+//! the whole word.
 
 use crate::models::bpe::merge::Merger;
 use crate::models::bpe::model::Bpe;

@@ -136,8 +136,7 @@ impl Characters {
     }
 
     /// Passes on the symbols of `word`: whole characters where they surely become tokens before anything else can touch
-    /// their parts, bytes elsewhere (docs/proofs/certificates.md, "Characters first"). The vocabulary has a token for
-    /// each byte.
+    /// their parts, bytes elsewhere (docs/proofs/whole-characters.md). The vocabulary has a token for each byte.
     pub(crate) fn symbols(
         &mut self,
         (merges, fragments): (&PairTable, &Fragments),

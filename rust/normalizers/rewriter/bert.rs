@@ -1,7 +1,7 @@
 //! BERT's normalizer, as the `tokenizers` crate has it.
 //!
 //! Nothing in it acts on runs of white space or on the ends of a text, which is why one word is open behind it
-//! (docs/proofs/certificates.md, section 7).
+//! (docs/proofs/white-space-cuts.md, step 8).
 
 use crate::normalizers::rewriter::form::Form;
 use crate::normalizers::rewriter::item::{each, Item};

@@ -1,7 +1,7 @@
 //! The class of a character: what the stages do to it by itself, what it becomes, and whether its neighbours matter.
 //!
-//! Where a text can be cut between two characters follows from their classes: docs/proofs/white-space-cuts.md (point 1,
-//! *Normalizer*, of the argument for a cut before white space) and docs/proofs/certificates.md, section 7, point 5.
+//! Where a text can be cut between two characters follows from their classes: docs/proofs/white-space-cuts.md (step 1,
+//! *Normalizer*, of the argument for a cut before white space) and docs/proofs/unigram-resume-points.md, step 5.
 
 use crate::normalizers::rewriter::cluster::{begins_cluster, ends_before_space};
 use crate::normalizers::rewriter::code::{
@@ -85,8 +85,7 @@ impl Rewriter {
         }
     }
 
-    /// The bits of the code that say how `c` is to an open neighbour: docs/proofs/certificates.md, section 9, *Open
-    /// characters*.
+    /// The bits of the code that say how `c` is to an open neighbour: docs/proofs/open-characters.md.
     fn sides(&self, c: char, code: u8) -> u8 {
         let class = code & CLASS;
         let is_rules = |step: &&Step| matches!(step, Step::ClusterRules(_));

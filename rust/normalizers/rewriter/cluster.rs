@@ -1,6 +1,6 @@
 //! Grapheme clusters, by which some definitions read their rules, and when it makes no difference where they end.
 //!
-//! That one ends before white space is part of the argument in docs/proofs/white-space-cuts.md (point 1, *Normalizer*).
+//! That one ends before white space is part of the argument in docs/proofs/white-space-cuts.md (step 1, *Normalizer*).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::item::Item;

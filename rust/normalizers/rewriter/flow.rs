@@ -3,7 +3,7 @@
 //!
 //! Characters that touch are rewritten together, so a run of them has no place to begin again. A [`Flow`] carries what
 //! each step holds of such a run. The answer is that of [`Rewriter::rewrite`] on the whole text
-//! (docs/proofs/certificates.md, section 9, *Growing normal forms*).
+//! (docs/proofs/growing-normal-forms.md).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::cluster::{Cluster, WIDE};

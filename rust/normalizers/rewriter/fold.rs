@@ -1,6 +1,6 @@
 //! What a growing text may leave out: characters that vanish, and all but the ends of a long run of blanks.
 //!
-//! Both are proved from the steps: docs/proofs/certificates.md, section 9, *What is left out*.
+//! Both are proved from the steps: docs/proofs/left-out-text.md.
 
 use crate::normalizers::rewriter::bert::Bert;
 use crate::normalizers::rewriter::cluster::is_cluster;

@@ -1,6 +1,6 @@
 //! Normalization forms of Unicode, and what a character does to its neighbours in them.
 //!
-//! That a space composes with nothing before it is part of the argument in docs/proofs/white-space-cuts.md (point 1,
+//! That a space composes with nothing before it is part of the argument in docs/proofs/white-space-cuts.md (step 1,
 //! *Normalizer*, of that for a cut before white space).
 
 use crate::normalizers::rewriter::item::{replace_all, Item};

@@ -1,6 +1,6 @@
 //! Items: the characters of a text on their way through the stages, each with the bytes that it stands for.
 //!
-//! The bytes are what makes spans and cuts of the text as it was written (docs/proofs/certificates.md, section 7, point
+//! The bytes are what makes spans and cuts of the text as it was written (docs/proofs/unigram-resume-points.md, step
 //! 5).
 
 /// A character with the bytes of the text that it stands for.

@@ -5,7 +5,7 @@
 //! touched at all, characters that always become the same are looked up, and only what acts on its neighbours
 //! (combining marks, pairs of quotes) runs through the stages, together with the characters beside it.
 //!
-//! What follows from it is in docs/proofs/white-space-cuts.md: point 1, *Normalizer*, of the argument for a cut before
+//! What follows from it is in docs/proofs/white-space-cuts.md: step 1, *Normalizer*, of the argument for a cut before
 //! white space. [`class`](super::class) says what is known of a character, [`step`](super::step) what a stage does,
 //! [`trace`](super::trace) leads the way back.
 

@@ -1,7 +1,7 @@
 //! The stages of a normalizer: what each does to the characters of a text, and which of them it looks at together.
 //!
 //! What a stage may look at is what the argument in docs/proofs/white-space-cuts.md for a cut before white space rests
-//! on (point 1, *Normalizer*).
+//! on (step 1, *Normalizer*).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::bert::Bert;

@@ -1,6 +1,6 @@
 //! Where parts of a rewritten text came from, so that tokens have spans in the text as it was written.
 //!
-//! Cuts and resume points are positions of that text too (docs/proofs/certificates.md, section 7, point 5).
+//! Cuts and resume points are positions of that text too (docs/proofs/unigram-resume-points.md, step 5).
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
