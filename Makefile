@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check docs fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheel train clean
+.PHONY: demo test check docs crate fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheel train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -53,6 +53,7 @@ nightly: $(VENV)/test.ready
 lint: $(VENV)/test.ready
 	cargo fmt --check
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(FAST) --no-deps --document-private-items --quiet
 	$(BIN)/ruff check python tests benches training examples docs
 	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/mypy python/coolfusion
@@ -84,6 +85,12 @@ performance: $(VENV)/bench.ready
 # docs/api.md, from the docstrings.
 docs:
 	$(PYTHON) docs/api.py
+
+# The core as a crate: its oldest compiler (rust-version of Cargo.toml; rustup gets it), its documentation, its package.
+crate:
+	cargo +$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --locked --all-targets --target-dir target/oldest
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	cargo package --locked
 
 wheel: $(VENV)/python.ready
 	$(BIN)/maturin build --release --locked --out dist

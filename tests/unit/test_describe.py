@@ -154,3 +154,24 @@ def test_a_number_is_claimed_only_where_it_holds_for_all_texts(
     assert (window["unit"], window["open"]) == (unit, open_words)
     assert window["matcher"].startswith(matcher)
     assert window["why"]
+
+
+@pytest.mark.parametrize(("fuse", "unit", "open_words"), [(True, "settled cuts", None), (False, "words", 1)])
+def test_no_number_where_a_space_may_be_fused(fuse: bool, unit: str, open_words: int | None) -> None:
+    """Without a piece for the space, `"x y z w"` is one unknown token, so no number of words bounds what is open."""
+    definition = {
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "pre_tokenizer": None,
+        "decoder": {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        "model": {
+            "type": "BPE",
+            "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3},
+            "merges": [["a", "b"]],
+            "unk_token": "<unk>",
+            "fuse_unk": fuse,
+        },
+    }
+    tok = cf.Tokenizer._from_json(json.dumps(definition), "spaces are unknown")
+    window = tok.describe()["window"]
+    assert (window["unit"], window["open"]) == (unit, open_words)
+    assert (tok.settled_cuts("x y z w") == []) is fuse

@@ -158,6 +158,11 @@ impl Engine for Pipeline {
                 None,
                 "no piece can stand across a settled cut; some pieces hold a space behind another character",
             ),
+            Some(_) if self.bpe.alphabet.fuses_before(' ') => (
+                "settled cuts",
+                None,
+                "no piece can stand across a settled cut; a space may share the unknown token of its neighbour",
+            ),
             Some(_) => (
                 "words",
                 Some(1),

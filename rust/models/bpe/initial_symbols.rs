@@ -117,6 +117,16 @@ impl Alphabet {
         }
     }
 
+    /// Whether [`Alphabet::fuses`] is true of some character followed by `right`.
+    pub(crate) fn fuses_before(&self, right: char) -> bool {
+        match self {
+            Self::Bytes { complete, .. } => !complete,
+            Self::Characters { complete: true, .. } => false,
+            Self::Characters { unknown: None, .. } => true,
+            Self::Characters { fuse_unknown, .. } => *fuse_unknown && self.is_unknown(right),
+        }
+    }
+
     /// Whether two neighbours may come to share a token although no piece holds both.
     pub(crate) fn fuses(&self, left: char, right: char) -> bool {
         match self {
