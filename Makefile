@@ -20,6 +20,7 @@ demo: $(VENV)/demo.ready
 # The core without Python, then everything else; skipped tests print why.
 test: $(VENV)/test.ready
 	cargo test $(FAST) --quiet
+	cargo run $(FAST) --quiet --example segments
 	$(PYTEST)
 
 # Lint and the quick tests, for the time between two changes.
@@ -53,7 +54,7 @@ nightly: $(VENV)/test.ready
 lint: $(VENV)/test.ready
 	cargo fmt --check
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc $(FAST) --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc $(FAST) --features python --no-deps --document-private-items --quiet
 	$(BIN)/ruff check python tests benches training examples docs
 	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/mypy python/coolfusion

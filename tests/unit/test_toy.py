@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -64,6 +66,12 @@ def test_same_ids_as_the_reference_library(text):
         reference = tokenizers.Tokenizer.from_str(definition)
         reference.encode_special_tokens = True
         assert tok.encode(text) == reference.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize(("name", "definition"), [("plain", toy.definition()), ("spaced", toy.spaced_definition())])
+def test_the_files_of_the_rust_examples_are_these(name, definition):
+    file = Path(__file__).parents[2] / "examples" / "toy" / f"{name}.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == json.loads(definition)
 
 
 def test_they_disagree_about_one_boundary():
