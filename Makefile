@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check docs fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheel train clean
+.PHONY: demo test check docs fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheels train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -85,8 +85,16 @@ performance: $(VENV)/bench.ready
 docs:
 	$(PYTHON) docs/api.py
 
-wheel: $(VENV)/python.ready
-	$(BIN)/maturin build --release --locked --out dist
+# This platform's wheel and the source archive, equal byte for byte from any folder: the time is that of the last commit, and
+# no path of the machine stays in the binary.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
+REPRODUCIBLE := SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo" \
+	CFLAGS="-ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo"
+wheels: $(VENV)/python.ready
+	$(REPRODUCIBLE) $(BIN)/maturin build --release --locked --out dist
+	$(REPRODUCIBLE) $(BIN)/maturin sdist --out dist
 
 # Trains the embedded models again from their seeds; hours.
 train: $(VENV)/test.ready
