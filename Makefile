@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check docs fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheels train clean
+.PHONY: demo test check docs site pictures licences fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheels train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -53,8 +53,8 @@ nightly: $(VENV)/test.ready
 lint: $(VENV)/test.ready
 	cargo fmt --check
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
-	$(BIN)/ruff check python tests benches training examples docs
-	$(BIN)/ruff format --check python tests benches examples
+	$(BIN)/ruff check python tests benches training examples docs release
+	$(BIN)/ruff format --check python tests benches examples release
 	$(BIN)/mypy python/coolfusion
 	$(BIN)/python -m mypy.stubtest coolfusion._core --mypy-config-file tests/stubtest.ini
 
@@ -85,6 +85,18 @@ performance: $(VENV)/bench.ready
 docs:
 	$(PYTHON) docs/api.py
 
+# The documentation as pages in site/; open site/index.html. A broken link is an error.
+site: $(VENV)/docs.packages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The pictures of the documentation, from the real program; needs playwright and a Chromium.
+pictures: $(VENV)/test.ready
+	$(BIN)/python docs/pictures.py
+
+# The licences of everything that the library is built and run with; THIRD-PARTY-LICENSES.md lists them.
+licences: $(VENV)/test.ready
+	$(BIN)/python release/licences.py
+
 # This platform's wheel and the source archive, equal byte for byte from any folder: the time is that of the last commit, and
 # no path of the machine stays in the binary.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
@@ -107,11 +119,12 @@ $(VENV)/python.ready:
 	touch $@
 
 # The packages of some extras, without the library; so the compiler can run at the same time (`make -j2`).
+$(VENV)/docs.packages: EXTRAS := docs
 $(VENV)/hf.packages: EXTRAS := hf
-$(VENV)/test.packages: EXTRAS := hf eval test
+$(VENV)/test.packages: EXTRAS := hf eval docs test
 $(VENV)/bench.packages: EXTRAS := hf test bench
 $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
-	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name]), sep="\n")' $(EXTRAS) > $@.txt
+	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name] if not package.startswith("coolfusion")), sep="\n")' $(EXTRAS) > $@.txt
 	$(BIN)/python -m pip install --quiet --requirement $@.txt
 	touch $@
 
@@ -137,4 +150,4 @@ $(VENV)/bench.ready: $(VENV)/bench.packages $(VENV)/core.release $(EMPTY)/src/li
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist target $(EMPTY)/target
+	rm -rf $(VENV) dist site target $(EMPTY)/target
