@@ -57,13 +57,18 @@ class Shell:
     """One bash in a folder; `run` returns the standard output of a command that must succeed."""
 
     def __init__(self, folder: Path) -> None:
+        programs = folder / ".programs"
+        programs.mkdir()
+        for name, module in (("python", ""), ("coolfusion", " -m coolfusion")):
+            (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n', encoding="utf-8")
+            (programs / name).chmod(0o755)
         self._errors = (folder / ".errors").open("w+", encoding="utf-8")
-        paths = [str(ROOT / "python"), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONUTF8": "1", "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
         self._bash = subprocess.Popen(
             ["bash", "-m"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            encoding="utf-8", env=environment,
         )  # fmt: skip
-        self.run(f"python() {{ {shlex.quote(sys.executable)} \"$@\"; }}; coolfusion() {{ python -m coolfusion \"$@\"; }}")
 
     def run(self, command: str) -> str:
         assert self._bash.stdin and self._bash.stdout
@@ -85,8 +90,10 @@ class Shell:
         """Ends the shell and the programs that it runs in the background, and waits for them."""
         assert self._bash.stdin
         self._bash.stdin.write("kill $(jobs -p) 2>/dev/null; wait; exit\n")
-        self._bash.communicate(timeout=60)
-        self._errors.close()
+        try:
+            self._bash.communicate(timeout=60)
+        finally:
+            self._errors.close()
 
 
 @pytest.fixture
