@@ -93,7 +93,7 @@ site: $(VENV)/docs.packages
 pictures: $(VENV)/test.ready
 	$(BIN)/python docs/pictures.py
 
-# The licences of everything that the library is built and run with; THIRD-PARTY-LICENSES.md lists them.
+# The licences of everything that the library is built and run with; THIRD-PARTY-LICENSES.txt lists them.
 licences: $(VENV)/test.ready
 	$(BIN)/python release/licences.py
 

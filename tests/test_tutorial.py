@@ -60,7 +60,9 @@ class Shell:
         programs = folder / ".programs"
         programs.mkdir()
         for name, module in (("python", ""), ("coolfusion", " -m coolfusion")):
-            (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n', encoding="utf-8")
+            (programs / name).write_text(
+                f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n', encoding="utf-8"
+            )
             (programs / name).chmod(0o755)
         self._errors = (folder / ".errors").open("w+", encoding="utf-8")
         environment = {**os.environ, "PYTHONUTF8": "1", "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
