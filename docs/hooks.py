@@ -1,7 +1,7 @@
 """Hooks of `make site`: links that a forge understands and a site does not.
 
-A page may link to a file outside of docs/, for example to examples/, and to a folder. On the site the first leads to the
-repository of pyproject.toml. Without an address there the link becomes the name of the file in the sources. The
+A page may link to a file outside of docs/, for example to examples/, and to a folder. On the site the first leads to
+the repository of pyproject.toml. Without an address there the link becomes the name of the file in the sources. The
 second leads to the README.md of the folder.
 """
 

@@ -49,7 +49,7 @@ WORDS = {
 # Packages that are allowed for a reason of their own, by a pattern of their names.
 REASONS = {
     r"chardet": "LGPL-2.1: lm-eval imports it through other packages; nothing of it is part of this library",
-    r"nvidia-.*|cuda-toolkit": "proprietary: only the CUDA build of torch installs them, and nothing here contains them",
+    r"nvidia-.*|cuda-toolkit": "proprietary: only the CUDA build of torch installs them; nothing here holds them",
     r"word2number": "MIT, with its whole text in the field of the licence",
 }
 
@@ -115,7 +115,7 @@ def crate_problems(found: list[dict[str, Any]]) -> list[str]:
 
 
 def page(found: list[dict[str, Any]]) -> str:
-    """Returns THIRD-PARTY-LICENSES.txt: a table of all crates, then each text of a licence with the crates that hold it."""
+    """Returns the page: a table of all crates, then each text of a licence with the crates that hold it."""
     out = ["Crates of Cargo.lock. Those with a * are part of the binary, and their texts follow.", ""]
     out += [f"{'*' if each['linked'] else ' '} {each['name']} {each['version']}: {each['license']}" for each in found]
     holders: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """The tutorial runs as a newcomer runs it: its console and python blocks in order, in one empty folder and one shell.
 
-Commands of coolfusion run in this process, because each would import torch again; the server and all else is the shell's.
+Commands of coolfusion run in this process, because each would import torch again;
+the server and the rest are the shell's.
 """
 
 from __future__ import annotations
