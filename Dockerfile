@@ -25,9 +25,9 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     pip install --no-cache-dir 'torch>=2.4' --index-url "$TORCH_INDEX" \
  && pip install --no-cache-dir "$(echo /wheels/*.whl)[serve]" \
  && ln -s "$(python -c 'import coolfusion.embedded as it; print(it.__path__[0])')" /embedded \
- && useradd --create-home --uid 10001 coolfusion
+ && useradd --create-home --home-dir /srv/coolfusion --uid 10001 coolfusion
 USER 10001
-WORKDIR /home/coolfusion
+WORKDIR /srv/coolfusion
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]

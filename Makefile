@@ -87,7 +87,7 @@ docs:
 
 # The documentation as pages in site/; open site/index.html. A broken link is an error.
 site: $(VENV)/docs.packages
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The pictures of the documentation, from the real program; needs playwright and a Chromium.
 pictures: $(VENV)/test.ready

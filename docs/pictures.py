@@ -1,6 +1,6 @@
 """Takes the pictures of the documentation from the real program: three terminals, and a trace in a browser.
 
-python docs/pictures.py [CHROMIUM]    writes docs/*.svg of terminals and docs/trace-page.png; needs playwright, a Chromium
+python docs/pictures.py [CHROMIUM]    writes docs/*.svg and docs/trace-page.png; needs playwright and a Chromium
 """
 
 from __future__ import annotations
