@@ -8,7 +8,8 @@
 # address is open to other machines (docs/guides/installation.md).
 
 FROM rust:1.95-slim-bookworm AS wheel
-# hadolint ignore=DL3008 - the versions are those of the pinned base
+# The versions of packages are those of the pinned base.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ python3-venv \
  && rm -rf /var/lib/apt/lists/* \
