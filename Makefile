@@ -12,7 +12,8 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check docs crate fuzz fuzz-definitions proof soak nightly lint bench rivals performance wheel train clean
+.PHONY: demo test check docs site pictures licences crate fuzz fuzz-definitions proof soak nightly lint bench rivals
+.PHONY: performance wheels train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
@@ -55,8 +56,8 @@ lint: $(VENV)/test.ready
 	cargo fmt --check
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(FAST) --features python --no-deps --document-private-items --quiet
-	$(BIN)/ruff check python tests benches training examples docs
-	$(BIN)/ruff format --check python tests benches examples
+	$(BIN)/ruff check python tests benches training examples docs release
+	$(BIN)/ruff format --check python tests benches examples release
 	$(BIN)/mypy python/coolfusion
 	$(BIN)/python -m mypy.stubtest coolfusion._core --mypy-config-file tests/stubtest.ini
 
@@ -93,8 +94,28 @@ crate:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	cargo package --locked
 
-wheel: $(VENV)/python.ready
-	$(BIN)/maturin build --release --locked --out dist
+# The documentation as pages in site/; open site/index.html. A broken link is an error.
+site: $(VENV)/docs.packages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pictures of the documentation, from the real program; needs playwright and a Chromium.
+pictures: $(VENV)/test.ready
+	$(BIN)/python docs/pictures.py
+
+# The licences of everything that the library is built and run with; THIRD-PARTY-LICENSES.txt lists them.
+licences: $(VENV)/test.ready
+	$(BIN)/python release/licences.py
+
+# This platform's wheel and the source archive, equal byte for byte from any folder: the time is that of the last commit, and
+# no path of the machine stays in the binary.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
+REPRODUCIBLE := SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo" \
+	CFLAGS="-ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo"
+wheels: $(VENV)/python.ready
+	$(REPRODUCIBLE) $(BIN)/maturin build --release --locked --out dist
+	$(REPRODUCIBLE) $(BIN)/maturin sdist --out dist
 
 # Trains the embedded models again from their seeds; hours.
 train: $(VENV)/test.ready
@@ -107,11 +128,12 @@ $(VENV)/python.ready:
 	touch $@
 
 # The packages of some extras, without the library; so the compiler can run at the same time (`make -j2`).
+$(VENV)/docs.packages: EXTRAS := docs
 $(VENV)/hf.packages: EXTRAS := hf
-$(VENV)/test.packages: EXTRAS := hf eval test
+$(VENV)/test.packages: EXTRAS := hf eval docs test
 $(VENV)/bench.packages: EXTRAS := hf test bench
 $(VENV)/%.packages: $(VENV)/python.ready pyproject.toml
-	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name]), sep="\n")' $(EXTRAS) > $@.txt
+	$(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(package for name in sys.argv[1:] for package in extras[name] if not package.startswith("coolfusion")), sep="\n")' $(EXTRAS) > $@.txt
 	$(BIN)/python -m pip install --quiet --requirement $@.txt
 	touch $@
 
@@ -137,4 +159,4 @@ $(VENV)/bench.ready: $(VENV)/bench.packages $(VENV)/core.release $(EMPTY)/src/li
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist target $(EMPTY)/target
+	rm -rf $(VENV) dist site target $(EMPTY)/target

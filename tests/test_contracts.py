@@ -118,10 +118,15 @@ def test_all_is_sorted_and_equals_the_visible_names():
     assert set(coolfusion.__all__) <= set(dir(coolfusion))
 
 
-def test_the_version_is_that_of_both_manifests():
-    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert coolfusion.__version__ == cargo["package"]["version"] == project["project"]["version"]
+def test_the_version_has_one_place():
+    """Cargo.toml. The wheel's metadata come from there (test_wheel.py), and pages that name a version follow it."""
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]["version"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "version" not in project and project["dynamic"] == ["version"]
+    assert coolfusion.__version__ == version
+    assert re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.M) == [version]
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert headings[0] == "Unreleased" and headings[1].split()[0] == version
 
 
 @pytest.mark.parametrize("use", ["pass", "import coolfusion.toy as t; t.tokenizer().word_boundaries('the cat sat')"])

@@ -1,4 +1,4 @@
-"""The python blocks of the README and the guides pass mypy --strict, as code that a user copies from them does."""
+"""The python blocks of README, tutorial and guides pass mypy --strict, as code that a user copies from them does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from test_docs import ROOT, blocks
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", DOCS / "index.md", DOCS / "tutorial.md", *sorted((DOCS / "guides").glob("*.md"))]
 # Other packages are not read: that takes minutes. What comes from them is Any here, so it may decorate and be a base.
 OPTIONS = """
 [tool.mypy]
@@ -20,7 +21,7 @@ disallow_untyped_decorators = false
 disallow_subclassing_any = false
 warn_return_any = false
 [[tool.mypy.overrides]]
-module = ["torch.*", "transformers.*", "numpy.*", "tokenizers.*", "huggingface_hub.*", "typer.*", "rich.*"]
+module = ["torch.*", "transformers.*", "numpy.*", "tokenizers.*", "huggingface_hub.*", "typer.*", "rich.*", "openai.*"]
 follow_imports = "skip"
 ignore_missing_imports = true
 """

@@ -59,7 +59,7 @@ def test_holds_what_it_must_and_nothing_else(wheel):
     inside = {name.removeprefix("coolfusion/") for name in files if name.startswith("coolfusion/")}
     assert {"__init__.py", "py.typed", "_core.pyi", "toy.py", "models/base.py"} <= inside
     assert any(name.startswith("_core.") and name.endswith((".so", ".pyd")) for name in inside)
-    assert any(name.endswith("LICENSE") for name in files)
+    assert {"LICENSE", "THIRD-PARTY-LICENSES.txt"} <= {name.rpartition("/licenses/")[2] for name in files}
     # Only the package and its metadata: no tests, benches, sources of Rust, training data.
     assert {name.split("/")[0] for name in files} == {"coolfusion", f"coolfusion-{VERSION}.dist-info"}
     source = ROOT / "python" / "coolfusion"
