@@ -269,6 +269,12 @@ impl Segmenter {
         self.tails.iter().map(|tail| tail.windows).sum()
     }
 
+    /// The places where pending tokens end.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     fn ends_text(&self, id: TokenId) -> bool {
         self.end_ids.as_ref().map_or_else(|| self.tokenizers[0].ends_text(id), |ends| ends.contains(&id))
     }

@@ -7,7 +7,7 @@ use crate::streams::encoder_windows::{byte_level, bytes_with, split, unigram};
 use crate::streams::granularity::Granularity;
 use crate::streams::segmenter::{Limits, Segmenter};
 use crate::tokenizer::Tokenizer;
-use crate::tokens::token::Place;
+use crate::tokens::token::{Place, TokenId};
 use serde_json::{json, Value};
 use std::sync::Arc;
 
@@ -47,4 +47,27 @@ fn windows_of_a_long_run_are_short_or_few() {
             assert!(windows < members.len() * (pushes * 64 + 8 * text), "group {number}, {unit:?}: windows of {windows} bytes for a text of {text}");
         }
     }
+}
+
+#[test]
+fn tokens_without_text_are_not_looked_at_again() {
+    let definition = json!({
+        "added_tokens": [{"id": 0, "content": "<c>", "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}],
+        "pre_tokenizer": byte_level(true), "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": {"<c>": 0, "a": 1, "\u{120}": 2}, "merges": []},
+    });
+    let tokenizer = Tokenizer::from_bytes(definition.to_string().as_bytes(), "control", None).unwrap();
+    let limits = Limits { granularity: Granularity::Word, max_bytes: 128 };
+    let mut segmenter = Segmenter::new(tokenizer, Vec::new(), &[], Some(Vec::new()), limits).unwrap();
+    let mut segments = Vec::new();
+    for id in [1].into_iter().chain([0; 300]).chain([2, 0, 0, 1]).chain([0; 300]).chain([2, 1]) {
+        segments.extend(segmenter.push(TokenId(id)).unwrap());
+        assert!(segmenter.places() <= 4);
+    }
+    while let Some(segment) = segmenter.finish().unwrap() {
+        segments.push(segment);
+    }
+    let told: Vec<_> = segments.iter().map(|segment| (segment.text.as_str(), segment.token_ids.len(), segment.whole)).collect();
+    // A token without text belongs to what follows it, if a segment ends where it is.
+    assert_eq!(told, [("a", 1, true), (" a", 304, true), (" a", 302, false)]);
 }
