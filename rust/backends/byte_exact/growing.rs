@@ -153,11 +153,7 @@ impl Pipeline {
         }
         if self.nfc {
             said += "; a mark that moves before others of one character, because its class is lower, changes all ids behind its place";
-            if self.splitter.stages.len() == 1 && matches!(self.bpe.alphabet, crate::models::bpe::initial_symbols::Alphabet::Bytes { .. }) {
-                said += ", which a stream tells when the edit is read; where the rule tells such marks apart, a push reads all of them again";
-            } else {
-                said += ", and reads them again";
-            }
+            said += ", which a stream tells when the edit is read; where the rule tells such marks apart, a push reads all of them again";
         }
         said
     }
