@@ -126,7 +126,11 @@ fn windows_of_a_long_run_are_short_or_few() {
             bytes_with(json!([punctuation, byte_level(true), digits, split("[0-9][0-9][0-9]")]), Value::Null),
             vec!["7", "77", "a", ".", "\u{301}", "\u{ff21}", "\u{ff76}\u{ff9e}", "\u{4e5f}", "a\u{10f3b}", "\u{fc}"],
         ),
-        ("NeoX", bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})), vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "]),
+        (
+            "NeoX",
+            bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})),
+            vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " ", "\u{1161}\u{301}", "\u{301}\u{9be}"],
+        ),
         (
             "Qwen",
             bytes_with(json!([split(letters), byte_level(false)]), json!({"type": "NFC"})),

@@ -35,7 +35,7 @@ pub(crate) fn tokenizers() -> Vec<Arc<Tokenizer>> {
 /// Bytes under NFC, and merges inside marks and across them. `whole` is a piece that no merge makes, for words that are it.
 fn tokenizer_with(stages: &[&Value], whole: &str) -> Arc<Tokenizer> {
     let characters = byte_alphabet::characters();
-    let merges: [(&[u8], &[u8]); 9] = [
+    let merges: [(&[u8], &[u8]); 10] = [
         (b"\xb0", b"\xcc"),
         (b"\xcc", b"\x81"),
         (b"\xa3", b"\xcc"),
@@ -45,6 +45,7 @@ fn tokenizer_with(stages: &[&Value], whole: &str) -> Arc<Tokenizer> {
         (b"\xb0", b"\xd6"),
         (b"\xb0\xd6", b"\xb0"),
         (b"\xcc\x81\xcc\x81", b"\xcc\x88"),
+        (b"\xcc\x81", b"="),
     ];
     let shown = |bytes: &[u8]| bytes.iter().map(|&byte| characters[usize::from(byte)]).collect::<String>();
     let made = merges.iter().map(|(left, right)| shown(left) + &shown(right));
@@ -80,7 +81,7 @@ fn apply(ids: &mut Vec<TokenId>, edit: &Edit) {
 
 #[test]
 fn a_mark_among_thousands_costs_a_few_letters() {
-    let units = ["\u{308}\u{323}\u{316}", "\u{301}\u{323}", "\u{323}\u{301}\u{5b0}", "\u{301}\u{308}\u{5b0}\u{323}", "\u{344}\u{323}"];
+    let units = ["\u{308}\u{323}\u{316}", "\u{301}\u{323}", "\u{323}\u{301}\u{5b0}", "\u{301}\u{308}\u{5b0}\u{323}", "\u{344}\u{323}", "\u{344}"];
     let tokenizers = tokenizers();
     for (rule, tokenizer, unit) in tokenizers.iter().enumerate().flat_map(|(rule, tokenizer)| units.map(|unit| (rule, tokenizer, unit))) {
         let mut text = format!("b{}", unit.repeat(150));
@@ -137,6 +138,22 @@ fn as_one_without<'a>(tokenizer: &Tokenizer, growth: &mut Growth, mut text: Stri
         for (ids, edit) in told.iter_mut().zip([one, other]) {
             apply(ids, edit);
             assert!(*ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+        }
+    }
+}
+
+#[test]
+fn tokens_may_end_inside_the_characters_before_the_marks() {
+    for tokenizer in tokenizers() {
+        for letters in 0..3 {
+            let mut text = format!("{}{}{}", "\u{65e5}".repeat(200), "b".repeat(letters), "\u{301}\u{323}".repeat(150));
+            let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
+            let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+            for part in ["\u{323}", "\u{301}", "\u{323}", "b", "\u{301}"] {
+                text.push_str(part);
+                apply(&mut ids, &tokenizer.grown(&mut growth, part).unwrap());
+                assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            }
         }
     }
 }
