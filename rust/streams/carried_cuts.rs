@@ -210,7 +210,8 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
                 text += &more;
             }
         }
-        assert!(compared > 1_000 && restored > 50, "tokenizer {number}: {compared} {restored}");
-        assert!(units != MANY_MARKS || late > 300, "tokenizer {number}: {late}");
+        let (least, ways) = if units == MANY_MARKS { (300, 20) } else { (1_000, 50) };
+        assert!(compared > least && restored > ways, "tokenizer {number}: {compared} {restored}");
+        assert!(units != MANY_MARKS || late > 100, "tokenizer {number}: {late}");
     }
 }

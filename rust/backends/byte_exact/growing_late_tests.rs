@@ -146,7 +146,7 @@ fn as_one_without<'a>(tokenizer: &Tokenizer, growth: &mut Growth, mut text: Stri
 fn tokens_may_end_inside_the_characters_before_the_marks() {
     for tokenizer in tokenizers() {
         for letters in 0..3 {
-            let mut text = format!("{}{}{}", "\u{65e5}".repeat(200), "b".repeat(letters), "\u{301}\u{323}".repeat(150));
+            let mut text = format!("{}{}{}", "\u{65e5}".repeat(400), "b".repeat(letters), "\u{301}\u{323}".repeat(150));
             let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
             let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
             for part in ["\u{323}", "\u{301}", "\u{323}", "b", "\u{301}"] {
