@@ -1,4 +1,4 @@
-"""Segmenter in long stretches: from segment to segment a stretch is carried, and the cuts are those of the whole text."""
+"""Segmenter in long stretches: what is carried from segment to segment gives the cuts of the whole text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFIX = -1
 
 def _keeps(family: Family) -> bool:
     """Whether its tokens give back every text, or the normal form of it: then what they say tells all cuts."""
-    return family.lossless or family in DEFINED and (family.definition.get("normalizer") or {}).get("type") == "NFC"
+    return family.lossless or (family in DEFINED and (family.definition.get("normalizer") or {}).get("type") == "NFC")
 
 
 others = st.lists(st.sampled_from([family for family in FAMILIES if _keeps(family)]), max_size=2)
@@ -96,7 +96,8 @@ def test_segments_of_a_long_stretch_are_those_of_the_ladder(
 ) -> None:
     """Behind a long stretch, which came in several parts, the segments are the ladder's over the whole text.
 
-    Where a family drops text, no token tells where that was. A segmenter that reads the stretch at once is then the twin.
+    Where a family drops text, no token tells where that was. Then the twin is a segmenter that reads the stretch at
+    once.
     """
     writer = _writer(family)
     single = _single_bytes(writer)

@@ -113,7 +113,7 @@ fn a_mark_among_thousands_costs_a_few_letters() {
         tokenizer.restore(&mut other, &saved).unwrap();
         for (mut growth, text) in [(growth, text), fork.unwrap(), (back, before.clone()), (other, before)] {
             let parts = ["\u{301}\u{323}\u{301}", "\u{334}", "\u{334}\u{301}", "\u{327}b", "\u{301}\u{323}\u{301}"];
-            as_one_without(&tokenizer, &mut growth, text, parts);
+            as_one_without(tokenizer, &mut growth, text, parts);
         }
     }
 }
