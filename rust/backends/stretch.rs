@@ -35,9 +35,6 @@ pub(crate) trait Stretch: Any + Debug + Send + Sync {
     /// Whether a window would be short again.
     fn is_over(&self) -> bool;
 
-    /// Lets edits be told late.
-    fn tell_late(&mut self) {}
-
     /// The bytes of the normal form that a push reads again.
     #[cfg(test)]
     fn open_bytes(&self) -> usize;
@@ -86,11 +83,6 @@ impl Growth {
     /// What `Engine::restore` needs to come back to where the stretch is now.
     pub(crate) fn save(&self) -> SavedGrowth {
         self.0.saved()
-    }
-
-    /// Lets edits be told late: nothing but edits and ids is asked for from here on.
-    pub(crate) fn tell_late(&mut self) {
-        self.0.tell_late();
     }
 
     /// Whether the tokens of the stretch give back its text.

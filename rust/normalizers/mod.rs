@@ -4,6 +4,7 @@
 //! `fine` under NFKC, and its first two characters lead back to one. May import: `error`, `tokens`, `util`, `regex`.
 //! Read next: `pre_tokenizers/`.
 
+pub(crate) mod changed_parts;
 pub mod charsmap;
 pub(crate) mod rewriter;
 pub(crate) mod unicode_forms;

@@ -183,24 +183,26 @@ fn is_stable(c: char) -> bool {
 /// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
 ///
 /// A character of class 0 changes what stands before it only if it is composed with the last starter. That is `left`,
-/// or a composition that ends with it.
-fn parts(left: Option<char>, c: char) -> bool {
+/// or a composition that ends with it. If `left` is a mark, nothing is composed: the mark stands between, or the last
+/// starter is a composition that holds a mark. No such composition is composed with a character of class 0 (Unicode
+/// 15).
+pub(crate) fn parts(left: Option<char>, c: char) -> bool {
+    let is_open = || {
+        !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe
+    };
     let is_syllable = |left: char| matches!(left, '\u{ac00}'..='\u{d7a3}');
     let has_trailing = |left: char| {
         matches!(left, '\u{11a8}'..='\u{11c2}') || is_syllable(left) && (u32::from(left) - 0xac00) % 28 != 0
     };
     match (c, left) {
+        (_, Some(left)) if canonical_combining_class(left) > 0 && is_open() => true,
         // Vowels of Hangul are composed with a leading consonant alone, trailing consonants with a syllable that has
         // none.
         ('\u{1161}'..='\u{1175}', Some(left)) => {
             matches!(left, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}') || is_syllable(left)
         }
         ('\u{11a8}'..='\u{11c2}', Some(left)) => has_trailing(left),
-        (c, Some(left))
-            if !is_stable(c) && canonical_combining_class(left) == 0 && canonical_combining_class(c) == 0 =>
-        {
-            is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe && !joined_pairs().contains(&(left, c))
-        }
+        (c, Some(left)) if is_open() => !joined_pairs().contains(&(left, c)),
         _ => is_stable(c),
     }
 }
@@ -249,6 +251,16 @@ pub(crate) fn last_part(left: Option<char>, text: &str) -> Option<(usize, char)>
         }
     }
     None
+}
+
+/// The first character of `text` at or behind byte `from` that is normalized apart from what stands before it, which is
+/// something.
+pub(crate) fn first_part(text: &str, from: usize) -> Option<usize> {
+    let mut left = text[..from].chars().next_back();
+    text[from..]
+        .char_indices()
+        .find(|&(_, c)| left.replace(c).is_some_and(|left| parts(Some(left), c)))
+        .map(|(at, _)| from + at)
 }
 
 /// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.
@@ -330,7 +342,7 @@ mod tests {
         let letters = [
             '\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9c7}', '\u{9d7}', '\u{1100}', '\u{1113}', '\u{1161}', '\u{1175}',
             '\u{11a7}', '\u{11a8}', '\u{11c2}', '\u{11c3}', '\u{ac00}', '\u{ac01}', '\u{d7a3}', 'a', '\u{301}',
-            '\u{9be}',
+            '\u{9be}', '\u{344}', '\u{f73}',
         ];
         let composed = |text: &[char]| text.iter().collect::<String>().nfc().map(|(c, _)| c).collect::<String>();
         let mut parted = 0;
@@ -360,6 +372,20 @@ mod tests {
             (last_stable(Some('\u{1161}'), "\u{1161}"), last_stable(Some('\u{1100}'), "\u{1161}")),
             (Some(0), None)
         );
+    }
+
+    #[test]
+    fn no_composition_that_holds_a_mark_is_composed_with_a_character_of_class_0() {
+        let is_marked = |c: char| std::iter::once(c).nfd().any(|(c, _)| canonical_combining_class(c) > 0);
+        let marked: Vec<char> = ('\u{c0}'..='\u{2fa1d}').filter(|&c| is_marked(c)).collect();
+        let open: Vec<char> = ('\0'..='\u{1ffff}')
+            .filter(|&c| canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe)
+            .collect();
+        assert!(marked.len() > 900 && open.len() > 50, "{} {}", marked.len(), open.len());
+        for (&first, &c) in marked.iter().flat_map(|first| open.iter().map(move |c| (first, c))) {
+            let both: String = [first, c].into_iter().nfc().map(|(c, _)| c).collect();
+            assert!(both.ends_with(c), "{first:?} {c:?}");
+        }
     }
 
     #[test]

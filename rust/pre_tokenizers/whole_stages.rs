@@ -49,6 +49,26 @@ impl WholeStages {
         }
     }
 
+    /// Whether each stage still leaves the stretch whole with one more `c`, wherever it stands among the characters at
+    /// the end, if these are to the stage as `like` is. Complexity: O(stages).
+    pub(crate) fn stay(&self, splitter: &Splitter, c: char, like: char) -> bool {
+        self.0.iter().all(|state| {
+            let rule: &Stage = &splitter.stages[state.stage];
+            let covers = || match (&state.walk, rule.automaton()) {
+                (Some(walk), Some(automaton)) => {
+                    automaton.symbol(c) == automaton.symbol(like) && automaton.covers_all(walk, automaton.symbol(c))
+                }
+                _ => false,
+            };
+            // The one way that is asked for is the same for each `c`.
+            match state {
+                Whole { ignored: true, .. } => rule.ignores(c),
+                Whole { joined: true, .. } => rule.joins(c),
+                _ => covers(),
+            }
+        })
+    }
+
     /// Whether no stage cuts the stretch, if the text ends at byte `length`. Complexity: O(stages).
     pub(crate) fn hold(&self, splitter: &Splitter, length: usize) -> bool {
         self.0.iter().all(|state| {

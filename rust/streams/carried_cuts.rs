@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use crate::backends::byte_exact::growing_late_tests::{is_late, tokenizers as marked};
 use crate::backends::engine::Behind;
 use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::backends::stretch::Growth;
@@ -50,6 +51,22 @@ const UNITS: [&str; 20] = [
 /// What a rule of words leaves together, under a form that moves marks.
 const MARKS: [&str; 10] =
     ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}", "\u{344}", ".", "\u{338}", "\u{1d165}", "="];
+
+/// Little but marks, which stay together.
+const MANY_MARKS: [&str; 12] = [
+    "\u{301}",
+    "\u{323}",
+    "\u{308}",
+    "\u{301}\u{323}",
+    "\u{327}",
+    "\u{344}",
+    "b\u{301}",
+    "\u{316}\u{301}",
+    "\u{1161}",
+    "a\u{301}\u{323}",
+    "\u{301}=",
+    "\u{301}\u{301}\u{323}",
+];
 
 /// The same, with words between.
 const WORDS: [&str; 7] = ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "a", "\u{301}\u{323}", "e\u{301}\u{323}"];
@@ -160,7 +177,8 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
         (letters, &OPEN, 300),
         (unigram_with_some_bytes(), &UNITS, 4),
     ];
-    known.into_iter().chain(drawn).collect()
+    let marked = marked().into_iter().map(|tokenizer| (tokenizer, &MANY_MARKS[..], 300));
+    known.into_iter().chain(marked).chain(drawn).collect()
 }
 
 fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {
@@ -195,10 +213,10 @@ fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) 
 
 #[test]
 fn carried_stretches_tell_what_the_whole_text_tells() {
-    let mut roll = dice(7);
+    let (mut roll, mut further) = (dice(7), dice(8));
     for (number, (tokenizer, units, least)) in tokenizers().into_iter().enumerate() {
-        let (mut compared, mut restored) = (0, 0);
-        for _ in 0..400 {
+        let (mut compared, mut restored, mut late) = (0, 0, 0);
+        for _ in 0..if units == MANY_MARKS { 200 } else { 400 } {
             let some: Vec<&str> = (0..=roll(4)).map(|_| units[roll(units.len())]).collect();
             let mut unit = || if roll(12) == 0 { units[roll(units.len())] } else { some[roll(some.len())] };
             let mut text = String::new();
@@ -211,9 +229,12 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
             }
             let mut saved = None;
             for step in 0..40 {
-                let from = (0..text.len()).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+                // Behind the last character, and behind one further back.
+                let back = if step % 2 == 0 { 0 } else { further(60) };
+                let from = text.char_indices().rev().nth(back).map_or(0, |(at, _)| at);
                 compare(&tokenizer, &mut growth, &text, from);
                 compared += 1;
+                late += usize::from(is_late(&growth));
                 if step % 13 == 5 {
                     saved = Some((growth.save(), text.len()));
                 }
@@ -230,6 +251,8 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
                 text += &more;
             }
         }
-        assert!(compared > 1_000 && restored > 50, "tokenizer {number}: {compared} {restored}");
+        let (least, ways) = if units == MANY_MARKS { (300, 20) } else { (1_000, 50) };
+        assert!(compared > least && restored > ways, "tokenizer {number}: {compared} {restored}");
+        assert!(units != MANY_MARKS || late > 100, "tokenizer {number}: {late}");
     }
 }

@@ -404,8 +404,7 @@ impl StreamEncoder {
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
         } else if length >= self.try_at {
-            let mut growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
-            growth.iter_mut().for_each(Growth::tell_late);
+            let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
             let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
             self.growth = growth.filter(|growth| {
                 self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth)

@@ -184,7 +184,7 @@ fn windows_of_a_long_run_are_short_or_few() {
         (
             "NeoX",
             bytes_with(json!([byte_level(true)]), json!({"type": "NFC"})),
-            vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " "],
+            vec!["\u{1161}", "\u{1100}\u{1161}", "a\u{301}", " ", "\u{1161}\u{301}", "\u{301}\u{9be}"],
         ),
         (
             "Qwen",

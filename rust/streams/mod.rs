@@ -13,4 +13,6 @@ pub(crate) mod encoder_windows;
 pub(crate) mod folding;
 pub(crate) mod granularity;
 pub(crate) mod segmenter;
+#[cfg(test)]
+pub(crate) mod segmenter_windows;
 pub(crate) mod tail;

@@ -108,6 +108,16 @@ struct Pending {
     replaced: usize,
 }
 
+/// Pending tokens that end at the same place, behind a whole character.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// In the pending text.
+    end: usize,
+    /// So many tokens there are with the first of them, and with the last.
+    first: usize,
+    last: usize,
+}
+
 /// The end of a segment: it holds the first `count` pending tokens.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
@@ -155,6 +165,8 @@ pub struct Segmenter {
     restart_tails: Vec<SavedTail>,
     text: String,
     pending: Vec<Pending>,
+    /// Where these end, ascending.
+    places: Vec<Place>,
     replaced: usize,
     ready: VecDeque<Segment>,
     over: bool,
@@ -209,6 +221,7 @@ impl Segmenter {
             context,
             text: String::new(),
             pending: Vec::new(),
+            places: Vec::new(),
             replaced: 0,
             ready: VecDeque::new(),
             over: false,
@@ -253,6 +266,12 @@ impl Segmenter {
         self.replaced += self.decoder.push(id, &mut self.text)?;
         let end = self.decoder.is_whole().then_some(self.text.len());
         self.pending.push(Pending { id, end, replaced: self.replaced });
+        let count = self.pending.len();
+        match (end, self.places.last_mut()) {
+            (Some(end), Some(place)) if place.end == end => place.last = count,
+            (Some(end), _) => self.places.push(Place { end, first: count, last: count }),
+            (None, _) => {}
+        }
         let waiting = self.ready.len();
         if let Err(error) = self.collect(false) {
             if self.ready.len() == waiting {
@@ -260,10 +279,27 @@ impl Segmenter {
                 (self.decoder, self.replaced) = (before.0, before.2);
                 self.text.truncate(before.1);
                 self.pending.pop();
+                match self.places.last_mut().filter(|place| place.last == count) {
+                    Some(place) if place.first < count => place.last -= 1,
+                    Some(_) => drop(self.places.pop()),
+                    None => {}
+                }
                 return Err(error);
             }
         }
         Ok(self.ready.pop_front())
+    }
+
+    /// The bytes of all windows that were read.
+    #[cfg(test)]
+    pub(crate) fn windows(&self) -> usize {
+        self.tails.iter().map(|tail| tail.windows).sum()
+    }
+
+    /// The places where pending tokens end.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
     }
 
     fn ends_text(&self, id: TokenId) -> bool {
@@ -307,6 +343,7 @@ impl Segmenter {
         }
         self.text.clear();
         self.pending.clear();
+        self.places.clear();
         self.ready.clear();
         self.replaced = 0;
         self.over = false;
@@ -353,6 +390,14 @@ impl Segmenter {
             token.end = token.end.map(|at| at - end);
             token.replaced -= replaced;
         }
+        self.places.retain_mut(|place| {
+            let stays = place.last > count;
+            if stays {
+                *place =
+                    Place { end: place.end - end, first: place.first.max(count + 1) - count, last: place.last - count };
+            }
+            stays
+        });
         self.replaced -= replaced;
         self.context.push_str(&text);
         let token_ids = tokens.into_iter().map(|t| t.id).collect();
@@ -368,10 +413,14 @@ impl Segmenter {
     }
 
     fn boundary_of(&self, shared: &mut Shared, last: bool) -> Result<Option<Cut>> {
-        // Cuts between generated tokens with something on both sides; of several tokens without text the last counts.
+        // Cuts between generated tokens with something on both sides; of tokens that end at one place the first and the
+        // last count.
         let cuts = || {
-            let ends = self.pending.iter().enumerate().filter_map(|(index, p)| p.end.map(|end| (index + 1, end)));
-            ends.filter(|&(_, end)| end > 0 && end < self.text.len())
+            let inside = self.places.iter().filter(|place| place.end > 0 && place.end < self.text.len());
+            inside.flat_map(|place| {
+                std::iter::once((place.first, place.end))
+                    .chain((place.last > place.first).then_some((place.last, place.end)))
+            })
         };
         let granularity = self.limits.granularity;
         let stops = |at: usize| {

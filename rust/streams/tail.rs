@@ -56,6 +56,9 @@ pub(crate) struct Tail {
     taken: usize,
     /// So long a window must be before it is carried.
     try_at: usize,
+    /// The bytes of all windows that were read.
+    #[cfg(test)]
+    pub(crate) windows: usize,
 }
 
 /// What a tail goes back to.
@@ -69,7 +72,14 @@ pub(crate) struct SavedTail {
 
 impl Tail {
     pub(crate) fn new() -> Self {
-        Self { start: Start { byte: 0, behind: Behind::Start }, growth: None, taken: 0, try_at: LONG_WINDOW }
+        Self {
+            start: Start { byte: 0, behind: Behind::Start },
+            growth: None,
+            taken: 0,
+            try_at: LONG_WINDOW,
+            #[cfg(test)]
+            windows: 0,
+        }
     }
 
     pub(crate) fn save(&self) -> SavedTail {
@@ -101,7 +111,7 @@ impl Tail {
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
-        let window = text.from(self.start.byte);
+        let window = self.window(text);
         let place = self.start.behind.place();
         let cuts = if tokenizer.certificate() == Certificate::None {
             checked_cuts(tokenizer, &window, place)?
@@ -118,7 +128,7 @@ impl Tail {
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
-        let window = text.from(self.start.byte);
+        let window = self.window(text);
         let tokens = match self.start.behind {
             Behind::Start | Behind::Text => tokenizer.encode(&window, self.start.behind.place())?,
             behind @ (Behind::Word(_) | Behind::Torn(_)) => {
@@ -146,6 +156,10 @@ impl Tail {
             }
         }
         let window = &text.context[self.start.byte..];
+        #[cfg(test)]
+        {
+            self.windows += window.len();
+        }
         let restarts = tokenizer.restarts();
         let mut found = None;
         if restarts {
@@ -158,13 +172,26 @@ impl Tail {
             found = resumes.iter().rev().find(fits).map(|resume| (resume.at, resume.behind));
         }
         match found {
-            Some((at, behind)) => *self = Self { start: Start { byte: self.start.byte + at, behind }, ..Self::new() },
+            Some((at, behind)) => {
+                self.start = Start { byte: self.start.byte + at, behind };
+                (self.growth, self.taken, self.try_at) = (None, 0, LONG_WINDOW);
+            }
             // A stretch that is carried from here on can be taken back to here.
             None => {
                 self.catch_up(tokenizer, text)?;
             }
         }
         Ok(())
+    }
+
+    /// All of the window.
+    fn window(&mut self, text: Parts<'_>) -> String {
+        let window = text.from(self.start.byte);
+        #[cfg(test)]
+        {
+            self.windows += window.len();
+        }
+        window
     }
 
     /// What is `found` in the window, in positions of the pending text.
@@ -204,7 +231,7 @@ impl Tail {
             self.growth = None;
             self.try_at = 2 * length;
         } else if length >= self.try_at {
-            let window = text.from(self.start.byte);
+            let window = self.window(text);
             if let Some(growth) = tokenizer.grow(&window, self.start.behind) {
                 let (mut found, behind) = (Window::default(), self.start.behind);
                 tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;

@@ -131,8 +131,8 @@ impl Engine for Pipeline {
         growth.of_mut::<Growing>().is_some_and(|growing| self.stretch_is_unsettled(growing))
     }
 
-    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, _vocabulary: &Vocabulary) -> Option<()> {
-        self.restore_stretch(growth.of_mut::<Growing>()?, saved.of::<Saved>()?)
+    fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
+        self.restore_stretch(growth.of_mut::<Growing>()?, saved.of::<Saved>()?, vocabulary)
     }
 
     fn carries(&self) -> String {

@@ -11,6 +11,7 @@ use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::models::bpe::prefixes::{Pairs, Prefixes};
+use crate::normalizers::changed_parts::ChangedParts;
 use crate::normalizers::unicode_forms::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::pre_tokenizers::whole_stages::WholeStages;
@@ -59,8 +60,12 @@ impl Pipeline {
             raw: (self.nfc && self.automaton().is_some() && self.splitter.stages.len() == 1)
                 .then(|| RawParts::new(dummy)),
             late: None,
-            tells_late: false,
+            #[cfg(test)]
+            at_once: false,
+            parts: self.nfc.then(ChangedParts::default),
             finished: 0,
+            done: Vec::new(),
+            spans_from: 0,
             told: false,
             pairs: Pairs::default(),
             quiet: 0,
@@ -75,6 +80,7 @@ impl Pipeline {
         growing.drop_finished();
         let length = growing.text.len();
         growing.words = self.words_of(&mut growing, length)?;
+        growing.spans_from = growing.words.first().map_or(0, |word| word.begin);
         growing.told = true;
         growing.over = false;
         growing.look_at = 2 * growing.text.len();
@@ -159,14 +165,9 @@ impl Pipeline {
         if self.nfc {
             said += "; a mark that moves before others of one character, because its class is lower, changes all ids \
                 behind its place";
-            if self.splitter.stages.len() == 1
-                && matches!(self.bpe.alphabet, crate::models::bpe::initial_symbols::Alphabet::Bytes { .. })
-            {
-                said += ", which a stream tells when the edit is read; where the rule tells such marks apart, a push \
-                    reads all of them again";
-            } else {
-                said += ", and reads them again";
-            }
+            said +=
+                ", which a stream tells when the edit is read; where the rule tells such marks apart, a push reads \
+                all of them again";
         }
         said
     }
@@ -196,6 +197,7 @@ impl Pipeline {
         }
         let sure = stretches.unsure();
         growing.unsure.drain(..sure);
+        growing.parts.iter_mut().for_each(|parts| parts.push(text));
         true
     }
 

@@ -4,33 +4,45 @@
 //! The walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back
 //! (docs/proofs/nfc-streams.md).
 
+use crate::backends::byte_exact::growing_late::Late;
 use crate::backends::byte_exact::growing_raw::{RawParts, SavedRaw};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Mark};
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::bpe::prefixes::Prefixes;
+use crate::normalizers::changed_parts::{ChangedParts, SavedParts};
+use crate::vocabulary::table::Vocabulary;
 use std::any::Any;
+use std::borrow::Cow;
 
 /// What a stretch that is carried must know to go back to where it is now.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
     mark: Mark,
-    /// The normal text behind the mark.
+    /// The normal text behind the mark, up to the first of the tokens that are told late.
     open: String,
+    late: Option<Late>,
     altered: bool,
     unsure: String,
     raw: Option<SavedRaw>,
+    parts: Option<SavedParts>,
+    /// So many spans of tokens that are over were known.
+    done: usize,
 }
 
 impl Growing {
     pub(crate) fn save(&self) -> Saved {
         let mark = self.closed.clone().unwrap_or_else(|| self.mark());
+        let end = self.late.as_ref().map_or(self.text.len(), |late| late.begin.max(mark.length));
         Saved {
-            open: self.text[mark.length..].into(),
+            open: self.text[mark.length..end].into(),
             mark,
+            late: self.late.clone(),
             altered: self.altered,
             unsure: self.unsure.clone(),
             raw: self.raw.as_ref().map(RawParts::save),
+            parts: self.parts.as_ref().map(ChangedParts::save),
+            done: self.done.len(),
         }
     }
 
@@ -73,16 +85,30 @@ impl Growing {
 
 impl Pipeline {
     /// Takes the stretch back to where it was `saved`; None where that fails, and the state is then of no use.
-    pub(crate) fn restore_stretch(&self, growing: &mut Growing, saved: &Saved) -> Option<()> {
-        growing.rewind_walks(&saved.mark);
-        growing.forget_behind(saved.mark.length);
-        growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
+    pub(crate) fn restore_stretch(&self, growing: &mut Growing, saved: &Saved, vocabulary: &Vocabulary) -> Option<()> {
         (growing.altered, growing.unsure) = (saved.altered, saved.unsure.clone());
-        growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));
         if let (Some(raw), Some(saved)) = (&mut growing.raw, &saved.raw) {
             raw.restore(saved);
         }
-        self.append(growing, &saved.open)?;
+        if let (Some(parts), Some(saved)) = (&mut growing.parts, saved.parts) {
+            parts.restore(saved);
+        }
+        growing.done.truncate(saved.done);
+        let late = std::mem::replace(&mut growing.late, saved.late.clone());
+        let mut open = Cow::Borrowed(&saved.open);
+        if let Some(saved_late) = &saved.late {
+            if late.is_some_and(|late| late.is_of(saved_late)) {
+                // All else is as it was when both began.
+                return Some(());
+            }
+            growing.late = None;
+            open = Cow::Owned(saved_late.open(saved.mark.length, &saved.open, vocabulary)?);
+        }
+        growing.rewind_walks(&saved.mark);
+        growing.forget_behind(saved.mark.length);
+        growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
+        growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));
+        self.append(growing, &open)?;
         growing.words = self.words_of(growing, growing.text.len())?;
         growing.drop_finished();
         Some(())
@@ -104,10 +130,6 @@ impl Stretch for Growing {
 
     fn is_over(&self) -> bool {
         self.over
-    }
-
-    fn tell_late(&mut self) {
-        self.tells_late = true;
     }
 
     #[cfg(test)]

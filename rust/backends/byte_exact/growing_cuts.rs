@@ -5,7 +5,7 @@
 
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::normalizers::unicode_forms::{last_stable, Normal};
+use crate::normalizers::unicode_forms::{first_part, last_stable, Normal};
 use crate::stability::pieces::uncrossed;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::{Token, TokenId};
@@ -18,56 +18,61 @@ struct End<'a> {
     raw: usize,
     /// In the normal form of the stretch.
     base: usize,
+    /// The first place of the raw text that may be a cut.
+    first: usize,
 }
 
-impl Growing {
-    fn tokens_behind(&self, from: usize) -> Vec<Token> {
-        let mut found = Vec::new();
-        for word in self.words.iter().rev().take_while(|word| word.end > from) {
-            let token = |id: TokenId, start: usize, length: usize| Token {
-                id,
-                start: word.begin + start,
-                end: word.begin + start + length,
-                word: 0,
-            };
-            match word.whole {
-                Some(id) => found.push(token(id, 0, word.end - word.begin)),
-                None => {
-                    let tokens = self.prefixes(word).tokens(from.saturating_sub(word.begin), word.end - word.begin);
-                    found.extend(tokens.into_iter().map(|(id, length, at)| token(id, at, length)));
-                }
-            }
-        }
-        found
+impl End<'_> {
+    /// From here on tokens and pieces are asked for.
+    fn begin(&self, from: usize) -> usize {
+        self.base + self.normal.position(from.saturating_sub(self.raw))
+    }
+
+    /// The place of the raw text for the place `at` of the normal form.
+    fn cut(&self, at: usize) -> Option<usize> {
+        let inside = at.checked_sub(self.base)?;
+        let begins = inside == 0 && self.first == self.raw;
+        if begins { Some(0) } else { self.normal.cut(inside) }.map(|at| self.raw + at)
     }
 }
 
 impl Pipeline {
-    /// `near` is the end of the raw stretch. None without a place at or before `from` up to which the normal form is
-    /// final.
+    /// `near` is the end of the raw stretch. None where no place behind `from` is one of the normal form.
     fn end_of<'a>(&self, growing: &Growing, near: &'a str, from: usize) -> Option<End<'a>> {
-        let (raw, normal) = if growing.altered && self.nfc {
-            let raw = last_stable(None, &near[..from])?;
-            (raw, Normal::nfc(&near[raw..]))
-        } else if growing.altered {
-            (0, Normal::spaced(near))
-        } else {
-            (0, Normal::unchanged(near))
-        };
-        let base = growing.text.len().checked_sub(normal.text.len())?;
-        Some(End { normal, raw, base })
+        let (mut raw, mut first) = (0, from + 1);
+        let mut normal = None;
+        if let Some(changed) = growing.parts.as_ref().filter(|_| growing.altered) {
+            if let Some(at) = last_stable(None, &near[..from]) {
+                raw = at;
+            } else if changed.holds(changed.length() - near.len() + from) {
+                // All places up to the next part are held by this one.
+                raw = first_part(near, from)?;
+                first = raw;
+            }
+            normal = Some(Normal::nfc(&near[raw..]));
+        }
+        let normal =
+            normal.unwrap_or_else(|| if growing.altered { Normal::spaced(near) } else { Normal::unchanged(near) });
+        let base = growing.length().checked_sub(normal.text.len())?;
+        Some(End { normal, raw, base, first })
     }
 
-    /// The character boundaries of `near`, the end of the raw stretch, behind `from` that no token stands across.
+    /// The character boundaries of `near`, the end of the raw stretch, behind `from` that no token stands across; None
+    /// where not all tokens are known.
     pub(crate) fn stretch_token_cuts(&self, growing: &Growing, near: &str, from: usize) -> Option<Vec<usize>> {
-        let End { normal, raw, base } = self.end_of(growing, near, from)?;
-        let mut tokens = growing.tokens_behind(base + normal.position(from - raw));
-        for token in &mut tokens {
-            token.start = normal.start(token.start.saturating_sub(base));
-            token.end = normal.end(token.end.saturating_sub(base)).max(token.start);
-        }
+        let Some(end) = self.end_of(growing, near, from) else { return Some(Vec::new()) };
+        let End { normal, raw, base, first } = &end;
+        let spans = growing.spans_behind(end.begin(from))?;
+        let crosses = spans.first().is_some_and(|&(start, end)| start < *base && end > *base);
+        let place = |at: usize| at.saturating_sub(*base);
+        let tokens: Vec<Token> = spans
+            .into_iter()
+            .map(|(start, end)| (normal.start(place(start)), normal.end(place(end))))
+            .map(|(start, end)| Token { id: TokenId(0), start, end: end.max(start), word: 0 })
+            .collect();
         let cuts = TokenCuts::new(&tokens, near.len() - raw);
-        Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at - raw)).collect())
+        let is_cut = |at: usize| near.is_char_boundary(at) && cuts.contains(at - raw) && !(at == *raw && crosses);
+        Some((*first..near.len()).filter(|&at| is_cut(at)).collect())
     }
 
     /// The settled cuts of the stretch behind `from`, in positions of `near`, the end of the raw stretch; None where a
@@ -77,20 +82,20 @@ impl Pipeline {
             // Where the walk of the first word is not over, nothing behind its start is settled.
             return self.first_is_open(growing).then(Vec::new);
         };
-        let End { normal, raw, base } = self.end_of(growing, near, from)?;
+        let Some(end) = self.end_of(growing, near, from) else { return Some(Vec::new()) };
         let Some(unsure) = near.len().checked_sub(growing.unsure.len()).filter(|&unsure| unsure > from) else {
             return Some(Vec::new());
         };
-        let horizon = self.final_length(growing).min(base + normal.position(unsure - raw));
-        let start = floor(&growing.text, self.quiet_before(base + normal.position(from - raw)));
+        let horizon = self.final_length(growing).min(end.begin(unsure));
+        let start = self.quiet_before(end.begin(from));
         if horizon <= start {
             return Some(Vec::new());
         }
+        let start = floor(&growing.text, start);
         let found = uncrossed(trie, &growing.text[start..horizon], |left, right| self.bpe.alphabet.fuses(left, right));
-        let cuts =
-            found.into_iter().map(|at| start + at).filter(|&at| at > base).filter_map(|at| normal.cut(at - base));
+        let cuts = found.into_iter().filter_map(|at| end.cut(start + at));
         let mut cuts: Vec<usize> =
-            cuts.map(|at| raw + at).filter(|&at| at > from && at < unsure && near.is_char_boundary(at)).collect();
+            cuts.filter(|&at| at >= end.first && at < unsure && near.is_char_boundary(at)).collect();
         cuts.dedup();
         Some(cuts)
     }
@@ -119,7 +124,7 @@ impl Pipeline {
 
     /// The length up to which the normal form is final.
     fn final_length(&self, growing: &Growing) -> usize {
-        growing.closed.as_ref().map_or(growing.text.len(), |closed| closed.length)
+        growing.closed.as_ref().map_or(growing.length(), |closed| closed.length)
     }
 
     /// Whether the walk of the first word goes on at the end of what is final, and nothing before that word ends at a

@@ -17,6 +17,7 @@ impl Growing {
     pub(crate) fn drop_finished(&mut self) {
         let count = std::mem::take(&mut self.finished);
         if count > 0 {
+            self.note_spans(count);
             self.attempts.drain(..count);
             self.closed.iter_mut().for_each(|closed| closed.drop_first(count));
             self.words.retain(|word| word.attempt >= count);

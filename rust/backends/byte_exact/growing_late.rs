@@ -10,6 +10,7 @@ use crate::models::bpe::prefixes::Pairs;
 use crate::normalizers::unicode_forms::class_of;
 use crate::tokens::rope::{Piece, Rope};
 use crate::vocabulary::table::Vocabulary;
+use std::sync::Arc;
 
 /// From so many marks on it is worth it.
 pub(super) const MANY: usize = 64;
@@ -19,6 +20,8 @@ pub(super) const ROOM: usize = 256;
 /// The end of a stretch, of whose marks each may be put in its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Late {
+    /// Shared by all states that began with the same stretch.
+    pub(super) base: Arc<()>,
     /// Where the first of the tokens begins; the text before it is that of the stretch.
     pub(super) begin: usize,
     /// It begins a word.
@@ -26,8 +29,8 @@ pub(crate) struct Late {
     pub(super) tokens: Rope,
     /// The classes of the marks, ascending, and where the marks of each end in the stretch.
     pub(super) ends: Vec<(u8, usize)>,
-    /// What the rule reads in each mark.
-    pub(super) symbol: u8,
+    /// A mark that is to the rule as each of them is.
+    pub(super) like: char,
     /// So many letters were merged.
     #[cfg(test)]
     pub(crate) merged: usize,
@@ -115,6 +118,18 @@ impl Late {
             };
             made.iter().map(piece).collect()
         })
+    }
+
+    /// Whether both began with the same stretch.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.base, &other.base)
+    }
+
+    /// The text from byte `closed` of the stretch on; `before` is what stands from there to the first of the tokens, if
+    /// anything does.
+    pub(super) fn open(&self, closed: usize, before: &str, vocabulary: &Vocabulary) -> Option<String> {
+        let text = String::from_utf8(self.text(vocabulary)?).ok()?;
+        Some(format!("{before}{}", &text[closed.saturating_sub(self.begin)..]))
     }
 
     /// The text of the tokens.

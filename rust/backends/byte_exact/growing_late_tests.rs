@@ -15,14 +15,28 @@ use std::sync::Arc;
 const ADDED: &str = "\u{308}\u{301}\u{308}\u{301}";
 
 fn tokenizer(stage: &Value) -> Arc<Tokenizer> {
-    tokenizer_with(stage, "")
+    tokenizer_with(&[stage], "")
+}
+
+/// Some of which each mark is a word or the end of one: rules of one stage and of several, and none.
+pub(crate) fn tokenizers() -> Vec<Arc<Tokenizer>> {
+    let rules = [r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+", r"[\p{L}\p{M}]+|\s+|\p{N}"].map(split);
+    let others = [
+        json!({"type": "Digits", "individual_digits": true}),
+        split(r"\p{N}{1,3}"),
+        json!({"type": "Punctuation", "behavior": "Contiguous"}),
+        split(r"[\p{L}\p{M}]+"),
+    ];
+    let one = rules.iter().map(tokenizer);
+    let several = others.iter().flat_map(|other| rules.iter().map(move |rule| tokenizer_with(&[other, rule], "")));
+    one.chain(several).chain([tokenizer_with(&[], "")]).collect()
 }
 
 /// Bytes under NFC, and merges inside marks and across them. `whole` is a piece that no merge makes, for words that are
 /// it.
-fn tokenizer_with(stage: &Value, whole: &str) -> Arc<Tokenizer> {
+fn tokenizer_with(stages: &[&Value], whole: &str) -> Arc<Tokenizer> {
     let characters = byte_alphabet::characters();
-    let merges: [(&[u8], &[u8]); 9] = [
+    let merges: [(&[u8], &[u8]); 10] = [
         (b"\xb0", b"\xcc"),
         (b"\xcc", b"\x81"),
         (b"\xa3", b"\xcc"),
@@ -32,6 +46,7 @@ fn tokenizer_with(stage: &Value, whole: &str) -> Arc<Tokenizer> {
         (b"\xb0", b"\xd6"),
         (b"\xb0\xd6", b"\xb0"),
         (b"\xcc\x81\xcc\x81", b"\xcc\x88"),
+        (b"\xcc\x81", b"="),
     ];
     let shown = |bytes: &[u8]| bytes.iter().map(|&byte| characters[usize::from(byte)]).collect::<String>();
     let made = merges.iter().map(|(left, right)| shown(left) + &shown(right));
@@ -50,18 +65,25 @@ fn tokenizer_with(stage: &Value, whole: &str) -> Arc<Tokenizer> {
         "id": vocab.len(), "content": ADDED, "special": false,
         "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
     });
+    let last = byte_level(false);
+    let pre_tokenizers: Vec<_> = stages.iter().copied().chain([&last]).collect();
     let definition = json!({
         "added_tokens": [added], "normalizer": {"type": "NFC"},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [stage, byte_level(false)]},
-        "decoder": {"type": "ByteLevel"},
-        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "ignore_merges": ignores},
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": pre_tokenizers},
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": vocab, "merges": merges, "ignore_merges": ignores},
     });
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "marks", None).unwrap()
 }
 
 /// So many letters were merged; None where marks are not put in their places late.
-fn merged(growth: &Growth) -> Option<usize> {
+fn letters_merged(growth: &Growth) -> Option<usize> {
     growth.of::<Growing>()?.late.as_ref().map(|late| late.merged)
+}
+
+/// Whether marks of the stretch are put in their places late.
+pub(crate) fn is_late(growth: &Growth) -> bool {
+    letters_merged(growth).is_some()
 }
 
 fn apply(ids: &mut Vec<TokenId>, edit: &Edit) {
@@ -71,39 +93,51 @@ fn apply(ids: &mut Vec<TokenId>, edit: &Edit) {
 
 #[test]
 fn a_mark_among_thousands_costs_a_few_letters() {
-    let rules = [r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+", r"[\p{L}\p{M}]+|\s+|\p{N}"];
     let units = [
         "\u{308}\u{323}\u{316}",
         "\u{301}\u{323}",
         "\u{323}\u{301}\u{5b0}",
         "\u{301}\u{308}\u{5b0}\u{323}",
         "\u{344}\u{323}",
+        "\u{344}",
     ];
-    for (rule, unit) in rules.iter().flat_map(|rule| units.map(|unit| (rule, unit))) {
-        let tokenizer = tokenizer(&split(rule));
+    let tokenizers = tokenizers();
+    for (rule, tokenizer, unit) in
+        tokenizers.iter().enumerate().flat_map(|(rule, tokenizer)| units.map(|unit| (rule, tokenizer, unit)))
+    {
         let mut text = format!("b{}", unit.repeat(150));
         let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
-        growth.tell_late();
         let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
         let mut edits = Vec::new();
-        let mut fork = None;
+        let (mut fork, mut saved) = (None, None);
         for (number, c) in unit.chars().cycle().take(4000).enumerate() {
             text.push(c);
             edits.push(tokenizer.grown(&mut growth, c.encode_utf8(&mut [0; 4])).unwrap());
-            assert!(number < 8 || merged(&growth).is_some(), "{rule}, {unit:?}: mark {number}");
+            assert!(number < 8 || letters_merged(&growth).is_some(), "{rule}, {unit:?}: mark {number}");
             if number == 2000 {
                 fork = Some((growth.clone(), text.clone()));
+                saved = Some((growth.save(), text.clone()));
             }
         }
         // A state that began again would count from 0, so all of it was carried.
-        let merged = merged(&growth).unwrap();
-        assert!((4000..4000 * 24).contains(&merged), "{rule}, {unit:?}: {merged} letters were merged");
+        let merged = letters_merged(&growth).unwrap();
+        assert!((4000..4000 * 24).contains(&merged), "tokenizer {rule}, {unit:?}: {merged} letters were merged");
         // Edits are read when all of them were made.
         edits.iter().for_each(|edit| apply(&mut ids, edit));
         assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {unit:?}");
-        for (mut growth, text) in [(growth, text), fork.unwrap()] {
+        let (saved, before) = saved.unwrap();
+        let mut back = growth.clone();
+        tokenizer.restore(&mut back, &saved).unwrap();
+        assert!(
+            (1..merged).contains(&letters_merged(&back).unwrap_or(0)),
+            "{rule}, {unit:?}: the way back reads all again"
+        );
+        let mut other = growth.clone();
+        tokenizer.grown(&mut other, "b").unwrap();
+        tokenizer.restore(&mut other, &saved).unwrap();
+        for (mut growth, text) in [(growth, text), fork.unwrap(), (back, before.clone()), (other, before)] {
             let parts = ["\u{301}\u{323}\u{301}", "\u{334}", "\u{334}\u{301}", "\u{327}b", "\u{301}\u{323}\u{301}"];
-            as_one_without(&tokenizer, &mut growth, text, parts);
+            as_one_without(tokenizer, &mut growth, text, parts);
         }
     }
 }
@@ -116,9 +150,8 @@ fn as_one_without<'a>(
     parts: impl IntoIterator<Item = &'a str>,
 ) {
     let mut twin = tokenizer.grow(&text, Behind::Start).unwrap();
-    twin.tell_late();
     if let (Some(growing), Some(twin)) = (growth.of::<Growing>(), twin.of_mut::<Growing>()) {
-        (twin.tells_late, twin.look_at, twin.over) = (false, growing.look_at, growing.over);
+        (twin.at_once, twin.look_at, twin.over) = (true, growing.look_at, growing.over);
     }
     let mut told = [(); 2].map(|()| tokenizer.ids(&text, Place::Start).unwrap());
     for part in parts {
@@ -139,18 +172,30 @@ fn as_one_without<'a>(
 }
 
 #[test]
+fn tokens_may_end_inside_the_characters_before_the_marks() {
+    for tokenizer in tokenizers() {
+        for letters in 0..3 {
+            let mut text = format!("{}{}{}", "\u{65e5}".repeat(400), "b".repeat(letters), "\u{301}\u{323}".repeat(150));
+            let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
+            let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+            for part in ["\u{323}", "\u{301}", "\u{323}", "b", "\u{301}"] {
+                text.push_str(part);
+                apply(&mut ids, &tokenizer.grown(&mut growth, part).unwrap());
+                assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_told_late_is_what_would_be_told_at_once() {
     let tokenizer = tokenizer(&split(r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"));
     let sorted = format!("q{}{}", "\u{323}".repeat(150), "\u{301}".repeat(150));
-    let start = |text: &str| {
-        let mut growth = tokenizer.grow(text, Behind::Start).unwrap();
-        growth.tell_late();
-        growth
-    };
+    let start = |text: &str| tokenizer.grow(text, Behind::Start).unwrap();
     let mut growth = start(&sorted);
     assert!(growth.is_lossless());
     as_one_without(&tokenizer, &mut growth, sorted.clone(), ["\u{301}", "\u{323}", "\u{301}", "\u{323}\u{301}\u{316}"]);
-    assert!(merged(&growth).is_some() && !growth.is_lossless());
+    assert!(letters_merged(&growth).is_some() && !growth.is_lossless());
     let mut growth = start(&sorted);
     as_one_without(&tokenizer, &mut growth, sorted.clone(), ["\u{323}", "\u{301}"].repeat(200));
     assert!(growth.is_over(), "it is worth it to look for cuts in twice the text");
@@ -171,35 +216,41 @@ fn marks_that_the_rule_parts_are_not_put_in_their_places_late() {
     let mut tokenizers: Vec<_> = counted.iter().chain(&told_apart).map(|rule| tokenizer(&split(rule))).collect();
     // A word that becomes a piece.
     tokenizers.push(tokenizer_with(
-        &split(r"[^\s]+|\s+"),
+        &[&split(r"[^\s]+|\s+")],
         &format!("q{}", ["\u{5b0}", "\u{323}", "\u{301}"].map(|c| c.repeat(162)).concat()),
     ));
     for (number, tokenizer) in tokenizers.iter().enumerate() {
         let mut text = format!("q{}", "\u{301}\u{323}\u{5b0}".repeat(150));
         let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
-        growth.tell_late();
         let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
         for part in ["\u{301}", "\u{323}", "\u{5b0}"].repeat(12) {
             text.push_str(part);
             let Some(edit) = tokenizer.grown(&mut growth, part) else { break };
             apply(&mut ids, &edit);
             assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "tokenizer {number}, {part:?}");
-            assert!(merged(&growth).is_none(), "tokenizer {number}");
+            assert!(letters_merged(&growth).is_none(), "tokenizer {number}");
         }
     }
 }
 
 #[test]
 fn a_mark_that_the_rule_parts_ends_it() {
-    let tokenizer = tokenizer(&split("\u{327}+|[^\u{327}]+"));
-    let mut text = format!("q{}", "\u{301}\u{323}\u{328}".repeat(150));
-    let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
-    growth.tell_late();
-    let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
-    for (part, is_late) in [("\u{323}", true), ("\u{328}", true), ("\u{327}", false), ("\u{323}", false)] {
-        text.push_str(part);
-        apply(&mut ids, &tokenizer.grown(&mut growth, part).unwrap());
-        assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
-        assert_eq!(merged(&growth).is_some(), is_late, "{part:?}");
+    let word = split(r"[^\s]+|\s+");
+    let stages = [split("\u{327}+|[^\u{327}]+"), split("[q\u{301}\u{323}\u{328}]+"), split("\u{327}")];
+    for tokenizer in
+        [tokenizer(&stages[0]), tokenizer_with(&[&stages[1], &word], ""), tokenizer_with(&[&stages[2], &word], "")]
+    {
+        let mut text = format!("q{}", "\u{301}\u{323}\u{328}".repeat(150));
+        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        for (part, late) in [("\u{323}", true), ("\u{328}", true), ("\u{327}", false), ("\u{323}", false)] {
+            text.push_str(part);
+            // A stage cuts the stretch.
+            let Some(edit) = tokenizer.grown(&mut growth, part) else { break };
+            apply(&mut ids, &edit);
+            assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            assert_eq!(is_late(&growth), late, "{part:?}");
+        }
+        assert!(text.contains('\u{327}'));
     }
 }

@@ -11,9 +11,10 @@ pub(crate) const MOST_AT_ONCE: usize = 12;
 /// Positions are those of the normal form of the stretch.
 #[derive(Debug, Clone)]
 pub(crate) struct RawParts {
-    /// The raw text from the last place on up to which parts are final.
-    open: String,
-    /// That place.
+    text: String,
+    /// The last place of the raw text up to which parts are final.
+    from: usize,
+    /// That place in the normal form.
     base: usize,
     /// The parts before it that NFC has changed, ascending.
     changed: Vec<(usize, usize)>,
@@ -30,7 +31,8 @@ pub(crate) struct RawParts {
 /// What [`RawParts`] goes back to.
 #[derive(Debug, Clone)]
 pub(crate) struct SavedRaw {
-    open: String,
+    length: usize,
+    from: usize,
     base: usize,
     changed: usize,
     ends: Vec<usize>,
@@ -41,18 +43,37 @@ pub(crate) struct SavedRaw {
 impl RawParts {
     /// Of a stretch whose text begins at `base`.
     pub(crate) fn new(base: usize) -> Self {
-        Self { open: String::new(), base, changed: Vec::new(), ends: Vec::new(), told: base, cut: None, looked: base }
+        Self {
+            text: String::new(),
+            from: 0,
+            base,
+            changed: Vec::new(),
+            ends: Vec::new(),
+            told: base,
+            cut: None,
+            looked: base,
+        }
     }
 
     pub(crate) fn save(&self) -> SavedRaw {
-        let Self { open, base, changed, ends, told, cut, .. } = self;
-        SavedRaw { open: open.clone(), base: *base, changed: changed.len(), ends: ends.clone(), told: *told, cut: *cut }
+        let Self { text, from, base, changed, ends, told, cut, .. } = self;
+        SavedRaw {
+            length: text.len(),
+            from: *from,
+            base: *base,
+            changed: changed.len(),
+            ends: ends.clone(),
+            told: *told,
+            cut: *cut,
+        }
     }
 
+    /// Goes back to an earlier text that this one begins with.
     pub(crate) fn restore(&mut self, saved: &SavedRaw) {
-        let SavedRaw { open, base, changed, ends, told, cut } = saved.clone();
+        let SavedRaw { length, from, base, changed, ends, told, cut } = saved.clone();
+        self.text.truncate(length);
         self.changed.truncate(changed);
-        (self.open, self.base, self.ends, self.told, self.cut) = (open, base, ends, told, cut);
+        (self.from, self.base, self.ends, self.told, self.cut) = (from, base, ends, told, cut);
     }
 
     /// The last end of a word that is a cut of the text.
@@ -62,7 +83,7 @@ impl RawParts {
 
     /// Appends raw text.
     pub(crate) fn push(&mut self, text: &str) {
-        self.open.push_str(text);
+        self.text.push_str(text);
     }
 
     /// A word ends at `end`, whatever is appended.
@@ -80,7 +101,8 @@ impl RawParts {
             return false;
         }
         self.looked = closed;
-        let (normal, base, before) = (Normal::nfc(&self.open), self.base, self.cut);
+        let open = &self.text[self.from..];
+        let (normal, base, before) = (Normal::nfc(open), self.base, self.cut);
         let is_cut = |end: usize| match end.checked_sub(base) {
             Some(0) => true,
             Some(at) => normal.cut(at).is_some(),
@@ -91,12 +113,12 @@ impl RawParts {
         };
         let known = self.ends.partition_point(|&end| end < length);
         self.cut = self.ends.drain(..known).rfind(|&end| is_cut(end)).or(before);
-        if let Some((at, _)) = last_part(None, &self.open) {
+        if let Some((at, _)) = last_part(None, open) {
             let to = normal.position(at);
             if base + to <= closed {
                 self.changed.extend(normal.changed(to).map(|(begin, end)| (base + begin, base + end)));
                 self.base += to;
-                self.open.drain(..at);
+                self.from += at;
             }
         }
         self.cut != before

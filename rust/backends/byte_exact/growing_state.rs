@@ -3,6 +3,7 @@
 use crate::backends::byte_exact::growing_late::Late;
 use crate::backends::byte_exact::growing_raw::RawParts;
 use crate::models::bpe::prefixes::{Pairs, Prefixes};
+use crate::normalizers::changed_parts::ChangedParts;
 use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::walk::Walk;
 use crate::tokens::token::TokenId;
@@ -85,10 +86,16 @@ pub(crate) struct Growing {
     /// The end of the stretch, where marks are put in their places late; `text`, `attempts` and `words` are then as
     /// before that.
     pub(crate) late: Option<Late>,
-    /// Edits may be told late, and nothing but edits and ids is asked for.
-    pub(crate) tells_late: bool,
+    /// Each mark is put in its place at once.
+    #[cfg(test)]
+    pub(crate) at_once: bool,
+    /// Under NFC: which parts of the raw text are changed.
+    pub(crate) parts: Option<ChangedParts>,
     /// So many of the first attempts are over, whatever is appended.
     pub(crate) finished: usize,
+    /// Where the tokens of words begin and end that are over, and from where on these are known.
+    pub(super) done: Vec<(usize, usize)>,
+    pub(super) spans_from: usize,
     /// Words were told, so their walks stay.
     pub(super) told: bool,
     pub(crate) pairs: Pairs,
@@ -101,13 +108,56 @@ pub(crate) struct Growing {
 }
 
 impl Growing {
-    /// All tokens of the stretch.
+    /// All tokens of the words that are not over.
     pub(crate) fn ids(&self) -> Vec<TokenId> {
-        let of_word = |word: &Word| match word.whole {
-            Some(id) => vec![id],
-            None => self.prefixes(word).tokens(0, word.end - word.begin).into_iter().map(|(id, ..)| id).collect(),
-        };
-        self.words.iter().flat_map(of_word).collect()
+        self.words.iter().flat_map(|word| self.tokens_of(word, 0)).map(|(id, ..)| id).collect()
+    }
+
+    /// The length of what is encoded.
+    pub(crate) fn length(&self) -> usize {
+        self.late.as_ref().map_or(self.text.len(), Late::length)
+    }
+
+    /// Where the tokens begin and end that end behind `from`; None where not all are known. Complexity: O(these
+    /// tokens).
+    pub(crate) fn spans_behind(&self, from: usize) -> Option<Vec<(usize, usize)>> {
+        (from >= self.spans_from).then_some(())?;
+        let mut found = self.done[self.done.partition_point(|span| span.1 <= from)..].to_vec();
+        let last = self.words.len().saturating_sub(1);
+        let first = self.words.partition_point(|word| word.end <= from).min(last);
+        found.extend(
+            self.words[first..].iter().flat_map(|word| self.tokens_of(word, from)).map(|(_, begin, end)| (begin, end)),
+        );
+        Some(found)
+    }
+
+    /// The tokens of `word` that end behind `from`, each with where it begins and ends.
+    fn tokens_of(&self, word: &Word, from: usize) -> Vec<(TokenId, usize, usize)> {
+        if let Some(id) = word.whole {
+            return vec![(id, word.begin, word.end)];
+        }
+        let late = self.late.as_ref().filter(|_| self.words.last() == Some(word));
+        let end = late.map_or(word.end, |late| late.begin);
+        let tokens = self.prefixes(word).tokens(from.saturating_sub(word.begin), end - word.begin);
+        let mut found: Vec<_> =
+            tokens.into_iter().map(|(id, length, at)| (id, word.begin + at, word.begin + at + length)).collect();
+        if let Some(late) = late {
+            let (first, begin) = late.tokens.find(from.saturating_sub(late.begin));
+            let (mut at, mut pieces) = (late.begin + begin, Vec::new());
+            late.tokens.read(first, late.tokens.count(), &mut pieces);
+            for (id, length) in pieces {
+                found.push((id, at, at + length as usize));
+                at += length as usize;
+            }
+        }
+        found
+    }
+
+    /// Notes the tokens of the first words, which are those of so many attempts, before they are forgotten.
+    pub(super) fn note_spans(&mut self, attempts: usize) {
+        let over = self.words.iter().filter(|word| word.attempt < attempts);
+        let spans: Vec<_> = over.flat_map(|word| self.tokens_of(word, 0)).map(|(_, begin, end)| (begin, end)).collect();
+        self.done.extend(spans);
     }
 
     /// The tokens of the prefixes of `word`.
