@@ -6,8 +6,8 @@
 //! ```
 
 use coolfusion::{
-    align, common_boundaries, word_boundaries, Encoding, Granularity, Limits, Method, Place, Result, Rules, Segmenter,
-    StreamDecoder, StreamEncoder, Tokenizer,
+    align, common_boundaries, word_boundaries, Encoding, Granularity, Limits, Method, Result, Rules, Segmenter,
+    StreamDecoder, StreamEncoder, TextPosition, Tokenizer,
 };
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
 fn boundaries(first: &Tokenizer, second: &Tokenizer, text: &str) -> Result<()> {
     for tokenizer in [first, second] {
         println!("{}", tokenizer.name());
-        println!("  settled cuts     {:?}", tokenizer.settled(text, Place::Start)?);
+        println!("  settled cuts     {:?}", tokenizer.settled(text, TextPosition::Start)?);
         println!("  word boundaries  {:?}", word_boundaries(tokenizer, text, Method::Auto)?);
     }
     println!("common boundaries  {:?}", common_boundaries([first, second], text)?);
@@ -38,7 +38,7 @@ fn boundaries(first: &Tokenizer, second: &Tokenizer, text: &str) -> Result<()> {
 /// The tokens between common cuts: numbers per token can be moved from one tokenizer to the other group by group.
 fn groups(first: &Tokenizer, second: &Tokenizer, text: &str) -> Result<()> {
     let encodings = [first, second].map(|tokenizer| Encoding { tokenizer, ids: None });
-    let rules = Rules { place: Place::Start, characters: true };
+    let rules = Rules { place: TextPosition::Start, characters: true };
     let aligned = align(encodings.into(), Some(text.as_bytes()), rules)?;
     println!("common cuts        {:?}", aligned.byte_boundaries);
     println!("tokens before them {:?} and {:?}", aligned.token_boundaries[0], aligned.token_boundaries[1]);
@@ -49,13 +49,13 @@ fn groups(first: &Tokenizer, second: &Tokenizer, text: &str) -> Result<()> {
 fn streams(first: &Arc<Tokenizer>, second: &Arc<Tokenizer>, text: &str) -> Result<()> {
     let mut decoder = StreamDecoder::new(first.clone(), &[])?;
     let mut encoder = StreamEncoder::new(second.clone(), 4);
-    for id in first.ids(text, Place::Start)? {
+    for id in first.ids(text, TextPosition::Start)? {
         let mut piece = String::new();
         decoder.push(id, &mut piece)?;
         let edit = encoder.push(&piece)?;
         println!("  {piece:?}: drop {} ids, append {}", edit.dropped(), edit.ids().len());
     }
-    assert_eq!(encoder.ids(), second.ids(encoder.text(), Place::Start)?);
+    assert_eq!(encoder.ids(), second.ids(encoder.text(), TextPosition::Start)?);
     Ok(())
 }
 
@@ -63,7 +63,7 @@ fn streams(first: &Arc<Tokenizer>, second: &Arc<Tokenizer>, text: &str) -> Resul
 fn segments(first: &Arc<Tokenizer>, second: &Arc<Tokenizer>, text: &str) -> Result<()> {
     let limits = Limits { granularity: Granularity::Word, max_bytes: Granularity::Word.max_bytes() };
     let mut segmenter = Segmenter::new(first.clone(), vec![second.clone()], &[], None, limits)?;
-    for id in first.ids(text, Place::Start)? {
+    for id in first.ids(text, TextPosition::Start)? {
         if let Some(segment) = segmenter.push(id)? {
             println!("segment {:?} ({})", segment.text, segment.level.name());
         }

@@ -8,9 +8,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// The errors of the core; positions are bytes from the start of the text that was passed in.
 ///
 /// ```
-/// use coolfusion::{Error, Place, TokenId, Tokenizer};
+/// use coolfusion::{Error, TextPosition, TokenId, Tokenizer};
 /// let toy = Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-/// let error = toy.decode(&[TokenId(257), TokenId(999)], Place::Start);
+/// let error = toy.decode(&[TokenId(257), TokenId(999)], TextPosition::Start);
 /// assert!(matches!(error, Err(Error::UnknownToken { id: 999, position: 1, .. })));
 /// # Ok::<(), Error>(())
 /// ```

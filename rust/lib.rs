@@ -63,7 +63,7 @@ pub mod util;
 mod vocabulary;
 
 pub use alignment::{align, Alignment, Encoding, Rules};
-pub use backends::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
+pub use backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Window};
 pub use backends::stretch::Growth;
 pub use boundaries::{common_boundaries, word_boundaries, Method};
 pub use error::{Error, Result};
@@ -75,7 +75,7 @@ pub use streams::granularity::Granularity;
 pub use streams::segmenter::{Level, Limits, Segment, Segmenter};
 pub use tokenizer::Tokenizer;
 pub use tokens::edit::Edit;
-pub use tokens::token::{Place, Token, TokenId};
+pub use tokens::token::{TextPosition, Token, TokenId};
 pub use util::byte_alphabet;
 pub use util::parallel::for_each;
 pub use util::utf8::Utf8Decoder;

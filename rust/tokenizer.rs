@@ -1,11 +1,11 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
-use crate::backends::engine::{Behind, Certificate, Engine, Resume, Weight, Window};
+use crate::backends::engine::{Certificate, Engine, Resume, ResumeState, Weight, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::{Error, Result};
 use crate::spec::definition::Spec;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::reading::{Likeness, Reading};
 use crate::vocabulary::table::{Kind, Vocabulary};
 use serde_json::{json, Value};
@@ -98,7 +98,7 @@ impl Tokenizer {
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-    /// let tokens = toy.encode("the cat", coolfusion::Place::Start)?;
+    /// let tokens = toy.encode("the cat", coolfusion::TextPosition::Start)?;
     /// assert_eq!(tokens.iter().map(|token| (token.start, token.end)).collect::<Vec<_>>(), [(0, 3), (3, 7)]);
     /// # Ok(())
     /// # }
@@ -106,7 +106,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Foreign` where a library or wrapped object fails. Complexity: O(text) for all known rules.
-    pub fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    pub fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         self.engine.encode(text, place)
     }
 
@@ -114,7 +114,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn ids(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+    pub fn ids(&self, text: &str, place: TextPosition) -> Result<Vec<TokenId>> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
         self.engine.ids(text, place, &mut ids)?;
         Ok(ids)
@@ -124,7 +124,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn tokens_if_any(&self, text: &str, place: Place) -> Result<Option<Vec<TokenId>>> {
+    pub(crate) fn tokens_if_any(&self, text: &str, place: TextPosition) -> Result<Option<Vec<TokenId>>> {
         match self.ids(text, place) {
             Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(None),
             ids => ids.map(Some),
@@ -137,14 +137,14 @@ impl Tokenizer {
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
     /// // The last word may still grow: "sat" becomes "saturday".
-    /// assert_eq!(toy.settled("the cat sat", coolfusion::Place::Start)?, [3, 7]);
+    /// assert_eq!(toy.settled("the cat sat", coolfusion::TextPosition::Start)?, [3, 7]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    pub fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         self.engine.settled(text, place)
     }
 
@@ -156,7 +156,7 @@ impl Tokenizer {
     pub(crate) fn resume(
         &self,
         text: &str,
-        behind: Behind,
+        behind: ResumeState,
         window: &mut Window,
         resumes: &mut Vec<Resume>,
     ) -> Result<()> {
@@ -164,7 +164,7 @@ impl Tokenizer {
     }
 
     /// Takes up a long stretch; see [`Engine::grow`].
-    pub(crate) fn grow(&self, text: &str, behind: Behind) -> Option<Growth> {
+    pub(crate) fn grow(&self, text: &str, behind: ResumeState) -> Option<Growth> {
         self.engine.grow(text, behind, &self.vocabulary)
     }
 
@@ -207,7 +207,12 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `NoTokenBytes`. Complexity: O(tokens), up to the first difference.
-    pub(crate) fn likeness(&self, ids: impl Iterator<Item = TokenId>, text: &[u8], place: Place) -> Result<Likeness> {
+    pub(crate) fn likeness(
+        &self,
+        ids: impl Iterator<Item = TokenId>,
+        text: &[u8],
+        place: TextPosition,
+    ) -> Result<Likeness> {
         let mut rest = text;
         let mut standing = self.reading.standing(place);
         for (position, id) in ids.enumerate() {
@@ -227,7 +232,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    pub(crate) fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         self.engine.settled_before_space(text, place)
     }
 
@@ -271,15 +276,15 @@ impl Tokenizer {
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
     /// // One token may be a part of a character.
-    /// let ids = toy.ids("\u{ef}", coolfusion::Place::Start)?;
-    /// assert_eq!(toy.decode_bytes(&ids[..1], coolfusion::Place::Start)?, [0xC3]);
+    /// let ids = toy.ids("\u{ef}", coolfusion::TextPosition::Start)?;
+    /// assert_eq!(toy.decode_bytes(&ids[..1], coolfusion::TextPosition::Start)?, [0xC3]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
-    pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
+    pub fn decode_bytes(&self, ids: &[TokenId], place: TextPosition) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reading.append(&self.vocabulary, ids, &mut self.reading.standing(place), &mut bytes)?;
         Ok(bytes)
@@ -290,15 +295,15 @@ impl Tokenizer {
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-    /// let ids = toy.ids("na\u{ef}ve", coolfusion::Place::Start)?;
-    /// assert_eq!(toy.decode(&ids, coolfusion::Place::Start)?, "na\u{ef}ve");
+    /// let ids = toy.ids("na\u{ef}ve", coolfusion::TextPosition::Start)?;
+    /// assert_eq!(toy.decode(&ids, coolfusion::TextPosition::Start)?, "na\u{ef}ve");
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::decode_bytes`]. Complexity: O(bytes).
-    pub fn decode(&self, ids: &[TokenId], place: Place) -> Result<String> {
+    pub fn decode(&self, ids: &[TokenId], place: TextPosition) -> Result<String> {
         let bytes = self.decode_bytes(ids, place)?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
@@ -308,14 +313,14 @@ impl Tokenizer {
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-    /// assert_eq!(toy.first_loss("every text comes back", coolfusion::Place::Start)?, None);
+    /// assert_eq!(toy.first_loss("every text comes back", coolfusion::TextPosition::Start)?, None);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
+    pub fn first_loss(&self, text: &str, place: TextPosition) -> Result<Option<usize>> {
         match self.ids(text, place) {
             Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(Some(self.first_refused(text))),
             ids => self.loss_of_ids(&ids?, text, place),
@@ -325,11 +330,11 @@ impl Tokenizer {
     /// The first character that has no token, where a text that holds one is refused. Complexity: one encoding a
     /// character.
     fn first_refused(&self, text: &str) -> usize {
-        let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), Place::Inside).is_err();
+        let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), TextPosition::Continuation).is_err();
         text.char_indices().find(|&(_, c)| refused(c)).map_or(0, |(at, _)| at)
     }
 
-    fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
+    fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Option<usize>> {
         let bytes = self.decode_bytes(ids, place)?;
         if bytes == text.as_bytes() {
             return Ok(None);
@@ -343,14 +348,14 @@ impl Tokenizer {
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-    /// assert_eq!(toy.require("the", coolfusion::Place::Start)?, [coolfusion::TokenId(257)]);
+    /// assert_eq!(toy.require("the", coolfusion::TextPosition::Start)?, [coolfusion::TokenId(257)]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
-    pub fn require(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+    pub fn require(&self, text: &str, place: TextPosition) -> Result<Vec<TokenId>> {
         let (ids, loss) = match self.ids(text, place) {
             Err(Error::Foreign { .. }) if self.engine.may_refuse() => (Vec::new(), Some(self.first_refused(text))),
             ids => {

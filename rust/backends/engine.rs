@@ -4,7 +4,7 @@ use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::models::unigram::Carried;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
 use crate::vocabulary::table::Vocabulary;
 
@@ -34,7 +34,7 @@ pub struct Window {
 
 /// What encoding needs to know of the text before a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Behind {
+pub enum ResumeState {
     /// There is none.
     Start,
     /// Nothing, but that there is some.
@@ -45,13 +45,13 @@ pub enum Behind {
     Torn(usize),
 }
 
-impl Behind {
+impl ResumeState {
     /// Where the window stands.
     #[must_use]
-    pub fn place(self) -> Place {
+    pub fn place(self) -> TextPosition {
         match self {
-            Self::Start => Place::Start,
-            Self::Text | Self::Word(_) | Self::Torn(_) => Place::Inside,
+            Self::Start => TextPosition::Start,
+            Self::Text | Self::Word(_) | Self::Torn(_) => TextPosition::Continuation,
         }
     }
 
@@ -73,7 +73,7 @@ pub struct Resume {
     /// So many tokens of the window stay; the others are those of the text from `at` on.
     pub tokens: usize,
     /// What encoding must be told there.
-    pub behind: Behind,
+    pub behind: ResumeState,
 }
 
 /// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/README.md.
@@ -98,30 +98,30 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// `Foreign` where a library or a wrapped object fails.
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>>;
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>>;
 
     /// Appends the ids of the canonical tokens of `text` to `ids`: what [`Engine::encode`] tells, without the spans.
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+    fn ids(&self, text: &str, place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
         ids.extend(self.encode(text, place)?.iter().map(|t| t.id));
         Ok(())
     }
 
     /// The settled cuts of `text`: interior byte positions `b`, ascending, such that for every `s` the tokens of
     /// `text + s` begin with the tokens of `text` before `b`, and the rest is the encoding of `text[b..] + s` as a text
-    /// that stands [`Place::Inside`]. Empty where [`Engine::certificate`] is `None`.
+    /// that stands [`TextPosition::Continuation`]. Empty where [`Engine::certificate`] is `None`.
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>>;
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>>;
 
     /// Replaces `window` by the canonical tokens of `text` and settled cuts of it, as many as cost no second look.
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+    fn window(&self, text: &str, place: TextPosition, window: &mut Window) -> Result<()> {
         window.tokens = self.encode(text, place)?;
         window.cuts = self.settled(text, place)?;
         Ok(())
@@ -133,14 +133,14 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         resumes.clear();
         self.window(text, behind.place(), window)
     }
 
     /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not
     /// carried.
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         let _ = (text, behind, vocabulary);
         None
     }
@@ -204,7 +204,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let mut cuts = self.settled(text, place)?;
         cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)

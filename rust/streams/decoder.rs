@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::utf8::{ends_whole, Utf8Decoder};
 use crate::vocabulary::reading::Standing;
 use crate::vocabulary::table::Kind;
@@ -107,7 +107,7 @@ impl StreamDecoder {
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-    /// let ids = toy.ids("the cat", coolfusion::Place::Start)?;
+    /// let ids = toy.ids("the cat", coolfusion::TextPosition::Start)?;
     /// let mut decoder = coolfusion::StreamDecoder::new(toy, &ids[..1])?;
     /// assert_eq!(decoder.extend(&ids[1..])?, " cat");
     /// # Ok(())
@@ -137,7 +137,7 @@ impl StreamDecoder {
 
     /// A decoder that stands behind some text that ended with a whole character.
     pub(crate) fn behind_text(&self) -> Self {
-        let standing = self.tokenizer.reading().standing(Place::Inside);
+        let standing = self.tokenizer.reading().standing(TextPosition::Continuation);
         Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
     }
 

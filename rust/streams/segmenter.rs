@@ -110,7 +110,7 @@ struct Pending {
 
 /// Pending tokens that end at the same place, behind a whole character.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct TextPosition {
     /// In the pending text.
     end: usize,
     /// So many tokens there are with the first of them, and with the last.
@@ -132,11 +132,11 @@ struct Cut {
 /// # fn main() -> coolfusion::Result<()> {
 /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
 /// let spaced = coolfusion::Tokenizer::from_file("examples/toy/spaced.json".as_ref(), None)?;
-/// use coolfusion::{Granularity, Limits, Place, Segmenter};
+/// use coolfusion::{Granularity, Limits, TextPosition, Segmenter};
 /// let limits = Limits { granularity: Granularity::Word, max_bytes: Granularity::Word.max_bytes() };
 /// let mut segmenter = Segmenter::new(toy.clone(), vec![spaced], &[], None, limits)?;
 /// let mut found = Vec::new();
-/// for id in toy.ids("the cat sat on the mat", Place::Start)? {
+/// for id in toy.ids("the cat sat on the mat", TextPosition::Start)? {
 ///     found.extend(segmenter.push(id)?.map(|segment| segment.text));
 /// }
 /// while let Some(segment) = segmenter.finish()? {
@@ -166,7 +166,7 @@ pub struct Segmenter {
     text: String,
     pending: Vec<Pending>,
     /// Where these end, ascending.
-    places: Vec<Place>,
+    places: Vec<TextPosition>,
     replaced: usize,
     ready: VecDeque<Segment>,
     over: bool,
@@ -269,7 +269,7 @@ impl Segmenter {
         let count = self.pending.len();
         match (end, self.places.last_mut()) {
             (Some(end), Some(place)) if place.end == end => place.last = count,
-            (Some(end), _) => self.places.push(Place { end, first: count, last: count }),
+            (Some(end), _) => self.places.push(TextPosition { end, first: count, last: count }),
             (None, _) => {}
         }
         let waiting = self.ready.len();
@@ -322,10 +322,10 @@ impl Segmenter {
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
     /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
-    /// use coolfusion::{Granularity, Limits, Place, Segmenter};
+    /// use coolfusion::{Granularity, Limits, TextPosition, Segmenter};
     /// let limits = Limits { granularity: Granularity::Word, max_bytes: 1024 };
     /// let mut segmenter = Segmenter::new(toy.clone(), vec![], &[], None, limits)?;
-    /// segmenter.push(toy.ids("the", Place::Start)?[0])?;
+    /// segmenter.push(toy.ids("the", TextPosition::Start)?[0])?;
     /// segmenter.restart("a cat")?; // Another model's segment won.
     /// assert_eq!(segmenter.n_pending(), 0);
     /// # Ok(())
@@ -393,8 +393,11 @@ impl Segmenter {
         self.places.retain_mut(|place| {
             let stays = place.last > count;
             if stays {
-                *place =
-                    Place { end: place.end - end, first: place.first.max(count + 1) - count, last: place.last - count };
+                *place = TextPosition {
+                    end: place.end - end,
+                    first: place.first.max(count + 1) - count,
+                    last: place.last - count,
+                };
             }
             stays
         });

@@ -8,7 +8,7 @@ use crate::streams::encoder_windows::{byte_level, bytes_with, split, unigram};
 use crate::streams::granularity::Granularity;
 use crate::streams::segmenter::{Limits, Segmenter};
 use crate::tokenizer::Tokenizer;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use serde_json::{json, Value};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn read(members: &[Arc<Tokenizer>], unit: &str) -> (usize, usize, usize) {
         if number == 1000 {
             (before, pushes) = (segmenter.windows(), 0);
         }
-        for id in members[0].ids(c.encode_utf8(&mut [0; 4]), Place::Start).unwrap() {
+        for id in members[0].ids(c.encode_utf8(&mut [0; 4]), TextPosition::Start).unwrap() {
             pushes += 1;
             text.extend(segmenter.push(id).unwrap().map(|segment| segment.text));
         }

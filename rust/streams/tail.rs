@@ -4,12 +4,12 @@
 //! A window begins at the last place where encoding can go on. Where none comes the stretch is carried from push to
 //! push (docs/proofs/segmenter-cuts.md), so a check costs what was appended; what cannot be carried is read again.
 
-use crate::backends::engine::{Behind, Certificate, Resume, Window};
+use crate::backends::engine::{Certificate, Resume, ResumeState, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 use crate::util::text::stands_before_space;
 
 /// From this length on (in bytes) a window is carried.
@@ -44,7 +44,7 @@ impl Parts<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Start {
     byte: usize,
-    behind: Behind,
+    behind: ResumeState,
 }
 
 /// A window, and what is carried of it.
@@ -73,7 +73,7 @@ pub(crate) struct SavedTail {
 impl Tail {
     pub(crate) fn new() -> Self {
         Self {
-            start: Start { byte: 0, behind: Behind::Start },
+            start: Start { byte: 0, behind: ResumeState::Start },
             growth: None,
             taken: 0,
             try_at: LONG_WINDOW,
@@ -130,8 +130,8 @@ impl Tail {
         }
         let window = self.window(text);
         let tokens = match self.start.behind {
-            Behind::Start | Behind::Text => tokenizer.encode(&window, self.start.behind.place())?,
-            behind @ (Behind::Word(_) | Behind::Torn(_)) => {
+            ResumeState::Start | ResumeState::Text => tokenizer.encode(&window, self.start.behind.place())?,
+            behind @ (ResumeState::Word(_) | ResumeState::Torn(_)) => {
                 let mut found = Window::default();
                 tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
                 found.tokens
@@ -163,7 +163,7 @@ impl Tail {
         let restarts = tokenizer.restarts();
         let mut found = None;
         if restarts {
-            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, Behind::Text));
+            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, ResumeState::Text));
         }
         if found.is_none() && (!restarts || tokenizer.resumes() && window.len() >= LONG_WINDOW) {
             let (mut read, mut resumes) = (Window::default(), Vec::new());
@@ -248,7 +248,7 @@ impl Tail {
 }
 
 /// Word boundaries of a tokenizer without certificate: the prefix encodes to the same tokens.
-fn checked_cuts(tokenizer: &Tokenizer, text: &str, place: Place) -> Result<Vec<usize>> {
+fn checked_cuts(tokenizer: &Tokenizer, text: &str, place: TextPosition) -> Result<Vec<usize>> {
     let tokens = tokenizer.encode(text, place)?;
     let cuts = TokenCuts::new(&tokens, text.len());
     let mut checked = Vec::new();

@@ -3,31 +3,31 @@
 use crate::backends::byte_exact::growing_back::Saved;
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::{Pipeline, MUCH};
-use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
+use crate::backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::stability::pieces::holds_inner_space;
 use crate::tokens::cuts::tokens_before;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
 use crate::vocabulary::table::Vocabulary;
 
 impl Engine for Pipeline {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
         let mut word = 0;
-        self.benches.with(|bench| {
+        self.scratch.with(|scratch| {
             self.for_each_stretch(text, place, |part, normal| {
                 let first = tokens.len();
                 match (part.added, normal) {
                     (None, Some(normal)) => {
                         self.encode_stretch(
                             &normal.text,
-                            place == Place::Start || part.start > 0,
+                            place == TextPosition::Start || part.start > 0,
                             &mut word,
-                            bench,
+                            scratch,
                             &mut tokens,
                         );
                         if normal.is_moved() || part.start > 0 {
@@ -43,29 +43,33 @@ impl Engine for Pipeline {
                     }
                 }
             });
-            bench.trim(text.len());
+            scratch.trim(text.len());
         });
         Ok(tokens)
     }
 
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
-        self.benches.with(|bench| {
+    fn ids(&self, text: &str, place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.scratch.with(|scratch| {
             self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
-                (None, Some(normal)) => {
-                    self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids)
-                }
+                (None, Some(normal)) => self.encode_stretch(
+                    &normal.text,
+                    place == TextPosition::Start || part.start > 0,
+                    &mut 0,
+                    scratch,
+                    ids,
+                ),
                 (id, _) => ids.extend(id),
             });
-            bench.trim(text.len());
+            scratch.trim(text.len());
         });
         Ok(())
     }
 
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         Ok(self.settled_cuts(text, place, false))
     }
 
-    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+    fn window(&self, text: &str, place: TextPosition, window: &mut Window) -> Result<()> {
         if self.plain_window(text, place, window) {
             return Ok(());
         }
@@ -74,7 +78,7 @@ impl Engine for Pipeline {
         Ok(())
     }
 
-    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         self.window(text, behind.place(), window)?;
         let torn = behind.torn();
         if torn > 0 {
@@ -82,14 +86,14 @@ impl Engine for Pipeline {
         }
         resumes.clear();
         if self.tears() {
-            let place = |at: usize, behind: Behind| Resume {
+            let place = |at: usize, behind: ResumeState| Resume {
                 at,
                 tokens: tokens_before(&window.tokens, at + behind.torn()),
                 behind,
             };
-            resumes.extend(window.cuts.iter().map(|&at| place(at, Behind::Text)));
+            resumes.extend(window.cuts.iter().map(|&at| place(at, ResumeState::Text)));
             if resumes.is_empty() && text.len() >= MUCH {
-                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, Behind::Torn(bytes))));
+                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, ResumeState::Torn(bytes))));
             }
         }
         Ok(())
@@ -99,13 +103,13 @@ impl Engine for Pipeline {
         self.tears()
     }
 
-    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let mut cuts = self.settled_cuts(text, place, true);
         cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)
     }
 
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         (behind.torn() == 0).then_some(())?;
         let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
         Some(Growth::new(growing))

@@ -18,7 +18,7 @@ use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::automaton::Automaton;
 use crate::regex::walk::Walk;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::vocabulary::table::Vocabulary;
 
 /// Rules whose walks under way are more than these are not carried.
@@ -27,9 +27,9 @@ const MOST_WALKS: usize = 16;
 const LONG: usize = 256;
 
 impl Pipeline {
-    /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it
-    /// is not long, or not of a kind that is carried.
-    pub(crate) fn grow_stretch(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growing> {
+    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start; None
+    /// where it is not long, or not of a kind that is carried.
+    pub(crate) fn grow_stretch(&self, text: &str, place: TextPosition, vocabulary: &Vocabulary) -> Option<Growing> {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;
         }
@@ -39,7 +39,7 @@ impl Pipeline {
             DummyPrefix::Always => true,
             DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
-        let dummy = usize::from(wanted && place == Place::Start);
+        let dummy = usize::from(wanted && place == TextPosition::Start);
         self.bpe.prepare(
             vocabulary.ids(crate::vocabulary::table::Kind::Text).filter_map(|id| vocabulary.bytes(id, 0).ok()),
         );
@@ -47,11 +47,11 @@ impl Pipeline {
             text: " ".repeat(dummy),
             unsure: String::new(),
             dummy,
-            loses_space: place == Place::Start
+            loses_space: place == TextPosition::Start
                 && self.dummy == DummyPrefix::UnlessSpace
                 && normal.text.starts_with(' '),
             altered: normal.is_rewritten(),
-            inside: place == Place::Inside && self.splitter.stages.is_empty(),
+            inside: place == TextPosition::Continuation && self.splitter.stages.is_empty(),
             attempts: vec![Attempt::new(self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)))],
             words: Vec::new(),
             others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),
@@ -288,7 +288,7 @@ impl Pipeline {
         text[before..]
             .char_indices()
             .map(|(offset, _)| before + offset)
-            .any(|place| place > 0 && self.is_seam(text, place))
+            .any(|place| place > 0 && self.is_barrier(text, place))
     }
 
     /// The words that the walks make, if the text ends at `length`.

@@ -149,9 +149,9 @@ impl Stretch for Growing {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::backends::engine::Behind;
+    use crate::backends::engine::ResumeState;
     use crate::tokenizer::Tokenizer;
-    use crate::tokens::token::Place;
+    use crate::tokens::token::TextPosition;
     use crate::util::byte_alphabet;
     use serde_json::{json, Map, Value};
 
@@ -171,7 +171,7 @@ mod tests {
     fn a_stretch_whose_end_is_composed_stays_carried_and_comes_back() {
         let tokenizer = nfc_tokenizer();
         let mut text = "a\u{301}".repeat(300);
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
         let saved = growth.save();
         for round in 0..2 {
             let before = text.len();
@@ -180,12 +180,13 @@ mod tests {
                 // None would mean that a window must be encoded.
                 assert!(tokenizer.grown(&mut growth, part).is_some(), "{part:?}, round {round}");
                 assert!(
-                    tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless()
+                    tokenizer.agrees(&growth, &tokenizer.ids(&text, TextPosition::Start).unwrap())
+                        && !growth.is_lossless()
                 );
             }
             text.truncate(before);
             tokenizer.restore(&mut growth, &saved).unwrap();
-            assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()));
+            assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, TextPosition::Start).unwrap()));
         }
     }
 }

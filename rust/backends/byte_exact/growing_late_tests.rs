@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::backends::byte_exact::growing_state::Growing;
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{byte_level, split};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::byte_alphabet;
 use serde_json::{json, Map, Value};
 use std::sync::Arc;
@@ -106,8 +106,8 @@ fn a_mark_among_thousands_costs_a_few_letters() {
         tokenizers.iter().enumerate().flat_map(|(rule, tokenizer)| units.map(|unit| (rule, tokenizer, unit)))
     {
         let mut text = format!("b{}", unit.repeat(150));
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
-        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
+        let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         let mut edits = Vec::new();
         let (mut fork, mut saved) = (None, None);
         for (number, c) in unit.chars().cycle().take(4000).enumerate() {
@@ -124,7 +124,7 @@ fn a_mark_among_thousands_costs_a_few_letters() {
         assert!((4000..4000 * 24).contains(&merged), "tokenizer {rule}, {unit:?}: {merged} letters were merged");
         // Edits are read when all of them were made.
         edits.iter().for_each(|edit| apply(&mut ids, edit));
-        assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {unit:?}");
+        assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{rule}, {unit:?}");
         let (saved, before) = saved.unwrap();
         let mut back = growth.clone();
         tokenizer.restore(&mut back, &saved).unwrap();
@@ -149,11 +149,11 @@ fn as_one_without<'a>(
     mut text: String,
     parts: impl IntoIterator<Item = &'a str>,
 ) {
-    let mut twin = tokenizer.grow(&text, Behind::Start).unwrap();
+    let mut twin = tokenizer.grow(&text, ResumeState::Start).unwrap();
     if let (Some(growing), Some(twin)) = (growth.of::<Growing>(), twin.of_mut::<Growing>()) {
         (twin.at_once, twin.look_at, twin.over) = (true, growing.look_at, growing.over);
     }
-    let mut told = [(); 2].map(|()| tokenizer.ids(&text, Place::Start).unwrap());
+    let mut told = [(); 2].map(|()| tokenizer.ids(&text, TextPosition::Start).unwrap());
     for part in parts {
         text.push_str(part);
         let edits = [tokenizer.grown(growth, part), tokenizer.grown(&mut twin, part)];
@@ -166,7 +166,7 @@ fn as_one_without<'a>(
         assert_eq!(one.is_lossless(), other.is_lossless(), "{part:?}");
         for (ids, edit) in told.iter_mut().zip([one, other]) {
             apply(ids, edit);
-            assert!(*ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            assert!(*ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{part:?}");
         }
     }
 }
@@ -176,12 +176,12 @@ fn tokens_may_end_inside_the_characters_before_the_marks() {
     for tokenizer in tokenizers() {
         for letters in 0..3 {
             let mut text = format!("{}{}{}", "\u{65e5}".repeat(400), "b".repeat(letters), "\u{301}\u{323}".repeat(150));
-            let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
-            let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+            let Some(mut growth) = tokenizer.grow(&text, ResumeState::Start) else { continue };
+            let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
             for part in ["\u{323}", "\u{301}", "\u{323}", "b", "\u{301}"] {
                 text.push_str(part);
                 apply(&mut ids, &tokenizer.grown(&mut growth, part).unwrap());
-                assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+                assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{part:?}");
             }
         }
     }
@@ -191,7 +191,7 @@ fn tokens_may_end_inside_the_characters_before_the_marks() {
 fn what_is_told_late_is_what_would_be_told_at_once() {
     let tokenizer = tokenizer(&split(r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"));
     let sorted = format!("q{}{}", "\u{323}".repeat(150), "\u{301}".repeat(150));
-    let start = |text: &str| tokenizer.grow(text, Behind::Start).unwrap();
+    let start = |text: &str| tokenizer.grow(text, ResumeState::Start).unwrap();
     let mut growth = start(&sorted);
     assert!(growth.is_lossless());
     as_one_without(&tokenizer, &mut growth, sorted.clone(), ["\u{301}", "\u{323}", "\u{301}", "\u{323}\u{301}\u{316}"]);
@@ -221,13 +221,13 @@ fn marks_that_the_rule_parts_are_not_put_in_their_places_late() {
     ));
     for (number, tokenizer) in tokenizers.iter().enumerate() {
         let mut text = format!("q{}", "\u{301}\u{323}\u{5b0}".repeat(150));
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
-        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
+        let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         for part in ["\u{301}", "\u{323}", "\u{5b0}"].repeat(12) {
             text.push_str(part);
             let Some(edit) = tokenizer.grown(&mut growth, part) else { break };
             apply(&mut ids, &edit);
-            assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "tokenizer {number}, {part:?}");
+            assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "tokenizer {number}, {part:?}");
             assert!(letters_merged(&growth).is_none(), "tokenizer {number}");
         }
     }
@@ -241,14 +241,14 @@ fn a_mark_that_the_rule_parts_ends_it() {
         [tokenizer(&stages[0]), tokenizer_with(&[&stages[1], &word], ""), tokenizer_with(&[&stages[2], &word], "")]
     {
         let mut text = format!("q{}", "\u{301}\u{323}\u{328}".repeat(150));
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
-        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
+        let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         for (part, late) in [("\u{323}", true), ("\u{328}", true), ("\u{327}", false), ("\u{323}", false)] {
             text.push_str(part);
             // A stage cuts the stretch.
             let Some(edit) = tokenizer.grown(&mut growth, part) else { break };
             apply(&mut ids, &edit);
-            assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{part:?}");
             assert_eq!(is_late(&growth), late, "{part:?}");
         }
         assert!(text.contains('\u{327}'));

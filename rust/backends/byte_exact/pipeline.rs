@@ -5,13 +5,13 @@
 //! in.
 
 use crate::backends::engine::Window;
-use crate::models::bpe::model::{Bench, Bpe};
+use crate::models::bpe::model::{Bpe, Scratch};
 use crate::normalizers::unicode_forms::{nfc_horizon, Normal};
 use crate::pre_tokenizers::added_tokens::{AddedText, Stretch};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::pre_tokenizers::split::Splitter;
 use crate::stability::pieces::{is_uncrossed, uncrossed};
-use crate::tokens::token::{Place, Sink};
+use crate::tokens::token::{Sink, TextPosition};
 use crate::util::pool::Pool;
 use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::space_starts;
@@ -33,11 +33,11 @@ pub(crate) struct Pipeline {
     /// All pieces, where they are the certificate (no pre-token rule).
     pub(crate) pieces: Option<PieceTrie>,
     pub(crate) notes: String,
-    pub(crate) benches: Pool<Bench>,
+    pub(crate) scratch: Pool<Scratch>,
 }
 
 impl Pipeline {
-    fn normal<'a>(&self, stretch: &'a str, first: bool, place: Place) -> Normal<'a> {
+    fn normal<'a>(&self, stretch: &'a str, first: bool, place: TextPosition) -> Normal<'a> {
         let normal = if self.nfc {
             Normal::nfc(stretch)
         } else if self.metaspace {
@@ -45,7 +45,7 @@ impl Pipeline {
         } else {
             Normal::unchanged(stretch)
         };
-        let here = if first { place == Place::Start } else { self.dummy_everywhere };
+        let here = if first { place == TextPosition::Start } else { self.dummy_everywhere };
         let wanted = match self.dummy {
             DummyPrefix::None => false,
             DummyPrefix::Always => true,
@@ -66,23 +66,23 @@ impl Pipeline {
         text: &str,
         whole: bool,
         word: &mut u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let bytes = text.as_bytes();
         if !whole && self.splitter.stages.is_empty() {
             // The end of a word is no word that could be looked up.
-            self.bpe.parts(bytes, (0, bytes.len()), *word, bench, sink);
+            self.bpe.parts(bytes, (0, bytes.len()), *word, scratch, sink);
             *word += 1;
             return;
         }
         let mut start = 0;
         self.splitter.for_each_cut(text, |at| {
-            self.bpe.word(bytes, (start, at), *word, bench, sink);
+            self.bpe.word(bytes, (start, at), *word, scratch, sink);
             start = at;
             *word += 1;
         });
-        self.bpe.word(bytes, (start, bytes.len()), *word, bench, sink);
+        self.bpe.word(bytes, (start, bytes.len()), *word, scratch, sink);
         *word += 1;
     }
 
@@ -90,7 +90,7 @@ impl Pipeline {
     pub(super) fn for_each_stretch(
         &self,
         text: &str,
-        place: Place,
+        place: TextPosition,
         mut visit: impl FnMut(Stretch, Option<&Normal<'_>>),
     ) {
         for part in self.added.stretches(text) {
@@ -118,7 +118,7 @@ impl Pipeline {
                 if !before_space || normal.is_rewritten() {
                     return uncrossed(trie, text, fuses);
                 }
-                let is_cut = |&at: &usize| self.is_seam(text, at) || is_uncrossed(trie, text, at, fuses);
+                let is_cut = |&at: &usize| self.is_barrier(text, at) || is_uncrossed(trie, text, at, fuses);
                 space_starts(text).filter(is_cut).collect()
             }
             None => {
@@ -131,8 +131,8 @@ impl Pipeline {
 
 impl Pipeline {
     /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
-    pub(crate) fn is_seam(&self, text: &str, at: usize) -> bool {
-        self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
+    pub(crate) fn is_barrier(&self, text: &str, at: usize) -> bool {
+        self.bpe.barriers.is_barrier(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
 
     /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the
@@ -152,8 +152,8 @@ impl Pipeline {
 
     /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
     ///
-    /// Answers false, and nothing else, where that is not so, or where seams alone find no cut in much text.
-    pub(super) fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
+    /// Answers false, and nothing else, where that is not so, or where barriers alone find no cut in much text.
+    pub(super) fn plain_window(&self, text: &str, place: TextPosition, window: &mut Window) -> bool {
         let mut walk = self.added.stretches(text);
         let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
         if !whole || self.normal(text, true, place).is_moved() {
@@ -165,10 +165,10 @@ impl Pipeline {
         cuts.clear();
         let bytes = text.as_bytes();
         let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
-        self.benches.with(|bench| {
+        self.scratch.with(|scratch| {
             if self.pieces.is_some() {
-                self.bpe.text(bytes, place == Place::Start, bench, tokens);
-                self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
+                self.bpe.text(bytes, place == TextPosition::Start, scratch, tokens);
+                self.bpe.barriers.for_each(bytes, 0, bytes.len(), |at| {
                     if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
                     }
@@ -178,7 +178,7 @@ impl Pipeline {
             let found = self.splitter.cuts(text, horizon);
             let mut start = 0;
             for (word, at) in found.at.iter().copied().chain([bytes.len()]).enumerate() {
-                self.bpe.word(bytes, (start, at), word as u32, bench, tokens);
+                self.bpe.word(bytes, (start, at), word as u32, scratch, tokens);
                 start = at;
             }
             cuts.extend(found.settled().filter(|&at| at < unsure && text.is_char_boundary(at)));
@@ -186,7 +186,7 @@ impl Pipeline {
         })
     }
 
-    pub(super) fn settled_cuts(&self, text: &str, place: Place, before_space: bool) -> Vec<usize> {
+    pub(super) fn settled_cuts(&self, text: &str, place: TextPosition, before_space: bool) -> Vec<usize> {
         let mut walk = self.added.stretches(text);
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();

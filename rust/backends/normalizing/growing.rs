@@ -3,7 +3,7 @@
 //! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
 //! from the text to the words. What is not carried ends it, and a window is encoded as before.
 
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
@@ -13,7 +13,7 @@ use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::between::Between;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use std::any::Any;
@@ -106,10 +106,13 @@ fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
 
 impl Rewriting {
     /// Takes up the window `text`, if it is one word of a kind that is carried.
-    pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
-        let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
+    pub(super) fn grow_word(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingWord> {
+        let (carried, place) =
+            (if let ResumeState::Word(carried) = behind { Some(carried) } else { None }, behind.place());
         let (marked, ruled) = match &self.words {
-            Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
+            Words::Ruled { marked, .. } => {
+                (*marked && !(place == TextPosition::Continuation && self.goes_on(text)), true)
+            }
             Words::Whole | Words::Spaced => (false, false),
         };
         let dummy = self.dummy_at(0, place);
@@ -117,7 +120,7 @@ impl Rewriting {
             inside: carried.is_some(),
             lead: carried.is_none() && (marked || dummy),
             unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
-            start: place == Place::Start,
+            start: place == TextPosition::Start,
         };
         let mut source = Source::new(opening);
         let found = self.read_on(&mut source, text)?;

@@ -4,7 +4,7 @@
 //! between symbols (docs/proofs/sentencepiece-streams.md). What is not carried ends it, and a window is encoded as
 //! before.
 
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::sentencepiece::normalizer::{Normal, SavedNormal};
 use crate::backends::sentencepiece::parts::{Merges, Model, SentencePiece};
@@ -14,7 +14,7 @@ use crate::models::bpe::prefixes::{Pairs, Prefixes};
 use crate::models::unigram::Unigram;
 use crate::tokens::between::Between;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::tokens::tree::{List, TokenTree};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::Vocabulary;
@@ -142,8 +142,8 @@ impl GrowingParts {
 
 impl SentencePiece {
     /// Takes up `text`; None where the model is not carried.
-    pub(super) fn grow_parts(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingParts> {
-        let start = behind.place() == Place::Start;
+    pub(super) fn grow_parts(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingParts> {
+        let start = behind.place() == TextPosition::Start;
         let said = if start && self.normalizer.drops_first_space() { Said::Nothing } else { Said::Begin(0) };
         let lattice = match &self.model {
             Model::Merges(merges) => {

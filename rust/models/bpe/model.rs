@@ -8,7 +8,7 @@ use crate::models::bpe::initial_symbols::Alphabet;
 use crate::models::bpe::long_pieces::LongPieces;
 use crate::models::bpe::long_words::{LongWords, LONG_WORD};
 use crate::models::bpe::merge::{Merger, Symbol};
-use crate::models::bpe::merge_barriers::Seams;
+use crate::models::bpe::merge_barriers::MergeBarriers;
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::whole_chars::{Characters, Fragments, Outline};
 use crate::models::bpe::whole_pieces::WholePieces;
@@ -34,7 +34,7 @@ pub(crate) struct Bpe {
     pub(crate) alphabet: Alphabet,
     pub(crate) merges: PairTable,
     pub(crate) whole: WholePieces,
-    pub(crate) seams: Seams,
+    pub(crate) barriers: MergeBarriers,
     /// Of an alphabet of all bytes.
     fragments: Option<Fragments>,
     /// Made when a word first grows long.
@@ -43,12 +43,12 @@ pub(crate) struct Bpe {
 
 /// What encoding works with; kept between calls.
 #[derive(Debug, Default)]
-pub(crate) struct Bench {
+pub(crate) struct Scratch {
     cache: WordCache,
     long_words: LongWords,
     long_parts: LongWords,
-    words: Luck,
-    parts: Luck,
+    words: HitRate,
+    parts: HitRate,
     /// The tokens of a word.
     tokens: Vec<Token>,
     /// The tokens of a part of a word.
@@ -59,18 +59,18 @@ pub(crate) struct Bench {
 
 /// Whether words have been pieces of late: those of some languages hardly ever are.
 #[derive(Debug)]
-struct Luck {
+struct HitRate {
     score: u8,
     skipped: u8,
 }
 
-impl Default for Luck {
+impl Default for HitRate {
     fn default() -> Self {
         Self { score: Self::MOST, skipped: 0 }
     }
 }
 
-impl Luck {
+impl HitRate {
     const MOST: u8 = 12;
 
     /// Whether to try again: always in good times, one time in eight in bad ones.
@@ -84,7 +84,7 @@ impl Luck {
     }
 }
 
-impl Bench {
+impl Scratch {
     /// Gives back what a text of `length` bytes may have left, if that was much.
     pub(crate) fn trim(&mut self, length: usize) {
         const MUCH: usize = 1 << 20;
@@ -107,7 +107,7 @@ impl Bpe {
         ignore_merges: bool,
         pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)> + Clone + Send,
     ) -> Self {
-        let seams = Seams::new(pieces.clone().map(|(_, bytes, _)| bytes));
+        let barriers = MergeBarriers::new(pieces.clone().map(|(_, bytes, _)| bytes));
         let spelled = pieces.clone().map(|(id, bytes, _)| (id, bytes));
         let words = pieces.clone().filter(|&(.., control)| !control).map(|(id, bytes, _)| (bytes, id));
         let always = ignore_merges.then(|| PieceTable::new(words.filter(|(bytes, _)| bytes.len() > LONGEST)));
@@ -125,7 +125,7 @@ impl Bpe {
             }
             Fragments::new(&merges, &outlines)
         });
-        let mut all = Self { alphabet, merges, whole, seams, fragments, long_pieces: OnceLock::new() };
+        let mut all = Self { alphabet, merges, whole, barriers, fragments, long_pieces: OnceLock::new() };
         all.try_pieces(short);
         all
     }
@@ -194,25 +194,26 @@ impl Bpe {
 
     /// Passes the tokens of the word `text[start..end]` on to `sink`; `number` is the word's.
     ///
-    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between seams.
+    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between
+    /// barriers.
     #[inline]
     pub(crate) fn word(
         &self,
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         if end - start > LONGEST {
-            self.long_word(text, (start, end), number, bench, sink);
+            self.long_word(text, (start, end), number, scratch, sink);
         } else if start < end {
             let key = Key::new(text, start, end, Scope::Word);
-            match bench.cache.get(&key) {
+            match scratch.cache.get(&key) {
                 Some(entry) if entry.len() > 0 => entry.tokens(start, number, sink),
                 // It has too many tokens for an entry.
-                Some(_) => self.parts(text, (start, end), number, bench, sink),
-                None => self.unknown_word(text, (start, end), number, &key, bench, sink),
+                Some(_) => self.parts(text, (start, end), number, scratch, sink),
+                None => self.unknown_word(text, (start, end), number, &key, scratch, sink),
             }
         }
     }
@@ -224,30 +225,30 @@ impl Bpe {
         (start, end): (usize, usize),
         number: u32,
         key: &Key,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        let mut tokens = std::mem::take(&mut bench.tokens);
+        let mut tokens = std::mem::take(&mut scratch.tokens);
         tokens.clear();
-        match self.piece(key, true, &mut bench.words) {
+        match self.piece(key, true, &mut scratch.words) {
             Some(id) => tokens.push(Token { id, start, end, word: number }),
-            None => self.parts(text, (start, end), number, bench, &mut tokens),
+            None => self.parts(text, (start, end), number, scratch, &mut tokens),
         }
-        bench.cache.put(key, start, &tokens);
+        scratch.cache.put(key, start, &tokens);
         tokens.iter().for_each(|&token| sink.token(token));
-        bench.tokens = tokens;
+        scratch.tokens = tokens;
     }
 
     /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it
     /// pays.
-    fn piece(&self, key: &Key, whole: bool, luck: &mut Luck) -> Option<TokenId> {
+    fn piece(&self, key: &Key, whole: bool, hit_rate: &mut HitRate) -> Option<TokenId> {
         let must = whole && self.whole.ignores_merges();
         // Two bytes merge in less time than it takes to find them in a large table.
-        if !must && (key.length() < 3 || !luck.tries()) {
+        if !must && (key.length() < 3 || !hit_rate.tries()) {
             return None;
         }
         let found = self.whole.get(key, whole);
-        luck.note(found.is_some());
+        hit_rate.note(found.is_some());
         found
     }
 
@@ -257,67 +258,74 @@ impl Bpe {
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let word = &text[start..end];
         if word.len() <= LONG_WORD {
-            if let Some(found) = bench.long_words.find(word) {
-                return bench.long_words.tokens(found, start, number).for_each(|token| sink.token(token));
+            if let Some(found) = scratch.long_words.find(word) {
+                return scratch.long_words.tokens(found, start, number).for_each(|token| sink.token(token));
             }
         }
         if let Some(id) = self.whole.long(word) {
             return sink.token(Token { id, start, end, word: number });
         }
         if word.len() > LONG_WORD {
-            return self.parts(text, (start, end), number, bench, sink);
+            return self.parts(text, (start, end), number, scratch, sink);
         }
-        let mut tokens = std::mem::take(&mut bench.tokens);
+        let mut tokens = std::mem::take(&mut scratch.tokens);
         tokens.clear();
-        self.parts(text, (start, end), number, bench, &mut tokens);
-        bench.long_words.put(word, start, &tokens);
+        self.parts(text, (start, end), number, scratch, &mut tokens);
+        scratch.long_words.put(word, start, &tokens);
         tokens.iter().for_each(|&token| sink.token(token));
-        bench.tokens = tokens;
+        scratch.tokens = tokens;
     }
 
     /// As [`Bpe::word`] where one word is the `whole` text, or goes on in it: its parts are remembered, it is not.
-    pub(crate) fn text(&self, text: &[u8], whole: bool, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(crate) fn text(&self, text: &[u8], whole: bool, scratch: &mut Scratch, sink: &mut impl Sink) {
         if whole && self.whole.ignores_merges() {
-            self.word(text, (0, text.len()), 0, bench, sink);
+            self.word(text, (0, text.len()), 0, scratch, sink);
         } else {
-            self.parts(text, (0, text.len()), 0, bench, sink);
+            self.parts(text, (0, text.len()), 0, scratch, sink);
         }
     }
 
-    /// Passes on the tokens of a word that is no token by itself, part by part where it has seams.
+    /// Passes on the tokens of a word that is no token by itself, part by part where it has barriers.
     pub(crate) fn parts(
         &self,
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let mut from = start;
-        self.seams.for_each(text, start, end, |at| {
+        self.barriers.for_each(text, start, end, |at| {
             if !self.alphabet.fuses_at(text, at) {
-                self.part(text, (from, at), number, bench, sink);
+                self.part(text, (from, at), number, scratch, sink);
                 from = at;
             }
         });
-        self.part(text, (from, end), number, bench, sink);
+        self.part(text, (from, end), number, scratch, sink);
     }
 
-    /// Passes on the tokens of a stretch without seams.
+    /// Passes on the tokens of a stretch without barriers.
     #[inline(always)]
-    fn part(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    fn part(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        scratch: &mut Scratch,
+        sink: &mut impl Sink,
+    ) {
         if end - start > LONGEST {
-            return self.long_part(text, (start, end), number, bench, sink);
+            return self.long_part(text, (start, end), number, scratch, sink);
         }
         let key = Key::new(text, start, end, Scope::Part);
-        match bench.cache.get(&key) {
+        match scratch.cache.get(&key) {
             Some(entry) if entry.len() > 0 => entry.tokens(start, number, sink),
-            _ => self.unknown_part(text, (start, end), number, &key, bench, sink),
+            _ => self.unknown_part(text, (start, end), number, &key, scratch, sink),
         }
     }
 
@@ -328,16 +336,16 @@ impl Bpe {
         (start, end): (usize, usize),
         number: u32,
         key: &Key,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        bench.merged.clear();
-        match self.piece(key, false, &mut bench.parts) {
-            Some(id) => bench.merged.push(Token { id, start, end, word: number }),
-            None => self.merged(&text[start..end], start, number, bench),
+        scratch.merged.clear();
+        match self.piece(key, false, &mut scratch.parts) {
+            Some(id) => scratch.merged.push(Token { id, start, end, word: number }),
+            None => self.merged(&text[start..end], start, number, scratch),
         }
-        bench.cache.put(key, start, &bench.merged);
-        bench.merged.iter().for_each(|&token| sink.token(token));
+        scratch.cache.put(key, start, &scratch.merged);
+        scratch.merged.iter().for_each(|&token| sink.token(token));
     }
 
     #[inline(never)]
@@ -346,25 +354,25 @@ impl Bpe {
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let part = &text[start..end];
         let short_enough = part.len() <= LONG_WORD;
-        if let (true, Some(found)) = (short_enough, bench.long_parts.find(part)) {
-            return bench.long_parts.tokens(found, start, number).for_each(|token| sink.token(token));
+        if let (true, Some(found)) = (short_enough, scratch.long_parts.find(part)) {
+            return scratch.long_parts.tokens(found, start, number).for_each(|token| sink.token(token));
         }
-        bench.merged.clear();
-        self.merged(part, start, number, bench);
+        scratch.merged.clear();
+        self.merged(part, start, number, scratch);
         if short_enough {
-            bench.long_parts.put(part, start, &bench.merged);
+            scratch.long_parts.put(part, start, &scratch.merged);
         }
-        bench.merged.iter().for_each(|&token| sink.token(token));
+        scratch.merged.iter().for_each(|&token| sink.token(token));
     }
 
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
-    fn merged(&self, word: &[u8], base: usize, number: u32, bench: &mut Bench) {
-        let Bench { merger, characters, merged, .. } = bench;
+    fn merged(&self, word: &[u8], base: usize, number: u32, scratch: &mut Scratch) {
+        let Scratch { merger, characters, merged, .. } = scratch;
         merged.extend(self.encoded(word, merger, characters).iter().map(|symbol| Token {
             id: symbol.id,
             start: base + symbol.start as usize,
@@ -414,11 +422,11 @@ mod tests {
     /// The tokens of words that stand side by side, twice.
     fn tokens(bpe: &Bpe, words: &[&str]) -> Vec<Token> {
         let text = words.concat();
-        let mut bench = Bench::default();
+        let mut scratch = Scratch::default();
         let mut once = || -> Vec<Token> {
             let (mut tokens, mut at) = (Vec::new(), 0);
             for (number, word) in words.iter().enumerate() {
-                bpe.word(text.as_bytes(), (at, at + word.len()), number as u32, &mut bench, &mut tokens);
+                bpe.word(text.as_bytes(), (at, at + word.len()), number as u32, &mut scratch, &mut tokens);
                 at += word.len();
             }
             tokens
@@ -466,7 +474,7 @@ mod tests {
         let together = tokens(&bpe, &words);
         let mut at = 0;
         for (number, word) in words.iter().enumerate() {
-            // Without a cache, seams or pieces.
+            // Without a cache, barriers or pieces.
             let mut merger = Merger::default();
             let alone = bpe.encoded(word.as_bytes(), &mut merger, &mut Characters::default());
             let alone: Vec<_> = alone.iter().map(|s| (s.id, at + s.start as usize, at + s.end as usize)).collect();
