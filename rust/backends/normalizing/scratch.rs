@@ -4,13 +4,19 @@
 //! docs/proofs/certificates.md, section 6.
 
 use crate::models::unigram::{Lattice, Point};
+use crate::normalizers::rewriter::stages::KnownGroups;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::util::known_words::{KnownWords, Placed};
+
+/// Longer parts are not kept: they hardly ever come again.
+pub(super) const LONGEST_PART: usize = 64;
+/// About the bytes that parts and their tokens may take.
+const MOST: usize = 2 << 20;
 
 /// Buffers for one call; no lock is held while they are used.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    pub(super) cache: KnownWords,
+    pub(super) cache: KnownWords<Placed, MOST>,
     pub(super) work: Work,
     pub(super) tokens: Vec<Placed>,
 }
@@ -25,7 +31,7 @@ pub(crate) struct Work {
     pub(super) word: String,
     pub(super) positions: Vec<u32>,
     pub(super) points: Vec<Point>,
-    pub(super) groups: KnownWords,
+    pub(super) groups: KnownGroups,
 }
 
 impl Work {
