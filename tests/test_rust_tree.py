@@ -11,7 +11,8 @@ import pytest
 
 RUST = Path(__file__).parents[1] / "rust"
 
-# Floors of rust/, the lowest first. A file imports from its own floor and from those below; a name is a module or a folder.
+# Floors of rust/, the lowest first. A file imports from its own floor and from those below; a name is a module or a
+# folder.
 # Text goes up this list: files are read by `formats` into a `spec`, `load` builds backends from it.
 FLOORS = (
     "error",
