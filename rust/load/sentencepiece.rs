@@ -127,7 +127,7 @@ impl Reader<'_> {
         let merges = parted_by(unknown, merges)?;
         let words = pieces.iter().map(|&(id, text)| (TokenId(id), text.as_bytes(), false));
         let bpe = Bpe::new(alphabet, merges, false, words);
-        Ok(Merges { bpe, first_bare, bytes: bytes.map(Box::new), benches: Pool::default() })
+        Ok(Merges { bpe, first_bare, bytes: bytes.map(Box::new), scratch: Pool::default() })
     }
 
     fn bare_alphabet(&self, ids: CharSymbols, byte_fallback: bool, unknown: u32) -> Alphabet {

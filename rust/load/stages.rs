@@ -59,7 +59,7 @@ impl Reader<'_> {
             splitter: Splitter { stages: plan.stages },
             bpe,
             pieces,
-            benches: Pool::default(),
+            scratch: Pool::default(),
             notes: format!("coolfusion's own byte-pair encoder, {how}"),
         })
     }

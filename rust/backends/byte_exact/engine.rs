@@ -18,7 +18,7 @@ impl Engine for Pipeline {
     fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
         let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
         let mut word = 0;
-        self.benches.with(|bench| {
+        self.scratch.with(|scratch| {
             self.for_each_stretch(text, place, |part, normal| {
                 let first = tokens.len();
                 match (part.added, normal) {
@@ -27,7 +27,7 @@ impl Engine for Pipeline {
                             &normal.text,
                             place == Place::Start || part.start > 0,
                             &mut word,
-                            bench,
+                            scratch,
                             &mut tokens,
                         );
                         if normal.is_moved() || part.start > 0 {
@@ -43,20 +43,20 @@ impl Engine for Pipeline {
                     }
                 }
             });
-            bench.trim(text.len());
+            scratch.trim(text.len());
         });
         Ok(tokens)
     }
 
     fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
-        self.benches.with(|bench| {
+        self.scratch.with(|scratch| {
             self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
                 (None, Some(normal)) => {
-                    self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, bench, ids)
+                    self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, scratch, ids)
                 }
                 (id, _) => ids.extend(id),
             });
-            bench.trim(text.len());
+            scratch.trim(text.len());
         });
         Ok(())
     }

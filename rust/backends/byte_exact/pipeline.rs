@@ -5,7 +5,7 @@
 //! in.
 
 use crate::backends::engine::Window;
-use crate::models::bpe::model::{Bench, Bpe};
+use crate::models::bpe::model::{Bpe, Scratch};
 use crate::normalizers::unicode_forms::{nfc_horizon, Normal};
 use crate::pre_tokenizers::added_tokens::{AddedText, Stretch};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
@@ -33,7 +33,7 @@ pub(crate) struct Pipeline {
     /// All pieces, where they are the certificate (no pre-token rule).
     pub(crate) pieces: Option<PieceTrie>,
     pub(crate) notes: String,
-    pub(crate) benches: Pool<Bench>,
+    pub(crate) scratch: Pool<Scratch>,
 }
 
 impl Pipeline {
@@ -66,23 +66,23 @@ impl Pipeline {
         text: &str,
         whole: bool,
         word: &mut u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let bytes = text.as_bytes();
         if !whole && self.splitter.stages.is_empty() {
             // The end of a word is no word that could be looked up.
-            self.bpe.parts(bytes, (0, bytes.len()), *word, bench, sink);
+            self.bpe.parts(bytes, (0, bytes.len()), *word, scratch, sink);
             *word += 1;
             return;
         }
         let mut start = 0;
         self.splitter.for_each_cut(text, |at| {
-            self.bpe.word(bytes, (start, at), *word, bench, sink);
+            self.bpe.word(bytes, (start, at), *word, scratch, sink);
             start = at;
             *word += 1;
         });
-        self.bpe.word(bytes, (start, bytes.len()), *word, bench, sink);
+        self.bpe.word(bytes, (start, bytes.len()), *word, scratch, sink);
         *word += 1;
     }
 
@@ -165,9 +165,9 @@ impl Pipeline {
         cuts.clear();
         let bytes = text.as_bytes();
         let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
-        self.benches.with(|bench| {
+        self.scratch.with(|scratch| {
             if self.pieces.is_some() {
-                self.bpe.text(bytes, place == Place::Start, bench, tokens);
+                self.bpe.text(bytes, place == Place::Start, scratch, tokens);
                 self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
                     if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
@@ -178,7 +178,7 @@ impl Pipeline {
             let found = self.splitter.cuts(text, horizon);
             let mut start = 0;
             for (word, at) in found.at.iter().copied().chain([bytes.len()]).enumerate() {
-                self.bpe.word(bytes, (start, at), word as u32, bench, tokens);
+                self.bpe.word(bytes, (start, at), word as u32, scratch, tokens);
                 start = at;
             }
             cuts.extend(found.settled().filter(|&at| at < unsure && text.is_char_boundary(at)));

@@ -6,7 +6,7 @@
 //! docs/proofs/certificates.md, section 8, has the argument for the settled cuts.
 
 use crate::backends::sentencepiece::normalizer::{Normal, Normalizer};
-use crate::models::bpe::model::{Bench, Bpe};
+use crate::models::bpe::model::{Bpe, Scratch};
 use crate::models::unigram::{Lattice, Unigram};
 use crate::pre_tokenizers::added_tokens::AddedText;
 use crate::stability::pieces::uncrossed;
@@ -22,7 +22,7 @@ pub(crate) struct Merges {
     pub(crate) first_bare: u32,
     /// The ids of the byte pieces.
     pub(crate) bytes: Option<Box<[TokenId; 256]>>,
-    pub(crate) benches: Pool<Bench>,
+    pub(crate) scratch: Pool<Scratch>,
 }
 
 /// How text between user-defined symbols becomes tokens.
@@ -50,21 +50,21 @@ impl SentencePiece {
     pub(super) fn normal_tokens(&self, text: &str) -> Vec<Token> {
         let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
         match &self.model {
-            Model::Merges(merges) => merges.benches.with(|bench| {
+            Model::Merges(merges) => merges.scratch.with(|scratch| {
                 for (word, part) in self.symbols.stretches(text).enumerate() {
                     let word = word as u32;
                     match part.added {
                         Some(id) => tokens.push(Token { id, start: part.start, end: part.end, word }),
                         None => {
                             let first = tokens.len();
-                            merges.bpe.word(text.as_bytes(), (part.start, part.end), word, bench, &mut tokens);
+                            merges.bpe.word(text.as_bytes(), (part.start, part.end), word, scratch, &mut tokens);
                             if tokens[first..].iter().any(|token| token.id.0 >= merges.first_bare) {
                                 self.spell_bare(merges, text, first, &mut tokens);
                             }
                         }
                     }
                 }
-                bench.trim(text.len());
+                scratch.trim(text.len());
             }),
             Model::Unigram(unigram) => {
                 unigram.encode(text, &mut Lattice::default(), |id, start, end| {

@@ -48,7 +48,7 @@ pub(crate) struct Bpe {
 
 /// What encoding works with; kept between calls.
 #[derive(Debug, Default)]
-pub(crate) struct Bench {
+pub(crate) struct Scratch {
     cache: WordCache,
     long_words: LongWords,
     long_parts: LongWords,
@@ -94,7 +94,7 @@ fn placed(token: &Token, start: usize) -> Placed {
     Placed { id: token.id.0, start: (token.start - start) as u16, end: (token.end - start) as u16, word: 0 }
 }
 
-impl Bench {
+impl Scratch {
     /// Gives back what a text of `length` bytes may have left, if that was much.
     pub(crate) fn trim(&mut self, length: usize) {
         const MUCH: usize = 1 << 20;
@@ -212,18 +212,18 @@ impl Bpe {
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         if end - start > LONGEST {
-            self.long_word(text, (start, end), number, bench, sink);
+            self.long_word(text, (start, end), number, scratch, sink);
         } else if start < end {
             let key = Key::new(text, start, end, Scope::Word);
-            match bench.cache.get(&key) {
+            match scratch.cache.get(&key) {
                 Some(entry) if entry.len() > 0 => entry.tokens(start, number, sink),
                 // It has too many tokens for an entry.
-                Some(_) => self.parts(text, (start, end), number, bench, sink),
-                None => self.unknown_word(text, (start, end), number, &key, bench, sink),
+                Some(_) => self.parts(text, (start, end), number, scratch, sink),
+                None => self.unknown_word(text, (start, end), number, &key, scratch, sink),
             }
         }
     }
@@ -235,18 +235,18 @@ impl Bpe {
         (start, end): (usize, usize),
         number: u32,
         key: &Key,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        let mut tokens = std::mem::take(&mut bench.tokens);
+        let mut tokens = std::mem::take(&mut scratch.tokens);
         tokens.clear();
-        match self.piece(key, true, &mut bench.words) {
+        match self.piece(key, true, &mut scratch.words) {
             Some(id) => tokens.push(Token { id, start, end, word: number }),
-            None => self.parts(text, (start, end), number, bench, &mut tokens),
+            None => self.parts(text, (start, end), number, scratch, &mut tokens),
         }
-        bench.cache.put(key, start, &tokens);
+        scratch.cache.put(key, start, &tokens);
         tokens.iter().for_each(|&token| sink.token(token));
-        bench.tokens = tokens;
+        scratch.tokens = tokens;
     }
 
     /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it
@@ -268,32 +268,32 @@ impl Bpe {
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let word = &text[start..end];
         let key = if word.len() <= LONG_WORD { Some(hash(word, 0)) } else { None };
-        if let Some((tokens, _)) = key.and_then(|key| bench.long_words.get(word, 0, key)) {
+        if let Some((tokens, _)) = key.and_then(|key| scratch.long_words.get(word, 0, key)) {
             return tokens.iter().for_each(|token| sink.token(token.token(start, number)));
         }
         if let Some(id) = self.whole.long(word) {
             return sink.token(Token { id, start, end, word: number });
         }
-        let Some(key) = key else { return self.parts(text, (start, end), number, bench, sink) };
-        let mut tokens = std::mem::take(&mut bench.tokens);
+        let Some(key) = key else { return self.parts(text, (start, end), number, scratch, sink) };
+        let mut tokens = std::mem::take(&mut scratch.tokens);
         tokens.clear();
-        self.parts(text, (start, end), number, bench, &mut tokens);
-        bench.long_words.insert(word, 0, key, tokens.iter().map(|token| placed(token, start)), 0);
+        self.parts(text, (start, end), number, scratch, &mut tokens);
+        scratch.long_words.insert(word, 0, key, tokens.iter().map(|token| placed(token, start)), 0);
         tokens.iter().for_each(|&token| sink.token(token));
-        bench.tokens = tokens;
+        scratch.tokens = tokens;
     }
 
     /// As [`Bpe::word`] where one word is the `whole` text, or goes on in it: its parts are remembered, it is not.
-    pub(crate) fn text(&self, text: &[u8], whole: bool, bench: &mut Bench, sink: &mut impl Sink) {
+    pub(crate) fn text(&self, text: &[u8], whole: bool, scratch: &mut Scratch, sink: &mut impl Sink) {
         if whole && self.whole.ignores_merges() {
-            self.word(text, (0, text.len()), 0, bench, sink);
+            self.word(text, (0, text.len()), 0, scratch, sink);
         } else {
-            self.parts(text, (0, text.len()), 0, bench, sink);
+            self.parts(text, (0, text.len()), 0, scratch, sink);
         }
     }
 
@@ -303,29 +303,36 @@ impl Bpe {
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let mut from = start;
         self.seams.for_each(text, start, end, |at| {
             if !self.alphabet.fuses_at(text, at) {
-                self.part(text, (from, at), number, bench, sink);
+                self.part(text, (from, at), number, scratch, sink);
                 from = at;
             }
         });
-        self.part(text, (from, end), number, bench, sink);
+        self.part(text, (from, end), number, scratch, sink);
     }
 
     /// Passes on the tokens of a stretch without seams.
     #[inline(always)]
-    fn part(&self, text: &[u8], (start, end): (usize, usize), number: u32, bench: &mut Bench, sink: &mut impl Sink) {
+    fn part(
+        &self,
+        text: &[u8],
+        (start, end): (usize, usize),
+        number: u32,
+        scratch: &mut Scratch,
+        sink: &mut impl Sink,
+    ) {
         if end - start > LONGEST {
-            return self.long_part(text, (start, end), number, bench, sink);
+            return self.long_part(text, (start, end), number, scratch, sink);
         }
         let key = Key::new(text, start, end, Scope::Part);
-        match bench.cache.get(&key) {
+        match scratch.cache.get(&key) {
             Some(entry) if entry.len() > 0 => entry.tokens(start, number, sink),
-            _ => self.unknown_part(text, (start, end), number, &key, bench, sink),
+            _ => self.unknown_part(text, (start, end), number, &key, scratch, sink),
         }
     }
 
@@ -336,16 +343,16 @@ impl Bpe {
         (start, end): (usize, usize),
         number: u32,
         key: &Key,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        bench.merged.clear();
-        match self.piece(key, false, &mut bench.parts) {
-            Some(id) => bench.merged.push(Token { id, start, end, word: number }),
-            None => self.merged(&text[start..end], start, number, bench),
+        scratch.merged.clear();
+        match self.piece(key, false, &mut scratch.parts) {
+            Some(id) => scratch.merged.push(Token { id, start, end, word: number }),
+            None => self.merged(&text[start..end], start, number, scratch),
         }
-        bench.cache.put(key, start, &bench.merged);
-        bench.merged.iter().for_each(|&token| sink.token(token));
+        scratch.cache.put(key, start, &scratch.merged);
+        scratch.merged.iter().for_each(|&token| sink.token(token));
     }
 
     #[inline(never)]
@@ -354,25 +361,25 @@ impl Bpe {
         text: &[u8],
         (start, end): (usize, usize),
         number: u32,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
         let part = &text[start..end];
         let key = if part.len() <= LONG_WORD { Some(hash(part, 0)) } else { None };
-        if let Some((tokens, _)) = key.and_then(|key| bench.long_parts.get(part, 0, key)) {
+        if let Some((tokens, _)) = key.and_then(|key| scratch.long_parts.get(part, 0, key)) {
             return tokens.iter().for_each(|token| sink.token(token.token(start, number)));
         }
-        bench.merged.clear();
-        self.merged(part, start, number, bench);
+        scratch.merged.clear();
+        self.merged(part, start, number, scratch);
         if let Some(key) = key {
-            bench.long_parts.insert(part, 0, key, bench.merged.iter().map(|token| placed(token, start)), 0);
+            scratch.long_parts.insert(part, 0, key, scratch.merged.iter().map(|token| placed(token, start)), 0);
         }
-        bench.merged.iter().for_each(|&token| sink.token(token));
+        scratch.merged.iter().for_each(|&token| sink.token(token));
     }
 
     /// Appends the tokens of `word`, whose first byte is byte `base` of the text, by merges alone.
-    fn merged(&self, word: &[u8], base: usize, number: u32, bench: &mut Bench) {
-        let Bench { merger, characters, merged, .. } = bench;
+    fn merged(&self, word: &[u8], base: usize, number: u32, scratch: &mut Scratch) {
+        let Scratch { merger, characters, merged, .. } = scratch;
         merged.extend(self.encoded(word, merger, characters).iter().map(|symbol| Token {
             id: symbol.id,
             start: base + symbol.start as usize,
@@ -422,11 +429,11 @@ mod tests {
     /// The tokens of words that stand side by side, twice.
     fn tokens(bpe: &Bpe, words: &[&str]) -> Vec<Token> {
         let text = words.concat();
-        let mut bench = Bench::default();
+        let mut scratch = Scratch::default();
         let mut once = || -> Vec<Token> {
             let (mut tokens, mut at) = (Vec::new(), 0);
             for (number, word) in words.iter().enumerate() {
-                bpe.word(text.as_bytes(), (at, at + word.len()), number as u32, &mut bench, &mut tokens);
+                bpe.word(text.as_bytes(), (at, at + word.len()), number as u32, &mut scratch, &mut tokens);
                 at += word.len();
             }
             tokens
