@@ -52,8 +52,8 @@ pub(crate) struct Scratch {
     cache: WordCache,
     long_words: LongWords,
     long_parts: LongWords,
-    words: Luck,
-    parts: Luck,
+    words: HitRate,
+    parts: HitRate,
     /// The tokens of a word.
     tokens: Vec<Token>,
     /// The tokens of a part of a word.
@@ -64,18 +64,18 @@ pub(crate) struct Scratch {
 
 /// Whether words have been pieces of late: those of some languages hardly ever are.
 #[derive(Debug)]
-struct Luck {
+struct HitRate {
     score: u8,
     skipped: u8,
 }
 
-impl Default for Luck {
+impl Default for HitRate {
     fn default() -> Self {
         Self { score: Self::MOST, skipped: 0 }
     }
 }
 
-impl Luck {
+impl HitRate {
     const MOST: u8 = 12;
 
     /// Whether to try again: always in good times, one time in eight in bad ones.
@@ -251,14 +251,14 @@ impl Bpe {
 
     /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it
     /// pays.
-    fn piece(&self, key: &Key, whole: bool, luck: &mut Luck) -> Option<TokenId> {
+    fn piece(&self, key: &Key, whole: bool, hit_rate: &mut HitRate) -> Option<TokenId> {
         let must = whole && self.whole.ignores_merges();
         // Two bytes merge in less time than it takes to find them in a large table.
-        if !must && (key.length() < 3 || !luck.tries()) {
+        if !must && (key.length() < 3 || !hit_rate.tries()) {
             return None;
         }
         let found = self.whole.get(key, whole);
-        luck.note(found.is_some());
+        hit_rate.note(found.is_some());
         found
     }
 
