@@ -28,7 +28,7 @@ pub(crate) const DEAD: u32 = 0;
 const MOST_INSTRUCTIONS: usize = 4096;
 const MOST_STATES: u32 = 2048;
 const MOST_SETS: usize = 64;
-/// Places visited while the states are made; published rules need up to 14,000.
+/// NfaStates visited while the states are made; published rules need up to 14,000.
 const MOST_WORK: usize = 2_000_000;
 
 /// In a chain: a match, or what stands between matches, begins at this character.
@@ -98,7 +98,7 @@ impl Automaton {
     /// The automaton of `node`, if it has one.
     pub(crate) fn compile(node: &Node) -> Option<Self> {
         let mut sets = Sets::default();
-        let mut places = Places { list: Vec::new() };
+        let mut places = NfaStates { list: Vec::new() };
         places.pattern(node, &mut sets)?;
         let alphabet = sets.alphabet()?;
         Determiniser::new(&places.list, alphabet).run()
@@ -314,7 +314,7 @@ impl Automaton {
 
 /// Where a matcher can be.
 #[derive(Debug, Clone)]
-enum Place {
+enum NfaState {
     /// One character of the set, then the next place.
     Set(usize),
     /// The first, or else the second.
@@ -329,8 +329,8 @@ enum Place {
     Accept,
 }
 
-struct Places {
-    list: Vec<Place>,
+struct NfaStates {
+    list: Vec<NfaState>,
 }
 
 /// The character sets of a pattern, each once.
@@ -505,13 +505,13 @@ fn begins(plane: &[u8], above: &[(u32, u8)], may: impl Fn(u8) -> bool) -> ByteSe
     begins
 }
 
-impl Places {
+impl NfaStates {
     fn pattern(&mut self, node: &Node, sets: &mut Sets) -> Option<()> {
         self.emit(node, true, sets)?;
-        self.push(Place::Accept)
+        self.push(NfaState::Accept)
     }
 
-    fn push(&mut self, place: Place) -> Option<()> {
+    fn push(&mut self, place: NfaState) -> Option<()> {
         self.list.push(place);
         (self.list.len() <= MOST_INSTRUCTIONS).then_some(())
     }
@@ -521,7 +521,7 @@ impl Places {
         match node {
             Node::Class(set) => {
                 let number = sets.number(set)?;
-                self.push(Place::Set(number))
+                self.push(NfaState::Set(number))
             }
             Node::Sequence(nodes) => {
                 for (index, node) in nodes.iter().enumerate() {
@@ -548,9 +548,9 @@ impl Places {
             Node::LookAhead { node, negative } => {
                 let mut look = (Vec::new(), false);
                 one_character(node, &mut look, sets)?;
-                self.push(Place::Look { sets: look.0, end: look.1, negative: *negative })
+                self.push(NfaState::Look { sets: look.0, end: look.1, negative: *negative })
             }
-            Node::EndOfText => self.push(Place::Look { sets: Vec::new(), end: true, negative: false }),
+            Node::EndOfText => self.push(NfaState::Look { sets: Vec::new(), end: true, negative: false }),
             Node::Atomic(_) => None,
         }
     }
@@ -563,15 +563,15 @@ impl Places {
                 break;
             }
             let fork = self.list.len();
-            self.push(Place::Accept)?;
+            self.push(NfaState::Accept)?;
             self.emit(node, last, sets)?;
             exits.push(self.list.len());
-            self.push(Place::Accept)?;
-            self.list[fork] = Place::Fork(fork + 1, self.list.len());
+            self.push(NfaState::Accept)?;
+            self.list[fork] = NfaState::Fork(fork + 1, self.list.len());
         }
         let end = self.list.len();
         for exit in exits {
-            self.list[exit] = Place::Jump(end);
+            self.list[exit] = NfaState::Jump(end);
         }
         Some(())
     }
@@ -582,24 +582,24 @@ impl Places {
         }
         let fork_between = |body: usize, behind: usize| {
             if greed == Greed::Lazy {
-                Place::Fork(behind, body)
+                NfaState::Fork(behind, body)
             } else {
-                Place::Fork(body, behind)
+                NfaState::Fork(body, behind)
             }
         };
         match max {
             None => {
                 let fork = self.list.len();
-                self.push(Place::Accept)?;
+                self.push(NfaState::Accept)?;
                 self.emit(node, false, sets)?;
-                self.push(Place::Jump(fork))?;
+                self.push(NfaState::Jump(fork))?;
                 self.list[fork] = fork_between(fork + 1, self.list.len());
             }
             Some(max) => {
                 let mut forks = Vec::new();
                 for _ in min..max {
                     forks.push(self.list.len());
-                    self.push(Place::Accept)?;
+                    self.push(NfaState::Accept)?;
                     self.emit(node, false, sets)?;
                 }
                 let behind = self.list.len();
@@ -643,16 +643,16 @@ fn one_character(node: &Node, look: &mut (Vec<usize>, bool), sets: &mut Sets) ->
 }
 
 struct Determiniser<'a> {
-    places: &'a [Place],
+    places: &'a [NfaState],
     alphabet: Alphabet,
     numbers: FxHashMap<Vec<usize>, u32>,
     states: Vec<Vec<usize>>,
-    /// Places that may still be visited.
+    /// NfaStates that may still be visited.
     work: usize,
 }
 
 impl<'a> Determiniser<'a> {
-    fn new(places: &'a [Place], alphabet: Alphabet) -> Self {
+    fn new(places: &'a [NfaState], alphabet: Alphabet) -> Self {
         // State 0 is the dead one.
         Self {
             places,
@@ -722,21 +722,21 @@ impl<'a> Determiniser<'a> {
                     symbol.is_some_and(|s| sets.iter().any(|set| self.alphabet.members[s] >> set & 1 == 1))
                 };
                 match &self.places[at] {
-                    Place::Set(set) => {
+                    NfaState::Set(set) => {
                         // Each place is visited once, so each is listed once.
                         if within(&[*set]) {
                             behind.push(at + 1);
                         }
                     }
-                    Place::Fork(first, second) => stack.extend([*second, *first]),
-                    Place::Jump(to) => stack.push(*to),
-                    Place::Look { sets, end, negative } => {
+                    NfaState::Fork(first, second) => stack.extend([*second, *first]),
+                    NfaState::Jump(to) => stack.push(*to),
+                    NfaState::Look { sets, end, negative } => {
                         if (within(sets) || symbol.is_none() && *end) != *negative {
                             stack.push(at + 1);
                         }
                     }
                     // What comes later would only be tried if this failed.
-                    Place::Accept => return Some((behind, true)),
+                    NfaState::Accept => return Some((behind, true)),
                 }
             }
         }
