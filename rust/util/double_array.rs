@@ -107,7 +107,7 @@ impl Dictionary {
 }
 
 /// A node whose children are not placed yet: the words below it agree in their first `depth` bytes.
-struct Place {
+struct PendingNode {
     slot: usize,
     range: Range<usize>,
     depth: usize,
@@ -130,7 +130,7 @@ impl Builder {
         self.next = vec![0; BLOCK];
         self.previous = vec![0; BLOCK];
         self.bases = vec![true; BLOCK];
-        let mut level = vec![Place { slot: 0, range: 0..words.len(), depth: 0 }];
+        let mut level = vec![PendingNode { slot: 0, range: 0..words.len(), depth: 0 }];
         for _ in 0..TOP {
             let mut next = Vec::new();
             level.into_iter().for_each(|place| self.node(place, words, &mut next));
@@ -147,8 +147,8 @@ impl Builder {
     }
 
     /// Fills the node of `place`, finds room for its children and appends them to `pending`.
-    fn node(&mut self, place: Place, words: &[(Box<[u8]>, u32)], pending: &mut Vec<Place>) {
-        let Place { slot, mut range, depth } = place;
+    fn node(&mut self, place: PendingNode, words: &[(Box<[u8]>, u32)], pending: &mut Vec<PendingNode>) {
+        let PendingNode { slot, mut range, depth } = place;
         let mut value = NONE;
         while range.start < range.end && words[range.start].0.len() == depth {
             value = words[range.start].1;
@@ -166,7 +166,7 @@ impl Builder {
         for (byte, range) in children {
             let child = base ^ usize::from(byte);
             self.units[child] = USED | u64::from(byte);
-            pending.push(Place { slot: child, range, depth: depth + 1 });
+            pending.push(PendingNode { slot: child, range, depth: depth + 1 });
         }
     }
 
