@@ -286,7 +286,7 @@ impl Pipeline {
         text[before..]
             .char_indices()
             .map(|(offset, _)| before + offset)
-            .any(|place| place > 0 && self.is_seam(text, place))
+            .any(|place| place > 0 && self.is_barrier(text, place))
     }
 
     /// The words that the walks make, if the text ends at `length`.

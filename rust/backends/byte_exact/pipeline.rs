@@ -118,7 +118,7 @@ impl Pipeline {
                 if !before_space || normal.is_rewritten() {
                     return uncrossed(trie, text, fuses);
                 }
-                let is_cut = |&at: &usize| self.is_seam(text, at) || is_uncrossed(trie, text, at, fuses);
+                let is_cut = |&at: &usize| self.is_barrier(text, at) || is_uncrossed(trie, text, at, fuses);
                 space_starts(text).filter(is_cut).collect()
             }
             None => {
@@ -131,8 +131,8 @@ impl Pipeline {
 
 impl Pipeline {
     /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
-    pub(crate) fn is_seam(&self, text: &str, at: usize) -> bool {
-        self.bpe.seams.is_seam(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
+    pub(crate) fn is_barrier(&self, text: &str, at: usize) -> bool {
+        self.bpe.barriers.is_barrier(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
 
     /// Whether a text that no stage cuts between characters may be cut inside them, each byte being where it is in the
@@ -152,7 +152,7 @@ impl Pipeline {
 
     /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
     ///
-    /// Answers false, and nothing else, where that is not so, or where seams alone find no cut in much text.
+    /// Answers false, and nothing else, where that is not so, or where barriers alone find no cut in much text.
     pub(super) fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
         let mut walk = self.added.stretches(text);
         let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
@@ -168,7 +168,7 @@ impl Pipeline {
         self.scratch.with(|scratch| {
             if self.pieces.is_some() {
                 self.bpe.text(bytes, place == Place::Start, scratch, tokens);
-                self.bpe.seams.for_each(bytes, 0, bytes.len(), |at| {
+                self.bpe.barriers.for_each(bytes, 0, bytes.len(), |at| {
                     if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
                     }

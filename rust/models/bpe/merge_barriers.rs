@@ -1,7 +1,7 @@
-//! Seams: places between two characters that no piece of the vocabulary can stand across, whatever the text around
+//! Barriers: places between two characters that no piece of the vocabulary can stand across, whatever the text around
 //! them.
 //!
-//! A byte-pair encoder only ever builds pieces, so the text before a seam and the text behind it are encoded
+//! A byte-pair encoder only ever builds pieces, so the text before a barrier and the text behind it are encoded
 //! independently (docs/proofs/certificates.md, section 5). It makes short words of long ones (a Japanese sentence is
 //! one pre-token), so that a cache of words helps, and no work is ever done over more than a few characters.
 
@@ -13,7 +13,7 @@ const BITS: u32 = 20;
 
 /// The pairs of neighbouring characters that occur in pieces, in full or with a part of either.
 #[derive(Debug, Clone)]
-pub(crate) struct Seams {
+pub(crate) struct MergeBarriers {
     /// Pairs of ASCII characters, exactly: `ascii[first]` has bit `second`.
     ascii: Box<[u128; 128]>,
     hashed: Box<[u64]>,
@@ -55,12 +55,12 @@ fn slot(left: Side, right: Side) -> usize {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS)) as usize
 }
 
-impl Seams {
-    /// The seams of a vocabulary of `pieces`.
+impl MergeBarriers {
+    /// The barriers of a vocabulary of `pieces`.
     ///
     /// Complexity: O(bytes of the pieces).
     pub(crate) fn new<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut seams = Self {
+        let mut barriers = Self {
             ascii: Box::new([0; 128]),
             hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(),
             before_part: Box::new([0; PLANE]),
@@ -68,9 +68,9 @@ impl Seams {
             parts: Box::new([0; 64]),
         };
         for piece in pieces {
-            seams.add(piece);
+            barriers.add(piece);
         }
-        seams
+        barriers
     }
 
     fn add(&mut self, piece: &[u8]) {
@@ -104,7 +104,7 @@ impl Seams {
         self.hashed[slot / 64] >> (slot % 64) & 1 == 1
     }
 
-    /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a seam.
+    /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a barrier.
     #[inline]
     fn is_between(&self, a: char, before: u8, b: char, behind: u8) -> bool {
         !self.holds(Side::Whole(a), Side::Whole(b)) && self.parts_characters(a, before, b, behind)
@@ -119,11 +119,11 @@ impl Seams {
             || marked(&self.behind_part, b) && self.holds(Side::Byte(before), Side::Whole(b)))
     }
 
-    /// Whether byte `at` of `text`, the start of a character, is a seam.
+    /// Whether byte `at` of `text`, the start of a character, is a barrier.
     ///
     /// Complexity: O(1).
     #[inline]
-    pub(crate) fn is_seam(&self, text: &[u8], at: usize) -> bool {
+    pub(crate) fn is_barrier(&self, text: &[u8], at: usize) -> bool {
         let (before, behind) = (text[at - 1], text[at]);
         if before < 0x80 && behind < 0x80 {
             return self.ascii[usize::from(before)] >> behind & 1 == 0;
@@ -132,7 +132,7 @@ impl Seams {
         self.is_between(a, before, b, behind)
     }
 
-    /// Calls `cut` with every seam inside `text[start..end]`, ascending.
+    /// Calls `cut` with every barrier inside `text[start..end]`, ascending.
     #[inline]
     pub(crate) fn for_each(&self, text: &[u8], start: usize, end: usize, mut cut: impl FnMut(usize)) {
         let mut at = start;
@@ -147,12 +147,12 @@ impl Seams {
             let b = if behind < 0x80 { char::from(behind) } else { code_point(text, at) };
             if let Some(a) = last.replace(b) {
                 let before = text[at - 1];
-                let seam = if a.is_ascii() && behind < 0x80 {
+                let barrier = if a.is_ascii() && behind < 0x80 {
                     self.ascii[usize::from(before)] >> behind & 1 == 0
                 } else {
                     self.is_between(a, before, b, behind)
                 };
-                if seam {
+                if barrier {
                     cut(at);
                 }
             }
@@ -177,28 +177,28 @@ fn first_character(piece: &[u8]) -> Option<char> {
 mod tests {
     use super::*;
 
-    fn seams(pieces: &[&[u8]], text: &str) -> Vec<usize> {
+    fn barriers(pieces: &[&[u8]], text: &str) -> Vec<usize> {
         let mut found = Vec::new();
-        Seams::new(pieces.iter().copied()).for_each(text.as_bytes(), 0, text.len(), |at| found.push(at));
+        MergeBarriers::new(pieces.iter().copied()).for_each(text.as_bytes(), 0, text.len(), |at| found.push(at));
         found
     }
 
     #[test]
     fn a_seam_is_where_no_piece_stands_across() {
-        assert_eq!(seams(&[b"ab", b"bc", b" a"], "abc a"), [3]);
-        assert_eq!(seams(&["\u{e9}a".as_bytes()], "\u{e9}a\u{e9}\u{e9}"), [3, 5]);
+        assert_eq!(barriers(&[b"ab", b"bc", b" a"], "abc a"), [3]);
+        assert_eq!(barriers(&["\u{e9}a".as_bytes()], "\u{e9}a\u{e9}\u{e9}"), [3, 5]);
     }
 
     #[test]
     fn pieces_that_hold_parts_of_characters_block_all_characters_with_that_part() {
         let (a, b, c) = ("\u{4e00}", "\u{4e01}", "\u{6f22}");
         let text = [a, b, c].concat();
-        assert_eq!(seams(&[], &text), [3, 6]);
+        assert_eq!(barriers(&[], &text), [3, 6]);
         // a and the first byte of b, which is not the first byte of c
-        assert_eq!(seams(&[&[a.as_bytes(), &b.as_bytes()[..1]].concat()], &text), [6]);
+        assert_eq!(barriers(&[&[a.as_bytes(), &b.as_bytes()[..1]].concat()], &text), [6]);
         // the last byte of b and c
-        assert_eq!(seams(&[&[&b.as_bytes()[2..], c.as_bytes()].concat()], &text), [3]);
+        assert_eq!(barriers(&[&[&b.as_bytes()[2..], c.as_bytes()].concat()], &text), [3]);
         // the last byte of b and the first two of c
-        assert_eq!(seams(&[&[&b.as_bytes()[2..], &c.as_bytes()[..2]].concat()], &text), [3]);
+        assert_eq!(barriers(&[&[&b.as_bytes()[2..], &c.as_bytes()[..2]].concat()], &text), [3]);
     }
 }

@@ -7,7 +7,7 @@
 use crate::models::bpe::initial_symbols::Alphabet;
 use crate::models::bpe::long_pieces::LongPieces;
 use crate::models::bpe::merge::{Merger, Symbol};
-use crate::models::bpe::merge_barriers::Seams;
+use crate::models::bpe::merge_barriers::MergeBarriers;
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::whole_chars::{Characters, Fragments, Outline};
 use crate::models::bpe::whole_pieces::WholePieces;
@@ -39,7 +39,7 @@ pub(crate) struct Bpe {
     pub(crate) alphabet: Alphabet,
     pub(crate) merges: PairTable,
     pub(crate) whole: WholePieces,
-    pub(crate) seams: Seams,
+    pub(crate) barriers: MergeBarriers,
     /// Of an alphabet of all bytes.
     fragments: Option<Fragments>,
     /// Made when a word first grows long.
@@ -117,7 +117,7 @@ impl Bpe {
         ignore_merges: bool,
         pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)> + Clone + Send,
     ) -> Self {
-        let seams = Seams::new(pieces.clone().map(|(_, bytes, _)| bytes));
+        let barriers = MergeBarriers::new(pieces.clone().map(|(_, bytes, _)| bytes));
         let spelled = pieces.clone().map(|(id, bytes, _)| (id, bytes));
         let words = pieces.clone().filter(|&(.., control)| !control).map(|(id, bytes, _)| (bytes, id));
         let long = words.filter(|(bytes, _)| bytes.len() > LONGEST);
@@ -136,7 +136,7 @@ impl Bpe {
             }
             Fragments::new(&merges, &outlines)
         });
-        let mut all = Self { alphabet, merges, whole, seams, fragments, long_pieces: OnceLock::new() };
+        let mut all = Self { alphabet, merges, whole, barriers, fragments, long_pieces: OnceLock::new() };
         all.try_pieces(short);
         all
     }
@@ -205,7 +205,7 @@ impl Bpe {
 
     /// Passes the tokens of the word `text[start..end]` on to `sink`; `number` is the word's.
     ///
-    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between seams.
+    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between barriers.
     #[inline]
     pub(crate) fn word(
         &self,
@@ -297,7 +297,7 @@ impl Bpe {
         }
     }
 
-    /// Passes on the tokens of a word that is no token by itself, part by part where it has seams.
+    /// Passes on the tokens of a word that is no token by itself, part by part where it has barriers.
     pub(crate) fn parts(
         &self,
         text: &[u8],
@@ -307,7 +307,7 @@ impl Bpe {
         sink: &mut impl Sink,
     ) {
         let mut from = start;
-        self.seams.for_each(text, start, end, |at| {
+        self.barriers.for_each(text, start, end, |at| {
             if !self.alphabet.fuses_at(text, at) {
                 self.part(text, (from, at), number, scratch, sink);
                 from = at;
@@ -316,7 +316,7 @@ impl Bpe {
         self.part(text, (from, end), number, scratch, sink);
     }
 
-    /// Passes on the tokens of a stretch without seams.
+    /// Passes on the tokens of a stretch without barriers.
     #[inline(always)]
     fn part(
         &self,
@@ -481,7 +481,7 @@ mod tests {
         let together = tokens(&bpe, &words);
         let mut at = 0;
         for (number, word) in words.iter().enumerate() {
-            // Without a cache, seams or pieces.
+            // Without a cache, barriers or pieces.
             let mut merger = Merger::default();
             let alone = bpe.encoded(word.as_bytes(), &mut merger, &mut Characters::default());
             let alone: Vec<_> = alone.iter().map(|s| (s.id, at + s.start as usize, at + s.end as usize)).collect();
