@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use coolfusion::{word_boundaries, Method, Place, StreamDecoder, StreamEncoder, TokenId, Tokenizer};
+use coolfusion::{word_boundaries, Method, StreamDecoder, StreamEncoder, TextPosition, TokenId, Tokenizer};
 use criterion::{criterion_group, criterion_main, BatchSize, BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -67,16 +67,16 @@ fn core(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group("whole");
             group.throughput(bytes.clone());
             group.bench_function(BenchmarkId::new("encode", &label), |b| {
-                b.iter(|| tokenizer.encode(black_box(text), Place::Start))
+                b.iter(|| tokenizer.encode(black_box(text), TextPosition::Start))
             });
             group.bench_function(BenchmarkId::new("ids", &label), |b| {
-                b.iter(|| tokenizer.ids(black_box(text), Place::Start))
+                b.iter(|| tokenizer.ids(black_box(text), TextPosition::Start))
             });
             group.bench_function(BenchmarkId::new("decode_bytes", &label), |b| {
-                b.iter(|| tokenizer.decode_bytes(black_box(&ids), Place::Start))
+                b.iter(|| tokenizer.decode_bytes(black_box(&ids), TextPosition::Start))
             });
             group.bench_function(BenchmarkId::new("settled", &label), |b| {
-                b.iter(|| tokenizer.settled(black_box(text), Place::Start))
+                b.iter(|| tokenizer.settled(black_box(text), TextPosition::Start))
             });
             group.bench_function(BenchmarkId::new("word_boundaries", &label), |b| {
                 b.iter(|| word_boundaries(&tokenizer, black_box(text), Method::Auto));
@@ -111,21 +111,21 @@ fn core(criterion: &mut Criterion) {
 
 /// The ids of `text`, after the streams gave what the wholes give.
 fn checked(tokenizer: &Arc<Tokenizer>, text: &str) -> Vec<TokenId> {
-    let ids = tokenizer.ids(text, Place::Start).unwrap();
-    let tokens = tokenizer.encode(text, Place::Start).unwrap();
+    let ids = tokenizer.ids(text, TextPosition::Start).unwrap();
+    let tokens = tokenizer.encode(text, TextPosition::Start).unwrap();
     assert!(tokens.iter().map(|token| token.id).eq(ids.iter().copied()));
     let mut encoder = StreamEncoder::new(tokenizer.clone(), 4);
     for word in words(text).into_iter().take(100) {
         encoder.push(word).unwrap();
     }
-    assert_eq!(encoder.ids(), tokenizer.ids(encoder.text(), Place::Start).unwrap());
+    assert_eq!(encoder.ids(), tokenizer.ids(encoder.text(), TextPosition::Start).unwrap());
     let mut decoder = StreamDecoder::new(tokenizer.clone(), &[]).unwrap();
     let mut written = String::new();
     for &id in &ids {
         decoder.push(id, &mut written).unwrap();
     }
     decoder.flush(&mut written);
-    assert_eq!(written, String::from_utf8_lossy(&tokenizer.decode_bytes(&ids, Place::Start).unwrap()));
+    assert_eq!(written, String::from_utf8_lossy(&tokenizer.decode_bytes(&ids, TextPosition::Start).unwrap()));
     ids
 }
 

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::table::Kind;
 use unicode_categories::UnicodeCategories;
 
@@ -21,7 +21,7 @@ pub struct Encoding<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// Where the text stands: at the start a dummy prefix is dropped.
-    pub place: Place,
+    pub place: TextPosition,
     /// Whether cuts inside a character are left out.
     pub characters: bool,
 }
@@ -156,7 +156,7 @@ struct Lossy<'a> {
 
 impl Lossy<'_> {
     /// A span for each id, by the canonical encoding, which knows its places in the text.
-    fn spans(&self, text: &[u8], canonical: bool, place: Place) -> Result<Vec<Span>> {
+    fn spans(&self, text: &[u8], canonical: bool, place: TextPosition) -> Result<Vec<Span>> {
         let refused = |why: &str| Err(not_aligned(self.number, self.tokenizer, self.bytes, text, why.into()));
         let Ok(utf8) = std::str::from_utf8(text) else {
             return refused("the text is not UTF-8, so that it has no canonical encoding to compare with");
@@ -192,7 +192,7 @@ impl Lossy<'_> {
 
     /// By way of the bytes, where they are those of the canonical ids: both cut one string of bytes, and where both
     /// have a cut the canonical tokens tell where in the text it is. All tokens between two such cuts share one span.
-    fn through_bytes(&self, tokens: &[Token], length: usize, place: Place) -> Result<Option<Vec<Span>>> {
+    fn through_bytes(&self, tokens: &[Token], length: usize, place: TextPosition) -> Result<Option<Vec<Span>>> {
         let canonical: Vec<TokenId> = tokens.iter().map(|token| token.id).collect();
         if self.tokenizer.decode_bytes(&canonical, place)? != self.bytes {
             return Ok(None);
@@ -263,7 +263,7 @@ const WORD: usize = u64::BITS as usize;
 
 impl Cuts {
     /// Those of `ids` if their bytes are `text`.
-    fn spelled(tokenizer: &Tokenizer, ids: &[TokenId], text: &[u8], place: Place) -> Option<Self> {
+    fn spelled(tokenizer: &Tokenizer, ids: &[TokenId], text: &[u8], place: TextPosition) -> Option<Self> {
         let mut bits = vec![0; text.len() / WORD + 1];
         let mut empty = Vec::new();
         // Each word is written again for each cut in it and never read: no waiting for what was just written.

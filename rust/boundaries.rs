@@ -8,7 +8,7 @@ use crate::backends::engine::Certificate;
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::{tokens_before, TokenCuts};
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::{space_starts, stands_before_space};
 use std::str::FromStr;
 
@@ -56,13 +56,13 @@ pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Res
     let certified = tokenizer.certificate() != Certificate::None;
     // A settled cut is a token cut, so the ways that go by bytes need no tokens; `Auto` is `Bytes` or `Offsets`.
     if certified && matches!(method, Method::Auto | Method::Bytes | Method::Offsets) {
-        return tokenizer.settled_before_space(text, Place::Start);
+        return tokenizer.settled_before_space(text, TextPosition::Start);
     }
     let mut candidates: Vec<usize> = space_starts(text).collect();
     if candidates.is_empty() {
         return Ok(candidates);
     }
-    let tokens = tokenizer.encode(text, Place::Start)?;
+    let tokens = tokenizer.encode(text, TextPosition::Start)?;
     let cuts = TokenCuts::new(&tokens, text.len());
     candidates.retain(|&at| cuts.contains(at));
     match method {
@@ -85,7 +85,7 @@ fn retain_stable(tokenizer: &Tokenizer, text: &str, tokens: &[Token], cuts: &mut
     if tokenizer.certificate() == Certificate::None {
         let mut kept = Vec::with_capacity(cuts.len());
         for &at in cuts.iter() {
-            let prefix = tokenizer.encode(&text[..at], Place::Start)?;
+            let prefix = tokenizer.encode(&text[..at], TextPosition::Start)?;
             let same = prefix.len() <= tokens.len() && prefix.iter().zip(tokens).all(|(a, b)| a.id == b.id);
             if same && prefix.len() == tokens_before(tokens, at) {
                 kept.push(at);
@@ -94,7 +94,7 @@ fn retain_stable(tokenizer: &Tokenizer, text: &str, tokens: &[Token], cuts: &mut
         *cuts = kept;
         return Ok(());
     }
-    let settled = tokenizer.settled(text, Place::Start)?;
+    let settled = tokenizer.settled(text, TextPosition::Start)?;
     cuts.retain(|at| settled.binary_search(at).is_ok());
     Ok(())
 }
@@ -104,12 +104,12 @@ fn reversible_prefixes(tokenizer: &Tokenizer, tokens: &[Token], text: &str) -> R
     let ids: Vec<TokenId> = tokens.iter().map(|t| t.id).collect();
     let mut ends = Vec::new();
     for count in 1..ids.len() {
-        let bytes = tokenizer.decode_bytes(&ids[..count], Place::Start)?;
+        let bytes = tokenizer.decode_bytes(&ids[..count], TextPosition::Start)?;
         let Ok(prefix) = std::str::from_utf8(&bytes) else { continue };
         if !text.starts_with(prefix) || !stands_before_space(text, prefix.len()) {
             continue;
         }
-        let again = tokenizer.encode(prefix, Place::Start)?;
+        let again = tokenizer.encode(prefix, TextPosition::Start)?;
         if again.iter().map(|t| t.id).eq(ids[..count].iter().copied()) {
             ends.push(prefix.len());
         }

@@ -71,7 +71,7 @@ pub use streams::granularity::Granularity;
 pub use streams::segmenter::{Level, Limits, Segment, Segmenter};
 pub use tokenizer::Tokenizer;
 pub use tokens::edit::Edit;
-pub use tokens::token::{Place, Token, TokenId};
+pub use tokens::token::{TextPosition, Token, TokenId};
 pub use util::byte_alphabet;
 pub use util::parallel::for_each;
 pub use util::utf8::Utf8Decoder;

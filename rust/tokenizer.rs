@@ -5,7 +5,7 @@ use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::{Error, Result};
 use crate::spec::definition::Spec;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::reading::{Likeness, Reading};
 use crate::vocabulary::table::{Kind, Vocabulary};
 use serde_json::{json, Value};
@@ -81,7 +81,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Foreign` where a library or wrapped object fails. Complexity: O(text) for all known rules.
-    pub fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    pub fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         self.engine.encode(text, place)
     }
 
@@ -89,7 +89,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn ids(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+    pub fn ids(&self, text: &str, place: TextPosition) -> Result<Vec<TokenId>> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
         self.engine.ids(text, place, &mut ids)?;
         Ok(ids)
@@ -99,7 +99,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn tokens_if_any(&self, text: &str, place: Place) -> Result<Option<Vec<TokenId>>> {
+    pub(crate) fn tokens_if_any(&self, text: &str, place: TextPosition) -> Result<Option<Vec<TokenId>>> {
         match self.ids(text, place) {
             Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(None),
             ids => ids.map(Some),
@@ -110,7 +110,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    pub fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         self.engine.settled(text, place)
     }
 
@@ -173,7 +173,12 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `NoTokenBytes`. Complexity: O(tokens), up to the first difference.
-    pub(crate) fn likeness(&self, ids: impl Iterator<Item = TokenId>, text: &[u8], place: Place) -> Result<Likeness> {
+    pub(crate) fn likeness(
+        &self,
+        ids: impl Iterator<Item = TokenId>,
+        text: &[u8],
+        place: TextPosition,
+    ) -> Result<Likeness> {
         let mut rest = text;
         let mut standing = self.reading.standing(place);
         for (position, id) in ids.enumerate() {
@@ -193,7 +198,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    pub(crate) fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         self.engine.settled_before_space(text, place)
     }
 
@@ -235,7 +240,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
-    pub fn decode_bytes(&self, ids: &[TokenId], place: Place) -> Result<Vec<u8>> {
+    pub fn decode_bytes(&self, ids: &[TokenId], place: TextPosition) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reading.append(&self.vocabulary, ids, &mut self.reading.standing(place), &mut bytes)?;
         Ok(bytes)
@@ -245,7 +250,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::decode_bytes`]. Complexity: O(bytes).
-    pub fn decode(&self, ids: &[TokenId], place: Place) -> Result<String> {
+    pub fn decode(&self, ids: &[TokenId], place: TextPosition) -> Result<String> {
         let bytes = self.decode_bytes(ids, place)?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
@@ -254,7 +259,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn first_loss(&self, text: &str, place: Place) -> Result<Option<usize>> {
+    pub fn first_loss(&self, text: &str, place: TextPosition) -> Result<Option<usize>> {
         match self.ids(text, place) {
             Err(Error::Foreign { .. }) if self.engine.may_refuse() => Ok(Some(self.first_refused(text))),
             ids => self.loss_of_ids(&ids?, text, place),
@@ -264,11 +269,11 @@ impl Tokenizer {
     /// The first character that has no token, where a text that holds one is refused. Complexity: one encoding a
     /// character.
     fn first_refused(&self, text: &str) -> usize {
-        let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), Place::Inside).is_err();
+        let refused = |c: char| self.ids(c.encode_utf8(&mut [0; 4]), TextPosition::Continuation).is_err();
         text.char_indices().find(|&(_, c)| refused(c)).map_or(0, |(at, _)| at)
     }
 
-    fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<usize>> {
+    fn loss_of_ids(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Option<usize>> {
         let bytes = self.decode_bytes(ids, place)?;
         if bytes == text.as_bytes() {
             return Ok(None);
@@ -281,7 +286,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Unrepresentable` with the first position that does not come back.
-    pub fn require(&self, text: &str, place: Place) -> Result<Vec<TokenId>> {
+    pub fn require(&self, text: &str, place: TextPosition) -> Result<Vec<TokenId>> {
         let (ids, loss) = match self.ids(text, place) {
             Err(Error::Foreign { .. }) if self.engine.may_refuse() => (Vec::new(), Some(self.first_refused(text))),
             ids => {

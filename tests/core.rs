@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 use coolfusion::{
-    common_boundaries, word_boundaries, Error, Granularity, Level, Limits, Method, Place, Segmenter, Spec,
-    StreamDecoder, StreamEncoder, TokenId, Tokenizer,
+    common_boundaries, word_boundaries, Error, Granularity, Level, Limits, Method, Segmenter, Spec, StreamDecoder,
+    StreamEncoder, TextPosition, TokenId, Tokenizer,
 };
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -45,12 +45,12 @@ fn toy() -> Arc<Tokenizer> {
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
-    tokenizer.encode(text, Place::Start).unwrap().iter().map(|t| t.id).collect()
+    tokenizer.encode(text, TextPosition::Start).unwrap().iter().map(|t| t.id).collect()
 }
 
 #[test]
 fn tokens_carry_their_byte_spans() {
-    let tokens = toy().encode("the é cat", Place::Start).unwrap();
+    let tokens = toy().encode("the é cat", TextPosition::Start).unwrap();
     let seen: Vec<(u32, usize, usize)> = tokens.iter().map(|t| (t.id.0, t.start, t.end)).collect();
     assert_eq!(seen, [(257, 0, 3), (32, 3, 4), (0xC3, 4, 5), (0xA9, 5, 6), (261, 6, 10)]);
 }
@@ -96,7 +96,7 @@ fn a_stream_of_ids_has_the_text_of_the_whole_and_never_repeats_the_prompt() {
             decoder.push(id, &mut text).unwrap();
         }
         decoder.flush(&mut text);
-        let shown = toy.decode_bytes(&all[..cut], Place::Start).unwrap();
+        let shown = toy.decode_bytes(&all[..cut], TextPosition::Start).unwrap();
         let shown = shown.len() - std::str::from_utf8(&shown).map_or_else(|e| shown.len() - e.valid_up_to(), |_| 0);
         assert_eq!(text, &"the 岁 cat"[shown..], "cut {cut}");
     }
@@ -133,13 +133,13 @@ fn segments_need_one_token_of_look_ahead_and_end_is_its_own() {
 #[test]
 fn what_cannot_be_is_refused_with_its_position() {
     let toy = toy();
-    let unknown = toy.decode_bytes(&[TokenId(1), TokenId(999)], Place::Start);
+    let unknown = toy.decode_bytes(&[TokenId(1), TokenId(999)], TextPosition::Start);
     assert_eq!(unknown, Err(Error::UnknownToken { id: 999, position: 1, vocab_size: 263 }));
     let mut lossy = definition();
     lossy["model"]["vocab"].as_object_mut().unwrap().remove("Ċ");
     let lossy = Tokenizer::from_spec(read(lossy), "lossy").unwrap();
     assert_eq!(lossy.describe()["lost"][0], "newlines");
-    assert!(matches!(lossy.require("ab\nc", Place::Start), Err(Error::Unrepresentable { position: 2, .. })));
+    assert!(matches!(lossy.require("ab\nc", TextPosition::Start), Err(Error::Unrepresentable { position: 2, .. })));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::models::unigram::Carried;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
 use crate::vocabulary::table::Vocabulary;
 
@@ -48,10 +48,10 @@ pub enum Behind {
 impl Behind {
     /// Where the window stands.
     #[must_use]
-    pub fn place(self) -> Place {
+    pub fn place(self) -> TextPosition {
         match self {
-            Self::Start => Place::Start,
-            Self::Text | Self::Word(_) | Self::Torn(_) => Place::Inside,
+            Self::Start => TextPosition::Start,
+            Self::Text | Self::Word(_) | Self::Torn(_) => TextPosition::Continuation,
         }
     }
 
@@ -98,30 +98,30 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// `Foreign` where a library or a wrapped object fails.
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>>;
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>>;
 
     /// Appends the ids of the canonical tokens of `text` to `ids`: what [`Engine::encode`] tells, without the spans.
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+    fn ids(&self, text: &str, place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
         ids.extend(self.encode(text, place)?.iter().map(|t| t.id));
         Ok(())
     }
 
     /// The settled cuts of `text`: interior byte positions `b`, ascending, such that for every `s` the tokens of
     /// `text + s` begin with the tokens of `text` before `b`, and the rest is the encoding of `text[b..] + s` as a text
-    /// that stands [`Place::Inside`]. Empty where [`Engine::certificate`] is `None`.
+    /// that stands [`TextPosition::Continuation`]. Empty where [`Engine::certificate`] is `None`.
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>>;
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>>;
 
     /// Replaces `window` by the canonical tokens of `text` and settled cuts of it, as many as cost no second look.
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+    fn window(&self, text: &str, place: TextPosition, window: &mut Window) -> Result<()> {
         window.tokens = self.encode(text, place)?;
         window.cuts = self.settled(text, place)?;
         Ok(())
@@ -204,7 +204,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let mut cuts = self.settled(text, place)?;
         cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)

@@ -11,7 +11,7 @@ use crate::spec;
 use crate::spec::definition::Spec;
 use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme};
 use crate::stability::white_space::SpaceCuts;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
@@ -147,9 +147,9 @@ impl Library {
         })
     }
 
-    fn at(&self, place: Place) -> &Tokenizer {
+    fn at(&self, place: TextPosition) -> &Tokenizer {
         match (place, &self.inside) {
-            (Place::Inside, Some(inside)) => inside,
+            (TextPosition::Continuation, Some(inside)) => inside,
             _ => &self.start,
         }
     }
@@ -157,7 +157,7 @@ impl Library {
     /// How many bytes the library's offsets lag behind: it does not count characters that a `Precompiled` normalizer
     /// drops at the very start (tokenizers 0.23; in other places it does).
     fn dropped_at_start(&self, text: &str) -> Result<usize> {
-        let Some(normalizer) = self.at(Place::Inside).get_normalizer() else { return Ok(0) };
+        let Some(normalizer) = self.at(TextPosition::Continuation).get_normalizer() else { return Ok(0) };
         for (at, c) in text.char_indices() {
             // White space may be dropped too, but that the library counts; letters never are.
             if c.is_alphanumeric() || c.is_whitespace() {
@@ -173,10 +173,10 @@ impl Library {
     }
 
     /// The tokens placed by their bytes, where these are the text's (with plain spaces for U+2581).
-    fn exact_spans_of(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Option<Vec<Token>>> {
+    fn exact_spans_of(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Option<Vec<Token>>> {
         let normal = Normal::spaced(text);
         let mut tokens = self.reading.spans(&self.vocabulary, ids, &normal.text, place)?;
-        if tokens.is_none() && place == Place::Start && self.reading.drops_first_space() {
+        if tokens.is_none() && place == TextPosition::Start && self.reading.drops_first_space() {
             // The text's own first space stood in for the dummy prefix.
             tokens = Reading::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
         }
@@ -190,7 +190,7 @@ impl Library {
         if self.charsmap.as_ref().is_some_and(|charsmap| charsmap.normalize(text) != text) {
             return Ok(false);
         }
-        let Some(normalizer) = self.at(Place::Inside).get_normalizer() else { return Ok(true) };
+        let Some(normalizer) = self.at(TextPosition::Continuation).get_normalizer() else { return Ok(true) };
         let mut normal = NormalizedString::from(text);
         caught("normalize", || normalizer.normalize(&mut normal))?;
         Ok(normal.get().replace('\u{2581}', " ") == text)
@@ -212,11 +212,11 @@ impl Library {
 
     /// The tokens of `whole` with the spans that they have when each word is encoded by itself, if that gives the same
     /// ids: the library's offsets go astray behind characters that the normalizer drops.
-    fn by_words(&self, text: &str, place: Place, whole: &[Token]) -> Result<Option<Vec<Token>>> {
+    fn by_words(&self, text: &str, place: TextPosition, whole: &[Token]) -> Result<Option<Vec<Token>>> {
         let mut tokens = Vec::with_capacity(whole.len());
         let mut start = 0;
         for end in self.word_cuts(text).into_iter().chain([text.len()]) {
-            let place = if start == 0 { place } else { Place::Inside };
+            let place = if start == 0 { place } else { TextPosition::Continuation };
             let word = match self.encode_whole(&text[start..end], place) {
                 // The word alone may be no piece where there is no unknown token.
                 Err(Error::Foreign { .. }) if !self.has_unknown => return Ok(None),
@@ -234,7 +234,7 @@ impl Library {
     }
 
     /// The tokens of `text` with the library's own offsets, mended where the bytes say more.
-    fn encode_whole(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    fn encode_whole(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let normal = match &self.charsmap {
             Some(charsmap) => Normal::charsmap(text, charsmap),
             None => Normal::unchanged(text),
@@ -265,7 +265,7 @@ impl Library {
 }
 
 impl Engine for Library {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let whole = self.encode_whole(text, place)?;
         if !self.normalizes || self.leaves_alone(text)? {
             return Ok(whole);
@@ -273,7 +273,7 @@ impl Engine for Library {
         Ok(self.by_words(text, place, &whole)?.unwrap_or(whole))
     }
 
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let Some(cuts) = &self.cuts else { return Ok(Vec::new()) };
         // Tokens are told apart by their spans, which the library's offsets give by words only.
         if !self.normalizes

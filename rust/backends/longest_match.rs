@@ -7,7 +7,7 @@
 
 use crate::backends::engine::{Certificate, Engine, Proof, Window};
 use crate::error::{Error, Result};
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::double_array::Dictionary;
 
 /// The engine; every byte that UTF-8 has is a token.
@@ -65,23 +65,23 @@ impl Longest {
 }
 
 impl Engine for Longest {
-    fn encode(&self, text: &str, _place: Place) -> Result<Vec<Token>> {
+    fn encode(&self, text: &str, _place: TextPosition) -> Result<Vec<Token>> {
         let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
         self.walk(text, |id, start, end, _| tokens.push(Token { id: TokenId(id), start, end, word: 0 }))?;
         Ok(tokens)
     }
 
-    fn ids(&self, text: &str, _place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+    fn ids(&self, text: &str, _place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
         self.walk(text, |id, _, _, _| ids.push(TokenId(id)))
     }
 
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let mut window = Window::default();
         self.window(text, place, &mut window)?;
         Ok(window.cuts)
     }
 
-    fn window(&self, text: &str, _place: Place, window: &mut Window) -> Result<()> {
+    fn window(&self, text: &str, _place: TextPosition, window: &mut Window) -> Result<()> {
         self.read(text, window)
     }
 
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_longest_token_is_taken_and_bytes_part_characters() {
         let ids = |text: &str| {
-            engine().encode(text, Place::Start).unwrap().iter().map(|token| token.id.0).collect::<Vec<_>>()
+            engine().encode(text, TextPosition::Start).unwrap().iter().map(|token| token.id.0).collect::<Vec<_>>()
         };
         assert_eq!(ids("abcd"), [258]);
         assert_eq!(ids("abce"), [257, 100, 102]);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_cut_is_settled_where_no_walk_saw_the_end() {
-        let settled = |text: &str| engine().settled(text, Place::Start).unwrap();
+        let settled = |text: &str| engine().settled(text, TextPosition::Start).unwrap();
         assert_eq!(settled("xabcx"), [1, 3, 4]);
         assert_eq!(settled("xabc"), [1], "\"abcd\" may come");
         assert_eq!(settled("é é"), [2, 3], "nothing goes on from \"é\" but \"é!\", and no cut is inside a character");
@@ -151,12 +151,13 @@ mod tests {
             for two in texts {
                 let text = format!("x{one}{two}");
                 for more in texts {
-                    let whole = engine().encode(&format!("{text}{more}"), Place::Start).unwrap();
+                    let whole = engine().encode(&format!("{text}{more}"), TextPosition::Start).unwrap();
                     for cut in settled(&text) {
-                        let before = engine().encode(&text, Place::Start).unwrap();
+                        let before = engine().encode(&text, TextPosition::Start).unwrap();
                         let kept = before.iter().filter(|token| token.end <= cut).count();
                         assert_eq!(before[..kept], whole[..kept]);
-                        let rest = engine().encode(&format!("{text}{more}")[cut..], Place::Inside).unwrap();
+                        let rest =
+                            engine().encode(&format!("{text}{more}")[cut..], TextPosition::Continuation).unwrap();
                         assert_eq!(
                             rest.iter().map(|t| t.id).collect::<Vec<_>>(),
                             whole[kept..].iter().map(|t| t.id).collect::<Vec<_>>()

@@ -9,7 +9,7 @@ use crate::load::loaded::Loaded;
 use crate::load::registry::shared;
 use crate::spec::definition::Spec;
 use crate::tokenizer::{Origin, Probe, Tokenizer};
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use std::path::Path;
@@ -153,7 +153,7 @@ impl Tokenizer {
 fn unknown_of(vocabulary: &Vocabulary, engine: &dyn Engine) -> Result<Vec<TokenId>> {
     let mut ids = Vec::new();
     for text in ["\u{10380}", "\u{a500}", "a \u{1f9ff} b"] {
-        engine.ids(text, Place::Start, &mut ids)?;
+        engine.ids(text, TextPosition::Start, &mut ids)?;
     }
     ids.retain(|&id| vocabulary.kind(id) == Kind::Control);
     ids.sort_unstable();

@@ -15,7 +15,7 @@ use crate::load::guarded::hidden_name;
 use crate::spec::definition::AddedIds;
 use crate::spec::json;
 use crate::spec::model::Model;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -387,7 +387,7 @@ impl Judge {
     pub(super) fn ids_differ(&self, engine: &dyn Engine) -> Result<Option<Difference>> {
         for text in &self.texts {
             let mut ours = Vec::new();
-            let refused = match engine.ids(text, Place::Start, &mut ours) {
+            let refused = match engine.ids(text, TextPosition::Start, &mut ours) {
                 Err(Error::Foreign { .. }) => true,
                 outcome => outcome.map(|()| false)?,
             };
@@ -426,7 +426,7 @@ impl Judge {
                 continue;
             }
             let mut ours = Vec::new();
-            reading.append(vocabulary, &own, &mut reading.standing(Place::Start), &mut ours)?;
+            reading.append(vocabulary, &own, &mut reading.standing(TextPosition::Start), &mut ours)?;
             let expected = if drops { theirs.strip_prefix(' ').unwrap_or(&theirs) } else { &theirs };
             if ours != expected.as_bytes() {
                 let ids: Vec<u32> = own.iter().map(|id| id.0).collect();

@@ -3,7 +3,7 @@
 use crate::boundaries::{word_boundaries, Method};
 use crate::error::Result;
 use crate::tokenizer::{Probe, Tokenizer};
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 use crate::util::byte_set::ByteSet;
 
 /// Texts whose loss has a name.
@@ -37,14 +37,15 @@ impl Probe {
     pub(crate) fn run(tokenizer: &Tokenizer) -> Result<Self> {
         let mut lost: Vec<String> = Vec::new();
         for (what, text) in TEXTS {
-            if lost.last().is_none_or(|last| last != what) && tokenizer.first_loss(text, Place::Start)?.is_some() {
+            if lost.last().is_none_or(|last| last != what) && tokenizer.first_loss(text, TextPosition::Start)?.is_some()
+            {
                 lost.push(what.to_string());
             }
         }
         let mut controls = Vec::new();
         for code in (0u8..0x20).chain([0x7f]).filter(|c| !matches!(c, b'\t' | b'\n' | b'\r')) {
             let text = format!("a{}b", char::from(code));
-            if tokenizer.first_loss(&text, Place::Start)?.is_some() {
+            if tokenizer.first_loss(&text, TextPosition::Start)?.is_some() {
                 controls.push(format!("{code:02X}"));
             }
         }
@@ -55,7 +56,7 @@ impl Probe {
         if !missing.is_empty() {
             lost.push(format!("characters with the bytes {}", missing.join(" ")));
         }
-        let around = |token: &&String| tokenizer.first_loss(&format!("a{token}b"), Place::Start);
+        let around = |token: &&String| tokenizer.first_loss(&format!("a{token}b"), TextPosition::Start);
         for token in tokenizer.added_text().iter().filter(|token| !token.contains('\u{2581}')).take(4) {
             if around(&token)?.is_some() {
                 lost.push(format!("text around added tokens such as {token}"));
@@ -63,12 +64,12 @@ impl Probe {
             }
         }
         let lost_text = lost.clone();
-        if tokenizer.first_loss("a\u{2581}b", Place::Start)?.is_some() {
+        if tokenizer.first_loss("a\u{2581}b", TextPosition::Start)?.is_some() {
             lost.push("U+2581, the vocabulary's own mark for a space".into());
         }
         let seen = single_bytes(tokenizer)?;
         let english = "It was late and the dog slept";
-        let says_english = tokenizer.tokens_if_any(english, Place::Start)?.is_some();
+        let says_english = tokenizer.tokens_if_any(english, TextPosition::Start)?.is_some();
         let mut methods = Vec::new();
         for (name, method) in [
             ("bytes", Method::Bytes),
@@ -112,7 +113,7 @@ fn missing_bytes(tokenizer: &Tokenizer) -> Result<Vec<String>> {
             _ => ((u32::from(byte - 0xF0) << 18).max(0x10000), (u32::from(byte - 0xF0) << 18) + 0xFFFF),
         };
         for c in [first, first + (last - first) / 2, last].into_iter().filter_map(char::from_u32) {
-            if tokenizer.first_loss(&format!("a{c}b"), Place::Start)?.is_some() {
+            if tokenizer.first_loss(&format!("a{c}b"), TextPosition::Start)?.is_some() {
                 missing.push(format!("{byte:02X}"));
                 break;
             }
@@ -124,8 +125,8 @@ fn missing_bytes(tokenizer: &Tokenizer) -> Result<Vec<String>> {
 /// What `word` at the start of a text differs in from `word` after other text.
 fn dummy_prefix(tokenizer: &Tokenizer) -> Result<String> {
     let ids = |text: &str, place| tokenizer.tokens_if_any(text, place);
-    let (start, inside) = (ids("word", Place::Start)?, ids("word", Place::Inside)?);
-    let (spaced_start, spaced_inside) = (ids(" word", Place::Start)?, ids(" word", Place::Inside)?);
+    let (start, inside) = (ids("word", TextPosition::Start)?, ids("word", TextPosition::Continuation)?);
+    let (spaced_start, spaced_inside) = (ids(" word", TextPosition::Start)?, ids(" word", TextPosition::Continuation)?);
     Ok(if start == inside && spaced_start == spaced_inside {
         "none"
     } else if spaced_start == spaced_inside {

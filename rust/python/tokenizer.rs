@@ -7,7 +7,7 @@ use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
-use crate::{formats, Kind, Method, Place, TokenId, Tokenizer, Vocabulary};
+use crate::{formats, Kind, Method, TextPosition, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ impl PyTokenizer {
         Self(self.0.clone(), self.1.clone(), Arc::new(Extras { declared, object }))
     }
 
-    fn plain_ids(&self, text: &str, place: Place, strict: bool) -> crate::Result<Numbers<TokenId>> {
+    fn plain_ids(&self, text: &str, place: TextPosition, strict: bool) -> crate::Result<Numbers<TokenId>> {
         let ids = if strict { self.0.require(text, place) } else { self.0.ids(text, place) };
         ids.map(Numbers)
     }
@@ -50,11 +50,11 @@ fn is_strict(errors: &str) -> PyResult<bool> {
     }
 }
 
-pub(super) fn place(continues: bool) -> Place {
+pub(super) fn place(continues: bool) -> TextPosition {
     if continues {
-        Place::Inside
+        TextPosition::Continuation
     } else {
-        Place::Start
+        TextPosition::Start
     }
 }
 
@@ -199,7 +199,7 @@ impl PyTokenizer {
         each_list(list_of_ids, |lists| {
             let many = lists.iter().map(Vec::len).sum::<usize>() > MANY_IDS;
             let decode = |(index, ids): (usize, &Vec<TokenId>)| {
-                self.0.decode_bytes(ids, Place::Start).map_err(|error| (index, error))
+                self.0.decode_bytes(ids, TextPosition::Start).map_err(|error| (index, error))
             };
             let decoded = detached_if(many, py, || {
                 lists.iter().enumerate().map(decode).collect::<std::result::Result<Vec<_>, _>>()
@@ -211,14 +211,16 @@ impl PyTokenizer {
     /// Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.
     fn decode_bytes<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let ids = ids(token_ids)?;
-        let bytes = detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, Place::Start)).map_err(raise)?;
+        let bytes =
+            detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, TextPosition::Start)).map_err(raise)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
     fn decode<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let ids = ids(token_ids)?;
-        let bytes = detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, Place::Start)).map_err(raise)?;
+        let bytes =
+            detached_if(ids.len() > MANY_IDS, py, || self.0.decode_bytes(&ids, TextPosition::Start)).map_err(raise)?;
         Ok(lossy(py, &bytes))
     }
 
@@ -250,7 +252,7 @@ impl PyTokenizer {
     /// Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
     fn settled_cuts<'py>(&self, py: Python<'py>, text: Texts<'py>) -> PyResult<Answers<Numbers<usize>>> {
         text.each(py, self.0.gains_from_threads(), |text, unit| {
-            Ok(Numbers(unit.positions(text, self.0.settled(text, Place::Start)?)))
+            Ok(Numbers(unit.positions(text, self.0.settled(text, TextPosition::Start)?)))
         })
     }
 

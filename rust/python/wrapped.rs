@@ -1,6 +1,6 @@
 //! An engine around a Python object that offers only `encode`.
 
-use crate::{Certificate, Engine, Error, Kind, Place, Reading, Result, Token, TokenId, Vocabulary};
+use crate::{Certificate, Engine, Error, Kind, Reading, Result, TextPosition, Token, TokenId, Vocabulary};
 use pyo3::prelude::*;
 
 /// Calls the object; spans come from the bytes of the tokens.
@@ -67,7 +67,7 @@ impl Callables {
     }
 
     /// Tokens with spans; where the bytes are not those of the text no cut can be placed: all share the whole text.
-    fn spans(&self, ids: &[TokenId], text: &str, place: Place) -> Result<Vec<Token>> {
+    fn spans(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let exact = self.reading.spans(&self.vocabulary, ids, text, place)?;
         let shared = || ids.iter().map(|&id| Token { id, start: 0, end: text.len(), word: 0 }).collect();
         Ok(exact.unwrap_or_else(shared))
@@ -75,12 +75,12 @@ impl Callables {
 }
 
 impl Engine for Callables {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let ids = if place == Place::Start { self.call(text)? } else { self.inside(text)? };
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
+        let ids = if place == TextPosition::Start { self.call(text)? } else { self.inside(text)? };
         self.spans(&ids, text, place)
     }
 
-    fn settled(&self, _text: &str, _place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, _text: &str, _place: TextPosition) -> Result<Vec<usize>> {
         Ok(Vec::new())
     }
 

@@ -11,7 +11,7 @@ use crate::streams::encoder_windows::{
 };
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 use crate::vocabulary::reading::Likeness;
 use serde_json::json;
 use std::sync::Arc;
@@ -164,19 +164,19 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
 }
 
 fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {
-    let ids = tokenizer.ids(text, Place::Start).unwrap();
-    tokenizer.likeness(ids.into_iter(), text.as_bytes(), Place::Start).unwrap() == Likeness::Same
+    let ids = tokenizer.ids(text, TextPosition::Start).unwrap();
+    tokenizer.likeness(ids.into_iter(), text.as_bytes(), TextPosition::Start).unwrap() == Likeness::Same
 }
 
 /// Compares what is told behind `from`, near the end of `text`, with what the whole text tells.
 fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) {
-    let (engine, tokens) = (tokenizer.engine(), tokenizer.encode(text, Place::Start).unwrap());
+    let (engine, tokens) = (tokenizer.engine(), tokenizer.encode(text, TextPosition::Start).unwrap());
     let ids: Vec<_> = tokens.iter().map(|token| token.id).collect();
     // Words before the first open one are not carried.
     assert!(ids.ends_with(&engine.carried_ids(growth)), "{text:?}");
     let start = (0..=from.saturating_sub(64)).rev().find(|&at| text.is_char_boundary(at)).unwrap();
     let near = &text[start..];
-    let settled = engine.settled(text, Place::Start).unwrap();
+    let settled = engine.settled(text, TextPosition::Start).unwrap();
     if let Some(found) = engine.settled_behind(growth, near, from - start) {
         let expected: Vec<_> = settled.iter().filter(|&&at| at > from).map(|at| at - start).collect();
         assert_eq!(found, expected, "settled behind {from} in {text:?}");

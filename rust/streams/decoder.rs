@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::utf8::{ends_whole, Utf8Decoder};
 use crate::vocabulary::reading::Standing;
 use crate::vocabulary::table::Kind;
@@ -114,7 +114,7 @@ impl StreamDecoder {
 
     /// A decoder that stands behind some text that ended with a whole character.
     pub(crate) fn behind_text(&self) -> Self {
-        let standing = self.tokenizer.reading().standing(Place::Inside);
+        let standing = self.tokenizer.reading().standing(TextPosition::Continuation);
         Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
     }
 

@@ -160,7 +160,7 @@ fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
         encoder.push(unit).unwrap();
         assert!(encoder.open() <= 32, "{} bytes of {unit:?} are open", encoder.open());
     }
-    assert_eq!(encoder.ids(), tokenizer.ids(&unit.repeat(3000), crate::tokens::token::Place::Start).unwrap());
+    assert_eq!(encoder.ids(), tokenizer.ids(&unit.repeat(3000), crate::tokens::token::TextPosition::Start).unwrap());
     (encoder.windows - before, encoder.text().len())
 }
 

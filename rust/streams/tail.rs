@@ -10,7 +10,7 @@ use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 use crate::util::text::stands_before_space;
 
 /// From this length on (in bytes) a window is carried.
@@ -222,7 +222,7 @@ impl Tail {
 }
 
 /// Word boundaries of a tokenizer without certificate: the prefix encodes to the same tokens.
-fn checked_cuts(tokenizer: &Tokenizer, text: &str, place: Place) -> Result<Vec<usize>> {
+fn checked_cuts(tokenizer: &Tokenizer, text: &str, place: TextPosition) -> Result<Vec<usize>> {
     let tokens = tokenizer.encode(text, place)?;
     let cuts = TokenCuts::new(&tokens, text.len());
     let mut checked = Vec::new();

@@ -47,9 +47,9 @@ impl Sink for Vec<TokenId> {
 
 /// Where a text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum TextPosition {
     /// At the very start: a dummy prefix is added where the tokenizer has one.
     Start,
     /// After other text.
-    Inside,
+    Continuation,
 }

@@ -4,7 +4,7 @@
 //! that say something else at the start, spaces that stand only between tokens, other characters that go at the start.
 
 use crate::error::Result;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::table::{Kind, Vocabulary};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -139,15 +139,15 @@ impl Reading {
 
     /// Where a text begins. Behind other text the last word before is taken to be whole, so that a space that it owes
     /// is due.
-    pub(crate) fn standing(&self, place: Place) -> Standing {
+    pub(crate) fn standing(&self, place: TextPosition) -> Standing {
         let joints = self.joints.as_ref();
         match place {
-            Place::Start => Standing {
+            TextPosition::Start => Standing {
                 start: true,
                 owes: false,
                 strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1),
             },
-            Place::Inside => {
+            TextPosition::Continuation => {
                 Standing { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 }
             }
         }
@@ -220,11 +220,11 @@ impl Reading {
         vocabulary: &Vocabulary,
         ids: &[TokenId],
         text: &[u8],
-        place: Place,
+        place: TextPosition,
         mut end: impl FnMut(usize, bool),
     ) -> bool {
         if self.joints.is_none() {
-            return vocabulary.spells(ids, text, self.drops_first_space && place == Place::Start, end);
+            return vocabulary.spells(ids, text, self.drops_first_space && place == TextPosition::Start, end);
         }
         let mut standing = self.standing(place);
         let mut at = 0;
@@ -252,7 +252,7 @@ impl Reading {
         vocabulary: &Vocabulary,
         ids: &[TokenId],
         text: &str,
-        place: Place,
+        place: TextPosition,
     ) -> Result<Option<Vec<Token>>> {
         let mut standing = self.standing(place);
         let mut at = 0;
@@ -279,7 +279,7 @@ impl Reading {
     /// # Errors
     /// As [`Vocabulary::bytes`].
     pub(crate) fn behind(&self, vocabulary: &Vocabulary, ids: &[TokenId]) -> Result<Standing> {
-        let mut standing = self.standing(Place::Start);
+        let mut standing = self.standing(TextPosition::Start);
         for (position, &id) in ids.iter().enumerate() {
             self.step(vocabulary, id, position, &mut standing)?;
         }
@@ -320,12 +320,12 @@ mod tests {
         [0, 2, 4].into_iter().for_each(|id| joints.owe(id));
         let reading = Reading::with(false, joints);
         for (tokens, place, expected) in [
-            (&[0, 1, 2][..], Place::Start, "the cat"),
-            (&[1, 2, 3, 0, 3], Place::Start, "CAt the"),
-            (&[3, 1, 1], Place::Start, "CAca"),
-            (&[1, 2], Place::Inside, " cat"),
-            (&[4, 4, 1], Place::Start, "  ca"),
-            (&[], Place::Start, ""),
+            (&[0, 1, 2][..], TextPosition::Start, "the cat"),
+            (&[1, 2, 3, 0, 3], TextPosition::Start, "CAt the"),
+            (&[3, 1, 1], TextPosition::Start, "CAca"),
+            (&[1, 2], TextPosition::Continuation, " cat"),
+            (&[4, 4, 1], TextPosition::Start, "  ca"),
+            (&[], TextPosition::Start, ""),
         ] {
             let tokens = ids(tokens);
             let (mut bytes, mut one_by_one) = (Vec::new(), Vec::new());
@@ -351,7 +351,7 @@ mod tests {
         let reading = Reading::with(false, Joints { strip: Some((b"x"[..].into(), 2)), ..Joints::default() });
         for (tokens, expected) in [(&[0, 2, 0, 0][..], "x"), (&[0, 1], "xa"), (&[1, 0], "ax"), (&[2, 1], "a")] {
             let mut bytes = Vec::new();
-            reading.append(&vocabulary, &ids(tokens), &mut reading.standing(Place::Start), &mut bytes).unwrap();
+            reading.append(&vocabulary, &ids(tokens), &mut reading.standing(TextPosition::Start), &mut bytes).unwrap();
             assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
         }
     }

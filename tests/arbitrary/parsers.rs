@@ -5,7 +5,7 @@ use base64::Engine as _;
 use coolfusion::formats;
 use coolfusion::normalizers::charsmap::Charsmap;
 use coolfusion::regex::{Dialect, Pattern};
-use coolfusion::{Place, Spec, StreamEncoder, Tokenizer};
+use coolfusion::{Spec, StreamEncoder, TextPosition, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn try_out(definition: &Spec) {
     let Ok(tokenizer) = Tokenizer::from_spec(definition.clone(), "arbitrary") else { return };
     let tokenizer = Arc::new(tokenizer);
     for text in ["", "abc d\u{e9}", "\u{2581}\u{2581}a\n\u{301} <0x41>"] {
-        let Ok(tokens) = tokenizer.encode(text, Place::Start) else { continue };
+        let Ok(tokens) = tokenizer.encode(text, TextPosition::Start) else { continue };
         let mut encoder = StreamEncoder::new(tokenizer.clone(), 1);
         for c in text.chars() {
             encoder.push(c.encode_utf8(&mut [0; 4])).unwrap();

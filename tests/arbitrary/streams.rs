@@ -2,7 +2,7 @@
 
 use crate::examples;
 use coolfusion::{
-    Granularity, Limits, Place, Segmenter, Spec, StreamDecoder, StreamEncoder, TokenId, Tokenizer, Utf8Decoder,
+    Granularity, Limits, Segmenter, Spec, StreamDecoder, StreamEncoder, TextPosition, TokenId, Tokenizer, Utf8Decoder,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -82,9 +82,9 @@ proptest! {
             prop_assert!(decoder.push(TokenId(5000), &mut text).is_err());
         }
         decoder.flush(&mut text);
-        let whole = String::from_utf8_lossy(&toy().decode_bytes(&ids, Place::Start).unwrap()).into_owned();
+        let whole = String::from_utf8_lossy(&toy().decode_bytes(&ids, TextPosition::Start).unwrap()).into_owned();
         let (mut shown, mut prompt) = (Utf8Decoder::default(), String::new());
-        shown.push(&toy().decode_bytes(&ids[..cut], Place::Start).unwrap(), &mut prompt);
+        shown.push(&toy().decode_bytes(&ids[..cut], TextPosition::Start).unwrap(), &mut prompt);
         prop_assert_eq!(prompt + &text, whole);
     }
 
@@ -96,7 +96,7 @@ proptest! {
             so_far += part;
             let promised = encoder.peek(part).unwrap();
             prop_assert_eq!(encoder.push(part).unwrap(), promised);
-            let whole: Vec<TokenId> = toy().encode(&so_far, Place::Start).unwrap().iter().map(|t| t.id).collect();
+            let whole: Vec<TokenId> = toy().encode(&so_far, TextPosition::Start).unwrap().iter().map(|t| t.id).collect();
             prop_assert_eq!(encoder.ids(), whole);
         }
         prop_assert_eq!(encoder.widened(), 0);
@@ -106,7 +106,7 @@ proptest! {
     fn tokens_cover_the_text_in_order(parts in texts()) {
         let text = parts.concat();
         let mut reached = 0;
-        for token in toy().encode(&text, Place::Start).unwrap() {
+        for token in toy().encode(&text, TextPosition::Start).unwrap() {
             prop_assert!(token.start >= reached.min(token.start));
             prop_assert!(token.start <= token.end && token.end <= text.len());
             reached = reached.max(token.end);
@@ -120,14 +120,14 @@ proptest! {
         let whole = |text: &str, place| -> Vec<u32> {
             toy().encode(text, place).unwrap().iter().map(|t| t.id.0).collect()
         };
-        for cut in toy().settled(&text, Place::Start).unwrap() {
-            let rest = whole(&text[cut..], Place::Inside);
-            let ids = whole(&text, Place::Start);
+        for cut in toy().settled(&text, TextPosition::Start).unwrap() {
+            let rest = whole(&text[cut..], TextPosition::Continuation);
+            let ids = whole(&text, TextPosition::Start);
             let head = &ids[..ids.len() - rest.len()];
             prop_assert_eq!(&ids[head.len()..], rest);
-            let after = whole(&longer, Place::Start);
+            let after = whole(&longer, TextPosition::Start);
             prop_assert_eq!(&after[..head.len()], head);
-            prop_assert_eq!(&after[head.len()..], whole(&longer[cut..], Place::Inside));
+            prop_assert_eq!(&after[head.len()..], whole(&longer[cut..], TextPosition::Continuation));
         }
     }
 

@@ -10,12 +10,12 @@ use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::stability::pieces::holds_inner_space;
 use crate::tokens::cuts::tokens_before;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
 use crate::vocabulary::table::Vocabulary;
 
 impl Engine for Pipeline {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
         let mut word = 0;
         self.scratch.with(|scratch| {
@@ -25,7 +25,7 @@ impl Engine for Pipeline {
                     (None, Some(normal)) => {
                         self.encode_stretch(
                             &normal.text,
-                            place == Place::Start || part.start > 0,
+                            place == TextPosition::Start || part.start > 0,
                             &mut word,
                             scratch,
                             &mut tokens,
@@ -48,12 +48,16 @@ impl Engine for Pipeline {
         Ok(tokens)
     }
 
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+    fn ids(&self, text: &str, place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
         self.scratch.with(|scratch| {
             self.for_each_stretch(text, place, |part, normal| match (part.added, normal) {
-                (None, Some(normal)) => {
-                    self.encode_stretch(&normal.text, place == Place::Start || part.start > 0, &mut 0, scratch, ids)
-                }
+                (None, Some(normal)) => self.encode_stretch(
+                    &normal.text,
+                    place == TextPosition::Start || part.start > 0,
+                    &mut 0,
+                    scratch,
+                    ids,
+                ),
                 (id, _) => ids.extend(id),
             });
             scratch.trim(text.len());
@@ -61,11 +65,11 @@ impl Engine for Pipeline {
         Ok(())
     }
 
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         Ok(self.settled_cuts(text, place, false))
     }
 
-    fn window(&self, text: &str, place: Place, window: &mut Window) -> Result<()> {
+    fn window(&self, text: &str, place: TextPosition, window: &mut Window) -> Result<()> {
         if self.plain_window(text, place, window) {
             return Ok(());
         }
@@ -99,7 +103,7 @@ impl Engine for Pipeline {
         self.tears()
     }
 
-    fn settled_before_space(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let mut cuts = self.settled_cuts(text, place, true);
         cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)

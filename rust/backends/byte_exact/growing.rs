@@ -17,7 +17,7 @@ use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::automaton::Automaton;
 use crate::regex::walk::Walk;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::vocabulary::table::Vocabulary;
 
 /// Rules whose walks under way are more than these are not carried.
@@ -26,9 +26,9 @@ const MOST_WALKS: usize = 16;
 const LONG: usize = 256;
 
 impl Pipeline {
-    /// Takes up the stretch `text`, which begins at a settled cut or, at [`Place::Start`], at the start; None where it
+    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start; None where it
     /// is not long, or not of a kind that is carried.
-    pub(crate) fn grow_stretch(&self, text: &str, place: Place, vocabulary: &Vocabulary) -> Option<Growing> {
+    pub(crate) fn grow_stretch(&self, text: &str, place: TextPosition, vocabulary: &Vocabulary) -> Option<Growing> {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;
         }
@@ -38,7 +38,7 @@ impl Pipeline {
             DummyPrefix::Always => true,
             DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
-        let dummy = usize::from(wanted && place == Place::Start);
+        let dummy = usize::from(wanted && place == TextPosition::Start);
         self.bpe.prepare(
             vocabulary.ids(crate::vocabulary::table::Kind::Text).filter_map(|id| vocabulary.bytes(id, 0).ok()),
         );
@@ -46,11 +46,11 @@ impl Pipeline {
             text: " ".repeat(dummy),
             unsure: String::new(),
             dummy,
-            loses_space: place == Place::Start
+            loses_space: place == TextPosition::Start
                 && self.dummy == DummyPrefix::UnlessSpace
                 && normal.text.starts_with(' '),
             altered: normal.is_rewritten(),
-            inside: place == Place::Inside && self.splitter.stages.is_empty(),
+            inside: place == TextPosition::Continuation && self.splitter.stages.is_empty(),
             attempts: vec![Attempt::new(self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)))],
             words: Vec::new(),
             others: self.splitter.leading().map(|(leading, _)| WholeStages::new(&self.splitter, leading, 0)),

@@ -129,7 +129,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use crate::backends::engine::Behind;
     use crate::tokenizer::Tokenizer;
-    use crate::tokens::token::Place;
+    use crate::tokens::token::TextPosition;
     use crate::util::byte_alphabet;
     use serde_json::{json, Map, Value};
 
@@ -158,12 +158,13 @@ mod tests {
                 // None would mean that a window must be encoded.
                 assert!(tokenizer.grown(&mut growth, part).is_some(), "{part:?}, round {round}");
                 assert!(
-                    tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()) && !growth.is_lossless()
+                    tokenizer.agrees(&growth, &tokenizer.ids(&text, TextPosition::Start).unwrap())
+                        && !growth.is_lossless()
                 );
             }
             text.truncate(before);
             tokenizer.restore(&mut growth, &saved).unwrap();
-            assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, Place::Start).unwrap()));
+            assert!(tokenizer.agrees(&growth, &tokenizer.ids(&text, TextPosition::Start).unwrap()));
         }
     }
 }

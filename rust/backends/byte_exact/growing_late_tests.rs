@@ -7,7 +7,7 @@ use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{byte_level, split};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::byte_alphabet;
 use serde_json::{json, Map, Value};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ fn a_mark_among_thousands_costs_a_few_letters() {
         let mut text = format!("b{}", unit.repeat(150));
         let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
         growth.tell_late();
-        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         let mut edits = Vec::new();
         let mut fork = None;
         for (number, c) in unit.chars().cycle().take(4000).enumerate() {
@@ -100,7 +100,7 @@ fn a_mark_among_thousands_costs_a_few_letters() {
         assert!((4000..4000 * 24).contains(&merged), "{rule}, {unit:?}: {merged} letters were merged");
         // Edits are read when all of them were made.
         edits.iter().for_each(|edit| apply(&mut ids, edit));
-        assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{rule}, {unit:?}");
+        assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{rule}, {unit:?}");
         for (mut growth, text) in [(growth, text), fork.unwrap()] {
             let parts = ["\u{301}\u{323}\u{301}", "\u{334}", "\u{334}\u{301}", "\u{327}b", "\u{301}\u{323}\u{301}"];
             as_one_without(&tokenizer, &mut growth, text, parts);
@@ -120,7 +120,7 @@ fn as_one_without<'a>(
     if let (Some(growing), Some(twin)) = (growth.of::<Growing>(), twin.of_mut::<Growing>()) {
         (twin.tells_late, twin.look_at, twin.over) = (false, growing.look_at, growing.over);
     }
-    let mut told = [(); 2].map(|()| tokenizer.ids(&text, Place::Start).unwrap());
+    let mut told = [(); 2].map(|()| tokenizer.ids(&text, TextPosition::Start).unwrap());
     for part in parts {
         text.push_str(part);
         let edits = [tokenizer.grown(growth, part), tokenizer.grown(&mut twin, part)];
@@ -133,7 +133,7 @@ fn as_one_without<'a>(
         assert_eq!(one.is_lossless(), other.is_lossless(), "{part:?}");
         for (ids, edit) in told.iter_mut().zip([one, other]) {
             apply(ids, edit);
-            assert!(*ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+            assert!(*ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{part:?}");
         }
     }
 }
@@ -178,12 +178,12 @@ fn marks_that_the_rule_parts_are_not_put_in_their_places_late() {
         let mut text = format!("q{}", "\u{301}\u{323}\u{5b0}".repeat(150));
         let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
         growth.tell_late();
-        let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+        let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         for part in ["\u{301}", "\u{323}", "\u{5b0}"].repeat(12) {
             text.push_str(part);
             let Some(edit) = tokenizer.grown(&mut growth, part) else { break };
             apply(&mut ids, &edit);
-            assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "tokenizer {number}, {part:?}");
+            assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "tokenizer {number}, {part:?}");
             assert!(merged(&growth).is_none(), "tokenizer {number}");
         }
     }
@@ -195,11 +195,11 @@ fn a_mark_that_the_rule_parts_ends_it() {
     let mut text = format!("q{}", "\u{301}\u{323}\u{328}".repeat(150));
     let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
     growth.tell_late();
-    let mut ids = tokenizer.ids(&text, Place::Start).unwrap();
+    let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
     for (part, is_late) in [("\u{323}", true), ("\u{328}", true), ("\u{327}", false), ("\u{323}", false)] {
         text.push_str(part);
         apply(&mut ids, &tokenizer.grown(&mut growth, part).unwrap());
-        assert!(ids == tokenizer.ids(&text, Place::Start).unwrap(), "{part:?}");
+        assert!(ids == tokenizer.ids(&text, TextPosition::Start).unwrap(), "{part:?}");
         assert_eq!(merged(&growth).is_some(), is_late, "{part:?}");
     }
 }

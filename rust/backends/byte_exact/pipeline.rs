@@ -11,7 +11,7 @@ use crate::pre_tokenizers::added_tokens::{AddedText, Stretch};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::pre_tokenizers::split::Splitter;
 use crate::stability::pieces::{is_uncrossed, uncrossed};
-use crate::tokens::token::{Place, Sink};
+use crate::tokens::token::{Sink, TextPosition};
 use crate::util::pool::Pool;
 use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::space_starts;
@@ -37,7 +37,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    fn normal<'a>(&self, stretch: &'a str, first: bool, place: Place) -> Normal<'a> {
+    fn normal<'a>(&self, stretch: &'a str, first: bool, place: TextPosition) -> Normal<'a> {
         let normal = if self.nfc {
             Normal::nfc(stretch)
         } else if self.metaspace {
@@ -45,7 +45,7 @@ impl Pipeline {
         } else {
             Normal::unchanged(stretch)
         };
-        let here = if first { place == Place::Start } else { self.dummy_everywhere };
+        let here = if first { place == TextPosition::Start } else { self.dummy_everywhere };
         let wanted = match self.dummy {
             DummyPrefix::None => false,
             DummyPrefix::Always => true,
@@ -90,7 +90,7 @@ impl Pipeline {
     pub(super) fn for_each_stretch(
         &self,
         text: &str,
-        place: Place,
+        place: TextPosition,
         mut visit: impl FnMut(Stretch, Option<&Normal<'_>>),
     ) {
         for part in self.added.stretches(text) {
@@ -153,7 +153,7 @@ impl Pipeline {
     /// The window of a text without added tokens that is in its normal form already: one walk finds tokens and cuts.
     ///
     /// Answers false, and nothing else, where that is not so, or where barriers alone find no cut in much text.
-    pub(super) fn plain_window(&self, text: &str, place: Place, window: &mut Window) -> bool {
+    pub(super) fn plain_window(&self, text: &str, place: TextPosition, window: &mut Window) -> bool {
         let mut walk = self.added.stretches(text);
         let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
         if !whole || self.normal(text, true, place).is_moved() {
@@ -167,7 +167,7 @@ impl Pipeline {
         let horizon = if self.nfc { unsure.min(nfc_horizon(text)) } else { unsure };
         self.scratch.with(|scratch| {
             if self.pieces.is_some() {
-                self.bpe.text(bytes, place == Place::Start, scratch, tokens);
+                self.bpe.text(bytes, place == TextPosition::Start, scratch, tokens);
                 self.bpe.barriers.for_each(bytes, 0, bytes.len(), |at| {
                     if at < horizon && !self.bpe.alphabet.fuses_at(bytes, at) {
                         cuts.push(at);
@@ -186,7 +186,7 @@ impl Pipeline {
         })
     }
 
-    pub(super) fn settled_cuts(&self, text: &str, place: Place, before_space: bool) -> Vec<usize> {
+    pub(super) fn settled_cuts(&self, text: &str, place: TextPosition, before_space: bool) -> Vec<usize> {
         let mut walk = self.added.stretches(text);
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();

@@ -7,7 +7,7 @@ use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::normalizing::scratch::Work;
 use crate::normalizers::rewriter::item::Ends;
 use crate::stability::pieces::uncrossed;
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 
 impl Rewriting {
     /// Whether `stretch` may be cut at byte `at`: before white space behind something that stays.
@@ -34,7 +34,7 @@ impl Rewriting {
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
-    /// Whether the two sides of byte `at` are rewritten each by itself, the right one as [`Place::Inside`].
+    /// Whether the two sides of byte `at` are rewritten each by itself, the right one as [`TextPosition::Continuation`].
     pub(super) fn is_parted(&self, part: &str, at: usize) -> bool {
         let mut before = part[..at].chars().rev();
         let (Some(left), Some(right)) = (before.next(), part[at..].chars().next()) else { return false };
@@ -83,7 +83,7 @@ impl Rewriting {
         &self,
         stretch: &str,
         index: usize,
-        place: Place,
+        place: TextPosition,
         horizon: usize,
         open: bool,
     ) -> Vec<usize> {

@@ -14,21 +14,21 @@ use crate::error::Result;
 use crate::pre_tokenizers::added_tokens::Stretch;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::table::Vocabulary;
 
 impl Engine for Rewriting {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
         self.run(text, place, &mut |id, start, end, word| tokens.push(Token { id: TokenId(id), start, end, word }))?;
         Ok(tokens)
     }
 
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
+    fn ids(&self, text: &str, place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
         self.run(text, place, &mut |id, _, _, _| ids.push(TokenId(id)))
     }
 
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         if !self.has_cuts() {
             return Ok(Vec::new());
         }

@@ -14,7 +14,7 @@ use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::between::Between;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use std::any::Any;
@@ -110,7 +110,9 @@ impl Rewriting {
     pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
         let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
         let (marked, ruled) = match &self.words {
-            Words::Ruled { marked, .. } => (*marked && !(place == Place::Inside && self.goes_on(text)), true),
+            Words::Ruled { marked, .. } => {
+                (*marked && !(place == TextPosition::Continuation && self.goes_on(text)), true)
+            }
             Words::Whole | Words::Spaced => (false, false),
         };
         let dummy = self.dummy_at(0, place);
@@ -118,7 +120,7 @@ impl Rewriting {
             inside: carried.is_some(),
             lead: carried.is_none() && (marked || dummy),
             unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
-            start: place == Place::Start,
+            start: place == TextPosition::Start,
         };
         let mut source = Source::new(opening);
         let found = self.read_on(&mut source, text)?;

@@ -7,7 +7,7 @@ use crate::backends::normalizing::rewriting::{Rewriting, Words};
 use crate::backends::normalizing::scratch::{Scratch, LONGEST_PART};
 use crate::error::{Error, Result};
 use crate::normalizers::rewriter::item::Ends;
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 use crate::util::known_words::{hash, Placed};
 
 /// What is special about a part at an end of its stretch.
@@ -29,13 +29,24 @@ impl Role {
 }
 
 impl Rewriting {
-    pub(super) fn run(&self, text: &str, place: Place, emit: &mut impl FnMut(u32, usize, usize, u32)) -> Result<()> {
+    pub(super) fn run(
+        &self,
+        text: &str,
+        place: TextPosition,
+        emit: &mut impl FnMut(u32, usize, usize, u32),
+    ) -> Result<()> {
         check_length(text)?;
         self.scratch.with(|scratch| self.run_with(scratch, text, place, emit));
         Ok(())
     }
 
-    fn run_with(&self, scratch: &mut Scratch, text: &str, place: Place, emit: &mut impl FnMut(u32, usize, usize, u32)) {
+    fn run_with(
+        &self,
+        scratch: &mut Scratch,
+        text: &str,
+        place: TextPosition,
+        emit: &mut impl FnMut(u32, usize, usize, u32),
+    ) {
         let mut word = 0;
         if self.added.is_empty() {
             if !text.is_empty() {
@@ -55,10 +66,15 @@ impl Rewriting {
     }
 
     /// What is special about the parts of a stretch: of that from `start` to `end`.
-    pub(super) fn roles(&self, stretch: &str, index: usize, place: Place) -> impl Fn(usize, usize) -> Role + use<> {
-        let at_start = self.rewriter.acts_on_start() && (index > 0 || place == Place::Start);
+    pub(super) fn roles(
+        &self,
+        stretch: &str,
+        index: usize,
+        place: TextPosition,
+    ) -> impl Fn(usize, usize) -> Role + use<> {
+        let at_start = self.rewriter.acts_on_start() && (index > 0 || place == TextPosition::Start);
         let (dummy, at_end, length) = (self.dummy_at(index, place), self.rewriter.acts_on_end(), stretch.len());
-        let goes_on = index == 0 && place == Place::Inside && self.goes_on(stretch);
+        let goes_on = index == 0 && place == TextPosition::Continuation && self.goes_on(stretch);
         move |start, end| Role {
             ends: Ends { start: start == 0 && at_start, end: end == length && at_end },
             dummy: start == 0 && dummy,
@@ -72,7 +88,7 @@ impl Rewriting {
         stretch: &str,
         base: usize,
         index: usize,
-        place: Place,
+        place: TextPosition,
         scratch: &mut Scratch,
         word: &mut u32,
         emit: &mut impl FnMut(u32, usize, usize, u32),

@@ -16,7 +16,7 @@ use crate::normalizers::rewriter::stages::Rewriter;
 use crate::pre_tokenizers::added_tokens::AddedText;
 use crate::pre_tokenizers::char_rules::WordRule;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
-use crate::tokens::token::Place;
+use crate::tokens::token::TextPosition;
 use crate::util::byte_set::ByteSet;
 use crate::util::char_table::CharMemo;
 use crate::util::pool::Pool;
@@ -148,8 +148,8 @@ impl Rewriting {
             || self.goes_on(stretch)
     }
 
-    pub(super) fn dummy_at(&self, index: usize, place: Place) -> bool {
-        let here = if index == 0 { place == Place::Start } else { self.dummy_everywhere };
+    pub(super) fn dummy_at(&self, index: usize, place: TextPosition) -> bool {
+        let here = if index == 0 { place == TextPosition::Start } else { self.dummy_everywhere };
         here && self.dummy != DummyPrefix::None
     }
 

@@ -6,12 +6,12 @@ use crate::backends::sentencepiece::parts::{Model, SentencePiece};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, Token, TokenId};
+use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::table::Vocabulary;
 
 impl Engine for SentencePiece {
-    fn encode(&self, text: &str, place: Place) -> Result<Vec<Token>> {
-        let normal = self.normalizer.normalize(text, place == Place::Start);
+    fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>> {
+        let normal = self.normalizer.normalize(text, place == TextPosition::Start);
         let mut tokens = self.normal_tokens(normal.text());
         for token in &mut tokens {
             let start = normal.around(token.start).0;
@@ -21,14 +21,14 @@ impl Engine for SentencePiece {
         Ok(tokens)
     }
 
-    fn ids(&self, text: &str, place: Place, ids: &mut Vec<TokenId>) -> Result<()> {
-        let normal = self.normalizer.normalize(text, place == Place::Start);
+    fn ids(&self, text: &str, place: TextPosition, ids: &mut Vec<TokenId>) -> Result<()> {
+        let normal = self.normalizer.normalize(text, place == TextPosition::Start);
         ids.extend(self.normal_tokens(normal.text()).iter().map(|token| token.id));
         Ok(())
     }
 
-    fn settled(&self, text: &str, place: Place) -> Result<Vec<usize>> {
-        let normal = self.normalizer.normalize(text, place == Place::Start);
+    fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
+        let normal = self.normalizer.normalize(text, place == TextPosition::Start);
         Ok(self.cuts_of(&normal, self.normal_cuts(&normal), text.len()))
     }
 

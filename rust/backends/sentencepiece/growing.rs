@@ -14,7 +14,7 @@ use crate::models::bpe::prefixes::{Pairs, Prefixes};
 use crate::models::unigram::Unigram;
 use crate::tokens::between::Between;
 use crate::tokens::edit::Edit;
-use crate::tokens::token::{Place, TokenId};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::tokens::tree::{List, TokenTree};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::Vocabulary;
@@ -143,7 +143,7 @@ impl GrowingParts {
 impl SentencePiece {
     /// Takes up `text`; None where the model is not carried.
     pub(super) fn grow_parts(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingParts> {
-        let start = behind.place() == Place::Start;
+        let start = behind.place() == TextPosition::Start;
         let said = if start && self.normalizer.drops_first_space() { Said::Nothing } else { Said::Begin(0) };
         let lattice = match &self.model {
             Model::Merges(merges) => {
