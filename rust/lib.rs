@@ -59,7 +59,7 @@ pub mod util;
 mod vocabulary;
 
 pub use alignment::{align, Alignment, Encoding, Rules};
-pub use backends::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
+pub use backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Window};
 pub use backends::stretch::Growth;
 pub use boundaries::{common_boundaries, word_boundaries, Method};
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! One tokenizer, whatever its file: exact bytes, canonical tokens, settled cuts.
 
-use crate::backends::engine::{Behind, Certificate, Engine, Resume, Weight, Window};
+use crate::backends::engine::{Certificate, Engine, Resume, ResumeState, Weight, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::{Error, Result};
 use crate::spec::definition::Spec;
@@ -122,7 +122,7 @@ impl Tokenizer {
     pub(crate) fn resume(
         &self,
         text: &str,
-        behind: Behind,
+        behind: ResumeState,
         window: &mut Window,
         resumes: &mut Vec<Resume>,
     ) -> Result<()> {
@@ -130,7 +130,7 @@ impl Tokenizer {
     }
 
     /// Takes up a long stretch; see [`Engine::grow`].
-    pub(crate) fn grow(&self, text: &str, behind: Behind) -> Option<Growth> {
+    pub(crate) fn grow(&self, text: &str, behind: ResumeState) -> Option<Growth> {
         self.engine.grow(text, behind, &self.vocabulary)
     }
 

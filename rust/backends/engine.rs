@@ -34,7 +34,7 @@ pub struct Window {
 
 /// What encoding needs to know of the text before a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Behind {
+pub enum ResumeState {
     /// There is none.
     Start,
     /// Nothing, but that there is some.
@@ -45,7 +45,7 @@ pub enum Behind {
     Torn(usize),
 }
 
-impl Behind {
+impl ResumeState {
     /// Where the window stands.
     #[must_use]
     pub fn place(self) -> TextPosition {
@@ -73,7 +73,7 @@ pub struct Resume {
     /// So many tokens of the window stay; the others are those of the text from `at` on.
     pub tokens: usize,
     /// What encoding must be told there.
-    pub behind: Behind,
+    pub behind: ResumeState,
 }
 
 /// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/certificates.md.
@@ -133,14 +133,14 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         resumes.clear();
         self.window(text, behind.place(), window)
     }
 
     /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not
     /// carried.
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         let _ = (text, behind, vocabulary);
         None
     }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{
@@ -205,7 +205,7 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
             while text.len() < least {
                 text += unit();
             }
-            let Some(mut growth) = tokenizer.grow(&text, Behind::Start) else { continue };
+            let Some(mut growth) = tokenizer.grow(&text, ResumeState::Start) else { continue };
             if growth.is_lossless() != gives_back(&tokenizer, &text) {
                 continue;
             }

@@ -4,7 +4,7 @@
 //! look far back. A window of words is encoded again at each push; it begins at a settled cut, so what stands before it
 //! cannot change, and what is encoded again is compared with what is stored.
 
-use crate::backends::engine::{Behind, Resume, Window};
+use crate::backends::engine::{Resume, ResumeState, Window};
 use crate::backends::stretch::Growth;
 use crate::error::Result;
 use crate::streams::folding::Folding;
@@ -27,10 +27,10 @@ const RETRY: usize = 64;
 struct Anchor {
     byte: usize,
     tokens: usize,
-    behind: Behind,
+    behind: ResumeState,
 }
 
-const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: Behind::Start };
+const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: ResumeState::Start };
 
 /// An incremental encoder: after every push `ids` is the canonical encoding of the whole text.
 #[derive(Clone)]
@@ -291,7 +291,7 @@ impl StreamEncoder {
                 (place.at, place.tokens, place.behind)
             } else {
                 let at = window.cuts[index];
-                (at, tokens_before(&window.tokens, at), Behind::Text)
+                (at, tokens_before(&window.tokens, at), ResumeState::Text)
             };
             Anchor { byte: start.byte + at, tokens: start.tokens + tokens, behind }
         };

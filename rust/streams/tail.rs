@@ -5,7 +5,7 @@
 //! push (docs/proofs/certificates.md, section 9), so a check costs what was appended; what cannot be carried is read
 //! again.
 
-use crate::backends::engine::{Behind, Certificate, Resume, Window};
+use crate::backends::engine::{Certificate, Resume, ResumeState, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -45,7 +45,7 @@ impl Parts<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Start {
     byte: usize,
-    behind: Behind,
+    behind: ResumeState,
 }
 
 /// A window, and what is carried of it.
@@ -70,7 +70,7 @@ pub(crate) struct SavedTail {
 
 impl Tail {
     pub(crate) fn new() -> Self {
-        Self { start: Start { byte: 0, behind: Behind::Start }, growth: None, taken: 0, try_at: LONG_WINDOW }
+        Self { start: Start { byte: 0, behind: ResumeState::Start }, growth: None, taken: 0, try_at: LONG_WINDOW }
     }
 
     pub(crate) fn save(&self) -> SavedTail {
@@ -121,8 +121,8 @@ impl Tail {
         }
         let window = text.from(self.start.byte);
         let tokens = match self.start.behind {
-            Behind::Start | Behind::Text => tokenizer.encode(&window, self.start.behind.place())?,
-            behind @ (Behind::Word(_) | Behind::Torn(_)) => {
+            ResumeState::Start | ResumeState::Text => tokenizer.encode(&window, self.start.behind.place())?,
+            behind @ (ResumeState::Word(_) | ResumeState::Torn(_)) => {
                 let mut found = Window::default();
                 tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
                 found.tokens
@@ -150,7 +150,7 @@ impl Tail {
         let restarts = tokenizer.restarts();
         let mut found = None;
         if restarts {
-            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, Behind::Text));
+            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, ResumeState::Text));
         }
         if found.is_none() && (!restarts || tokenizer.resumes() && window.len() >= LONG_WINDOW) {
             let (mut read, mut resumes) = (Window::default(), Vec::new());

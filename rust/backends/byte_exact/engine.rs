@@ -3,7 +3,7 @@
 use crate::backends::byte_exact::growing_back::Saved;
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::{Pipeline, MUCH};
-use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Window};
+use crate::backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
@@ -78,7 +78,7 @@ impl Engine for Pipeline {
         Ok(())
     }
 
-    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         self.window(text, behind.place(), window)?;
         let torn = behind.torn();
         if torn > 0 {
@@ -86,14 +86,14 @@ impl Engine for Pipeline {
         }
         resumes.clear();
         if self.tears() {
-            let place = |at: usize, behind: Behind| Resume {
+            let place = |at: usize, behind: ResumeState| Resume {
                 at,
                 tokens: tokens_before(&window.tokens, at + behind.torn()),
                 behind,
             };
-            resumes.extend(window.cuts.iter().map(|&at| place(at, Behind::Text)));
+            resumes.extend(window.cuts.iter().map(|&at| place(at, ResumeState::Text)));
             if resumes.is_empty() && text.len() >= MUCH {
-                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, Behind::Torn(bytes))));
+                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, ResumeState::Torn(bytes))));
             }
         }
         Ok(())
@@ -109,7 +109,7 @@ impl Engine for Pipeline {
         Ok(cuts)
     }
 
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         (behind.torn() == 0).then_some(())?;
         let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
         Some(Growth::new(growing))

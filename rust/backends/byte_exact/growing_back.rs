@@ -127,7 +127,7 @@ impl Stretch for Growing {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::backends::engine::Behind;
+    use crate::backends::engine::ResumeState;
     use crate::tokenizer::Tokenizer;
     use crate::tokens::token::TextPosition;
     use crate::util::byte_alphabet;
@@ -149,7 +149,7 @@ mod tests {
     fn a_stretch_whose_end_is_composed_stays_carried_and_comes_back() {
         let tokenizer = nfc_tokenizer();
         let mut text = "a\u{301}".repeat(300);
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
         let saved = growth.save();
         for round in 0..2 {
             let before = text.len();

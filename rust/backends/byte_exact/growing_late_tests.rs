@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::backends::byte_exact::growing_state::Growing;
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{byte_level, split};
 use crate::tokenizer::Tokenizer;
@@ -82,7 +82,7 @@ fn a_mark_among_thousands_costs_a_few_letters() {
     for (rule, unit) in rules.iter().flat_map(|rule| units.map(|unit| (rule, unit))) {
         let tokenizer = tokenizer(&split(rule));
         let mut text = format!("b{}", unit.repeat(150));
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
         growth.tell_late();
         let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         let mut edits = Vec::new();
@@ -115,7 +115,7 @@ fn as_one_without<'a>(
     mut text: String,
     parts: impl IntoIterator<Item = &'a str>,
 ) {
-    let mut twin = tokenizer.grow(&text, Behind::Start).unwrap();
+    let mut twin = tokenizer.grow(&text, ResumeState::Start).unwrap();
     twin.tell_late();
     if let (Some(growing), Some(twin)) = (growth.of::<Growing>(), twin.of_mut::<Growing>()) {
         (twin.tells_late, twin.look_at, twin.over) = (false, growing.look_at, growing.over);
@@ -143,7 +143,7 @@ fn what_is_told_late_is_what_would_be_told_at_once() {
     let tokenizer = tokenizer(&split(r"\p{L}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"));
     let sorted = format!("q{}{}", "\u{323}".repeat(150), "\u{301}".repeat(150));
     let start = |text: &str| {
-        let mut growth = tokenizer.grow(text, Behind::Start).unwrap();
+        let mut growth = tokenizer.grow(text, ResumeState::Start).unwrap();
         growth.tell_late();
         growth
     };
@@ -176,7 +176,7 @@ fn marks_that_the_rule_parts_are_not_put_in_their_places_late() {
     ));
     for (number, tokenizer) in tokenizers.iter().enumerate() {
         let mut text = format!("q{}", "\u{301}\u{323}\u{5b0}".repeat(150));
-        let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+        let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
         growth.tell_late();
         let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
         for part in ["\u{301}", "\u{323}", "\u{5b0}"].repeat(12) {
@@ -193,7 +193,7 @@ fn marks_that_the_rule_parts_are_not_put_in_their_places_late() {
 fn a_mark_that_the_rule_parts_ends_it() {
     let tokenizer = tokenizer(&split("\u{327}+|[^\u{327}]+"));
     let mut text = format!("q{}", "\u{301}\u{323}\u{328}".repeat(150));
-    let mut growth = tokenizer.grow(&text, Behind::Start).unwrap();
+    let mut growth = tokenizer.grow(&text, ResumeState::Start).unwrap();
     growth.tell_late();
     let mut ids = tokenizer.ids(&text, TextPosition::Start).unwrap();
     for (part, is_late) in [("\u{323}", true), ("\u{328}", true), ("\u{327}", false), ("\u{323}", false)] {

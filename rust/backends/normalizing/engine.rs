@@ -3,7 +3,7 @@
 //! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/certificates.md, section 7,
 //! has the argument for what [`Engine::proof`] says.
 
-use crate::backends::engine::{Behind, Certificate, Engine, Proof, Resume, Weight, Window};
+use crate::backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Weight, Window};
 use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
 use crate::backends::stretch::{Growth, SavedGrowth};
 
@@ -59,10 +59,10 @@ impl Engine for Rewriting {
         Ok(cuts)
     }
 
-    fn resume(&self, text: &str, behind: Behind, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         check_length(text)?;
         let place = behind.place();
-        let carried = if let Behind::Word(carried) = behind { Some(carried) } else { None };
+        let carried = if let ResumeState::Word(carried) = behind { Some(carried) } else { None };
         let tokens = &mut window.tokens;
         tokens.clear();
         resumes.clear();
@@ -76,7 +76,7 @@ impl Engine for Rewriting {
                     && part.start <= unsure
                     && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
                 {
-                    resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: Behind::Text });
+                    resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: ResumeState::Text });
                 }
                 if let Some(id) = part.added {
                     tokens.push(Token { id, start: part.start, end: part.end, word });
@@ -108,7 +108,7 @@ impl Engine for Rewriting {
         Ok(())
     }
 
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         Some(Growth::new(self.grow_word(text, behind, vocabulary)?))
     }
 

@@ -4,7 +4,7 @@
 //! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
 //! from the text to the words. What is not carried ends it, and a window is encoded as before.
 
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
@@ -107,8 +107,9 @@ fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
 
 impl Rewriting {
     /// Takes up the window `text`, if it is one word of a kind that is carried.
-    pub(super) fn grow_word(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingWord> {
-        let (carried, place) = (if let Behind::Word(carried) = behind { Some(carried) } else { None }, behind.place());
+    pub(super) fn grow_word(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingWord> {
+        let (carried, place) =
+            (if let ResumeState::Word(carried) = behind { Some(carried) } else { None }, behind.place());
         let (marked, ruled) = match &self.words {
             Words::Ruled { marked, .. } => {
                 (*marked && !(place == TextPosition::Continuation && self.goes_on(text)), true)

@@ -2,7 +2,7 @@
 //!
 //! The definition is in docs/definitions.md, "Resume point"; docs/proofs/certificates.md, section 7, has the argument.
 
-use crate::backends::engine::{Behind, Resume};
+use crate::backends::engine::{Resume, ResumeState};
 use crate::backends::normalizing::part::Role;
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::normalizing::scratch::{Scratch, Work, LONGEST_PART};
@@ -85,7 +85,7 @@ impl Rewriting {
                 });
             }
             if end < stretch.len() && end < opening.horizon {
-                resumes.push(Resume { at: base + end, tokens: tokens.len(), behind: Behind::Text });
+                resumes.push(Resume { at: base + end, tokens: tokens.len(), behind: ResumeState::Text });
             }
             start = end;
         }
@@ -122,7 +122,7 @@ impl Rewriting {
                 resumes.push(Resume {
                     at: base + at,
                     tokens: before + point.tokens,
-                    behind: Behind::Word(point.carried),
+                    behind: ResumeState::Word(point.carried),
                 });
             }
         }

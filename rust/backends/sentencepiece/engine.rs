@@ -1,6 +1,6 @@
 //! What [`SentencePiece`] answers as a backend.
 
-use crate::backends::engine::{Behind, Certificate, Engine, Proof};
+use crate::backends::engine::{Certificate, Engine, Proof, ResumeState};
 use crate::backends::sentencepiece::growing::{GrowingParts, SavedParts};
 use crate::backends::sentencepiece::parts::{Model, SentencePiece};
 use crate::backends::stretch::{Growth, SavedGrowth};
@@ -32,7 +32,7 @@ impl Engine for SentencePiece {
         Ok(self.cuts_of(&normal, self.normal_cuts(&normal), text.len()))
     }
 
-    fn grow(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<Growth> {
+    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         Some(Growth::new(self.grow_parts(text, behind, vocabulary)?))
     }
 

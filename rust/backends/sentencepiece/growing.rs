@@ -4,7 +4,7 @@
 //! between symbols (docs/proofs/certificates.md, section 9). What is not carried ends it, and a window is encoded as
 //! before.
 
-use crate::backends::engine::Behind;
+use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::sentencepiece::normalizer::{Normal, SavedNormal};
 use crate::backends::sentencepiece::parts::{Merges, Model, SentencePiece};
@@ -142,7 +142,7 @@ impl GrowingParts {
 
 impl SentencePiece {
     /// Takes up `text`; None where the model is not carried.
-    pub(super) fn grow_parts(&self, text: &str, behind: Behind, vocabulary: &Vocabulary) -> Option<GrowingParts> {
+    pub(super) fn grow_parts(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingParts> {
         let start = behind.place() == TextPosition::Start;
         let said = if start && self.normalizer.drops_first_space() { Said::Nothing } else { Said::Begin(0) };
         let lattice = match &self.model {
