@@ -27,7 +27,8 @@ use serde_json::Value;
 /// });
 /// let spec = coolfusion::Spec::from_json(file)?.expect("an object under `model`");
 /// let tokenizer = coolfusion::Tokenizer::from_spec(spec, "two letters")?;
-/// assert_eq!(tokenizer.ids("abb", coolfusion::TextPosition::Start)?.iter().map(|id| id.0).collect::<Vec<_>>(), [2, 1]);
+/// let ids = tokenizer.ids("abb", coolfusion::TextPosition::Start)?;
+/// assert_eq!(ids.iter().map(|id| id.0).collect::<Vec<_>>(), [2, 1]);
 /// # Ok(())
 /// # }
 /// ```

@@ -96,7 +96,8 @@ proptest! {
             so_far += part;
             let promised = encoder.peek(part).unwrap();
             prop_assert_eq!(encoder.push(part).unwrap(), promised);
-            let whole: Vec<TokenId> = toy().encode(&so_far, TextPosition::Start).unwrap().iter().map(|t| t.id).collect();
+            let whole = toy().encode(&so_far, TextPosition::Start).unwrap();
+            let whole: Vec<TokenId> = whole.iter().map(|t| t.id).collect();
             prop_assert_eq!(encoder.ids(), whole);
         }
         prop_assert_eq!(encoder.widened(), 0);

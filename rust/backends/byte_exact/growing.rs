@@ -26,8 +26,8 @@ const MOST_WALKS: usize = 16;
 const LONG: usize = 256;
 
 impl Pipeline {
-    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start; None where it
-    /// is not long, or not of a kind that is carried.
+    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start; None
+    /// where it is not long, or not of a kind that is carried.
     pub(crate) fn grow_stretch(&self, text: &str, place: TextPosition, vocabulary: &Vocabulary) -> Option<Growing> {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;

@@ -34,7 +34,8 @@ impl Rewriting {
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
-    /// Whether the two sides of byte `at` are rewritten each by itself, the right one as [`TextPosition::Continuation`].
+    /// Whether the two sides of byte `at` are rewritten each by itself, the right one as
+    /// [`TextPosition::Continuation`].
     pub(super) fn is_parted(&self, part: &str, at: usize) -> bool {
         let mut before = part[..at].chars().rev();
         let (Some(left), Some(right)) = (before.next(), part[at..].chars().next()) else { return false };

@@ -205,7 +205,8 @@ impl Bpe {
 
     /// Passes the tokens of the word `text[start..end]` on to `sink`; `number` is the word's.
     ///
-    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between barriers.
+    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between
+    /// barriers.
     #[inline]
     pub(crate) fn word(
         &self,
