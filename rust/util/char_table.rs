@@ -42,8 +42,9 @@ const KNOWN: u64 = 1 << 63;
 
 /// One number of up to 63 bits a character, found out when it is first asked for.
 ///
-/// Threads share it without a lock, which a [`CharTable`] does not allow. Numbers are not found out page by page: 3,000 characters of Chinese are 534 different ones on 73 pages, and finding out about all others
-/// on these pages took nine tenths of the time of BERT's first encoding of them.
+/// Threads share it without a lock, which a [`CharTable`] does not allow. Numbers are not found out page by page,
+/// because 3,000 characters of Chinese are 534 different ones on 73 pages. Finding out about all others on these pages
+/// took nine tenths of the time of BERT's first encoding of them.
 #[derive(Debug)]
 pub(crate) struct CharMemo(Vec<OnceLock<Box<[AtomicU64; PAGE]>>>);
 
