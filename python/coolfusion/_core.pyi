@@ -29,6 +29,7 @@ __all__ = [
     "_Spec",
     "__version__",
     "_alignment",
+    "_byte_alphabet",
     "_edit",
     "_segment",
     "_tokenizer",
@@ -1309,6 +1310,7 @@ def _tokenizer(
 def _wrapped(
     state: bytes, name: str, declared: tuple[int | None, int | None, list[int], dict[str, str]]
 ) -> Tokenizer: ...
+def _byte_alphabet() -> str: ...
 def _edit(drop: int, ids: list[int], lossless: bool) -> Edit: ...
 def _segment(text: str, ids: list[int], end: bool, valid: bool, level: str, whole: bool) -> Segment: ...
 def _alignment(

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from coolfusion._core import Tokenizer
+from coolfusion._core import Tokenizer, _byte_alphabet
 
 __all__ = ["definition", "spaced_definition", "spaced_tokenizer", "tokenizer"]
 
@@ -109,7 +109,7 @@ def definition() -> str:
         >>> json.loads(definition())["model"]["merges"][:2]
         [['t', 'h'], ['th', 'e']]
     """
-    alphabet = _gpt2_alphabet()
+    alphabet = list(_byte_alphabet())
     spelled = {chr(byte): letter for byte, letter in enumerate(alphabet)}
     merges = [[_spell(half, spelled) for half in pair] for pair in _MERGES]
     entries = [*alphabet, *("".join(pair) for pair in merges)]
@@ -174,16 +174,6 @@ def spaced_definition() -> str:
             },
         }
     )
-
-
-def _gpt2_alphabet() -> list[str]:
-    """The character that stands for each byte (Radford et al. 2019, ``bytes_to_unicode``).
-
-    A byte that is visible in Latin-1 is itself, the others take the code points from U+0100 on.
-    """
-    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    free = iter(range(0x100, 0x200))
-    return [chr(byte) if byte in visible else chr(next(free)) for byte in range(256)]
 
 
 def _spell(text: str, spelled: dict[str, str]) -> str:

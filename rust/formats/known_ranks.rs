@@ -8,8 +8,9 @@ use crate::util::sha256;
 use base64::{engine::general_purpose::STANDARD, Engine};
 use std::borrow::Cow;
 
-/// GPT-2's pattern, for r50k and p50k (<https://github.com/openai/gpt-2>, `src/encoder.py`).
-pub(super) const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// GPT-2's pattern, which r50k, p50k and the stage `ByteLevel` use
+/// (<https://github.com/openai/gpt-2>, `src/encoder.py`).
+pub(crate) const R50K: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// `cl100k_base` of `tiktoken_ext/openai_public.py`, in its first form without possessive quantifiers.
 pub(crate) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// `o200k_base` of `tiktoken_ext/openai_public.py`; LLaMA-4's, too (`llama_models/llama4/tokenizer.py`).

@@ -10,6 +10,7 @@
 use crate::backends::engine::Engine;
 use crate::backends::hf_tokenizers::Library;
 use crate::error::{Error, Result};
+use crate::formats::known_ranks::R50K;
 use crate::load::chain::{byte_piece, Chain};
 use crate::load::entries::{
     added_tokens, adds_space, check_largest_id, control_tokens, spelling, told, vocabulary, Added, Matched,
@@ -25,9 +26,6 @@ use crate::spec::pre_tokenizer::PreTokenizer;
 use crate::util::sorted_trie::PieceTrie;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
-
-/// GPT-2's pre-token rule, which `ByteLevel` carries (Radford et al. 2019).
-pub(crate) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Loads `spec`.
 pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
@@ -92,7 +90,7 @@ fn check_rules(spec: &Spec) -> Result<()> {
 /// The pre-token rule in words that a person can compare with the file.
 fn rule_text(pre_tokenizers: &[PreTokenizer]) -> String {
     let rules = pre_tokenizers.iter().map(|stage| match stage {
-        PreTokenizer::ByteLevel { use_regex: true, .. } => format!("ByteLevel({GPT2})"),
+        PreTokenizer::ByteLevel { use_regex: true, .. } => format!("ByteLevel({R50K})"),
         PreTokenizer::Split { pattern, .. } => format!("{}({})", stage.kind(), pattern.source()),
         _ => stage.kind().to_string(),
     });

@@ -2,7 +2,7 @@
 
 use crate::load::build::{Own, Reader, Refusal};
 use crate::load::chain::byte_piece;
-use crate::models::bpe::initial_symbols::{Alphabet, CharacterTable};
+use crate::models::bpe::initial_symbols::{Alphabet, CharSymbols};
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::model::Bpe;
 use crate::models::bpe::whole_pieces::MOST_IDS;
@@ -49,7 +49,7 @@ impl Reader<'_> {
     }
 
     fn character_symbols(&self, model: &Model) -> Alphabet {
-        let mut ids = CharacterTable::default();
+        let mut ids = CharSymbols::default();
         for (id, piece) in self.pieces.iter() {
             let mut chars = piece.chars();
             // The model sees no space.

@@ -4,6 +4,7 @@ use crate::boundaries::{word_boundaries, Method};
 use crate::error::Result;
 use crate::tokenizer::{Probe, Tokenizer};
 use crate::tokens::token::TextPosition;
+use crate::util::byte_set::ByteSet;
 
 /// Texts whose loss has a name.
 const TEXTS: [(&str, &str); 20] = [
@@ -80,23 +81,17 @@ impl Probe {
                 methods.push(name);
             }
         }
-        Ok(Self {
-            lost,
-            lost_text,
-            every_byte: seen.iter().all(|&s| s),
-            dummy_prefix: dummy_prefix(tokenizer)?,
-            methods,
-        })
+        Ok(Self { lost, lost_text, every_byte: seen == ByteSet::ALL, dummy_prefix: dummy_prefix(tokenizer)?, methods })
     }
 }
 
 /// Which bytes are tokens by themselves.
-fn single_bytes(tokenizer: &Tokenizer) -> Result<[bool; 256]> {
+fn single_bytes(tokenizer: &Tokenizer) -> Result<ByteSet> {
     let vocabulary = tokenizer.vocabulary();
-    let mut seen = [false; 256];
+    let mut seen = ByteSet::default();
     for id in vocabulary.ids(crate::vocabulary::table::Kind::Text) {
         if let [byte] = vocabulary.bytes(id, 0)? {
-            seen[usize::from(*byte)] = true;
+            seen.insert(*byte);
         }
     }
     Ok(seen)
@@ -106,11 +101,11 @@ fn single_bytes(tokenizer: &Tokenizer) -> Result<[bool; 256]> {
 fn missing_bytes(tokenizer: &Tokenizer) -> Result<Vec<String>> {
     let seen = single_bytes(tokenizer)?;
     let mut missing = Vec::new();
-    if !seen[0x80..].contains(&true) {
+    if !(0x80..=0xFF).any(|byte| seen.contains(byte)) {
         return Ok(missing);
     }
     // All bytes that UTF-8 text can contain (RFC 3629).
-    for byte in (0x80..=0xF4u8).filter(|&byte| !seen[usize::from(byte)] && !matches!(byte, 0xC0 | 0xC1)) {
+    for byte in (0x80..=0xF4u8).filter(|&byte| !seen.contains(byte) && !matches!(byte, 0xC0 | 0xC1)) {
         let (first, last) = match byte {
             0x80..=0xBF => (u32::from(byte), u32::from(byte)),
             0xC2..=0xDF => (u32::from(byte - 0xC0) << 6, (u32::from(byte - 0xC0) << 6) + 0x3F),

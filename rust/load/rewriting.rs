@@ -1,8 +1,8 @@
 //! Unigram and WordPiece definitions -> our own engine for them, or the reason why the library must run them.
 
-use crate::backends::normalizing::added::Added;
 use crate::backends::normalizing::rewriting::{Model, Parts, Rewriting, Words};
-use crate::load::build::{refuse, Own, Reader};
+use crate::load::build::{refuse, Own, Reader, Refusal};
+use crate::load::entries::Added;
 use crate::models::unigram::{Sums, Unigram};
 use crate::models::wordpiece::WordPiece;
 use crate::normalizers::charsmap::Charsmap;
@@ -11,6 +11,7 @@ use crate::normalizers::rewriter::form::Form;
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::Step;
 use crate::normalizers::unicode_forms::METASPACE;
+use crate::pre_tokenizers::added_tokens::AddedText;
 use crate::pre_tokenizers::char_rules::{Manner, Rule, WordRule};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::regex::char_class::CodePoints;
@@ -190,10 +191,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn rewriting_added(&self, plan: &Plan) -> Own<Added> {
+    fn rewriting_added(&self, plan: &Plan) -> Own<AddedText> {
         let tokens = self.added.iter().filter(|a| !a.control);
         if tokens.clone().count() == 0 {
-            return Ok(Added::default());
+            return Ok(AddedText::default());
         }
         if tokens.clone().any(|a| a.normalized)
             && (!self.spec.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy)
@@ -202,32 +203,12 @@ impl Reader<'_> {
         }
         // The library finds control tokens only to leave them alone. In Unigram models they have names that no text
         // holds.
-        let hides = |a: &&crate::load::entries::Added| {
-            a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_))
-        };
+        let hides = |a: &&Added| a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_));
         let found: Vec<_> = self.added.iter().filter(|a| !a.control || hides(a)).collect();
-        let mut begins = vec![false; 256];
-        for token in &found {
-            if let Some(&first) = token.content.as_bytes().first() {
-                begins[usize::from(first)] = true;
-            }
-        }
-        let characters = found.iter().flat_map(|token| token.content.chars()).collect();
-        let words = found.iter().zip(0..).map(|(token, index)| (token.content.as_bytes().into(), index)).collect();
-        let Some(contents) = Dictionary::new(words) else { return refuse("millions of added tokens") };
         // The library gives an added token the id that the model has for such a piece already.
-        let mut ids: Vec<u32> = found.iter().map(|a| a.id).collect();
-        for (id, piece) in self.pieces.iter() {
-            if let Some(index) = contents.get(piece.as_bytes()) {
-                ids[index as usize] = id;
-            }
-        }
-        Ok(Added {
-            contents,
-            ids: found.iter().zip(ids).map(|(a, id)| (!a.control).then_some(TokenId(id))).collect(),
-            begins,
-            characters,
-        })
+        let id = |token: &Added| TokenId(self.pieces.find(&token.content).unwrap_or(token.id));
+        let contents: Vec<_> = found.iter().map(|a| (a.content.as_str(), (!a.control).then(|| id(a)))).collect();
+        AddedText::new(&contents).ok_or_else(|| Refusal("millions of added tokens".into()))
     }
 
     /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown

@@ -3,7 +3,7 @@
 use crate::backends::sentencepiece::normalizer::Normalizer;
 use crate::backends::sentencepiece::parts::{Merges, Model, SentencePiece};
 use crate::load::build::{refuse, Own, Reader};
-use crate::models::bpe::initial_symbols::{Alphabet, CharacterTable};
+use crate::models::bpe::initial_symbols::{Alphabet, CharSymbols};
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::model::Bpe;
 use crate::models::bpe::whole_pieces::MOST_IDS;
@@ -51,9 +51,11 @@ impl Reader<'_> {
                 return refuse(format!("{} model", model.kind()));
             }
         };
+        let symbols: Vec<_> = found.iter().map(|&(id, text)| (text, Some(TokenId(id)))).collect();
+        let Some(symbols) = AddedText::new(&symbols) else { return refuse("millions of symbols") };
         Ok(SentencePiece {
             normalizer,
-            symbols: AddedText::new(found.iter().map(|&(id, text)| (text.as_bytes().into(), TokenId(id))).collect()),
+            symbols,
             model,
             unknown: TokenId(unknown),
             pieces: PieceTrie::new(normal.iter().map(|(_, text)| *text)),
@@ -77,7 +79,7 @@ impl Reader<'_> {
         let first_bare = self.pieces.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
         let mut next = first_bare;
         let mut by_text: FxHashMap<&str, u32> = pieces.iter().map(|&(id, text)| (text, id)).collect();
-        let mut table = CharacterTable::default();
+        let mut table = CharSymbols::default();
         for &(id, text) in pieces {
             if let Some(c) = single(text) {
                 table.insert(c, TokenId(id));
@@ -128,7 +130,7 @@ impl Reader<'_> {
         Ok(Merges { bpe, first_bare, bytes: bytes.map(Box::new), scratch: Pool::default() })
     }
 
-    fn bare_alphabet(&self, ids: CharacterTable, byte_fallback: bool, unknown: u32) -> Alphabet {
+    fn bare_alphabet(&self, ids: CharSymbols, byte_fallback: bool, unknown: u32) -> Alphabet {
         let fallback = Some(self.byte_ids()).filter(|_| byte_fallback);
         let complete = fallback.as_ref().is_some_and(|bytes| bytes.iter().all(Option::is_some));
         Alphabet::Characters { ids, fallback, unknown: Some(TokenId(unknown)), fuse_unknown: true, complete }

@@ -1,6 +1,7 @@
 //! Where a definition that the library runs divides a text for certain: before white space, or nowhere.
 
-use crate::load::build::{Reader, GPT2};
+use crate::formats::known_ranks::R50K;
+use crate::load::build::Reader;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::regex::dialect::Dialect;
 use crate::regex::pattern::Pattern;
@@ -111,7 +112,7 @@ impl Reader<'_> {
             PreTokenizer::ByteLevel { use_regex: false, .. } => {
                 Stage::Parts(if c == ' ' { '\u{120}' } else { '\u{10A}' })
             }
-            PreTokenizer::ByteLevel { .. } if space => match Pattern::new(GPT2, Dialect::Oniguruma) {
+            PreTokenizer::ByteLevel { .. } if space => match Pattern::new(R50K, Dialect::Oniguruma) {
                 Ok(rule) if rule.stops_before(c) => Stage::Cuts,
                 _ => Stage::Opaque,
             },

@@ -1,7 +1,8 @@
 //! Normalizer and pre-tokenizer stages -> our own engine, or the reason why the library must run them.
 
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::load::build::{refuse, Own, Reader, GPT2};
+use crate::formats::known_ranks::R50K;
+use crate::load::build::{refuse, Own, Reader, Refusal};
 use crate::load::entries::Added;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::pre_tokenizers::added_tokens::AddedText;
@@ -181,7 +182,7 @@ impl Reader<'_> {
             plan.dummy_everywhere = true;
         }
         if use_regex {
-            plan.add(Finder::Pattern(Pattern::new(GPT2, Dialect::Oniguruma)?), Behaviour::Isolated, false)?;
+            plan.add(Finder::Pattern(Pattern::new(R50K, Dialect::Oniguruma)?), Behaviour::Isolated, false)?;
         }
         plan.byte_level = true;
         Ok(())
@@ -204,7 +205,8 @@ impl Reader<'_> {
         if tokens.iter().any(spaced) || plan.dummy_by_normalizer && tokens.iter().any(|a| a.normalized) {
             return refuse("added text tokens that hold spaces behind the normalizer");
         }
-        Ok(AddedText::new(tokens.iter().map(|a| (a.content.as_bytes().into(), TokenId(a.id))).collect()))
+        let contents: Vec<_> = tokens.iter().map(|a| (a.content.as_str(), Some(TokenId(a.id)))).collect();
+        AddedText::new(&contents).ok_or_else(|| Refusal("millions of added tokens".into()))
     }
 }
 

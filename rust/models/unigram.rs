@@ -5,7 +5,7 @@
 //! is the one whose last piece begins first. Sums are rounded from left to right, so rounding decides between equally
 //! good segmentations, and the two libraries round differently ([`Sums`]).
 
-use crate::util::double_array::Dictionary;
+use crate::util::double_array::{Dictionary, Node};
 
 /// How scores are summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,23 +165,7 @@ impl Unigram {
                 }
             }
             let size = char_length(bytes[at]);
-            let mut is_piece = false;
-            let mut node = self.pieces.root();
-            let mut end = at;
-            for &byte in &bytes[at..] {
-                match self.pieces.step(node, byte) {
-                    Some(next) => node = next,
-                    None => break,
-                }
-                end += 1;
-                if let Some(index) = node.value() {
-                    let length = end - at;
-                    is_piece |= length == size;
-                    let (score, id) = self.entries[index as usize];
-                    reach::<SINGLE>(&mut lattice.best, at - origin, length, score + here, id);
-                    furthest = furthest.max(end);
-                }
-            }
+            let (is_piece, end, node) = self.pieces_from::<SINGLE>(bytes, at, origin, lattice, &mut furthest);
             if OPEN {
                 grows |= end > last || end == last && node.goes_on();
             }
@@ -201,6 +185,37 @@ impl Unigram {
         if let Some(run) = run {
             self.emit_unknown::<OPEN>(word, run, at, lattice, emit);
         }
+    }
+
+    /// Leads on from `at` with every piece that begins there, and moves `furthest` to where the longest of them ends.
+    ///
+    /// The answer: whether the character at `at` is a piece, and how far and to which node the walk went.
+    #[inline(always)]
+    fn pieces_from<const SINGLE: bool>(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        origin: usize,
+        lattice: &mut Lattice,
+        furthest: &mut usize,
+    ) -> (bool, usize, Node) {
+        let (here, size) = (lattice.best[at - origin].sum, char_length(bytes[at]));
+        let (mut is_piece, mut node, mut end) = (false, self.pieces.root(), at);
+        for &byte in &bytes[at..] {
+            match self.pieces.step(node, byte) {
+                Some(next) => node = next,
+                None => break,
+            }
+            end += 1;
+            if let Some(index) = node.value() {
+                let length = end - at;
+                is_piece |= length == size;
+                let (score, id) = self.entries[index as usize];
+                reach::<SINGLE>(&mut lattice.best, at - origin, length, score + here, id);
+                *furthest = (*furthest).max(end);
+            }
+        }
+        (is_piece, end, node)
     }
 
     /// Remembers the point `at`, if encoding can go on there; what unknown text before it is to be emitted later.

@@ -1,6 +1,6 @@
 //! Pre-token rules that look at two neighbouring characters only: white space, punctuation, digits.
 
-use crate::util::char_memo::CharMemo;
+use crate::util::char_table::CharMemo;
 use unicode_categories::UnicodeCategories;
 
 /// One stage.

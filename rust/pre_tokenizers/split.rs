@@ -498,47 +498,48 @@ mod tests {
         }
     }
 
+    const RULES: [&str; 7] = [
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        r"[!-/:-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        r"\p{N}{1,3}",
+        "[\u{4e00}-\u{9fa5}]+",
+        r"[0-9][0-9][0-9]",
+        "\\s*a|bc|\\s+b|\u{10400}",
+    ];
+    const ALPHABET: [&str; 21] = [
+        "a",
+        "b",
+        "bc",
+        " ",
+        "  ",
+        "\n",
+        "\r",
+        "'s",
+        "S",
+        "1",
+        "23",
+        "456",
+        ".",
+        "!",
+        "\u{1}",
+        "\u{e9}",
+        "\u{6f22}",
+        "\u{662}",
+        "\u{1f600}",
+        "\u{301}",
+        "\u{10400}",
+    ];
+
     #[test]
     fn the_walk_over_many_matches_is_the_walk_of_each() {
-        let rules = [
-            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-            r"[!-/:-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-            r"\p{N}{1,3}",
-            "[\u{4e00}-\u{9fa5}]+",
-            r"[0-9][0-9][0-9]",
-            "\\s*a|bc|\\s+b|\u{10400}",
-        ];
-        let alphabet = [
-            "a",
-            "b",
-            "bc",
-            " ",
-            "  ",
-            "\n",
-            "\r",
-            "'s",
-            "S",
-            "1",
-            "23",
-            "456",
-            ".",
-            "!",
-            "\u{1}",
-            "\u{e9}",
-            "\u{6f22}",
-            "\u{662}",
-            "\u{1f600}",
-            "\u{301}",
-            "\u{10400}",
-        ];
         let mut seed = 11u64;
         let mut dice = |sides: usize| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (seed >> 33) as usize % sides
         };
         let mut doubts = 0;
-        for source in rules {
+        for source in RULES {
             let pattern = Pattern::new(source, Dialect::Oniguruma).unwrap();
             let stage = Stage::new(Finder::Pattern(pattern), Behaviour::Isolated, false, false);
             let Finder::Pattern(pattern) = &stage.finder else { unreachable!() };
@@ -546,7 +547,7 @@ mod tests {
             for round in 0..3000 {
                 // Some are longer than a block of steps.
                 let text: String =
-                    (0..dice(if round % 20 == 0 { 120 } else { 14 })).map(|_| alphabet[dice(alphabet.len())]).collect();
+                    (0..dice(if round % 20 == 0 { 120 } else { 14 })).map(|_| ALPHABET[dice(ALPHABET.len())]).collect();
                 let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
                 let (one, other) = (places[dice(places.len())], places[dice(places.len())]);
                 let piece = (one.min(other), one.max(other));

@@ -19,9 +19,17 @@ mod wrapped;
 
 use pyo3::prelude::*;
 
+/// GPT-2's printable characters for the 256 bytes, in the order of the bytes.
+#[pyfunction]
+fn _byte_alphabet() -> String {
+    crate::byte_alphabet::characters().iter().collect()
+}
+
 /// Compiled core of coolfusion; import the names from `coolfusion` instead.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::_byte_alphabet;
     #[pymodule_export]
     use super::alignment::{align, PyAlignment};
     #[pymodule_export]

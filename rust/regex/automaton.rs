@@ -11,6 +11,7 @@
 
 use crate::regex::char_class::CodePoints;
 use crate::regex::parse::{Greed, Node};
+use crate::util::byte_set::ByteSet;
 use crate::util::text::code_point;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -60,7 +61,7 @@ pub(crate) struct Automaton {
     /// mispredicted twice a word.
     chain: Box<[u32]>,
     /// For each byte, whether a match may begin with a character whose UTF-8 begins with it.
-    begins: Box<[bool; 256]>,
+    begins: ByteSet,
     symbols: usize,
     /// The row of the first state.
     start: usize,
@@ -82,6 +83,15 @@ pub(crate) struct Open {
     pub(crate) at: usize,
     /// Whether a match ended there, or the text began.
     pub(crate) behind_match: bool,
+}
+
+/// Where a walk over one match after the other stands.
+#[derive(Clone, Copy)]
+struct Chained {
+    at: usize,
+    row: u32,
+    /// Where a match would end if nothing longer is found.
+    end: usize,
 }
 
 impl Automaton {
@@ -158,31 +168,15 @@ impl Automaton {
         let first = self.start as u32;
         let mut open: Option<Open> = None;
         let mut stop = limit.min(length);
-        let (mut at, mut row) = (start, first);
-        // The match that is walked begins at `begin`; if `end` is behind that, it may end there.
-        let (mut begin, mut end) = (start, start);
+        let mut walk = Chained { at: start, row: first, end: start };
+        // The match that is walked begins here; if the walk's `end` is behind that, it may end there.
+        let mut begin = start;
         let mut cuts = [0; BLOCK];
         loop {
             let mut stuck = false;
-            while at < stop && !stuck {
-                let mut count = 0;
-                for _ in 0..BLOCK {
-                    if at >= stop {
-                        break;
-                    }
-                    let (symbol, width) = self.symbol_at(bytes, at);
-                    let step = self.chain[row as usize + usize::from(symbol)];
-                    // Written in any case, kept if it is one.
-                    cuts[count % BLOCK] = at;
-                    count += usize::from(step & CUTS != 0);
-                    end = if step & MAY_END != 0 { at } else { end };
-                    if step & STUCK != 0 {
-                        stuck = true;
-                        break;
-                    }
-                    row = step & CHAIN_ROW;
-                    at += width;
-                }
+            while walk.at < stop && !stuck {
+                let count;
+                (count, stuck) = self.block(bytes, stop, &mut walk, &mut cuts);
                 for &found in &cuts[..count] {
                     begin = found;
                     if found > start {
@@ -192,50 +186,88 @@ impl Automaton {
             }
             if !stuck {
                 if limit <= length && open.is_none() {
-                    let behind = row == first;
-                    if !behind || at < length {
-                        open = Some(Open { at: if behind { at } else { begin }, behind_match: true });
+                    let behind = walk.row == first;
+                    if !behind || walk.at < length {
+                        open = Some(Open { at: if behind { walk.at } else { begin }, behind_match: true });
                     }
                     stop = length;
-                    if at < length {
+                    if walk.at < length {
                         continue;
                     }
                 }
-                if row == first || self.steps[row as usize + self.symbols - 1] & ENDS_BEFORE != 0 {
+                if walk.row == first || self.steps[walk.row as usize + self.symbols - 1] & ENDS_BEFORE != 0 {
                     return open;
                 }
             }
-            row = first;
-            if end > begin {
-                at = end;
-                begin = end;
+            walk.row = first;
+            if walk.end > begin {
+                walk.at = walk.end;
+                begin = walk.end;
                 continue;
             }
             tell(Found::Gap);
-            at = begin;
-            loop {
-                // No character that begins with a byte in between begins a match, and few of the others do.
-                at = (at + 1..length)
-                    .find(|&at| self.begins[usize::from(bytes[at])] && self.may_begin(bytes, at))
-                    .unwrap_or(length);
-                if at >= limit && limit < length && open.is_none() {
-                    let at = (limit..at).find(|&at| text.is_char_boundary(at)).unwrap_or(at);
-                    open = Some(Open { at, behind_match: false });
-                }
-                if at >= length {
-                    return open;
-                }
-                let (found, looked) = self.match_at(text, at);
-                if looked >= limit && open.is_none() {
-                    open = Some(Open { at, behind_match: false });
-                }
-                if let Some(found) = found {
-                    tell(Found::Cut(at));
-                    (at, begin, end) = (found, found, found);
-                    break;
-                }
-            }
+            let Some((cut, end)) = self.match_after(text, begin, limit, &mut open) else { return open };
+            tell(Found::Cut(cut));
+            (walk.at, begin, walk.end) = (end, end, end);
             stop = if open.is_some() { length } else { stop };
+        }
+    }
+
+    /// Takes the walk over one match after the other on, by [`BLOCK`] characters at most, and not beyond `stop`.
+    ///
+    /// The answer: how many cuts it has written to the start of `cuts`, and whether it is over because no match ends
+    /// where it stands.
+    #[inline(always)]
+    fn block(&self, bytes: &[u8], stop: usize, walk: &mut Chained, cuts: &mut [usize; BLOCK]) -> (usize, bool) {
+        let Chained { mut at, mut row, mut end } = *walk;
+        let (mut count, mut stuck) = (0, false);
+        for _ in 0..BLOCK {
+            if at >= stop {
+                break;
+            }
+            let (symbol, width) = self.symbol_at(bytes, at);
+            let step = self.chain[row as usize + usize::from(symbol)];
+            // Written in any case, kept if it is one.
+            cuts[count % BLOCK] = at;
+            count += usize::from(step & CUTS != 0);
+            end = if step & MAY_END != 0 { at } else { end };
+            if step & STUCK != 0 {
+                stuck = true;
+                break;
+            }
+            row = step & CHAIN_ROW;
+            at += width;
+        }
+        *walk = Chained { at, row, end };
+        (count, stuck)
+    }
+
+    /// The first match that begins behind `begin`, where none does: its start and its end.
+    ///
+    /// Notes in `open` the first attempt that looked at or beyond `limit`.
+    #[inline(always)]
+    fn match_after(&self, text: &str, begin: usize, limit: usize, open: &mut Option<Open>) -> Option<(usize, usize)> {
+        let (bytes, length) = (text.as_bytes(), text.len());
+        let mut at = begin;
+        loop {
+            // No character that begins with a byte in between begins a match, and few of the others do.
+            at = (at + 1..length)
+                .find(|&at| self.begins.contains(bytes[at]) && self.may_begin(bytes, at))
+                .unwrap_or(length);
+            if at >= limit && limit < length && open.is_none() {
+                let at = (limit..at).find(|&at| text.is_char_boundary(at)).unwrap_or(at);
+                *open = Some(Open { at, behind_match: false });
+            }
+            if at >= length {
+                return None;
+            }
+            let (found, looked) = self.match_at(text, at);
+            if looked >= limit && open.is_none() {
+                *open = Some(Open { at, behind_match: false });
+            }
+            if let Some(found) = found {
+                return Some((at, found));
+            }
         }
     }
 
@@ -454,12 +486,12 @@ fn folded(plane: &[u8]) -> (Box<[u16; PAGES]>, Box<[u8]>) {
 }
 
 /// For each byte, whether `may` holds for the symbol of some character that begins with it.
-fn begins(plane: &[u8], above: &[(u32, u8)], may: impl Fn(u8) -> bool) -> [bool; 256] {
-    let mut begins = [false; 256];
+fn begins(plane: &[u8], above: &[(u32, u8)], may: impl Fn(u8) -> bool) -> ByteSet {
+    let mut begins = ByteSet::default();
     let mut set = |code: u32| {
         let mut buffer = [0; 4];
         if let Some(c) = char::from_u32(code) {
-            begins[usize::from(c.encode_utf8(&mut buffer).as_bytes()[0])] = true;
+            begins.insert(c.encode_utf8(&mut buffer).as_bytes()[0]);
         }
     };
     (0..).zip(plane).filter(|(_, &symbol)| may(symbol)).for_each(|(code, _)| set(code));
@@ -658,7 +690,7 @@ impl<'a> Determiniser<'a> {
         }
         let Alphabet { plane, above, .. } = self.alphabet;
         let start = start * symbols;
-        let begins = Box::new(begins(&plane, &above, |symbol| steps[start + usize::from(symbol)] != DEAD));
+        let begins = begins(&plane, &above, |symbol| steps[start + usize::from(symbol)] != DEAD);
         let (pages, leaves) = folded(&plane);
         let steps = steps.into_boxed_slice();
         Some(Automaton { pages, leaves, above, chain: chain(&steps, symbols, start), steps, begins, symbols, start })

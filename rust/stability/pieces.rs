@@ -1,7 +1,27 @@
 //! The certificate of tokenizers without a pre-token rule: no piece can stand across a settled cut.
 
+use crate::util::double_array::Dictionary;
 use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::characters_around;
+
+/// Pieces that a text is compared with, whatever they are kept in.
+pub(crate) trait Reach {
+    /// How far pieces reach that begin where `text` does: the length of the longest, and whether one goes on after its
+    /// end.
+    fn reach(&self, text: &[u8]) -> (usize, bool);
+}
+
+impl Reach for PieceTrie {
+    fn reach(&self, text: &[u8]) -> (usize, bool) {
+        self.longest(text)
+    }
+}
+
+impl Reach for Dictionary {
+    fn reach(&self, text: &[u8]) -> (usize, bool) {
+        Dictionary::reach(self, text)
+    }
+}
 
 /// The interior character boundaries of `text` that no piece can cross, whatever is appended.
 ///
@@ -12,13 +32,13 @@ use crate::util::text::characters_around;
 /// become one unknown token, and a character that is dropped brings those around it together.
 ///
 /// Complexity: O(text · longest piece) at worst, a few steps per byte in practice.
-pub(crate) fn uncrossed(trie: &PieceTrie, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
+pub(crate) fn uncrossed(pieces: &impl Reach, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
     let bytes = text.as_bytes();
     // blocked[i] counts, as a difference array, the pieces that cover both sides of byte boundary i
     let mut blocked = vec![0i32; bytes.len() + 2];
     // From every byte: pieces of byte-level vocabularies may begin inside a character.
     for start in 0..bytes.len() {
-        let (longest, open) = trie.longest(&bytes[start..]);
+        let (longest, open) = pieces.reach(&bytes[start..]);
         let end = if open { bytes.len() + 1 } else { start + longest };
         if end > start + 1 {
             blocked[start + 1] += 1;

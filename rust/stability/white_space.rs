@@ -3,6 +3,7 @@
 
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::unicode_forms::METASPACE;
+use crate::util::byte_set::ByteSet;
 
 /// The rule, for definitions that have one.
 #[derive(Debug)]
@@ -10,18 +11,18 @@ pub(crate) struct SpaceCuts {
     /// What is known of the normalizer.
     rewriter: Rewriter,
     /// ASCII white space that begins a part.
-    borders: [bool; 128],
+    borders: ByteSet,
 }
 
 impl SpaceCuts {
     /// `begins` tells whether white space that the normalizer leaves begins a part, whatever stands around it.
     pub(crate) fn new(rewriter: Rewriter, begins: impl Fn(char) -> bool) -> Option<Self> {
-        let mut borders = [false; 128];
-        for border in [' ', '\t', '\n', '\r'] {
-            let first = rewriter.alone(border).and_then(|output| output.chars().next());
-            borders[border as usize] = first.is_some_and(|first| first.is_whitespace() && begins(first));
-        }
-        borders[usize::from(b' ')].then_some(Self { rewriter, borders })
+        let is_border = |&byte: &u8| {
+            let first = rewriter.alone(char::from(byte)).and_then(|output| output.chars().next());
+            first.is_some_and(|first| first.is_whitespace() && begins(first))
+        };
+        let borders: ByteSet = [b' ', b'\t', b'\n', b'\r'].into_iter().filter(is_border).collect();
+        borders.contains(b' ').then_some(Self { rewriter, borders })
     }
 
     /// The cuts of `text`: before white space, behind a character that leaves something before it.
@@ -30,7 +31,7 @@ impl SpaceCuts {
     }
 
     fn is_cut(&self, text: &str, at: usize) -> bool {
-        if !self.borders.get(usize::from(text.as_bytes()[at])).is_some_and(|&is| is) {
+        if !self.borders.contains(text.as_bytes()[at]) {
             return false;
         }
         let mut before = text[..at].chars().rev();

@@ -75,38 +75,34 @@ impl Dictionary {
         word.iter().try_fold(self.root(), |node, &byte| self.step(node, byte))?.value()
     }
 
-    /// The longest word that `text` begins with, (its length, its number).
+    /// The longest word that `text` begins with (its length, its number), and whether a word goes on after its end.
     #[inline]
-    pub(crate) fn longest(&self, text: &[u8]) -> Option<(usize, u32)> {
+    pub(crate) fn longest_and_open(&self, text: &[u8]) -> (Option<(usize, u32)>, bool) {
         let mut node = self.root();
         let mut longest = None;
         for (index, &byte) in text.iter().enumerate() {
             match self.step(node, byte) {
                 Some(next) => node = next,
-                None => break,
+                None => return (longest, false),
             }
             if let Some(value) = node.value() {
                 longest = Some((index + 1, value));
             }
         }
-        longest
+        (longest, node.goes_on())
     }
 
-    /// How far words reach that begin where `text` does: the length of the longest, and whether one goes on behind its
+    /// The longest word that `text` begins with, (its length, its number).
+    #[inline]
+    pub(crate) fn longest(&self, text: &[u8]) -> Option<(usize, u32)> {
+        self.longest_and_open(text).0
+    }
+
+    /// How far words reach that begin where `text` does: the length of the longest, and whether one goes on after its
     /// end.
     pub(crate) fn reach(&self, text: &[u8]) -> (usize, bool) {
-        let mut node = self.root();
-        let mut longest = 0;
-        for (index, &byte) in text.iter().enumerate() {
-            match self.step(node, byte) {
-                Some(next) => node = next,
-                None => return (longest, false),
-            }
-            if node.value().is_some() {
-                longest = index + 1;
-            }
-        }
-        (longest, node.goes_on())
+        let (longest, open) = self.longest_and_open(text);
+        (longest.map_or(0, |(length, _)| length), open)
     }
 }
 

@@ -4,12 +4,12 @@
 //! by character, pools, threads. May import: `error`, `tokens`. Read next: `regex/`, or `vocabulary/`.
 
 pub mod byte_alphabet;
+pub(crate) mod byte_set;
 pub(crate) mod byte_strings;
-pub(crate) mod char_memo;
+pub(crate) mod char_table;
 pub(crate) mod double_array;
 pub(crate) mod known_words;
 pub(crate) mod parallel;
-pub(crate) mod piece_table;
 pub(crate) mod pool;
 pub(crate) mod sha256;
 pub(crate) mod sorted_trie;

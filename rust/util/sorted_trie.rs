@@ -6,6 +6,9 @@ use crate::util::byte_strings::Arena;
 ///
 /// A sorted list costs 4 bytes beyond each piece (a node-based tree of 262,144 pieces takes tens of megabytes) and a
 /// walk ends after a few bytes, so the logarithm per byte does not matter.
+///
+/// A [`Dictionary`](crate::util::double_array::Dictionary) walks in a fifth of the time, but takes over four times as
+/// long to build. For Gemma 2's 256,000 pieces that is 350 instead of 80 ms, which every load would pay.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PieceTrie {
     pieces: Arena,

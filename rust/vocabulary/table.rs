@@ -231,23 +231,11 @@ impl Vocabulary {
         drops_space: bool,
         mut end: impl FnMut(usize, bool),
     ) -> bool {
-        let mut at = 0;
-        let mut head = 0;
-        if drops_space {
-            while at == 0 && head < ids.len() {
-                let Ok(bytes) = self.bytes(ids[head], head) else { return false };
-                let rest = bytes.strip_prefix(b" ").unwrap_or(bytes);
-                if !text.starts_with(rest) {
-                    return false;
-                }
-                at = rest.len();
-                head += 1;
-                end(at, at > 0);
-                if !bytes.is_empty() {
-                    break;
-                }
-            }
-        }
+        let (mut at, head) = match drops_space.then(|| self.spells_start(ids, text, &mut end)) {
+            Some(None) => return false,
+            Some(Some(start)) => start,
+            None => (0, 0),
+        };
         let number = |bytes: &[u8], at: usize| {
             bytes.get(at..at + 8).and_then(|next| next.try_into().ok()).map(u64::from_le_bytes)
         };
@@ -285,6 +273,26 @@ impl Vocabulary {
             end(at, length > 0);
         }
         differing == 0 && at == text.len()
+    }
+
+    /// The start of a text at which one space is dropped: bytes and tokens up to the first token that has text.
+    ///
+    /// None where that token is not the start of `text`.
+    fn spells_start(&self, ids: &[TokenId], text: &[u8], end: &mut impl FnMut(usize, bool)) -> Option<(usize, usize)> {
+        let mut head = 0;
+        while head < ids.len() {
+            let bytes = self.bytes(ids[head], head).ok()?;
+            let rest = bytes.strip_prefix(b" ").unwrap_or(bytes);
+            if !text.starts_with(rest) {
+                return None;
+            }
+            head += 1;
+            end(rest.len(), !rest.is_empty());
+            if !bytes.is_empty() {
+                return Some((rest.len(), head));
+            }
+        }
+        Some((0, head))
     }
 
     /// The ids of one kind, ascending.

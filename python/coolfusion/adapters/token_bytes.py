@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from coolfusion._core import _byte_alphabet
 from coolfusion.adapters.generic import Decode, Encode, attempt, speller
 from coolfusion.errors import UnsupportedTokenizerError
 
@@ -225,11 +226,5 @@ def _collapsed(text: str) -> str:
     return re.sub(f"{_REPLACEMENT}+", _REPLACEMENT, text)
 
 
-def _byte_alphabet() -> dict[str, int]:
-    """Returns GPT-2's printable characters for the 256 bytes (``bytes_to_unicode`` of github.com/openai/gpt-2)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
-
-
-_BYTE_OF = _byte_alphabet()
+# GPT-2's printable characters for the 256 bytes.
+_BYTE_OF = {character: byte for byte, character in enumerate(_byte_alphabet())}

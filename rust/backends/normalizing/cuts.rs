@@ -6,19 +6,20 @@
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::normalizing::scratch::Work;
 use crate::normalizers::rewriter::item::Ends;
+use crate::stability::pieces::uncrossed;
 use crate::tokens::token::TextPosition;
-use crate::util::double_array::Dictionary;
 
 impl Rewriting {
     /// Whether `stretch` may be cut at byte `at`: before white space behind something that stays.
     #[inline]
     pub(super) fn is_cut(&self, stretch: &str, at: usize) -> bool {
         let bytes = stretch.as_bytes();
-        if !self.borders.get(usize::from(bytes[at])).is_some_and(|&is| is) {
+        if !self.borders.contains(bytes[at]) {
             return false;
         }
         let before = bytes[at - 1];
-        if let Some(&closes) = self.closes.get(usize::from(before)) {
+        if before.is_ascii() {
+            let closes = self.closes.contains(before);
             let joined = !self.loose && closes && at > 1 && !bytes[at - 2].is_ascii() && {
                 let before = stretch[..at - 1].chars().next_back();
                 before.is_some_and(|before| !self.rewriter.is_closed(before))
@@ -53,7 +54,7 @@ impl Rewriting {
     pub(super) fn has_cuts(&self) -> bool {
         match self.words {
             Words::Whole => self.spaces_begin_pieces || !self.rewriter.acts_on_runs(),
-            Words::Spaced | Words::Ruled { .. } => self.borders.contains(&true),
+            Words::Spaced | Words::Ruled { .. } => !self.borders.is_empty(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Rewriting {
     /// How much white space before the first word of a part makes no difference.
     #[inline]
     pub(super) fn droppable(&self, part: &str) -> usize {
-        let count = part.bytes().take_while(|&byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is)).count();
+        let count = part.bytes().take_while(|&byte| self.borders.contains(byte)).count();
         match part[count..].chars().next() {
             Some(next) if self.rewriter.divides(' ', next) => count,
             _ => 0,
@@ -111,31 +112,15 @@ impl Rewriting {
         let normal: &str = if kept { final_text } else { &work.normal };
         let dummy = usize::from(self.dummy_at(index, place) && self.wants_dummy(normal));
         let text = if dummy > 0 { format!(" {normal}") } else { normal.to_string() };
-        let free = uncrossed(&model.pieces, &text, |c| {
-            !model.spells_all && model.pieces.reach(c.encode_utf8(&mut [0; 4]).as_bytes()).0 < c.len_utf8()
-        });
+        let is_unknown = |c: char| model.pieces.get(c.encode_utf8(&mut [0; 4]).as_bytes()).is_none();
+        let fuses = |left, right| !model.spells_all && is_unknown(left) && is_unknown(right);
+        let free = uncrossed(&model.pieces, &text, fuses);
         cuts.retain(|&at| {
             at < horizon && {
                 let at = if kept { at } else { work.trace.position(at, normal.len()) };
-                at > 0 && free.get(at + dummy).is_some_and(|&free| free)
+                at > 0 && free.binary_search(&(at + dummy)).is_ok()
             }
         });
         cuts
     }
-}
-
-/// For each position of `text` whether no piece can stand across it, whatever is appended; see `pieces.rs`.
-fn uncrossed(pieces: &Dictionary, text: &str, is_unknown: impl Fn(char) -> bool) -> Vec<bool> {
-    let mut free = vec![false; text.len() + 1];
-    // Up to here a piece that began before may stand.
-    let mut covered = 0;
-    let mut previous_unknown = false;
-    for (at, c) in text.char_indices() {
-        let unknown = is_unknown(c);
-        free[at] = covered <= at && !(unknown && previous_unknown);
-        let (longest, open) = pieces.reach(&text.as_bytes()[at..]);
-        covered = covered.max(if open { text.len() + 1 } else { at + longest });
-        previous_unknown = unknown;
-    }
-    free
 }

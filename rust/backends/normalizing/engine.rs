@@ -7,11 +7,11 @@ use crate::backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, W
 use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
 use crate::backends::stretch::{Growth, SavedGrowth};
 
-use crate::backends::normalizing::added::Stretches;
 use crate::backends::normalizing::part::check_length;
 use crate::backends::normalizing::resume_points::Opening;
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::error::Result;
+use crate::pre_tokenizers::added_tokens::Stretch;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, Token, TokenId};
@@ -32,9 +32,9 @@ impl Engine for Rewriting {
         if !self.has_cuts() {
             return Ok(Vec::new());
         }
-        let found = self.added.stretches(text);
-        let Stretches { stretches, unsure, .. } = &found;
-        let unsure = *unsure;
+        let mut walk = self.added.stretches(text);
+        let stretches: Vec<Stretch> = walk.by_ref().collect();
+        let unsure = walk.unsure();
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
             if part.start > 0
@@ -55,7 +55,7 @@ impl Engine for Rewriting {
             };
             cuts.extend(inside.into_iter().filter(|&at| at < horizon).map(|at| part.start + at));
         }
-        cuts.retain(|&at| at < text.len() && found.parts(at));
+        cuts.retain(|&at| at < text.len() && walk.parts(at));
         Ok(cuts)
     }
 
@@ -66,9 +66,9 @@ impl Engine for Rewriting {
         let tokens = &mut window.tokens;
         tokens.clear();
         resumes.clear();
-        let found = self.added.stretches(text);
-        let Stretches { stretches, unsure, .. } = &found;
-        let unsure = *unsure;
+        let mut walk = self.added.stretches(text);
+        let stretches: Vec<Stretch> = walk.by_ref().collect();
+        let unsure = walk.unsure();
         self.scratch.with(|scratch| {
             let mut word = 0;
             for (index, part) in stretches.iter().enumerate() {
@@ -102,8 +102,8 @@ impl Engine for Rewriting {
             }
             scratch.work.shrink(text.len());
         });
-        if !found.hidden.is_empty() {
-            resumes.retain(|resume| found.parts(resume.at));
+        if walk.hides() {
+            resumes.retain(|resume| walk.parts(resume.at));
         }
         Ok(())
     }
@@ -167,7 +167,6 @@ impl Engine for Rewriting {
     }
 
     fn proof(&self) -> Proof {
-        let whole = matches!(self.words, Words::Whole);
         let matcher = match &self.words {
             Words::Whole => "none: the whole text is one word",
             Words::Spaced => "coolfusion's own word rule: a space begins a word",
@@ -175,7 +174,28 @@ impl Engine for Rewriting {
                 "coolfusion's own word rule: two neighbouring characters say whether a word ends between them"
             }
         };
-        let (unit, open, why) = match self.certificate() {
+        let (unit, open, why) = self.unit();
+        Proof { matcher: matcher.into(), unit, open, why: why.into(), reach: self.reach() }
+    }
+
+    fn carries(&self) -> String {
+        self.carries_words()
+    }
+
+    fn exact_spans(&self) -> bool {
+        self.exact_spans
+    }
+
+    fn describe(&self) -> String {
+        self.notes.clone()
+    }
+}
+
+/// The parts of [`Engine::proof`].
+impl Rewriting {
+    /// What a window begins at, how many of them stay open, and why.
+    fn unit(&self) -> (&'static str, Option<u32>, &'static str) {
+        match self.certificate() {
             Certificate::Pieces => (
                 "settled cuts",
                 None,
@@ -183,30 +203,30 @@ impl Engine for Rewriting {
                 last one is depends on the text",
             ),
             Certificate::None => ("whole text", None, "white space does not part words, or pieces hold it"),
-            _ if whole => (
+            _ if matches!(self.words, Words::Whole) => (
                 "settled cuts",
                 None,
                 "no piece holds a space behind another character; behind one that may \
                 be rewritten to nothing or to a space there is no settled cut",
             ),
-            _ if self.loose
-                && !self.rewriter.knows_clusters()
-                && self.borders.iter().filter(|&&is| is).count() == 4 =>
-            {
-                (
-                    "words",
-                    Some(1),
-                    "a word begins where a space, tab or line end stands behind what is no white space: \
+            _ if self.loose && !self.rewriter.knows_clusters() && self.borders.len() == 4 => (
+                "words",
+                Some(1),
+                "a word begins where a space, tab or line end stands behind what is no white space: \
                     white space is dropped, and the two sides are rewritten, split and encoded each by itself",
-                )
-            }
+            ),
             _ => (
                 "settled cuts",
                 None,
                 "white space behind a character that stays parts the text: the two sides are \
                 rewritten, split and encoded each by itself",
             ),
-        };
+        }
+    }
+
+    /// What else limits where a window may begin.
+    fn reach(&self) -> Vec<String> {
+        let whole = matches!(self.words, Words::Whole);
         let mut reach = Vec::new();
         if whole {
             reach.push(
@@ -231,21 +251,9 @@ impl Engine for Rewriting {
         if self.dummy != DummyPrefix::None {
             reach.push("a dummy prefix stands at the start of the text: a window behind it is encoded without".into());
         }
-        if !self.added.ids.is_empty() {
+        if !self.added.is_empty() {
             reach.push("added tokens that are text: an unfinished one at the end is not final".into());
         }
-        Proof { matcher: matcher.into(), unit, open, why: why.into(), reach }
-    }
-
-    fn carries(&self) -> String {
-        self.carries_words()
-    }
-
-    fn exact_spans(&self) -> bool {
-        self.exact_spans
-    }
-
-    fn describe(&self) -> String {
-        self.notes.clone()
+        reach
     }
 }

@@ -33,7 +33,7 @@ impl Rewriting {
         self.weights.get(c, || {
             let is_dropped = |c: char| matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
             let gone = self.rewriter.gone(c).map_or(0, |steps| steps as u64 + 1);
-            let added = self.added.characters.contains(&c);
+            let added = self.added.holds(c);
             let blank = self.rewriter.is_blank(c, is_dropped);
             (if blank { BLANK } else { 0 }) | (if added { ADDED } else { 0 }) | gone << GONE
         })

@@ -1,6 +1,5 @@
 //! The text of a growing word, and what it becomes: what is final, what is open, and where each character came from.
 
-use crate::backends::normalizing::added::Stretches;
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 use crate::normalizers::rewriter::flow::Flow;
 use crate::normalizers::rewriter::item::Item;
@@ -167,13 +166,15 @@ impl Rewriting {
 
     /// Looks for added tokens in text that is appended, and for those that hide some; false where one is found.
     fn has_no_added(&self, source: &mut Source, text: &str) -> bool {
-        if self.added.ids.is_empty() {
+        if self.added.is_empty() {
             return true;
         }
         source.unsure.push_str(text);
-        let Stretches { stretches, unsure, hidden } = self.added.stretches(&source.unsure);
+        let mut walk = self.added.stretches(&source.unsure);
+        let found = walk.by_ref().filter(|stretch| stretch.added.is_some()).count();
+        let (unsure, hides) = (walk.unsure(), walk.hides());
         source.unsure.drain(..unsure);
-        hidden.is_empty() && stretches.iter().all(|stretch| stretch.added.is_none())
+        !hides && found == 0
     }
 
     /// Takes the text back to where it was `saved`; the answer is what is open there.

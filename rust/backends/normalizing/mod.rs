@@ -2,7 +2,6 @@
 //!
 //! Read first: [`rewriting`] for the parts, [`engine`] for the walk, then [`words`] and [`cuts`].
 
-pub(crate) mod added;
 pub(crate) mod borders;
 pub(crate) mod cuts;
 pub(crate) mod engine;

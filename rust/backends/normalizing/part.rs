@@ -4,11 +4,11 @@
 //! space in docs/proofs/white-space-cuts.md.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
-use crate::backends::normalizing::scratch::Scratch;
+use crate::backends::normalizing::scratch::{Scratch, LONGEST_PART};
 use crate::error::{Error, Result};
 use crate::normalizers::rewriter::item::Ends;
 use crate::tokens::token::TextPosition;
-use crate::util::known_words::{hash, Placed, LONGEST_WORD};
+use crate::util::known_words::{hash, Placed};
 
 /// What is special about a part at an end of its stretch.
 #[derive(Clone, Copy)]
@@ -48,12 +48,12 @@ impl Rewriting {
         emit: &mut impl FnMut(u32, usize, usize, u32),
     ) {
         let mut word = 0;
-        if self.added.ids.is_empty() {
+        if self.added.is_empty() {
             if !text.is_empty() {
                 self.stretch(text, 0, 0, place, scratch, &mut word, emit);
             }
         } else {
-            for (index, part) in self.added.stretches(text).stretches.iter().enumerate() {
+            for (index, part) in self.added.stretches(text).enumerate() {
                 if let Some(id) = part.added {
                     emit(id.0, part.start, part.end, word);
                     word += 1;
@@ -116,7 +116,7 @@ impl Rewriting {
                 continue;
             }
             let from = if self.loose { start + self.droppable(&stretch[start..end]) } else { start };
-            if end - from > LONGEST_WORD {
+            if end - from > LONGEST_PART {
                 self.long_part(stretch, start, from, end, base, &role, scratch, word, emit);
             } else {
                 self.part(stretch, from, end, base, role(start, end), scratch, word, emit);
@@ -166,7 +166,7 @@ impl Rewriting {
     ) {
         let part = &stretch[start..end];
         let at = base + start;
-        if part.len() > LONGEST_WORD {
+        if part.len() > LONGEST_PART {
             let mut words = 0;
             self.encode_part::<false>(part, role, None, &mut scratch.work, &mut |id, start, end, number| {
                 words = number + 1;
@@ -200,7 +200,7 @@ impl Rewriting {
                 });
             });
             let words = scratch.tokens.last().map_or(0, |token| token.word.saturating_add(1));
-            scratch.cache.insert(part.as_bytes(), variant, key, &scratch.tokens, words);
+            scratch.cache.insert(part.as_bytes(), variant, key, scratch.tokens.iter().copied(), words);
             for token in &scratch.tokens {
                 emit(
                     token.id,

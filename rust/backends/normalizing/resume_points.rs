@@ -5,10 +5,9 @@
 use crate::backends::engine::{Resume, ResumeState};
 use crate::backends::normalizing::part::Role;
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
-use crate::backends::normalizing::scratch::{Scratch, Work};
+use crate::backends::normalizing::scratch::{Scratch, Work, LONGEST_PART};
 use crate::models::unigram::Carried;
 use crate::tokens::token::{Token, TokenId};
-use crate::util::known_words::LONGEST_WORD;
 
 /// What a stream knows of a part, beside its text.
 #[derive(Clone, Copy)]
@@ -66,7 +65,7 @@ impl Rewriting {
         let cuts = if whole { Vec::new() } else { self.cuts(stretch) };
         for end in cuts.into_iter().chain([stretch.len()]) {
             let carried = opening.carried.filter(|_| start == 0);
-            if has_points && (whole || carried.is_some() || end - start > LONGEST_WORD) {
+            if has_points && (whole || carried.is_some() || end - start > LONGEST_PART) {
                 let horizon = opening.horizon.saturating_sub(start);
                 let opening = Opening { carried, horizon, grows: opening.grows && end == stretch.len() };
                 self.open_part(

@@ -9,15 +9,16 @@
 //! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/unigram-resume-points.md.
 //! Here is what the engine is made of; the files beside it hold what it does.
 
-use crate::backends::normalizing::added::Added;
 use crate::backends::normalizing::scratch::Scratch;
 use crate::models::unigram::Unigram;
 use crate::models::wordpiece::WordPiece;
 use crate::normalizers::rewriter::stages::Rewriter;
+use crate::pre_tokenizers::added_tokens::AddedText;
 use crate::pre_tokenizers::char_rules::WordRule;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::token::TextPosition;
-use crate::util::char_memo::CharMemo;
+use crate::util::byte_set::ByteSet;
+use crate::util::char_table::CharMemo;
 use crate::util::pool::Pool;
 
 /// How a word becomes tokens.
@@ -40,7 +41,7 @@ pub(crate) enum Words {
 
 /// The engine.
 pub(crate) struct Rewriting {
-    pub(super) added: Added,
+    pub(super) added: AddedText,
     pub(super) rewriter: Rewriter,
     pub(super) words: Words,
     pub(super) model: Model,
@@ -50,9 +51,9 @@ pub(crate) struct Rewriting {
     /// It stands alone too, where a text is rewritten to nothing.
     pub(super) dummy_alone: bool,
     /// ASCII white space that begins a part.
-    pub(super) borders: [bool; 128],
+    pub(super) borders: ByteSet,
     /// ASCII characters behind which a border is a cut.
-    pub(super) closes: [bool; 128],
+    pub(super) closes: ByteSet,
     /// A cut needs no more than its two sides being rewritten each by itself: white space is dropped anyway.
     pub(super) loose: bool,
     /// A space begins a part behind a space too.
@@ -70,7 +71,7 @@ pub(crate) struct Rewriting {
 
 /// What the definition says.
 pub(crate) struct Parts {
-    pub(crate) added: Added,
+    pub(crate) added: AddedText,
     pub(crate) rewriter: Rewriter,
     pub(crate) words: Words,
     pub(crate) model: Model,
@@ -98,20 +99,22 @@ impl Rewriting {
         } = parts;
         let drops = |c: char| matches!(&words, Words::Ruled { rule, .. } if rule.is_dropped(c));
         let loose = matches!(&words, Words::Ruled { rule, .. } if rule.drops_white_space()) && !rewriter.acts_on_runs();
-        let mut borders = [false; 128];
-        for border in [' ', '\t', '\n', '\r'] {
-            borders[border as usize] = !rewriter.begins_symbol(border)
+        let is_border = |&byte: &u8| {
+            let border = char::from(byte);
+            !rewriter.begins_symbol(border)
                 && rewriter.alone(border).is_some_and(|output| match &words {
                     Words::Ruled { rule, .. } => {
                         rule.drops_white_space() && !output.is_empty() && output.chars().all(drops)
                     }
                     Words::Whole | Words::Spaced => output == " ",
-                });
-        }
-        let mut closes = [false; 128];
-        for c in (0..128_u8).map(char::from).filter(|&c| !c.is_whitespace()) {
-            closes[c as usize] = rewriter.is_solid(c) || loose && rewriter.is_closed(c);
-        }
+                })
+        };
+        let borders = [b' ', b'\t', b'\n', b'\r'].into_iter().filter(is_border).collect();
+        let closes_border = |&byte: &u8| {
+            let c = char::from(byte);
+            !c.is_whitespace() && (rewriter.is_solid(c) || loose && rewriter.is_closed(c))
+        };
+        let closes = (0..128).filter(closes_border).collect();
         let each_space = matches!(words, Words::Spaced) && rewriter.divides(' ', ' ') && !rewriter.acts_on_runs();
         let parts_text = matches!(&words, Words::Ruled { rule, .. } if rule.parts_text());
         let has_borders = parts_text && !rewriter.acts_on_runs();
@@ -154,8 +157,7 @@ impl Rewriting {
     /// words.
     pub(super) fn goes_on(&self, stretch: &str) -> bool {
         let marks_words = matches!(self.words, Words::Ruled { marked: true, .. });
-        let is_border =
-            stretch.bytes().next().is_some_and(|byte| self.borders.get(usize::from(byte)).is_some_and(|&is| is));
+        let is_border = stretch.bytes().next().is_some_and(|byte| self.borders.contains(byte));
         marks_words && !self.parts_text() && !is_border
     }
 

@@ -3,13 +3,19 @@
 //! No answer depends on what is in them: what is remembered is a function of its key, as in docs/proofs/word-cache.md.
 
 use crate::models::unigram::{Lattice, Point};
+use crate::normalizers::rewriter::stages::KnownGroups;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::util::known_words::{KnownWords, Placed};
+
+/// Longer parts are not kept: they hardly ever come again.
+pub(super) const LONGEST_PART: usize = 64;
+/// About the bytes that parts and their tokens may take.
+const MOST: usize = 2 << 20;
 
 /// Buffers for one call; no lock is held while they are used.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    pub(super) cache: KnownWords,
+    pub(super) cache: KnownWords<Placed, MOST>,
     pub(super) work: Work,
     pub(super) tokens: Vec<Placed>,
 }
@@ -24,7 +30,7 @@ pub(crate) struct Work {
     pub(super) word: String,
     pub(super) positions: Vec<u32>,
     pub(super) points: Vec<Point>,
-    pub(super) groups: KnownWords,
+    pub(super) groups: KnownGroups,
 }
 
 impl Work {

@@ -9,7 +9,11 @@ use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::normalizing::scratch::Work;
 use crate::models::unigram::{Carried, Lattice, Point};
 use crate::normalizers::rewriter::item::Ends;
+use crate::normalizers::rewriter::trace::Trace;
 use crate::normalizers::unicode_forms::METASPACE;
+
+/// A word, the positions of its bytes, and what the models work with.
+type Buffers<'w> = (&'w mut String, &'w mut Vec<u32>, &'w mut Lattice, &'w mut Vec<(u32, u32)>);
 
 impl Rewriting {
     /// Emits (id, start, end, number of the pre-token) for the tokens of a part.
@@ -33,22 +37,11 @@ impl Rewriting {
         }
         let normal: &str = if kept { part } else { normal };
         let mut place = |id: u32, start: usize, end: usize, number: u32| {
-            let (start, end) = match (kept, start == end) {
-                (true, _) => (start, end),
-                (false, false) => trace.span(start, end),
-                (false, true) if start < normal.len() => {
-                    (trace.span(start, start + 1).0, trace.span(start, start + 1).0)
-                }
-                (false, true) => (part.len(), part.len()),
-            };
+            let (start, end) = if kept { (start, end) } else { span_of(trace, normal, part, start, end) };
             emit(id, start, end, number);
         };
         let mut carried = opening.and_then(|opening| opening.carried);
-        let (marked, split) = match &self.words {
-            Words::Ruled { marked, .. } => (*marked, false),
-            Words::Spaced => (false, true),
-            Words::Whole => (false, false),
-        };
+        let marked = matches!(self.words, Words::Ruled { marked: true, .. });
         let has_marks = marked && !normal.is_ascii() && normal.contains(METASPACE);
         let dummy = role.dummy && self.wants_dummy(normal);
         let mut number = 0;
@@ -56,38 +49,20 @@ impl Rewriting {
             let text = &normal[start..end];
             let carried = carried.take().filter(|_| OPEN);
             if has_marks && text.contains(METASPACE) {
-                return self.encode_marked::<OPEN>(
-                    text,
-                    role.goes_on && start == 0,
-                    carried,
-                    word,
-                    positions,
-                    lattice,
-                    path,
-                    &mut number,
-                    |id, from, to, number| {
-                        place(id, start + from, start + to, number);
-                    },
-                );
+                let goes_on = role.goes_on && start == 0;
+                let place = |id, from, to, number| place(id, start + from, start + to, number);
+                let buffers = (&mut *word, &mut *positions, &mut *lattice, &mut *path);
+                return self.encode_marked::<OPEN>(text, goes_on, carried, buffers, &mut number, place);
             }
             let bare = carried.is_some() || role.goes_on && start == 0;
             let mut lead = usize::from(!bare && (marked || dummy && start == 0));
-            if lead > 0 && split && text.starts_with(' ') {
+            if lead > 0 && matches!(self.words, Words::Spaced) && text.starts_with(' ') {
                 // The dummy is a word of its own.
                 self.encode_word::<OPEN>(" ", None, 0, lattice, path, |id, _, _| place(id, 0, 0, number));
                 number += 1;
                 lead = 0;
             }
-            let text = match lead {
-                0 => text,
-                _ if start > 0 && normal.as_bytes()[start - 1] == b' ' => &normal[start - 1..end],
-                _ => {
-                    word.clear();
-                    word.push(' ');
-                    word.push_str(text);
-                    &*word
-                }
-            };
+            let text = if lead == 0 { text } else { after_space(normal, start, end, word) };
             let last =
                 if end < last { usize::MAX } else { last.saturating_sub(start) + if last > start { lead } else { 0 } };
             self.encode_word::<OPEN>(text, carried, last, lattice, path, |id, from, to| {
@@ -102,29 +77,17 @@ impl Rewriting {
             Words::Ruled { rule, .. } => rule.words(normal, each),
             Words::Whole if normal.is_empty() && !dummy => {}
             Words::Whole => each(0, normal.len()),
-            Words::Spaced => {
-                let mut start = 0;
-                for end in 1..=normal.len() {
-                    if end == normal.len() || normal.as_bytes()[end] == b' ' {
-                        each(start, end);
-                        start = end;
-                    }
-                }
-            }
+            Words::Spaced => for_each_spaced(normal, each),
         }
     }
 
     /// The tokens of a word that holds marks of its own: at each a new word begins.
-    #[allow(clippy::too_many_arguments)]
     fn encode_marked<const OPEN: bool>(
         &self,
         text: &str,
         goes_on: bool,
         mut carried: Option<Carried>,
-        word: &mut String,
-        positions: &mut Vec<u32>,
-        lattice: &mut Lattice,
-        path: &mut Vec<(u32, u32)>,
+        (word, positions, lattice, path): Buffers<'_>,
         number: &mut u32,
         mut emit: impl FnMut(u32, usize, usize, u32),
     ) {
@@ -188,5 +151,40 @@ impl Rewriting {
             start = end;
         }
         false
+    }
+}
+
+/// Where the rewritten bytes from `start` to `end` came from in `part`; those of a token without text stand before the
+/// next character.
+#[inline]
+fn span_of(trace: &Trace, normal: &str, part: &str, start: usize, end: usize) -> (usize, usize) {
+    if start < end {
+        return trace.span(start, end);
+    }
+    let at = if start < normal.len() { trace.span(start, start + 1).0 } else { part.len() };
+    (at, at)
+}
+
+/// The text from `start` to `end` after a space: the one that stands there, or else one in `word`.
+#[inline]
+fn after_space<'t>(normal: &'t str, start: usize, end: usize, word: &'t mut String) -> &'t str {
+    if start > 0 && normal.as_bytes()[start - 1] == b' ' {
+        return &normal[start - 1..end];
+    }
+    word.clear();
+    word.push(' ');
+    word.push_str(&normal[start..end]);
+    word
+}
+
+/// Calls `each` with the words of `text`: a space and what follows up to the next.
+#[inline]
+fn for_each_spaced(text: &str, mut each: impl FnMut(usize, usize)) {
+    let mut start = 0;
+    for end in 1..=text.len() {
+        if end == text.len() || text.as_bytes()[end] == b' ' {
+            each(start, end);
+            start = end;
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a word is cut into before the first merge: bytes, or characters with byte pieces for the others.
 
 use crate::tokens::token::TokenId;
+use crate::util::char_table::CharTable;
 use crate::util::text::{characters_around, code_point};
 
 /// What a word is cut into before the first merge.
@@ -10,7 +11,7 @@ pub(crate) enum Alphabet {
     Bytes { ids: Box<Symbols>, complete: bool },
     /// One symbol a character, then byte pieces, then the unknown token; `complete`: every byte has a piece.
     Characters {
-        ids: CharacterTable,
+        ids: CharSymbols,
         fallback: Option<Box<Symbols>>,
         unknown: Option<TokenId>,
         fuse_unknown: bool,
@@ -21,39 +22,23 @@ pub(crate) enum Alphabet {
 /// The symbol of each byte.
 pub(crate) type Symbols = [Option<TokenId>; 256];
 
-/// The symbol of each character: a page of 256 for each block of code points that has any.
-///
-/// The characters of one script lie together, so a text keeps few cache lines busy.
+/// The symbol of each character.
 #[derive(Debug, Default)]
-pub(crate) struct CharacterTable {
-    /// Number of the page of each block, plus one.
-    blocks: Vec<u16>,
-    pages: Vec<[u32; 256]>,
-}
+pub(crate) struct CharSymbols(
+    /// The id plus one: no token has the highest id, which would need a vocabulary of 32 GiB.
+    CharTable<u32>,
+);
 
-/// No symbol: no token has this id, which would need a vocabulary of 32 GiB.
-const NONE: u32 = u32::MAX;
-
-impl CharacterTable {
+impl CharSymbols {
     /// Notes the symbol of a character; the last one counts.
     pub(crate) fn insert(&mut self, c: char, id: TokenId) {
-        let (block, place) = (c as usize >> 8, c as usize & 0xFF);
-        if self.blocks.len() <= block {
-            self.blocks.resize(block + 1, 0);
-        }
-        if self.blocks[block] == 0 {
-            self.pages.push([NONE; 256]);
-            self.blocks[block] = self.pages.len() as u16;
-        }
-        self.pages[usize::from(self.blocks[block]) - 1][place] = id.0;
+        self.0.insert(c, id.0.wrapping_add(1));
     }
 
     /// The symbol of a character, if it has one. Complexity: O(1).
     #[inline]
     pub(crate) fn get(&self, c: char) -> Option<TokenId> {
-        let block = *self.blocks.get(c as usize >> 8)?;
-        let page = self.pages.get(usize::from(block).wrapping_sub(1))?;
-        Some(page[c as usize & 0xFF]).filter(|&id| id != NONE).map(TokenId)
+        self.0.get(c).checked_sub(1).map(TokenId)
     }
 }
 
@@ -156,21 +141,4 @@ impl Alphabet {
 /// Whether every byte of a character has a piece (Gemma lacks that of the tab, which is a piece of its own).
 fn all_bytes(fallback: &Symbols, character: &[u8]) -> bool {
     character.iter().all(|&byte| fallback[usize::from(byte)].is_some())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_character_has_the_symbol_that_was_noted_last() {
-        let mut table = CharacterTable::default();
-        assert_eq!(table.get('a'), None);
-        for (c, id) in [('a', 1), ('\u{4e00}', 2), ('\u{4e01}', 3), ('\u{10FFFF}', 4), ('a', 5)] {
-            table.insert(c, TokenId(id));
-        }
-        let get = |c| table.get(c).map(|id| id.0);
-        assert_eq!(['a', '\u{4e00}', '\u{4e01}', '\u{10FFFF}'].map(get), [Some(5), Some(2), Some(3), Some(4)]);
-        assert_eq!(['b', '\u{4e02}', '\u{5000}', '\u{10FFFE}', '\0'].map(get), [None; 5]);
-    }
 }

@@ -7,7 +7,6 @@
 pub(crate) mod initial_symbols;
 pub(crate) mod letters;
 pub(crate) mod long_pieces;
-pub(crate) mod long_words;
 pub(crate) mod merge;
 pub(crate) mod merge_barriers;
 pub(crate) mod merge_table;

@@ -6,7 +6,6 @@
 
 use crate::models::bpe::initial_symbols::Alphabet;
 use crate::models::bpe::long_pieces::LongPieces;
-use crate::models::bpe::long_words::{LongWords, LONG_WORD};
 use crate::models::bpe::merge::{Merger, Symbol};
 use crate::models::bpe::merge_barriers::MergeBarriers;
 use crate::models::bpe::merge_table::PairTable;
@@ -14,9 +13,15 @@ use crate::models::bpe::whole_chars::{Characters, Fragments, Outline};
 use crate::models::bpe::whole_pieces::WholePieces;
 use crate::models::bpe::word_cache::{Key, Scope, WordCache, LONGEST};
 use crate::tokens::token::{Sink, Token, TokenId};
-use crate::util::piece_table::PieceTable;
+use crate::util::known_words::{hash, KnownWords, Placed};
 use std::iter::{Skip, Take};
 use std::sync::OnceLock;
+
+/// Longest word that is kept among the long ones, in bytes: phrases of a script without spaces are that long.
+const LONG_WORD: usize = 256;
+
+/// Long words, in about 4 MiB.
+type LongWords = KnownWords<Placed, { 4 << 20 }>;
 
 /// What the bytes of a piece become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,11 @@ impl HitRate {
     }
 }
 
+/// A token of a long word that begins at byte `start`.
+fn placed(token: &Token, start: usize) -> Placed {
+    Placed { id: token.id.0, start: (token.start - start) as u16, end: (token.end - start) as u16, word: 0 }
+}
+
 impl Scratch {
     /// Gives back what a text of `length` bytes may have left, if that was much.
     pub(crate) fn trim(&mut self, length: usize) {
@@ -110,7 +120,8 @@ impl Bpe {
         let barriers = MergeBarriers::new(pieces.clone().map(|(_, bytes, _)| bytes));
         let spelled = pieces.clone().map(|(id, bytes, _)| (id, bytes));
         let words = pieces.clone().filter(|&(.., control)| !control).map(|(id, bytes, _)| (bytes, id));
-        let always = ignore_merges.then(|| PieceTable::new(words.filter(|(bytes, _)| bytes.len() > LONGEST)));
+        let long = words.filter(|(bytes, _)| bytes.len() > LONGEST);
+        let always = ignore_merges.then(|| long.map(|(bytes, id)| (bytes.into(), id)).collect());
         // Where words are made of characters, no word is a single byte of one.
         let bytes = matches!(alphabet, Alphabet::Bytes { .. });
         let short = pieces.filter(move |(_, piece, _)| {
@@ -262,21 +273,18 @@ impl Bpe {
         sink: &mut impl Sink,
     ) {
         let word = &text[start..end];
-        if word.len() <= LONG_WORD {
-            if let Some(found) = scratch.long_words.find(word) {
-                return scratch.long_words.tokens(found, start, number).for_each(|token| sink.token(token));
-            }
+        let key = if word.len() <= LONG_WORD { Some(hash(word, 0)) } else { None };
+        if let Some((tokens, _)) = key.and_then(|key| scratch.long_words.get(word, 0, key)) {
+            return tokens.iter().for_each(|token| sink.token(token.token(start, number)));
         }
         if let Some(id) = self.whole.long(word) {
             return sink.token(Token { id, start, end, word: number });
         }
-        if word.len() > LONG_WORD {
-            return self.parts(text, (start, end), number, scratch, sink);
-        }
+        let Some(key) = key else { return self.parts(text, (start, end), number, scratch, sink) };
         let mut tokens = std::mem::take(&mut scratch.tokens);
         tokens.clear();
         self.parts(text, (start, end), number, scratch, &mut tokens);
-        scratch.long_words.put(word, start, &tokens);
+        scratch.long_words.insert(word, 0, key, tokens.iter().map(|token| placed(token, start)), 0);
         tokens.iter().for_each(|&token| sink.token(token));
         scratch.tokens = tokens;
     }
@@ -358,14 +366,14 @@ impl Bpe {
         sink: &mut impl Sink,
     ) {
         let part = &text[start..end];
-        let short_enough = part.len() <= LONG_WORD;
-        if let (true, Some(found)) = (short_enough, scratch.long_parts.find(part)) {
-            return scratch.long_parts.tokens(found, start, number).for_each(|token| sink.token(token));
+        let key = if part.len() <= LONG_WORD { Some(hash(part, 0)) } else { None };
+        if let Some((tokens, _)) = key.and_then(|key| scratch.long_parts.get(part, 0, key)) {
+            return tokens.iter().for_each(|token| sink.token(token.token(start, number)));
         }
         scratch.merged.clear();
         self.merged(part, start, number, scratch);
-        if short_enough {
-            scratch.long_parts.put(part, start, &scratch.merged);
+        if let Some(key) = key {
+            scratch.long_parts.insert(part, 0, key, scratch.merged.iter().map(|token| placed(token, start)), 0);
         }
         scratch.merged.iter().for_each(|&token| sink.token(token));
     }

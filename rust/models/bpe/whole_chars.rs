@@ -3,6 +3,8 @@
 use crate::models::bpe::initial_symbols::{Symbols, Take};
 use crate::models::bpe::merge_table::PairTable;
 use crate::tokens::token::TokenId;
+use crate::util::byte_set::ByteSet;
+use crate::util::char_table::CharTable;
 use rustc_hash::FxHashMap;
 
 /// Merges that have a part of a character on one side: the lowest rank for each byte of the other side that is next to
@@ -79,60 +81,41 @@ impl Fragments {
         }
         for attacks in all.from_left.values_mut().chain(all.from_right.values_mut()) {
             attacks.sort_unstable();
-            let mut seen = [0; 4];
-            attacks.retain(|&(_, byte)| {
-                !holds(&seen, Some(byte)) && {
-                    add(&mut seen, byte);
-                    true
-                }
-            });
+            let mut seen = ByteSet::default();
+            attacks.retain(|&(_, byte)| seen.insert(byte));
             attacks.shrink_to_fit();
         }
         all
     }
 }
 
-/// A set of bytes.
-type Bytes = [u64; 4];
-
-fn add(bytes: &mut Bytes, byte: u8) {
-    bytes[usize::from(byte >> 6)] |= 1 << (byte & 63);
-}
-
-fn holds(bytes: &Bytes, byte: Option<u8>) -> bool {
-    byte.is_some_and(|byte| bytes[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
-}
-
 /// A character whose bytes alone merge into one token, and the bytes beside it that may disturb that.
 #[derive(Debug)]
 struct Whole {
     id: TokenId,
-    before: Bytes,
-    behind: Bytes,
+    before: ByteSet,
+    behind: ByteSet,
 }
 
 /// The characters of the texts so far.
 #[derive(Debug, Default)]
 pub(crate) struct Characters {
-    /// For each code point below U+10000: 0 not known yet, 1 none, else the index into `whole` plus two. Empty at
-    /// first.
-    plane: Vec<u16>,
+    /// 0: not known yet, 1: none, else the index into `whole` plus two.
+    numbers: CharTable<u16>,
     whole: Vec<Whole>,
 }
 
 impl Characters {
     /// What is known of a character.
     fn get(&mut self, merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Option<&Whole> {
-        if self.plane.is_empty() {
-            self.plane = vec![0; 0x10000];
-        }
-        let known = *self.plane.get(c as usize)?;
-        if known == 0 {
+        let mut number = self.numbers.get(c);
+        if number == 0 {
             let whole = find(merges, fragments, ids, c).filter(|_| self.whole.len() < usize::from(u16::MAX) - 2);
-            self.plane[c as usize] = if whole.is_some() { self.whole.len() as u16 + 2 } else { 1 };
+            number = if whole.is_some() { self.whole.len() as u16 + 2 } else { 1 };
+            self.numbers.insert(c, number);
             self.whole.extend(whole);
         }
-        self.whole.get(usize::from(self.plane[c as usize]).checked_sub(2)?)
+        self.whole.get(usize::from(number).checked_sub(2)?)
     }
 
     /// Passes on the symbols of `word`: whole characters where they surely become tokens before anything else can touch
@@ -149,6 +132,7 @@ impl Characters {
             let end = at + c.len_utf8();
             let whole = if c.is_ascii() { None } else { self.get(merges, fragments, ids, c) };
             let before = at.checked_sub(1).map(|before| bytes[before]);
+            let holds = |set: &ByteSet, byte: Option<u8>| byte.is_some_and(|byte| set.contains(byte));
             match whole.filter(|whole| !holds(&whole.before, before) && !holds(&whole.behind, bytes.get(end).copied()))
             {
                 Some(whole) => to.symbol(whole.id, at, end),
@@ -166,7 +150,7 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
         symbols[count] = ids[usize::from(byte)].unwrap_or_default();
         count += 1;
     }
-    let (mut before, mut behind) = ([0; 4], [0; 4]);
+    let (mut before, mut behind) = (ByteSet::default(), ByteSet::default());
     // The highest rank since the symbol at the left end, that at the right end, and the first were there.
     let (mut since_left, mut since_right, mut highest) = (0, 0, 0);
     while count > 1 {
@@ -186,13 +170,17 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
         // The symbol at the left end goes now: a merge of the same rank with something before it would have come first.
         if at == 0 {
             let attacks = fragments.from_left.get(&symbols[0]).into_iter().flatten();
-            attacks.take_while(|(other, _)| *other <= since_left).for_each(|&(_, byte)| add(&mut before, byte));
+            attacks.take_while(|(other, _)| *other <= since_left).for_each(|&(_, byte)| {
+                before.insert(byte);
+            });
             since_left = 0;
         }
         // So does that at the right end: a merge of the same rank with something behind it would have come later.
         if at + 2 == count {
             let attacks = fragments.from_right.get(&symbols[at + 1]).into_iter().flatten();
-            attacks.take_while(|(other, _)| *other < since_right).for_each(|&(_, byte)| add(&mut behind, byte));
+            attacks.take_while(|(other, _)| *other < since_right).for_each(|&(_, byte)| {
+                behind.insert(byte);
+            });
             since_right = 0;
         }
         symbols[at] = merge.id;

@@ -7,7 +7,7 @@
 
 use crate::models::bpe::word_cache::{Key, LONGEST};
 use crate::tokens::token::TokenId;
-use crate::util::piece_table::PieceTable;
+use rustc_hash::FxHashMap;
 
 /// A slot for a piece of up to `4 * W` bytes, which stand in the slot themselves: a look-up is a cache line or two.
 #[derive(Debug, Clone, Copy)]
@@ -76,12 +76,15 @@ pub(crate) struct WholePieces {
     three: Slots<6>,
     /// A whole word that is a piece is that token whatever the merges say (`ignore_merges`); those of more than
     /// [`LONGEST`] bytes.
-    always: Option<PieceTable>,
+    always: Option<FxHashMap<Box<[u8]>, TokenId>>,
 }
 
 impl WholePieces {
     /// A table with room for pieces of these lengths; `always`: see there.
-    pub(crate) fn with_room(lengths: impl Iterator<Item = usize>, always: Option<PieceTable>) -> Self {
+    pub(crate) fn with_room(
+        lengths: impl Iterator<Item = usize>,
+        always: Option<FxHashMap<Box<[u8]>, TokenId>>,
+    ) -> Self {
         let mut room = [0; 4];
         lengths.for_each(|length| room[length.saturating_sub(1).min(LONGEST) / 8] += 1);
         Self {
@@ -110,7 +113,7 @@ impl WholePieces {
     /// The token of a whole word of more than [`LONGEST`] bytes that is one whatever the merges say.
     #[inline]
     pub(crate) fn long(&self, word: &[u8]) -> Option<TokenId> {
-        self.always.as_ref()?.get(word)
+        self.always.as_ref()?.get(word).copied()
     }
 
     /// The token of a word, if it is one; `whole`: it is a whole word, not a part of one.
@@ -134,8 +137,9 @@ mod tests {
     fn finds_each_piece_of_any_length_and_the_last_of_equals() {
         let name = |n: u32| "abcdefghijklmnopqrst"[..n as usize % 20].to_string() + &format!("{n:04}");
         let key = |name: &str| Key::new(name.as_bytes(), 0, name.len(), Scope::Word);
-        for always in [None, Some(PieceTable::new([("a word of more than 24 bytes", TokenId(7))]))] {
+        for always in [None, Some((b"a word of more than 24 bytes"[..].into(), TokenId(7)))] {
             let whatever = always.is_some();
+            let always = always.map(|entry| [entry].into_iter().collect());
             let mut pieces = WholePieces::with_room((0..3000).map(|n| name(n).len()), always);
             (0..3000).for_each(|n| pieces.insert(&key(&name(n)), TokenId(n), n % 3 > 0));
             pieces.insert(&key(&name(5)), TokenId(7777), true);

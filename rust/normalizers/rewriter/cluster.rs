@@ -5,7 +5,7 @@
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::item::Item;
 use crate::regex::char_class::CodePoints;
-use crate::util::char_memo::CharMemo;
+use crate::util::char_table::CharMemo;
 use std::sync::OnceLock;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 

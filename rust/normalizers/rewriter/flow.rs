@@ -135,23 +135,7 @@ impl Step {
                 let sure = sure_of_rules(rules, &held.items);
                 Some(self.apply(held.items.drain(..sure).collect(), Ends::default()))
             }
-            Self::ClusterRules(rules) => {
-                let mut done = Vec::new();
-                for item in items {
-                    match held.cluster.as_mut().filter(|cluster| cluster.joins(item.c)) {
-                        Some(cluster) => cluster.push(item.c),
-                        None => {
-                            done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
-                            held.cluster = Some(Cluster::new(item.c));
-                        }
-                    }
-                    held.items.push(item);
-                    if held.cluster.as_ref().is_some_and(|cluster| cluster.length() >= WIDE) {
-                        held.items.drain(..).for_each(|item| by_itself(rules, item, &mut done));
-                    }
-                }
-                Some(done)
-            }
+            Self::ClusterRules(rules) => Some(self.hold_clusters(rules, held, items)),
             Self::Form(form) => {
                 let mut done = Vec::new();
                 for item in items {
@@ -169,21 +153,7 @@ impl Step {
             {
                 (!items.iter().any(is_blank)).then_some(items)
             }
-            Self::SpaceRuns { .. } => {
-                let mut done = Vec::new();
-                for item in items {
-                    match &mut held.items[..] {
-                        // Two stand for more.
-                        [_, last] if item.c == ' ' => last.end = item.end,
-                        _ if item.c == ' ' => held.items.push(item),
-                        _ => {
-                            done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
-                            done.push(item);
-                        }
-                    }
-                }
-                Some(done)
-            }
+            Self::SpaceRuns { .. } => Some(self.hold_spaces(held, items)),
             Self::LeadingSpaces => {
                 let spaces =
                     if start && !held.begun { items.iter().take_while(|item| item.c == ' ').count() } else { 0 };
@@ -200,6 +170,42 @@ impl Step {
             }
             Self::Strip { .. } => None,
         }
+    }
+
+    /// Takes in `items`, of which the last grapheme cluster may still grow.
+    fn hold_clusters(&self, rules: &Charsmap, held: &mut Held, items: Vec<Item>) -> Vec<Item> {
+        let mut done = Vec::new();
+        for item in items {
+            match held.cluster.as_mut().filter(|cluster| cluster.joins(item.c)) {
+                Some(cluster) => cluster.push(item.c),
+                None => {
+                    done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
+                    held.cluster = Some(Cluster::new(item.c));
+                }
+            }
+            held.items.push(item);
+            if held.cluster.as_ref().is_some_and(|cluster| cluster.length() >= WIDE) {
+                held.items.drain(..).for_each(|item| by_itself(rules, item, &mut done));
+            }
+        }
+        done
+    }
+
+    /// Takes in `items`, of which a run of spaces at the end may still grow.
+    fn hold_spaces(&self, held: &mut Held, items: Vec<Item>) -> Vec<Item> {
+        let mut done = Vec::new();
+        for item in items {
+            match &mut held.items[..] {
+                // Two stand for more.
+                [_, last] if item.c == ' ' => last.end = item.end,
+                _ if item.c == ' ' => held.items.push(item),
+                _ => {
+                    done.extend(self.apply(std::mem::take(&mut held.items), Ends::default()));
+                    done.push(item);
+                }
+            }
+        }
+        done
     }
 
     /// Whether `item` goes if the text ends with it.
@@ -252,8 +258,8 @@ mod tests {
     use crate::normalizers::charsmap::tests::charsmap_of;
     use crate::normalizers::rewriter::form::Form;
     use crate::normalizers::rewriter::stages::tests::dice;
+    use crate::normalizers::rewriter::stages::KnownGroups;
     use crate::normalizers::rewriter::trace::Trace;
-    use crate::util::known_words::KnownWords;
 
     const LETTERS: [char; 29] = [
         ' ',
@@ -353,7 +359,7 @@ mod tests {
                     let read = &text[..at + c.len_utf8()];
                     let Some(rest) = rewriter.rest(&flow) else { break };
                     let (mut normal, mut trace) = (String::new(), Trace::default());
-                    rewriter.rewrite(read, 0, ends, &mut normal, &mut trace, &mut KnownWords::default());
+                    rewriter.rewrite(read, 0, ends, &mut normal, &mut trace, &mut KnownGroups::default());
                     let items: Vec<Item> = done.iter().chain(&rest).copied().collect();
                     assert_eq!(items.iter().map(|item| item.c).collect::<String>(), normal, "round {round}: {read:?}");
                     let spans: Vec<_> =

@@ -13,8 +13,14 @@ use crate::normalizers::rewriter::code::{stays, touch, Class, CLASS, CODE};
 use crate::normalizers::rewriter::item::{Ends, Item};
 use crate::normalizers::rewriter::step::Step;
 use crate::normalizers::rewriter::trace::Trace;
-use crate::util::char_memo::CharMemo;
-use crate::util::known_words::{hash, KnownWords, Placed, LONGEST_WORD};
+use crate::util::char_table::CharMemo;
+use crate::util::known_words::{hash, KnownWords};
+
+/// Longest stretch that is remembered, in bytes.
+const LONGEST_GROUP: usize = 64;
+
+/// What stretches that cannot be divided become, in about 2 MiB.
+pub(crate) type KnownGroups = KnownWords<Item, { 2 << 20 }>;
 
 /// The stages.
 #[derive(Debug)]
@@ -126,7 +132,7 @@ impl Rewriter {
         ends: Ends,
         normal: &mut String,
         trace: &mut Trace,
-        groups: &mut KnownWords,
+        groups: &mut KnownGroups,
     ) {
         if self.keeps(part, ends) {
             return Self::copy(part, 0..part.len(), base, normal, trace);
@@ -170,31 +176,25 @@ impl Rewriter {
     }
 
     /// Appends what `part`, which cannot be divided, becomes where nothing is done at its ends.
-    fn group(&self, part: &str, base: usize, normal: &mut String, trace: &mut Trace, groups: &mut KnownWords) {
+    fn group(&self, part: &str, base: usize, normal: &mut String, trace: &mut Trace, groups: &mut KnownGroups) {
         let mut push = |c: char, start: usize, end: usize| {
             trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
             normal.push(c);
         };
-        if part.len() > LONGEST_WORD {
+        if part.len() > LONGEST_GROUP {
             return self.run(part, Ends::default(), push);
         }
         let key = hash(part.as_bytes(), 0);
         if let Some((known, _)) = groups.get(part.as_bytes(), 0, key) {
-            for item in known {
-                push(
-                    char::from_u32(item.id).unwrap_or(char::REPLACEMENT_CHARACTER),
-                    usize::from(item.start),
-                    usize::from(item.end),
-                );
-            }
+            known.iter().for_each(|item| push(item.c, item.start as usize, item.end as usize));
             return;
         }
         let mut found = Vec::new();
         self.run(part, Ends::default(), |c, start, end| {
-            found.push(Placed { id: u32::from(c), start: start as u16, end: end as u16, word: 0 });
+            found.push(Item { c, start: start as u32, end: end as u32 });
             push(c, start, end);
         });
-        groups.insert(part.as_bytes(), 0, key, &found, 0);
+        groups.insert(part.as_bytes(), 0, key, found, 0);
     }
 
     /// All stages, on a part that cannot be divided: `push` gets each character with the bytes of the part it stands
@@ -231,7 +231,14 @@ pub(super) mod tests {
 
     pub(crate) fn rewritten(rewriter: &Rewriter, text: &str) -> (String, Vec<(usize, usize)>) {
         let (mut normal, mut trace) = (String::new(), Trace::default());
-        rewriter.rewrite(text, 0, Ends { start: true, end: true }, &mut normal, &mut trace, &mut KnownWords::default());
+        rewriter.rewrite(
+            text,
+            0,
+            Ends { start: true, end: true },
+            &mut normal,
+            &mut trace,
+            &mut KnownGroups::default(),
+        );
         let spans = normal.char_indices().map(|(at, c)| trace.span(at, at + c.len_utf8())).collect();
         (normal, spans)
     }
@@ -251,7 +258,7 @@ pub(super) mod tests {
     fn groups_that_come_again_are_as_before() {
         let rewriter = Rewriter::new(vec![Step::Form(Form::Nfkd), Step::StripAccents, Step::Lowercase]);
         let (mut groups, text) =
-            (KnownWords::default(), "\u{e01}\u{e33}E\u{301}b \u{301}\u{fb01}E\u{301}\u{e01}\u{e33}");
+            (KnownGroups::default(), "\u{e01}\u{e33}E\u{301}b \u{301}\u{fb01}E\u{301}\u{e01}\u{e33}");
         let mut rewritten = || {
             let (mut normal, mut trace) = (String::new(), Trace::default());
             rewriter.rewrite(text, 7, Ends::default(), &mut normal, &mut trace, &mut groups);
@@ -324,7 +331,7 @@ pub(super) mod tests {
                     kept += 1;
                 }
                 let (mut normal, mut trace) = (String::new(), Trace::default());
-                rewriter.rewrite(&text, 0, Ends::default(), &mut normal, &mut trace, &mut KnownWords::default());
+                rewriter.rewrite(&text, 0, Ends::default(), &mut normal, &mut trace, &mut KnownGroups::default());
                 let found = normal.char_indices().map(|(at, c)| (c, trace.span(at, at + c.len_utf8())));
                 assert!(found.eq(expected.iter().map(|&(c, start, end)| (c, (start, end)))), "{text:?} {normal:?}");
                 let places: Vec<_> = text

@@ -106,52 +106,10 @@ impl Step {
 
     pub(super) fn apply(&self, items: Vec<Item>, ends: Ends) -> Vec<Item> {
         match self {
-            Self::Rules { rules, .. } => by_text(&items, |text, push| {
-                let mut at = 0;
-                while let Some(c) = text[at..].chars().next() {
-                    let rule = rules.longest_prefix(&text[at..]);
-                    let length = rule.map_or(c.len_utf8(), |(length, _)| length.max(1));
-                    // The characters of a symbol that is left alone stand for themselves.
-                    push(
-                        at,
-                        at + length,
-                        rule.map(|(_, replacement)| replacement)
-                            .filter(|replacement| *replacement != &text[at..at + length]),
-                    );
-                    at += length;
-                }
-            }),
+            Self::Rules { rules, .. } => by_longest_rule(rules, &items),
             Self::ClusterRules(rules) if is_idle(rules, &items) => items,
-            Self::ClusterRules(rules) => by_text(&items, |text, push| {
-                for (at, cluster) in text.grapheme_indices(true) {
-                    if let Some(replacement) =
-                        Some(cluster).filter(|c| c.len() < WIDE).and_then(|c| rules.shortest_prefix(c))
-                    {
-                        push(at, at + cluster.len(), Some(replacement));
-                        continue;
-                    }
-                    for (inside, c) in cluster.char_indices() {
-                        let (from, to) = (at + inside, at + inside + c.len_utf8());
-                        push(from, to, rules.shortest_prefix(&text[from..to]));
-                    }
-                }
-            }),
-            Self::Literal { pattern, content } => {
-                let mut output = Vec::with_capacity(items.len());
-                let mut rest = &items[..];
-                while let Some((&first, behind)) = rest.split_first() {
-                    let matches = rest.len() >= pattern.len() && rest.iter().zip(pattern).all(|(item, c)| item.c == *c);
-                    if matches {
-                        let (found, behind) = rest.split_at(pattern.len());
-                        replace_all(found, content, &mut output);
-                        rest = behind;
-                    } else {
-                        output.push(first);
-                        rest = behind;
-                    }
-                }
-                output
-            }
+            Self::ClusterRules(rules) => by_clusters(rules, &items),
+            Self::Literal { pattern, content } => with_literal_replaced(pattern, content, &items),
             Self::Each { set, content } => {
                 each(items, |c, push| if set.contains(c) { content.iter().for_each(|&c| push(c)) } else { push(c) })
             }
@@ -184,6 +142,59 @@ impl Step {
             Self::Nmt => each(items, nmt),
         }
     }
+}
+
+/// Rules as SentencePiece reads them: the longest at each position.
+fn by_longest_rule(rules: &Charsmap, items: &[Item]) -> Vec<Item> {
+    by_text(items, |text, push| {
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            let rule = rules.longest_prefix(&text[at..]);
+            let length = rule.map_or(c.len_utf8(), |(length, _)| length.max(1));
+            // The characters of a symbol that is left alone stand for themselves.
+            push(
+                at,
+                at + length,
+                rule.map(|(_, replacement)| replacement).filter(|replacement| *replacement != &text[at..at + length]),
+            );
+            at += length;
+        }
+    })
+}
+
+/// Rules as the `tokenizers` crate reads them: of a grapheme cluster, or else of each of its characters.
+fn by_clusters(rules: &Charsmap, items: &[Item]) -> Vec<Item> {
+    by_text(items, |text, push| {
+        for (at, cluster) in text.grapheme_indices(true) {
+            let whole = Some(cluster).filter(|c| c.len() < WIDE).and_then(|c| rules.shortest_prefix(c));
+            if let Some(replacement) = whole {
+                push(at, at + cluster.len(), Some(replacement));
+                continue;
+            }
+            for (inside, c) in cluster.char_indices() {
+                let (from, to) = (at + inside, at + inside + c.len_utf8());
+                push(from, to, rules.shortest_prefix(&text[from..to]));
+            }
+        }
+    })
+}
+
+/// `items` with `content` for each `pattern`, from left to right.
+fn with_literal_replaced(pattern: &[char], content: &[char], items: &[Item]) -> Vec<Item> {
+    let mut output = Vec::with_capacity(items.len());
+    let mut rest = items;
+    while let Some((&first, behind)) = rest.split_first() {
+        let matches = rest.len() >= pattern.len() && rest.iter().zip(pattern).all(|(item, c)| item.c == *c);
+        if matches {
+            let (found, behind) = rest.split_at(pattern.len());
+            replace_all(found, content, &mut output);
+            rest = behind;
+        } else {
+            output.push(first);
+            rest = behind;
+        }
+    }
+    output
 }
 
 /// SentencePiece's `nmt` rules without NFKC, as the `tokenizers` crate has them.
