@@ -31,7 +31,7 @@ impl Charsmap {
             return Err(broken(format!("{} bytes, expected at least 4", blob.len())));
         };
         let size = u32::from_le_bytes(*size) as usize;
-        if size > rest.len() || size % 4 != 0 {
+        if size > rest.len() || !size.is_multiple_of(4) {
             return Err(broken(format!("a trie of {size} bytes, but {} bytes are there", rest.len())));
         }
         let (trie, replacements) = rest.split_at(size);

@@ -164,13 +164,16 @@ fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
     (encoder.windows - before, encoder.text().len())
 }
 
-#[test]
-fn windows_of_a_long_run_are_short_or_few() {
+/// A name, a tokenizer, and what is repeated.
+type Run = (&'static str, Arc<Tokenizer>, Vec<&'static str>);
+
+/// Runs for byte-level encoders.
+fn byte_runs() -> Vec<Run> {
     let rule = r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let letters = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let punctuation = json!({"type": "Punctuation", "behavior": "Contiguous"});
     let digits = json!({"type": "Digits", "individual_digits": false});
-    let cases = [
+    vec![
         (
             "DeepSeek",
             bytes_with(json!([split(r"\p{N}{1,3}"), split(rule), byte_level(false)]), Value::Null),
@@ -191,6 +194,12 @@ fn windows_of_a_long_run_are_short_or_few() {
             bytes_with(json!([split(letters), byte_level(false)]), json!({"type": "NFC"})),
             vec!["a\u{301}\u{323}", "a\u{301}\u{323}7", "\u{212b}", "\u{1100}\u{1161}\u{11a8}", "e\u{301}\u{323} "],
         ),
+    ]
+}
+
+/// Runs for Unigram models.
+fn unigram_runs() -> Vec<Run> {
+    vec![
         (
             "T5",
             unigram(true, false),
@@ -221,6 +230,22 @@ fn windows_of_a_long_run_are_short_or_few() {
             vec!["a", "x", "aa\u{200d}", "a\u{2581}"],
         ),
         (
+            "some bytes",
+            unigram_with_some_bytes(),
+            vec!["\u{8a9e}", "\u{1f468}", "\u{8a9e}\u{1f468}", "a\u{301}", " x", "\u{301}\u{8a9e}a"],
+        ),
+        (
+            "AI21",
+            unigram(false, true),
+            vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"],
+        ),
+    ]
+}
+
+/// Runs for SentencePiece files with symbols.
+fn symbol_runs() -> Vec<Run> {
+    vec![
+        (
             "symbols",
             symbols(Flags { byte_fallback: true, ..Flags::default() }),
             vec!["b", "bc", "de", "x", "\n", "\n\n", " ", "\u{2581}", "b\u{8a9e}", "aab", "<x", " a"],
@@ -242,11 +267,6 @@ fn windows_of_a_long_run_are_short_or_few() {
             vec!["b", "bc", "\u{fb01}", "e\u{301}", "\n", " ", "\u{2581}", " \u{2581}", "b "],
         ),
         (
-            "some bytes",
-            unigram_with_some_bytes(),
-            vec!["\u{8a9e}", "\u{1f468}", "\u{8a9e}\u{1f468}", "a\u{301}", " x", "\u{301}\u{8a9e}a"],
-        ),
-        (
             "scored symbols",
             scored_symbols(Flags { byte_fallback: true, ..Flags::default() }),
             vec!["b", "bc", "de", "x", "\n", " ", "\u{2581}", "b\u{8a9e}", "aab", "<x", " a", "- "],
@@ -261,13 +281,12 @@ fn windows_of_a_long_run_are_short_or_few() {
             }),
             vec!["b", "\u{fb01}", "\u{8a9e}", "\u{8a9e}b", "e\u{301}", "\n", "\u{2581}", "b ", "-  "],
         ),
-        (
-            "AI21",
-            unigram(false, true),
-            vec!["\u{1161}", "\u{301}", "\u{1f1e9}\u{1f1ea}", "\u{1f468}\u{200d}", "e\u{301}", "\u{fb01}", "x"],
-        ),
-    ];
-    for (name, tokenizer, units) in cases {
+    ]
+}
+
+#[test]
+fn windows_of_a_long_run_are_short_or_few() {
+    for (name, tokenizer, units) in [byte_runs(), unigram_runs(), symbol_runs()].into_iter().flatten() {
         for unit in units {
             let (windows, text) = read(&tokenizer, unit);
             // Now and then a window looks for cuts in all of the run; each other one is short.

@@ -416,20 +416,50 @@ impl Segmenter {
     }
 
     fn boundary_of(&self, shared: &mut Shared, last: bool) -> Result<Option<Cut>> {
-        // Cuts between generated tokens with something on both sides; of tokens that end at one place the first and the
-        // last count.
-        let cuts = || {
-            let inside = self.places.iter().filter(|place| place.end > 0 && place.end < self.text.len());
-            inside.flat_map(|place| {
-                std::iter::once((place.first, place.end))
-                    .chain((place.last > place.first).then_some((place.last, place.end)))
-            })
-        };
+        let mut found = self.stop(shared, last)?;
+        if found.is_none() && self.limits.granularity.spans_words() && self.text.len() >= self.limits.token_bytes() {
+            found = self.last_word(shared)?;
+        }
+        if found.is_none() {
+            found = self.pre_token(shared)?;
+        }
+        if found.is_none() {
+            found = self.token(shared)?;
+        }
+        if found.is_some() || self.text.len() < self.limits.max_bytes {
+            return Ok(found);
+        }
+        let capped = self.cuts_to_cap().last().or_else(|| self.cuts().next());
+        Ok(capped.map(|(count, _)| Cut { count, level: Level::CodePoint, whole: false }))
+    }
+
+    /// Cuts between generated tokens with something on both sides; of tokens that end at one place the first and the
+    /// last count.
+    fn cuts(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let inside = self.places.iter().filter(|place| place.end > 0 && place.end < self.text.len());
+        inside.flat_map(|place| {
+            let last = (place.last > place.first).then_some((place.last, place.end));
+            std::iter::once((place.first, place.end)).chain(last)
+        })
+    }
+
+    /// Those at or before the hard cap.
+    fn cuts_to_cap(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.cuts().take_while(|&(_, at)| at <= self.limits.max_bytes)
+    }
+
+    /// Whether the segment is one of a script without spaces at the cut `at`, and not of several words.
+    fn is_spaceless(&self, at: usize) -> bool {
+        !self.limits.granularity.spans_words() && is_spaceless_at(&self.text, at)
+    }
+
+    /// The first stop of the granularity that is settled; at the `last` token one that is a cut is enough.
+    fn stop(&self, shared: &mut Shared, last: bool) -> Result<Option<Cut>> {
         let granularity = self.limits.granularity;
         let stops = |at: usize| {
             granularity.stops(&self.text, at) && (granularity != Granularity::PreToken || self.splits_cleanly(at))
         };
-        for (count, at) in cuts().filter(|&(_, at)| stops(at)) {
+        for (count, at) in self.cuts().filter(|&(_, at)| stops(at)) {
             if self.shared_settled(shared)?.binary_search(&at).is_ok() {
                 let level = if stands_before_space(&self.text, at) { Level::Word } else { Level::PreToken };
                 return Ok(Some(Cut { count, level, whole: true }));
@@ -439,46 +469,50 @@ impl Segmenter {
                 return Ok(Some(Cut { count, level: Level::Token, whole: false }));
             }
         }
-        let length = self.text.len();
+        Ok(None)
+    }
+
+    /// The last word boundary before the cap, where a unit of several words grows too long.
+    fn last_word(&self, shared: &mut Shared) -> Result<Option<Cut>> {
         let mut found = None;
-        // A unit of several words that grows too long ends at the last word boundary before the cap.
-        if granularity.spans_words() && length >= self.limits.token_bytes() {
-            for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
-                if stands_before_space(&self.text, at) && self.shared_settled(shared)?.binary_search(&at).is_ok() {
-                    found = Some(Cut { count, level: Level::Word, whole: true });
-                }
+        for (count, at) in self.cuts_to_cap() {
+            if stands_before_space(&self.text, at) && self.shared_settled(shared)?.binary_search(&at).is_ok() {
+                found = Some(Cut { count, level: Level::Word, whole: true });
             }
         }
-        if found.is_some() {
-            return Ok(found);
-        }
-        // In spaceless scripts the first pre-token cut ends the segment; in a long word the last one before the cap.
-        let spaceless = |at: usize| !granularity.spans_words() && is_spaceless_at(&self.text, at);
-        for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
-            if (spaceless(at) || length >= self.limits.pre_token_bytes())
+        Ok(found)
+    }
+
+    /// In scripts without spaces the first settled cut between pre-tokens; in a long word the last one before the cap.
+    fn pre_token(&self, shared: &mut Shared) -> Result<Option<Cut>> {
+        let mut found = None;
+        for (count, at) in self.cuts_to_cap() {
+            if (self.is_spaceless(at) || self.text.len() >= self.limits.pre_token_bytes())
                 && self.splits_cleanly(at)
                 && self.shared_settled(shared)?.binary_search(&at).is_ok()
             {
                 found = Some(Cut { count, level: Level::PreToken, whole: false });
-                if spaceless(at) {
+                if self.is_spaceless(at) {
                     break;
                 }
             }
         }
-        if found.is_some() {
-            return Ok(found);
-        }
-        for (count, at) in cuts().take_while(|&(_, at)| at <= self.limits.max_bytes) {
-            let long = length >= if spaceless(at) { SPACELESS_TOKEN_BYTES } else { self.limits.token_bytes() };
-            if long && self.splits_cleanly(at) && self.shared_tokens(shared)?.binary_search(&at).is_ok() {
+        Ok(found)
+    }
+
+    /// The last cut before the cap that no token of any tokenizer stands across, where the text is long.
+    fn token(&self, shared: &mut Shared) -> Result<Option<Cut>> {
+        let mut found = None;
+        for (count, at) in self.cuts_to_cap() {
+            let enough = if self.is_spaceless(at) { SPACELESS_TOKEN_BYTES } else { self.limits.token_bytes() };
+            if self.text.len() >= enough
+                && self.splits_cleanly(at)
+                && self.shared_tokens(shared)?.binary_search(&at).is_ok()
+            {
                 found = Some(Cut { count, level: Level::Token, whole: false });
             }
         }
-        if found.is_some() || length < self.limits.max_bytes {
-            return Ok(found);
-        }
-        let capped = cuts().take_while(|&(_, at)| at <= self.limits.max_bytes).last().or_else(|| cuts().next());
-        Ok(capped.map(|(count, _)| Cut { count, level: Level::CodePoint, whole: false }))
+        Ok(found)
     }
 
     /// Whether a cut at `at` divides neither a number nor a grapheme cluster.

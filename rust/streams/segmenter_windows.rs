@@ -69,7 +69,10 @@ fn windows_of_a_long_run_are_short_or_few() {
 #[test]
 fn tokens_without_text_are_not_looked_at_again() {
     let definition = json!({
-        "added_tokens": [{"id": 0, "content": "<c>", "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}],
+        "added_tokens": [{
+            "id": 0, "content": "<c>", "special": true,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        }],
         "pre_tokenizer": byte_level(true), "decoder": {"type": "ByteLevel"},
         "model": {"type": "BPE", "vocab": {"<c>": 0, "a": 1, "\u{120}": 2}, "merges": []},
     });

@@ -207,7 +207,7 @@ def test_a_line_that_is_changed_is_read_as_it_stands_or_refused_with_its_number(
         assert "expected" in str(err)
 
 
-@given(st.lists(outputs(), min_size=1, max_size=3))
+@given(st.lists(outputs(), min_size=1, max_size=2))
 def test_a_file_holds_several_texts(tmp_path_factory, found):
     path = tmp_path_factory.mktemp("traces") / "run.jsonl"
     with TraceWriter(path) as writer:
