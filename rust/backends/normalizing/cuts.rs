@@ -14,7 +14,8 @@ impl Rewriting {
     #[inline]
     pub(super) fn is_cut(&self, stretch: &str, at: usize) -> bool {
         let bytes = stretch.as_bytes();
-        if !self.borders.contains(bytes[at]) {
+        // Borders are a space or control characters: one comparison ends the look at nearly every byte.
+        if bytes[at] > b' ' || !self.borders.contains(bytes[at]) {
             return false;
         }
         let before = bytes[at - 1];
