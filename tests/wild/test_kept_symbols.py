@@ -84,6 +84,8 @@ def model(symbols: list[str], dice: random.Random, runs: bool) -> Model:
 def drawn_text(dice: random.Random, symbols: list[str]) -> str:
     """Long runs of one thing, or of a few, with symbols, their parts and white space around them."""
     units = [*UNITS, *symbols, *(symbol[:-1] for symbol in symbols), *(symbol[1:] for symbol in symbols)]
+    # A symbol of one character has empty parts, of which no text gets long.
+    units = [unit for unit in units if unit]
     some = dice.sample(units, dice.choice((1, 2, 3, 6)))
     parts = [dice.choice(units) for _ in range(dice.randrange(3))]
     length = dice.choice((30, 300, 620))
