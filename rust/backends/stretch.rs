@@ -17,10 +17,7 @@ pub struct Growth(Box<dyn Stretch>);
 pub struct SavedGrowth(Arc<dyn Any + Send + Sync>);
 
 /// The state of one backend.
-pub(crate) trait Stretch: Any + Debug + Send + Sync {
-    /// A state that goes on from here by itself.
-    fn copy(&self) -> Box<dyn Stretch>;
-
+pub(crate) trait Stretch: Any + Copies + Debug + Send + Sync {
     /// What `Engine::restore` needs to come back to where the stretch is now.
     fn saved(&self) -> SavedGrowth;
 
@@ -38,12 +35,18 @@ pub(crate) trait Stretch: Any + Debug + Send + Sync {
     /// The bytes of the normal form that a push reads again.
     #[cfg(test)]
     fn open_bytes(&self) -> usize;
+}
 
-    /// For [`Growth::of`].
-    fn as_any(&self) -> &dyn Any;
+/// Copies a state whose type is not known, because `Clone` cannot be asked of one.
+pub(crate) trait Copies {
+    /// A state that goes on from here alone.
+    fn copy(&self) -> Box<dyn Stretch>;
+}
 
-    /// For [`Growth::of_mut`].
-    fn as_any_mut(&mut self) -> &mut dyn Any;
+impl<S: Stretch + Clone> Copies for S {
+    fn copy(&self) -> Box<dyn Stretch> {
+        Box::new(self.clone())
+    }
 }
 
 impl Clone for Growth {
@@ -72,12 +75,12 @@ impl Growth {
 
     /// The state, for the backend whose state has this type; None for another one.
     pub(crate) fn of<S: Stretch>(&self) -> Option<&S> {
-        self.0.as_any().downcast_ref()
+        (&*self.0 as &dyn Any).downcast_ref()
     }
 
     /// As [`Growth::of`], to be changed.
     pub(crate) fn of_mut<S: Stretch>(&mut self) -> Option<&mut S> {
-        self.0.as_any_mut().downcast_mut()
+        (&mut *self.0 as &mut dyn Any).downcast_mut()
     }
 
     /// What `Engine::restore` needs to come back to where the stretch is now.

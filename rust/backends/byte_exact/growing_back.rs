@@ -12,7 +12,6 @@ use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::bpe::prefixes::Prefixes;
 use crate::normalizers::changed_parts::{ChangedParts, SavedParts};
 use crate::vocabulary::table::Vocabulary;
-use std::any::Any;
 use std::borrow::Cow;
 
 /// What a stretch that is carried must know to go back to where it is now.
@@ -116,10 +115,6 @@ impl Pipeline {
 }
 
 impl Stretch for Growing {
-    fn copy(&self) -> Box<dyn Stretch> {
-        Box::new(self.clone())
-    }
-
     fn saved(&self) -> SavedGrowth {
         SavedGrowth::new(self.save())
     }
@@ -135,14 +130,6 @@ impl Stretch for Growing {
     #[cfg(test)]
     fn open_bytes(&self) -> usize {
         self.text.len() - self.closed.as_ref().map_or(self.text.len(), |closed| closed.length)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

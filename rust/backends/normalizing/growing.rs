@@ -16,7 +16,6 @@ use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::{Kind, Vocabulary};
-use std::any::Any;
 
 /// The state of a word.
 #[derive(Debug, Clone)]
@@ -355,10 +354,6 @@ impl Rewriting {
 }
 
 impl Stretch for GrowingWord {
-    fn copy(&self) -> Box<dyn Stretch> {
-        Box::new(self.clone())
-    }
-
     fn saved(&self) -> SavedGrowth {
         SavedGrowth::new(self.save())
     }
@@ -378,13 +373,5 @@ impl Stretch for GrowingWord {
     #[cfg(test)]
     fn open_bytes(&self) -> usize {
         self.open()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

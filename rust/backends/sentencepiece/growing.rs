@@ -18,7 +18,6 @@ use crate::tokens::token::{TextPosition, TokenId};
 use crate::tokens::tree::{List, TokenTree};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::Vocabulary;
-use std::any::Any;
 
 /// Text between symbols and unknown characters.
 #[derive(Debug, Clone)]
@@ -318,10 +317,6 @@ impl SentencePiece {
 }
 
 impl Stretch for GrowingParts {
-    fn copy(&self) -> Box<dyn Stretch> {
-        Box::new(self.clone())
-    }
-
     fn saved(&self) -> SavedGrowth {
         SavedGrowth::new(self.save())
     }
@@ -337,13 +332,5 @@ impl Stretch for GrowingParts {
     #[cfg(test)]
     fn open_bytes(&self) -> usize {
         self.open()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
