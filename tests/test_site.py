@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,13 +17,13 @@ from threading import Thread
 
 import pytest
 
+from browser_parts import chromium, needs_browser
 from test_docs import ROOT
 
 pytest.importorskip("material", reason="the site is built with mkdocs-material: pip install mkdocs-material")
 
 HOOKS = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
 SETTINGS = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-BROWSER = os.environ.get("COOLFUSION_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 # Attributes of a page that a browser follows without being asked.
 LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("object", "data"), ("link", "href")}
 
@@ -161,15 +160,11 @@ def test_a_link_from_a_folder_and_one_to_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no chromium on the PATH; COOLFUSION_BROWSER may name one")
+@needs_browser
 def test_a_browser_asks_for_nothing_else(site):
     pytest.importorskip("playwright.sync_api", reason="the site is tested with playwright: pip install playwright")
-    from playwright.sync_api import sync_playwright
-
     asked, errors = [], []
-    with served(site) as address, sync_playwright() as started:
-        root = getattr(os, "geteuid", lambda: 1)() == 0
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"] if root else [])
+    with served(site) as address, chromium() as browser:
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -181,6 +176,5 @@ def test_a_browser_asks_for_nothing_else(site):
         assert min(page.locator("article img").evaluate_all(natural)) > 0
         page.locator("input[name=query]").fill("boundary")
         page.locator(".md-search-result__item").first.wait_for()
-        browser.close()
     assert len(asked) > 5 and [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     assert errors == []

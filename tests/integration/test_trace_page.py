@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright: pip install playwright")
 
-from playwright.sync_api import sync_playwright
 
+from browser_parts import chromium, needs_browser
 from coolfusion.traces import parse_traces, write_page
 from trace_parts import HOSTILE, hostile, written
 
-BROWSER = os.environ.get("COOLFUSION_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="no chromium on the PATH; COOLFUSION_BROWSER may name one"),
-    pytest.mark.slow,
-]
+pytestmark = [needs_browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as started:
-        arguments = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-        browser = started.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield browser
-        browser.close()
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
