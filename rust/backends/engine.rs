@@ -166,7 +166,7 @@ pub trait Engine: Send + Sync {
 
     /// The settled cuts of a carried stretch behind `from`: what [`Engine::settled`] tells of it, in positions of
     /// `near`, its end. None where a window must tell.
-    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
     }

@@ -4,5 +4,6 @@
 //! by themselves. The statements are in `docs/proofs/`. May import: what stands below `models/`. Read next:
 //! `backends/`.
 
+pub(crate) mod growing_cuts;
 pub(crate) mod pieces;
 pub(crate) mod white_space;

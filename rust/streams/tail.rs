@@ -107,7 +107,7 @@ impl Tail {
     /// The settled cuts of the pending text.
     pub(crate) fn settled(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
         let carried =
-            |tail: &Self, near: &str, from| tokenizer.engine().settled_behind(tail.growth.as_ref()?, near, from);
+            |tail: &mut Self, near: &str, from| tokenizer.engine().settled_behind(tail.growth.as_mut()?, near, from);
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
@@ -124,7 +124,7 @@ impl Tail {
     /// The character boundaries of the pending text that no token stands across.
     pub(crate) fn token_cuts(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
         let carried =
-            |tail: &Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
+            |tail: &mut Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
@@ -205,7 +205,7 @@ impl Tail {
         &mut self,
         tokenizer: &Tokenizer,
         text: Parts<'_>,
-        find: impl Fn(&Self, &str, usize) -> Option<Vec<usize>>,
+        find: impl Fn(&mut Self, &str, usize) -> Option<Vec<usize>>,
     ) -> Result<Option<Vec<usize>>> {
         if !self.catch_up(tokenizer, text)? {
             return Ok(None);

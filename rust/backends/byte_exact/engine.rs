@@ -127,8 +127,8 @@ impl Engine for Pipeline {
         growth.of::<Growing>().and_then(|growing| self.stretch_token_cuts(growing, near, from))
     }
 
-    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
-        growth.of::<Growing>().and_then(|growing| self.stretch_settled(growing, near, from))
+    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        growth.of_mut::<Growing>().and_then(|growing| self.stretch_settled(growing, near, from))
     }
 
     fn is_unsettled(&self, growth: &mut Growth) -> bool {

@@ -17,6 +17,7 @@ use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::automaton::Automaton;
 use crate::regex::walk::Walk;
+use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, TokenId};
 use crate::vocabulary::table::Vocabulary;
@@ -68,6 +69,7 @@ impl Pipeline {
             spans_from: 0,
             told: false,
             pairs: Pairs::default(),
+            cuts: GrowingCuts::default(),
             quiet: 0,
             look_at: usize::MAX,
             over: false,

@@ -11,6 +11,7 @@ use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::bpe::prefixes::Prefixes;
 use crate::normalizers::changed_parts::{ChangedParts, SavedParts};
+use crate::stability::growing_cuts::GrowingCuts;
 use crate::vocabulary::table::Vocabulary;
 use std::borrow::Cow;
 
@@ -106,6 +107,7 @@ impl Pipeline {
         growing.rewind_walks(&saved.mark);
         growing.forget_behind(saved.mark.length);
         growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
+        growing.cuts = GrowingCuts::default();
         growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));
         self.append(growing, &open)?;
         growing.words = self.words_of(growing, growing.text.len())?;

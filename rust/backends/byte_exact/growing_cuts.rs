@@ -77,7 +77,7 @@ impl Pipeline {
 
     /// The settled cuts of the stretch behind `from`, in positions of `near`, the end of the raw stretch; None where a
     /// window must tell.
-    pub(crate) fn stretch_settled(&self, growing: &Growing, near: &str, from: usize) -> Option<Vec<usize>> {
+    pub(crate) fn stretch_settled(&self, growing: &mut Growing, near: &str, from: usize) -> Option<Vec<usize>> {
         let Some(trie) = &self.pieces else {
             // Where the walk of the first word is not over, nothing behind its start is settled.
             return self.first_is_open(growing).then(Vec::new);
@@ -87,13 +87,11 @@ impl Pipeline {
             return Some(Vec::new());
         };
         let horizon = self.final_length(growing).min(end.begin(unsure));
-        let start = self.quiet_before(end.begin(from));
-        if horizon <= start {
-            return Some(Vec::new());
-        }
-        let start = floor(&growing.text, start);
-        let found = uncrossed(trie, &growing.text[start..horizon], |left, right| self.bpe.alphabet.fuses(left, right));
-        let cuts = found.into_iter().filter_map(|at| end.cut(start + at));
+        let Growing { text, cuts, .. } = growing;
+        let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
+        let before = end.begin(from).saturating_sub(1);
+        let found = cuts.after(trie, trie.longest_piece(), &text[..horizon], (0, before), fuses);
+        let cuts = found.filter_map(|at| end.cut(at));
         let mut cuts: Vec<usize> =
             cuts.filter(|&at| at >= end.first && at < unsure && near.is_char_boundary(at)).collect();
         cuts.dedup();

@@ -6,6 +6,7 @@ use crate::models::bpe::prefixes::{Pairs, Prefixes};
 use crate::normalizers::changed_parts::ChangedParts;
 use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::walk::Walk;
+use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::token::TokenId;
 
 /// A walk of the split rule, and the tokens of the words that it may make.
@@ -99,6 +100,8 @@ pub(crate) struct Growing {
     /// Words were told, so their walks stay.
     pub(super) told: bool,
     pub(crate) pairs: Pairs,
+    /// The settled cuts near the end, for the text that is final.
+    pub(crate) cuts: GrowingCuts,
     /// No cut up to here can ever become settled.
     pub(crate) quiet: usize,
     /// From this length on it is worth looking for settled cuts.

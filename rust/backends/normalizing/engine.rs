@@ -124,7 +124,7 @@ impl Engine for Rewriting {
         growth.of::<GrowingWord>().and_then(|word| self.word_token_cuts(word, near, from))
     }
 
-    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         growth.of::<GrowingWord>().map(|word| self.word_settled(word, near, from))
     }
 

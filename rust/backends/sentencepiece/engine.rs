@@ -48,8 +48,8 @@ impl Engine for SentencePiece {
         growth.of::<GrowingParts>().and_then(|parts| self.parts_token_cuts(parts, near, from))
     }
 
-    fn settled_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
-        growth.of::<GrowingParts>().and_then(|parts| self.parts_settled(parts, near, from))
+    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+        growth.of_mut::<GrowingParts>().and_then(|parts| self.parts_settled(parts, near, from))
     }
 
     fn is_unsettled(&self, growth: &mut Growth) -> bool {

@@ -12,6 +12,7 @@ use crate::backends::sentencepiece::written::{At, Writer};
 use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::bpe::prefixes::{Pairs, Prefixes};
 use crate::models::unigram::Unigram;
+use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::between::Between;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, TokenId};
@@ -62,6 +63,8 @@ pub(crate) struct GrowingParts {
     tree: TokenTree,
     /// Of a Unigram model, whose symbols are pieces: all of the text. There are no words then.
     lattice: Option<GrowingLattice>,
+    /// Those cuts after the last symbol that no piece crosses.
+    pub(super) cuts: GrowingCuts,
     /// No cut before here can ever become settled.
     pub(super) quiet: usize,
     /// From so many bytes of text on it is worth looking for settled cuts.
@@ -162,6 +165,7 @@ impl SentencePiece {
             begins: false,
             pairs: Pairs::default(),
             tree: TokenTree::default(),
+            cuts: GrowingCuts::default(),
             quiet: 0,
             look_at: 2 * text.len(),
             over: false,
@@ -189,6 +193,7 @@ impl SentencePiece {
         growing.raw.truncate(saved.raw);
         growing.normal.restore(saved.normal);
         growing.cursor = saved.cursor;
+        growing.cuts = GrowingCuts::default();
         growing.quiet = growing.quiet.min(self.quiet_before(saved.cursor.at));
         self.read_on(growing, vocabulary)
     }

@@ -5,7 +5,7 @@
 
 use crate::backends::sentencepiece::growing::GrowingParts;
 use crate::backends::sentencepiece::parts::SentencePiece;
-use crate::stability::pieces::uncrossed;
+use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::Token;
 
@@ -26,15 +26,17 @@ impl SentencePiece {
     }
 
     /// The settled cuts of the text behind `from`, in positions of `near`, its end.
-    pub(super) fn parts_settled(&self, growing: &GrowingParts, near: &str, from: usize) -> Option<Vec<usize>> {
+    pub(super) fn parts_settled(&self, growing: &mut GrowingParts, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = growing.raw.len().checked_sub(near.len())?;
-        let found = self.settled_from(growing, growing.normal.position(base + from)).into_iter();
+        let mut cuts = std::mem::take(&mut growing.cuts);
+        let found = self.settled_from(growing, growing.normal.position(base + from), &mut cuts).into_iter();
+        growing.cuts = cuts;
         Some(found.filter(|&at| at > base + from).map(|at| at - base).collect())
     }
 
     /// Whether it is sure that no cut of the text is settled.
     pub(super) fn parts_are_unsettled(&self, growing: &mut GrowingParts) -> bool {
-        let is_unsettled = self.settled_from(growing, growing.quiet).is_empty();
+        let is_unsettled = self.settled_from(growing, growing.quiet, &mut GrowingCuts::default()).is_empty();
         if is_unsettled {
             growing.quiet = growing.quiet.max(self.quiet_before(growing.sure()));
         }
@@ -46,23 +48,23 @@ impl SentencePiece {
         sure.saturating_sub(self.pieces.longest_piece())
     }
 
-    /// The settled cuts of the text that stand at the position `from` of the normal form or behind it. Complexity:
-    /// O(text from there on).
-    fn settled_from(&self, growing: &GrowingParts, from: usize) -> Vec<usize> {
+    /// The settled cuts of the text that stand at the position `from` of the normal form or after it, with the state
+    /// `cuts` of those in the last part. Complexity: O(text from there on).
+    fn settled_from(&self, growing: &GrowingParts, from: usize, cuts: &mut GrowingCuts) -> Vec<usize> {
         let (text, sure) = (growing.normal.text(), growing.sure());
         let (parts, begins) = growing.sure_parts();
         let fused = |left, right| self.may_fuse(left, right);
         let mut found = Vec::new();
         let first = parts.partition_point(|part| part.begin <= from).saturating_sub(1);
         for (index, part) in parts.iter().enumerate().skip(first) {
-            let end = parts.get(index + 1).map_or(sure, |next| next.begin);
+            let next = parts.get(index + 1);
+            let end = next.map_or(sure, |next| next.begin);
             found.push(part.begin);
-            if !part.is_symbol {
-                let reach = from.saturating_sub(self.pieces.longest_piece());
-                let start = (0..=reach.max(part.begin)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-                if start < end {
-                    found.extend(uncrossed(&self.pieces, &text[start..end], fused).into_iter().map(|at| start + at));
-                }
+            if !part.is_symbol && part.begin < end {
+                let mut over = GrowingCuts::default();
+                let cuts = if next.is_some() { &mut over } else { &mut *cuts };
+                let place = (part.begin, from.saturating_sub(1).max(part.begin));
+                found.extend(cuts.after(&self.pieces, self.pieces.longest_piece(), &text[..end], place, fused));
             }
         }
         found.extend(begins.then_some(sure));
