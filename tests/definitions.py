@@ -137,6 +137,15 @@ def _merges(dice: random.Random, pieces: list[str]) -> list[list[str]]:
     return dice.sample(found, min(len(found), dice.randint(2, 12)))
 
 
+def _buildable(model: dict[str, Any]) -> set[str]:
+    """Characters, with the suffix of words too, and the pieces that merges build from them."""
+    suffix = model["end_of_word_suffix"] or ""
+    built = {piece for piece in model["vocab"] if 1 in (len(piece), len(piece.removesuffix(suffix)))}
+    while more := {left + right for left, right in model["merges"] if {left, right} <= built} - built:
+        built |= more
+    return built
+
+
 def _model(dice: random.Random, kind: str, pieces: list[str], byte_pieces: bool, suffix: bool) -> dict[str, Any]:
     unknown = dice.choice(("<unk>", "<unk>", "a", "<missing>", None))
     if kind == "Unigram":
@@ -177,9 +186,13 @@ def _added(dice: random.Random, pieces: list[str], marks: str) -> list[dict[str,
         "中1",
         "<0x41>",
         "A b",
+        "(K;",
+        "t>",
+        "e\u0301",
         *pieces[-2:],
     )
     chosen = dice.sample(contents, dice.choice((0, 0, 1, 1, 2, 3)))
+    late = dice.choice((0, 0.25, 1))
     if dice.random() < 0.6:
         chosen += [piece for piece in ("<unk>", "<s>") if piece in pieces and piece not in chosen]
     tokens = []
@@ -188,7 +201,7 @@ def _added(dice: random.Random, pieces: list[str], marks: str) -> list[dict[str,
         flags["special"] = content.startswith("<") or dice.random() < 0.15
         for flag in ("lstrip", "rstrip", "single_word"):
             flags[flag] = dice.random() < 0.06
-        flags["normalized"] = dice.random() < 0.25
+        flags["normalized"] = dice.random() < late
         usual = pieces.index(content) if content in pieces else len(pieces) + number
         tokens.append({"id": usual if dice.random() < 0.7 else len(pieces) + 40 + number, "content": content, **flags})
     return tokens
@@ -201,11 +214,13 @@ def drawn(dice: random.Random) -> dict[str, Any]:
     byte_pieces = kind in ("BPE", "Unigram") and dice.random() < 0.4
     plan = _plan(dice, kind, mark, byte_pieces)
     normalizers = list(plan.normalizers)
-    if dice.random() < 0.2:
+    byte_level = any(stage["type"] == "ByteLevel" for stage in plan.pre_tokenizers)
+    if byte_level and dice.random() < 0.3:
+        normalizers.append({"type": "NFC"})
+    elif dice.random() < 0.2:
         normalizers.insert(
             0, dice.choice(({"type": "NFC"}, {"type": "Lowercase"}, {"type": "NFKC"}, _replace("b", "a")))
         )
-    byte_level = any(stage["type"] == "ByteLevel" for stage in plan.pre_tokenizers)
     letters = [_in_alphabet(letter)[-1] for letter in _LETTERS] if byte_level else list(_LETTERS)
     pieces = [*letters, *plan.pieces]
     if byte_level and dice.random() < 0.7:
@@ -219,6 +234,13 @@ def drawn(dice: random.Random) -> dict[str, Any]:
     if dice.random() < 0.3:
         pieces.append(pieces.pop(0))
     suffix = any(stage["type"] == "BPEDecoder" for stage in plan.decoders)
+    model = _model(dice, kind, pieces, byte_pieces, suffix)
+    if byte_level and kind == "BPE" and dice.random() < 0.8:
+        # Real files have none, and coolfusion's own encoder reads only such ones.
+        model["unk_token"] = None
+    if model.get("ignore_merges"):
+        # Else a control token that no merge builds may be a part of merges, and the library cannot hide it.
+        model["merges"] = [pair for pair in model["merges"] if _buildable(model).issuperset(pair)]
     return {
         "version": "1.0",
         "truncation": None,
@@ -228,7 +250,7 @@ def drawn(dice: random.Random) -> dict[str, Any]:
         "pre_tokenizer": _sequence(plan.pre_tokenizers, "pretokenizers", dice),
         "post_processor": None,
         "decoder": _decoder(dice, mark, plan.decoders),
-        "model": _model(dice, kind, pieces, byte_pieces, suffix),
+        "model": model,
     }
 
 
@@ -239,6 +261,8 @@ def texts(dice: random.Random, definition: dict[str, Any], count: int = 24) -> I
     pieces = [piece.replace("##", "").replace("</w>", "").replace("Ġ", " ") for piece in pieces]
     contents = [token["content"] for token in definition["added_tokens"]]
     others = ["a", "b", "c", " ", " ", "  ", "▁", "é", "中", "z", "\n", "A", "_", ".", "e\u0301", "do not", "' s", "😀"]
+    # Some become ASCII in NFC; others change the ASCII character before them.
+    others += ["\u0301", "\u0338", "\u0327\u0338", "\u212a", "\u037e", "K", "<", "t>"]
     yield from ("a b", "the cat", "a é", " a  b ")
     for _ in range(count):
         parts = dice.choices((pieces, contents or pieces, others, others), k=dice.randint(1, 6))

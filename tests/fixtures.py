@@ -576,6 +576,18 @@ def vicuna() -> dict[str, Any]:
     return _with_added(_prepended(_metaspace()), "<table>", "<tool_call>")
 
 
+def chatglm() -> dict[str, Any]:
+    """The same, but they are looked for in the normal form: the dummy prefix, or a space, is a part of each."""
+    return _with_added(_prepended(_metaspace()), "<table>", "<tool_call>", "the cat", "don", normalized=True)
+
+
+def nfc_tools() -> dict[str, Any]:
+    """NFC, and added tokens that are looked for in the normal form, where a mark may change their last character."""
+    definition = _byte_level(QWEN_RULE)
+    definition["normalizer"] = {"type": "NFC"}
+    return _with_added(definition, "<tool_call>", "<tool", "<K>", "the", "the cat", "▁", normalized=True)
+
+
 def mistral_tools() -> dict[str, Any]:
     """Mistral's kind with added tokens that are text: the dummy prefix is for the start of the whole text."""
     return _with_added(mistral(), "<table>", "<tool_call>")
@@ -706,6 +718,8 @@ SELF_MADE: dict[str, Callable[[], dict[str, Any]]] = {
         word_level,
         command_r,
         vicuna,
+        chatglm,
+        nfc_tools,
         mistral_tools,
         metaspace_tools,
         roberta_tools,
@@ -727,7 +741,7 @@ LOSSLESS = {
     *(f"made_{name}" for name in ("gpt2", "llama3", "o200k", "deepseek", "bytes_without_rule")),
     *(f"made_{name}" for name in ("starcoder", "bloom", "tekken", "look_behind", "llama3_tools")),
     *(f"made_{name}" for name in ("xenova", "inverted", "with_next", "with_previous", "contiguous")),
-    *(f"made_{name}" for name in ("llama2", "phi3", "gemma", "multi_word", "unigram", "ai21")),
+    *(f"made_{name}" for name in ("llama2", "chatglm", "phi3", "gemma", "multi_word", "unigram", "ai21")),
     *("cl100k", "deepseek_v3", "glm4", "gpt2", "llama3", "o200k", "chatglm3", "gemma2", "llama2", "phi3_mini"),
     *("stories260K", "babyllama361-yarn3", "aidreams260K", "rwkv4-660k", "embedded_ash", "embedded_birch"),
 }
@@ -843,7 +857,10 @@ class Family:
     def marks_every_stretch(self) -> bool:
         """Whether the dummy prefix stands behind added tokens too."""
         stages = json.dumps([self.definition["normalizer"], self.definition["pre_tokenizer"]])
-        return any(mark in stages for mark in ('"Prepend"', '"always"', '"add_prefix_space": true'))
+        # A normalizer that runs before the text is cut puts one mark at its start.
+        late = any(token["normalized"] and not is_control(token) for token in self.definition["added_tokens"])
+        marks = ['"always"', '"add_prefix_space": true', *([] if late else ['"Prepend"'])]
+        return any(mark in stages for mark in marks)
 
 
 # A tokenizer, and what its own library encodes a text to.
@@ -1046,6 +1063,10 @@ def _inside_oracle(path: Path) -> tokenizers.Tokenizer:
     normalizer = definition["normalizer"] or {}
     if "normalizers" in normalizer:
         kept = [stage for stage in normalizer["normalizers"] if stage["type"] != "Prepend"]
+        if len(kept) < len(normalizer["normalizers"]):
+            # The dummy prefix is a part of these, and is still looked for inside a text.
+            for token in definition["added_tokens"]:
+                token["content"] = "▁" * token["normalized"] + token["content"]
         definition["normalizer"]["normalizers"] = [
             stage | {"strip_left": False} if stage["type"] == "Strip" else stage for stage in kept
         ]

@@ -6,6 +6,7 @@ T of a text, ``inside(text)`` that of a text which stands after other text. Posi
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,9 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
     for token in definition["added_tokens"]:
         spaced = "Replace" in kinds or "Metaspace" in kinds
         content = token["content"].replace("\u2581", " ") if spaced else token["content"]
-        before = " " if wordpiece or not kinds else ""
+        # The library shows a normalized token in its normal form, which may begin with the dummy prefix.
+        prefixed = token["normalized"] and '"Prepend"' in json.dumps(definition["normalizer"])
+        before = " " if wordpiece or not kinds or prefixed else ""
         # The library gives an added token the id of its piece.
         table[named.get(token["content"], token["id"])] = (
             b"" if is_control(token) else _cleaned(definition, before + content)

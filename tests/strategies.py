@@ -41,6 +41,8 @@ MARKERS = (
     *("\U0010fffe control <s>", "<s>", "</s>", " </s> "),
     *("<unk>", "<|endoftext|>", "<|end|>\n ", "<|eot_id|>", "[CLS]", "[UNK]", "<pad>", "<0x0A>", "<0x0A"),
     *("    <tool_call>", "x\n    ", " \t<｜User｜>", "a<table>b", " <table> "),
+    *("<tool_call>\u0338", "<tool_call>\u0301\u0338x", "<\u212a>", "<K>", "\u0338"),
+    *("the\u0301", " the cat", "▁<table>"),
     *("<tool_call>", "</tool_call", "<table>", "[@BOS@]", "<｜User｜>", "Ġ", "Ċ", "##ing", "<mask>", "\U0010fffd"),
 )
 FRAGMENTS = (*WORDS, *CONTRACTIONS, *NUMBERS, *SPACES, *CODE, *SCRIPTS, *MARKS, *MARKERS)

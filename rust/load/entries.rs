@@ -83,7 +83,21 @@ pub(crate) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<A
         places.insert(content, found.len());
         found.push(added(id, control));
     }
+    check_shown(&found)?;
     Ok(found)
+}
+
+/// Refuses tokens that the library finds in the same normal form, because it takes either of them, by chance.
+fn check_shown(added: &[Added]) -> Result<()> {
+    let mut seen: FxHashMap<&str, &Added> = FxHashMap::default();
+    for token in added.iter().filter(|a| a.normalized && !a.control) {
+        if let Some(other) = seen.insert(&token.shown, token) {
+            let said = format!("{:?} and {:?} are both {:?}", other.content, token.content, token.shown);
+            let expected = "expected tokens with different normal forms, because the library takes either of them";
+            return Err(Error::definition("added_tokens", format!("{said} after the normalizer: {expected}")));
+        }
+    }
+    Ok(())
 }
 
 /// The normalizer, for the added tokens that the library shows in their normal form.
@@ -236,7 +250,8 @@ pub(crate) fn vocabulary(
     let mut contents = Arena::default();
     for token in added {
         let mut bytes = Vec::new();
-        if same_id.get(&token.id) == Some(&token.content.as_bytes()) {
+        let is_plain = token.shown == token.content;
+        if is_plain && same_id.get(&token.id) == Some(&token.content.as_bytes()) {
             // A folder may declare in plain text a token that the vocabulary spells in GPT-2's alphabet.
             bytes.extend_from_slice(token.content.as_bytes());
         } else if pieces.find(&token.content) == Some(token.id) {

@@ -4,6 +4,7 @@ use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::formats::known_ranks::R50K;
 use crate::load::build::{refuse, Own, Reader, Refusal};
 use crate::load::entries::Added;
+use crate::normalizers::compositions::sources;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::pre_tokenizers::added_tokens::AddedText;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
@@ -46,7 +47,7 @@ impl Reader<'_> {
         if !byte_level && !plan.metaspace {
             return refuse("neither byte-level nor with U+2581 for spaces throughout");
         }
-        let added = self.added_text(&plan)?;
+        let added = self.added_text(&mut plan)?;
         let bpe = self.bpe(model, byte_level)?;
         let pieces = plan.stages.is_empty().then(|| self.piece_trie());
         let how = if pieces.is_some() { "no pre-token rule" } else { "pre-token rule matched by coolfusion" };
@@ -188,7 +189,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn added_text(&self, plan: &Plan) -> Own<AddedText> {
+    fn added_text(&self, plan: &mut Plan) -> Own<AddedText> {
         let tokens: Vec<&Added> = self.added.iter().filter(|a| !a.control).collect();
         let (late, early): (Vec<&&Added>, Vec<&&Added>) = tokens.iter().partition(|a| a.normalized);
         // The library looks for the normalized ones last. Without a normalizer, and where no text holds two that share
@@ -199,15 +200,93 @@ impl Reader<'_> {
         if !late.is_empty() && !early.is_empty() && !apart {
             return refuse("added text tokens both before and behind the normalizer");
         }
+        let hiding = self.hiding(&tokens);
+        let in_normal_form = !late.is_empty() && !self.spec.normalizers.is_empty();
+        if !hiding.is_empty() && (in_normal_form || !late.is_empty() && !early.is_empty()) {
+            return refuse("added text tokens that begin inside control tokens, behind the normalizer");
+        }
+        if in_normal_form {
+            return late_text(&late, plan);
+        }
         // Gemma's runs of U+2581 are matched before spaces become that mark, so only a text that holds the mark has
         // them.
         let spaced = |a: &&Added| plan.metaspace && a.normalized && a.content.contains([' ', METASPACE]);
-        if tokens.iter().any(spaced) || plan.dummy_by_normalizer && tokens.iter().any(|a| a.normalized) {
-            return refuse("added text tokens that hold spaces behind the normalizer");
+        if tokens.iter().any(spaced) {
+            return refuse("added text tokens that hold spaces, before a pre-tokenizer that marks spaces");
         }
-        let contents: Vec<_> = tokens.iter().map(|a| (a.content.as_str(), Some(TokenId(a.id)))).collect();
-        AddedText::new(&contents).ok_or_else(|| Refusal("millions of added tokens".into()))
+        let found = tokens.iter().map(|a| (a.content.as_str(), Some(TokenId(a.id))));
+        let contents: Vec<_> = found.chain(hiding.into_iter().map(|content| (content, None))).collect();
+        AddedText::new(&contents).ok_or_else(too_many)
     }
+
+    /// The control tokens in which one of these would begin: the library finds them first, and leaves them alone.
+    fn hiding(&self, tokens: &[&Added]) -> Vec<&str> {
+        let hidden = self.hidden_pieces();
+        let begins = |inside: &str, token: &str| {
+            inside.char_indices().any(|(at, _)| inside[at..].starts_with(token) || token.starts_with(&inside[at..]))
+        };
+        let controls = self.added.iter().filter(|a| a.control && !a.content.is_empty());
+        controls
+            .filter(|a| tokens.iter().any(|t| t.normalized == a.normalized && begins(&a.content, &t.content)))
+            .filter(|a| !self.hides(&a.content, &hidden))
+            .map(|a| a.content.as_str())
+            .collect()
+    }
+}
+
+fn too_many() -> Refusal {
+    Refusal("millions of added tokens".into())
+}
+
+/// Added tokens that the library looks for in the normal form of a text, as they stand in the text.
+fn late_text(late: &[&&Added], plan: &mut Plan) -> Own<AddedText> {
+    let spelled = |content: &str| if plan.nfc { sources(content) } else { with_spaces(content) };
+    let read = |shown: fn(&Added) -> Option<&str>| -> Own<Vec<(String, Option<TokenId>)>> {
+        let mut found = Vec::new();
+        for token in late {
+            let Some(content) = shown(token) else { continue };
+            let Some(texts) = spelled(content) else {
+                return refuse(format!("added token {:?}, whose normal form many texts have", token.content));
+            };
+            found.extend(texts.into_iter().map(|text| (text, Some(TokenId(token.id)))));
+        }
+        Ok(found)
+    };
+    let table = |contents: &[(String, Option<TokenId>)]| -> Own<AddedText> {
+        let contents: Vec<_> = contents.iter().map(|(text, id)| (text.as_str(), *id)).collect();
+        let found = AddedText::new(&contents).ok_or_else(too_many)?;
+        Ok(if plan.nfc { found.in_nfc(&contents) } else { found })
+    };
+    let added = table(&read(|token| Some(&token.shown))?)?;
+    if !plan.dummy_by_normalizer {
+        return Ok(added);
+    }
+    let added = added.with_prefixed(table(&read(|token| token.shown.strip_prefix(METASPACE))?)?);
+    // The normalizer has run before the text is cut at added tokens.
+    plan.dummy_everywhere = false;
+    Ok(added)
+}
+
+/// The texts that become `content` where spaces become U+2581; None where there are too many.
+fn with_spaces(content: &str) -> Option<Vec<String>> {
+    const MOST: usize = 6;
+    let marks = content.matches([METASPACE, ' ']).count();
+    let spell = |choice: u32| {
+        let mut number = 0;
+        let spelled = content.chars().map(|c| match c {
+            METASPACE | ' ' => {
+                number += 1;
+                if choice >> (number - 1) & 1 == 0 {
+                    ' '
+                } else {
+                    METASPACE
+                }
+            }
+            c => c,
+        });
+        spelled.collect()
+    };
+    (marks <= MOST).then(|| (0..1 << marks).map(spell).collect())
 }
 
 /// Whether an end of `left` is a beginning of `right`.

@@ -6,5 +6,6 @@
 
 pub(crate) mod changed_parts;
 pub mod charsmap;
+pub(crate) mod compositions;
 pub(crate) mod rewriter;
 pub(crate) mod unicode_forms;

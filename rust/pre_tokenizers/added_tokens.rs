@@ -3,7 +3,8 @@
 //! The start of what may become a longer added token is where a text stops being final: the *horizon* of
 //! docs/definitions.md, "Settled cut".
 
-use crate::tokens::token::TokenId;
+use crate::normalizers::compositions::{is_composed, open_end};
+use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::byte_set::ByteSet;
 use crate::util::double_array::Dictionary;
 use rustc_hash::FxHashSet;
@@ -20,6 +21,11 @@ pub(crate) struct AddedText {
     pairs: Vec<ByteSet>,
     characters: FxHashSet<char>,
     longest: Option<usize>,
+    /// For each content its last character, if NFC may compose it with a mark after it; the token is then not found.
+    /// Empty where tokens are looked for in the text as it is.
+    ends: Vec<Option<char>>,
+    /// The tokens that the dummy prefix begins, without it: they are found at the start of a text only.
+    prefixed: Option<Box<AddedText>>,
 }
 
 /// A stretch of text between added tokens, or one of those.
@@ -40,6 +46,8 @@ pub(crate) struct Stretches<'a> {
     found: Option<Stretch>,
     unsure: usize,
     hidden: Vec<Range<usize>>,
+    /// The text begins with a dummy prefix, which is a stretch if an added token follows.
+    dummy: bool,
 }
 
 impl AddedText {
@@ -64,13 +72,49 @@ impl AddedText {
             pairs,
             characters: contents.iter().flat_map(|(content, _)| content.chars()).collect(),
             longest: contents.iter().map(|(content, _)| content.len()).max(),
+            ends: Vec::new(),
+            prefixed: None,
         })
+    }
+
+    /// The same tokens, looked for in the NFC form of a text; each is spelled in all ways that NFC makes one of.
+    pub(crate) fn in_nfc(mut self, contents: &[(&str, Option<TokenId>)]) -> Self {
+        self.ends = contents.iter().map(|(content, _)| open_end(content)).collect();
+        self
+    }
+
+    /// The same tokens, and at the start of a text `prefixed`, because a dummy prefix begins each of them.
+    pub(crate) fn with_prefixed(self, prefixed: Self) -> Self {
+        Self { prefixed: Some(Box::new(prefixed)), ..self }
     }
 
     /// The stretches of `text`, ascending.
     pub(crate) fn stretches<'a>(&'a self, text: &'a str) -> Stretches<'a> {
         let text = text.as_bytes();
-        Stretches { tokens: self, text, gap: 0, at: 0, found: None, unsure: text.len(), hidden: Vec::new() }
+        let unsure = text.len();
+        Stretches { tokens: self, text, gap: 0, at: 0, found: None, unsure, hidden: Vec::new(), dummy: false }
+    }
+
+    /// The stretches of `text` at `place`: at the start of a text a dummy prefix may belong to an added token, and is a
+    /// stretch without text before any other one.
+    pub(crate) fn stretches_at<'a>(&'a self, text: &'a str, place: TextPosition) -> Stretches<'a> {
+        let mut walk = self.stretches(text);
+        if let Some(prefixed) = self.prefixed.as_ref().filter(|_| place == TextPosition::Start && !text.is_empty()) {
+            let (found, open) = prefixed.at(walk.text, 0);
+            if open {
+                walk.unsure = 0;
+            }
+            walk.dummy = found.is_none();
+            walk.found = found.map(|(id, end)| Stretch { start: 0, end, added: Some(id) });
+            walk.at = found.map_or(0, |(_, end)| end);
+        }
+        walk
+    }
+
+    /// Whether a text at `place` that begins like `text` may begin with an added token that a dummy prefix begins.
+    pub(crate) fn takes_prefix(&self, text: &str, place: TextPosition) -> bool {
+        let walk = self.stretches_at(text, place);
+        walk.found.is_some() || walk.unsure < text.len()
     }
 
     /// Whether there is no token.
@@ -102,7 +146,29 @@ impl AddedText {
         if !text.get(at + 1).map_or(!seconds.is_empty(), |&second| seconds.contains(second)) {
             return (None, false);
         }
-        self.contents.longest_and_open(&text[at..])
+        if self.ends.is_empty() {
+            return self.contents.longest_and_open(&text[at..]);
+        }
+        self.find_in_nfc(text, at)
+    }
+
+    /// The same where NFC may compose the last character of a content with what follows.
+    fn find_in_nfc(&self, text: &[u8], at: usize) -> (Option<(usize, u32)>, bool) {
+        let mut end = text.len();
+        let mut open = false;
+        loop {
+            let (found, longer) = self.contents.longest_and_open(&text[at..end]);
+            open |= longer && end == text.len();
+            let Some((length, number)) = found else { return (None, open) };
+            end = at + length;
+            let Some(last) = self.ends[number as usize] else { return (found, open) };
+            let (composed, more) = is_composed(last, &text[end..]);
+            open |= more;
+            if !composed {
+                return (found, open);
+            }
+            end -= 1;
+        }
     }
 }
 
@@ -153,7 +219,7 @@ impl Iterator for Stretches<'_> {
             };
             self.at = at;
             let found = Stretch { start, end: at, added: Some(id) };
-            if self.gap < start {
+            if self.gap < start || std::mem::take(&mut self.dummy) && start == 0 {
                 self.found = Some(found);
                 return Some(Stretch { start: self.gap, end: start, added: None });
             }
@@ -191,6 +257,44 @@ mod tests {
         assert_eq!(stretches(&tokens, "\n\n"), (vec![(0, 1, true), (1, 2, true)], 2));
         assert_eq!(stretches(&[], "x<a"), (vec![(0, 3, false)], 3));
         assert_eq!(stretches(&tokens, ""), (vec![], 0));
+    }
+
+    #[test]
+    fn a_token_is_found_where_nfc_leaves_its_end() {
+        let contents = [("<t", Some(TokenId(0))), ("<t>", Some(TokenId(1)))];
+        let added = AddedText::new(&contents).unwrap().in_nfc(&contents);
+        let found = |text: &str| {
+            let mut walk = added.stretches(text);
+            let ids: Vec<_> =
+                walk.by_ref().filter_map(|part| part.added.map(|id| (id.0, part.start, part.end))).collect();
+            (ids, walk.unsure())
+        };
+        assert_eq!(found("a<t>b"), (vec![(1, 1, 4)], 5));
+        assert_eq!(found("a<t>"), (vec![(1, 1, 4)], 1), "a mark may follow");
+        assert_eq!(found("a<t>\u{301}"), (vec![(1, 1, 4)], 1), "another one may");
+        assert_eq!(found("a<t>\u{301}b"), (vec![(1, 1, 4)], 7));
+        assert_eq!(found("a<t>\u{301}\u{338}"), (vec![(0, 1, 3)], 8));
+        assert_eq!(found("a<t\u{307}"), (vec![], 5), "NFC composes t with the dot");
+    }
+
+    #[test]
+    fn a_dummy_prefix_begins_a_token_at_the_start_of_a_text() {
+        let contents = [(" <t>", Some(TokenId(0)))];
+        let bare = AddedText::new(&[("<t>", Some(TokenId(0)))]).unwrap();
+        let added = AddedText::new(&contents).unwrap().with_prefixed(bare);
+        let found = |text: &str, place| {
+            let mut walk = added.stretches_at(text, place);
+            let found: Vec<_> = walk.by_ref().map(|part| (part.start, part.end, part.added.is_some())).collect();
+            (found, walk.unsure())
+        };
+        let (start, later) = (TextPosition::Start, TextPosition::Continuation);
+        assert_eq!(found("<t> <t>a", start), (vec![(0, 3, true), (3, 7, true), (7, 8, false)], 8));
+        assert_eq!(found("<t> <t>a", later), (vec![(0, 3, false), (3, 7, true), (7, 8, false)], 8));
+        assert_eq!(found(" <t>", start), (vec![(0, 0, false), (0, 4, true)], 4), "the prefix is left");
+        assert_eq!(found(" <t>", later), (vec![(0, 4, true)], 4));
+        assert_eq!(found("<t", start), (vec![(0, 2, false)], 0));
+        assert_eq!(found("<t", later), (vec![(0, 2, false)], 2));
+        assert_eq!(found("", start), (vec![], 0));
     }
 
     #[test]

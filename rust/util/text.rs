@@ -64,6 +64,17 @@ pub(crate) fn code_point(bytes: &[u8], at: usize) -> char {
     char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
+/// The characters of well-formed UTF-8.
+pub(crate) fn characters(bytes: &[u8]) -> impl Iterator<Item = char> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let first = *bytes.get(at)?;
+        let c = if first < 0x80 { char::from(first) } else { code_point(bytes, at) };
+        at += c.len_utf8();
+        Some(c)
+    })
+}
+
 /// Whether `byte` goes on with a character.
 pub(crate) fn is_tail(byte: u8) -> bool {
     byte & 0xC0 == 0x80

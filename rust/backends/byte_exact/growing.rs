@@ -34,6 +34,7 @@ impl Pipeline {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;
         }
+        (!self.added.takes_prefix(text, place)).then_some(())?;
         let normal = self.normal_form(text);
         let wanted = match self.dummy {
             DummyPrefix::None => false,
@@ -193,7 +194,7 @@ impl Pipeline {
         let before = growing.unsure.len();
         growing.unsure.push_str(text);
         let mut stretches = self.added.stretches(&growing.unsure);
-        if stretches.any(|stretch| stretch.added.is_some()) {
+        if stretches.any(|stretch| stretch.added.is_some()) || stretches.hides() {
             growing.unsure.truncate(before);
             return false;
         }

@@ -51,7 +51,7 @@ impl Pipeline {
             DummyPrefix::Always => true,
             DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
-        if here && wanted && !stretch.is_empty() {
+        if here && wanted {
             normal.behind_space()
         } else {
             normal
@@ -93,7 +93,7 @@ impl Pipeline {
         place: TextPosition,
         mut visit: impl FnMut(Stretch, Option<&Normal<'_>>),
     ) {
-        for part in self.added.stretches(text) {
+        for part in self.added.stretches_at(text, place) {
             if part.added.is_some() {
                 visit(part, None);
                 continue;
@@ -145,6 +145,7 @@ impl Pipeline {
     pub(super) fn last_torn(&self, text: &str) -> Option<(usize, usize)> {
         let mut walk = self.added.stretches(text);
         walk.next().filter(|part| part.added.is_none() && part.end == text.len())?;
+        (!walk.hides()).then_some(())?;
         let at = self.splitter.converging(text, 0, walk.unsure()).torn?;
         let first = (0..at).rev().find(|&at| text.is_char_boundary(at))?;
         Some((first, at - first))
@@ -156,7 +157,7 @@ impl Pipeline {
     pub(super) fn plain_window(&self, text: &str, place: TextPosition, window: &mut Window) -> bool {
         let mut walk = self.added.stretches(text);
         let whole = walk.next().is_none_or(|part| part.added.is_none() && part.end == text.len());
-        if !whole || self.normal(text, true, place).is_moved() {
+        if !whole || walk.hides() || self.normal(text, true, place).is_moved() {
             return false;
         }
         let unsure = walk.unsure();
@@ -187,7 +188,7 @@ impl Pipeline {
     }
 
     pub(super) fn settled_cuts(&self, text: &str, place: TextPosition, before_space: bool) -> Vec<usize> {
-        let mut walk = self.added.stretches(text);
+        let mut walk = self.added.stretches_at(text, place);
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();
         let mut cuts = Vec::new();
@@ -213,7 +214,7 @@ impl Pipeline {
             let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
             cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
         }
-        cuts.retain(|&at| at < text.len() && text.is_char_boundary(at));
+        cuts.retain(|&at| at < text.len() && text.is_char_boundary(at) && walk.parts(at));
         cuts.dedup();
         cuts
     }

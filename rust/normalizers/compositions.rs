@@ -1,0 +1,162 @@
+//! Texts that are looked for in the NFC form of another text, without that form.
+//!
+//! Example: `<K>` stands in the NFC form of `<\u{212a}>`, because NFC replaces the Kelvin sign. It does not stand in
+//! that of `<K>\u{338}`, because the last two characters become one.
+
+use crate::util::text::characters;
+use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
+use unicode_normalization_alignments::char::{canonical_combining_class, compose};
+use unicode_normalization_alignments::UnicodeNormalization;
+
+/// What NFC does to single characters.
+#[derive(Default)]
+struct Changes {
+    /// The other characters that become this one.
+    equal: HashMap<char, Vec<char>>,
+    /// Characters that others become together with more.
+    parts: HashSet<char>,
+    /// Characters that are composed with one after them, and whether it may be of class 0.
+    firsts: HashMap<char, bool>,
+    /// Characters that are composed with one before them.
+    seconds: HashSet<char>,
+}
+
+impl Changes {
+    fn of_all() -> Self {
+        let mut found = Self::default();
+        for c in '\u{c0}'..=char::MAX {
+            let normal: Vec<char> = std::iter::once(c).nfc().map(|(c, _)| c).collect();
+            match normal[..] {
+                [only] if only != c => found.equal.entry(only).or_default().push(c),
+                [_] => {}
+                _ => found.parts.extend(normal),
+            }
+            let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
+            let Some(second) = all.pop().filter(|_| !all.is_empty()) else { continue };
+            let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
+            if let Some(&first) = first.first().filter(|&&first| compose(first, second) == Some(c)) {
+                *found.firsts.entry(first).or_default() |= canonical_combining_class(second) == 0;
+                found.seconds.insert(second);
+            }
+        }
+        found
+    }
+
+    fn get() -> &'static Self {
+        static CHANGES: OnceLock<Changes> = OnceLock::new();
+        CHANGES.get_or_init(Self::of_all)
+    }
+}
+
+/// The most texts that [`sources`] tells.
+const MOST: usize = 64;
+
+/// All texts that NFC makes into `content`, whatever stands before them, where no mark follows that [`changes`] the
+/// last character. None where there are too many, or where that is not enough to know.
+///
+/// Complexity: O(the texts), and once a look at all characters.
+pub(crate) fn sources(content: &str) -> Option<Vec<String>> {
+    let known = Changes::get();
+    let mut found = vec![String::new()];
+    for c in content.chars() {
+        let is_itself = std::iter::once(c).nfd().map(|(c, _)| c).eq([c]) && canonical_combining_class(c) == 0;
+        if !is_itself || known.seconds.contains(&c) || known.parts.contains(&c) || known.firsts.get(&c) == Some(&true) {
+            return None;
+        }
+        let equal = known.equal.get(&c).map_or(&[][..], Vec::as_slice);
+        found = std::iter::once(&c)
+            .chain(equal)
+            .flat_map(|&c| found.iter().map(move |text| format!("{text}{c}")))
+            .collect();
+        if found.len() > MOST {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+/// The last character of the NFC form of `text`, if a mark after it may be composed with it.
+pub(crate) fn open_end(text: &str) -> Option<char> {
+    let last = text.chars().next_back()?;
+    let last = std::iter::once(last).nfc().next().map_or(last, |(c, _)| c);
+    Changes::get().firsts.contains_key(&last).then_some(last)
+}
+
+/// Whether NFC composes `last` with a mark of `text`, and whether more text could do that.
+///
+/// `text` is well-formed UTF-8 that stands after `last`.
+///
+/// The first mark of each class is composed if it can be, because no mark of its class stands between. Complexity:
+/// O(the marks that `text` begins with).
+pub(crate) fn is_composed(last: char, text: &[u8]) -> (bool, bool) {
+    let mut seen = [false; 256];
+    let marks = characters(text).nfd().map(|(c, _)| c);
+    for mark in marks {
+        let class = canonical_combining_class(mark);
+        if class == 0 {
+            return (false, false);
+        }
+        if !std::mem::replace(&mut seen[usize::from(class)], true) && compose(last, mark).is_some() {
+            return (true, false);
+        }
+    }
+    (false, true)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn nfc(text: &str) -> String {
+        text.chars().nfc().map(|(c, _)| c).collect()
+    }
+
+    #[test]
+    fn sources_are_all_texts_that_become_the_content() {
+        let mut found = sources("<K;").unwrap();
+        found.sort_unstable();
+        assert_eq!(found, ["<K;", "<K\u{37e}", "<\u{212a};", "<\u{212a}\u{37e}"]);
+        assert!(found.iter().all(|text| nfc(text) == "<K;"));
+        assert_eq!(sources("\u{2581}\u{ff5c}x").unwrap().len(), 1);
+        for open in ["\u{e9}", "e\u{301}", "\u{301}", "\u{1100}", "\u{1161}", "\u{ac00}", "\u{915}", "KKKKKKK"] {
+            assert_eq!(sources(open), None, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn no_other_character_becomes_one_of_the_content() {
+        for content in ('!'..='~').chain(['\u{4e00}', '\u{8c48}', '\u{a0}', '\u{2581}']) {
+            let known = sources(&content.to_string()).unwrap();
+            for c in '\0'..=char::MAX {
+                let normal = nfc(&c.to_string());
+                assert_eq!(normal.contains(content), known.contains(&c.to_string()), "{content:?} {c:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_changes_the_last_character_as_in_the_normal_form() {
+        let marks = ["\u{338}", "\u{301}", "\u{327}", "\u{344}", "\u{340}", "\u{f73}", "\u{323}", "x", "\u{1161}", " "];
+        let mut texts: Vec<String> = vec![String::new()];
+        for _ in 0..3 {
+            texts = texts.iter().flat_map(|text| marks.iter().map(move |mark| format!("{text}{mark}"))).collect();
+            for rest in &texts {
+                for last in ['<', '>', 'a', 'K', ';', '|', '\u{2581}'] {
+                    let normal = nfc(&format!("{last}{rest}"));
+                    let (composed, open) = is_composed(last, rest.as_bytes());
+                    assert_eq!(composed, !normal.starts_with(last), "{last:?} {rest:?}");
+                    assert!(
+                        composed
+                            || open
+                            || rest
+                                .chars()
+                                .any(|c| nfc(&c.to_string()).chars().any(|c| canonical_combining_class(c) == 0))
+                    );
+                    assert!(!composed || open_end(&last.to_string()) == Some(last));
+                }
+            }
+        }
+    }
+}
