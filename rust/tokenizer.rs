@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::spec::definition::Spec;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, Token, TokenId};
+use crate::vocabulary::added::AddedEntry;
 use crate::vocabulary::reading::{Likeness, Reading};
 use crate::vocabulary::table::{Kind, Vocabulary};
 use serde_json::{json, Value};
@@ -31,7 +32,9 @@ pub(crate) struct Origin {
     pub(crate) model: String,
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
-    pub(crate) added_text: Vec<String>,
+    pub(crate) added: Vec<AddedEntry>,
+    /// Only the first section of a text between control tokens gets a dummy prefix.
+    pub(crate) prefixes_once: bool,
     pub(crate) control_tokens: Vec<(String, u32)>,
     pub(crate) notes: Vec<String>,
     pub(crate) check: String,
@@ -243,8 +246,14 @@ impl Tokenizer {
     }
 
     /// Added tokens that are text.
-    pub(crate) fn added_text(&self) -> &[String] {
-        &self.origin.added_text
+    pub(crate) fn added_text(&self) -> impl Iterator<Item = &str> {
+        self.origin.added.iter().filter(|token| !token.control).map(|token| token.content.as_str())
+    }
+
+    /// Added tokens, and whether only the first section of a text between control tokens gets a dummy prefix.
+    #[cfg(feature = "python")]
+    pub(crate) fn sections(&self) -> (&[AddedEntry], bool) {
+        (&self.origin.added, self.origin.prefixes_once)
     }
 
     /// Whether encoding may start again at a settled cut; see [`Engine::restarts`].
@@ -447,7 +456,7 @@ impl Tokenizer {
             "vocab_size": self.vocabulary.len(),
             "control_tokens": count(Kind::Control),
             "unused_ids": count(Kind::Unused),
-            "added_text_tokens": self.origin.added_text,
+            "added_text_tokens": self.added_text().collect::<Vec<_>>(),
             "check": self.origin.check,
             "notes": self.origin.notes,
         })

@@ -202,6 +202,12 @@ class Tokenizer:
     ) -> Tokenizer:
         """Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates."""
 
+    def _sections(self) -> tuple[list[tuple[int, str, bool, bool, bool]], bool]:
+        """Returns added tokens (id, content, control, lstrip, rstrip), and whether a dummy prefix is added once.
+
+        A text is read in sections between control tokens. Mistral's file adds the prefix to the first one alone.
+        """
+
     def __copy__(self) -> Tokenizer: ...
     def __deepcopy__(self, _memo: Any, /) -> Tokenizer: ...
     def encode(

@@ -9,8 +9,10 @@ use crate::spec::definition::{AddedIds, Spec};
 use crate::spec::json;
 use crate::spec::pieces::Pieces;
 use crate::spec::pre_tokenizer::PreTokenizer;
+use crate::tokens::token::TokenId;
 use crate::util::byte_alphabet;
 use crate::util::byte_strings::Arena;
+use crate::vocabulary::added::AddedEntry;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
@@ -37,6 +39,14 @@ pub(crate) struct Added {
     pub(super) shown: String,
     pub(super) control: bool,
     pub(super) normalized: bool,
+    /// Whether it takes the white space before it, and after it.
+    pub(super) strips: (bool, bool),
+}
+
+impl From<&Added> for AddedEntry {
+    fn from(added: &Added) -> Self {
+        Self { id: TokenId(added.id), content: added.content.clone(), control: added.control, strips: added.strips }
+    }
 }
 
 /// The added tokens, with the ids that [`AddedIds`] says.
@@ -49,10 +59,13 @@ pub(crate) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<A
     let mut found: Vec<Added> = Vec::new();
     for token in &spec.added_tokens {
         let (written, content, normalized) = (token.id, token.content.as_str(), token.normalized);
-        // A token that eats the white space around it cannot be part of a text that must come back byte for byte.
-        let control = token.special || token.lstrip || token.rstrip || token.single_word || content.is_empty();
+        let control = token.is_control();
+        let strips = (token.lstrip, token.rstrip);
         let shown = if normalized && !control { normalizer.shown(content)? } else { content.to_string() };
-        let added = |id: u32, control: bool| Added { id, written, content: content.into(), shown, control, normalized };
+        let added = |id: u32, control: bool| {
+            let content = content.into();
+            Added { id, written, content, shown, control, normalized, strips }
+        };
         if spec.added_ids == AddedIds::Written {
             found.push(added(written, control));
             continue;

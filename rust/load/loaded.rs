@@ -2,6 +2,7 @@
 
 use crate::backends::engine::Engine;
 use crate::load::entries::Spelling;
+use crate::vocabulary::added::AddedEntry;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 
@@ -18,7 +19,9 @@ pub(crate) struct Loaded {
     pub(crate) model: String,
     pub(crate) split_rule: String,
     pub(crate) normalizer: String,
-    pub(crate) added_text: Vec<String>,
+    pub(crate) added: Vec<AddedEntry>,
+    /// Only the first section of a text between control tokens gets a dummy prefix.
+    pub(crate) prefixes_once: bool,
     pub(crate) control_tokens: Vec<(String, u32)>,
     pub(crate) source_notes: Vec<String>,
     /// What the load-time comparison with another library says.

@@ -47,7 +47,8 @@ pub(super) fn load(spec: &Spec) -> Result<Loaded> {
         model: "LongestMatch".into(),
         split_rule: "none: the whole text is one word".into(),
         normalizer: String::new(),
-        added_text: Vec::new(),
+        added: Vec::new(),
+        prefixes_once: false,
         control_tokens: control_tokens(&added, None, pieces),
         source_notes: notes,
     })

@@ -56,9 +56,9 @@ impl Probe {
         if !missing.is_empty() {
             lost.push(format!("characters with the bytes {}", missing.join(" ")));
         }
-        let around = |token: &&String| tokenizer.first_loss(&format!("a{token}b"), TextPosition::Start);
-        for token in tokenizer.added_text().iter().filter(|token| !token.contains('\u{2581}')).take(4) {
-            if around(&token)?.is_some() {
+        let around = |token: &str| tokenizer.first_loss(&format!("a{token}b"), TextPosition::Start);
+        for token in tokenizer.added_text().filter(|token| !token.contains('\u{2581}')).take(4) {
+            if around(token)?.is_some() {
                 lost.push(format!("text around added tokens such as {token}"));
                 break;
             }

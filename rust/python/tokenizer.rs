@@ -7,6 +7,7 @@ use super::strings::Strings;
 use super::text::{each_list, id, ids, lossy, Answers, Text, Texts};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
 use super::wrapped::Callables;
+use crate::vocabulary::added::AddedEntry;
 use crate::{formats, Kind, Method, TextPosition, TokenId, Tokenizer, Vocabulary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
@@ -285,6 +286,15 @@ impl PyTokenizer {
         let tokens = PyDict::new(py);
         self.0.control_tokens().iter().try_for_each(|(content, id)| tokens.set_item(content, id))?;
         Ok(tokens)
+    }
+
+    /// Added tokens (id, content, control, lstrip, rstrip), and whether a dummy prefix is for the first section alone.
+    #[allow(clippy::type_complexity)]
+    fn _sections(&self) -> (Vec<(u32, String, bool, bool, bool)>, bool) {
+        let (added, prefixes_once) = self.0.sections();
+        let row =
+            |token: &AddedEntry| (token.id.0, token.content.clone(), token.control, token.strips.0, token.strips.1);
+        (added.iter().map(row).collect(), prefixes_once)
     }
 
     /// The id that begins a text, as the folder says; None where it says nothing.

@@ -72,6 +72,12 @@ pub(crate) struct AddedToken {
 }
 
 impl AddedToken {
+    /// Whether no text stands for it. A token that takes the white space around it cannot be a part of a text that must
+    /// come back byte for byte.
+    pub(crate) fn is_control(&self) -> bool {
+        self.special || self.lstrip || self.rstrip || self.single_word || self.content.is_empty()
+    }
+
     /// A token that is found in the text as it is, and takes nothing around it.
     pub(crate) fn new(id: u32, content: &str, special: bool) -> Self {
         Self {

@@ -152,6 +152,11 @@ impl Metaspace {
 }
 
 impl PreTokenizer {
+    /// Whether it puts a mark before the first section of a text alone.
+    pub(crate) fn prefixes_once(&self) -> bool {
+        matches!(self, Self::Metaspace(metaspace) if metaspace.prepend == PrependScheme::First)
+    }
+
     /// The split by a rule whose matches are words.
     pub(crate) fn words(rule: &str) -> Self {
         Self::Split { pattern: Pattern::Regex(rule.into()), behavior: SplitBehavior::Isolated, invert: false }

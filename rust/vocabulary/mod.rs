@@ -4,6 +4,7 @@
 //! joins, drops or owes between tokens), [`said`] (whether tokens give back a text). May import: `error`, `tokens`,
 //! `util`. Read next: `models/`, or `streams/decoder.rs`.
 
+pub(crate) mod added;
 pub(crate) mod reading;
 pub(crate) mod said;
 pub(crate) mod table;

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from coolfusion._core import Tokenizer
-from coolfusion.errors import TransferError
 
 
 class Controls(NamedTuple):
@@ -36,20 +33,15 @@ def controls_of(tokenizer: Tokenizer) -> Controls:
     """
     # A mark cannot part a single character, so one is always text in a conversation.
     ids = {content: token_id for content, token_id in tokenizer.control_tokens.items() if len(content) > 1}
-    definition = _definition(tokenizer)
-    flags = {each.get("content"): each for each in definition.get("added_tokens") or ()}
+    added, prefixes_once = tokenizer._sections()
+    strips = {content: (lstrip, rstrip) for _, content, _, lstrip, rstrip in added}
     parts = []
     for content in sorted(ids, key=len, reverse=True):
-        own = flags.get(content, {})
-        before, after = (r"\s*" if own.get(name) else "" for name in ("lstrip", "rstrip"))
+        before, after = (r"\s*" if each else "" for each in strips.get(content, (False, False)))
         parts.append(f"{before}({re.escape(content)}){after}" if before or after else f"({re.escape(content)})")
     pattern = re.compile("|".join(parts)) if parts else None
-    texts = {}
-    for content in tokenizer.describe()["added_text_tokens"]:
-        token_id = flags.get(content, {}).get("id")
-        if isinstance(token_id, int) and token_id < tokenizer.vocab_size:
-            texts[content] = token_id
-    return Controls(pattern, ids, not _first_only(definition.get("pre_tokenizer")), texts)
+    texts = {content: token_id for token_id, content, control, *_ in added if not control}
+    return Controls(pattern, ids, not prefixes_once, texts)
 
 
 def encoded(tokenizer: Tokenizer, text: str, guard: str, cut: str) -> list[int]:
@@ -78,28 +70,3 @@ def _of_text(tokenizer: Tokenizer, text: str, guard: str, cut: str, *, anew: boo
             ids += tokenizer.encode(part, continues=not anew)
             anew = False
     return ids
-
-
-def _definition(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Returns the definition of a tokenizer, {} of one around an object.
-
-    A pickled tokenizer begins with its tokenizer.json and the length of that, in eight bytes.
-    """
-    try:
-        reduced: Any = tokenizer.__reduce__()
-    except TransferError:  # an object that cannot be pickled
-        return {}
-    make, arguments, *_ = reduced
-    if getattr(make, "__name__", "") != "_tokenizer":
-        return {}
-    state: bytes = arguments[0]
-    found: dict[str, Any] = json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])
-    return found
-
-
-def _first_only(stage: Any) -> bool:
-    """Returns whether a pre-tokenizer puts a space before the first section of a text alone."""
-    if not isinstance(stage, dict):
-        return False
-    inner: Sequence[Any] = stage.get("pretokenizers") or ()
-    return stage.get("prepend_scheme") == "first" or any(_first_only(each) for each in inner)
