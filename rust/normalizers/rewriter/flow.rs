@@ -139,7 +139,7 @@ impl Step {
             Self::Form(form) => {
                 let mut done = Vec::new();
                 for item in items {
-                    if form.starts_anew(item.c) {
+                    if held.items.last().is_some_and(|left| form.parts(left.c, item.c)) {
                         done.extend(form.apply(&std::mem::take(&mut held.items)));
                     }
                     held.items.push(item);
