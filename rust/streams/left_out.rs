@@ -49,6 +49,22 @@ fn windows_are_short_where_marks_are_left_out() {
     }
 }
 
+#[test]
+fn windows_are_short_where_a_form_keeps_marks() {
+    for (before, form) in [("Nmt", "NFC"), ("Nmt", "NFKC"), ("NFKD", "NFC"), ("Lowercase", "NFD"), ("NFC", "NFKD")] {
+        let tokenizer = words(vec![stage(before), stage(form)], None);
+        for unit in
+            ["\u{301}", "\u{344}", "\u{1161}", "\u{1161}\u{301}", "\u{9be}", "\u{301}\u{9be}", "\u{1100}\u{1161}"]
+        {
+            for begin in ["", "a", "e\u{323}\u{301}\u{323}"] {
+                let text = begin.to_string() + &unit.repeat(3000 / unit.chars().count());
+                let (windows, _) = pushed(&tokenizer, &text, text.len() - 90);
+                assert!(windows < 400_000 + 8 * text.len(), "{form}, {begin:?} {unit:?}: windows of {windows} bytes");
+            }
+        }
+    }
+}
+
 /// Marks vanish before a rule that puts them in: a text can be given back of which something was left out.
 #[test]
 fn tokens_that_put_in_what_was_left_out_are_told_from_others() {

@@ -341,7 +341,7 @@ impl Rewriting {
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
         let held = if self.rewriter.keeps_marks() {
-            "; a run of more than 32 marks that a normal form keeps is read again at each push"
+            "; a mark that a normal form moves before 32 others is read with the text again"
         } else {
             ""
         };

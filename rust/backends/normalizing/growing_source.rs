@@ -1,7 +1,7 @@
 //! The text of a growing word, and what it becomes: what is final, what is open, and where each character came from.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
-use crate::normalizers::rewriter::flow::Flow;
+use crate::normalizers::rewriter::flow::{Flow, MOST_HELD};
 use crate::normalizers::rewriter::item::Item;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::normalizers::unicode_forms::METASPACE;
@@ -179,6 +179,8 @@ impl Rewriting {
                 source.divided = (base + at, begin + found.text.len());
             }
         }
+        self.rewriter.pass_on(&mut source.flow, MOST_HELD, &mut done)?;
+        self.write(source, &done, &mut end, begin, &mut found)?;
         (source.end, source.fixed) = (end, begin + found.text.len());
         self.write_rest(source, begin, &mut found)?;
         source.cut |= !self.pieces_settle() && self.has_new_cut(source, base);

@@ -62,19 +62,29 @@ impl Form {
     pub(super) fn apply(self, items: &[Item]) -> Vec<Item> {
         let mut output = Vec::with_capacity(items.len());
         for part in items.chunk_by(|left, item| !self.parts(left.c, item.c)) {
-            let chars = part.iter().map(|item| item.c);
-            let normal: Vec<char> = match self {
-                Self::Nfc => chars.nfc().map(|(c, _)| c).collect(),
-                Self::Nfd => chars.nfd().map(|(c, _)| c).collect(),
-                Self::Nfkc => chars.nfkc().map(|(c, _)| c).collect(),
-                Self::Nfkd => chars.nfkd().map(|(c, _)| c).collect(),
-            };
-            if normal.iter().copied().eq(part.iter().map(|item| item.c)) {
+            let is_kept = |items: &[Item], normal: &[char]| normal.iter().copied().eq(items.iter().map(|item| item.c));
+            if is_kept(part, &self.of(part)) {
                 output.extend_from_slice(part);
-            } else {
-                replace_all(part, &normal, &mut output);
+                continue;
             }
+            let (head, tail) = part.split_at(self.head(part));
+            match self.of(head) {
+                normal if is_kept(head, &normal) => output.extend_from_slice(head),
+                normal => replace_all(head, &normal, &mut output),
+            }
+            tail.iter().for_each(|item| replace_all(&[*item], &self.of(&[*item]), &mut output));
         }
         output
+    }
+
+    /// The normal form of `items`.
+    pub(super) fn of(self, items: &[Item]) -> Vec<char> {
+        let chars = items.iter().map(|item| item.c);
+        match self {
+            Self::Nfc => chars.nfc().map(|(c, _)| c).collect(),
+            Self::Nfd => chars.nfd().map(|(c, _)| c).collect(),
+            Self::Nfkc => chars.nfkc().map(|(c, _)| c).collect(),
+            Self::Nfkd => chars.nfkd().map(|(c, _)| c).collect(),
+        }
     }
 }
