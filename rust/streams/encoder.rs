@@ -261,8 +261,8 @@ impl StreamEncoder {
         Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))
     }
 
-    /// Appends `text` to what is read, which is what is read of `more`. `full` is the text of the window and `whole` all
-    /// text, where something is left out.
+    /// Appends `text`, which is what is read of `more`. `full` is the text of the window and `whole` is all text, where
+    /// something is left out.
     fn read_on(&mut self, text: &str, more: Option<&str>, full: Option<&str>, whole: Option<&str>) -> Result<Edit> {
         if let Some(edit) = self.grown(text, more) {
             return Ok(edit);

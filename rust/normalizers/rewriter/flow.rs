@@ -13,7 +13,8 @@ use crate::normalizers::rewriter::marks::Passed;
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::Step;
 
-/// A form waits for so many characters: of a longer run marks are passed on, and what moves before them is not carried.
+/// A form waits for so many characters: of a longer run marks are passed on, and no mark that moves before them is
+/// carried.
 pub(crate) const MOST_HELD: usize = 32;
 
 /// Where rewriting stands.

@@ -1,5 +1,5 @@
-//! Marks that stand in the order of their classes: a normal form makes of each what it makes of it alone, so a long run of
-//! them is passed on.
+//! Marks that stand in the order of their classes: a normal form makes of each what it makes of it alone, so a long run
+//! of them is passed on.
 //!
 //! The argument is step 9 of docs/proofs/growing-normal-forms.md.
 
