@@ -8,7 +8,7 @@ use crate::normalizers::rewriter::item::{replace_all, Item};
 use crate::normalizers::unicode_forms::class_of;
 use unicode_normalization_alignments::UnicodeNormalization;
 
-/// What is known of the beginning of a part which a form has passed on: marks that follow in order change nothing of it.
+/// What is known of the beginning of a part that a form has passed on: marks that follow in order change nothing of it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Passed {
     /// The character that a mark may be composed with, and the class of the last character behind it, or 0.
