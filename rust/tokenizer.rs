@@ -176,6 +176,16 @@ impl Tokenizer {
         self.engine.grown(growth, text, &self.vocabulary)
     }
 
+    /// The same where less may be read than there is; see [`Engine::grow_for`].
+    pub(crate) fn grow_for(&self, text: &str, full: &str, behind: ResumeState) -> Option<Growth> {
+        self.engine.grow_for(text, full, behind, &self.vocabulary)
+    }
+
+    /// See [`Engine::grown_for`].
+    pub(crate) fn grown_for(&self, growth: &mut Growth, text: &str, more: &str) -> Option<Edit> {
+        self.engine.grown_for(growth, text, more, &self.vocabulary)
+    }
+
     /// Whether `ids` end with the tokens of a carried stretch: what a window told before must be what is carried.
     pub(crate) fn agrees(&self, growth: &Growth, ids: &[TokenId]) -> bool {
         ids.ends_with(&self.engine.carried_ids(growth))

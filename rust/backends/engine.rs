@@ -151,6 +151,19 @@ pub trait Engine: Send + Sync {
         None
     }
 
+    /// As [`Engine::grow`] where `text` is what is read of `full`: the stretch then tells whether its tokens give back
+    /// `full`.
+    fn grow_for(&self, text: &str, full: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        let _ = (text, full, behind, vocabulary);
+        None
+    }
+
+    /// As [`Engine::grown`] where `text`, which may be empty, is what is read when `more` is appended.
+    fn grown_for(&self, growth: &mut Growth, text: &str, more: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        let _ = (growth, text, more, vocabulary);
+        None
+    }
+
     /// All tokens of a carried stretch.
     fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
         let _ = growth;

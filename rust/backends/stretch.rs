@@ -3,7 +3,6 @@
 //! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask what is the same for
 //! all.
 
-use crate::vocabulary::reading::Likeness;
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,11 +22,6 @@ pub(crate) trait Stretch: Any + Copies + Debug + Send + Sync {
 
     /// Whether the tokens of the stretch give back its text.
     fn gives_back(&self) -> bool;
-
-    /// Whether tokens that end before the text does will not give it back, whatever is appended to both.
-    fn stays_short(&self) -> bool {
-        false
-    }
 
     /// Whether a window would be short again.
     fn is_over(&self) -> bool;
@@ -88,14 +82,9 @@ impl Growth {
         self.0.saved()
     }
 
-    /// Whether the tokens of the stretch give back its text.
+    /// Whether the tokens of the stretch give back its text, with all that is left out of what is read.
     pub(crate) fn is_lossless(&self) -> bool {
         self.0.gives_back()
-    }
-
-    /// Whether tokens that are so to the text of the stretch will not give it back, whatever is appended to both.
-    pub(crate) fn stays(&self, likeness: Likeness) -> bool {
-        likeness == Likeness::Different || likeness == Likeness::Shorter && self.0.stays_short()
     }
 
     /// The bytes of the normal form that a push reads again.

@@ -81,8 +81,6 @@ struct Attempt {
     edit: Edit,
     /// How the tokens of the window are to its text, of which something may be left out.
     likeness: Likeness,
-    /// Whether they give back what is read of it.
-    gives_back: bool,
     widened: bool,
 }
 
@@ -175,7 +173,6 @@ impl StreamEncoder {
             &tail.as_bytes()[start.behind.torn()..],
             start.behind.place(),
         )?;
-        let gives_back = likeness == Likeness::Same;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {
             start = ORIGIN;
@@ -189,7 +186,7 @@ impl StreamEncoder {
         }
         let drop = known.len() - start.tokens - same;
         let ids = window.tokens[same..].iter().map(|t| t.id).collect();
-        Ok(Attempt { start, edit: Edit::new(drop, ids, likeness == Likeness::Same), likeness, gives_back, widened })
+        Ok(Attempt { start, edit: Edit::new(drop, ids, likeness == Likeness::Same), likeness, widened })
     }
 
     /// What [`StreamEncoder::push`] would answer.
@@ -228,15 +225,15 @@ impl StreamEncoder {
     /// As [`Tokenizer::encode`]; the encoder is then as it was. Complexity: O(window + text), whatever the length of
     /// the text so far, unless the tokenizer has no certificate (`describe()["window"]["whole_text"]`).
     pub fn push(&mut self, text: &str) -> Result<Edit> {
-        let Some(mut folding) = self.folding.take() else { return self.read_on(text, None, None) };
+        let Some(mut folding) = self.folding.take() else { return self.read_on(text, None, None, None) };
         let length = folding.text.len();
         let ahead = folding.advance(&self.tokenizer, self.text.len(), text);
         folding.text.push_str(text);
         let full = folding.full_tail(self.anchor.byte, &ahead).map(|at| &folding.text[at..]);
         let done = if ahead.read.is_empty() {
-            self.leave_out(full)
+            self.leave_out(text, full)
         } else {
-            self.read_on(&ahead.read, full, Some(&folding.text))
+            self.read_on(&ahead.read, Some(text), full, Some(&folding.text))
         };
         match done {
             Ok(_) => folding.take(ahead),
@@ -246,8 +243,11 @@ impl StreamEncoder {
         done
     }
 
-    /// The answer where no more is read.
-    fn leave_out(&mut self, full: Option<&str>) -> Result<Edit> {
+    /// The answer where nothing of `more` is read.
+    fn leave_out(&mut self, more: &str, full: Option<&str>) -> Result<Edit> {
+        if let Some(edit) = self.grown("", Some(more)) {
+            return Ok(edit);
+        }
         // Tokens that differ from the text, or say less, do so of a longer text too.
         if matches!(self.likeness, Likeness::Same | Likeness::Longer) {
             let tail = full.unwrap_or(&self.text[self.anchor.byte..]);
@@ -258,16 +258,13 @@ impl StreamEncoder {
                 self.anchor.behind.place(),
             )?;
         }
-        if !self.growth.as_ref().is_none_or(|growth| growth.is_lossless() || growth.stays(self.likeness)) {
-            self.drop_growth();
-        }
         Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))
     }
 
-    /// Appends `text` to what is read. `full` is the text of the window and `whole` all text, where something is left
-    /// out.
-    fn read_on(&mut self, text: &str, full: Option<&str>, whole: Option<&str>) -> Result<Edit> {
-        if let Some(edit) = self.grown(text, full.is_some()) {
+    /// Appends `text`, which is what is read of `more`. `full` is the text of the window and `whole` is all text, where
+    /// something is left out.
+    fn read_on(&mut self, text: &str, more: Option<&str>, full: Option<&str>, whole: Option<&str>) -> Result<Edit> {
+        if let Some(edit) = self.grown(text, more) {
             return Ok(edit);
         }
         let length = self.text.len();
@@ -292,7 +289,7 @@ impl StreamEncoder {
                 self.found = found;
                 // Of a window that begins elsewhere this is not known.
                 self.likeness = if self.anchor == attempt.start { attempt.likeness } else { Likeness::Longer };
-                self.take_up(&attempt, full.is_some());
+                self.take_up(&attempt, full);
                 Ok(attempt.edit)
             }
             Err(error) => {
@@ -353,13 +350,16 @@ impl StreamEncoder {
         }
     }
 
-    /// Appends `text` to a stretch that is carried, if there is one and it can be.
-    fn grown(&mut self, text: &str, folded: bool) -> Option<Edit> {
+    /// Appends `text`, which is what is read of `more`, to a stretch that is carried, if there is one and it can be.
+    fn grown(&mut self, text: &str, more: Option<&str>) -> Option<Edit> {
         let growth = self.growth.as_mut()?;
-        let was_lossless = growth.is_lossless();
-        let edit = self.tokenizer.grown(growth, text);
-        // Tokens that no longer give back what is read could give back what is left out.
-        let Some(mut edit) = edit.filter(|edit| !folded || edit.lossless == was_lossless) else {
+        // Of tokens that change this is not known.
+        self.likeness = Likeness::Longer;
+        let edit = match more {
+            None => self.tokenizer.grown(growth, text),
+            Some(more) => self.tokenizer.grown_for(growth, text, more),
+        };
+        let Some(mut edit) = edit else {
             self.drop_growth();
             self.try_at = self.text.len() - self.anchor.byte + RETRY;
             return None;
@@ -393,21 +393,24 @@ impl StreamEncoder {
                 self.word = Some(between.clone());
             }
         }
-        // They give back what is read, which is less than the text.
-        edit.lossless &= !folded;
         Some(edit)
     }
 
     /// Begins to carry a stretch if the window has become long.
-    fn take_up(&mut self, last: &Attempt, folded: bool) {
+    fn take_up(&mut self, last: &Attempt, full: Option<&str>) {
         let length = self.text.len() - self.anchor.byte;
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
         } else if length >= self.try_at {
-            let growth = self.tokenizer.grow(&self.text[self.anchor.byte..], self.anchor.behind);
-            let fits = |growth: &Growth| growth.is_lossless() || !folded || growth.stays(self.likeness);
+            let (read, behind) = (&self.text[self.anchor.byte..], self.anchor.behind);
+            let growth = match full {
+                None => self.tokenizer.grow(read, behind),
+                // The next window begins where this one does not.
+                Some(_) if self.anchor != last.start => return,
+                Some(full) => self.tokenizer.grow_for(read, full, behind),
+            };
             self.growth = growth.filter(|growth| {
-                self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.gives_back && fits(growth)
+                self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.edit.lossless
             });
             self.try_at = length + RETRY;
         }

@@ -34,7 +34,7 @@ pub(crate) fn unigram(words: bool, byte_fallback: bool) -> Arc<Tokenizer> {
     unigram_with(words, byte_fallback, &[("\u{fb01}", "fi"), ("e\u{301}", "\u{e9}"), ("\u{3bc}", "m")])
 }
 
-fn precompiled(rules: &[(&str, &str)]) -> Value {
+pub(crate) fn precompiled(rules: &[(&str, &str)]) -> Value {
     let blob = base64::engine::general_purpose::STANDARD.encode(blob_of(rules));
     json!({"type": "Precompiled", "precompiled_charsmap": blob})
 }
@@ -71,7 +71,12 @@ pub(crate) fn unigram_without_spaces(rules: &[(&str, &str)], added: &[&str]) -> 
 }
 
 /// `bytes`: which bytes are pieces, if bytes are.
-fn unigram_of(normalizers: Vec<Value>, stages: Value, bytes: Option<fn(u8) -> bool>, added: &[&str]) -> Arc<Tokenizer> {
+pub(crate) fn unigram_of(
+    normalizers: Vec<Value>,
+    stages: Value,
+    bytes: Option<fn(u8) -> bool>,
+    added: &[&str],
+) -> Arc<Tokenizer> {
     let mut vocab = vec![
         json!(["<unk>", 0.0]),
         json!(["\u{2581}", -2.0]),

@@ -12,6 +12,8 @@ pub(crate) mod encoder;
 pub(crate) mod encoder_windows;
 pub(crate) mod folding;
 pub(crate) mod granularity;
+#[cfg(test)]
+mod left_out;
 pub(crate) mod segmenter;
 #[cfg(test)]
 pub(crate) mod segmenter_windows;

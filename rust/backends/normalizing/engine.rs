@@ -109,11 +109,19 @@ impl Engine for Rewriting {
     }
 
     fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        Some(Growth::new(self.grow_word(text, behind, vocabulary)?))
+        self.grow_for(text, text, behind, vocabulary)
     }
 
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        growth.of_mut::<GrowingWord>().and_then(|word| self.word_grown(word, text, vocabulary))
+        self.grown_for(growth, text, text, vocabulary)
+    }
+
+    fn grow_for(&self, text: &str, full: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth::new(self.grow_word(text, full, behind, vocabulary)?))
+    }
+
+    fn grown_for(&self, growth: &mut Growth, text: &str, more: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+        growth.of_mut::<GrowingWord>().and_then(|word| self.word_grown(word, text, more, vocabulary))
     }
 
     fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {

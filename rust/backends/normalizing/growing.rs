@@ -50,12 +50,7 @@ impl GrowingWord {
         self.source.length() - self.source.fixed
     }
 
-    /// Whether the tokens stay as they are, whatever is appended to the word.
-    pub(crate) fn is_constant(&self) -> bool {
-        self.lattice.is_none()
-    }
-
-    /// Whether the tokens give back the text.
+    /// Whether the tokens give back the text, with what is left out of it.
     pub(crate) fn is_lossless(&self) -> bool {
         self.lossless
     }
@@ -104,8 +99,14 @@ fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
 }
 
 impl Rewriting {
-    /// Takes up the window `text`, if it is one word of a kind that is carried.
-    pub(super) fn grow_word(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingWord> {
+    /// Takes up the window `text`, which is what is read of `full`, if it is one word of a kind that is carried.
+    pub(super) fn grow_word(
+        &self,
+        text: &str,
+        full: &str,
+        behind: ResumeState,
+        vocabulary: &Vocabulary,
+    ) -> Option<GrowingWord> {
         let (carried, place) =
             (if let ResumeState::Word(carried) = behind { Some(carried) } else { None }, behind.place());
         let (marked, ruled) = match &self.words {
@@ -122,6 +123,7 @@ impl Rewriting {
             start: place == TextPosition::Start,
         };
         let mut source = Source::new(opening);
+        source.append(text, full);
         let found = self.read_on(&mut source, text)?;
         (!source.cut).then_some(())?;
         let unknown = match &self.model {
@@ -134,13 +136,15 @@ impl Rewriting {
         match &self.model {
             Model::Unigram(model) => {
                 let mut lattice = GrowingLattice::new(model, carried, [Said::Begin(0), Said::Nothing]);
-                extend(&mut lattice, model, vocabulary, &found, 0, &word.source.raw)?;
+                extend(&mut lattice, model, vocabulary, &found, 0, word.source.full())?;
                 word.lattice = Some(lattice);
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
             }
             Model::WordPiece(model) => {
                 let fixed = &found.text[word.source.lead..word.source.fixed];
                 (ruled && fixed.chars().count() > model.longest_word).then_some(())?;
+                // One token, however much is appended: it must say less than the text.
+                (vocabulary.bytes(word.unknown, 0).ok()?.len() + 1 < full.len()).then_some(())?;
             }
         }
         Some(word)
@@ -151,9 +155,16 @@ impl Rewriting {
         word.lattice.as_ref().map_or_else(|| vec![word.unknown], |lattice| lattice.tree.lists().ids(lattice.list()))
     }
 
-    /// What appending `text` to the word changes; None where that is not carried.
-    pub(super) fn word_grown(&self, word: &mut GrowingWord, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
+    /// What appending `text`, which is what is read of `more`, to the word changes; None where that is not carried.
+    pub(super) fn word_grown(
+        &self,
+        word: &mut GrowingWord,
+        text: &str,
+        more: &str,
+        vocabulary: &Vocabulary,
+    ) -> Option<Edit> {
         let fixed = word.source.fixed;
+        word.source.append(text, more);
         let open = self.read_on(&mut word.source, text)?;
         word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
@@ -166,7 +177,7 @@ impl Rewriting {
         if place < before {
             lattice.truncate(model, place);
         }
-        extend(lattice, model, vocabulary, &open, same, &word.source.raw)?;
+        extend(lattice, model, vocabulary, &open, same, word.source.full())?;
         let between = Between::new(tree, list, lattice.list());
         word.lossless = self.gives_back(word, model, vocabulary)?;
         Some(Edit::between(between, word.lossless))
@@ -205,7 +216,7 @@ impl Rewriting {
         word.quiet = word.quiet.min(word.source.raw.len());
         if let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) {
             lattice.truncate(model, word.source.fixed);
-            extend(lattice, model, vocabulary, &open, 0, &word.source.raw)?;
+            extend(lattice, model, vocabulary, &open, 0, word.source.full())?;
             if self.pieces_settle() {
                 word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
             }
@@ -330,7 +341,7 @@ impl Rewriting {
             Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
         };
         let held = if self.rewriter.keeps_marks() {
-            "; a run of more than 32 marks that a normal form keeps is read again at each push"
+            "; a mark that a normal form moves before 32 others is read with the text again"
         } else {
             ""
         };
@@ -360,10 +371,6 @@ impl Stretch for GrowingWord {
 
     fn gives_back(&self) -> bool {
         self.is_lossless()
-    }
-
-    fn stays_short(&self) -> bool {
-        self.is_constant()
     }
 
     fn is_over(&self) -> bool {

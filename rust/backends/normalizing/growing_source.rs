@@ -1,7 +1,7 @@
 //! The text of a growing word, and what it becomes: what is final, what is open, and where each character came from.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
-use crate::normalizers::rewriter::flow::Flow;
+use crate::normalizers::rewriter::flow::{Flow, MOST_HELD};
 use crate::normalizers::rewriter::item::Item;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::normalizers::unicode_forms::METASPACE;
@@ -11,6 +11,8 @@ use crate::pre_tokenizers::char_rules::WordRule;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source {
     pub(super) raw: String,
+    /// The text with what is left out of what is read, if anything is.
+    full: Option<String>,
     flow: Flow,
     /// Bytes of the words that stay, their leads among them.
     pub(super) fixed: usize,
@@ -57,6 +59,7 @@ pub(crate) struct Grown {
 #[derive(Debug, Clone)]
 pub(crate) struct SavedSource {
     raw: usize,
+    full: Option<usize>,
     flow: Flow,
     fixed: usize,
     end: Option<char>,
@@ -78,6 +81,7 @@ impl Source {
         let (raw, flow, unsure) = (self.raw.len(), flow.clone(), unsure.clone());
         SavedSource {
             raw,
+            full: self.full.as_ref().map(String::len),
             flow,
             unsure,
             fixed: *fixed,
@@ -90,6 +94,22 @@ impl Source {
         }
     }
 
+    /// Appends `text`, which is what is read of `more`.
+    pub(super) fn append(&mut self, text: &str, more: &str) {
+        if self.full.is_none() && text != more {
+            self.full = Some(self.raw.clone());
+        }
+        if let Some(full) = &mut self.full {
+            full.push_str(more);
+        }
+        self.raw.push_str(text);
+    }
+
+    /// The text, with what is left out of what is read.
+    pub(super) fn full(&self) -> &str {
+        self.full.as_ref().unwrap_or(&self.raw)
+    }
+
     /// The bytes of the words.
     pub(super) fn length(&self) -> usize {
         self.fixed + self.open
@@ -97,7 +117,8 @@ impl Source {
 
     /// Whether `word`, but for its lead, is the text.
     pub(super) fn is_same(&mut self, word: &str) -> bool {
-        let (text, word) = (self.raw.as_bytes(), &word.as_bytes()[self.lead..]);
+        let text = self.full.as_ref().unwrap_or(&self.raw).as_bytes();
+        let word = &word.as_bytes()[self.lead..];
         let sure = self.fixed.saturating_sub(self.lead).min(text.len());
         if !self.differs && self.same < sure {
             self.differs = text[self.same..sure] != word[self.same..sure];
@@ -108,7 +129,7 @@ impl Source {
 
     /// How many bytes the text has, and the word but for its lead and `lost` bytes.
     pub(super) fn lengths(&self, lost: usize) -> (usize, usize) {
-        (self.raw.len(), (self.length() - lost).saturating_sub(self.lead))
+        (self.full().len(), (self.length() - lost).saturating_sub(self.lead))
     }
 
     /// Whether decoding drops a space that begins the text.
@@ -139,10 +160,10 @@ impl Source {
 }
 
 impl Rewriting {
-    /// Appends `text`; the answer is the end of the words from what was final before. None where that is not carried.
+    /// Takes in `text`, which was appended; the answer is the end of the words from what was final before. None where
+    /// that is not carried.
     pub(super) fn read_on(&self, source: &mut Source, text: &str) -> Option<Grown> {
-        let (base, begin) = (source.raw.len(), source.fixed);
-        source.raw.push_str(text);
+        let (base, begin) = (source.raw.len() - text.len(), source.fixed);
         self.has_no_added(source, text).then_some(())?;
         source.trace.truncate(begin);
         if begin == 0 {
@@ -158,6 +179,8 @@ impl Rewriting {
                 source.divided = (base + at, begin + found.text.len());
             }
         }
+        self.rewriter.pass_on(&mut source.flow, MOST_HELD, &mut done)?;
+        self.write(source, &done, &mut end, begin, &mut found)?;
         (source.end, source.fixed) = (end, begin + found.text.len());
         self.write_rest(source, begin, &mut found)?;
         source.cut |= !self.pieces_settle() && self.has_new_cut(source, base);
@@ -179,8 +202,12 @@ impl Rewriting {
 
     /// Takes the text back to where it was `saved`; the answer is what is open there.
     pub(super) fn restore_source(&self, source: &mut Source, saved: &SavedSource) -> Option<Grown> {
-        let SavedSource { raw, flow, fixed, end, lead, divided, same, differs, cut, unsure } = saved.clone();
+        let SavedSource { raw, full, flow, fixed, end, lead, divided, same, differs, cut, unsure } = saved.clone();
         source.raw.truncate(raw);
+        source.full.take_if(|_| full.is_none());
+        if let (Some(text), Some(length)) = (&mut source.full, full) {
+            text.truncate(length);
+        }
         (source.flow, source.fixed, source.end, source.lead, source.divided) = (flow, fixed, end, lead, divided);
         (source.same, source.differs, source.cut, source.unsure) = (same, differs, cut, unsure);
         source.trace.truncate(fixed);

@@ -7,12 +7,15 @@
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::cluster::{Cluster, WIDE};
+use crate::normalizers::rewriter::form::Form;
 use crate::normalizers::rewriter::item::{Ends, Item};
+use crate::normalizers::rewriter::marks::Passed;
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::Step;
 
-/// A form may wait for so many characters; longer runs of marks are not carried.
-const MOST_HELD: usize = 32;
+/// A form waits for so many characters: of a longer run marks are passed on, and no mark that moves before them is
+/// carried.
+pub(crate) const MOST_HELD: usize = 32;
 
 /// Where rewriting stands.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +38,8 @@ struct Held {
     cluster: Option<Cluster>,
     /// Something else than a space has come.
     begun: bool,
+    /// Marks were passed on of the part at the end.
+    passed: Option<Passed>,
 }
 
 impl Flow {
@@ -62,6 +67,22 @@ impl Rewriter {
         let items = flow.first.take().into_iter().chain([item]).collect();
         done.extend(self.feed(&mut flow.held, items, flow.start)?);
         Some(false)
+    }
+
+    /// Appends to `done` what forms hold of runs of more than `most` marks: what moves before it is not carried later.
+    pub(crate) fn pass_on(&self, flow: &mut Flow, most: usize, done: &mut Vec<Item>) -> Option<()> {
+        if flow.held.iter().all(|held| held.items.len() <= most) {
+            return Some(());
+        }
+        let mut items = Vec::new();
+        for (step, held) in self.steps.iter().zip(&mut flow.held) {
+            items = step.hold(held, items, flow.start, self.holds_spaces())?;
+            if let Some(form) = step.form().filter(|_| held.items.len() > most) {
+                items.extend(form.pass_on(&mut held.passed, &std::mem::take(&mut held.items))?);
+            }
+        }
+        done.extend(items);
+        Some(())
     }
 
     /// What the open end becomes if the text ends here.
@@ -92,7 +113,10 @@ impl Rewriter {
             }
             let mut held = held.clone();
             let mut done = step.hold(&mut held, items, ends.start, self.holds_spaces())?;
-            done.extend(step.apply(held.items, Ends { start: false, end: ends.end }));
+            done.extend(match step.form() {
+                Some(form) => form.behind(held.passed.as_mut(), &held.items)?,
+                None => step.apply(held.items, Ends { start: false, end: ends.end }),
+            });
             items = done;
         }
         Some(items)
@@ -139,12 +163,14 @@ impl Step {
             Self::Form(form) => {
                 let mut done = Vec::new();
                 for item in items {
-                    if form.starts_anew(item.c) {
-                        done.extend(form.apply(&std::mem::take(&mut held.items)));
+                    let left = held.items.last().map(|item| item.c).or(held.passed.and_then(|passed| passed.last));
+                    if left.is_some_and(|left| form.parts(left, item.c)) {
+                        let items = std::mem::take(&mut held.items);
+                        done.extend(form.behind(held.passed.take().as_mut(), &items)?);
                     }
                     held.items.push(item);
                 }
-                (held.items.len() <= MOST_HELD).then_some(done)
+                Some(done)
             }
             Self::Bert(bert) => (!bert.accents).then(|| bert.apply(items)),
             // White space at the ends is not carried, and nothing else is changed.
@@ -169,6 +195,14 @@ impl Step {
                 Some(done)
             }
             Self::Strip { .. } => None,
+        }
+    }
+
+    fn form(&self) -> Option<Form> {
+        if let Self::Form(form) = self {
+            Some(*form)
+        } else {
+            None
         }
     }
 
@@ -256,7 +290,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::normalizers::charsmap::tests::charsmap_of;
-    use crate::normalizers::rewriter::form::Form;
     use crate::normalizers::rewriter::stages::tests::dice;
     use crate::normalizers::rewriter::stages::KnownGroups;
     use crate::normalizers::rewriter::trace::Trace;
@@ -357,6 +390,9 @@ mod tests {
                         break;
                     }
                     let read = &text[..at + c.len_utf8()];
+                    if roll(4) == 0 && rewriter.pass_on(&mut flow, roll(4), &mut done).is_none() {
+                        break;
+                    }
                     let Some(rest) = rewriter.rest(&flow) else { break };
                     let (mut normal, mut trace) = (String::new(), Trace::default());
                     rewriter.rewrite(read, 0, ends, &mut normal, &mut trace, &mut KnownGroups::default());
@@ -387,6 +423,17 @@ mod tests {
             for (at, c) in letters.repeat(500).char_indices() {
                 rewriter.flow(&mut flow, c, at, &mut done).unwrap();
                 assert!(at < 8 || rewriter.rest(&flow).unwrap().len() <= most, "{letters:?} at {at}");
+            }
+        }
+        for form in [Form::Nfc, Form::Nfd, Form::Nfkc, Form::Nfkd] {
+            let rewriter = Rewriter::new(vec![Step::Nmt, Step::Form(form), Step::Lowercase]);
+            for letters in ["\u{1161}", "\u{301}", "\u{344}", "\u{9be}", "\u{1161}\u{301}", "\u{ffc2}", "\u{ff9e}"] {
+                let (mut flow, mut done) = (Flow::default(), Vec::new());
+                for (at, c) in letters.repeat(500).char_indices() {
+                    rewriter.flow(&mut flow, c, at, &mut done).unwrap();
+                    rewriter.pass_on(&mut flow, MOST_HELD, &mut done).unwrap();
+                    assert!(rewriter.rest(&flow).unwrap().len() <= 2 * MOST_HELD, "{form:?} {letters:?} at {at}");
+                }
             }
         }
     }

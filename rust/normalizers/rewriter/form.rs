@@ -4,6 +4,7 @@
 //! *Normalizer*, of that for a cut before white space).
 
 use crate::normalizers::rewriter::item::{replace_all, Item};
+use crate::normalizers::unicode_forms;
 use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical, decompose_compatible};
 use unicode_normalization_alignments::{is_nfc_quick, IsNormalized, UnicodeNormalization};
 
@@ -39,6 +40,18 @@ impl Form {
         })
     }
 
+    /// Whether text that ends with `left` and text that begins with `c` are rewritten each by itself.
+    pub(super) fn parts(self, left: char, c: char) -> bool {
+        if self.starts_anew(c) || matches!(self, Self::Nfd | Self::Nfkd) {
+            return self.starts_anew(c);
+        }
+        // Both are taken apart before anything is composed.
+        let (mut last, mut first) = (left, None);
+        self.decompose(left, |c| last = c);
+        self.decompose(c, |c| first = first.or(Some(c)));
+        first.is_some_and(|c| unicode_forms::parts(Some(last), c))
+    }
+
     /// Whether `c` by itself is in this form already; false where that takes long to tell.
     pub(super) fn leaves(self, c: char) -> bool {
         let mut parts = [None; 2];
@@ -48,20 +61,30 @@ impl Form {
 
     pub(super) fn apply(self, items: &[Item]) -> Vec<Item> {
         let mut output = Vec::with_capacity(items.len());
-        for part in items.chunk_by(|_, item| !self.starts_anew(item.c)) {
-            let chars = part.iter().map(|item| item.c);
-            let normal: Vec<char> = match self {
-                Self::Nfc => chars.nfc().map(|(c, _)| c).collect(),
-                Self::Nfd => chars.nfd().map(|(c, _)| c).collect(),
-                Self::Nfkc => chars.nfkc().map(|(c, _)| c).collect(),
-                Self::Nfkd => chars.nfkd().map(|(c, _)| c).collect(),
-            };
-            if normal.iter().copied().eq(part.iter().map(|item| item.c)) {
+        for part in items.chunk_by(|left, item| !self.parts(left.c, item.c)) {
+            let is_kept = |items: &[Item], normal: &[char]| normal.iter().copied().eq(items.iter().map(|item| item.c));
+            if is_kept(part, &self.of(part)) {
                 output.extend_from_slice(part);
-            } else {
-                replace_all(part, &normal, &mut output);
+                continue;
             }
+            let (head, tail) = part.split_at(self.head(part));
+            match self.of(head) {
+                normal if is_kept(head, &normal) => output.extend_from_slice(head),
+                normal => replace_all(head, &normal, &mut output),
+            }
+            tail.iter().for_each(|item| replace_all(&[*item], &self.of(&[*item]), &mut output));
         }
         output
+    }
+
+    /// The normal form of `items`.
+    pub(super) fn of(self, items: &[Item]) -> Vec<char> {
+        let chars = items.iter().map(|item| item.c);
+        match self {
+            Self::Nfc => chars.nfc().map(|(c, _)| c).collect(),
+            Self::Nfd => chars.nfd().map(|(c, _)| c).collect(),
+            Self::Nfkc => chars.nfkc().map(|(c, _)| c).collect(),
+            Self::Nfkd => chars.nfkd().map(|(c, _)| c).collect(),
+        }
     }
 }

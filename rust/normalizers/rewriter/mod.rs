@@ -11,6 +11,7 @@ pub(crate) mod flow;
 pub(crate) mod fold;
 pub(crate) mod form;
 pub(crate) mod item;
+mod marks;
 pub(crate) mod stages;
 pub(crate) mod step;
 pub(crate) mod trace;
