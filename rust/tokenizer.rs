@@ -46,7 +46,7 @@ pub(crate) struct Probe {
     pub(crate) lost_text: Vec<String>,
     /// Whether every one of the 256 bytes has a token.
     pub(crate) every_byte: bool,
-    /// The text before the first word.
+    /// The dummy prefix in words, for example "none".
     pub(crate) dummy_prefix: String,
     /// The methods that find word boundaries in plain English.
     pub(crate) methods: Vec<&'static str>,

@@ -1,7 +1,7 @@
 //! The pre-token rules that `tokenizer.ggml.pre` of a GGUF file names, as far as both the name's tokenizer and its
 //! rule are certain.
 //!
-//! The names are those of llama.cpp (`src/llama-vocab.cpp`); the rules are those of the `tokenizer.json` that the name
+//! The names are those of llama.cpp (`src/llama-vocab.cpp`). The rules are those of the `tokenizer.json` that the name
 //! was given for, because llama.cpp rewrites some for its own matcher.
 
 use crate::formats::known_ranks::{CL100K, KIMI, O200K, QWEN};

@@ -25,7 +25,7 @@ pub(crate) enum PreTokenizer {
     Digits {
         individual_digits: bool,
     },
-    /// Words of so many characters.
+    /// Words of a fixed number of characters.
     FixedLength {
         length: usize,
     },
@@ -36,7 +36,7 @@ pub(crate) enum PreTokenizer {
     Split {
         pattern: Pattern,
         behavior: SplitBehavior,
-        /// What the pattern does not match is the separator.
+        /// The text between the matches is the separator.
         invert: bool,
     },
     UnicodeScripts,
@@ -45,7 +45,7 @@ pub(crate) enum PreTokenizer {
     WhitespaceSplit,
 }
 
-/// What becomes of a separator that a rule finds. For example, of "-" in "a-b".
+/// The treatment of a separator that a rule finds. For example, of "-" in "a-b".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SplitBehavior {
     /// "a", "b"
