@@ -1,7 +1,7 @@
 //! WordPiece models: the longest piece first, from left to right.
 //!
-//! Devlin et al. 2019 (BERT's `WordpieceTokenizer`), as the `tokenizers` crate has it: a word that cannot be cut up
-//! into pieces to its end is unknown as a whole.
+//! Devlin et al. 2019 (BERT's `WordpieceTokenizer`), as in the `tokenizers` crate. A word that cannot be cut into
+//! pieces to its end is unknown as a whole.
 
 use crate::util::double_array::Dictionary;
 
