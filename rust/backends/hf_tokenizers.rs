@@ -17,7 +17,7 @@ use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
-/// The engine.
+/// The engine that runs the `tokenizers` library, for definitions that no other engine runs.
 pub(crate) struct Library {
     start: Tokenizer,
     /// The same without the dummy prefix, where there is one.

@@ -16,7 +16,7 @@ pub struct Growth(Box<dyn Stretch>);
 #[derive(Debug, Clone)]
 pub struct SavedGrowth(Arc<dyn Any + Send + Sync>);
 
-/// The state of one backend.
+/// The state of a stretch in one backend.
 pub(crate) trait Stretch: Any + Copies + Debug + Send + Sync {
     /// The saved state that `Engine::restore` goes back to.
     fn saved(&self) -> SavedGrowth;

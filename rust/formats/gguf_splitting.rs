@@ -18,7 +18,7 @@ const DEEPSEEK_V3: [&str; 3] = [
         ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
 ];
 
-/// How a byte-level model splits text.
+/// The rules by which a byte-level model splits text, such as GPT-2's pattern.
 pub(crate) struct Splitting {
     pub(super) pre_tokenizers: Vec<PreTokenizer>,
     pub(super) normalizers: Vec<Normalizer>,

@@ -102,7 +102,8 @@ fn rule_text(pre_tokenizers: &[PreTokenizer]) -> String {
     }
 }
 
-/// Why the specification is run by the library instead of our own engine.
+/// The reason why the library runs the specification instead of our own engine. Example: "no rule for words, and no
+/// marks for spaces".
 pub(crate) struct Refusal(pub(super) String);
 
 impl From<Error> for Refusal {

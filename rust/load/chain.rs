@@ -39,7 +39,7 @@ struct Spot {
 /// The place of a token in a text that has begun and then ends: a space that it owes is not written.
 const LATER: Spot = Spot { first: false, last: true };
 
-/// The decoder section.
+/// The decoder section, such as `ByteFallback` and `Fuse`.
 #[derive(Default)]
 pub(crate) struct Chain {
     /// There is no decoder: one space is put between tokens.

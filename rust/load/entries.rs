@@ -26,7 +26,7 @@ pub(crate) enum Spelling {
     Plain,
 }
 
-/// An added token of the definition.
+/// An added token of the definition, such as `<|endoftext|>`.
 pub(crate) struct Added {
     pub(super) id: u32,
     /// The id that the file says.

@@ -34,7 +34,7 @@ pub(crate) struct Unigram {
     pub(crate) marks: bool,
 }
 
-/// The best way to a position.
+/// The best way to a position: the last piece, and the largest sum of scores.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Best {
     pub(crate) sum: f64,
@@ -66,7 +66,7 @@ impl Carried {
     }
 }
 
-/// A position that every segmentation goes through, whatever follows.
+/// A position that every segmentation goes through, whatever follows. Example: 1 in "ab", if no piece holds `ab`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
     pub(crate) at: usize,

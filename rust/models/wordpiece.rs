@@ -5,7 +5,7 @@
 
 use crate::util::double_array::Dictionary;
 
-/// The model.
+/// The model of BERT. Example: "walking" is `walk` and `##ing`.
 #[derive(Debug)]
 pub(crate) struct WordPiece {
     /// All pieces, as they are found at the start of a word.

@@ -28,7 +28,7 @@ pub(crate) struct AddedText {
     prefixed: Option<Box<AddedText>>,
 }
 
-/// A stretch of text between added tokens, or one of those.
+/// A stretch of text between added tokens, or one of those. Example: "a<tool_call>b" has three stretches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
     pub(crate) start: usize,

@@ -3,7 +3,7 @@
 use crate::util::char_table::CharMemo;
 use unicode_categories::UnicodeCategories;
 
-/// One stage.
+/// One stage of a pre-tokenizer.
 #[derive(Debug, Clone)]
 pub(crate) enum Rule {
     /// White space is removed, and separates words.
@@ -14,7 +14,7 @@ pub(crate) enum Rule {
     Digits(Manner),
 }
 
-/// The treatment of the characters that a stage finds.
+/// The treatment of the characters that a stage finds, such as the digits of "a12".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Each is a word.
@@ -28,7 +28,7 @@ pub(crate) enum Manner {
 const DROPPED: u8 = 0x80;
 const ISOLATED: u8 = 0x40;
 
-/// All stages in one: whether two neighbours are of one word follows from a code of each.
+/// All stages in one: two neighbours have one code each, which decides whether they are of one word.
 #[derive(Debug)]
 pub(crate) struct WordRule {
     rules: Vec<Rule>,

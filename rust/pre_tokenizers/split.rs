@@ -9,7 +9,8 @@ use crate::regex::char_class::CodePoints;
 use crate::regex::pattern::{Machine, Pattern};
 use crate::util::byte_alphabet;
 
-/// How the pieces between and of the matches are joined; the names are those of the `tokenizers` library.
+/// The rule that joins matches with the text between them; the names are those of the `tokenizers` library. Example:
+/// "a-b" with the matches "-" is "a", "-b" under `MergedWithNext`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Isolated,
@@ -25,7 +26,7 @@ pub(crate) enum Finder {
     Class(CodePoints),
 }
 
-/// One stage.
+/// One stage of the split rule, such as a pattern with its behaviour.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
     finder: Finder,
@@ -44,7 +45,7 @@ pub(crate) struct Splitter {
     pub(crate) stages: Vec<Stage>,
 }
 
-/// Interior cuts, ascending; the first `settled` of them no later text can move.
+/// Interior cuts, ascending; the first `settled` of them no later text can move. Example: 3 in "the cat" is settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cuts {
     pub(crate) at: Vec<usize>,

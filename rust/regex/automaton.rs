@@ -44,7 +44,7 @@ const BLOCK: usize = 32;
 const LEAF: usize = 64;
 const PAGES: usize = 0x10000 / LEAF;
 
-/// A compiled pattern.
+/// A compiled pattern as a table: one step a character.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
     /// For each 64 code points below U+10000 the place of their symbols in `leaves`, in units of 64. Few are distinct,

@@ -37,7 +37,7 @@ enum Step {
     Accept,
 }
 
-/// A compiled pattern.
+/// A compiled pattern as a program of steps.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     steps: Vec<Step>,

@@ -12,7 +12,7 @@ use crate::regex::doubtful;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 
-/// How a repetition gives characters back.
+/// The way in which a repetition gives characters back: `a*`, `a*?` and `a*+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greed {
     Greedy,
@@ -20,7 +20,7 @@ pub(crate) enum Greed {
     Possessive,
 }
 
-/// A node of the syntax tree.
+/// A node of the syntax tree. Example: `\s+(?!\S)` is a sequence of a repetition and a look-ahead.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
     Class(Rc<CodePoints>),

@@ -2,7 +2,7 @@
 
 use crate::regex::automaton::{Automaton, DEAD, ENDS_BEFORE, ENDS_BEHIND, ROW};
 
-/// A walk under way.
+/// An unfinished walk over a match. Example: after "12" under the rule `\d{1,3}`, which may still take a digit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Walk {
     /// Where it began.

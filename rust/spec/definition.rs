@@ -87,7 +87,7 @@ impl AddedToken {
     }
 }
 
-/// Which ids added tokens have.
+/// The rule for the ids of added tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum AddedIds {
     /// Those that the `tokenizers` library gives: the id of the equal piece, else the next free one.

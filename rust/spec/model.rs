@@ -23,7 +23,7 @@ pub(crate) enum Model {
     LongestMatch,
 }
 
-/// Byte-pair encoding: pairs of pieces are merged, the best pair first.
+/// Byte-pair encoding: pairs of pieces are merged, the best pair first. Example: `t` and `h` to `th`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bpe {
     pub(crate) merges: Merges,
@@ -38,14 +38,15 @@ pub(crate) struct Bpe {
     pub(crate) ignore_merges: bool,
 }
 
-/// The pieces whose scores have the largest sum.
+/// A Unigram model: it takes the pieces whose scores have the largest sum.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unigram {
     pub(crate) unknown: Option<u32>,
     pub(crate) byte_fallback: bool,
 }
 
-/// The longest piece at each position of a word, and a prefix on all but the first.
+/// WordPiece: the longest piece at each position of a word, with a prefix on all but the first. Example: `walk`,
+/// `##ing`.
 #[derive(Debug, Clone)]
 pub(crate) struct WordPiece {
     pub(crate) unknown: Option<String>,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A file.
+/// The file of a specification.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) format: Format,

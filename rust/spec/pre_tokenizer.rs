@@ -60,7 +60,7 @@ pub(crate) enum SplitBehavior {
     Contiguous,
 }
 
-/// A mark for spaces, which is a stage of pre-tokenizers and of decoders.
+/// A mark for spaces, which is a stage of pre-tokenizers and of decoders. Example: "a b" becomes "▁a▁b".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Metaspace {
     pub(crate) replacement: char,
@@ -69,7 +69,7 @@ pub(crate) struct Metaspace {
     pub(crate) split: bool,
 }
 
-/// Where a mark is put before words that have none.
+/// The rule by which a mark is put before words that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PrependScheme {
     /// Only at the start of a text.

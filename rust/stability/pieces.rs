@@ -4,7 +4,7 @@ use crate::util::double_array::Dictionary;
 use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::characters_around;
 
-/// Pieces that a text is compared with, whatever they are kept in.
+/// Pieces that a text is compared with, in any data structure.
 pub(crate) trait Reach {
     /// How far pieces reach that begin where `text` does: the length of the longest, and whether one goes on after its
     /// end.

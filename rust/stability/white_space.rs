@@ -5,7 +5,7 @@ use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::util::byte_set::ByteSet;
 
-/// The rule, for definitions that have one.
+/// The rule for cuts before white space. Example: 3 in "the cat" is such a cut.
 #[derive(Debug)]
 pub(crate) struct SpaceCuts {
     /// Known facts of the normalizer.

@@ -44,7 +44,8 @@ struct Unit {
     at: usize,
 }
 
-/// The text of a stream, and the map from the folded text to it.
+/// The text of a stream, and the map from the folded text to it. Example: a long run of blanks is folded to a shorter
+/// one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Folding {
     pub(crate) text: String,

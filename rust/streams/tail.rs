@@ -48,7 +48,7 @@ struct Start {
     behind: ResumeState,
 }
 
-/// A window, and its carried state.
+/// A window, and its carried state. Example: the text from the last settled cut on.
 #[derive(Debug, Clone)]
 pub(crate) struct Tail {
     start: Start,

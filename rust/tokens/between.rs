@@ -14,7 +14,7 @@ enum Both {
     Ropes { before: Rope, after: Rope, same: usize },
 }
 
-/// The edit between two lists.
+/// The edit between two lists. Example: from `a b` to `a c` one token is dropped, and `c` follows.
 #[derive(Debug)]
 pub(crate) struct Between {
     both: Both,

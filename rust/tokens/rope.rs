@@ -13,7 +13,7 @@ const MOST: usize = 64;
 /// The heights of two sides differ by no more.
 const LEAN: u8 = 2;
 
-/// A list of tokens.
+/// A list of tokens as a balanced tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Rope(Arc<Part>);
 

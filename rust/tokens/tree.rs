@@ -24,7 +24,8 @@ pub(crate) type List = u32;
 /// The empty list.
 pub(crate) const EMPTY: List = 0;
 
-/// The lists of one text. [`TokenTree::share`] gives another owner of the same lists, `clone` a copy.
+/// The lists of one text, such as the tokens of "a", "ab" and "abc". [`TokenTree::share`] gives another owner of the
+/// same lists, `clone` a copy.
 #[derive(Debug)]
 pub(crate) struct TokenTree(Arc<Mutex<Vec<Node>>>);
 

@@ -20,7 +20,7 @@ const NONE: u32 = (1 << 23) - 1;
 const USED: u64 = 1 << 8;
 const LABEL: u64 = USED | 0xff;
 
-/// The words.
+/// A map from words to numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dictionary {
     units: Box<[u64]>,

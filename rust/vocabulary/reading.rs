@@ -18,7 +18,7 @@ pub struct Reading {
     joints: Option<Arc<Joints>>,
 }
 
-/// The exceptions to concatenation.
+/// The exceptions to concatenation. Example: WordPiece writes a space before each token without `##` but the first.
 #[derive(Debug, Default)]
 pub(crate) struct Joints {
     /// Tokens that have other bytes where they are the first of a text; of all others one leading space goes there.

@@ -8,7 +8,7 @@ use crate::normalizers::unicode_forms::{last_part, Normal};
 /// The most bytes of text with possibly many words that are taken in at once, so that few words are open.
 pub(crate) const MOST_AT_ONCE: usize = 12;
 
-/// Positions are those of the normal form of the stretch.
+/// The raw text of a stretch, with the parts that NFC changes. Positions are those of the normal form of the stretch.
 #[derive(Debug, Clone)]
 pub(crate) struct RawParts {
     text: String,

@@ -9,7 +9,8 @@ use crate::regex::walk::Walk;
 use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::token::TokenId;
 
-/// A walk of the split rule, and the tokens of the words that it may make.
+/// A walk of the split rule, and the tokens of the words that it may make. Example: the walk over "sat", which may
+/// become "saturday".
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     /// No match begins between here and the beginning of the walk: the text between is a word of its own, unless empty.
@@ -39,7 +40,7 @@ pub(crate) struct Word {
     pub(super) is_gap: bool,
 }
 
-/// Where the walks were when the stretch was `length` bytes long.
+/// The places of the walks when the stretch was `length` bytes long.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     pub(crate) length: usize,

@@ -18,7 +18,7 @@ use crate::util::text::space_starts;
 /// The number of bytes that are much text to have no cut.
 pub(super) const MUCH: usize = 128;
 
-/// The engine.
+/// The engine of definitions that keep all bytes, such as LLaMA-3's.
 pub(crate) struct Pipeline {
     pub(crate) added: AddedText,
     pub(crate) nfc: bool,

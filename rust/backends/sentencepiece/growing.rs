@@ -47,7 +47,7 @@ pub(super) struct Part {
     pub(super) is_symbol: bool,
 }
 
-/// The state of a text.
+/// The state of a growing text.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingParts {
     pub(super) raw: String,

@@ -61,7 +61,7 @@ pub(crate) struct Normal {
     sure: Standing,
 }
 
-/// Where a growing normal form can go back to.
+/// A saved state of a growing normal form, to which it can go back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SavedNormal(Standing);
 

@@ -31,7 +31,7 @@ pub(crate) enum Model {
     Unigram(Box<Unigram>),
 }
 
-/// The engine.
+/// The engine of SentencePiece's `.model` files.
 pub(crate) struct SentencePiece {
     pub(crate) normalizer: Normalizer,
     /// User-defined symbols of byte-pair models, in the normal form.

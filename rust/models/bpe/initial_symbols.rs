@@ -4,7 +4,7 @@ use crate::tokens::token::TokenId;
 use crate::util::char_table::CharTable;
 use crate::util::text::{characters_around, code_point};
 
-/// The alphabet of the initial symbols of a word.
+/// The alphabet of the initial symbols of a word. Example: "é" is one character, or the bytes C3 and A9.
 #[derive(Debug)]
 pub(crate) enum Alphabet {
     /// One symbol a byte; a byte without a token is dropped, as the `tokenizers` crate does (Falcon's control bytes).

@@ -11,7 +11,7 @@ use crate::tokens::token::TokenId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A symbol of a word, with its place in bytes from the start of the word.
+/// A symbol of a word, with its place in bytes from the start of the word. Example: `the` at 1 to 4 in " the".
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Symbol {
     pub(crate) id: TokenId,

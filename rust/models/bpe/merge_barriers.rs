@@ -10,7 +10,8 @@ use crate::util::text::{characters_around, code_point, is_tail};
 /// speed.
 const BITS: u32 = 20;
 
-/// The pairs of neighbouring characters that occur in pieces, in full or with a part of either.
+/// The pairs of neighbouring characters that occur in pieces, in full or with a part of either. Example: the piece
+/// `the` has the pairs `th` and `he`.
 #[derive(Debug, Clone)]
 pub(crate) struct MergeBarriers {
     /// Pairs of ASCII characters, exactly: `ascii[first]` has bit `second`.

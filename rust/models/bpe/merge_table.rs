@@ -2,7 +2,7 @@
 
 use crate::tokens::token::TokenId;
 
-/// A merge.
+/// A merge of two symbols. Example: `t` and `h` become `th`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Merge {
     /// The lowest rank merges first.

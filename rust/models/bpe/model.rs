@@ -33,7 +33,7 @@ enum Made {
     Nothing,
 }
 
-/// A byte-pair encoder.
+/// A byte-pair encoder. Example: with the merges `t h` and `th e` it encodes "the" as one token.
 #[derive(Debug)]
 pub(crate) struct Bpe {
     pub(crate) alphabet: Alphabet,

@@ -28,7 +28,7 @@ pub(crate) struct Letter {
     pub(crate) end: u32,
 }
 
-/// A word and the tokens of its prefixes.
+/// A word and the tokens of its prefixes. Example: those of "t", "th" and "the" for the word "the".
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Prefixes {
     /// For each length of a prefix, from 0.

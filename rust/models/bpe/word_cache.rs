@@ -11,7 +11,7 @@ const MOST_TOKENS: usize = 7;
 const FEWEST: usize = 1 << 11;
 const MOST: usize = 1 << 17;
 
-/// Whether a word was looked at as a whole pre-token or as a part of one; `ignore_merges` treats them differently.
+/// The kind of a word: a whole pre-token, or a part of one between barriers. `ignore_merges` treats them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Word = 0,
