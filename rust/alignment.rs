@@ -248,7 +248,7 @@ fn is_jamo(c: char) -> bool {
     matches!(c, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}')
 }
 
-/// The spans in ascending order of their starts: offsets of a library need not be in order.
+/// The spans, each start lowered to the least start after it, because offsets of a library need not be in order.
 fn ordered(mut spans: Vec<Span>) -> Vec<Span> {
     let mut least = usize::MAX;
     for span in spans.iter_mut().rev() {

@@ -20,7 +20,7 @@ pub(crate) struct RawParts {
     changed: Vec<(usize, usize)>,
     /// Ends of words with no text after them yet.
     ends: Vec<usize>,
-    /// The last end of a word that was returned.
+    /// The last end of a word that was recorded.
     told: usize,
     /// The last end of a word that is a cut of the text.
     cut: Option<usize>,
