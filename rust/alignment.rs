@@ -1,7 +1,8 @@
 //! Encodings of one text side by side: the byte positions where all of them have a cut, and the tokens between.
 //!
 //! Definitions in docs/proofs/alignment.md. Each encoding is walked once, which compares its bytes with the text and
-//! marks its cuts as bits; the cuts of all are the bits that all have, and the tokens before one are the bits below it.
+//! marks its cuts as bits. The common cuts are the bits that all encodings have. The number of tokens before a cut is
+//! the number of bits below it.
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -20,7 +21,7 @@ pub struct Encoding<'a> {
 /// How encodings are aligned.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Where the text stands: at the start a dummy prefix is dropped.
+    /// The place of the text: at the start a dummy prefix is dropped.
     pub place: TextPosition,
     /// Whether cuts inside a character are left out.
     pub characters: bool,
@@ -35,7 +36,7 @@ pub struct Alignment {
     pub ids: Vec<Vec<TokenId>>,
     /// The common cuts, ascending, from 0 to the length of the text; at least these two.
     pub byte_boundaries: Vec<i64>,
-    /// For each encoding: how many of its tokens lie before each cut.
+    /// For each encoding: the number of its tokens before each cut.
     pub token_boundaries: Vec<Vec<i64>>,
 }
 
@@ -116,7 +117,7 @@ pub fn align(encodings: Vec<Encoding<'_>>, text: Option<&[u8]>, rules: Rules) ->
     Ok(Alignment { text: whole, ids, byte_boundaries, token_boundaries })
 }
 
-/// What the ids say if all say the same; else what those of lossless tokenizers say.
+/// The text of the ids if all decode to the same bytes; else the text of the ids of lossless tokenizers.
 fn common_text(tokenizers: &[&Tokenizer], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
     let first = &bytes[0];
     if bytes.iter().all(|other| other == first) {
@@ -185,7 +186,7 @@ impl Lossy<'_> {
         }
     }
 
-    /// How many control tokens stand before the canonical ids, where all other ids are control tokens behind them.
+    /// The number of control tokens before the canonical ids, where all other ids are control tokens after them.
     fn head(&self, tokens: &[Token]) -> Option<usize> {
         let around = self.ids.len().checked_sub(tokens.len())?;
         let control = |id: &TokenId| self.tokenizer.vocabulary().kind(*id) == Kind::Control;
@@ -203,8 +204,9 @@ impl Lossy<'_> {
         spans
     }
 
-    /// By way of the bytes, where they are those of the canonical ids: both cut one string of bytes, and where both
-    /// have a cut the canonical tokens tell where in the text it is. All tokens between two such cuts share one span.
+    /// The spans by way of the bytes, where these are the bytes of the canonical ids. Both encodings then cut one
+    /// string of bytes, and the canonical tokens give the text position of each common cut. All tokens between two such
+    /// cuts share one span.
     fn through_bytes(&self, tokens: &[Token], length: usize, place: TextPosition) -> Result<Option<Vec<Span>>> {
         let canonical: Vec<TokenId> = tokens.iter().map(|token| token.id).collect();
         if self.tokenizer.decode_bytes(&canonical, place)? != self.bytes {
@@ -227,8 +229,8 @@ impl Lossy<'_> {
     }
 }
 
-/// Gives marks that no token stands for to the token before: a normalizer that makes one character of a letter and its
-/// marks, or drops the marks, reports the place of the letter alone.
+/// Gives marks without a token to the token before them. The reason is that some normalizers drop marks or compose a
+/// letter with them, and then report the place of the letter alone.
 fn take_marks(tokens: &mut [Token], text: &str) {
     let mut reached = 0;
     for index in 0..tokens.len() {
@@ -246,7 +248,7 @@ fn is_jamo(c: char) -> bool {
     matches!(c, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}')
 }
 
-/// The spans with no start behind a later one: offsets of a library need not be in order.
+/// The spans, each start lowered to the least start after it, because offsets of a library need not be in order.
 fn ordered(mut spans: Vec<Span>) -> Vec<Span> {
     let mut least = usize::MAX;
     for span in spans.iter_mut().rev() {
@@ -264,11 +266,11 @@ struct Cuts {
     placed: Placed,
 }
 
-/// Where the tokens of an encoding stand in the text.
+/// The places of the tokens of an encoding in the text.
 enum Placed {
-    /// One behind the other, each as long as its bytes; and where those without bytes stand, ascending.
+    /// One after the other, each as long as its bytes; and the places of those without bytes, ascending.
     Bytes(Vec<usize>),
-    /// As the canonical encoding tells.
+    /// The spans of the canonical encoding.
     Spans(Vec<Span>),
 }
 
@@ -279,7 +281,7 @@ impl Cuts {
     fn spelled(tokenizer: &Tokenizer, ids: &[TokenId], text: &[u8], place: TextPosition) -> Option<Self> {
         let mut bits = vec![0; text.len() / WORD + 1];
         let mut empty = Vec::new();
-        // Each word is written again for each cut in it and never read: no waiting for what was just written.
+        // Each word is written again for each cut in it and never read, so that no read waits for the last write.
         let (mut index, mut word) = (0, 0);
         let same = tokenizer.reading().spells(tokenizer.vocabulary(), ids, text, place, |at, any| {
             word = if at / WORD == index { word } else { 0 } | 1 << (at % WORD);
@@ -305,8 +307,8 @@ impl Cuts {
         Self { tokens: spans.len(), bits, placed: Placed::Spans(spans) }
     }
 
-    /// The number of tokens before each of the cuts `common`, at `positions` without the last one; tokens without bytes
-    /// that stand there are left to what follows.
+    /// The number of tokens before each of the cuts `common`, at `positions` without the last one. Tokens without bytes
+    /// at a cut belong to the next group.
     fn counts(&self, common: &[u64], positions: &[i64]) -> Vec<i64> {
         let mut counts = Vec::with_capacity(positions.len());
         counts.push(0);
@@ -379,7 +381,7 @@ fn common(encodings: &[Cuts], text: &[u8], characters: bool) -> (Vec<i64>, Vec<V
 
 /// Of the cuts with no token of any encoding between them the first one stays, at the end of the text the last one.
 ///
-/// So that what no token says goes with the tokens behind it.
+/// Text without tokens then goes with the tokens after it.
 fn drop_empty_groups(positions: &mut Vec<i64>, counts: &mut [Vec<i64>]) {
     let last = positions.len() - 1;
     let said = |from: usize, to: usize| counts.iter().any(|counts| counts[from] != counts[to]);

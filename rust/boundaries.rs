@@ -1,8 +1,8 @@
 //! Word boundaries: where they are, in four ways that must agree, and which several tokenizers share.
 //!
-//! Definitions in docs/definitions.md: a *word boundary* stands before white space, is a cut of the canonical encoding,
-//! and is settled. The four methods are the paper's three and our own; they differ in how they find the token cut, not
-//! in what a boundary is.
+//! Definitions in docs/definitions.md: a *word boundary* is before white space, is a cut of the canonical encoding, and
+//! is settled. The four methods are the paper's three and our own. They find the token cut in different ways, and share
+//! the definition of a boundary.
 
 use crate::backends::engine::Certificate;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::str::FromStr;
 /// How the cuts of the canonical encoding are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// What the load probe picked.
+    /// The method that the load probe picked.
     Auto,
     /// By the bytes of the vocabulary and the pre-token rule.
     Bytes,

@@ -1,4 +1,4 @@
-//! The one error type of the core: every variant says the value, the position and what was expected.
+//! The one error type of the core: every variant says the value, the position and the expected value.
 
 use thiserror::Error;
 
@@ -22,15 +22,15 @@ pub enum Error {
     File {
         /// The path as it was given.
         path: String,
-        /// What was found and what was expected.
+        /// The found and the expected content.
         reason: String,
     },
-    /// A tokenizer definition is broken or uses a stage that nobody here can run.
+    /// A tokenizer definition is broken or uses a stage that no backend can run.
     #[error("tokenizer definition, {stage}: {reason}")]
     Definition {
         /// The part of the definition: `model`, `pre_tokenizer`, ...
         stage: String,
-        /// What was found and what was expected.
+        /// The found and the expected content.
         reason: String,
     },
     /// A token id that the vocabulary does not hold.
@@ -51,7 +51,7 @@ pub enum Error {
     NoTokenBytes {
         /// The id.
         id: u32,
-        /// What was tried.
+        /// The ways that were tried.
         reason: String,
     },
     /// A text that the tokenizer cannot say: decoding its encoding gives other bytes.
@@ -64,11 +64,11 @@ pub enum Error {
         tokenizer: String,
         /// First position that differs.
         position: usize,
-        /// What positions count: bytes in the core, characters where a `str` was passed in.
+        /// The unit of positions: bytes in the core, characters where a `str` was passed in.
         unit: &'static str,
         /// The text there, at most a few characters.
         text: String,
-        /// What comes back instead.
+        /// The text that comes back instead.
         reason: String,
     },
     /// Bytes that are not UTF-8.
@@ -76,7 +76,7 @@ pub enum Error {
     InvalidText {
         /// First offending byte.
         position: usize,
-        /// What is there.
+        /// The bytes there.
         reason: String,
     },
     /// An argument outside its range.
@@ -86,7 +86,7 @@ pub enum Error {
         name: &'static str,
         /// The value as it was given.
         value: String,
-        /// What would have been right.
+        /// The values that are allowed.
         expected: String,
     },
     /// An encoding that is to be aligned and is not one of the text.
@@ -101,9 +101,9 @@ pub enum Error {
         tokenizer: String,
         /// First byte that differs.
         position: usize,
-        /// What the ids say there.
+        /// The text of the ids there.
         found: String,
-        /// What the text says there.
+        /// The text that was passed in, there.
         expected: String,
         /// Why no other way led to the text.
         why: String,

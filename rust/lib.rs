@@ -1,8 +1,8 @@
 //! Byte-exact text segments, boundaries and streams across tokenizers.
 //!
 //! Language models that write one text together share its bytes, but not their tokens. This crate reads any tokenizer
-//! file and answers what such programs ask: the canonical tokens of a text, the positions that no later text can
-//! change, and the segments at which all tokenizers can follow. `cargo run --example segments` shows the primitives.
+//! file and gives the primitives of such programs. They are the canonical tokens of a text, the positions that no later
+//! text can change, and segments between common cuts. `cargo run --example segments` shows the primitives.
 //!
 //! # The path of a text
 //!

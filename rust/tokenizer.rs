@@ -26,7 +26,7 @@ pub struct Tokenizer {
     pub(crate) spec: Option<Arc<Spec>>,
 }
 
-/// What the file said, for [`Tokenizer::describe`].
+/// The origin of a definition, for [`Tokenizer::describe`].
 pub(crate) struct Origin {
     pub(crate) family: String,
     pub(crate) model: String,
@@ -40,7 +40,7 @@ pub(crate) struct Origin {
     pub(crate) check: String,
 }
 
-/// What the probe found.
+/// The findings of the load probe.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Probe {
     /// Kinds of text that do not come back, in words.
@@ -49,7 +49,7 @@ pub(crate) struct Probe {
     pub(crate) lost_text: Vec<String>,
     /// Whether every one of the 256 bytes has a token.
     pub(crate) every_byte: bool,
-    /// What stands before the first word.
+    /// The dummy prefix in words, for example "none".
     pub(crate) dummy_prefix: String,
     /// The methods that find word boundaries in plain English.
     pub(crate) methods: Vec<&'static str>,
@@ -62,13 +62,13 @@ impl Tokenizer {
         &self.name
     }
 
-    /// What was loaded, for another process: [`Spec::to_bytes`]. None where the engine is the caller's own.
+    /// The loaded definition, for another process: [`Spec::to_bytes`]. None where the engine is the caller's own.
     #[must_use]
     pub fn spec(&self) -> Option<&Spec> {
         self.spec.as_deref()
     }
 
-    /// What control tokens are called, and their ids, ascending.
+    /// The names of control tokens, and their ids, ascending.
     ///
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
@@ -171,7 +171,7 @@ impl Tokenizer {
         self.engine.grow(text, behind, &self.vocabulary)
     }
 
-    /// What `text` changes at the end of a long stretch; see [`Engine::grown`].
+    /// The edit of appending `text` to a long stretch; see [`Engine::grown`].
     pub(crate) fn grown(&self, growth: &mut Growth, text: &str) -> Option<Edit> {
         self.engine.grown(growth, text, &self.vocabulary)
     }
@@ -186,7 +186,7 @@ impl Tokenizer {
         self.engine.grown_for(growth, text, more, &self.vocabulary)
     }
 
-    /// Whether `ids` end with the tokens of a carried stretch: what a window told before must be what is carried.
+    /// Whether `ids` end with the tokens of a carried stretch: the window and the carried stretch must agree.
     pub(crate) fn agrees(&self, growth: &Growth, ids: &[TokenId]) -> bool {
         ids.ends_with(&self.engine.carried_ids(growth))
     }
@@ -196,7 +196,7 @@ impl Tokenizer {
         self.engine.restore(growth, saved, &self.vocabulary)
     }
 
-    /// The engine, for what only carried stretches need.
+    /// The engine, for methods that only carried stretches need.
     pub(crate) fn engine(&self) -> &dyn Engine {
         self.engine.as_ref()
     }
@@ -206,7 +206,7 @@ impl Tokenizer {
         self.engine.resumes()
     }
 
-    /// What `c` is to a growing text; see [`Engine::weight`].
+    /// The weight of `c` in a growing text; see [`Engine::weight`].
     pub(crate) fn weight(&self, left: Option<char>, c: char) -> Weight {
         self.engine.weight(left, c)
     }
@@ -415,7 +415,7 @@ impl Tokenizer {
         self.engine.gains_from_threads()
     }
 
-    /// What the load probe found, and why boundaries and windows are found as they are.
+    /// The findings of the load probe, and the reasons for the methods of boundaries and windows.
     ///
     /// ```
     /// # fn main() -> coolfusion::Result<()> {

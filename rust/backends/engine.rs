@@ -1,4 +1,4 @@
-//! What runs a tokenizer's definition: text -> tokens with spans, and which cuts of them are settled.
+//! The trait of the backends that run a tokenizer's definition: text -> tokens with spans, and their settled cuts.
 
 use crate::backends::stretch::{Growth, SavedGrowth};
 use crate::error::Result;
@@ -13,11 +13,11 @@ use crate::vocabulary::table::Vocabulary;
 pub enum Certificate {
     /// The pre-token rule itself, by how far its matcher looked.
     PreTokens,
-    /// No piece of the vocabulary can stand across the cut.
+    /// No piece of the vocabulary can cross the cut. Example: no piece holds `.` before a letter.
     Pieces,
     /// The walk for the longest token, by whether it ran into the end of the text.
     Longest,
-    /// Cuts before a space only, because no piece holds a space behind another character.
+    /// Cuts before a space only, because no piece holds a space after another character.
     Spaces,
     /// None: boundaries are checked by encoding the prefix again, windows are the whole text.
     None,
@@ -32,7 +32,7 @@ pub struct Window {
     pub cuts: Vec<usize>,
 }
 
-/// What encoding needs to know of the text before a window.
+/// The state in which encoding resumes at the start of a window: the necessary facts of the text before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ResumeState {
     /// There is none.
@@ -41,12 +41,12 @@ pub enum ResumeState {
     Text,
     /// How a word begins that goes on in the window.
     Word(Carried),
-    /// A token ends inside the first character of the window: after so many bytes, which are 1 to 3.
+    /// A token ends inside the first character of the window, after this number of bytes: 1 to 3.
     Torn(usize),
 }
 
 impl ResumeState {
-    /// Where the window stands.
+    /// The place of the window in the text.
     #[must_use]
     pub fn place(self) -> TextPosition {
         match self {
@@ -55,7 +55,7 @@ impl ResumeState {
         }
     }
 
-    /// So many bytes of the window stand before its first token.
+    /// The number of bytes of the window before its first token.
     #[must_use]
     pub fn torn(self) -> usize {
         match self {
@@ -70,25 +70,25 @@ impl ResumeState {
 pub struct Resume {
     /// In bytes.
     pub at: usize,
-    /// So many tokens of the window stay; the others are those of the text from `at` on.
+    /// The number of tokens of the window that stay; the others are those of the text from `at` on.
     pub tokens: usize,
-    /// What encoding must be told there.
+    /// The state in which encoding resumes there.
     pub behind: ResumeState,
 }
 
-/// What is proved of a tokenizer at load, in words and numbers; see docs/proofs/README.md.
+/// The proved facts of a tokenizer at load, in words and numbers; see docs/proofs/README.md.
 #[derive(Debug, Clone)]
 pub struct Proof {
-    /// What matches the split rule.
+    /// The matcher of the split rule.
     pub matcher: String,
-    /// What `open` counts.
+    /// The unit of `open`.
     pub unit: &'static str,
-    /// So many units at the end of a text can a later text still change: a window that begins before them is exact.
-    /// `None`: no number holds for all texts; the last settled cut of the text at hand does.
+    /// The number of units at the end of a text that a later text can still change: a window that begins before them is
+    /// exact. `None`: no number holds for all texts, so a window begins at the last settled cut.
     pub open: Option<u32>,
     /// Why.
     pub why: String,
-    /// What else reaches back from the end.
+    /// Other rules that reach back from the end.
     pub reach: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ pub trait Engine: Send + Sync {
     /// `Foreign` where a library or a wrapped object fails.
     fn encode(&self, text: &str, place: TextPosition) -> Result<Vec<Token>>;
 
-    /// Appends the ids of the canonical tokens of `text` to `ids`: what [`Engine::encode`] tells, without the spans.
+    /// Appends the ids of the canonical tokens of `text` to `ids`: the result of [`Engine::encode`] without the spans.
     ///
     /// # Errors
     /// As [`Engine::encode`].
@@ -109,9 +109,9 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// The settled cuts of `text`: interior byte positions `b`, ascending, such that for every `s` the tokens of
-    /// `text + s` begin with the tokens of `text` before `b`, and the rest is the encoding of `text[b..] + s` as a text
-    /// that stands [`TextPosition::Continuation`]. Empty where [`Engine::certificate`] is `None`.
+    /// The settled cuts of `text`: interior byte positions `b`, ascending, such that two things hold for every `s`. The
+    /// tokens of `text + s` begin with the tokens of `text` before `b`. The rest is the encoding of `text[b..] + s` at
+    /// [`TextPosition::Continuation`]. Empty where [`Engine::certificate`] is `None`.
     ///
     /// # Errors
     /// As [`Engine::encode`].
@@ -127,9 +127,9 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// Replaces `window.tokens` by the canonical tokens of `text`, which stands behind what `behind` tells, and
-    /// `resumes` by places where encoding can go on, ascending; where not [`Engine::resumes`], what [`Engine::window`]
-    /// does.
+    /// Replaces `window.tokens` by the canonical tokens of `text`, where encoding resumes in the state `behind`.
+    /// Replaces `resumes` by places where encoding can go on, ascending. The same as [`Engine::window`] where not
+    /// [`Engine::resumes`].
     ///
     /// # Errors
     /// As [`Engine::encode`].
@@ -145,7 +145,7 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// What appending `text` to a stretch that this engine took up changes; None where a window must be encoded.
+    /// The edit of appending `text` to a stretch that this engine took up; None where a window must be encoded.
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         let _ = (growth, text, vocabulary);
         None
@@ -170,15 +170,15 @@ pub trait Engine: Send + Sync {
         Vec::new()
     }
 
-    /// The positions behind `from`, ascending, that no token of a carried stretch stands across; positions are those of
+    /// The positions after `from`, ascending, that no token of a carried stretch crosses. Positions are those of
     /// `near`, the end of the stretch. None where a window must be encoded.
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
     }
 
-    /// The settled cuts of a carried stretch behind `from`: what [`Engine::settled`] tells of it, in positions of
-    /// `near`, its end. None where a window must tell.
+    /// The settled cuts of a carried stretch after `from`: those of [`Engine::settled`], as positions of `near`, its
+    /// end. None where a window must be read.
     fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
@@ -207,13 +207,12 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// Whether [`Engine::resume`] tells where to go on, which may be more places than settled cuts that encoding
-    /// restarts at.
+    /// Whether [`Engine::resume`] returns places to go on, which may be more than the settled cuts.
     fn resumes(&self) -> bool {
         false
     }
 
-    /// The settled cuts before white space: what [`Engine::settled`] tells, at these places alone.
+    /// The settled cuts before white space: those of [`Engine::settled`] at these places alone.
     ///
     /// # Errors
     /// As [`Engine::encode`].
@@ -223,7 +222,7 @@ pub trait Engine: Send + Sync {
         Ok(cuts)
     }
 
-    /// What `c` is to a text that ends with `left` (None: that is empty), whatever follows. Only where
+    /// The weight of `c` after a text that ends with `left` (None: an empty text), whatever follows. Only where
     /// [`Engine::guards`] is known.
     ///
     /// Where that is [`Weight::None`], the ids of all that goes on with `c` are the ids of it without `c`. A run of
@@ -233,16 +232,16 @@ pub trait Engine: Send + Sync {
         Weight::Full
     }
 
-    /// So many blanks at an end of a run may be read together with what stands beside it; None where nothing may be
-    /// left out.
+    /// The number of blanks at an end of a run that may be read together with the text beside it. None where nothing
+    /// may be left out.
     fn guards(&self) -> Option<usize> {
         None
     }
 
     /// Whether encoding may start again at a settled cut and give the very same tokens.
     ///
-    /// Not for a Unigram model that reads the whole text as one word: its sums of scores run from the left, so rounding
-    /// decides between equally good segmentations, and rounding depends on what stands before.
+    /// Not for a Unigram model that reads the whole text as one word: its sums of scores run from the left. Rounding
+    /// decides between equally good segmentations, and it depends on the text before.
     fn restarts(&self) -> bool {
         self.certificate() != Certificate::None
     }
@@ -250,7 +249,7 @@ pub trait Engine: Send + Sync {
     /// How [`Engine::settled`] knows.
     fn certificate(&self) -> Certificate;
 
-    /// What is proved, and how; made when it is asked for.
+    /// The proof of settled cuts, in words; computed on demand.
     fn proof(&self) -> Proof {
         let (unit, open, why) = match self.certificate() {
             Certificate::Spaces => ("words", Some(1), "every space begins a word, and words are encoded by themselves"),
@@ -287,11 +286,11 @@ pub trait Engine: Send + Sync {
         true
     }
 
-    /// In a few words, what runs the definition and why.
+    /// The backend of the definition and the reason for it, in a few words.
     fn describe(&self) -> String;
 }
 
-/// What a character is to the text before it, whatever follows.
+/// The weight of a character after the text before it, whatever follows. Example: a dropped character is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
     /// It counts.

@@ -17,7 +17,7 @@ use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
-/// The engine.
+/// The engine that runs the `tokenizers` library, for definitions that no other engine runs.
 pub(crate) struct Library {
     start: Tokenizer,
     /// The same without the dummy prefix, where there is one.
@@ -64,7 +64,7 @@ fn silently<T>(run: impl FnOnce() -> T) -> T {
 /// Runs a call of the crate, which panics on some broken definitions and where Oniguruma gives up on a pattern.
 pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
     let failed = |reason: String| Error::Foreign { call, reason };
-    // What a panic leaves behind in the crate's objects is a cache at most.
+    // A panic leaves at most a cache in the crate's objects.
     let outcome = silently(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))).map_err(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
         failed(
@@ -76,7 +76,7 @@ pub(crate) fn caught<T>(call: &'static str, run: impl FnOnce() -> tokenizers::Re
     outcome.map_err(|error| failed(error.to_string()))
 }
 
-/// The specification of the same tokenizer for a text that stands after other text, if they differ.
+/// The specification of the same tokenizer for a text after other text, if they differ.
 fn inside(mut spec: Spec) -> Option<Spec> {
     let before = (spec.normalizers.clone(), spec.pre_tokenizers.clone());
     // The second is SentencePiece's "remove extra whitespaces" at the start of a text.
@@ -89,7 +89,7 @@ fn inside(mut spec: Spec) -> Option<Spec> {
             *left = false;
         }
     }
-    // Behind WhitespaceSplit the mark stands for the space itself, on every word: it is no dummy prefix there.
+    // After WhitespaceSplit the mark is the space itself, on every word: it is no dummy prefix there.
     if !spec.pre_tokenizers.contains(&PreTokenizer::WhitespaceSplit) {
         for stage in &mut spec.pre_tokenizers {
             match stage {
@@ -102,7 +102,7 @@ fn inside(mut spec: Spec) -> Option<Spec> {
     (before != (spec.normalizers.clone(), spec.pre_tokenizers.clone())).then_some(spec)
 }
 
-/// What the caller knows about the specification.
+/// The facts of the specification that the caller knows.
 pub(crate) struct Facts {
     pub(crate) charsmap: Option<Charsmap>,
     pub(crate) normalizes: bool,
@@ -154,8 +154,8 @@ impl Library {
         }
     }
 
-    /// How many bytes the library's offsets lag behind: it does not count characters that a `Precompiled` normalizer
-    /// drops at the very start (tokenizers 0.23; in other places it does).
+    /// The number of bytes by which the library's offsets are too small. It does not count characters that a
+    /// `Precompiled` normalizer drops at the very start (tokenizers 0.23; in other places it does).
     fn dropped_at_start(&self, text: &str) -> Result<usize> {
         let Some(normalizer) = self.at(TextPosition::Continuation).get_normalizer() else { return Ok(0) };
         for (at, c) in text.char_indices() {
@@ -177,7 +177,7 @@ impl Library {
         let normal = Normal::spaced(text);
         let mut tokens = self.reading.spans(&self.vocabulary, ids, &normal.text, place)?;
         if tokens.is_none() && place == TextPosition::Start && self.reading.drops_first_space() {
-            // The text's own first space stood in for the dummy prefix.
+            // The text's own first space took the place of the dummy prefix.
             tokens = Reading::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
         }
         let map =
@@ -198,8 +198,8 @@ impl Library {
 }
 
 impl Library {
-    /// Where words begin in a text that the normalizer changes: where it is known, else before a space behind a letter
-    /// or digit, to be checked.
+    /// The places where words begin in a text that the normalizer changes. If they are not known: before a space after
+    /// a letter or digit, to be checked.
     fn word_cuts(&self, text: &str) -> Vec<usize> {
         let is_cut = |&at: &usize| {
             text.as_bytes()[at] == b' ' && stands_before_space(text, at) && text[..at].ends_with(char::is_alphanumeric)
@@ -210,8 +210,8 @@ impl Library {
         }
     }
 
-    /// The tokens of `whole` with the spans that they have when each word is encoded by itself, if that gives the same
-    /// ids: the library's offsets go astray behind characters that the normalizer drops.
+    /// The tokens of `whole` with the spans of words that are encoded alone, if that gives the same ids. The reason is
+    /// that the library's offsets are wrong after characters that the normalizer drops.
     fn by_words(&self, text: &str, place: TextPosition, whole: &[Token]) -> Result<Option<Vec<Token>>> {
         let mut tokens = Vec::with_capacity(whole.len());
         let mut start = 0;
@@ -275,7 +275,7 @@ impl Engine for Library {
 
     fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let Some(cuts) = &self.cuts else { return Ok(Vec::new()) };
-        // Tokens are told apart by their spans, which the library's offsets give by words only.
+        // Tokens are distinguished by their spans, which the library's offsets give by words only.
         if !self.normalizes
             || self.leaves_alone(text)?
             || self.by_words(text, place, &self.encode_whole(text, place)?)?.is_some()
@@ -286,7 +286,7 @@ impl Engine for Library {
     }
 
     fn restarts(&self) -> bool {
-        // Without its dummy prefix the library also leaves it out behind added tokens.
+        // Without its dummy prefix the library also leaves it out after added tokens.
         let prefixed = self.inside.is_some() && self.has_added_text;
         self.cuts.is_some() && !prefixed
     }

@@ -1,9 +1,9 @@
 //! Vocabularies without merges or scores: the longest token that fits, from left to right, byte by byte.
 //!
 //! Source: `TRIE_TOKENIZER` of RWKV (<https://github.com/BlinkDL/ChatRWKV>, `rwkv_tokenizer.py`). A token depends on
-//! nothing before it. It depends on what follows only while longer tokens may still fit: a walk that ends at a byte
-//! that no token goes on with has seen all that it ever will. So a cut after a token is settled if no walk up to it ran
-//! into the end of the text in the midst of a longer token.
+//! nothing before it. It depends on the text after it only while longer tokens may still fit. A walk is over at a byte
+//! with which no token goes on. So a cut after a token is settled if no walk up to it reached the end of the text
+//! inside a longer token.
 
 use crate::backends::engine::{Certificate, Engine, Proof, Window};
 use crate::error::{Error, Result};

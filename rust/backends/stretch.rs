@@ -1,13 +1,13 @@
 //! The state of a long stretch of text that a backend carries from push to push, of whatever backend.
 //!
-//! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask what is the same for
-//! all.
+//! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask for the state that all
+//! share.
 
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// What a backend carries of a long stretch from push to push.
+/// The state of a long stretch that a backend carries from push to push. Example: a word of a megabyte of letters.
 #[derive(Debug)]
 pub struct Growth(Box<dyn Stretch>);
 
@@ -15,9 +15,9 @@ pub struct Growth(Box<dyn Stretch>);
 #[derive(Debug, Clone)]
 pub struct SavedGrowth(Arc<dyn Any + Send + Sync>);
 
-/// The state of one backend.
+/// The state of a stretch in one backend.
 pub(crate) trait Stretch: Any + Copies + Debug + Send + Sync {
-    /// What `Engine::restore` needs to come back to where the stretch is now.
+    /// The saved state that `Engine::restore` goes back to.
     fn saved(&self) -> SavedGrowth;
 
     /// Whether the tokens of the stretch give back its text.
@@ -50,12 +50,12 @@ impl Clone for Growth {
 }
 
 impl SavedGrowth {
-    /// What a backend saved.
+    /// The state that a backend saved.
     pub(crate) fn new(saved: impl Any + Send + Sync) -> Self {
         Self(Arc::new(saved))
     }
 
-    /// What the backend of this type saved; None where another one did.
+    /// The state that the backend of this type saved; None where another one did.
     pub(crate) fn of<S: Any>(&self) -> Option<&S> {
         self.0.downcast_ref()
     }
@@ -77,7 +77,7 @@ impl Growth {
         (&mut *self.0 as &mut dyn Any).downcast_mut()
     }
 
-    /// What `Engine::restore` needs to come back to where the stretch is now.
+    /// The saved state that `Engine::restore` goes back to.
     pub(crate) fn save(&self) -> SavedGrowth {
         self.0.saved()
     }

@@ -1,4 +1,4 @@
-//! What a path leads to: one file, or the pair of files that one of them needs.
+//! The content of a path: one file, or the pair of files that one of them needs.
 
 use crate::error::{Error, Result};
 use crate::formats::{gguf_header, vocab_merges};
@@ -14,7 +14,7 @@ pub enum Content {
     VocabAndMerges(Vec<u8>, Vec<u8>),
 }
 
-/// Names of the two files, and what is before them stays the same (`roberta-vocab.json`).
+/// Names of the two files; both have the same prefix (`roberta-vocab.json` and `roberta-merges.txt`).
 const PAIRS: [(&str, &str); 2] = [("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")];
 
 impl Content {
@@ -57,7 +57,7 @@ impl Content {
         }
     }
 
-    /// What they say; see [`crate::formats::detect::read`].
+    /// The specification of the files; see [`crate::formats::detect::read`].
     ///
     /// # Errors
     /// As [`crate::formats::detect::read`].
@@ -76,7 +76,7 @@ impl Content {
 fn gguf_header(path: &Path) -> Result<Option<Vec<u8>>> {
     use std::io::Read;
     let mut magic = [0; 4];
-    // What cannot be opened or is shorter is for `read` to tell.
+    // `read` reports a file that cannot be opened or is shorter.
     let Ok(mut file) = std::fs::File::open(path) else { return Ok(None) };
     if file.read_exact(&mut magic).is_err() || magic != *gguf_header::MAGIC {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! Tokenizer files -> [`Spec`].
 //!
-//! In: bytes of a file, or what a path leads to ([`Content`](super::content::Content)). Out: a [`Spec`]. May import:
+//! In: bytes of a file, or the content of a path ([`Content`](super::content::Content)). Out: a [`Spec`]. May import:
 //! `spec`, `error`, and the alphabet of bytes. Read next: [`tiktoken`], the smallest format with merges of its own.
 //!
 //! One module per format: add a format by a module that builds a [`Spec`], and by one line in [`read`] that knows its
@@ -11,14 +11,15 @@ use crate::formats::{gguf, gguf_header, rwkv, sentencepiece, tekken, tiktoken, v
 use crate::spec::definition::Spec;
 use crate::spec::json;
 
-/// What the bytes of any tokenizer file say: `tokenizer.json`, SentencePiece `.model`, or tiktoken ranks.
+/// The specification in the bytes of any tokenizer file: `tokenizer.json`, SentencePiece `.model`, or tiktoken ranks.
 ///
-/// The content decides, as a file called `tokenizer.model` may hold either of the last two. `source` is the path as the
-/// user gave it; `pattern` is the split pattern that a file of tiktoken ranks does not hold, and may be None for the
-/// files that [`known_ranks`](crate::formats::known_ranks) knows.
+/// The content decides, because a file called `tokenizer.model` may hold either of the last two. `source` is the path
+/// as the user gave it. `pattern` is the split pattern, which a file of tiktoken ranks does not hold. It may be None
+/// for the files that [`known_ranks`](crate::formats::known_ranks) knows.
 ///
 /// # Errors
-/// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for what nobody here can run.
+/// [`Error::File`] if the content is none of these, [`Error::Definition`] if it asks for a stage that no backend can
+/// run.
 pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     let file_error = |reason: String| Error::File { path: source.to_owned(), reason };
     if bytes.is_empty() {

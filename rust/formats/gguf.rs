@@ -30,7 +30,7 @@ struct File<'a> {
     source: &'a str,
 }
 
-/// What the header of a file says; `pattern` stands for a `tokenizer.ggml.pre` that is unknown here.
+/// The specification in the header of a file; `pattern` replaces a `tokenizer.ggml.pre` that is unknown here.
 ///
 /// # Errors
 /// [`Error::File`] with the key and the index in it. Complexity: O(bytes).
@@ -106,7 +106,7 @@ impl File<'_> {
         }
     }
 
-    /// BOS, EOS, whether BOS stands before every text (`adds`: without the key), and the chat template.
+    /// BOS, EOS, whether BOS is put before every text (`adds`: without the key), and the chat template.
     fn declared(&self, count: usize, adds: bool) -> Result<Declared> {
         let id = |key: &str| match self.get(key) {
             None => Ok(None),

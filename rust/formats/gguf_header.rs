@@ -198,7 +198,7 @@ pub(super) fn entries(bytes: &[u8], source: &str) -> Result<BTreeMap<String, Ite
     parse(bytes, bytes.len() as u64, source)?.map(|(entries, _)| entries).ok_or_else(short)
 }
 
-/// The bytes of the header of a file of `length` bytes, and no more: what follows may be gigabytes.
+/// The bytes of the header of a file of `length` bytes, and no more: the rest may be gigabytes.
 ///
 /// # Errors
 /// [`Error::File`] where it is malformed or longer than 256 MiB. Complexity: O(header).

@@ -1,7 +1,7 @@
 //! The pre-token rules that `tokenizer.ggml.pre` of a GGUF file names, as far as both the name's tokenizer and its
 //! rule are certain.
 //!
-//! The names are those of llama.cpp (`src/llama-vocab.cpp`); the rules are those of the `tokenizer.json` that the name
+//! The names are those of llama.cpp (`src/llama-vocab.cpp`). The rules are those of the `tokenizer.json` that the name
 //! was given for, because llama.cpp rewrites some for its own matcher.
 
 use crate::formats::known_ranks::{CL100K, KIMI, O200K, QWEN};
@@ -18,7 +18,7 @@ const DEEPSEEK_V3: [&str; 3] = [
         ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
 ];
 
-/// How a byte-level model splits text.
+/// The rules by which a byte-level model splits text, such as GPT-2's pattern.
 pub(crate) struct Splitting {
     pub(super) pre_tokenizers: Vec<PreTokenizer>,
     pub(super) normalizers: Vec<Normalizer>,

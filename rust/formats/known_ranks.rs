@@ -1,8 +1,8 @@
 //! Files of tiktoken ranks that publishers gave the world, known by their content: split pattern and special tokens.
 //!
-//! A file is known by the SHA-256 of its bytes, or of its ranks in the form in which tiktoken writes them, so that its
-//! name, the order of its lines and its line ends do not matter. No two vocabularies share one, so recognition cannot
-//! be wrong.
+//! A file is known by the SHA-256 of its bytes, or of its ranks in the form in which tiktoken writes them. So its name,
+//! the order of its lines and its line ends do not matter. No two vocabularies share one, so recognition cannot be
+//! wrong.
 
 use crate::util::sha256;
 use base64::{engine::general_purpose::STANDARD, Engine};
@@ -21,7 +21,7 @@ pub(crate) const QWEN: &str =
 /// `tokenization_kimi.py`.
 pub(crate) const KIMI: &str = r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// What the publisher's own code says of a file.
+/// The settings of a file in the publisher's own code.
 #[derive(Debug)]
 pub struct Known {
     /// Of the file.
@@ -32,7 +32,7 @@ pub struct Known {
     pub composes: bool,
     /// Special tokens that the file itself does not hold.
     specials: fn() -> Vec<(Cow<'static, str>, u32)>,
-    /// What is not certain.
+    /// A remark on uncertain settings.
     pub note: Option<&'static str>,
 }
 
@@ -259,7 +259,7 @@ impl Known {
     }
 }
 
-/// What is known of the file with these bytes and these ranks. Complexity: O(bytes), two digests.
+/// The known settings of the file with these bytes and these ranks. Complexity: O(bytes), two digests.
 pub fn find(bytes: &[u8], ranks: &[(Vec<u8>, u32)]) -> Option<&'static Known> {
     let of = |digest: &str| FILES.iter().chain(&WHISPER).find(|(known, _)| *known == digest).map(|(_, known)| known);
     of(&sha256::hex(bytes)).or_else(|| of(&digest(ranks)))

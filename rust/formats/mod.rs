@@ -1,8 +1,8 @@
 //! Files of tokenizers: bytes to a [`Spec`](crate::Spec).
 //!
-//! In: the bytes of a file of any format that [`read`] tells apart by content. Out: a specification in one form, from
-//! which `load/` builds a tokenizer. May import: `error`, `util`, `normalizers` (compiled maps), and `spec`.
-//! To add a format, write a file here and name it in [`read`]. Read next: `load/`.
+//! In: the bytes of a file of any format that [`read`] recognizes by content. Out: a specification in one form, from
+//! which `load/` builds a tokenizer. May import: `error`, `util`, `normalizers` (compiled maps), and `spec`. To add a
+//! format, write a file here and name it in [`read`]. Read next: `load/`.
 
 pub(crate) mod content;
 pub(crate) mod detect;

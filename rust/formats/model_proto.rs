@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Byte,
 }
 
-/// What to do with a model that cannot be run here.
+/// The advice for a model that cannot be run here.
 pub(crate) const WRAP: &str = "wrap the SentencePieceProcessor object instead";
 
 /// One entry of the vocabulary; its id is its index.
@@ -29,7 +29,7 @@ pub(crate) struct Piece {
     pub(super) kind: Kind,
 }
 
-/// `TrainerSpec.ModelType`, without the two that nobody here can run.
+/// `TrainerSpec.ModelType`, without the two that no backend can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ModelType {
     Unigram,
@@ -151,7 +151,7 @@ impl ModelProto {
         Ok(())
     }
 
-    /// What SentencePiece checks on loading, and what this project cannot run.
+    /// The checks of SentencePiece on loading, and those for settings that no backend can run.
     fn check(&self) -> Result<()> {
         let wrong = |reason: String| Err(Error::definition("model", reason));
         if self.treat_whitespace_as_suffix {

@@ -1,9 +1,9 @@
-//! A reader of protobuf's wire format: fields of one message, in the order in which they stand in the file.
+//! A reader of protobuf's wire format: fields of one message, in the order of the file.
 //!
-//! It knows only what a SentencePiece model needs (<https://protobuf.dev/programming-guides/encoding/>): varint,
-//! fixed32, fixed64 and length-delimited fields; a group (wire types 3 and 4) is refused. A field costs time in the
-//! length of its header alone, as nested messages and strings are borrowed. Broken input gives an error with the byte
-//! offset from the start of the file, never a panic.
+//! It knows only the wire types of SentencePiece models (<https://protobuf.dev/programming-guides/encoding/>): varint,
+//! fixed32, fixed64 and length-delimited fields. A group (wire types 3 and 4) is refused. The cost of a field is the
+//! length of its header alone, because nested messages and strings are borrowed. Broken input gives an error with the
+//! byte offset from the start of the file, never a panic.
 
 use crate::error::{Error, Result};
 

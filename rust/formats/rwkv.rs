@@ -20,7 +20,7 @@ pub(super) fn looks_like_rwkv(bytes: &[u8]) -> bool {
     std::str::from_utf8(&bytes[..end]).is_ok_and(|first| line(first.trim_end_matches('\r')).is_ok())
 }
 
-/// What the content of a file says; `source` names it in errors.
+/// The specification in the content of a file; `source` names it in errors.
 ///
 /// # Errors
 /// [`Error::File`] with the line that is malformed, or that repeats an id or a token. Complexity: O(bytes).
@@ -36,7 +36,7 @@ pub(super) fn read(bytes: &[u8], source: &str) -> Result<Spec> {
     from_tokens(tokens, source)
 }
 
-/// What tokens say that were read already.
+/// The specification of tokens that were already read.
 pub(super) fn from_tokens(tokens: Vec<(u32, Vec<u8>)>, source: &str) -> Result<Spec> {
     let alphabet = byte_alphabet::characters();
     let wrong = |reason: String| Error::File { path: source.to_owned(), reason };

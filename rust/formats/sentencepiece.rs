@@ -1,9 +1,9 @@
 //! SentencePiece models (`tokenizer.model`, `spiece.model`) -> [`Spec`].
 //!
-//! The specification must reproduce SentencePiece's own encoder, not the conversion that came with a model:
-//! `src/normalizer.cc`, `src/bpe_model.cc`, `src/unigram_model.cc` and `src/model_interface.cc` of
-//! <https://github.com/google/sentencepiece>, format in `src/sentencepiece_model.proto`. The flags of the file
-//! that no normalizer says are the rules in `Origin`.
+//! The specification must reproduce SentencePiece's own encoder, not the conversion that came with a model. The source
+//! is `src/normalizer.cc`, `src/bpe_model.cc`, `src/unigram_model.cc` and `src/model_interface.cc` of
+//! <https://github.com/google/sentencepiece>. The format is in `src/sentencepiece_model.proto`. Flags of the file that
+//! no normalizer holds are the rules in `Origin`.
 
 use crate::error::{Error, Result};
 use crate::formats::model_proto::{Kind, ModelProto, ModelType, Piece, WRAP};
@@ -19,13 +19,13 @@ use rustc_hash::FxHashMap;
 /// SentencePiece's mark for a space, U+2581.
 pub(super) const SPACE_MARK: &str = "\u{2581}";
 
-/// What a serialized `ModelProto` says; `source` names it in errors.
+/// The specification in a serialized `ModelProto`; `source` names it in errors.
 ///
-/// Costs O(p + c log c) for p pieces of c characters in all: each piece of a BPE model is looked up at each split.
+/// Complexity: O(p + c log c) for p pieces of c characters in all, because each piece is looked up at each split.
 ///
 /// # Errors
-/// [`Error::File`] if the bytes are not a `ModelProto`; [`Error::Definition`] if the model is of type WORD or CHAR,
-/// marks spaces at the end of words, or breaks a rule that SentencePiece itself checks on loading.
+/// [`Error::File`] if the bytes are not a `ModelProto`. [`Error::Definition`] if the model is of type WORD or CHAR, or
+/// marks spaces at the end of words. The same if it breaks a rule that SentencePiece itself checks on loading.
 pub fn read(model: &[u8], source: &str) -> Result<Spec> {
     let proto = ModelProto::parse(model, source)?;
     let mut notes = Vec::new();
@@ -158,15 +158,15 @@ type Bare = (String, String, u32);
 ///
 /// SentencePiece merges the adjacent pair whose concatenation is the piece of the best score, the leftmost if two are
 /// equally good. So every split of a piece into two symbols is a merge, ranks follow the scores, and pieces with one
-/// score share a rank. (LLaMA-2 has 15 runs of spaces with the score -1e9: which of two is merged depends on where
-/// they stand.) A symbol is a piece or any single character, as that is what the text is cut into at first.
+/// score share a rank. (LLaMA-2 has 15 runs of spaces with the score -1e9: which of two is merged depends on their
+/// positions.) A symbol is a piece or any single character, because text is first cut into characters.
 fn merges(proto: &ModelProto) -> Result<(Merges, Vec<Bare>)> {
     let is_single = |text: &str| text.chars().nth(1).is_none();
     let built = |kind: Kind| matches!(kind, Kind::Normal | Kind::Unused);
     let by_text: FxHashMap<&str, (u32, Kind)> =
         indexed(proto).map(|(id, piece)| (piece.text.as_str(), (id, piece.kind))).collect();
     let is_symbol = |text: &str| is_single(text) || by_text.get(text).is_some_and(|(_, kind)| built(*kind));
-    // Pieces of which a character is none by itself, or of a type that text never gives.
+    // Pieces with a character that is no piece, or of a type that text never gives.
     let id = |text: &str| {
         by_text.get(text).filter(|(_, kind)| matches!(kind, Kind::Normal | Kind::UserDefined)).map(|(id, _)| *id)
     };

@@ -1,8 +1,8 @@
 //! Mistral's `tekken.json` -> [`Spec`].
 //!
-//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`,
-//! `tokens/tokenizers/tekken.py`. The special tokens have the first ids, `config.default_num_special_tokens` of them;
-//! the ids of text follow, and the vocabulary is cut off so that all are `config.default_vocab_size`.
+//! Ranks, split pattern and special tokens in one JSON object. Source: `mistral_common`, `tokens/tokenizers/tekken.py`.
+//! The special tokens have the first ids, `config.default_num_special_tokens` of them. The ids of text follow, and the
+//! vocabulary is cut off at `config.default_vocab_size` ids.
 
 use crate::error::{Error, Result};
 use crate::formats::tiktoken;
@@ -12,7 +12,7 @@ use base64::{engine::general_purpose::STANDARD, Engine};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The two keys that tell such a file from others.
+/// The two keys that distinguish such a file from others.
 #[derive(Deserialize)]
 struct Sketch {
     config: Option<Value>,
@@ -73,7 +73,7 @@ const FIRST: [&str; 20] = [
 ];
 const MOST_SPECIALS: u32 = 1 << 20;
 
-/// What the JSON object of a file says; `None` where it is no such file.
+/// The specification in the JSON object of a file; `None` where it is no such file.
 ///
 /// # Errors
 /// [`Error::File`] with line and column, or with the entry that breaks a rule. Complexity: O(bytes).

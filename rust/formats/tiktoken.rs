@@ -1,8 +1,8 @@
 //! Files of tiktoken ranks (`*.tiktoken`, LLaMA-3's and GLM-4's `tokenizer.model`) -> [`Spec`].
 //!
 //! A file holds one token per line, `base64 rank`, and nothing else: neither the split pattern nor the special tokens.
-//! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is, and
-//! otherwise merges the adjacent pair whose concatenation has the lowest rank, the leftmost of equals.
+//! The encoder (<https://github.com/openai/tiktoken>, `src/lib.rs`) takes a pre-token that is a token as it is.
+//! Otherwise it merges the adjacent pair whose concatenation has the lowest rank, the leftmost of equals.
 
 use crate::error::{Error, Result};
 use crate::formats::known_ranks;
@@ -20,8 +20,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Whether the first lines are ranks. A file called `tokenizer.model` may be a SentencePiece model as well.
 pub fn looks_like_ranks(bytes: &[u8]) -> bool {
     let first = bytes.split(|byte| *byte == b'\n').map(trim).find(|line| !line.is_empty());
-    // A SentencePiece model begins with 0x0A, the key of its first piece, which is an empty line here; what follows
-    // holds the length and type of that piece, bytes that no base64 has.
+    // A SentencePiece model begins with 0x0A, the key of its first piece, which is an empty line here. The next bytes
+    // are the length and type of that piece, which no base64 has.
     first.is_some_and(|line| line.len() < 1 << 16 && rank_line(line).is_ok())
 }
 
@@ -62,7 +62,7 @@ pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<(Vec<u8>, u32)>> {
     Ok(ranks)
 }
 
-/// What the bytes of a file say; `pattern` is `None` for a file that [`known_ranks`] knows.
+/// The specification in the bytes of a file; `pattern` is `None` for a file that [`known_ranks`] knows.
 ///
 /// # Errors
 /// As [`parse`]; [`Error::File`] where the pattern is unknown.

@@ -14,7 +14,7 @@ use crate::spec::pieces::Pieces;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
-/// What the two files do not say.
+/// Settings that the two files do not hold.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The split pattern; `None` is GPT-2's.
@@ -36,7 +36,7 @@ pub(super) fn is_vocabulary(json: &[u8]) -> bool {
     value.first().is_some_and(|&byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-/// What the contents of both files say; `source` names them in errors.
+/// The specification in the contents of both files; `source` names them in errors.
 ///
 /// # Errors
 /// [`Error::File`] if one of them is malformed: with line and column of the vocabulary, or the line of the merges.

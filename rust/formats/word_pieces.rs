@@ -14,7 +14,7 @@ use crate::spec::pieces::Pieces;
 use crate::spec::pre_tokenizer::PreTokenizer;
 use rustc_hash::FxHashMap;
 
-/// What the file does not say.
+/// Settings that the file does not hold.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Whether text is lower-cased.
@@ -23,7 +23,7 @@ pub struct Options {
     pub strip_accents: Option<bool>,
     /// Whether each ideograph is a word.
     pub part_ideographs: bool,
-    /// The piece that stands for a word without pieces.
+    /// The piece for a word without pieces.
     pub unknown: String,
     /// Begins a piece that goes on with a word.
     pub prefix: String,
@@ -51,7 +51,7 @@ pub(super) fn looks_like_word_pieces(bytes: &[u8]) -> bool {
     has(b"[UNK]") && has(b"[CLS]")
 }
 
-/// What the content of a file says; `source` names it in errors.
+/// The specification in the content of a file; `source` names it in errors.
 ///
 /// # Errors
 /// [`Error::File`] if it is not UTF-8, or lacks the unknown piece. Complexity: O(bytes).
@@ -73,7 +73,7 @@ pub fn read(vocab: &[u8], source: &str, options: &Options) -> Result<Spec> {
     Ok(spec)
 }
 
-/// What a vocabulary says that was read already; the last id of equal pieces counts.
+/// The specification of a vocabulary that was already read; the last id of equal pieces counts.
 pub(super) fn from_pieces<S: AsRef<str>>(
     pieces: impl Iterator<Item = (S, u32)>,
     source: &str,

@@ -78,7 +78,7 @@ pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
     })
 }
 
-/// Refuses rules of an absurd size, which nobody should compile: neither we nor the library.
+/// Refuses rules of an absurd size, which neither this crate nor the library should compile.
 fn check_rules(spec: &Spec) -> Result<()> {
     let parts = [
         ("normalizer", spec.normalizers.iter().filter_map(Normalizer::rule).collect::<Vec<_>>()),
@@ -103,7 +103,8 @@ fn rule_text(pre_tokenizers: &[PreTokenizer]) -> String {
     }
 }
 
-/// Why the specification is run by the library instead of our own engine.
+/// The reason why the library runs the specification instead of our own engine. Example: "no rule for words, and no
+/// marks for spaces".
 pub(crate) struct Refusal(pub(super) String);
 
 impl From<Error> for Refusal {
@@ -129,7 +130,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The engine, whose ids and text are those of the library, and what the comparison says.
+    /// The engine, whose ids and text are those of the library, and the result of the comparison.
     fn checked_engine(
         &self,
         vocabulary: &Vocabulary,
@@ -188,7 +189,7 @@ impl Reader<'_> {
                 Err(Refusal(reason)) => Err(Error::definition("model", reason)),
             };
         }
-        // The engine that would be the one for this model says what it misses.
+        // The engine for models of this kind names the missing feature.
         Ok(refuse(match self.spec.model {
             Model::Unigram(_) | Model::WordPiece(_) => other,
             Model::Bpe(_) | Model::WordLevel { .. } | Model::LongestMatch => reason,

@@ -1,8 +1,8 @@
-//! The decoder section, read whole and in order: what each vocabulary entry adds to a text.
+//! The decoder section, read whole and in order: the bytes that each vocabulary entry adds to a text.
 //!
 //! Source: `decoders/` of the `tokenizers` crate, 0.23. A decoder maps a list of strings, one a token. Most stages map
-//! each string by itself, some the first or the last of the list in another way; `Fuse`, `ByteLevel` and the end of
-//! the section join the list. Everything else cannot be told token by token and is refused by name.
+//! each string on its own; some map the first or the last one differently. `Fuse`, `ByteLevel` and the end of the
+//! section join the list. Every other stage depends on several tokens and is refused by name.
 
 use crate::error::{Error, Result};
 use crate::spec::decoder::Decoder as Stage;
@@ -13,13 +13,13 @@ use std::borrow::Cow;
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::Decoder;
 
-/// What a stage does to the string of one token.
+/// The effect of a stage on the string of one token.
 enum Op {
     /// Every occurrence of a text becomes another.
     Literal(String, String),
     /// The same with a regular expression, run by the library.
     Pattern(Box<Replace>),
-    /// So many of this character go at the start and at the end.
+    /// At most these numbers of this character are removed at the start and at the end.
     Strip(char, usize, usize),
     /// The mark is a space; in the first token it is nothing, if so.
     Mark(char, bool),
@@ -29,33 +29,33 @@ enum Op {
     Words(String, bool),
 }
 
-/// Where in the list a token stands.
+/// The place of a token in the list.
 #[derive(Clone, Copy)]
 struct Spot {
     first: bool,
     last: bool,
 }
 
-/// What a token adds to a text that has begun and then ends: a space that it owes is not written.
+/// The place of a token in a text that has begun and then ends: a space that it owes is not written.
 const LATER: Spot = Spot { first: false, last: true };
 
-/// The decoder section.
+/// The decoder section, such as `ByteFallback` and `Fuse`.
 #[derive(Default)]
 pub(crate) struct Chain {
-    /// There is no decoder: one space stands between tokens.
+    /// There is no decoder: one space is put between tokens.
     spaced: bool,
     ops: Vec<Op>,
-    /// `<0xNN>` is a byte after so many stages.
+    /// The number of stages after which `<0xNN>` is a byte.
     bytes_after: Option<usize>,
     byte_level: bool,
     /// Replacements in the joined text, of texts that no two tokens share.
     joined: Vec<(String, String)>,
-    /// What goes at the start of the joined text.
+    /// The character that is removed at the start of the joined text, and how often at most.
     strip: Option<(char, usize)>,
     notes: Vec<String>,
 }
 
-/// What the tokens of a vocabulary add, and how they join.
+/// The rules by which the tokens of a vocabulary join.
 pub(crate) struct Told {
     pub(super) drops_first_space: bool,
     pub(super) joints: Joints,
@@ -197,7 +197,7 @@ impl Chain {
         if self.bytes_after.is_some() {
             let each = match &op {
                 Op::Literal(from, _) => single(from).is_some(),
-                // Byte tokens at the start are one token here, so a mark among them goes wherever it stands.
+                // Byte tokens at the start are one token here, so a mark among them is removed at any place.
                 Op::Mark(mark, goes) => !(*goes && mark.is_ascii()),
                 _ => false,
             };
@@ -213,7 +213,7 @@ impl Chain {
         Ok(())
     }
 
-    /// What a stage does to the string of one token; `None` of a stage that treats the list.
+    /// The effect of a stage on the string of one token; `None` of a stage that treats the list.
     fn op(stage: &Stage) -> Result<Option<Op>> {
         Ok(Some(match stage {
             Stage::Replace { pattern: Pattern::String(from), content } if !from.is_empty() => {
@@ -297,7 +297,7 @@ impl Chain {
         &self.notes
     }
 
-    /// Whether the first token of a text is told in another way.
+    /// Whether the first token of a text is decoded in another way.
     fn knows_first(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Words(..) | Op::Mark(_, true)))
     }
@@ -306,7 +306,7 @@ impl Chain {
         self.ops.iter().any(|op| matches!(op, Op::Suffix(_)))
     }
 
-    /// What `token` adds at `spot`.
+    /// Appends the bytes that `token` adds at `spot`.
     fn spell(&self, token: &str, spot: Spot, bytes: &mut Vec<u8>) -> Result<()> {
         let mut told = Cow::Borrowed(token);
         for (index, op) in self.ops.iter().enumerate() {
@@ -345,7 +345,7 @@ impl Chain {
         Ok(())
     }
 
-    /// The replacements of the joined text in what stands in `bytes` from `start` on.
+    /// Applies the replacements of the joined text to `bytes` from `start` on.
     fn finish(&self, start: usize, bytes: &mut Vec<u8>) {
         for (from, to) in &self.joined {
             let from = from.as_bytes();
@@ -358,7 +358,7 @@ impl Chain {
         }
     }
 
-    /// Appends what `token` adds to a text that has begun.
+    /// Appends the bytes that `token` adds to a text that has begun.
     pub(super) fn write(&self, token: &str, bytes: &mut Vec<u8>) -> Result<()> {
         if self.spaced {
             bytes.push(b' ');
@@ -374,8 +374,8 @@ impl Chain {
         Ok(())
     }
 
-    /// The same for an added token, which is no part of a character: where GPT-2's alphabet makes none of it ("é"
-    /// would be a byte alone), it stands for what it says.
+    /// The same for an added token, which is no part of a character. Where GPT-2's alphabet makes no text of it ("é"
+    /// would be a byte alone), its text is its own content.
     pub(super) fn write_added(&self, token: &str, bytes: &mut Vec<u8>) -> Result<()> {
         let start = bytes.len();
         self.write(token, bytes)?;
@@ -390,7 +390,7 @@ impl Chain {
         !self.byte_level && self.joined.is_empty() && self.bytes_after.is_none()
     }
 
-    /// Notes in `told` how `token` (`id`) differs at the start and at the end of a text; `later` is what it adds
+    /// Records in `told` how `token` (`id`) differs at the start and at the end of a text; `later` are its bytes
     /// elsewhere.
     fn note(&self, id: u32, token: &str, later: &[u8], told: &mut Told) -> Result<()> {
         let of = |spot: Spot| -> Result<Vec<u8>> {
@@ -399,7 +399,7 @@ impl Chain {
             Ok(bytes)
         };
         if self.byte_level && of(LATER)? != later {
-            // An added token that stands for what it says, everywhere.
+            // An added token whose text is its content everywhere.
             return Ok(());
         }
         if self.knows_last() {
@@ -413,7 +413,7 @@ impl Chain {
         }
         if self.knows_first() {
             if let [Op::Mark(mark, true)] = self.ops.as_slice() {
-                // One mark at the start, and no space else: what is dropped is what would be dropped anyway.
+                // One mark at the start, and no other space: the dropped space would be dropped anyway.
                 let marks = token.matches(*mark).count();
                 if marks == usize::from(token.starts_with(*mark))
                     && !token.is_empty()
@@ -423,7 +423,7 @@ impl Chain {
                 }
             }
             let first = of(Spot { first: true, last: true })?;
-            // A token without text is the first one all the same.
+            // A token without text can still be the first one.
             if later.is_empty() || later.strip_prefix(b" ").unwrap_or(later) != first {
                 told.joints.first.insert(id, first.into());
             }
@@ -436,12 +436,12 @@ impl Chain {
         self.knows_first() || self.knows_last()
     }
 
-    /// How `tokens`, with what each adds to a text that has begun, differ at the start and the end.
+    /// How `tokens` differ at the start and the end; each comes with its bytes in a text that has begun.
     pub(super) fn told<'a>(&self, tokens: impl Iterator<Item = (u32, &'a str, &'a [u8])>) -> Result<Told> {
         let mut told = Told { drops_first_space: self.spaced || self.knows_first(), joints: Joints::default() };
         match self.strip {
             None | Some((_, 0)) => {}
-            // The flag counts text, not tokens: so it may not stand for both.
+            // The flag counts text, not tokens: so it cannot mean both.
             Some((' ', 1)) if !self.has_joints() && !self.spaced => told.drops_first_space = true,
             Some((content, most)) => told.joints.strip = Some((content.to_string().into_bytes().into(), most as u32)),
         }

@@ -45,7 +45,7 @@ impl Tokenizer {
 
     /// The tokenizer in the bytes of a file; `pattern` is the split pattern that tiktoken ranks do not hold.
     ///
-    /// While somebody has the tokenizer, loading the same bytes under the same name again gives that very tokenizer.
+    /// While the tokenizer is alive, loading the same bytes under the same name again gives that very tokenizer.
     ///
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
@@ -77,7 +77,7 @@ impl Tokenizer {
         })
     }
 
-    /// A tokenizer from what a file says.
+    /// A tokenizer from the specification in a file.
     ///
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
@@ -116,7 +116,8 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// The same for a specification that was made of what `key` is a hash of; shared as by [`Tokenizer::from_bytes`].
+    /// The same for a specification that was made of content with the hash `key`; shared as by
+    /// [`Tokenizer::from_bytes`].
     #[cfg(feature = "python")]
     pub(crate) fn from_shared_spec(spec: &Arc<Spec>, key: &[u8], name: &str) -> Result<Arc<Self>> {
         shared(&[key, name.as_bytes(), b"specification"], || Self::from_spec(Arc::clone(spec), name))
@@ -125,7 +126,7 @@ impl Tokenizer {
     /// A tokenizer around an engine of the caller's own (wrapped objects).
     ///
     /// # Errors
-    /// What the engine raises on the load probe's texts.
+    /// The errors of the engine on the load probe's texts.
     pub fn from_engine(
         name: &str,
         vocabulary: Vocabulary,
@@ -174,7 +175,7 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// The tokenizer in what [`Spec::to_bytes`] wrote; shared as by [`Tokenizer::from_bytes`].
+    /// The tokenizer in the bytes of [`Spec::to_bytes`]; shared as by [`Tokenizer::from_bytes`].
     ///
     /// ```
     /// # fn main() -> coolfusion::Result<()> {

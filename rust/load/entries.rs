@@ -1,5 +1,4 @@
-//! The vocabulary of a definition: which ids there are, which texts the model finds them in, which bytes they stand
-//! for.
+//! The vocabulary of a definition: its ids, the texts in which the model finds them, and their bytes.
 
 use crate::error::{Error, Result};
 use crate::load::chain::{byte_piece, Chain, Told};
@@ -18,7 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
 
-/// How the model sees a text: what follows from normalizer and pre-tokenizer alone.
+/// The spelling in which the model sees a text, by normalizer and pre-tokenizer alone. Example: `▁the` under `Marks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
     /// One character of GPT-2's alphabet a byte.
@@ -29,13 +28,13 @@ pub(crate) enum Spelling {
     Plain,
 }
 
-/// An added token of the definition.
+/// An added token of the definition, such as `<|endoftext|>`.
 pub(crate) struct Added {
     pub(super) id: u32,
     /// The id that the file says.
     pub(super) written: u32,
     pub(super) content: String,
-    /// What the decoder is given for it.
+    /// The string that the decoder gets for it.
     pub(super) shown: String,
     pub(super) control: bool,
     pub(super) normalized: bool,
@@ -51,7 +50,7 @@ impl From<&Added> for AddedEntry {
 
 /// The added tokens, with the ids that [`AddedIds`] says.
 ///
-/// `notes` tells of ids that the file says otherwise.
+/// `notes` gets a sentence for each id that differs from the file's.
 pub(crate) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<Added>> {
     let normalizer = Normal::of(spec)?;
     let mut next = spec.pieces.len() as u32;
@@ -70,7 +69,7 @@ pub(crate) fn added_tokens(spec: &Spec, notes: &mut Vec<String>) -> Result<Vec<A
             found.push(added(written, control));
             continue;
         }
-        // The library leaves out what has no content; of tokens with one content the last counts, but special stays
+        // The library leaves out tokens without content. Of tokens with one content the last counts, but special stays
         // special.
         if content.is_empty() {
             continue;
@@ -134,7 +133,7 @@ impl Normal {
     }
 }
 
-/// What control tokens are called, and their ids, ascending.
+/// The names of control tokens, and their ids, ascending.
 pub(crate) fn control_tokens(added: &[Added], unknown: Option<u32>, pieces: &Pieces) -> Vec<(String, u32)> {
     let mut named: Vec<(String, u32)> =
         added.iter().filter(|token| token.control).map(|token| (token.content.clone(), token.id)).collect();
@@ -173,7 +172,7 @@ pub(crate) fn adds_space(spec: &Spec) -> bool {
         })
 }
 
-/// The pieces as they occur in what the model sees, spaces being spaces and bytes bytes.
+/// The pieces as they occur in the text that the model sees, with plain spaces and bytes.
 pub(crate) struct Matched<'a> {
     /// By the numbers of the pieces.
     pub(super) bytes: Cow<'a, Arena>,
@@ -182,7 +181,7 @@ pub(crate) struct Matched<'a> {
 }
 
 impl<'a> Matched<'a> {
-    /// `told`: what the pieces are decoded to, by `chain`. `bytes`: byte pieces stand for bytes.
+    /// `told`: the decoded text of the pieces, by `chain`. `bytes`: byte pieces represent bytes.
     pub(super) fn new(pieces: &Pieces, spelling: Spelling, bytes: bool, told: &'a Arena, chain: &Chain) -> Self {
         let is_absent = |piece: &str| match spelling {
             Spelling::ByteLevel => !piece.chars().all(|c| byte_alphabet::byte(c).is_some()),
@@ -227,7 +226,7 @@ fn write_spaced(piece: &str, bytes: &mut Vec<u8>) {
     }
 }
 
-/// What the decoder makes of each piece, by its number.
+/// The decoded text of each piece, by its number.
 pub(crate) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
     let mut told = Arena::with_capacity(pieces.len(), pieces.bytes());
     let mut outcome = Ok(());

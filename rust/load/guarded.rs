@@ -1,4 +1,4 @@
-//! The specification as the library gets it, and what is known of it.
+//! The specification as the library gets it, and known facts of it.
 
 use crate::backends::hf_tokenizers::Facts;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 use rustc_hash::FxHashSet;
 
-/// What a control piece is called where no text may find it.
+/// The name of a control piece where no text may find it.
 pub(crate) fn hidden_name(piece: &str) -> String {
     format!("\u{10FFFE} control {piece}")
 }
@@ -31,8 +31,8 @@ impl Reader<'_> {
         blob.map(|blob| Ok(Charsmap::new(blob)?.keeping(keeps()))).transpose()
     }
 
-    /// The numbers of the control pieces that a model would find in a text by their spelling: all of a Unigram model,
-    /// and those that only the look-up of whole words finds.
+    /// The numbers of the control pieces that a model would find in a text by their spelling. These are all of a
+    /// Unigram model, and those that only the look-up of whole words finds.
     pub(super) fn hidden_pieces(&self) -> FxHashSet<usize> {
         let whole_words = self.spec.model.looks_up_words();
         if !whole_words && !matches!(self.spec.model, Model::Unigram(_)) {

@@ -1,9 +1,9 @@
-//! The load-time check: what was read must give the ids and the text of the `tokenizers` library, on the file's own
+//! The load-time check: the engine must give the ids and the text of the `tokenizers` library, on the file's own
 //! pieces.
 //!
-//! The library gets the part of the definition that a few dozen texts can reach. That is exact: a piece takes part in
-//! encoding a text only if it is a substring of a word of that text, as the library's own normalizer and pre-tokenizer
-//! give it, and a merge only if its result is one.
+//! The library gets the part of the definition that a few dozen texts can reach. That is exact. A piece takes part in
+//! encoding a text only if it is a substring of a word of that text. Words are those of the library's own normalizer
+//! and pre-tokenizer. A merge takes part only if its result does.
 
 use crate::backends::engine::Engine;
 use crate::backends::hf_tokenizers::caught;
@@ -226,7 +226,7 @@ impl Reader<'_> {
     ) -> Option<BTreeSet<usize>> {
         let (prefix, suffix) = self.affixes();
         let mut found = sample.clone();
-        // What stands for bytes, for unknown text, and what the unknown score is counted from.
+        // Byte pieces, the unknown piece, and the piece with the lowest score, from which the unknown score is counted.
         let byte = |number: &usize| byte_piece(self.pieces.piece(*number)).is_some();
         if self.spec.model.byte_fallback() {
             found.extend((0..self.pieces.len()).filter(byte));
@@ -270,7 +270,7 @@ impl Reader<'_> {
         Some(found)
     }
 
-    /// What the model puts before pieces inside a word, and after the last piece.
+    /// The prefix that the model puts before pieces inside a word, and the suffix after the last piece.
     fn affixes(&self) -> (&str, &str) {
         match &self.spec.model {
             Model::Bpe(model) => {
@@ -302,8 +302,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `word` as its first symbols spell it, for byte pairs: characters without a piece are byte pieces, the unknown
-    /// token (one for a run, if it `fuses`), or nothing, and what merges make of these is no part of the word.
+    /// `word` as its first symbols spell it, for byte pairs. Characters without a piece are byte pieces, the unknown
+    /// token (one for a run, if it `fuses`), or nothing. Their merges make no part of the word.
     fn symbols(&self, word: &str, prefix: &str, suffix: &str, fuses: bool) -> String {
         let fallback = self.spec.model.byte_fallback();
         let known = |c: char| {
@@ -374,7 +374,7 @@ impl Reader<'_> {
 }
 
 impl Judge {
-    /// How many texts it compares.
+    /// The number of texts that it compares.
     pub(super) fn texts(&self) -> usize {
         self.texts.len()
     }

@@ -1,4 +1,4 @@
-//! What a specification turns into.
+//! The parts of a tokenizer that are built from a specification.
 
 use crate::backends::engine::Engine;
 use crate::load::entries::Spelling;
@@ -6,12 +6,12 @@ use crate::vocabulary::added::AddedEntry;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 
-/// What a specification turns into.
+/// The parts of a tokenizer that are built from a specification.
 pub(crate) struct Loaded {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) spelling: Spelling,
-    /// Some pieces stand for single bytes of a text.
+    /// Some pieces represent single bytes of a text, such as `<0x41>`.
     pub(crate) byte_fallback: bool,
     pub(crate) reading: Reading,
     /// The token of text that has no other.
@@ -24,6 +24,6 @@ pub(crate) struct Loaded {
     pub(crate) prefixes_once: bool,
     pub(crate) control_tokens: Vec<(String, u32)>,
     pub(crate) source_notes: Vec<String>,
-    /// What the load-time comparison with another library says.
+    /// The result of the load-time comparison with another library, in words.
     pub(crate) check: String,
 }

@@ -69,7 +69,7 @@ impl Reader<'_> {
     /// (left, right) -> (rank, merged).
     fn merges(&self, model: &Model) -> Own<PairTable> {
         let pairs = &model.merges.pairs;
-        // What each merge makes.
+        // The result of each merge.
         let mut results: Vec<u32> = Vec::with_capacity(pairs.len());
         let (mut merged, mut buffer) = (0, String::new());
         let fallback = model.byte_fallback;

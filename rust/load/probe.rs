@@ -1,4 +1,4 @@
-//! The load probe: a few hundred short encodings that find out what a tokenizer loses, before it matters.
+//! The load probe: a few hundred short encodings that find the kinds of text that a tokenizer loses, before it matters.
 
 use crate::boundaries::{word_boundaries, Method};
 use crate::error::Result;
@@ -122,7 +122,7 @@ fn missing_bytes(tokenizer: &Tokenizer) -> Result<Vec<String>> {
     Ok(missing)
 }
 
-/// What `word` at the start of a text differs in from `word` after other text.
+/// The dummy prefix in words, found by comparing `word` at the start of a text with `word` after other text.
 fn dummy_prefix(tokenizer: &Tokenizer) -> Result<String> {
     let ids = |text: &str, place| tokenizer.tokens_if_any(text, place);
     let (start, inside) = (ids("word", TextPosition::Start)?, ids("word", TextPosition::Continuation)?);

@@ -26,7 +26,7 @@ pub(crate) fn key(parts: &[&[u8]]) -> Key {
     hasher.finalize().into()
 }
 
-/// The tokenizer that `load` makes from `parts`, or the one that it made from them before and that somebody still has.
+/// The tokenizer that `load` makes from `parts`, or the one that it made from them before, if that is still alive.
 ///
 /// Two threads that load the same at once may both do the work, and get the same tokenizer.
 pub(crate) fn shared(parts: &[&[u8]], load: impl FnOnce() -> Result<Tokenizer>) -> Result<Arc<Tokenizer>> {

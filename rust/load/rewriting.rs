@@ -23,16 +23,16 @@ use crate::tokens::token::TokenId;
 use crate::util::double_array::Dictionary;
 use rustc_hash::FxHashSet;
 
-/// What the stages amount to.
+/// The combined effect of the stages.
 #[derive(Default)]
 struct Plan {
     steps: Vec<Step>,
-    /// U+2581 stands for spaces.
+    /// U+2581 represents spaces.
     marks: bool,
     dummy: bool,
     dummy_always: bool,
     dummy_everywhere: bool,
-    /// The model reads a space and what follows as a word.
+    /// The model reads a space and the text after it as a word.
     spaced: bool,
     rules: Vec<Rule>,
 }
@@ -80,8 +80,8 @@ impl Reader<'_> {
         }))
     }
 
-    /// The normalizer as our own rewriter, for cuts of what the library runs; None where it has stages that are not
-    /// known.
+    /// The normalizer as our own rewriter, for cuts of definitions that the library runs; None where it has unknown
+    /// stages.
     ///
     /// The second answer: whether it ends with writing marks for spaces.
     pub(super) fn known_normalizer(&self) -> Option<(Rewriter, bool)> {
@@ -211,8 +211,7 @@ impl Reader<'_> {
         AddedText::new(&contents).ok_or_else(|| Refusal("millions of added tokens".into()))
     }
 
-    /// The model, and whether no piece holds a space behind another character (nor is one ever fused with unknown
-    /// text).
+    /// The model, and whether no piece holds a space after another character (nor is one ever fused with unknown text).
     fn unigram(&self, model: &UnigramModel, marks: bool) -> Own<(Model, bool)> {
         let unknown = self.unknown.filter(|&id| (id as usize) < self.pieces.len());
         let Some(unknown) = unknown else { return refuse("no unknown token in the model") };
@@ -284,7 +283,7 @@ impl Plan {
             return refuse("no rule for words, and no marks for spaces");
         }
         if self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_))) {
-            // What these do to white space at the end of it all, its removal does too.
+            // The removal of white space at the end includes the effect of these.
             let is_needless = |step: &Step| match step {
                 Step::Strip { .. } | Step::LeadingSpaces | Step::TrailingSpaces { marks: false } => true,
                 Step::SpaceRuns { content } => content.iter().all(|c| c.is_whitespace()),
@@ -311,7 +310,7 @@ impl Plan {
         }
         let scheme = metaspace.prepend;
         if !self.rules.is_empty() {
-            // Each word behind white space gets the mark, and none holds a space.
+            // Each word after white space gets the mark, and none holds a space.
             let drops = self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)));
             if scheme != PrependScheme::Always || !metaspace.split || !drops || self.marks {
                 return refuse("Metaspace behind other pre-tokenizers");
@@ -357,7 +356,7 @@ fn replacement(pattern: &Pattern, content: &str, plan: &mut Plan) -> Own<Option<
         }
         Pattern::String(_) => return refuse("normalizer Replace of nothing, or of a text with a space"),
         Pattern::Regex(regex) => match (regex.as_str(), content.is_empty()) {
-            // Cuts stand before spaces: what a run becomes must part words as a space does.
+            // Cuts are before spaces, so the replacement of a run must separate words as a space does.
             (" {2,}", false) if content.iter().all(|&c| c == ' ' || c == METASPACE) => Step::SpaceRuns { content },
             ("\\A +", true) => Step::LeadingSpaces,
             (" +\\z", true) => Step::TrailingSpaces { marks: false },
@@ -392,7 +391,7 @@ fn byte_named(piece: &str) -> Option<u8> {
     (format!("{byte:02X}") == digits).then_some(byte)
 }
 
-/// The set of a bracket class of plain characters, ranges and `\\x..`, `\\u....` escapes: what every engine reads
+/// The set of a bracket class of plain characters, ranges and `\\x..`, `\\u....` escapes: every engine reads these
 /// alike.
 fn simple_class(regex: &str) -> Option<CodePoints> {
     let mut rest = regex.strip_prefix('[')?.strip_suffix(']')?.chars();

@@ -11,11 +11,11 @@ use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme, SplitBehavior};
 use crate::stability::pieces::holds_inner_space;
 use crate::stability::white_space::SpaceCuts;
 
-/// What a pre-tokenizer stage does at white space behind another character.
+/// The effect of a pre-tokenizer stage at white space after another character.
 enum Stage {
-    /// It cuts there, and treats each side by itself.
+    /// It cuts there, and treats each side on its own.
     Cuts,
-    /// It treats each side by itself; the later stages see this character.
+    /// It treats each side on its own; the later stages see this character.
     Parts(char),
     /// Nothing is known.
     Opaque,
@@ -24,10 +24,10 @@ enum Stage {
 impl Reader<'_> {
     /// The cuts that are settled, or None where none are known.
     ///
-    /// Stages behind one that cuts there see the two sides as two words, so whatever they do is done to each by itself.
+    /// Stages after one that cuts there see the two sides as two words, so they treat each side on its own.
     pub(super) fn space_cuts(&self) -> Option<SpaceCuts> {
         let (rewriter, marks) = self.known_normalizer()?;
-        // Added tokens are found before all else, and those that are text in what the normalizer makes.
+        // Added tokens are found before all else, and those that are text in the normal form.
         let spaced = |content: &str| content.chars().skip(1).any(|c| c.is_whitespace() || c == METASPACE);
         if self.added.iter().any(|a| !a.control)
             && self
@@ -46,7 +46,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether byte-pair merges never join a space to what stands before it, whatever words they are given.
+    /// Whether byte-pair merges never join a space to the text before it, whatever words they are given.
     fn pieces_part_words(&self) -> bool {
         let Model::Bpe(model) = &self.spec.model else { return false };
         let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
@@ -71,7 +71,7 @@ impl Reader<'_> {
         let splits = stages.iter().position(|stage| *stage == PreTokenizer::WhitespaceSplit);
         match (adders.as_slice(), splits) {
             ([], _) | ([0], None) => true,
-            // The mark stands for the space itself, on every word.
+            // The mark represents the space itself, on every word.
             ([index], Some(split)) => {
                 let always =
                     matches!(&stages[*index], PreTokenizer::Metaspace(m) if m.prepend == PrependScheme::Always);
@@ -81,7 +81,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What the pre-tokenizer does before `c`, white space or the mark for it, behind another character.
+    /// The effect of the pre-tokenizer before `c`, white space or the mark for it, after another character.
     fn at_border(&self, c: char) -> Stage {
         let mut seen = c;
         for stage in &self.spec.pre_tokenizers {

@@ -148,7 +148,7 @@ impl Reader<'_> {
             _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
         }
         plan.metaspace = true;
-        // Where no piece holds a space behind its first byte, splitting at spaces changes nothing but the speed.
+        // Where no piece holds a space after its first byte, splitting at spaces changes nothing but the speed.
         let spaced = |piece: &[u8]| piece.iter().skip(1).any(|&byte| byte == b' ');
         if stage.split && self.matched.iter().map(|(_, piece)| piece).chain(self.added_text_bytes()).any(spaced) {
             let space = Finder::Class(CodePoints::from_ranges([(0x20, 0x20)]));
@@ -238,7 +238,7 @@ fn too_many() -> Refusal {
     Refusal("millions of added tokens".into())
 }
 
-/// Added tokens that the library looks for in the normal form of a text, as they stand in the text.
+/// Added tokens that the library looks for in the normal form of a text, as they are in the text.
 fn late_text(late: &[&&Added], plan: &mut Plan) -> Own<AddedText> {
     let spelled = |content: &str| if plan.nfc { sources(content) } else { with_spaces(content) };
     let read = |shown: fn(&Added) -> Option<&str>| -> Own<Vec<(String, Option<TokenId>)>> {
@@ -309,7 +309,7 @@ fn escape(literal: &str) -> String {
     regex_syntax::escape(literal)
 }
 
-/// What the stages amount to.
+/// The combined effect of the stages.
 struct Plan {
     nfc: bool,
     metaspace: bool,

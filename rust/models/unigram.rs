@@ -1,9 +1,9 @@
 //! Unigram models: the segmentation of a word with the largest sum of scores.
 //!
-//! Kudo 2018, "Subword Regularization"; the forward pass is that of `EncodeOptimized` in SentencePiece's
-//! `src/unigram_model.cc`, which the `tokenizers` crate follows: of equal sums the one that was found first stays, that
-//! is the one whose last piece begins first. Sums are rounded from left to right, so rounding decides between equally
-//! good segmentations, and the two libraries round differently ([`Sums`]).
+//! Kudo 2018, "Subword Regularization". The forward pass is that of `EncodeOptimized` in SentencePiece's
+//! `src/unigram_model.cc`, which the `tokenizers` crate follows. Of equal sums the one that was found first stays: its
+//! last piece begins first. Sums are rounded from left to right, so rounding decides between equally good
+//! segmentations. The two libraries round differently ([`Sums`]).
 
 use crate::util::double_array::{Dictionary, Node};
 
@@ -21,7 +21,7 @@ pub(crate) enum Sums {
 pub(crate) struct Unigram {
     /// The numbers are indices into `entries`.
     pub(crate) pieces: Dictionary,
-    /// Score and id, short pieces first: they are asked for most, and so stand close together.
+    /// Score and id, short pieces first: they are looked up most, and so are stored close together.
     pub(crate) entries: Box<[(f64, u32)]>,
     pub(crate) unknown: u32,
     /// Of a character that is no piece.
@@ -34,7 +34,7 @@ pub(crate) struct Unigram {
     pub(crate) marks: bool,
 }
 
-/// The best way to a position.
+/// The best way to a position: the last piece, and the largest sum of scores.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Best {
     pub(crate) sum: f64,
@@ -45,13 +45,14 @@ pub(crate) struct Best {
 
 pub(crate) const NOWHERE: Best = Best { sum: 0.0, id: 0, length: 0 };
 
-/// What is known of the part of a word that stands before a position: with it, encoding goes on there as if it had
-/// never stopped, down to the last bit of the sums.
+/// The state of encoding inside a word, at a position. Encoding goes on from it as if it had never stopped, down to the
+/// last bit of the sums.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Carried {
     /// The sum of scores of the best way to here.
     sum: f64,
-    /// Unknown text ends here, and more of it may follow: it is no piece as a whole, because none stands across.
+    /// Unknown text ends here, and more of it may follow: it is no piece as a whole, because no piece crosses this
+    /// position.
     unknown: bool,
 }
 
@@ -65,11 +66,11 @@ impl Carried {
     }
 }
 
-/// A position that every segmentation goes through, whatever follows.
+/// A position that every segmentation goes through, whatever follows. Example: 1 in "ab", if no piece holds `ab`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
     pub(crate) at: usize,
-    /// So many tokens stand before it, without one of unknown text that may go on behind it.
+    /// The number of tokens before it, without one of unknown text that may go on after it.
     pub(crate) tokens: usize,
     pub(crate) carried: Carried,
 }
@@ -79,9 +80,9 @@ pub(crate) struct Point {
 pub(crate) struct Lattice {
     best: Vec<Best>,
     path: Vec<(u32, u32)>,
-    /// What [`Unigram::encode_open`] found.
+    /// The points that [`Unigram::encode_open`] found.
     pub(crate) points: Vec<Point>,
-    /// How many tokens it has emitted, all words together.
+    /// The number of tokens that it has emitted, all words together.
     pub(crate) emitted: usize,
 }
 
@@ -89,15 +90,15 @@ pub(crate) struct Lattice {
 #[derive(Debug, Clone, Copy)]
 struct Run {
     start: usize,
-    /// It is no piece as a whole: a position that no piece stands across is inside it.
+    /// It is no piece as a whole: a position that no piece crosses is inside it.
     torn: bool,
 }
 
 impl Unigram {
     /// Emits (id, start, end) for the tokens of `word` in order; positions are those of its bytes.
     ///
-    /// Complexity: O(length · longest piece) at worst, a few steps per byte in practice; 16 bytes of memory per byte of
-    /// a stretch that pieces overlap without a gap.
+    /// Complexity: O(length · longest piece) at worst, a few steps per byte in practice. Memory: 16 bytes per byte of a
+    /// stretch that pieces overlap without a gap.
     pub(crate) fn encode(&self, word: &str, lattice: &mut Lattice, mut emit: impl FnMut(u32, usize, usize)) {
         match self.sums {
             Sums::Double => self.search::<false, false>(word, None, 0, lattice, &mut emit),
@@ -105,10 +106,10 @@ impl Unigram {
         }
     }
 
-    /// The same for the rest of a word behind what is `carried`; also fills `lattice.points`.
+    /// The same for the rest of a word from the state `carried`; also fills `lattice.points`.
     ///
-    /// Points are before `last`, and what stands behind `last` may still change; they are few where unknown text is
-    /// spelled in bytes of which some are missing.
+    /// Points are before `last`, and the text after `last` may still change. They are few where unknown text is spelled
+    /// in bytes of which some are missing.
     pub(crate) fn encode_open(
         &self,
         word: &str,
@@ -145,7 +146,7 @@ impl Unigram {
         let mut origin = 0;
         // The furthest that a piece has reached.
         let mut furthest = 0;
-        // Whether a piece that began may stand across `last`.
+        // Whether a piece that began may cross `last`.
         let mut grows = false;
         let mut run = carried.filter(|carried| carried.unknown).map(|_| Run { start: 0, torn: true });
         let mut at = 0;
@@ -170,7 +171,7 @@ impl Unigram {
                 grows |= end > last || end == last && node.goes_on();
             }
             if furthest == at && at == origin {
-                // No piece begins here and none stands across: the only way on is one more unknown character.
+                // No piece begins here and none crosses: the only way on is one more unknown character.
                 run = run.or(Some(Run { start: at, torn: false }));
                 lattice.best[0].sum = rounded::<SINGLE>(self.unknown_score + here);
                 origin = at + size;
@@ -218,7 +219,8 @@ impl Unigram {
         (is_piece, end, node)
     }
 
-    /// Remembers the point `at`, if encoding can go on there; what unknown text before it is to be emitted later.
+    /// Remembers the point `at`, if encoding can go on there; returns the unknown text before it that is to be emitted
+    /// later.
     #[inline]
     fn point(
         &self,
@@ -330,7 +332,7 @@ impl Unigram {
     }
 }
 
-/// A piece of `length` bytes leads on from `at`, with `sum` behind it.
+/// Records a piece of `length` bytes from `at`, with the sum `sum` after it.
 #[inline]
 fn reach<const SINGLE: bool>(best: &mut Vec<Best>, at: usize, length: usize, sum: f64, id: u32) {
     let to = at + length;
@@ -344,7 +346,7 @@ fn reach<const SINGLE: bool>(best: &mut Vec<Best>, at: usize, length: usize, sum
     }
 }
 
-/// The sum of two numbers of 32 bits, rounded to 64 and then to 32 bits, is what an addition in 32 bits gives.
+/// The sum of two numbers of 32 bits, rounded to 64 and then to 32 bits, equals an addition in 32 bits.
 #[inline]
 fn rounded<const SINGLE: bool>(sum: f64) -> f64 {
     if SINGLE {
@@ -419,7 +421,7 @@ mod tests {
                 model.encode(&text, &mut Lattice::default(), |id, _, _| whole.push(id));
                 let (open, points) = ids(&model, &text, None);
                 assert_eq!(open, whole, "{text}");
-                // Whatever was there before the point stays, and what follows goes on from it.
+                // The tokens before the point stay, and the tokens after it go on from it.
                 let (before, early) = ids(&model, &text[..text.char_indices().nth(4).map_or(0, |(at, _)| at)], None);
                 for point in early {
                     assert_eq!(before[..point.tokens], whole[..point.tokens], "{text} at {}", point.at);
@@ -431,7 +433,7 @@ mod tests {
                 for point in points {
                     let (rest, later) = ids(&model, &text[point.at..], Some(point.carried));
                     assert_eq!(rest, whole[point.tokens..], "{text} at {}", point.at);
-                    // Points behind a point are points of the whole.
+                    // Points after a point are points of the whole.
                     assert!(later.iter().all(|later| later.at > 0));
                 }
             }

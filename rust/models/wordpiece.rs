@@ -1,11 +1,11 @@
 //! WordPiece models: the longest piece first, from left to right.
 //!
-//! Devlin et al. 2019 (BERT's `WordpieceTokenizer`), as the `tokenizers` crate has it: a word that cannot be cut up
-//! into pieces to its end is unknown as a whole.
+//! Devlin et al. 2019 (BERT's `WordpieceTokenizer`), as in the `tokenizers` crate. A word that cannot be cut into
+//! pieces to its end is unknown as a whole.
 
 use crate::util::double_array::Dictionary;
 
-/// The model.
+/// The model of BERT. Example: "walking" is `walk` and `##ing`.
 #[derive(Debug)]
 pub(crate) struct WordPiece {
     /// All pieces, as they are found at the start of a word.

@@ -1,7 +1,7 @@
-//! Added tokens that are text: what is taken out of a text before anything else happens.
+//! Added tokens that are text: they are taken out of a text before any other stage.
 //!
-//! The start of what may become a longer added token is where a text stops being final: the *horizon* of
-//! docs/definitions.md, "Settled cut".
+//! A text stops being final where a longer added token may still begin: the *horizon* of docs/definitions.md, "Settled
+//! cut".
 
 use crate::normalizers::compositions::{is_composed, open_end};
 use crate::tokens::token::{TextPosition, TokenId};
@@ -28,7 +28,7 @@ pub(crate) struct AddedText {
     prefixed: Option<Box<AddedText>>,
 }
 
-/// A stretch of text between added tokens, or one of those.
+/// A stretch of text between added tokens, or one of those. Example: "a<tool_call>b" has three stretches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
     pub(crate) start: usize,
@@ -95,7 +95,7 @@ impl AddedText {
         Stretches { tokens: self, text, gap: 0, at: 0, found: None, unsure, hidden: Vec::new(), dummy: false }
     }
 
-    /// The stretches of `text` at `place`: at the start of a text a dummy prefix may belong to an added token, and is a
+    /// The stretches of `text` at `place`. At the start of a text a dummy prefix may belong to an added token, and is a
     /// stretch without text before any other one.
     pub(crate) fn stretches_at<'a>(&'a self, text: &'a str, place: TextPosition) -> Stretches<'a> {
         let mut walk = self.stretches(text);
@@ -152,7 +152,7 @@ impl AddedText {
         self.find_in_nfc(text, at)
     }
 
-    /// The same where NFC may compose the last character of a content with what follows.
+    /// The same where NFC may compose the last character of a content with the text after it.
     fn find_in_nfc(&self, text: &[u8], at: usize) -> (Option<(usize, u32)>, bool) {
         let mut end = text.len();
         let mut open = false;
@@ -183,7 +183,7 @@ impl Stretches<'_> {
         !self.hidden.is_empty()
     }
 
-    /// When the walk is over: whether added tokens are found after `at` as if nothing stood before it.
+    /// When the walk is over: whether added tokens are found after `at` as if there were no text before it.
     ///
     /// Looking for added tokens cannot begin inside a control token.
     pub(crate) fn parts(&self, at: usize) -> bool {

@@ -3,10 +3,10 @@
 use crate::util::char_table::CharMemo;
 use unicode_categories::UnicodeCategories;
 
-/// One stage.
+/// One stage of a pre-tokenizer.
 #[derive(Debug, Clone)]
 pub(crate) enum Rule {
-    /// White space goes; what it parts are words.
+    /// White space is removed, and separates words.
     WhiteSpace,
     /// White space goes; runs of `\w` are words, and runs of everything else.
     WordCharacters(crate::regex::char_class::CodePoints),
@@ -14,7 +14,7 @@ pub(crate) enum Rule {
     Digits(Manner),
 }
 
-/// What becomes of the characters that a stage finds.
+/// The treatment of the characters that a stage finds, such as the digits of "a12".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Each is a word.
@@ -28,7 +28,7 @@ pub(crate) enum Manner {
 const DROPPED: u8 = 0x80;
 const ISOLATED: u8 = 0x40;
 
-/// All stages in one: whether two neighbours are of one word follows from a code of each.
+/// All stages in one: two neighbours have one code each, which decides whether they are of one word.
 #[derive(Debug)]
 pub(crate) struct WordRule {
     rules: Vec<Rule>,
@@ -85,12 +85,12 @@ impl WordRule {
         left != right || Self::stands_alone(left)
     }
 
-    /// Whether what has this code is a word by itself or part of none, whatever stands beside it.
+    /// Whether a character with this code is a word of its own or part of none, whatever is beside it.
     pub(crate) fn stands_alone(code: u8) -> bool {
         code & (DROPPED | ISOLATED) != 0
     }
 
-    /// What [`WordRule::parts`] needs to know of `c`.
+    /// The code of `c`, on which [`WordRule::parts`] depends.
     #[inline]
     pub(crate) fn code(&self, c: char) -> u8 {
         let point = c as usize;

@@ -1,16 +1,17 @@
 //! Settled cuts inside a match that is still open, where a rule of several stages begins again as if it had never
 //! stopped.
 //!
-//! An earlier stage may match far over the places where a later one cuts: a run of digits is one match of Falcon's
-//! second stage, and its last stage cuts it after every third digit. A cut there is settled if the earlier match surely
-//! covers what is final, and a walk that begins at the cut comes to the same state (docs/proofs/split-stage-cuts.md).
+//! An earlier stage may match far over the places where a later one cuts. For example, a run of digits is one match of
+//! Falcon's second stage, and its last stage cuts it after every third digit. A cut there is settled on two conditions
+//! (docs/proofs/split-stage-cuts.md). The earlier match surely covers the final text, and a walk that begins at the cut
+//! comes to the same state.
 
 use crate::pre_tokenizers::split::{Doubt, Splitter, Stage};
 use crate::regex::automaton::Automaton;
 
-/// A walk that begins at a cut has so many characters to come to the same state.
+/// The number of characters in which a walk that begins at a cut must come to the same state.
 const MOST_STEPS: usize = 64;
-/// So far from the end a character must stand of which splitting may begin: segmenters look at what stands before a
+/// The least distance from the end of a character at which splitting may begin: segmenters look at the text before a
 /// place.
 const ROOM: usize = 20;
 
@@ -32,9 +33,9 @@ pub(crate) struct Converging {
 }
 
 impl Splitter {
-    /// The settled cuts behind `from`, a settled cut or the start, that stand inside open parts of earlier stages.
+    /// The settled cuts after `from`, a settled cut or the start, that are inside open parts of earlier stages.
     ///
-    /// Complexity: O(text behind `from`) per stage.
+    /// Complexity: O(text after `from`) per stage.
     pub(crate) fn converging(&self, text: &str, from: usize, horizon: usize) -> Converging {
         let (mut begin, mut open, mut found, mut torn) = (from, Vec::new(), Vec::new(), None);
         for stage in &self.stages {
@@ -92,7 +93,7 @@ impl Part<'_> {
 }
 
 impl Stage {
-    /// The part that begins at or behind `last`, the last sure cut, and goes on to the horizon whatever is appended;
+    /// The part that begins at or after `last`, the last sure cut, and goes on to the horizon whatever is appended.
     /// None where that is not known.
     fn last_part(&self, text: &str, last: usize, doubt: Option<Doubt>, horizon: usize) -> Option<(usize, Part<'_>)> {
         let rest = text.get(last..horizon).filter(|rest| !rest.is_empty())?;
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn splitting_that_begins_with_a_torn_character_goes_on_alike() {
-        // Bytes that stand for digits begin, end and are inside of these.
+        // Bytes whose stand-ins are digits begin, end and are inside of these.
         let alphabet =
             ["\u{ff21}", "\u{ff76}", "\u{ff9e}", "\u{4e5f}", "\u{acc7}", "a", "\u{fc}", "\u{10f3b}", "7", "."];
         let mut dice = dice(29);

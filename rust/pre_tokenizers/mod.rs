@@ -1,7 +1,7 @@
 //! Pre-tokenizers: a normalized text to words, and added tokens found before anything else.
 //!
-//! In: text. Out: spans of words, each of which a model encodes by itself, and whether appended text can still move
-//! them. May import: `error`, `tokens`, `util`, `regex`, `normalizers`. Read next: `models/`.
+//! In: text. Out: spans of words, each of which a model encodes alone, and whether appended text can still move them.
+//! May import: `error`, `tokens`, `util`, `regex`, `normalizers`. Read next: `models/`.
 
 pub(crate) mod added_tokens;
 pub(crate) mod char_rules;

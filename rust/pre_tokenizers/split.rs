@@ -1,15 +1,16 @@
 //! Pre-tokenizer stages that keep every byte, with the knowledge of which cuts are settled.
 //!
-//! A stage sees each piece of the stage before it. A cut is *settled* when no text appended behind the end can move it
-//! (docs/definitions.md, "Settled cut"): the stage decided it without looking at or beyond the *horizon*, the first
-//! position whose text is not final.
+//! A stage sees each piece of the stage before it. A cut is *settled* when no appended text can move it
+//! (docs/definitions.md, "Settled cut"). The stage then decided it without looking at or beyond the *horizon*, the
+//! first position whose text is not final.
 
 use crate::regex::automaton::{Automaton, Found, Open};
 use crate::regex::char_class::CodePoints;
 use crate::regex::pattern::{Machine, Pattern};
 use crate::util::byte_alphabet;
 
-/// How the pieces between and of the matches are joined; the names are those of the `tokenizers` library.
+/// The rule that joins matches with the text between them; the names are those of the `tokenizers` library. Example:
+/// "a-b" with the matches "-" is "a", "-b" under `MergedWithNext`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Isolated,
@@ -18,24 +19,24 @@ pub(crate) enum Behaviour {
     MergedWithNext,
 }
 
-/// What a stage looks for.
+/// The matcher of a stage.
 #[derive(Debug, Clone)]
 pub(crate) enum Finder {
     Pattern(Pattern),
     Class(CodePoints),
 }
 
-/// One stage.
+/// One stage of the split rule, such as a pattern with its behaviour.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
     finder: Finder,
     behaviour: Behaviour,
     invert: bool,
-    /// The stage stands behind a byte-level stage and sees one stand-in character a byte (Falcon's digits).
+    /// The stage is after a byte-level stage and sees one stand-in character a byte (Falcon's digits).
     on_bytes: Option<Box<StandIns>>,
 }
 
-/// What a stage sees of each byte: the symbol of its stand-in, or 1 where that is in the class.
+/// The symbol that a stage sees for each byte: that of its stand-in, or 1 where that is in the class.
 type StandIns = [u8; 256];
 
 /// All stages of a tokenizer; none means that the whole text is one word.
@@ -44,17 +45,17 @@ pub(crate) struct Splitter {
     pub(crate) stages: Vec<Stage>,
 }
 
-/// Interior cuts, ascending; the first `settled` of them no later text can move.
+/// Interior cuts, ascending; the first `settled` of them no later text can move. Example: 3 in "the cat" is settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cuts {
     pub(crate) at: Vec<usize>,
     settled: usize,
     pieces: Option<Pieces>,
-    /// Settled cuts behind these, inside solid pieces.
+    /// Settled cuts after these, inside solid pieces.
     converging: Vec<usize>,
 }
 
-/// What several stages must know of the pieces between the cuts.
+/// The pieces between the cuts, as several stages pass them on.
 ///
 /// A piece is *solid* if it holds a match of a pattern. A later stage may cut it, but the splitting cannot start again
 /// at such a cut: the earlier stage would find another match there.
@@ -62,7 +63,7 @@ pub(crate) struct Cuts {
 struct Pieces {
     /// For each piece, one more than there are cuts.
     solid: Vec<bool>,
-    /// For each cut: it lies inside what was a solid piece.
+    /// For each cut: it lies inside a former solid piece.
     inside: Vec<bool>,
 }
 
@@ -142,7 +143,7 @@ impl Splitter {
     }
 
     /// The bound on open pre-tokens; see [`Pattern::open_pre_tokens`]. `None` where several stages or a joining
-    /// behaviour stand in the way of the proof.
+    /// behaviour prevent the proof.
     pub(crate) fn open_pre_tokens(&self) -> Option<u32> {
         match self.stages.as_slice() {
             [Stage { finder: Finder::Pattern(pattern), behaviour: Behaviour::Isolated, on_bytes: None, .. }] => {
@@ -152,7 +153,7 @@ impl Splitter {
         }
     }
 
-    /// What matches the stages.
+    /// The matchers of the stages.
     pub(crate) fn describe(&self) -> String {
         let compiled = |stage: &Stage| match &stage.finder {
             Finder::Pattern(pattern) => pattern.is_automaton(),
@@ -172,7 +173,7 @@ impl Splitter {
 }
 
 impl Stage {
-    /// A stage; `on_bytes`: it stands behind a byte-level one.
+    /// A stage; `on_bytes`: it is after a byte-level one.
     pub(crate) fn new(finder: Finder, behaviour: Behaviour, invert: bool, on_bytes: bool) -> Self {
         let seen = |c: char| match &finder {
             Finder::Pattern(pattern) => match pattern.machine() {
@@ -201,7 +202,7 @@ impl Stage {
         }
     }
 
-    /// Whether each match, or each run of a class, is a part by itself.
+    /// Whether each match, or each run of a class, is a part of its own.
     pub(crate) fn keeps_parts(&self) -> bool {
         matches!(self.behaviour, Behaviour::Isolated | Behaviour::Contiguous)
     }
@@ -262,7 +263,7 @@ impl Stage {
                 pieces.solid.resize(cuts.len() + 1, false);
                 pieces.solid[first..].iter_mut().for_each(|solid| *solid |= was_solid);
                 if limit < usize::MAX && self.matches_join_gaps() {
-                    // What is appended may put a match into the pieces whose end is open.
+                    // Appended text may put a match into the pieces whose end is open.
                     pieces.solid[sure..].fill(true);
                 }
                 if end < text.len() {
@@ -281,7 +282,7 @@ impl Stage {
         (Cuts { at: cuts, settled, pieces, converging: Vec::new() }, unsure)
     }
 
-    /// Whether a match becomes one piece with what stands before it.
+    /// Whether a match becomes one piece with the text before it.
     fn matches_join_gaps(&self) -> bool {
         let behaviour = if self.invert { Behaviour::MergedWithNext } else { Behaviour::MergedWithPrevious };
         self.behaviour == behaviour && matches!(self.finder, Finder::Pattern(_))
@@ -296,7 +297,7 @@ impl Stage {
         cuts: &mut Vec<usize>,
         solid: Option<&mut Vec<bool>>,
     ) -> Option<Doubt> {
-        // Only stages behind a byte-level one see pieces that end inside a character, and those look at bytes.
+        // Only stages after a byte-level one see pieces that end inside a character, and those look at bytes.
         let whole = text.get(..piece.1).unwrap_or(text);
         let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
         match (&self.finder, &self.on_bytes) {
@@ -362,7 +363,7 @@ impl Stage {
 
     /// Appends the cuts between the parts that `find` and the behaviour make of a piece.
     ///
-    /// `find` tells the end of the match at a position and how far it looked; `width` the length of the character
+    /// `find` returns the end of the match at a position and how far it looked; `width` the length of the character
     /// there.
     #[inline]
     fn parts(
@@ -425,8 +426,8 @@ impl Stage {
     }
 }
 
-/// As [`Stage::parts`] for an automaton whose matches and what stands between them are pieces by themselves: the rule
-/// of nearly every byte-level tokenizer.
+/// As [`Stage::parts`] for an automaton whose matches, and the gaps between them, are pieces of their own: the rule of
+/// nearly every byte-level tokenizer.
 fn isolated(
     automaton: &Automaton,
     text: &str,

@@ -22,7 +22,7 @@ struct Whole {
 pub(crate) struct WholeStages(Vec<Whole>);
 
 impl WholeStages {
-    /// The state before the first character, which stands at byte `at`.
+    /// The state before the first character, which is at byte `at`.
     pub(crate) fn new(splitter: &Splitter, leading: usize, at: usize) -> Self {
         let others = splitter.stages.iter().enumerate().filter(|(index, _)| *index != leading);
         Self(
@@ -49,8 +49,8 @@ impl WholeStages {
         }
     }
 
-    /// Whether each stage still leaves the stretch whole with one more `c`, wherever it stands among the characters at
-    /// the end, if these are to the stage as `like` is. Complexity: O(stages).
+    /// Whether each stage still leaves the stretch whole with one more `c` at any place among the characters at the
+    /// end. Each stage must treat these as it treats `like`. Complexity: O(stages).
     pub(crate) fn stay(&self, splitter: &Splitter, c: char, like: char) -> bool {
         self.0.iter().all(|state| {
             let rule: &Stage = &splitter.stages[state.stage];

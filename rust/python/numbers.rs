@@ -34,8 +34,8 @@ impl<T: Number> fmt::Debug for Numbers<T> {
 
 /// The ints below [`MOST`] that have been asked for, one object each, for the life of the process.
 ///
-/// An int is an allocation of 32 bytes that is freed with the list, 15 ns for both; one that is there already is a
-/// count of references. It holds at most 10 MiB: 8 bytes for each number below the largest seen, 32 for each one seen.
+/// An int is an allocation of 32 bytes that is freed with the list, 15 ns for both. A known one is a count of
+/// references. The list holds at most 10 MiB: 8 bytes for each number below the largest seen, 32 for each one seen.
 static KNOWN: Mutex<Vec<Option<Py<PyInt>>>> = Mutex::new(Vec::new());
 
 /// Above nearly all vocabularies.

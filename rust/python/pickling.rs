@@ -1,4 +1,4 @@
-//! Objects on their way to another process, and what a folder says of a tokenizer beside its definition.
+//! Objects on their way to another process, and the declarations of a folder beside a tokenizer's definition.
 //! `rebuild.rs` makes them again.
 
 use super::errors::{named, raise};
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use std::collections::BTreeMap;
 
-/// What the configuration files of a folder declare: BOS, EOS, what stands before a text, chat templates by name.
+/// The declarations of a folder's configuration files: BOS, EOS, the ids before a text, chat templates by name.
 #[derive(Clone, Default, FromPyObject, IntoPyObject)]
 pub(super) struct Declared(
     pub(super) Option<u32>,
@@ -16,11 +16,11 @@ pub(super) struct Declared(
     pub(super) BTreeMap<String, String>,
 );
 
-/// What a tokenizer has beside its definition.
+/// The parts of a tokenizer beside its definition.
 #[derive(Default)]
 pub(super) struct Extras {
     pub(super) declared: Declared,
-    /// The wrapped object, where it is what encodes.
+    /// The wrapped object, where it encodes.
     pub(super) object: Option<Py<PyAny>>,
 }
 

@@ -1,4 +1,4 @@
-//! Functions that make objects again from what `pickling.rs` sent.
+//! Functions that make objects again from the state that `pickling.rs` sent.
 
 use super::alignment::PyAlignment;
 use super::errors::{named, raise};

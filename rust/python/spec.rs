@@ -1,4 +1,4 @@
-//! `coolfusion._core._Spec`: what a tokenizer file says, for the adapters to add what a folder declares.
+//! `coolfusion._core._Spec`: the content of a tokenizer file, to which the adapters add the declarations of a folder.
 
 use super::errors::{named, raise};
 use super::tokenizer::PyTokenizer;

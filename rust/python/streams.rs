@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 
 /// Turns ids into text one at a time; what it returned is never withdrawn.
 ///
-/// Most calls find the stream settled and the string of the token made: they change nothing but a count, so they take
-/// no lock and answer as if they had come before or behind whatever another thread does.
+/// Most calls find the stream settled and the string of the token made. They change nothing but a count, so they take
+/// no lock. Their answer is as if they had come before or after the calls of another thread.
 #[pyclass(name = "StreamDecoder", module = "coolfusion", frozen)]
 pub(super) struct PyStreamDecoder {
     stream: Mutex<Stream>,
@@ -69,7 +69,7 @@ impl PyStreamDecoder {
         Some(string)
     }
 
-    /// `work` on the stream by itself.
+    /// Calls `work` with the stream, which no other call uses meanwhile.
     fn alone<T>(slf: &Bound<'_, Self>, work: impl FnOnce(&mut Stream) -> PyResult<T>) -> PyResult<T> {
         let this = slf.get();
         let mut stream = alone(slf, &this.stream)?;

@@ -7,29 +7,29 @@ use std::array::from_fn;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// How often a token has to come before its string is kept, which takes some 0.1 microseconds, most of it for memory
-/// that is new, and saves 30 ns each time.
+/// How often a token has to come before its string is kept. Keeping takes some 0.1 microseconds, most of it for new
+/// memory, and saves 30 ns each time.
 const OFTEN: u16 = 8;
-/// The table is made when one id for this many of the vocabulary has come: clearing it takes as long as was lost till
+/// The table is made when one id for this many of the vocabulary has come. Clearing it takes as long as was lost till
 /// then, and a process that decodes a short text does without.
 const FIRST: usize = 32;
-/// Longer tokens are rare, and making their strings is not what a call costs.
+/// Longer tokens are rare, and making their strings is a small part of the cost of a call.
 const LONGEST: usize = 32;
-/// Memory for strings for each id of the vocabulary, in bytes: a fifth to a third of the file, full when texts of many
-/// scripts came. Two bytes for each id are beside it.
+/// Memory for strings for each id of the vocabulary, in bytes: a fifth to a third of the file. It is full when texts of
+/// many scripts came. Each id takes two more bytes beside it.
 const ROOM: usize = 14;
 /// A string of a few characters, whose header is 48 to 72 bytes, and its place.
 const STRING: usize = 96;
 
-/// Strings that stand together.
+/// Strings that are stored together.
 const PLACES: usize = 64;
 
 type Places = Box<[OnceLock<Py<PyString>>; PLACES]>;
 
 /// For ids that come often the text of their bytes, until the room is used up.
 ///
-/// A new string is an allocation of 64 bytes and a check and copy of its text, 30 ns and more where strings are kept;
-/// one that is there already is a count of references.
+/// A new string is an allocation of 64 bytes and a check and copy of its text, 30 ns and more where strings are kept. A
+/// known one is a count of references.
 pub(super) struct Strings {
     table: OnceLock<Table>,
     /// Ids that came before there was a table.
@@ -91,7 +91,7 @@ impl Strings {
             number.store(times + 1, Ordering::Relaxed);
             return;
         }
-        // Nobody waits for it: the next time will do.
+        // No call waits for it: the next time will do.
         let Some(mut kept) = self.kept.try_lock().ok().filter(|kept| **kept < self.most()) else { return };
         if length > LONGEST || number.load(Ordering::Relaxed) >= OFTEN {
             return;

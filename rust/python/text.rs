@@ -45,7 +45,7 @@ impl Text<'_> {
         }
     }
 
-    /// The exception for `error`, its position in the unit of what was passed in.
+    /// The exception for `error`, its position in the unit of the text that was passed in.
     pub(super) fn raise(&self, error: Error) -> PyErr {
         match (self, error) {
             (Self::Str(_), Error::Unrepresentable { tokenizer, position, text, reason, .. }) => {
@@ -56,7 +56,7 @@ impl Text<'_> {
         }
     }
 
-    /// What its positions count.
+    /// The unit of its positions.
     pub(super) fn unit(&self) -> Unit {
         match self {
             Self::Str(_) => Unit::Character,
@@ -65,7 +65,7 @@ impl Text<'_> {
     }
 }
 
-/// What positions in a text count.
+/// The unit of positions in a text.
 #[derive(Clone, Copy)]
 pub(super) enum Unit {
     Character,
@@ -86,8 +86,8 @@ impl Unit {
     }
 }
 
-/// Counts the characters before places of a text that ascend, eight bytes at a time: words are shorter than what
-/// counting each by itself costs.
+/// Counts the characters before places of a text that ascend, eight bytes at a time: words are too short to count each
+/// alone.
 struct Characters<'a> {
     bytes: &'a [u8],
     /// Words of eight bytes that are counted.

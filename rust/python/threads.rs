@@ -33,7 +33,7 @@ pub(super) fn shared<'py, T: PyClass>(object: &Bound<'py, T>) -> PyResult<PyRef<
     object.try_borrow().map_err(|_| in_use(object))
 }
 
-/// What `state` of the object holds, for one call.
+/// The content of `state` of the object, for one call.
 pub(super) fn alone<'a, T: PyClass, S>(object: &Bound<'_, T>, state: &'a Mutex<S>) -> PyResult<MutexGuard<'a, S>> {
     match state.try_lock() {
         Ok(state) => Ok(state),

@@ -31,7 +31,7 @@ impl PyTokenizer {
         py.detach(load).map(Self::from).map_err(raise)
     }
 
-    /// The same tokenizer with what a folder declares.
+    /// The same tokenizer with the declarations of a folder.
     pub(super) fn declaring(&self, declared: Declared) -> Self {
         let object = Python::attach(|py| self.2.object.as_ref().map(|object| object.clone_ref(py)));
         Self(self.0.clone(), self.1.clone(), Arc::new(Extras { declared, object }))
@@ -194,9 +194,9 @@ impl PyTokenizer {
         py: Python<'py>,
         list_of_ids: &Bound<'py, PyAny>,
     ) -> PyResult<Vec<Bound<'py, PyString>>> {
-        // By one thread: an id takes 6 ns to read from a list and 2 to make a string of, both under the interpreter's
-        // lock, and 3 to decode. With that on two cores all of it took 1.05 to 1.1 times as long, on a busy machine 2.4
-        // times.
+        // By one thread, because most of the work is under the interpreter's lock. An id takes 6 ns to read from a list
+        // and 2 to make a string of, both under the lock, and 3 to decode. With that on two cores all of it took 1.05
+        // to 1.1 times as long, on a busy machine 2.4 times.
         each_list(list_of_ids, |lists| {
             let many = lists.iter().map(Vec::len).sum::<usize>() > MANY_IDS;
             let decode = |(index, ids): (usize, &Vec<TokenId>)| {

@@ -10,12 +10,12 @@ pub(super) struct Callables {
     reading: Reading,
 }
 
-/// Stands before a text so that the object does not take it for the start; its tokens are cut off again.
+/// Put before a text so that the object does not take it for the start; its tokens are cut off again.
 const SENTINELS: [&str; 3] = ["\n", ".", "a\n"];
 
 impl Callables {
-    /// The engine, its vocabulary, and how tokens make a text: `drops` one space at its start, or where encoding puts
-    /// one there; `first` holds tokens that have other bytes there.
+    /// The engine, its vocabulary, and how tokens make a text. One space at its start is removed if `drops`, or if
+    /// encoding puts one there. `first` holds tokens that have other bytes there.
     pub(super) fn new(
         encode: Py<PyAny>,
         table: Vec<Option<Vec<u8>>>,

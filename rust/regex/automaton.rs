@@ -1,13 +1,13 @@
 //! Syntax tree -> a deterministic automaton, for the patterns that allow one: one table step a character.
 //!
-//! A state is the ordered list of the places where a backtracking matcher could be; the first of them is the one that
-//! it would try first (leftmost-first, as in Perl, Oniguruma and fancy-regex). A match that an earlier place could
-//! still better is kept and the walk goes on; a match that nothing can better ends it. So the walk never looks further
-//! than the answer needs, and where it stopped is how far it looked. Look-ahead of one character is decided by the next
-//! symbol.
+//! A state is the ordered list of the places where a backtracking matcher could be. The matcher would try the first of
+//! them first (leftmost-first, as in Perl, Oniguruma and fancy-regex). A match that an earlier place could still better
+//! is kept and the walk goes on. A match that nothing can better ends it. So the walk never looks further than the
+//! answer needs, and the place where it stopped is how far it looked. Look-ahead of one character is decided by the
+//! next symbol.
 //!
-//! What is not read here (longer look-ahead, atomic groups that change the language, patterns with many states) is left
-//! to the backtracking machine in `program.rs`, which answers the same (the tests of `mod.rs`).
+//! Some patterns have no automaton: longer look-ahead, atomic groups that change the language, many states. They are
+//! left to the backtracking machine in `backtrack.rs`, which gives the same matches (the tests of `mod.rs`).
 
 use crate::regex::char_class::CodePoints;
 use crate::regex::parse::{Greed, Node};
@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 /// The match ends before the character of this step.
 pub(crate) const ENDS_BEFORE: u32 = 1 << 31;
-/// The match ends behind the character of this step, whatever follows.
+/// The match ends after the character of this step, whatever follows.
 pub(crate) const ENDS_BEHIND: u32 = 1 << 30;
 pub(crate) const ROW: u32 = ENDS_BEHIND - 1;
 /// No place is left: the walk is over.
@@ -31,7 +31,7 @@ const MOST_SETS: usize = 64;
 /// NfaStates visited while the states are made; published rules need up to 14,000.
 const MOST_WORK: usize = 2_000_000;
 
-/// In a chain: a match, or what stands between matches, begins at this character.
+/// In a chain: a match, or a gap between matches, begins at this character.
 const CUTS: u32 = 1 << 31;
 /// In a chain: a match would end before this character if nothing longer is found.
 const MAY_END: u32 = 1 << 30;
@@ -44,10 +44,10 @@ const BLOCK: usize = 32;
 const LEAF: usize = 64;
 const PAGES: usize = 0x10000 / LEAF;
 
-/// A compiled pattern.
+/// A compiled pattern as a table: one step a character.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
-    /// For each 64 code points below U+10000 where their symbols stand in `leaves`, in units of 64. Few are distinct,
+    /// For each 64 code points below U+10000 the place of their symbols in `leaves`, in units of 64. Few are distinct,
     /// so that both stay in the nearest cache where one table of the plane, 64 KiB, does not.
     pages: Box<[u16; PAGES]>,
     leaves: Box<[u8]>,
@@ -67,12 +67,12 @@ pub(crate) struct Automaton {
     start: usize,
 }
 
-/// What a walk over many matches finds.
+/// A finding of a walk over many matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A match, or what stands between matches, ends here and another begins.
+    /// A match, or a gap between matches, ends here and another begins.
     Cut(usize),
-    /// What begins at the last cut, or where the walk began, is in no match.
+    /// The text from the last cut, or from the begin of the walk, is in no match.
     Gap,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Open {
     pub(crate) behind_match: bool,
 }
 
-/// Where a walk over one match after the other stands.
+/// The state of a walk over one match after the other.
 #[derive(Clone, Copy)]
 struct Chained {
     at: usize,
@@ -145,7 +145,7 @@ impl Automaton {
     /// The symbol of the character at byte `at` of UTF-8, and its length.
     #[inline(always)]
     fn symbol_at(&self, bytes: &[u8], at: usize) -> (u8, usize) {
-        // The first pages are those of ASCII, whose leaves stand first.
+        // The first pages are those of ASCII, whose leaves are the first ones.
         let tail = |i: usize| usize::from(bytes[at + i] & 0x3F);
         let leaf = |page: usize, place: usize| self.leaves[LEAF * usize::from(self.pages[page]) + place];
         match bytes[at] {
@@ -156,11 +156,12 @@ impl Automaton {
         }
     }
 
-    /// Calls `tell` with the ends of all matches in `text` from `start` on, and with the places where one begins behind
-    /// text that is in none: ascending, inside the text.
+    /// Calls `tell` with the ends of all matches in `text` from `start` on, and with the begins of matches after a gap.
+    /// They are ascending and inside the text.
     ///
-    /// The answer is the first attempt that looked at or beyond `limit`, `text.len()` being "the text ended there".
-    /// The matches must not be empty. Complexity: O(text) where matches are not much shorter than what they look at.
+    /// Returns the first attempt that looked at or beyond `limit`, `text.len()` being "the text ended there". The
+    /// matches must not be empty. Complexity: O(text) where matches are not much shorter than the text that they look
+    /// at.
     #[inline]
     pub(crate) fn each_cut(&self, text: &str, start: usize, limit: usize, mut tell: impl FnMut(Found)) -> Option<Open> {
         let bytes = text.as_bytes();
@@ -169,7 +170,7 @@ impl Automaton {
         let mut open: Option<Open> = None;
         let mut stop = limit.min(length);
         let mut walk = Chained { at: start, row: first, end: start };
-        // The match that is walked begins here; if the walk's `end` is behind that, it may end there.
+        // The match that is walked begins here; if the walk's `end` is after that, it may end there.
         let mut begin = start;
         let mut cuts = [0; BLOCK];
         loop {
@@ -215,8 +216,8 @@ impl Automaton {
 
     /// Takes the walk over one match after the other on, by [`BLOCK`] characters at most, and not beyond `stop`.
     ///
-    /// The answer: how many cuts it has written to the start of `cuts`, and whether it is over because no match ends
-    /// where it stands.
+    /// Returns the number of cuts that it has written to the start of `cuts`. Also returns whether it is over because
+    /// no match ends at its place.
     #[inline(always)]
     fn block(&self, bytes: &[u8], stop: usize, walk: &mut Chained, cuts: &mut [usize; BLOCK]) -> (usize, bool) {
         let Chained { mut at, mut row, mut end } = *walk;
@@ -242,7 +243,7 @@ impl Automaton {
         (count, stuck)
     }
 
-    /// The first match that begins behind `begin`, where none does: its start and its end.
+    /// The first match that begins after `begin`, where none does: its start and its end.
     ///
     /// Notes in `open` the first attempt that looked at or beyond `limit`.
     #[inline(always)]
@@ -348,7 +349,7 @@ impl Sets {
         (self.list.len() <= MOST_SETS).then(|| self.list.len() - 1)
     }
 
-    /// The classes of code points that no set tells apart.
+    /// The classes of code points that no set distinguishes.
     fn alphabet(&self) -> Option<Alphabet> {
         let mut numbers: FxHashMap<u64, u8> = FxHashMap::default();
         let mut members: Vec<u64> = Vec::new();
@@ -395,7 +396,7 @@ struct Alphabet {
     members: Vec<u64>,
 }
 
-/// What can begin a match of the rest of a sequence.
+/// The sets of characters that can begin a match of the rest of a sequence.
 struct First {
     sets: Vec<Rc<CodePoints>>,
     /// The rest matches the empty text whatever follows.
@@ -433,7 +434,7 @@ fn first_of(nodes: &[Node]) -> First {
                     first.empty |= inner.empty;
                 }
             }
-            // Nothing stands behind the end of the text.
+            // There is no character after the end of the text.
             Node::EndOfText => first.empty = false,
             Node::LookAhead { .. } | Node::Atomic(_) => {
                 first.known = false;
@@ -498,7 +499,7 @@ fn begins(plane: &[u8], above: &[(u32, u8)], may: impl Fn(u8) -> bool) -> ByteSe
     for (index, &(first, symbol)) in above.iter().enumerate() {
         let last = above.get(index + 1).map_or(0x10FFFF, |&(next, _)| next - 1);
         if may(symbol) {
-            // Each of the bytes F0 to F4 stands for 2^18 code points.
+            // Each of the bytes F0 to F4 begins the UTF-8 of 2^18 code points.
             (first..=last).step_by(1 << 18).chain([last]).for_each(&mut set);
         }
     }
@@ -612,10 +613,10 @@ impl NfaStates {
     }
 }
 
-/// Whether a possessive repetition of `node` before `rest`, at the end of an alternative, matches what a greedy one
-/// does.
+/// Whether a possessive repetition of `node` before `rest`, at the end of an alternative, matches the same text as a
+/// greedy one.
 ///
-/// A greedy one would give characters back only where the rest fails; then the rest would have to begin with a
+/// A greedy one would give characters back only where the rest fails. Then the rest would have to begin with a
 /// character that was given back.
 fn never_gives_back(node: &Node, rest: &[Node]) -> bool {
     let Node::Class(set) = node else { return false };
@@ -706,8 +707,8 @@ impl<'a> Determiniser<'a> {
         Some(number)
     }
 
-    /// The places behind `symbol` (`None`: the end of the text), and whether a match ends before it.
-    /// `None`: the work is too much.
+    /// The places after `symbol` (`None`: the end of the text), and whether a match ends before it. `None`: the work is
+    /// too much.
     fn step(&mut self, state: &[usize], symbol: Option<usize>) -> Option<(Vec<usize>, bool)> {
         let mut seen = vec![false; self.places.len()];
         let mut behind = Vec::new();
@@ -735,7 +736,7 @@ impl<'a> Determiniser<'a> {
                             stack.push(at + 1);
                         }
                     }
-                    // What comes later would only be tried if this failed.
+                    // Later places would only be tried if this failed.
                     NfaState::Accept => return Some((behind, true)),
                 }
             }

@@ -37,7 +37,7 @@ enum Step {
     Accept,
 }
 
-/// A compiled pattern.
+/// A compiled pattern as a program of steps.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     steps: Vec<Step>,
@@ -52,10 +52,11 @@ struct Compiler {
     numbers: FxHashMap<*const CodePoints, usize>,
 }
 
-/// From so many returns on, a match remembers what it has tried: its time is polynomial then, whatever the pattern.
+/// From this number of returns on, a match remembers the states that it has tried: its time is polynomial then,
+/// whatever the pattern.
 const WELL_BEHAVED: u32 = 1000;
 
-/// What is left to try when the current path fails.
+/// A choice that is left to try when the current path fails.
 enum Choice {
     At {
         step: usize,
@@ -78,8 +79,8 @@ impl Program {
 
     /// The end of the match that begins at `start`, if there is one.
     ///
-    /// `looked` is raised to the largest byte position whose character (or whose absence, at the end of `text`) had any
-    /// part in the answer: text from there on may change without changing it exactly if `looked` is smaller.
+    /// `looked` is raised to the largest byte position whose character had any part in the answer. (At the end of
+    /// `text` its absence counts.) Text after `looked` may change without changing the answer.
     pub(crate) fn match_at(&self, text: &str, start: usize, looked: &mut usize) -> Option<usize> {
         self.run(text, 0, start, looked)
     }

@@ -1,11 +1,12 @@
-//! How many pre-tokens at the end of a text a later text can still change: a proof by going through all texts at once.
+//! The bound on the pre-tokens at the end of a text that a later text can still change: a proof over all texts at once.
 //!
-//! A cut is settled once no walk that began before it has met the end of the text. So behind the last settled cut
-//! stands a text `w` through which one walk of the automaton goes on to the end, alive; all pre-tokens in `w`, and no
-//! others, are open. Their number is bounded if no such `w` can go on cutting for ever. That is a question about a
-//! finite graph: its nodes hold the state of the walk that is still alive, the state of the walk that makes the current
-//! pre-token, and the states of walks that have ended their match already and must not better it; its edges are the
-//! symbols, of weight one where a pre-token ends. The bound is the weight of the heaviest path, if no cycle has weight.
+//! A cut is settled once no walk that began before it has met the end of the text. So the text after the last settled
+//! cut is a `w` through which one walk of the automaton goes on to the end, alive. All pre-tokens in `w`, and no
+//! others, are open. Their number is bounded if no such `w` can go on cutting without end. That is a question about a
+//! finite graph. A node holds the state of the walk that is still alive, and the state of the walk that makes the
+//! current pre-token. It also holds the states of walks that have ended their match already and must not better it. The
+//! edges are the symbols, of weight one where a pre-token ends. The bound is the weight of the heaviest path, if no
+//! cycle has weight.
 //!
 //! Where the graph lets through a path that no text has, the bound is too high, never too low.
 
@@ -19,7 +20,7 @@ const MOST_WORK: usize = 2_000_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
-    /// Row of the walk that began behind the last settled cut.
+    /// Row of the walk that began after the last settled cut.
     alive: u32,
     /// Row of the walk that makes the current pre-token, and whether it has read anything.
     current: u32,
@@ -161,7 +162,7 @@ impl Graph<'_> {
         best[component[0]]
     }
 
-    /// The pre-tokens that the end of the text adds at `node`; `None` if the text cannot end there, because a match
+    /// The pre-tokens that the end of the text adds at `node`. `None` if the text cannot end there, because a match
     /// that was taken to be over would be bettered.
     fn at_end(&self, node: usize) -> Option<u32> {
         let end = self.automaton.letters();

@@ -1,23 +1,22 @@
-//! What Oniguruma and `regex-syntax` read differently: reasons to leave a rule to the library.
+//! Syntax that Oniguruma and `regex-syntax` read differently: reasons to leave a rule to the library.
 //!
-//! Both are asked for the same code points in `tests/arbitrary/patterns.rs`; what is not named here was found alike
-//! there.
+//! Both are asked for the same code points in `tests/arbitrary/patterns.rs`; the test found all other syntax alike.
 
 /// `\w` of Oniguruma holds no joiners and no fractions.
 pub(super) const WORD: &str = r"\w, which Oniguruma reads otherwise";
-/// Letters that stand for one character when case does not matter: `ss` for U+00DF, `fi` for U+FB01.
+/// Letters that equal one character when case does not matter: `ss` for U+00DF, `fi` for U+FB01.
 pub(super) const SEVERAL: &str = "letters that Oniguruma also takes for one character when case does not matter";
 
-/// Marks that are the second half of a folded letter (`i` and U+0307 for U+0130), and U+02BC, which is the first of
-/// one.
+/// Marks that are the second half of a folded letter, such as U+0307 in `i` and U+0307 for U+0130. U+02BC is the first
+/// half of one.
 const HALVES: [char; 11] = [
     '\u{2bc}', '\u{2be}', '\u{300}', '\u{301}', '\u{307}', '\u{308}', '\u{30a}', '\u{30c}', '\u{313}', '\u{331}',
     '\u{342}',
 ];
 
-/// The letters `s` or `f` that may stand right before the cursor, in a part of the pattern where case does not matter.
+/// The letters `s` or `f` that may be right before the cursor, in a part of the pattern where case does not matter.
 ///
-/// Oniguruma folds `ss`, `st`, `ff`, `fi`, `fl` (and `ffi`, `ffl`) to one character; all other foldings of several
+/// Oniguruma folds `ss`, `st`, `ff`, `fi`, `fl` (and `ffi`, `ffl`) to one character. All other foldings of several
 /// characters hold one outside ASCII, and such letters are refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tail {
@@ -55,7 +54,7 @@ fn is_cased(c: char) -> bool {
     !c.is_ascii() && (changes || HALVES.contains(&c))
 }
 
-/// Why a property is left to the library; `source` is what follows `\p` or `\P`.
+/// Why a property is left to the library; `source` is the text after `\p` or `\P`.
 pub(super) fn property(source: &str, ignore_case: bool) -> Option<&'static str> {
     let Some(name) = source.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
         return Some(r"\p without braces, which Oniguruma does not read");

@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 
 /// Bytes of a pattern; the longest published rule has some 2,000.
 const LONGEST: usize = 1 << 16;
-/// Groups, brackets and repetitions in one another: what is nested is read, compiled and run by recursion.
+/// The depth of nested groups, brackets and repetitions, which are read, compiled and run by recursion.
 const DEEPEST: usize = 200;
 /// Characters and classes once all counted repetitions are written out.
 const MOST_PARTS: u64 = 100_000;
 
-/// What a piece of a pattern comes to.
+/// The size of a piece of a pattern.
 #[derive(Clone, Copy, Default)]
 struct Extent {
     parts: u64,
@@ -34,7 +34,7 @@ impl Extent {
 
 /// Refuses a pattern of `stage` that is too long, too deep, or too large when its counted repetitions are written out.
 ///
-/// It reads no more syntax than that, so it also judges what only the library can run. Complexity: O(length).
+/// It reads no more syntax than that, so it also judges patterns that only the library can run. Complexity: O(length).
 pub(crate) fn check(stage: &str, source: &str) -> Result<()> {
     let refuse = |found: String, limit: String| {
         let start: String = source.chars().take(40).collect();

@@ -1,8 +1,9 @@
 //! Pattern text -> syntax tree, for the part of the language that pre-token rules use.
 //!
-//! Everything outside that part (look-behind, back references, word anchors) is refused, not approximated: the caller
-//! then runs the `tokenizers` crate's own matcher and knows that it has no certificate of stability. So is what
-//! Oniguruma and `regex-syntax`, which reads our classes, understand differently ([`crate::regex::doubtful`]).
+//! Everything outside that part (look-behind, back references, word anchors) is refused, not approximated. The caller
+//! then runs the `tokenizers` crate's own matcher and knows that it has no certificate of stability. Syntax that
+//! Oniguruma and `regex-syntax`, which reads our classes, understand differently is refused too
+//! ([`crate::regex::doubtful`]).
 
 use crate::error::{Error, Result};
 use crate::regex::char_class::CodePoints;
@@ -11,7 +12,7 @@ use crate::regex::doubtful;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 
-/// How a repetition gives characters back.
+/// The way in which a repetition gives characters back: `a*`, `a*?` and `a*+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greed {
     Greedy,
@@ -19,7 +20,7 @@ pub(crate) enum Greed {
     Possessive,
 }
 
-/// A node of the syntax tree.
+/// A node of the syntax tree. Example: `\s+(?!\S)` is a sequence of a repetition and a look-ahead.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
     Class(Rc<CodePoints>),
@@ -76,7 +77,7 @@ const MOST_CHOICES: u32 = 16;
 /// More sets than these are not compared with one another.
 const MOST_SETS: usize = 32;
 
-/// What a node may begin with; see [`Decided::by_each_next_character`].
+/// The sets of characters with which a node may begin; see [`Decided::by_each_next_character`].
 #[derive(Clone)]
 struct Decided {
     first: Vec<Rc<CodePoints>>,
@@ -84,15 +85,14 @@ struct Decided {
 }
 
 impl Decided {
-    /// Whether no two ways through repetitions of `node` read the same text: one look at the next character tells
-    /// which.
+    /// Whether no two ways through repetitions of `node` read the same text: one look at the next character decides.
     fn by_each_next_character(node: &Node) -> bool {
         let first = Self::of(node, None);
         first.is_some_and(|first| Self::of(node, Some(&first.first)).is_some())
     }
 
-    /// The beginnings of `node`; `None` if it holds a choice that the next character does not decide, `next` being what
-    /// may stand behind the node (not asked: `None`), or something else than characters.
+    /// The beginnings of `node`. `None` if it holds a choice that the next character does not decide, or anything but
+    /// characters. `next` are the sets that may follow the node (`None`: choices are not checked).
     fn of(node: &Node, next: Option<&[Rc<CodePoints>]>) -> Option<Self> {
         match node {
             Node::Class(set) => Some(Self { first: vec![Rc::clone(set)], empty: false }),
@@ -136,7 +136,7 @@ impl Decided {
         }
     }
 
-    /// What may come first where `next` follows.
+    /// The sets that may come first where `next` follows.
     fn before(&self, next: &[Rc<CodePoints>]) -> Vec<Rc<CodePoints>> {
         let more = if self.empty { next } else { &[] };
         self.first.iter().chain(more).cloned().collect()

@@ -1,8 +1,8 @@
 //! Pre-token patterns, matched by a machine that knows how far it looked.
 //!
-//! A regular-expression library answers *where* a match ends. To know that a pre-token can no longer change when text
-//! is appended one must also know whether the answer depended on where the text ended. [`Pattern::match_at`] tells
-//! both; it is what makes a boundary *settled* (docs/definitions.md, "Settled cut").
+//! A regular-expression library answers *where* a match ends. A pre-token can no longer change when text is appended if
+//! the answer did not depend on the end of the text. [`Pattern::match_at`] returns both, which makes a boundary
+//! *settled* (docs/definitions.md, "Settled cut").
 
 use crate::error::{Error, Result};
 use crate::regex::automaton::Automaton;
@@ -10,12 +10,12 @@ use crate::regex::dialect::Dialect;
 use crate::regex::limits::check;
 use crate::regex::{backtrack, parse};
 
-/// What runs a pattern.
+/// The machine that runs a pattern.
 #[derive(Debug, Clone)]
 pub(crate) enum Machine {
     /// One table step a character.
     Automaton(Automaton),
-    /// Backtracking, for what has no automaton.
+    /// Backtracking, for patterns without an automaton.
     Program(backtrack::Program),
 }
 
@@ -30,9 +30,9 @@ impl Pattern {
     /// Compiles `source`.
     ///
     /// # Errors
-    /// A `Definition` error for what is broken, too large or too deep, for look-behind, back references and anchors,
-    /// which no pre-token rule seen so far uses, for what may match the empty text, for what the dialect's library
-    /// reads otherwise, and for what could take exponential time.
+    /// A `Definition` error for a pattern that is broken, too large or too deep. The same for look-behind, back
+    /// references and anchors, which no published pre-token rule uses. The same for patterns that may match the empty
+    /// text, that the dialect's library reads otherwise, or that could take exponential time.
     pub fn new(source: &str, dialect: Dialect) -> Result<Self> {
         check("pre_tokenizer", source)?;
         let tree = parse::parse(source, dialect)?;
@@ -63,8 +63,8 @@ impl Pattern {
         matches!(self.machine, Machine::Automaton(_))
     }
 
-    /// The most pre-tokens at the end of a text, its last one included, that a later text can still change, if every
-    /// character belongs to a match; `None` where no bound is proved.
+    /// The most pre-tokens at the end of a text that a later text can still change, its last one included. Every
+    /// character must belong to a match. `None` where no bound is proved.
     #[must_use]
     pub fn open_pre_tokens(&self) -> Option<u32> {
         match &self.machine {
@@ -73,18 +73,18 @@ impl Pattern {
         }
     }
 
-    /// Whether it is proved that no match goes on over the white space `c` behind a character that is none,
-    /// nor needs it, nor is empty.
+    /// Whether it is proved that no match goes on over the white space `c` after another character, nor needs it, nor
+    /// is empty.
     pub(crate) fn stops_before(&self, c: char) -> bool {
         matches!(&self.machine, Machine::Automaton(automaton) if automaton.stops_before(c))
     }
 
-    /// Whether it is proved that there is a match wherever `c` stands.
+    /// Whether it is proved that a match begins at each `c`.
     pub(crate) fn begins_with(&self, c: char) -> bool {
         matches!(&self.machine, Machine::Automaton(automaton) if automaton.begins_with(c))
     }
 
-    /// What runs it.
+    /// The machine that runs it.
     pub(crate) fn machine(&self) -> &Machine {
         &self.machine
     }
@@ -97,7 +97,7 @@ impl Pattern {
 
     /// The end of the match that begins exactly at byte `start` of `text`, if there is one.
     ///
-    /// `looked` is raised to the largest byte position that had a part in the answer; `text.len()` stands for "the text
+    /// `looked` is raised to the largest byte position that had a part in the answer; `text.len()` means "the text
     /// ended there". Complexity: O(match and look-ahead) where [`Pattern::is_automaton`], else that of backtracking.
     ///
     /// ```

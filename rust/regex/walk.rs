@@ -2,7 +2,7 @@
 
 use crate::regex::automaton::{Automaton, DEAD, ENDS_BEFORE, ENDS_BEHIND, ROW};
 
-/// A walk under way.
+/// An unfinished walk over a match. Example: after "12" under the rule `\d{1,3}`, which may still take a digit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Walk {
     /// Where it began.
@@ -42,7 +42,7 @@ impl Automaton {
         walk.over = step & ENDS_BEHIND != 0 || walk.row == DEAD;
     }
 
-    /// The row of the state behind the character `c`; None where the walk is over.
+    /// The row of the state after the character `c`; None where the walk is over.
     pub(crate) fn row_behind(&self, row: u32, c: char) -> Option<u32> {
         let step = self.step(row, usize::from(self.symbol(c)));
         (step & ENDS_BEHIND == 0 && step & ROW != DEAD).then_some(step & ROW)

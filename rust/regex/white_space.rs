@@ -3,10 +3,10 @@
 use crate::regex::automaton::{Automaton, DEAD, ENDS_BEFORE, ENDS_BEHIND, ROW};
 
 impl Automaton {
-    /// Whether no match goes on over the white space `c` behind a character that is none, and no match is empty.
+    /// Whether no match goes on over the white space `c` after another character, and no match is empty.
     ///
-    /// Nor may a match before `c` need it: at the end of a text it must be the same one. Then what is found on one side
-    /// of such a place does not depend on the other side. Symbols that hold both white space and other characters count
+    /// Nor may a match before `c` need it: at the end of a text it must be the same one. Then the matches on one side
+    /// of such a place do not depend on the other side. Symbols that hold both white space and other characters count
     /// as the latter.
     pub(crate) fn stops_before(&self, c: char) -> bool {
         let letters = self.letters();
@@ -15,7 +15,7 @@ impl Automaton {
             let list = if c.is_whitespace() { &mut spaces } else { &mut others };
             list[usize::from(self.symbol(c))] = true;
         }
-        // What no character of the first plane has, one above has.
+        // A symbol that no character of the first plane has is that of one above.
         let others: Vec<usize> = (0..letters).filter(|&symbol| others[symbol] || !spaces[symbol]).collect();
         let space = usize::from(self.symbol(c));
         let start = self.first_row();
@@ -47,7 +47,7 @@ impl Automaton {
         true
     }
 
-    /// Whether there is a match wherever `c` stands, whatever follows.
+    /// Whether a match begins at each `c`, whatever follows.
     pub(crate) fn begins_with(&self, c: char) -> bool {
         let step = self.step(self.first_row(), usize::from(self.symbol(c)));
         let ends = |symbol: usize| self.step(step & ROW, symbol) & (ENDS_BEFORE | ENDS_BEHIND) != 0;

@@ -29,7 +29,7 @@ pub(crate) enum Decoder {
         pattern: Pattern,
         content: String,
     },
-    /// So many of this character go at the start and at the end.
+    /// At most these numbers of this character are removed at the start and at the end.
     Strip {
         content: char,
         start: usize,

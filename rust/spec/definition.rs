@@ -1,4 +1,4 @@
-//! What a tokenizer file says, as typed values.
+//! The content of a tokenizer file, as typed values.
 //!
 //! In: the files of `crate::formats::detect`, which build a [`Spec`], and [`json`](super::json), which reads and writes
 //! `tokenizer.json`. Out: the builders of `crate::load::build`, which match its enums exhaustively. May import:
@@ -17,7 +17,7 @@ use crate::spec::pieces::Pieces;
 use crate::spec::pre_tokenizer::PreTokenizer;
 use serde_json::Value;
 
-/// What a tokenizer file says.
+/// The content of a tokenizer file.
 ///
 /// ```
 /// # fn main() -> coolfusion::Result<()> {
@@ -35,11 +35,11 @@ use serde_json::Value;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// Rewrites of a text, in order; those of nested sequences stand in one list.
+    /// Rewrites of a text, in order; those of nested sequences are in one list.
     pub(crate) normalizers: Vec<Normalizer>,
     /// Cuts of a text into words, in order.
     pub(crate) pre_tokenizers: Vec<PreTokenizer>,
-    /// What makes the ids of a word.
+    /// The model, which makes the ids of a word.
     pub(crate) model: Model,
     /// The vocabulary of the model.
     pub(crate) pieces: Pieces,
@@ -49,9 +49,10 @@ pub struct Spec {
     pub(crate) added_ids: AddedIds,
     /// How tokens become text, in order; `None` puts a space between tokens.
     pub(crate) decoders: Option<Vec<Decoder>>,
-    /// What stands around a text, as the file writes it: only a folder's loader asks, and no part of the core.
+    /// The template of tokens around a text, as the file writes it: only the loader of a folder reads it, no part of
+    /// the core.
     pub(crate) post_processor: Option<Value>,
-    /// The file, and what its format says that `tokenizer.json` cannot.
+    /// The file, and the settings of its format that `tokenizer.json` cannot hold.
     pub(crate) origin: Origin,
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct AddedToken {
     pub(crate) lstrip: bool,
     /// It takes the white space after it.
     pub(crate) rstrip: bool,
-    /// It is found in what the normalizer makes of a text.
+    /// It is found in the normal form of a text.
     pub(crate) normalized: bool,
     pub(crate) special: bool,
 }
@@ -92,7 +93,7 @@ impl AddedToken {
     }
 }
 
-/// Which ids added tokens have.
+/// The rule for the ids of added tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum AddedIds {
     /// Those that the `tokenizers` library gives: the id of the equal piece, else the next free one.

@@ -148,7 +148,7 @@ impl Fields {
     }
 }
 
-/// A stage of a part of the file, told by its `type`.
+/// A stage of a part of the file, recognized by its `type`.
 pub(crate) trait Stage: Sized {
     /// The key of the list in a `Sequence`.
     const LIST: &'static str;

@@ -135,7 +135,7 @@ fn write_added(token: &AddedToken) -> Value {
     })
 }
 
-/// As `tokenizer.json`, which the `tokenizers` library reads; what only [`Spec::origin`] says is not there.
+/// As `tokenizer.json`, which the `tokenizers` library reads; settings that only [`Spec::origin`] holds are not there.
 impl Serialize for Spec {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

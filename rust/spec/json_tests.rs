@@ -9,7 +9,7 @@ fn error(json: &str) -> String {
     read(json.as_bytes()).unwrap().unwrap_err().to_string()
 }
 
-/// Reading and writing again gives what a plain JSON reader reads.
+/// Reading and writing again gives the values of a plain JSON reader.
 fn same(json: &str) -> Spec {
     let spec = of(json);
     let plain: Value = serde_json::from_str(json).unwrap();

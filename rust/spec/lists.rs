@@ -61,7 +61,7 @@ fn expecting(f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// The object under `model`; `None` where there is another value.
 pub(super) struct Model(pub(super) Option<ModelParts>);
 
-/// What the object under `model` holds.
+/// The parts of the object under `model`.
 #[derive(Default)]
 pub(crate) struct ModelParts {
     /// All fields but `vocab` and `merges`.
@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for ModelVisitor {
     }
 }
 
-/// `model.vocab`, in either shape, or what is wrong with it.
+/// `model.vocab`, in either shape, or its fault.
 struct Vocab(Result<Pieces, String>);
 
 impl Default for Vocab {
@@ -308,7 +308,7 @@ impl<'de> Visitor<'de> for Entry<'_> {
     }
 }
 
-/// `model.merges` as written: two strings a merge. The vocabulary may come behind it.
+/// `model.merges` as written: two strings a merge. The vocabulary may come after it.
 #[derive(Default)]
 struct MergeTexts {
     strings: Strings,

@@ -1,8 +1,8 @@
-//! What a tokenizer file says, as typed values.
+//! The content of a tokenizer file, as typed values.
 //!
-//! In: what `formats/` read. Out: [`definition::Spec`], whose enums the builders of `load/` match exhaustively. May
-//! import: `error`, and `util` for many strings in one buffer. Read next: [`normalizer`], [`pre_tokenizer`], [`model`]
-//! and [`decoder`], in the order in which text passes.
+//! In: the values that `formats/` read. Out: [`definition::Spec`], whose enums the builders of `load/` match
+//! exhaustively. May import: `error`, and `util` for many strings in one buffer. Read next: [`normalizer`],
+//! [`pre_tokenizer`], [`model`] and [`decoder`], in the order in which text passes.
 
 pub(crate) mod decoder;
 pub(crate) mod definition;

@@ -1,4 +1,4 @@
-//! What makes tokens of a word, and how `tokenizer.json` writes it; the vocabulary stands beside it in `pieces`.
+//! The model, which makes tokens of a word, and how `tokenizer.json` writes it; its vocabulary is in `pieces`.
 //!
 //! In: the small fields of `model`, its vocabulary and its merges. Out: [`Model`]. May import: `fields`, `pieces`.
 //! Read next: `decoder`.
@@ -8,7 +8,7 @@ use crate::spec::fields::Fields;
 use crate::spec::pieces::Pieces;
 use serde_json::{json, Map, Value};
 
-/// What makes tokens of a word.
+/// A model: it makes tokens of a word.
 #[derive(Debug, Clone)]
 pub(crate) enum Model {
     Bpe(Bpe),
@@ -23,7 +23,7 @@ pub(crate) enum Model {
     LongestMatch,
 }
 
-/// Byte-pair encoding: pairs of pieces are merged, the best pair first.
+/// Byte-pair encoding: pairs of pieces are merged, the best pair first. Example: `t` and `h` to `th`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bpe {
     pub(crate) merges: Merges,
@@ -38,14 +38,15 @@ pub(crate) struct Bpe {
     pub(crate) ignore_merges: bool,
 }
 
-/// The pieces whose scores have the largest sum.
+/// A Unigram model: it takes the pieces whose scores have the largest sum.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unigram {
     pub(crate) unknown: Option<u32>,
     pub(crate) byte_fallback: bool,
 }
 
-/// The longest piece at each position of a word, and a prefix on all but the first.
+/// WordPiece: the longest piece at each position of a word, with a prefix on all but the first. Example: `walk`,
+/// `##ing`.
 #[derive(Debug, Clone)]
 pub(crate) struct WordPiece {
     pub(crate) unknown: Option<String>,
@@ -100,7 +101,7 @@ impl Model {
         }
     }
 
-    /// The piece that stands for text without another, where the model names it.
+    /// The piece for unknown text, where the model names it.
     pub(crate) fn unknown_token(&self) -> Option<&str> {
         match self {
             Self::Bpe(Bpe { unknown, .. })
@@ -146,7 +147,7 @@ impl Model {
 
     /// Reads the fields of `model` but `vocab` and `merges`, which come as they were read.
     ///
-    /// Old files have no `type`; what they hold tells them apart.
+    /// Old files have no `type`; their fields distinguish them.
     pub(super) fn read(rest: Map<String, Value>, pieces: &Pieces, merges: Option<Result<Merges>>) -> Result<Self> {
         let mut fields = Fields::of("model", rest.into())?;
         let kind: Option<String> = fields.get("type")?;

@@ -1,4 +1,4 @@
-//! What may be done to a text before it is cut into words, and how `tokenizer.json` writes it.
+//! The rewrites of a text before it is cut into words, and how `tokenizer.json` writes them.
 //!
 //! In: one JSON object per stage. Out: [`Normalizer`]. May import: `fields`. Read next: `pre_tokenizer`.
 
@@ -43,7 +43,7 @@ pub(crate) enum Normalizer {
     StripAccents,
 }
 
-/// What a stage looks for.
+/// The pattern that a stage looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pattern {
     String(String),
@@ -100,7 +100,7 @@ impl Normalizer {
         Self::Replace { pattern: Pattern::String(pattern.into()), content: content.into() }
     }
 
-    /// The replacement of what a rule finds.
+    /// The replacement of the matches of a rule.
     pub(crate) fn regex(rule: &str, content: &str) -> Self {
         Self::Replace { pattern: Pattern::Regex(rule.into()), content: content.into() }
     }

@@ -1,10 +1,11 @@
-//! The file that a specification comes from, and what its format says that `tokenizer.json` cannot.
+//! The file that a specification comes from, and the settings of its format that `tokenizer.json` cannot hold.
 //!
-//! In: what `crate::formats::detect` reads. Out: [`Origin`]. May import: nothing. Read next: `crate::formats::detect`.
+//! In: files that `crate::formats::detect` reads. Out: [`Origin`]. May import: nothing. Read next:
+//! `crate::formats::detect`.
 
 use serde::{Deserialize, Serialize};
 
-/// A file.
+/// The file of a specification.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) format: Format,
@@ -12,7 +13,7 @@ pub(crate) struct Origin {
     pub(crate) notes: Vec<String>,
     /// The rules of SentencePiece, of a model in its format.
     pub(crate) sentencepiece: Option<SentencePiece>,
-    /// What a GGUF file declares of the text around a text.
+    /// The tokens around a text that a GGUF file declares.
     pub(crate) declared: Option<Declared>,
 }
 
@@ -31,14 +32,14 @@ pub(crate) enum Format {
     Vocab,
 }
 
-/// What encoding as SentencePiece does needs beside pieces, merges and normalizers.
+/// The rules of SentencePiece's encoder beside pieces, merges and normalizers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SentencePiece {
     /// A space is put before a text.
     pub(crate) dummy_prefix: bool,
     /// Spaces at the ends of a text go, and runs of spaces become one.
     pub(crate) remove_extra_whitespaces: bool,
-    /// U+2581 stands for a space.
+    /// U+2581 represents a space.
     pub(crate) escape_whitespaces: bool,
     /// Only the engine for such files runs it (`crate::backends::sentencepiece::parts`).
     pub(crate) literally: bool,
@@ -55,7 +56,7 @@ pub(crate) struct SentencePiece {
     pub(crate) bare_merges: Vec<(String, String, u32)>,
 }
 
-/// What stands around a text.
+/// The tokens around a text, such as BOS, and the chat template.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Declared {
     pub(crate) bos_id: Option<u32>,
@@ -65,7 +66,7 @@ pub(crate) struct Declared {
 }
 
 impl Format {
-    /// What it is called.
+    /// Its name.
     #[cfg(feature = "python")]
     pub(crate) fn name(self) -> &'static str {
         match self {

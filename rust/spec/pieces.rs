@@ -8,7 +8,7 @@
 use crate::util::byte_strings::{Index, Strings};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
-/// `model.vocab`.
+/// The pieces with their ids and scores: `model.vocab`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pieces {
     strings: Strings,

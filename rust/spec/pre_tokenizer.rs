@@ -25,7 +25,7 @@ pub(crate) enum PreTokenizer {
     Digits {
         individual_digits: bool,
     },
-    /// Words of so many characters.
+    /// Words of a fixed number of characters.
     FixedLength {
         length: usize,
     },
@@ -36,7 +36,7 @@ pub(crate) enum PreTokenizer {
     Split {
         pattern: Pattern,
         behavior: SplitBehavior,
-        /// What the pattern does not match is the separator.
+        /// The text between the matches is the separator.
         invert: bool,
     },
     UnicodeScripts,
@@ -45,7 +45,7 @@ pub(crate) enum PreTokenizer {
     WhitespaceSplit,
 }
 
-/// What becomes of a separator that a rule finds. For example, of "-" in "a-b".
+/// The treatment of a separator that a rule finds. For example, of "-" in "a-b".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SplitBehavior {
     /// "a", "b"
@@ -60,7 +60,7 @@ pub(crate) enum SplitBehavior {
     Contiguous,
 }
 
-/// A mark for spaces, which is a stage of pre-tokenizers and of decoders.
+/// A mark for spaces, which is a stage of pre-tokenizers and of decoders. Example: "a b" becomes "▁a▁b".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Metaspace {
     pub(crate) replacement: char,
@@ -69,7 +69,7 @@ pub(crate) struct Metaspace {
     pub(crate) split: bool,
 }
 
-/// Where a mark is put before words that have none.
+/// The rule by which a mark is put before words that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PrependScheme {
     /// Only at the start of a text.

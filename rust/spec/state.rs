@@ -3,8 +3,8 @@
 //! In: a [`Spec`]. Out: bytes, and the [`Spec`] again. May import: `json`, `origin`. Read next:
 //! `crate::python::pickling`.
 //!
-//! JSON says all but scores, because `serde_json` reads some fractions one unit in the last place away from what it
-//! wrote. So scores follow bit by bit, after the `tokenizer.json` and what only the origin says.
+//! JSON holds all but scores, because `serde_json` reads some fractions one unit in the last place away from the
+//! written ones. So scores follow bit by bit, after the `tokenizer.json` and the rest of the origin.
 
 use crate::error::{Error, Result};
 use crate::spec::definition::{AddedIds, Spec};
@@ -13,7 +13,7 @@ use crate::spec::model::{Merges, Model};
 use crate::spec::origin::Origin;
 use serde::{Deserialize, Serialize};
 
-/// What `tokenizer.json` does not say.
+/// The values that `tokenizer.json` does not hold.
 #[derive(Serialize, Deserialize)]
 struct Rest {
     origin: Origin,
@@ -39,7 +39,7 @@ impl Spec {
         Ok(bytes)
     }
 
-    /// The specification in what [`Spec::to_bytes`] wrote.
+    /// The specification in the bytes of [`Spec::to_bytes`].
     ///
     /// # Errors
     /// [`Error::Definition`] for other bytes. Complexity: O(bytes).

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 /// The uncrossed cuts near the end of a text that grows.
 ///
-/// A piece that begins at a byte is closed where no longer piece can begin there, whatever is appended. What stands
-/// before the first open byte is final: a cut there is crossed or not. All cuts after it are crossed, so nothing else
-/// is read. Example: the pieces are `a` and `aaa`. In `aaaa` bytes 0 and 1 are closed, each by `aaa`, and byte 2 is
-/// open, because `aa` may become `aaa`.
+/// A piece that begins at a byte is closed where no longer piece can begin there, whatever is appended. The text before
+/// the first open byte is final: a cut there is crossed or not. All cuts after it are crossed, so nothing else is read.
+/// Example: the pieces are `a` and `aaa`. In `aaaa` bytes 0 and 1 are closed, each by `aaa`, and byte 2 is open,
+/// because `aa` may become `aaa`.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingCuts {
     /// No piece begins before here.
@@ -39,8 +39,8 @@ impl GrowingCuts {
     /// `text` begins with that of the last call, or [`GrowingCuts::default`] takes the place of this state; `longest`
     /// is the length of the longest piece.
     ///
-    /// Complexity: O(longest piece) for each byte that is appended; O((text after `from` + longest) · longest) where
-    /// `from` or `text` is smaller than in the last call.
+    /// Complexity: O(longest piece) for each appended byte. Where `from` or `text` is smaller than in the last call:
+    /// O((text after `from` + longest) · longest).
     pub(crate) fn after(
         &mut self,
         pieces: &impl Reach,

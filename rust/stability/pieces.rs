@@ -1,10 +1,10 @@
-//! The certificate of tokenizers without a pre-token rule: no piece can stand across a settled cut.
+//! The certificate of tokenizers without a pre-token rule: no piece can cross a settled cut.
 
 use crate::util::double_array::Dictionary;
 use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::characters_around;
 
-/// Pieces that a text is compared with, whatever they are kept in.
+/// Pieces that a text is compared with, in any data structure.
 pub(crate) trait Reach {
     /// How far pieces reach that begin where `text` does: the length of the longest, and whether one goes on after its
     /// end.
@@ -25,11 +25,11 @@ impl Reach for Dictionary {
 
 /// The interior character boundaries of `text` that no piece can cross, whatever is appended.
 ///
-/// A piece that occurs in the text blocks every cut inside it; a piece that begins in the text and may reach beyond its
-/// end blocks all cuts behind its start. What is left separates the text for every segmentation into pieces: byte-pair
-/// merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/definitions.md, "Settled
-/// cut"). `fuses` tells neighbours that may share a token although no piece holds both: two characters without a piece
-/// become one unknown token, and a character that is dropped brings those around it together.
+/// A piece that occurs in the text blocks every cut inside it. A piece that begins in the text and may reach beyond its
+/// end blocks all cuts after its start. Every other cut separates the text for every segmentation into pieces.
+/// Byte-pair merges only ever build pieces, and every Unigram lattice path goes through the cut (docs/definitions.md,
+/// "Settled cut"). `fuses` returns whether two neighbours may share a token although no piece holds both. For example,
+/// two characters without a piece become one unknown token, and a dropped character brings those around it together.
 ///
 /// Complexity: O(text · longest piece) at worst, a few steps per byte in practice.
 pub(crate) fn uncrossed(pieces: &impl Reach, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
@@ -79,7 +79,7 @@ pub(crate) fn is_uncrossed(trie: &PieceTrie, text: &str, at: usize, fuses: impl 
     !fuses(left, right)
 }
 
-/// Whether a piece holds a space behind another character.
+/// Whether a piece holds a space after another character.
 pub(crate) fn holds_inner_space(piece: &[u8]) -> bool {
     piece.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
 }

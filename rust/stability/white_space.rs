@@ -5,17 +5,17 @@ use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::util::byte_set::ByteSet;
 
-/// The rule, for definitions that have one.
+/// The rule for cuts before white space. Example: 3 in "the cat" is such a cut.
 #[derive(Debug)]
 pub(crate) struct SpaceCuts {
-    /// What is known of the normalizer.
+    /// Known facts of the normalizer.
     rewriter: Rewriter,
     /// ASCII white space that begins a part.
     borders: ByteSet,
 }
 
 impl SpaceCuts {
-    /// `begins` tells whether white space that the normalizer leaves begins a part, whatever stands around it.
+    /// `begins` returns whether white space that the normalizer leaves begins a part, whatever is around it.
     pub(crate) fn new(rewriter: Rewriter, begins: impl Fn(char) -> bool) -> Option<Self> {
         let is_border = |&byte: &u8| {
             let first = rewriter.alone(char::from(byte)).and_then(|output| output.chars().next());
@@ -25,7 +25,7 @@ impl SpaceCuts {
         borders.contains(b' ').then_some(Self { rewriter, borders })
     }
 
-    /// The cuts of `text`: before white space, behind a character that leaves something before it.
+    /// The cuts of `text`: before white space, after a character that leaves text before it.
     pub(crate) fn of<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
         (1..text.len()).filter(move |&at| self.is_cut(text, at))
     }

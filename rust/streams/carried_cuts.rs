@@ -1,5 +1,4 @@
-//! What a carried stretch tells of its tokens and cuts is what the whole text tells, after each piece of text and each
-//! way back.
+//! The tokens and cuts of a carried stretch are those of the whole text, after each push and each way back.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +16,7 @@ use crate::vocabulary::reading::Likeness;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Numbers below what is asked for, the same ones each time.
+/// Pseudo-random numbers below the argument, the same ones each time.
 fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |sides| {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -48,7 +47,7 @@ const UNITS: [&str; 20] = [
     "\u{e9}",
 ];
 
-/// What a rule of words leaves together, under a form that moves marks.
+/// Text that a split rule leaves together, under a normal form that moves marks.
 const MARKS: [&str; 10] =
     ["\u{301}", "\u{323}", "\u{327}", "\u{342}", "\u{345}", "\u{344}", ".", "\u{338}", "\u{1d165}", "="];
 
@@ -85,7 +84,7 @@ const OPEN: [&str; 10] = [
     "7",
 ];
 
-/// Pieces, symbols, what rules rewrite, and the beginnings of them.
+/// Pieces, symbols, text that rules rewrite, and their prefixes.
 const PARTS: [&str; 20] = [
     "a",
     "b",
@@ -186,7 +185,7 @@ fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {
     tokenizer.likeness(ids.into_iter(), text.as_bytes(), TextPosition::Start).unwrap() == Likeness::Same
 }
 
-/// Compares what is told behind `from`, near the end of `text`, with what the whole text tells.
+/// Compares the cuts after `from`, near the end of `text`, with those of the whole text.
 fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) {
     let (engine, tokens) = (tokenizer.engine(), tokenizer.encode(text, TextPosition::Start).unwrap());
     let ids: Vec<_> = tokens.iter().map(|token| token.id).collect();
@@ -229,7 +228,7 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
             }
             let mut saved = None;
             for step in 0..40 {
-                // Behind the last character, and behind one further back.
+                // After the last character, and after one further back.
                 let back = if step % 2 == 0 { 0 } else { further(60) };
                 let from = text.char_indices().rev().nth(back).map_or(0, |(at, _)| at);
                 compare(&tokenizer, &mut growth, &text, from);

@@ -1,8 +1,8 @@
 //! Token ids -> text that is never withdrawn, one id at a time.
 //!
-//! Decoding a growing list of ids again and again is slow and takes text back: the `ByteFallback` decoder turns a whole
-//! run of bytes into U+FFFD when one more byte makes it ill-formed, and a text that ends inside a character shows a
-//! U+FFFD that later disappears. Bytes that are final leave here, others wait.
+//! Decoding a growing list of ids again and again is slow and takes text back. For example, the `ByteFallback` decoder
+//! turns a whole run of bytes into U+FFFD when one more byte makes it ill-formed. A text that ends inside a character
+//! shows a U+FFFD that later disappears. This decoder returns bytes once they are final and holds the others.
 
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -35,10 +35,10 @@ pub struct StreamDecoder {
 }
 
 impl StreamDecoder {
-    /// A decoder that continues behind `prompt_ids` and owes only what follows.
+    /// A decoder that continues after `prompt_ids` and returns only the text after them.
     ///
-    /// A prompt that ends inside a character leaves its last bytes here; the whole character is owed when it is
-    /// complete, because nobody could show it before.
+    /// If a prompt ends inside a character, its last bytes are held here. The whole character is returned once it is
+    /// complete, because it could not be shown before.
     ///
     /// # Errors
     /// `UnknownToken` for a prompt id. Complexity: O(prompt) once, to check the ids.
@@ -60,7 +60,7 @@ impl StreamDecoder {
         Ok(decoder)
     }
 
-    /// Adds one id to `text`; returns how many ill-formed parts became U+FFFD.
+    /// Adds one id to `text`; returns the number of ill-formed parts that became U+FFFD.
     ///
     /// # Errors
     /// `UnknownToken`; the stream is then as it was. Complexity: O(bytes of the token).
@@ -135,13 +135,13 @@ impl StreamDecoder {
         Ok(bytes)
     }
 
-    /// A decoder that stands behind some text that ended with a whole character.
+    /// A decoder after some text that ended with a whole character.
     pub(crate) fn behind_text(&self) -> Self {
         let standing = self.tokenizer.reading().standing(TextPosition::Continuation);
         Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
     }
 
-    /// Ends the text: bytes of an unfinished character become one U+FFFD. Returns how many were replaced.
+    /// Ends the text: bytes of an unfinished character become one U+FFFD. Returns the number of replacements.
     pub fn flush(&mut self, text: &mut String) -> usize {
         self.utf8.finish(text)
     }

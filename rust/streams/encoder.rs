@@ -1,8 +1,8 @@
 //! Text -> token ids of everything so far, one piece of text at a time.
 //!
 //! Appending text can change the last tokens ("Done." + "\n\n" is "Done", ".\n\n" for LLaMA-3), and some tokenizers
-//! look far back. A window of words is encoded again at each push; it begins at a settled cut, so what stands before it
-//! cannot change, and what is encoded again is compared with what is stored.
+//! look far back. A window of words is encoded again at each push. It begins at a settled cut, so the tokens before it
+//! cannot change. Its new tokens are compared with the stored ones.
 
 use crate::backends::engine::{Resume, ResumeState, Window};
 use crate::backends::stretch::Growth;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 /// From this length on (in bytes) a window holds no more words than it must, and growing stretches are carried.
 const LONG_WINDOW: usize = 512;
-/// After so many more bytes (few, because each push costs the window meanwhile) carrying is tried again.
+/// The number of bytes after which carrying is tried again; few, because each push costs the window meanwhile.
 const RETRY: usize = 64;
 
-/// A position in the text, the number of tokens before it, and what encoding must know there of the text before it.
+/// A position in the text, the number of tokens before it, and the state in which encoding resumes there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Anchor {
     byte: usize,
@@ -49,13 +49,13 @@ const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: ResumeState::Start }
 pub struct StreamEncoder {
     tokenizer: Arc<Tokenizer>,
     context_words: usize,
-    /// What is read of the text: all of it, where nothing is left out.
+    /// The text as the engine reads it: the whole text, unless characters are left out.
     text: String,
     /// The text, where something may be left out.
     folding: Option<Folding>,
     /// The ids of the text, but for those of a growing word.
     ids: Vec<TokenId>,
-    /// The ids of a growing word, which are told when they are asked for.
+    /// The ids of a growing word, which are computed on demand.
     word: Option<Arc<Between>>,
     /// Where the window begins.
     anchor: Anchor,
@@ -64,18 +64,18 @@ pub struct StreamEncoder {
     widened: usize,
     /// A long stretch without settled cuts that is carried from push to push.
     growth: Option<Growth>,
-    /// So long a window must be before that is tried again.
+    /// The length that a window must have before carrying is tried again.
     try_at: usize,
     /// How the tokens of the window are to its text.
     likeness: Likeness,
-    /// What the last push worked with; only its memory is used again.
+    /// The buffers of the last push; only their memory is used again.
     found: Found,
     /// The bytes of all windows that were encoded.
     #[cfg(test)]
     pub(crate) windows: usize,
 }
 
-/// What encoding a window gave.
+/// The result of encoding a window.
 struct Attempt {
     start: Anchor,
     edit: Edit,
@@ -84,7 +84,7 @@ struct Attempt {
     widened: bool,
 }
 
-/// What an engine tells of a window.
+/// The tokens of a window, and the places at which encoding can resume.
 #[derive(Clone, Default)]
 struct Found {
     window: Window,
@@ -123,7 +123,7 @@ impl StreamEncoder {
         }
     }
 
-    /// How many ids these are.
+    /// The number of these ids.
     #[must_use]
     pub fn count(&self) -> usize {
         self.ids.len() + self.word.as_ref().map_or(0, |word| word.count())
@@ -147,15 +147,15 @@ impl StreamEncoder {
         self.widened
     }
 
-    /// How many tokens of `window`, which begins at `anchor`, are those of `ids`.
+    /// The number of leading tokens of `window`, which begins at `anchor`, that equal those of `ids`.
     fn same(ids: &[TokenId], anchor: Anchor, window: &Window) -> usize {
         ids[anchor.tokens..].iter().zip(&window.tokens).take_while(|(a, b)| **a == b.id).count()
     }
 
-    /// Encodes `tail`, the text from the window's start on; where that contradicts what was settled, all of `whole`.
+    /// Encodes `tail`, the text from the window's start on; where that contradicts a settled token, all of `whole`.
     ///
-    /// The self-check: if a settled token changed, the window was too small. Where something is left out of what is
-    /// read, `full` and `full_whole` are the two with it.
+    /// The self-check: if a settled token changed, the window was too small. Where characters are left out of the text
+    /// that is read, `full` and `full_whole` are the two with them.
     fn attempt(
         &self,
         tail: &str,
@@ -189,7 +189,7 @@ impl StreamEncoder {
         Ok(Attempt { start, edit: Edit::new(drop, ids, likeness == Likeness::Same), likeness, widened })
     }
 
-    /// What [`StreamEncoder::push`] would answer.
+    /// The edit that [`StreamEncoder::push`] would return.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]. Complexity: O(window + text), also where a push goes on with a stretch that is
@@ -201,7 +201,7 @@ impl StreamEncoder {
         self.look(&ahead.read, full.as_deref(), text)
     }
 
-    /// What reading `text`, which stands for `more`, would change.
+    /// The edit of reading `text`, which is `more` without the characters that are left out.
     fn look(&self, text: &str, full: Option<&str>, more: &str) -> Result<Edit> {
         let tail = format!("{}{text}", &self.text[self.anchor.byte..]);
         let whole = || format!("{}{text}", self.text);
@@ -261,7 +261,7 @@ impl StreamEncoder {
         Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))
     }
 
-    /// Appends `text`, which is what is read of `more`. `full` is the text of the window and `whole` is all text, where
+    /// Appends `text`, the part of `more` that is read. `full` is the text of the window and `whole` is all text, where
     /// something is left out.
     fn read_on(&mut self, text: &str, more: Option<&str>, full: Option<&str>, whole: Option<&str>) -> Result<Edit> {
         if let Some(edit) = self.grown(text, more) {
@@ -315,7 +315,7 @@ impl StreamEncoder {
             };
             Anchor { byte: start.byte + at, tokens: start.tokens + tokens, behind }
         };
-        // What was settled stays so, even where this window did not look for that cut.
+        // A settled cut stays settled, even where this window did not look for it.
         if let Some(last) = count.checked_sub(1).map(anchor).filter(|last| last.byte > self.settled.byte) {
             self.settled = last;
         }
@@ -342,7 +342,7 @@ impl StreamEncoder {
         self.ids.extend_from_slice(ids);
     }
 
-    /// Ends carrying: what is known of the ids is told.
+    /// Ends carrying: the ids of the growing word are appended to `ids`.
     fn drop_growth(&mut self) {
         self.growth = None;
         if let Some(word) = self.word.take() {
@@ -350,7 +350,7 @@ impl StreamEncoder {
         }
     }
 
-    /// Appends `text`, which is what is read of `more`, to a stretch that is carried, if there is one and it can be.
+    /// Appends `text`, the part of `more` that is read, to a stretch that is carried, if there is one and it can be.
     fn grown(&mut self, text: &str, more: Option<&str>) -> Option<Edit> {
         let growth = self.growth.as_mut()?;
         // Of tokens that change this is not known.
@@ -367,7 +367,7 @@ impl StreamEncoder {
         if growth.is_over() {
             self.drop_growth();
             self.try_at = LONG_WINDOW;
-            // A window finds what is settled now.
+            // A window finds the settled cuts now.
             return None;
         }
         self.text.push_str(text);

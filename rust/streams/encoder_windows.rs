@@ -1,4 +1,4 @@
-//! What the windows of a stream read of a long run: a bounded number of bytes a push, whatever the length of the run.
+//! The windows of a stream read a bounded number of bytes of a long run at each push, whatever the length of the run.
 
 #![allow(clippy::unwrap_used)]
 
@@ -169,7 +169,7 @@ fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
     (encoder.windows - before, encoder.text().len())
 }
 
-/// A name, a tokenizer, and what is repeated.
+/// A name, a tokenizer, and the texts that are repeated.
 type Run = (&'static str, Arc<Tokenizer>, Vec<&'static str>);
 
 /// Runs for byte-level encoders.

@@ -1,22 +1,21 @@
-//! What a stream reads of a text: that text without characters that change no token wherever they are put.
+//! The text as a stream reads it: without characters that change no token wherever they are put.
 //!
 //! Under normalizers that rewrite text some characters vanish, and a long run of blanks is read as a shorter one. A run
-//! may have no settled cut, so each push would read all of it again. The engine tells what a character is ([`Weight`]),
-//! and what is read grows only at its end: the ids of what is read are those of the text
-//! (docs/proofs/left-out-text.md).
+//! may have no settled cut, so each push would read all of it again. The engine classifies each character ([`Weight`]).
+//! The folded text grows only at its end, and its ids are those of the text (docs/proofs/left-out-text.md).
 
 use crate::backends::engine::Weight;
 use crate::tokenizer::Tokenizer;
 use std::collections::VecDeque;
 
-/// A place of what is read, and the place of the text that it stands for.
+/// A position of the folded text, and its position in the whole text.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     read: usize,
     text: usize,
 }
 
-/// Adds a place behind all others; of several at one place of what is read the last one counts.
+/// Adds a mark after all others; of several at one position of the folded text the last one counts.
 fn put(marks: &mut Vec<Mark>, read: usize, text: usize) {
     let mark = Mark { read, text };
     match marks.last_mut() {
@@ -25,7 +24,7 @@ fn put(marks: &mut Vec<Mark>, read: usize, text: usize) {
     }
 }
 
-/// Where a walk over the text stands.
+/// The state of a walk over the text.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Walk {
     /// The last character that counts or is blank.
@@ -45,7 +44,8 @@ struct Unit {
     at: usize,
 }
 
-/// The text of a stream, and what is read of it.
+/// The text of a stream, and the map from the folded text to it. Example: a long run of blanks is folded to a shorter
+/// one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Folding {
     pub(crate) text: String,
@@ -57,14 +57,14 @@ pub(crate) struct Folding {
 /// A step of a walk that is not yet taken.
 #[derive(Debug, Default)]
 pub(crate) struct Advance {
-    /// What is read.
+    /// The new part of the folded text.
     pub(crate) read: String,
     walk: Walk,
     marks: Vec<Mark>,
 }
 
 impl Folding {
-    /// What is read of `text`, when `read` bytes have been read of what stands before it.
+    /// The folded form of `text`, which follows `read` bytes of folded text.
     pub(crate) fn advance(&self, tokenizer: &Tokenizer, read: usize, text: &str) -> Advance {
         let guards = tokenizer.guards().unwrap_or(0);
         let text_before = self.text.len();
@@ -124,8 +124,7 @@ impl Folding {
         ahead.marks.into_iter().for_each(|mark| put(&mut self.marks, mark.read, mark.text));
     }
 
-    /// Where the text begins that byte `at` of what is read, and all that is read and left out from there on, stands
-    /// for; None if nothing is left out.
+    /// The position in the whole text of byte `at` of the folded text; None if nothing is left out from there on.
     pub(crate) fn full_tail(&self, at: usize, ahead: &Advance) -> Option<usize> {
         let last = ahead.marks.last().or(self.marks.last())?;
         let before = self.marks.partition_point(|mark| mark.read < at).checked_sub(1);

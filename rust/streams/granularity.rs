@@ -127,7 +127,7 @@ fn is_terminal(c: char) -> bool {
     )
 }
 
-/// A mark that closes what another has opened.
+/// A mark that closes an opening mark, such as `)`.
 fn is_closing(c: char) -> bool {
     matches!(
         c,
@@ -139,7 +139,7 @@ fn is_closing(c: char) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Space,
-    /// Letters, numbers, marks, what stands inside words, and what is no text: it says nothing about where words end.
+    /// Letters, numbers, marks, joiners inside words, and characters that are no text: these do not end words.
     Word,
     /// Punctuation and symbols.
     Mark,
@@ -156,7 +156,7 @@ impl Class {
         }
     }
 
-    /// Whether a pre-token ends between two characters: white space belongs to what follows it.
+    /// Whether a pre-token ends between two characters: white space belongs to the text after it.
     fn ends_before(self, next: Self) -> bool {
         self != Self::Space && self != next
     }

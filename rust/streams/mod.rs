@@ -1,8 +1,8 @@
 //! Streams: ids to text and text to ids, piece by piece, equal to the whole.
 //!
 //! In: a tokenizer, and ids or pieces of text as they come. Out: text that is never taken back ([`decoder`]), the ids
-//! of all text so far ([`encoder`]), and segments that end where all tokenizers can follow ([`segmenter`]). May import:
-//! all but `load/` and `python/`. Read next: `docs/definitions.md`.
+//! of all text so far ([`encoder`]), and segments ([`segmenter`]). A segment ends where all tokenizers have a cut. May
+//! import: all but `load/` and `python/`. Read next: `docs/definitions.md`.
 
 #[cfg(test)]
 pub(crate) mod carried_cuts;

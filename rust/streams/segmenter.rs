@@ -1,10 +1,10 @@
 //! Generated tokens -> text segments that end where all tokenizers can follow.
 //!
 //! Definitions in docs/definitions.md. A segment ends at the first position that is (1) a stop of its granularity,
-//! mostly a word boundary, and a settled cut of every tokenizer; where a script has no spaces or a word grows too long,
-//! (2) a settled pre-token cut of every tokenizer, then (3) a cut of every canonical encoding, and at the hard cap (4)
-//! any whole character. It is always a cut of the tokens that were generated, and it is known with one token of
-//! look-ahead.
+//! mostly a word boundary, and a settled cut of every tokenizer. Some scripts have no spaces, and some words grow too
+//! long. There it ends at (2) a settled pre-token cut of every tokenizer, then (3) a cut of every canonical encoding.
+//! At the hard cap it ends after (4) any whole character. The end is always a cut of the generated tokens, and it is
+//! known with one token of look-ahead.
 
 use crate::error::{Error, Result};
 use crate::regex::char_class::CodePoints;
@@ -29,7 +29,7 @@ pub enum Level {
     Token,
     /// At the hard cap.
     CodePoint,
-    /// At the end of what was generated.
+    /// At the end of the generated text.
     Rest,
     /// It is the END event itself.
     End,
@@ -102,18 +102,18 @@ impl Limits {
 #[derive(Debug, Clone)]
 struct Pending {
     id: TokenId,
-    /// Length of the pending text behind this token, if it ends with a whole character there.
+    /// Length of the pending text after this token, if it ends with a whole character there.
     end: Option<usize>,
     /// Ill-formed parts so far in the pending text.
     replaced: usize,
 }
 
-/// Pending tokens that end at the same place, behind a whole character.
+/// Pending tokens that end at the same place, after a whole character.
 #[derive(Debug, Clone, Copy)]
 struct TextPosition {
     /// In the pending text.
     end: usize,
-    /// So many tokens there are with the first of them, and with the last.
+    /// The number of pending tokens up to the first of them, and up to the last.
     first: usize,
     last: usize,
 }
@@ -154,14 +154,14 @@ pub struct Segmenter {
     end_ids: Option<Vec<TokenId>>,
     limits: Limits,
     decoder: StreamDecoder,
-    /// The decoder as it was behind the last `restart`.
+    /// The decoder as it was after the last `restart`.
     restart_decoder: StreamDecoder,
     /// Text before the pending segment.
     context: String,
-    /// Length of `context` behind the last `restart`.
+    /// Length of `context` after the last `restart`.
     committed: usize,
     tails: Vec<Tail>,
-    /// The tails as they were behind the last `restart`.
+    /// The tails as they were after the last `restart`.
     restart_tails: Vec<SavedTail>,
     text: String,
     pending: Vec<Pending>,
@@ -172,7 +172,7 @@ pub struct Segmenter {
     over: bool,
 }
 
-/// The cuts that all tokenizers share, in positions of the pending text, and what finds them.
+/// The cuts that all tokenizers share, in positions of the pending text, and the tails that find them.
 struct Shared {
     tails: Vec<Tail>,
     settled: Option<Vec<usize>>,
@@ -231,7 +231,7 @@ impl Segmenter {
         Ok(segmenter)
     }
 
-    /// How many generated ids are not yet part of a segment.
+    /// The number of generated ids that are not yet part of a segment.
     #[must_use]
     pub fn n_pending(&self) -> usize {
         self.pending.len()
@@ -243,8 +243,8 @@ impl Segmenter {
     /// control tokens stand for no text and belong to the segment around them.
     ///
     /// # Errors
-    /// `UnknownToken`, and `Argument` for a token behind the end; the segmenter is then as it was. Complexity:
-    /// O(window) where a boundary is possible, O(token) elsewhere.
+    /// `UnknownToken`, and `Argument` for a token after the end; the segmenter is then as it was. Complexity: O(window)
+    /// where a boundary is possible, O(token) elsewhere.
     pub fn push(&mut self, id: TokenId) -> Result<Option<Segment>> {
         if self.over {
             let expected = "no token behind the end of the text: restart() first".into();
@@ -306,7 +306,7 @@ impl Segmenter {
         self.end_ids.as_ref().map_or_else(|| self.tokenizers[0].ends_text(id), |ends| ends.contains(&id))
     }
 
-    /// Ends the text and returns what is left, one segment a call, then `None`.
+    /// Ends the text and returns the remaining text, one segment a call, then `None`.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -317,7 +317,7 @@ impl Segmenter {
         Ok(self.ready.pop_front())
     }
 
-    /// Forgets what is pending since the last call and appends `text` (what was committed) to the text before it.
+    /// Forgets the pending tokens since the last call and appends `text`, the committed text, to the context.
     ///
     /// ```
     /// # fn main() -> coolfusion::Result<()> {
@@ -500,7 +500,7 @@ impl Segmenter {
         Ok(found)
     }
 
-    /// The last cut before the cap that no token of any tokenizer stands across, where the text is long.
+    /// The last cut before the cap that no token of any tokenizer crosses, where the text is long.
     fn token(&self, shared: &mut Shared) -> Result<Option<Cut>> {
         let mut found = None;
         for (count, at) in self.cuts_to_cap() {
@@ -538,7 +538,7 @@ impl Segmenter {
         Ok(shared.tokens.as_deref().unwrap_or_default())
     }
 
-    /// What `find` finds for every tokenizer.
+    /// The cuts that `find` finds for every tokenizer.
     fn common(
         &self,
         tails: &mut [Tail],
@@ -556,7 +556,7 @@ impl Segmenter {
         Ok(common.unwrap_or_default())
     }
 
-    /// Moves each tokenizer's window on behind what has left.
+    /// Moves each tokenizer's window on, past the segments that have been returned.
     fn advance_tails(&mut self) -> Result<()> {
         let text = Parts { context: &self.context, pending: &self.text };
         self.tokenizers.iter().zip(&mut self.tails).try_for_each(|(tokenizer, tail)| tail.advance(tokenizer, text))

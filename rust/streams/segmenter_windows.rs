@@ -1,5 +1,4 @@
-//! What the windows of a segmenter read of a long run: a bounded number of bytes a push, whatever the length of the
-//! run.
+//! The windows of a segmenter read a bounded number of bytes of a long run at each push, whatever its length.
 
 #![allow(clippy::unwrap_used)]
 
@@ -89,6 +88,6 @@ fn tokens_without_text_are_not_looked_at_again() {
     }
     let told: Vec<_> =
         segments.iter().map(|segment| (segment.text.as_str(), segment.token_ids.len(), segment.whole)).collect();
-    // A token without text belongs to what follows it, if a segment ends where it is.
+    // A token without text belongs to the next segment, if a segment ends where it is.
     assert_eq!(told, [("a", 1, true), (" a", 304, true), (" a", 302, false)]);
 }

@@ -1,8 +1,9 @@
-//! The end of a growing text as one tokenizer of a segmenter sees it: token cuts and settled cuts behind what is
-//! committed.
+//! The end of a growing text as one tokenizer of a segmenter sees it: token cuts and settled cuts after the committed
+//! text.
 //!
-//! A window begins at the last place where encoding can go on. Where none comes the stretch is carried from push to
-//! push (docs/proofs/segmenter-cuts.md), so a check costs what was appended; what cannot be carried is read again.
+//! A window begins at the last place where encoding can go on. Where there is none, the stretch is carried from push to
+//! push (docs/proofs/segmenter-cuts.md), so a check costs only the appended text. A stretch that cannot be carried is
+//! read again.
 
 use crate::backends::engine::{Certificate, Resume, ResumeState, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
@@ -14,12 +15,12 @@ use crate::util::text::stands_before_space;
 
 /// From this length on (in bytes) a window is carried.
 const LONG_WINDOW: usize = 512;
-/// So much of the text before the pending one is read where a stretch is carried.
+/// The number of bytes before the pending text that are read where a stretch is carried.
 const NEAR: usize = 64;
-/// Cuts are told by a few characters before them, and so a window begins further back.
+/// Cuts depend on a few characters before them, and so a window begins further back.
 const ROOM: usize = 16;
 
-/// A text in two parts: what segments have left, and what is pending.
+/// A text in two parts: the segments that have been returned, and the pending text.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) context: &'a str,
@@ -47,21 +48,21 @@ struct Start {
     behind: ResumeState,
 }
 
-/// A window, and what is carried of it.
+/// A window, and its carried state. Example: the text from the last settled cut on.
 #[derive(Debug, Clone)]
 pub(crate) struct Tail {
     start: Start,
     growth: Option<Growth>,
-    /// So long the text was when the growth took it in.
+    /// The length of the text when the growth took it in.
     taken: usize,
-    /// So long a window must be before it is carried.
+    /// The length that a window must have before it is carried.
     try_at: usize,
     /// The bytes of all windows that were read.
     #[cfg(test)]
     pub(crate) windows: usize,
 }
 
-/// What a tail goes back to.
+/// A saved state of a tail.
 #[derive(Debug, Clone)]
 pub(crate) struct SavedTail {
     start: Start,
@@ -121,7 +122,7 @@ impl Tail {
         Ok(self.of_pending(text, cuts))
     }
 
-    /// The character boundaries of the pending text that no token stands across.
+    /// The character boundaries of the pending text that no token crosses.
     pub(crate) fn token_cuts(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
         let carried =
             |tail: &mut Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
@@ -150,7 +151,7 @@ impl Tail {
             return Ok(());
         }
         if self.growth.is_some() && self.catch_up(tokenizer, text)? {
-            // What is not settled in more text is not settled in less.
+            // A position that is not settled in more text is not settled in less.
             if self.growth.as_mut().is_some_and(|growth| tokenizer.engine().is_unsettled(growth)) {
                 return Ok(());
             }
@@ -194,13 +195,13 @@ impl Tail {
         window
     }
 
-    /// What is `found` in the window, in positions of the pending text.
+    /// The positions `found` in the window, as positions of the pending text.
     fn of_pending(&self, text: Parts<'_>, found: Vec<usize>) -> Vec<usize> {
         let before = text.context.len() - self.start.byte;
         found.into_iter().filter(|&at| at > before).map(|at| at - before).collect()
     }
 
-    /// What `find` finds in the end of a stretch that is carried, in positions of the pending text.
+    /// The cuts that `find` finds in the end of a carried stretch, as positions of the pending text.
     fn carried(
         &mut self,
         tokenizer: &Tokenizer,
@@ -218,7 +219,7 @@ impl Tail {
         Ok(find(self, &text.from(near), before).map(|cuts| cuts.into_iter().map(|at| at - before).collect()))
     }
 
-    /// Takes in what was appended; whether a stretch is carried.
+    /// Takes in the appended text; returns whether a stretch is carried.
     fn catch_up(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<bool> {
         let length = text.length() - self.start.byte;
         // A push that failed has taken back its text.

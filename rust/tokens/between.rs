@@ -1,11 +1,11 @@
-//! What changes between two lists of tokens, told when it is asked for, because it may be all of them.
+//! The edit between two lists of tokens, computed on demand, because it may change all of them.
 
 use crate::tokens::rope::Rope;
 use crate::tokens::token::TokenId;
 use crate::tokens::tree::{List, TokenTree};
 use std::sync::OnceLock;
 
-/// Two lists, of which the first one was told.
+/// Two lists, of which the first one was returned.
 #[derive(Debug)]
 enum Both {
     /// Of one tree.
@@ -14,7 +14,7 @@ enum Both {
     Ropes { before: Rope, after: Rope, same: usize },
 }
 
-/// What changes between two lists.
+/// The edit between two lists. Example: from `a b` to `a c` one token is dropped, and `c` follows.
 #[derive(Debug)]
 pub(crate) struct Between {
     both: Both,
@@ -26,7 +26,7 @@ impl Between {
         Self { both: Both::Tree { tree, before, after }, told: OnceLock::new() }
     }
 
-    /// Of two ropes, which begin with the `same` tokens, so many.
+    /// The edit between two ropes whose first `same` tokens are equal.
     pub(crate) fn ropes(before: Rope, after: Rope, same: usize) -> Self {
         Self { both: Both::Ropes { before, after, same }, told: OnceLock::new() }
     }
@@ -55,7 +55,7 @@ impl Between {
         }
     }
 
-    /// So many tokens are taken from the end, then these follow.
+    /// The number of tokens that are taken from the end, and the tokens that follow.
     pub(crate) fn told(&self) -> &(usize, Vec<TokenId>) {
         self.told.get_or_init(|| match &self.both {
             Both::Tree { tree, before, after } => tree.lists().change(*before, *after),

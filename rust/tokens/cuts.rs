@@ -1,8 +1,8 @@
-//! Positions of a text that no token stands across.
+//! Positions of a text that no token crosses.
 
 use crate::tokens::token::Token;
 
-/// Positions where no token of `tokens` stands on both sides.
+/// Positions that no token crosses. Example: 3 and 7 in "the cat sat" with the tokens `the`, ` cat`, ` sat`.
 pub(crate) struct TokenCuts(Vec<bool>);
 
 impl TokenCuts {

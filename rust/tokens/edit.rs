@@ -1,10 +1,10 @@
-//! What a push changes at the end of a list of tokens.
+//! The edit of a push at the end of a list of tokens.
 
 use crate::tokens::between::Between;
 use crate::tokens::token::TokenId;
 use std::sync::Arc;
 
-/// What a push changed: take [`Edit::dropped`] ids from the end, then append [`Edit::ids`].
+/// The edit of a push: take [`Edit::dropped`] ids from the end, then append [`Edit::ids`].
 ///
 /// ```
 /// # fn main() -> coolfusion::Result<()> {
@@ -33,7 +33,7 @@ impl Edit {
         Self { change: Change::Between(Arc::new(between)), lossless }
     }
 
-    /// How many ids at the end are no longer right. Complexity: O(ids that change), once.
+    /// The number of ids at the end that are no longer right. Complexity: O(ids that change), once.
     #[must_use]
     pub fn dropped(&self) -> usize {
         match &self.change {
@@ -77,8 +77,8 @@ impl Eq for Edit {}
 
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// So many ids at the end, and those that follow.
+    /// The number of dropped ids at the end, and the ids that follow.
     Told(usize, Vec<TokenId>),
-    /// Told when it is asked for, because it may be all ids of the stretch.
+    /// Computed on demand, because it may be all ids of the stretch.
     Between(Arc<Between>),
 }

@@ -1,7 +1,7 @@
 //! Tokens, and lists of tokens that grow.
 //!
-//! In: nothing. Out: [`token::TokenId`], [`token::Token`] with its span, [`edit::Edit`] (what a push changes at the end
-//! of a list), and lists that share their beginnings. May import: itself. Read next: `util/`, then `vocabulary/`.
+//! In: nothing. Out: [`token::TokenId`], [`token::Token`] with its span, [`edit::Edit`] (the change of a push at the
+//! end of a list), and lists that share their beginnings. May import: itself. Read next: `util/`, then `vocabulary/`.
 
 pub(crate) mod between;
 pub(crate) mod cuts;

@@ -1,7 +1,6 @@
 //! A list of tokens that is changed anywhere at the cost of a few of them, while the lists before stay as they were.
 //!
-//! A balanced tree of short lists. What changes is copied, the rest is shared, so a list that was kept costs nothing
-//! more.
+//! A balanced tree of short lists. Changed nodes are copied, the rest is shared, so a kept list costs nothing more.
 
 use crate::tokens::token::TokenId;
 use std::sync::Arc;
@@ -9,12 +8,12 @@ use std::sync::Arc;
 /// A token, and its length in bytes.
 pub(crate) type Piece = (TokenId, u32);
 
-/// So many tokens at most stand in one leaf.
+/// The most tokens in one leaf.
 const MOST: usize = 64;
 /// The heights of two sides differ by no more.
 const LEAN: u8 = 2;
 
-/// A list of tokens.
+/// A list of tokens as a balanced tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Rope(Arc<Part>);
 
@@ -52,8 +51,8 @@ impl Rope {
         self.0.bytes
     }
 
-    /// The first token that ends behind byte `at`, and where it begins; at the end the number of tokens. Complexity:
-    /// O(log tokens).
+    /// The first token that ends after byte `at`, and its begin; at the end the number of tokens. Complexity: O(log
+    /// tokens).
     pub(crate) fn find(&self, at: usize) -> (usize, usize) {
         let (mut index, mut begin, mut rope) = (0, 0, self);
         loop {

@@ -12,14 +12,14 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// A token and the half-open span of text bytes that it stands for.
+/// A token and the half-open span of its text bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// Its number.
     pub id: TokenId,
     /// First byte in the text that was encoded.
     pub start: usize,
-    /// One past its last byte; equal to `start` for a token that stands for no text (a dummy prefix).
+    /// One past its last byte; equal to `start` for a token without text (a dummy prefix).
     pub end: usize,
     /// Number of the pre-token that it belongs to.
     pub word: u32,
@@ -45,7 +45,7 @@ impl Sink for Vec<TokenId> {
     }
 }
 
-/// Where a text stands.
+/// The place of a text: at the start, or after other text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TextPosition {
     /// At the very start: a dummy prefix is added where the tokenizer has one.

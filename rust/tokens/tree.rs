@@ -1,8 +1,8 @@
-//! Lists of tokens that begin alike, kept as a tree: what one of them changes in another is told when it is asked for.
+//! Lists of tokens that begin alike, kept as a tree: the edit between two of them is computed on demand.
 //!
-//! A growing word of a Unigram model may change all of its tokens at each push. For example, a vocabulary with pieces
-//! of 1, 2, 4 and 16 spaces may write 17 spaces as 1 and 16, and 18 spaces as 2 and 16. All tokens of all pushes are
-//! then as many as the square of the pushes. A push stores one node, and only a list that is read is made.
+//! A growing word of a Unigram model may change all of its tokens at each push. For example, take a vocabulary with
+//! pieces of 1, 2, 4 and 16 spaces. It may write 17 spaces as 1 and 16, and 18 spaces as 2 and 16. The number of tokens
+//! of all pushes is then the square of the pushes. A push stores one node, and only a list that is read is made.
 
 use crate::tokens::token::TokenId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 struct Node {
     id: TokenId,
     parent: u32,
-    /// So many tokens the list has.
+    /// The number of tokens of the list.
     depth: u32,
     /// Where the last token ends in the text.
     end: u32,
@@ -24,7 +24,8 @@ pub(crate) type List = u32;
 /// The empty list.
 pub(crate) const EMPTY: List = 0;
 
-/// The lists of one text. [`TokenTree::share`] gives another owner of the same lists, `clone` a copy.
+/// The lists of one text, such as the tokens of "a", "ab" and "abc". [`TokenTree::share`] gives another owner of the
+/// same lists, `clone` a copy.
 #[derive(Debug)]
 pub(crate) struct TokenTree(Arc<Mutex<Vec<Node>>>);
 
@@ -32,7 +33,7 @@ pub(crate) struct TokenTree(Arc<Mutex<Vec<Node>>>);
 pub(crate) struct Lists<'a>(MutexGuard<'a, Vec<Node>>);
 
 impl Clone for TokenTree {
-    /// A copy of its own, so that each may forget what it does not need.
+    /// A copy of its own, so that each may forget the lists that it does not need.
     fn clone(&self) -> Self {
         Self(Arc::new(Mutex::new(self.lists().0.clone())))
     }
@@ -70,12 +71,12 @@ impl Lists<'_> {
         self.0.len() as List - 1
     }
 
-    /// How many tokens `list` has.
+    /// The number of tokens of `list`.
     pub(crate) fn count(&self, list: List) -> usize {
         self.0[list as usize].depth as usize
     }
 
-    /// The tokens of `list` that end behind `from`, each with where it begins and ends. Complexity: O(those tokens).
+    /// The tokens of `list` that end after `from`, each with its begin and end. Complexity: O(those tokens).
     pub(crate) fn tokens(&self, list: List, from: usize) -> Vec<(TokenId, usize, usize)> {
         let mut found = Vec::new();
         let mut node = self.0[list as usize];
@@ -105,9 +106,10 @@ impl Lists<'_> {
         node.id
     }
 
-    /// The least change that makes `after` of `before`: so many tokens are taken from the end, then these follow.
+    /// The least edit that makes `after` of `before`: the number of tokens that are taken from the end, and those that
+    /// follow.
     ///
-    /// Complexity: O(tokens behind the last list that both begin with in the tree).
+    /// Complexity: O(tokens after the last list that both begin with in the tree).
     pub(crate) fn change(&self, before: List, after: List) -> (usize, Vec<TokenId>) {
         let (mut one, mut other) = (before, after);
         let (mut dropped, mut ids) = (Vec::new(), Vec::new());

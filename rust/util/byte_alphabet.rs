@@ -19,7 +19,7 @@ pub fn characters() -> [char; 256] {
     table
 }
 
-/// The byte that `c` stands for.
+/// The byte of `c`.
 #[must_use]
 pub fn byte(c: char) -> Option<u8> {
     let code = c as u32;
@@ -32,7 +32,7 @@ pub fn byte(c: char) -> Option<u8> {
     }
 }
 
-/// The bytes that a vocabulary entry stands for, if every character of it is of this alphabet.
+/// The bytes of a vocabulary entry, if every character of it is of this alphabet. Example: "Ġthe" has those of " the".
 ///
 /// ```
 /// assert_eq!(coolfusion::byte_alphabet::bytes("\u{120}the"), Some(b" the".to_vec()));
@@ -42,7 +42,7 @@ pub fn bytes(entry: &str) -> Option<Vec<u8>> {
     entry.chars().map(byte).collect()
 }
 
-/// Appends the bytes that a vocabulary entry stands for: its own where a character of it is not of this alphabet.
+/// Appends the bytes of a vocabulary entry: its own where a character of it is not of this alphabet.
 pub(crate) fn write(entry: &str, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     for c in entry.chars() {

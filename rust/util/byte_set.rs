@@ -1,6 +1,6 @@
 //! A set of bytes.
 
-/// One bit a byte.
+/// A set of bytes: one bit a byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ByteSet([u64; 4]);
 

@@ -24,7 +24,7 @@ impl Arena {
         Self { bytes: Vec::with_capacity(bytes), bounds }
     }
 
-    /// Appends what `write` writes as one string.
+    /// Appends the bytes that `write` writes as one string.
     pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.bounds.push(self.bytes.len() as u32);
@@ -97,8 +97,8 @@ impl Strings {
 
 /// String -> number, for strings that lie in an arena: an open-addressed table, at most half full.
 ///
-/// A look-up of a string of up to eight bytes touches one cache line, which decides how long loading takes: the two
-/// sides of each merge are looked up, and most are that short.
+/// A look-up of a string of up to eight bytes touches one cache line. That decides how long loading takes, because the
+/// two sides of each merge are looked up, and most are that short.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     slots: Vec<Slot>,
@@ -138,8 +138,8 @@ impl Index {
     fn slot(&self, string: &str, strings: &Strings) -> (usize, Slot) {
         let wanted = Slot { key: Self::key(string.as_bytes()), length: string.len() as u32, number: 0 };
         let mask = self.slots.len() - 1;
-        // The high bits of a product with an odd constant depend on all bits of the key (Knuth, TAOCP 3, 6.4); folded
-        // first, so that the bytes at both ends of a short string count in full.
+        // The high bits of a product with an odd constant depend on all bits of the key (Knuth, TAOCP 3, 6.4). The key
+        // is folded first, so that the bytes at both ends of a short string count in full.
         let folded = wanted.key ^ wanted.key >> 29 ^ u64::from(wanted.length);
         let mut at = (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize & mask;
         loop {

@@ -55,7 +55,7 @@ impl Default for CharMemo {
 }
 
 impl CharMemo {
-    /// The number of `c`, which `find_out` tells the first time. Threads that ask at once may each find out.
+    /// The number of `c`, which `find_out` computes the first time. Threads that ask at once may each find out.
     #[inline]
     pub(crate) fn get(&self, c: char, find_out: impl FnOnce() -> u64) -> u64 {
         let page = self.0[c as usize / PAGE].get_or_init(|| Box::new([const { AtomicU64::new(0) }; PAGE]));

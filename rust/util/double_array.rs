@@ -1,26 +1,26 @@
 //! Words with numbers, walked byte by byte: the double array that the models of our own look their pieces up in.
 //!
-//! One `u64` a node: where its children stand (upper half), the number of the word that ends here, and the byte that
-//! leads here. A child stands at `base ^ byte`, so a step is one load and one comparison (Aoe 1989, "An efficient
-//! digital search algorithm by using a double-array structure"). Nodes are placed into blocks of 256, the last few of
-//! which are searched for room; most slots are used, so a vocabulary takes about 10 bytes per node.
+//! One `u64` a node: the base of its children (upper half), the number of the word that ends here, and the byte that
+//! leads here. A child is at `base ^ byte`, so a step is one load and one comparison (Aoe 1989, "An efficient digital
+//! search algorithm by using a double-array structure"). Nodes are placed into blocks of 256, the last few of which are
+//! searched for room. Most slots are used, so a vocabulary takes about 10 bytes per node.
 
 use std::ops::Range;
 
 const BLOCK: usize = 256;
-/// So many blocks are searched for room.
+/// The number of blocks that are searched for room.
 const OPEN_BLOCKS: usize = 16;
-/// So many free slots are tried before a new block is begun.
+/// The number of free slots that are tried before a new block is begun.
 const TRIES: usize = 64;
-/// A single child stands so close behind its parent where there is room: in the same cache line, or the next.
+/// The greatest distance of a single child after its parent, where there is room: the same cache line, or the next.
 const NEAR: usize = 12;
-/// Nodes nearer to the root than this come first and stand together, because every walk passes them.
+/// Nodes nearer to the root than this come first and are stored together, because every walk passes them.
 const TOP: usize = 3;
 const NONE: u32 = (1 << 23) - 1;
 const USED: u64 = 1 << 8;
 const LABEL: u64 = USED | 0xff;
 
-/// The words.
+/// A map from words to numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dictionary {
     units: Box<[u64]>,
@@ -119,13 +119,13 @@ struct Builder {
     units: Vec<u64>,
     next: Vec<u32>,
     previous: Vec<u32>,
-    /// Bases in use: no two nodes share one, so that the label alone tells a child from a stranger.
+    /// Bases in use: no two nodes share one, so that the label alone identifies a child.
     bases: Vec<bool>,
 }
 
 impl Builder {
     fn build(mut self, words: &[(Box<[u8]>, u32)]) -> Dictionary {
-        // The first block holds the root only: a node without children has base 0 and finds nobody there.
+        // The first block holds the root only: a node without children has base 0 and finds no child there.
         self.units = vec![0; BLOCK];
         self.next = vec![0; BLOCK];
         self.previous = vec![0; BLOCK];

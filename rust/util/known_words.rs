@@ -1,4 +1,4 @@
-//! Words that were worked on before, with what each became: tokens, or characters.
+//! A cache of words with the result of each: tokens, or characters.
 
 use crate::tokens::token::{Token, TokenId};
 
@@ -62,7 +62,7 @@ impl<T, const MOST: usize> Default for KnownWords<T, MOST> {
 }
 
 impl<T: Copy, const MOST: usize> KnownWords<T, MOST> {
-    /// What `word` became, and the number of pre-tokens in it. `hash` is [`hash`] of both arguments.
+    /// The result of `word`, and the number of pre-tokens in it. `hash` is [`hash`] of both arguments.
     #[inline]
     pub(crate) fn get(&self, word: &[u8], variant: u8, hash: u32) -> Option<(&[T], u16)> {
         let mask = self.slots.len().wrapping_sub(1);

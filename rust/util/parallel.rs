@@ -1,8 +1,7 @@
 //! The same work for many texts, spread over the cores.
 //!
-//! Rayon's pool, so that `RAYON_NUM_THREADS` says how many threads there are. Its threads do not live on in a forked
-//! process (`multiprocessing` on Linux), where waiting for them would be for ever: there the work is done by the
-//! caller.
+//! Rayon's pool, so that `RAYON_NUM_THREADS` sets the number of threads. Its threads do not live on in a forked process
+//! (`multiprocessing` on Linux), where waiting for them would never end. There the caller does the work.
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -20,7 +19,7 @@ fn owns_the_pool() -> bool {
     OWNER.compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|owner| owner == own, |_| true)
 }
 
-/// `work` for each of `items`, in their order; `size` says how many bytes of text an item is about.
+/// `work` for each of `items`, in their order; `size` returns the number of bytes of text of an item.
 ///
 /// ```
 /// let lengths = coolfusion::for_each(&["a", "bc"], |text| text.len(), true, |text| Ok(text.len()));
@@ -40,7 +39,7 @@ pub fn for_each<I: Sync, T: Send>(
         let least = (items.len() * WORTHWHILE / total).max(1);
         items.par_iter().with_min_len(least).map(&work).collect()
     } else {
-        // Nothing behind the first error is of use.
+        // Nothing after the first error is of use.
         let mut results = Vec::with_capacity(items.len());
         for item in items {
             let result = work(item);

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// So many are kept between calls: one for each thread that works at the same time.
+/// The number that is kept between calls: one for each thread that works at the same time.
 const KEPT: usize = 16;
 
 /// Things that one call at a time works with, kept for the next call; several threads get several.
@@ -21,7 +21,7 @@ impl<T: Default> Pool<T> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut thing = kept.unwrap_or_default();
         let result = work(&mut thing);
-        // Each is out of the list while it is in use, so a panic elsewhere leaves whole ones behind.
+        // Each is out of the list while it is in use, so a panic elsewhere leaves only whole ones.
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
             kept.push(thing);

@@ -4,7 +4,7 @@ use crate::util::byte_strings::Arena;
 
 /// The pieces in sorted order; a walk narrows a range of them by one byte at a time.
 ///
-/// A sorted list costs 4 bytes beyond each piece (a node-based tree of 262,144 pieces takes tens of megabytes) and a
+/// A sorted list costs 4 bytes beyond each piece, where a node-based tree of 262,144 pieces takes tens of megabytes. A
 /// walk ends after a few bytes, so the logarithm per byte does not matter.
 ///
 /// A [`Dictionary`](crate::util::double_array::Dictionary) walks in a fifth of the time, but takes over four times as

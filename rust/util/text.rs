@@ -30,7 +30,7 @@ pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     (1..bytes.len()).filter(move |&at| may_be_space(bytes[at]) && stands_before_space(text, at))
 }
 
-/// The characters before and behind byte `at` of well-formed UTF-8.
+/// The characters before and after byte `at` of well-formed UTF-8.
 #[inline]
 pub(crate) fn characters_around(text: &[u8], at: usize) -> (char, char) {
     let (before, behind) = (text[at - 1], text[at]);

@@ -3,8 +3,7 @@
 /// An incremental UTF-8 decoder: whole characters leave as soon as their last byte is there.
 ///
 /// Ill-formed bytes become one U+FFFD for each maximal subpart (Unicode 15, section 3.9, "U+FFFD substitution of
-/// maximal subparts"), the practice of Rust's and Python's own decoders; bytes that may still become a character are
-/// held.
+/// maximal subparts"), as Rust's and Python's own decoders do. Bytes that may still become a character are held.
 ///
 /// ```
 /// let (mut decoder, mut text) = (coolfusion::Utf8Decoder::default(), String::new());
@@ -20,7 +19,7 @@ pub struct Utf8Decoder {
 }
 
 impl Utf8Decoder {
-    /// Adds bytes; appends what is now certain to `text` and returns how many ill-formed parts were replaced.
+    /// Adds bytes; appends the text that is now certain to `text` and returns the number of replaced ill-formed parts.
     ///
     /// Complexity: O(bytes); at most 3 bytes are held between calls.
     pub fn push(&mut self, bytes: &[u8], text: &mut String) -> usize {
@@ -41,7 +40,7 @@ impl Utf8Decoder {
                     rest = behind;
                 }
                 Err(_) => {
-                    // The held bytes are a maximal subpart; this one begins anew.
+                    // The held bytes are a maximal subpart; this one begins a new one.
                     text.push(char::REPLACEMENT_CHARACTER);
                     replaced += 1;
                     self.count = 0;
@@ -59,8 +58,8 @@ impl Utf8Decoder {
         replaced
     }
 
-    /// As [`Utf8Decoder::push`], for bytes that begin with those that are held: leaves in `bytes` what is now certain,
-    /// whose ill-formed parts are still to be replaced.
+    /// As [`Utf8Decoder::push`], for bytes that begin with those that are held. Leaves in `bytes` those that are now
+    /// certain, whose ill-formed parts are still to be replaced.
     pub(crate) fn hold_back(&mut self, bytes: &mut Vec<u8>) {
         let whole = bytes.len() - unfinished(bytes);
         self.hold(&bytes[whole..]);
@@ -72,7 +71,7 @@ impl Utf8Decoder {
         self.held[..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Ends the text: held bytes become one U+FFFD. Returns how many were replaced (0 or 1).
+    /// Ends the text: held bytes become one U+FFFD. Returns the number of replacements (0 or 1).
     pub fn finish(&mut self, text: &mut String) -> usize {
         if self.count == 0 {
             return 0;
@@ -95,9 +94,9 @@ pub(crate) fn ends_whole(bytes: &[u8]) -> bool {
     bytes.last().is_none_or(u8::is_ascii) || unfinished(bytes) == 0
 }
 
-/// How many bytes at the end (at most 3) are the beginning of a character that may still become whole.
+/// The number of bytes at the end (at most 3) that begin a character that may still become whole.
 ///
-/// Whatever stands before: a lead byte is never part of another sequence.
+/// The bytes before do not matter: a lead byte is never part of another sequence.
 fn unfinished(bytes: &[u8]) -> usize {
     let tail = &bytes[bytes.len().saturating_sub(3)..];
     let Some(lead) = tail.iter().rposition(|byte| byte & 0xC0 != 0x80) else { return 0 };

@@ -1,7 +1,8 @@
-//! How the bytes of tokens make a text: their concatenation, and what the start of a text and the joints add or take.
+//! How the bytes of tokens make a text: their concatenation, with text that is added or removed at the start and at the
+//! joints.
 //!
-//! Most tokenizers need no more than one flag (a space that goes at the start). The rest is held in [`Joints`]: tokens
-//! that say something else at the start, spaces that stand only between tokens, other characters that go at the start.
+//! Most tokenizers need no more than one flag: a space at the start is removed. The rest is held in [`Joints`]: other
+//! texts of first tokens, spaces only between tokens, and other characters that are removed at the start.
 
 use crate::error::Result;
 use crate::tokens::token::{TextPosition, Token, TokenId};
@@ -9,7 +10,7 @@ use crate::vocabulary::table::{Kind, Vocabulary};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// What decoding does besides concatenation.
+/// The steps of decoding besides concatenation.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     /// One space goes at the start of a text.
@@ -17,18 +18,18 @@ pub struct Reading {
     joints: Option<Arc<Joints>>,
 }
 
-/// The exceptions to concatenation.
+/// The exceptions to concatenation. Example: WordPiece writes a space before each token without `##` but the first.
 #[derive(Debug, Default)]
 pub(crate) struct Joints {
     /// Tokens that have other bytes where they are the first of a text; of all others one leading space goes there.
     pub(crate) first: FxHashMap<u32, Box<[u8]>>,
-    /// Tokens behind which a space stands if another token follows, one bit an id.
+    /// Tokens after which a space is written if another token follows, one bit an id.
     pub(crate) owing: Vec<u64>,
-    /// At the start of a text so many times these bytes go.
+    /// The bytes that are removed at the start of a text, and how often at most.
     pub(crate) strip: Option<(Box<[u8]>, u32)>,
 }
 
-/// Where in a text the next token stands.
+/// The state of a text before its next token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// No token with text has come yet.
@@ -40,7 +41,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Whether nothing but the bytes of the next token decides what it adds.
+    /// Whether the next token adds exactly its bytes.
     pub(crate) fn is_plain(self) -> bool {
         !self.start && !self.owes && self.strips == 0
     }
@@ -51,7 +52,7 @@ impl Joints {
         self.owing.get(id.0 as usize / 64).is_some_and(|bits| bits >> (id.0 % 64) & 1 == 1)
     }
 
-    /// Notes that a space stands behind `id` if another token follows.
+    /// Records that a space is written after `id` if another token follows.
     pub(crate) fn owe(&mut self, id: u32) {
         let at = id as usize / 64;
         self.owing.resize(self.owing.len().max(at + 1), 0);
@@ -62,7 +63,7 @@ impl Joints {
         !self.first.is_empty() || self.strip.is_some() || self.owing.iter().any(|&bits| bits != 0)
     }
 
-    /// What `id` adds: a space that was owed, and bytes.
+    /// The text that `id` adds: a space that was owed, and bytes.
     fn step<'a>(
         &'a self,
         vocabulary: &'a Vocabulary,
@@ -110,7 +111,7 @@ impl Reading {
         Self { drops_first_space, joints: joints.is_needed().then(|| Arc::new(joints)) }
     }
 
-    /// One space goes at the start of a text, whatever stands for it.
+    /// One space is removed at the start of a text, whatever token holds it.
     pub(crate) fn dropping(joints: Joints) -> Self {
         if joints.is_needed() {
             return Self::with(false, Joints { strip: Some((b" "[..].into(), 1)), ..joints });
@@ -137,8 +138,8 @@ impl Reading {
         self.joints.is_none()
     }
 
-    /// Where a text begins. Behind other text the last word before is taken to be whole, so that a space that it owes
-    /// is due.
+    /// The state at the start of a text. After other text the last word is taken to be whole, so that a space that it
+    /// owes is due.
     pub(crate) fn standing(&self, place: TextPosition) -> Standing {
         let joints = self.joints.as_ref();
         match place {
@@ -153,7 +154,7 @@ impl Reading {
         }
     }
 
-    /// What `id` adds where `standing` is: whether a space comes first, and bytes. Complexity: O(1).
+    /// The text that `id` adds in the state `standing`: whether a space comes first, and bytes. Complexity: O(1).
     ///
     /// # Errors
     /// As [`Vocabulary::bytes`]; `standing` is then as it was.
@@ -274,7 +275,7 @@ impl Reading {
         standing.is_plain() && self.joins_plainly()
     }
 
-    /// Where a text stands behind `ids`. Complexity: O(ids).
+    /// The state of a text after `ids`. Complexity: O(ids).
     ///
     /// # Errors
     /// As [`Vocabulary::bytes`].
@@ -287,13 +288,13 @@ impl Reading {
     }
 }
 
-/// How what tokens say is to a text.
+/// The relation of the decoded text of tokens to a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Likeness {
     Same,
-    /// The text is the beginning of what they say.
+    /// The text is a prefix of the decoded one.
     Longer,
-    /// What they say is the beginning of the text.
+    /// The decoded text is a prefix of the text.
     Shorter,
     Different,
 }

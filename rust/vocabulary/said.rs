@@ -1,11 +1,11 @@
-//! What the tokens of a growing text say, beside that text.
+//! The decoded text of the tokens of a growing text, compared with that text.
 
 use crate::tokens::token::TokenId;
 use crate::vocabulary::table::Vocabulary;
-/// What tokens say, beside the text.
+/// The decoded text of tokens, compared with the text. Example: `Begin(3)` for the token `the` in `the cat`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Said {
-    /// The first bytes of the text, so many; or nothing yet, and a space that comes first is dropped.
+    /// The first bytes of the text, and their number; or nothing yet, and a first space is dropped.
     Begin(u32),
     Nothing,
     /// More than the text, as far as it goes.
@@ -14,7 +14,7 @@ pub(crate) enum Said {
     Other,
 }
 
-/// What the tokens say with one more, whose bytes are `bytes`.
+/// The relation with one more token, whose bytes are `bytes`.
 pub(crate) fn say(before: Said, bytes: &[u8], raw: &str) -> Said {
     let (from, bytes) = match before {
         Said::Begin(from) => (from, bytes),

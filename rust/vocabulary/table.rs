@@ -3,23 +3,23 @@
 use crate::error::{Error, Result};
 use crate::tokens::token::TokenId;
 
-/// What an id of the vocabulary is.
+/// The kind of an id of the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Stands for bytes of text.
+    /// A token with bytes of text.
     Text,
     /// Directs the model (BOS, END, chat marks, padding, the unknown token): never text.
     Control,
     /// No token has this id.
     Unused,
-    /// A token whose bytes nobody would tell (wrapped tokenizers only).
+    /// A token whose bytes are unknown (wrapped tokenizers only).
     Opaque,
 }
 
 /// The bytes of every token, whole from the start: decoding is concatenation.
 ///
-/// One entry of eight bytes an id, so that decoding touches one cache line a token: tokens of up to seven bytes stand
-/// in the entry itself, longer ones in `long`.
+/// Each id has an entry of eight bytes, so that decoding touches one cache line a token. Tokens of up to seven bytes
+/// are in the entry itself, longer ones in `long`.
 ///
 /// ```
 /// # fn main() -> coolfusion::Result<()> {
@@ -34,7 +34,7 @@ pub enum Kind {
 pub struct Vocabulary {
     entries: Vec<Entry>,
     long: Vec<u8>,
-    /// Tokens that no entry can point at: of 16 MiB or more, or behind the first 4 GiB of `long`.
+    /// Tokens that no entry can point at: of 16 MiB or more, or after the first 4 GiB of `long`.
     huge: Vec<Vec<u8>>,
 }
 
@@ -76,7 +76,7 @@ impl Entry {
     }
 }
 
-/// Long tokens are copied in steps of this size; as many zeros stand behind the last.
+/// Long tokens are copied in steps of this size; as many zeros follow the last.
 const STEP: usize = 16;
 /// Ids between two looks at the room that is left.
 const CHUNK: usize = 512;
@@ -136,7 +136,7 @@ impl Vocabulary {
         self.entries.get(id.0 as usize).copied().unwrap_or(Entry([0, 0, 0, 0, 0, 0, 0, UNUSED]))
     }
 
-    /// What `id` is; `Unused` beyond the end.
+    /// The kind of `id`; `Unused` beyond the end.
     #[must_use]
     pub fn kind(&self, id: TokenId) -> Kind {
         kind(self.entry(id))
@@ -219,10 +219,9 @@ impl Vocabulary {
 
     /// Whether the bytes of `ids` are those of `text`; calls `end` with where each token ends and whether it has bytes.
     ///
-    /// `drops_space`: one space at the start of the bytes stands for no text. Ids that have no bytes to tell give
-    /// `false`. Complexity: O(text); of tokens of up to seven bytes the text and the entry are compared as one number.
-    /// Choosing between short and long tokens without a branch is a third slower: each position then waits for the
-    /// entry before.
+    /// `drops_space`: one space at the start of the bytes is no text. Ids without known bytes give `false`. Complexity:
+    /// O(text); of tokens of up to seven bytes the text and the entry are compared as one number. Choosing between
+    /// short and long tokens without a branch is a third slower: each position then waits for the entry before.
     #[inline(always)]
     pub(crate) fn spells(
         &self,

@@ -1,4 +1,4 @@
-//! What [`Pipeline`] answers as a backend.
+//! [`Pipeline`] as a backend.
 
 use crate::backends::byte_exact::growing_back::Saved;
 use crate::backends::byte_exact::growing_state::Growing;

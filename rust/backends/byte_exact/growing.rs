@@ -1,11 +1,11 @@
 //! A long stretch of text without settled cuts that goes on growing, under a byte-pair encoder.
 //!
-//! A window that begins at a settled cut is exact, but where no cut comes it is as long as the stretch, and each push
-//! would encode all of it. Here the walks of the split rule that are under way and the tokens of all prefixes of the
-//! words that they may make are carried from push to push, so a push costs what it appends and what it changes. The ids
-//! are the same (docs/proofs/pre-token-streams.md). Text between matches is carried as they are. What is not (added
-//! tokens, for example) ends the stretch, and a window is encoded as before. `growing_back.rs` has the way back to an
-//! earlier state.
+//! A window that begins at a settled cut is exact. Where no cut comes, it is as long as the stretch, and each push
+//! would encode all of it. So the unfinished walks of the split rule are carried from push to push. The tokens of all
+//! prefixes of their possible words are carried too. A push then costs only its text and the tokens that change. The
+//! ids are the same (docs/proofs/pre-token-streams.md). Text between matches is carried in the same way. Text that is
+//! not carried, such as an added token, ends the stretch, and a window is encoded as before. `growing_back.rs` has the
+//! way back to an earlier state.
 
 use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};
@@ -28,7 +28,7 @@ const MOST_WALKS: usize = 16;
 const LONG: usize = 256;
 
 impl Pipeline {
-    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start; None
+    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start. None
     /// where it is not long, or not of a kind that is carried.
     pub(crate) fn grow_stretch(&self, text: &str, place: TextPosition, vocabulary: &Vocabulary) -> Option<Growing> {
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
@@ -91,7 +91,7 @@ impl Pipeline {
         (growing.text.len() - open >= LONG).then_some(growing)
     }
 
-    /// What appending `text` to the stretch changes; None where that is not carried, and the state is then of no use.
+    /// The edit of appending `text` to the stretch; None where that is not carried, and the state is then of no use.
     pub(crate) fn stretch_grown(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         if let Some(edit) = self.put_late(growing, text, vocabulary) {
             return Some(edit);
@@ -119,7 +119,8 @@ impl Pipeline {
         let mut before = std::mem::take(&mut growing.words);
         let mut back = None;
         if let Some(closed) = closed {
-            // The normal form of a text is that of its normal form with what is appended, so the end of that is enough.
+            // Normalizing the normal form with the appended text gives the normal form of the whole, so its end is
+            // enough.
             let open = format!("{}{text}", &growing.text[closed.length..]);
             let normal = Normal::nfc(&open);
             growing.altered |= normal.is_rewritten();
@@ -225,7 +226,7 @@ impl Pipeline {
                 Some(_) => self.finish_words(growing, closed),
                 None => {
                     growing.over |= growing.attempts[0].walk.over;
-                    // In the first text what is settled needs no walk any more.
+                    // In the first text a settled prefix needs no walk any more.
                     while !growing.told && growing.attempts.len() > 1 && growing.attempts[0].walk.over {
                         growing.attempts.remove(0);
                     }
@@ -254,7 +255,7 @@ impl Pipeline {
             for attempt in attempts.iter_mut() {
                 automaton.advance(&mut attempt.walk, c, here);
             }
-            // Where a match now ends elsewhere, what was begun behind its old end is begun again.
+            // Where a match now ends elsewhere, the walks that began after its old end begin again.
             let mut index = 0;
             while let Some(attempt) = attempts.get_mut(index) {
                 let next_to = |at: usize| text[at..behind].chars().next().map_or(behind, |c| at + c.len_utf8());
@@ -285,7 +286,7 @@ impl Pipeline {
         Some(())
     }
 
-    /// Whether no piece stands across a place at the end of `text`, of which the bytes from `at` on are new.
+    /// Whether no piece crosses some place at the end of `text`, of which the bytes from `at` on are new.
     fn has_new_seam(&self, text: &str, at: usize) -> bool {
         let before = text[..at].char_indices().next_back().map_or(at, |(start, _)| start);
         text[before..]
@@ -336,7 +337,7 @@ impl Pipeline {
         (word.len() <= self.bpe.longest_piece()).then(|| self.bpe.whole_word(word)).flatten()
     }
 
-    /// What turns the tokens of the words `before` into those of the words `after`.
+    /// The edit that turns the tokens of the words `before` into those of the words `after`.
     pub(crate) fn edit(
         &self,
         growing: &mut Growing,

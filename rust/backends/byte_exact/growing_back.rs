@@ -1,7 +1,7 @@
 //! The way back of a growing stretch to an earlier state.
 //!
-//! Under NFC what is appended may change the end of the normal form, and a segmenter takes back what was not committed.
-//! The walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back
+//! Under NFC appended text may change the end of the normal form, and a segmenter takes back text that was not
+//! committed. The walks are small, so a [`Mark`] keeps them; the tokens of prefixes stay right where they are cut back
 //! (docs/proofs/nfc-streams.md).
 
 use crate::backends::byte_exact::growing_late::Late;
@@ -15,18 +15,18 @@ use crate::stability::growing_cuts::GrowingCuts;
 use crate::vocabulary::table::Vocabulary;
 use std::borrow::Cow;
 
-/// What a stretch that is carried must know to go back to where it is now.
+/// A saved state of a carried stretch, to which it can go back.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
     mark: Mark,
-    /// The normal text behind the mark, up to the first of the tokens that are told late.
+    /// The normal text after the mark, up to the first of the tokens that are kept in [`Late`].
     open: String,
     late: Option<Late>,
     altered: bool,
     unsure: String,
     raw: Option<SavedRaw>,
     parts: Option<SavedParts>,
-    /// So many spans of tokens that are over were known.
+    /// The number of known spans of finished tokens.
     done: usize,
 }
 
@@ -55,7 +55,7 @@ impl Growing {
         }
     }
 
-    /// Takes the walks back; the tokens of what is behind are still known.
+    /// Takes the walks back; the tokens of the text after them are still known.
     pub(crate) fn rewind_walks(&mut self, mark: &Mark) {
         for (index, &(begin, walk)) in mark.walks.iter().enumerate() {
             if self.attempts.get(index).is_none_or(|attempt| attempt.begin != begin) {
@@ -73,7 +73,7 @@ impl Growing {
         self.walked = mark.length;
     }
 
-    /// Forgets the text behind `length`, where the walks are, and its tokens. Complexity: O(bytes that are forgotten).
+    /// Forgets the text after `length`, where the walks are, and its tokens. Complexity: O(forgotten bytes).
     pub(crate) fn forget_behind(&mut self, length: usize) {
         self.text.truncate(length);
         for attempt in &mut self.attempts {

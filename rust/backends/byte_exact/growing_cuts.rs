@@ -1,7 +1,7 @@
-//! The cuts of a growing stretch near its end: those that no token stands across, and the settled ones.
+//! The cuts of a growing stretch near its end: those that no token crosses, and the settled ones.
 //!
-//! They are those that a window over the whole stretch would tell. The end alone is read: tokens are found from the end
-//! back, and no piece that stands across a position begins further before it than the longest piece is long.
+//! They are the cuts of a window over the whole stretch. The end alone is read: tokens are found from the end back. A
+//! piece that crosses a position begins at most the length of the longest piece before it.
 
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
@@ -37,7 +37,7 @@ impl End<'_> {
 }
 
 impl Pipeline {
-    /// `near` is the end of the raw stretch. None where no place behind `from` is one of the normal form.
+    /// `near` is the end of the raw stretch. None where no place after `from` is one of the normal form.
     fn end_of<'a>(&self, growing: &Growing, near: &'a str, from: usize) -> Option<End<'a>> {
         let (mut raw, mut first) = (0, from + 1);
         let mut normal = None;
@@ -57,8 +57,8 @@ impl Pipeline {
         Some(End { normal, raw, base, first })
     }
 
-    /// The character boundaries of `near`, the end of the raw stretch, behind `from` that no token stands across; None
-    /// where not all tokens are known.
+    /// The character boundaries after `from` of `near`, the end of the raw stretch, that no token crosses; None where
+    /// not all tokens are known.
     pub(crate) fn stretch_token_cuts(&self, growing: &Growing, near: &str, from: usize) -> Option<Vec<usize>> {
         let Some(end) = self.end_of(growing, near, from) else { return Some(Vec::new()) };
         let End { normal, raw, base, first } = &end;
@@ -75,11 +75,11 @@ impl Pipeline {
         Some((*first..near.len()).filter(|&at| is_cut(at)).collect())
     }
 
-    /// The settled cuts of the stretch behind `from`, in positions of `near`, the end of the raw stretch; None where a
-    /// window must tell.
+    /// The settled cuts of the stretch after `from`, as positions of `near`, the end of the raw stretch; None where a
+    /// window must be read.
     pub(crate) fn stretch_settled(&self, growing: &mut Growing, near: &str, from: usize) -> Option<Vec<usize>> {
         let Some(trie) = &self.pieces else {
-            // Where the walk of the first word is not over, nothing behind its start is settled.
+            // Where the walk of the first word is not over, no place after its start is settled.
             return self.first_is_open(growing).then(Vec::new);
         };
         let Some(end) = self.end_of(growing, near, from) else { return Some(Vec::new()) };
@@ -125,8 +125,7 @@ impl Pipeline {
         growing.closed.as_ref().map_or(growing.length(), |closed| closed.length)
     }
 
-    /// Whether the walk of the first word goes on at the end of what is final, and nothing before that word ends at a
-    /// cut of the text.
+    /// Whether the walk of the first word goes on at the end of the final text, and no word before it ends at a cut.
     fn first_is_open(&self, growing: &Growing) -> bool {
         let walk = match &growing.closed {
             Some(closed) => closed.first().copied(),

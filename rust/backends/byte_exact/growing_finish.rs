@@ -27,7 +27,7 @@ impl Growing {
 }
 
 impl Pipeline {
-    /// Tells where words end that are over at `closed`, where the walks are.
+    /// Records the ends of the words that are over at `closed`, where the walks are.
     pub(crate) fn finish_words(&self, growing: &mut Growing, closed: usize) {
         let Growing { attempts, raw, finished, .. } = growing;
         let (Some(automaton), Some(raw)) = (self.automaton(), raw) else { return };

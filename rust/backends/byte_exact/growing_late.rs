@@ -1,4 +1,5 @@
-//! Thousands of marks after one character under NFC: each one is put in its place, and what that changes is told late.
+//! Thousands of marks after one character under NFC: each one is put in its place, and the changed tokens are computed
+//! on demand.
 //!
 //! A mark that moves before others changes the numbers of all tokens after it, but few of the tokens. So the tokens of
 //! the end of the stretch are kept in a [`Rope`]. Those around the mark are merged again, until the pairs at both ends
@@ -12,9 +13,9 @@ use crate::tokens::rope::{Piece, Rope};
 use crate::vocabulary::table::Vocabulary;
 use std::sync::Arc;
 
-/// From so many marks on it is worth it.
+/// The number of marks from which on this is worth it.
 pub(super) const MANY: usize = 64;
-/// So many bytes before the place up to which the normal form is final the tokens may change, at least.
+/// The least number of bytes before the end of the final normal form whose tokens may change.
 pub(super) const ROOM: usize = 256;
 
 /// The end of a stretch, of whose marks each may be put in its place.
@@ -31,7 +32,7 @@ pub(crate) struct Late {
     pub(super) ends: Vec<(u8, usize)>,
     /// A mark that is to the rule as each of them is.
     pub(super) like: char,
-    /// So many letters were merged.
+    /// The number of letters that were merged.
     #[cfg(test)]
     pub(crate) merged: usize,
 }
@@ -42,18 +43,18 @@ impl Late {
         self.begin + self.tokens.bytes()
     }
 
-    /// The place of a mark of `class`, and the number of the class; None where no mark of this class stands there.
+    /// The place of a mark of `class`, and the number of the class; None where no mark of this class is there.
     fn place(&self, class: u8) -> Option<(usize, usize)> {
         let number = self.ends.binary_search_by_key(&class, |&(class, _)| class).ok()?;
         Some((self.ends[number].1, number)).filter(|&(at, _)| at > self.begin)
     }
 
-    /// Puts `c` in its place; so many of the first tokens stay. None where that is not carried, and the state is then
-    /// of no use.
+    /// Puts `c` in its place; returns the number of first tokens that stay. None where that is not carried, and the
+    /// state is then of no use.
     pub(super) fn put(&mut self, c: char, (bpe, vocabulary): (&Bpe, &Vocabulary), pairs: &mut Pairs) -> Option<usize> {
         let (at, number) = self.place(class_of(c))?;
         let (first, begin) = self.tokens.find(at - self.begin);
-        // The mark stands inside a token, or between two.
+        // The mark is inside a token, or between two.
         let (mut from, mut to) = (first, first + usize::from(begin < at - self.begin));
         let mut inserted = [0; 4];
         let inserted = c.encode_utf8(&mut inserted).as_bytes();
@@ -125,8 +126,8 @@ impl Late {
         Arc::ptr_eq(&self.base, &other.base)
     }
 
-    /// The text from byte `closed` of the stretch on; `before` is what stands from there to the first of the tokens, if
-    /// anything does.
+    /// The text from byte `closed` of the stretch on; `before` is the text from there to the first of the tokens, if
+    /// there is any.
     pub(super) fn open(&self, closed: usize, before: &str, vocabulary: &Vocabulary) -> Option<String> {
         let text = String::from_utf8(self.text(vocabulary)?).ok()?;
         Some(format!("{before}{}", &text[closed.saturating_sub(self.begin)..]))

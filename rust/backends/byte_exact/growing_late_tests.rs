@@ -76,7 +76,7 @@ fn tokenizer_with(stages: &[&Value], whole: &str) -> Arc<Tokenizer> {
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "marks", None).unwrap()
 }
 
-/// So many letters were merged; None where marks are not put in their places late.
+/// The number of letters that were merged; None where marks are not put in their places late.
 fn letters_merged(growth: &Growth) -> Option<usize> {
     growth.of::<Growing>()?.late.as_ref().map(|late| late.merged)
 }
@@ -142,7 +142,7 @@ fn a_mark_among_thousands_costs_a_few_letters() {
     }
 }
 
-/// A stretch that tells its edits late, and one that does not, say the same.
+/// A stretch that computes its edits on demand, and one that does not, return the same.
 fn as_one_without<'a>(
     tokenizer: &Tokenizer,
     growth: &mut Growth,

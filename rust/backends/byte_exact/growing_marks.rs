@@ -1,6 +1,6 @@
 //! Marks of several classes in a growing stretch under NFC: one that moves before others is put in its place.
 //!
-//! What stands after it is as it was, only further on, so the tokens of most prefixes are moved and not made again
+//! The text after it is the same, only further on. So the tokens of most prefixes are moved and not made again
 //! (docs/proofs/nfc-streams.md, *Marks of several classes*).
 
 use crate::backends::byte_exact::growing_state::Growing;
@@ -11,8 +11,8 @@ use crate::tokens::edit::Edit;
 use crate::vocabulary::table::Vocabulary;
 
 impl Pipeline {
-    /// What the mark `c` changes that belongs at the place `at`, which stands after the place `closed`; None where that
-    /// is not carried, and the state is then of no use.
+    /// The edit of the mark `c`, whose place is `at`, after the place `closed`. None where that is not carried, and the
+    /// state is then of no use.
     pub(crate) fn mark_inserted(
         &self,
         growing: &mut Growing,

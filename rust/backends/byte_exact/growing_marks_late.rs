@@ -11,8 +11,7 @@ use crate::vocabulary::table::Vocabulary;
 use std::sync::Arc;
 
 impl Pipeline {
-    /// What appending `text` changes, if it is marks that are put among many others; else None, and nothing has
-    /// changed.
+    /// The edit of appending `text`, if it is marks that are put among many others; else None, and nothing has changed.
     ///
     /// Complexity: O(text · (letters of the tokens that change + log tokens)), and O(marks) where this begins.
     pub(crate) fn put_late(&self, growing: &mut Growing, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
@@ -55,8 +54,8 @@ impl Pipeline {
         Some(Edit::between(between, growing.is_lossless()))
     }
 
-    /// The end of the stretch as it is, if it is many marks, all the same to the rule and to its walks, among which
-    /// `marks` are put.
+    /// The end of the stretch, if it is many marks among which `marks` are put. All are the same to the rule and its
+    /// walks.
     fn late(&self, growing: &Growing, marks: &[char], vocabulary: &Vocabulary) -> Option<Late> {
         let closed = growing.closed.as_ref()?.length;
         let open = &growing.text[closed..];
@@ -66,7 +65,7 @@ impl Pipeline {
         (word.end - word.begin > self.bpe.longest_piece()).then_some(())?;
         let like = *marks.first()?;
         if let Some(automaton) = self.automaton() {
-            // One more mark, wherever it stands, leaves the walks as they are, and the last word ends with the text.
+            // One more mark at any place leaves the walks as they are, and the last word ends with the text.
             let (symbol, (Attempt { walk: end, .. }, before)) =
                 (automaton.symbol(like), growing.attempts.split_last()?);
             let goes_on = end.begin == word.begin

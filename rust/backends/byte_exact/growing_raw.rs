@@ -5,10 +5,10 @@
 
 use crate::normalizers::unicode_forms::{last_part, Normal};
 
-/// So many bytes of text that may hold many words are taken in at once, so that few words are open.
+/// The most bytes of text with possibly many words that are taken in at once, so that few words are open.
 pub(crate) const MOST_AT_ONCE: usize = 12;
 
-/// Positions are those of the normal form of the stretch.
+/// The raw text of a stretch, with the parts that NFC changes. Positions are those of the normal form of the stretch.
 #[derive(Debug, Clone)]
 pub(crate) struct RawParts {
     text: String,
@@ -20,15 +20,15 @@ pub(crate) struct RawParts {
     changed: Vec<(usize, usize)>,
     /// Ends of words with no text after them yet.
     ends: Vec<usize>,
-    /// The last end of a word that was told.
+    /// The last end of a word that was recorded.
     told: usize,
     /// The last end of a word that is a cut of the text.
     cut: Option<usize>,
-    /// So long the final normal form was at the last look.
+    /// The length of the final normal form at the last look.
     looked: usize,
 }
 
-/// What [`RawParts`] goes back to.
+/// A saved state of [`RawParts`].
 #[derive(Debug, Clone)]
 pub(crate) struct SavedRaw {
     length: usize,

@@ -1,4 +1,4 @@
-//! The state of a stretch that grows under byte-pair encoding: attempts to match, words, and what is closed.
+//! The state of a stretch that grows under byte-pair encoding: attempts to match, words, and the closed part.
 
 use crate::backends::byte_exact::growing_late::Late;
 use crate::backends::byte_exact::growing_raw::RawParts;
@@ -9,13 +9,14 @@ use crate::regex::walk::Walk;
 use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::token::TokenId;
 
-/// A walk of the split rule, and the tokens of the words that it may make.
+/// A walk of the split rule, and the tokens of the words that it may make. Example: the walk over "sat", which may
+/// become "saturday".
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
-    /// No match begins between here and the beginning of the walk: that is a word by itself, if there is something.
+    /// No match begins between here and the beginning of the walk: the text between is a word of its own, unless empty.
     pub(crate) begin: usize,
     pub(crate) walk: Walk,
-    /// Of the match, and of what stands before it.
+    /// The tokens of the match, and of the text before it.
     pub(crate) prefixes: Prefixes,
     pub(crate) gap: Prefixes,
 }
@@ -26,7 +27,7 @@ impl Attempt {
     }
 }
 
-/// A word, as it was told last.
+/// A word, as it was last returned.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Word {
     pub(crate) begin: usize,
@@ -39,7 +40,7 @@ pub(crate) struct Word {
     pub(super) is_gap: bool,
 }
 
-/// Where the walks were when the stretch was `length` bytes long.
+/// The places of the walks when the stretch was `length` bytes long.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     pub(crate) length: usize,
@@ -49,7 +50,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Forgets the first walks, so many.
+    /// Forgets the first `count` walks.
     pub(crate) fn drop_first(&mut self, count: usize) {
         self.walks.drain(..count);
     }
@@ -65,9 +66,9 @@ impl Mark {
 pub(crate) struct Growing {
     /// The first space is lost, because a text without one would get a dummy prefix.
     pub(super) loses_space: bool,
-    /// The normal form is another text than what was pushed.
+    /// The normal form differs from the pushed text.
     pub(crate) altered: bool,
-    /// What is encoded: a dummy prefix, if there is one, and the normal form of the stretch.
+    /// The text that is encoded: a dummy prefix, if there is one, and the normal form of the stretch.
     pub(crate) text: String,
     /// The raw text in which an added token may still begin: the end of the stretch.
     pub(crate) unsure: String,
@@ -92,12 +93,12 @@ pub(crate) struct Growing {
     pub(crate) at_once: bool,
     /// Under NFC: which parts of the raw text are changed.
     pub(crate) parts: Option<ChangedParts>,
-    /// So many of the first attempts are over, whatever is appended.
+    /// The number of first attempts that are over, whatever is appended.
     pub(crate) finished: usize,
     /// Where the tokens of words begin and end that are over, and from where on these are known.
     pub(super) done: Vec<(usize, usize)>,
     pub(super) spans_from: usize,
-    /// Words were told, so their walks stay.
+    /// Words were returned, so their walks stay.
     pub(super) told: bool,
     pub(crate) pairs: Pairs,
     /// The settled cuts near the end, for the text that is final.
@@ -116,13 +117,12 @@ impl Growing {
         self.words.iter().flat_map(|word| self.tokens_of(word, 0)).map(|(id, ..)| id).collect()
     }
 
-    /// The length of what is encoded.
+    /// The length of the text that is encoded.
     pub(crate) fn length(&self) -> usize {
         self.late.as_ref().map_or(self.text.len(), Late::length)
     }
 
-    /// Where the tokens begin and end that end behind `from`; None where not all are known. Complexity: O(these
-    /// tokens).
+    /// The spans of the tokens that end after `from`; None where not all are known. Complexity: O(these tokens).
     pub(crate) fn spans_behind(&self, from: usize) -> Option<Vec<(usize, usize)>> {
         (from >= self.spans_from).then_some(())?;
         let mut found = self.done[self.done.partition_point(|span| span.1 <= from)..].to_vec();
@@ -134,7 +134,7 @@ impl Growing {
         Some(found)
     }
 
-    /// The tokens of `word` that end behind `from`, each with where it begins and ends.
+    /// The tokens of `word` that end after `from`, each with its begin and end.
     fn tokens_of(&self, word: &Word, from: usize) -> Vec<(TokenId, usize, usize)> {
         if let Some(id) = word.whole {
             return vec![(id, word.begin, word.end)];
@@ -156,7 +156,7 @@ impl Growing {
         found
     }
 
-    /// Notes the tokens of the first words, which are those of so many attempts, before they are forgotten.
+    /// Records the spans of the tokens of the words of the first `attempts`, before they are forgotten.
     pub(super) fn note_spans(&mut self, attempts: usize) {
         let over = self.words.iter().filter(|word| word.attempt < attempts);
         let spans: Vec<_> = over.flat_map(|word| self.tokens_of(word, 0)).map(|(_, begin, end)| (begin, end)).collect();

@@ -1,7 +1,7 @@
 //! The backend of definitions that keep every byte of a text, which is byte-level BPE above all.
 //!
-//! Read first: [`pipeline`]. The files `growing*` carry a long word or stretch from push to push, so that each push
-//! costs what it appends.
+//! Read first: [`pipeline`]. The files `growing*` carry a long word or stretch from push to push, so that the cost of a
+//! push is proportional to its text.
 
 pub(crate) mod engine;
 pub(crate) mod growing;

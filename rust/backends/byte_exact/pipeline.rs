@@ -1,8 +1,7 @@
 //! Our own engine: byte-pair encoders whose every stage keeps the bytes of the text.
 //!
-//! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here, so
-//! positions in the text are positions in the pieces, and only NFC ever needs a map back to the text that was passed
-//! in.
+//! All work happens in *byte space*: the SentencePiece mark U+2581 of the vocabulary is a plain space here. So
+//! positions in the text are positions in the pieces, and only NFC ever needs a map back to the raw text.
 
 use crate::backends::engine::Window;
 use crate::models::bpe::model::{Bpe, Scratch};
@@ -16,17 +15,17 @@ use crate::util::pool::Pool;
 use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::space_starts;
 
-/// So many bytes are much text to have no cut.
+/// The number of bytes that are much text to have no cut.
 pub(super) const MUCH: usize = 128;
 
-/// The engine.
+/// The engine of definitions that keep all bytes, such as LLaMA-3's.
 pub(crate) struct Pipeline {
     pub(crate) added: AddedText,
     pub(crate) nfc: bool,
     /// Spaces are U+2581 in the vocabulary.
     pub(crate) metaspace: bool,
     pub(crate) dummy: DummyPrefix,
-    /// The dummy prefix stands before every stretch behind an added token too, not only at the start.
+    /// The dummy prefix is before every stretch after an added token too, not only at the start.
     pub(crate) dummy_everywhere: bool,
     pub(crate) splitter: Splitter,
     pub(crate) bpe: Bpe,
@@ -114,7 +113,7 @@ impl Pipeline {
             Some(trie) => {
                 let text = &text[..horizon];
                 let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
-                // Where marks have become spaces, other places stand before a space here than in the text.
+                // Where marks have become spaces, other places are before a space here than in the text.
                 if !before_space || normal.is_rewritten() {
                     return uncrossed(trie, text, fuses);
                 }
@@ -130,7 +129,7 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Whether no piece can stand across byte `at`, whatever the text around the two characters there.
+    /// Whether no piece can cross byte `at`, whatever the text around the two characters there.
     pub(crate) fn is_barrier(&self, text: &str, at: usize) -> bool {
         self.bpe.barriers.is_barrier(text.as_bytes(), at) && !self.bpe.alphabet.fuses_at(text.as_bytes(), at)
     }
@@ -141,7 +140,7 @@ impl Pipeline {
         self.splitter.tears() && !self.nfc && !self.metaspace && self.dummy == DummyPrefix::None
     }
 
-    /// The last character of `text` that is cut inside, whatever follows, and so many bytes of it stand before the cut.
+    /// The last character of `text` that is cut inside, whatever follows, and the number of its bytes before the cut.
     pub(super) fn last_torn(&self, text: &str) -> Option<(usize, usize)> {
         let mut walk = self.added.stretches(text);
         walk.next().filter(|part| part.added.is_none() && part.end == text.len())?;
@@ -193,8 +192,8 @@ impl Pipeline {
         let unsure = walk.unsure();
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
-            // Behind an added token the library begins a stretch with a dummy prefix, which T' would not.
-            // What it looks up as a whole word, T' would not.
+            // After an added token the library begins a stretch with a dummy prefix, which T' would not. It also looks
+            // up whole words, which T' would not.
             let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
             let prefixed = (self.dummy_everywhere || looked_up) && part.added.is_none();
             if part.start > 0 && part.start <= unsure && !prefixed {

@@ -1,4 +1,4 @@
-//! What [`SentencePiece`] answers as a backend.
+//! [`SentencePiece`] as a backend.
 
 use crate::backends::engine::{Certificate, Engine, Proof, ResumeState};
 use crate::backends::sentencepiece::growing::{GrowingParts, SavedParts};
@@ -69,7 +69,7 @@ impl Engine for SentencePiece {
     }
 
     fn restarts(&self) -> bool {
-        // Sums of scores run from the left, so rounding depends on what stands before.
+        // Sums of scores run from the left, so rounding depends on the text before.
         matches!(self.model, Model::Merges(_))
     }
 

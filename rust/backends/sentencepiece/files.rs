@@ -8,7 +8,7 @@ use crate::spec::pieces::Pieces;
 use crate::tokenizer::Tokenizer;
 use std::sync::Arc;
 
-/// What a file says of the text around its pieces.
+/// The settings of a file for the text around its pieces.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Flags<'a> {
     pub(crate) byte_fallback: bool,

@@ -1,8 +1,9 @@
-//! A long text of a byte-pair model with user-defined symbols that goes on growing: a push reads what may still change.
+//! A long text of a byte-pair model with user-defined symbols that goes on growing: a push reads only the text that may
+//! still change.
 //!
-//! Carried are the normal form, the walk for symbols as far as it is sure, and the tokens of every prefix of the text
-//! between symbols (docs/proofs/sentencepiece-streams.md). What is not carried ends it, and a window is encoded as
-//! before.
+//! Three things are carried: the normal form, the sure steps of the walk for symbols, and the tokens of every prefix
+//! between symbols. The proof is docs/proofs/sentencepiece-streams.md. Text that is not carried ends the stretch, and a
+//! window is encoded as before.
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
@@ -27,11 +28,11 @@ struct Word {
     prefixes: Prefixes,
 }
 
-/// Where the walk for symbols stands.
+/// The position of the walk for symbols.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cursor {
     at: usize,
-    /// So many parts and words begin before.
+    /// The number of parts, and of words, that begin before.
     parts: usize,
     words: usize,
     /// The last one goes on.
@@ -46,7 +47,7 @@ pub(super) struct Part {
     pub(super) is_symbol: bool,
 }
 
-/// The state of a text.
+/// The state of a growing text.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingParts {
     pub(super) raw: String,
@@ -67,12 +68,12 @@ pub(crate) struct GrowingParts {
     pub(super) cuts: GrowingCuts,
     /// No cut before here can ever become settled.
     pub(super) quiet: usize,
-    /// From so many bytes of text on it is worth looking for settled cuts.
+    /// The number of bytes of text from which on it is worth looking for settled cuts.
     look_at: usize,
     pub(crate) over: bool,
 }
 
-/// What a text must know to go back to where it is now.
+/// A saved state of a text, to which it can go back.
 #[derive(Debug, Clone)]
 pub(crate) struct SavedParts {
     raw: usize,
@@ -106,7 +107,7 @@ impl GrowingParts {
         self.tree().lists().ids(self.list())
     }
 
-    /// The tokens that end behind `from`, each with where it begins and ends in the normal form.
+    /// The tokens that end after `from`, each with its begin and end in the normal form.
     pub(super) fn tokens(&self, from: usize) -> Vec<(TokenId, usize, usize)> {
         self.tree().lists().tokens(self.list(), from)
     }
@@ -129,7 +130,7 @@ impl GrowingParts {
         (&self.parts[..self.cursor.parts], self.begins)
     }
 
-    /// Forgets what is behind the cursor.
+    /// Forgets the state after the cursor.
     fn go_back(&mut self) {
         let Cursor { at, parts, words, in_word, .. } = self.cursor;
         self.parts.truncate(parts);
@@ -174,7 +175,7 @@ impl SentencePiece {
         Some(growing)
     }
 
-    /// What appending `text` changes; None where that is not carried, and the state is then of no use.
+    /// The edit of appending `text`; None where that is not carried, and the state is then of no use.
     pub(super) fn parts_grown(&self, growing: &mut GrowingParts, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         let (tree, before) = (growing.tree().share(), growing.list());
         growing.raw.push_str(text);

@@ -1,7 +1,7 @@
-//! The cuts of a growing text near its end: those that no token stands across, and the settled ones.
+//! The cuts of a growing text near its end: those that no token crosses, and the settled ones.
 //!
-//! They are those that [`crate::backends::engine::Engine::settled`] tells of the whole text. The end alone is read,
-//! because no piece that stands across a position begins further before it than the longest piece is long.
+//! They are those that [`crate::backends::engine::Engine::settled`] finds in the whole text. The end alone is read,
+//! because a piece that crosses a position begins at most the length of the longest piece before it.
 
 use crate::backends::sentencepiece::growing::GrowingParts;
 use crate::backends::sentencepiece::parts::SentencePiece;
@@ -10,7 +10,7 @@ use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::Token;
 
 impl SentencePiece {
-    /// The character boundaries of `near`, the end of the text, behind `from` that no token stands across.
+    /// The character boundaries after `from` of `near`, the end of the text, that no token crosses.
     pub(super) fn parts_token_cuts(&self, growing: &GrowingParts, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = growing.raw.len().checked_sub(near.len())?;
         let found = growing.tokens(growing.normal.position(base + from)).into_iter();
@@ -25,7 +25,7 @@ impl SentencePiece {
         Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect())
     }
 
-    /// The settled cuts of the text behind `from`, in positions of `near`, its end.
+    /// The settled cuts of the text after `from`, as positions of `near`, its end.
     pub(super) fn parts_settled(&self, growing: &mut GrowingParts, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = growing.raw.len().checked_sub(near.len())?;
         let mut cuts = std::mem::take(&mut growing.cuts);
@@ -48,8 +48,8 @@ impl SentencePiece {
         sure.saturating_sub(self.pieces.longest_piece())
     }
 
-    /// The settled cuts of the text that stand at the position `from` of the normal form or after it, with the state
-    /// `cuts` of those in the last part. Complexity: O(text from there on).
+    /// The settled cuts of the text at the position `from` of the normal form or after it. `cuts` is the state of those
+    /// in the last part. Complexity: O(text from there on).
     fn settled_from(&self, growing: &GrowingParts, from: usize, cuts: &mut GrowingCuts) -> Vec<usize> {
         let (text, sure) = (growing.normal.text(), growing.sure());
         let (parts, begins) = growing.sure_parts();

@@ -7,7 +7,7 @@ use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::util::sorted_trie::PieceTrie;
 
-/// What the file says.
+/// The settings of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Normalizer {
     pub(crate) charsmap: Option<Charsmap>,
@@ -31,14 +31,14 @@ struct End {
     single: bool,
 }
 
-/// Where the walk stands between two steps.
+/// The state of the walk between two steps.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     original: usize,
     normal: usize,
     /// The length of the normal form if the text ends here.
     length: usize,
-    /// So many ends are known, of which the last one may be moved by a later step.
+    /// The number of known ends; a later step may move the last one.
     ends: usize,
     last: Option<End>,
     /// The spaces that are dropped at the start are over.
@@ -50,9 +50,9 @@ struct Standing {
 /// A text in its normal form.
 #[derive(Debug, Clone)]
 pub(crate) struct Normal {
-    /// What the steps write.
+    /// The text that the steps write.
     whole: String,
-    /// So long it is without the spaces that are dropped at the end.
+    /// Its length without the spaces that are dropped at the end.
     length: usize,
     ends: Vec<End>,
     /// From this step on a later text could change the walk; the length of the text if from none.
@@ -61,7 +61,7 @@ pub(crate) struct Normal {
     sure: Standing,
 }
 
-/// Where a growing normal form can go back to.
+/// A saved state of a growing normal form, to which it can go back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SavedNormal(Standing);
 
@@ -76,7 +76,7 @@ struct Step<'a> {
 }
 
 impl Normalizer {
-    /// The normal form of `text`; `start`: nothing stands before it. Complexity: O(text · longest rule).
+    /// The normal form of `text`; `start`: there is no text before it. Complexity: O(text · longest rule).
     pub(super) fn normalize(&self, text: &str, start: bool) -> Normal {
         let mut normal = self.begin(start);
         normal.whole.reserve(text.len() + text.len() / 4);
@@ -99,8 +99,7 @@ impl Normalizer {
         Normal { whole: String::new(), length: 0, ends: last.into_iter().collect(), unsure: 0, sure }
     }
 
-    /// Makes the normal form of `text` of the one of a text that it begins with. Complexity: O(text behind the last
-    /// sure step).
+    /// Extends the normal form of a prefix of `text` to that of `text`. Complexity: O(text after the last sure step).
     pub(super) fn go_on(&self, normal: &mut Normal, text: &str) {
         normal.go_back(normal.sure);
         let from = normal.sure;
@@ -163,7 +162,7 @@ impl Normalizer {
         }
     }
 
-    /// The character that stands for a space.
+    /// The character that represents a space.
     pub(super) fn mark(&self) -> char {
         if self.escape {
             METASPACE

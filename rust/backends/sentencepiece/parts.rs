@@ -31,7 +31,7 @@ pub(crate) enum Model {
     Unigram(Box<Unigram>),
 }
 
-/// The engine.
+/// The engine of SentencePiece's `.model` files.
 pub(crate) struct SentencePiece {
     pub(crate) normalizer: Normalizer,
     /// User-defined symbols of byte-pair models, in the normal form.
@@ -110,7 +110,7 @@ impl SentencePiece {
     /// The places in a text of `length` bytes of the `cuts` of its normal form, where they are cuts of it.
     pub(super) fn cuts_of(&self, normal: &Normal, cuts: Vec<usize>, length: usize) -> Vec<usize> {
         let mark = self.normalizer.mark();
-        // What is dropped at the ends and in runs must not reach across the cut.
+        // Spaces that are dropped at the ends and in runs must not cross the cut.
         let stays = |at: usize| !self.normalizer.remove_extra || !normal.text()[..at].ends_with([mark, ' ']);
         let mut cuts: Vec<usize> =
             cuts.into_iter().filter(|&at| at > 0 && stays(at)).filter_map(|at| normal.cut(at)).collect();

@@ -1,4 +1,4 @@
-//! The tokens of every prefix of a growing normal form, and what they say beside the text.
+//! The tokens of every prefix of a growing normal form, and whether their text is the raw text.
 
 use crate::tokens::token::TokenId;
 use crate::tokens::tree::{List, Lists, EMPTY};
@@ -41,7 +41,7 @@ impl Writer<'_> {
         self.at.push(NOWHERE);
     }
 
-    /// What `before` becomes with a token that ends at `end`.
+    /// The state `before` with one more token, which ends at `end`.
     pub(super) fn append(&mut self, before: At, id: TokenId, end: usize) -> Option<At> {
         let bytes = self.vocabulary.bytes(id, 0).ok()?;
         Some(At { list: self.lists.append(before.list, id, end), said: say(before.said, bytes, self.raw), run: NO_RUN })

@@ -1,10 +1,10 @@
-//! What a word is cut into before the first merge: bytes, or characters with byte pieces for the others.
+//! The initial symbols of a word, before the first merge: bytes, or characters with byte pieces for the others.
 
 use crate::tokens::token::TokenId;
 use crate::util::char_table::CharTable;
 use crate::util::text::{characters_around, code_point};
 
-/// What a word is cut into before the first merge.
+/// The alphabet of the initial symbols of a word. Example: "é" is one character, or the bytes C3 and A9.
 #[derive(Debug)]
 pub(crate) enum Alphabet {
     /// One symbol a byte; a byte without a token is dropped, as the `tokenizers` crate does (Falcon's control bytes).
@@ -90,7 +90,8 @@ impl Alphabet {
         }
     }
 
-    /// Whether the characters on both sides of byte `at` may come to share a token that no piece tells of.
+    /// Whether the characters on both sides of byte `at` may share a token that is no piece of both, such as the
+    /// unknown token.
     #[inline]
     pub(crate) fn fuses_at(&self, text: &[u8], at: usize) -> bool {
         match self {

@@ -1,5 +1,5 @@
-//! What [`Prefixes`](crate::models::bpe::prefixes::Prefixes) asks a byte-pair encoder: its letters, its pieces, what
-//! its merges make of letters.
+//! Queries of [`Prefixes`](crate::models::bpe::prefixes::Prefixes) to a byte-pair encoder: its letters, its pieces, and
+//! the merges of letters.
 
 use crate::models::bpe::initial_symbols::{Alphabet, Take};
 use crate::models::bpe::long_pieces::LongPieces;
@@ -10,7 +10,7 @@ use crate::models::bpe::whole_chars::Characters;
 use crate::models::bpe::word_cache::{Key, Scope, LONGEST};
 use crate::tokens::token::TokenId;
 
-/// Takes letters that stand one behind the other without a gap.
+/// Takes consecutive letters without a gap.
 struct Letters<'l> {
     letters: &'l mut Vec<Letter>,
     base: usize,
@@ -62,13 +62,13 @@ impl Bpe {
         long.chain(short)
     }
 
-    /// At least the length of every piece that [`Bpe::made_at_end`] tells of `word`.
+    /// An upper bound of the lengths of the pieces that [`Bpe::made_at_end`] finds in `word`.
     pub(crate) fn reach(&self, word: &[u8]) -> usize {
         let long = word.last_chunk().and_then(|end: &[u8; 8]| self.long_pieces.get()?.built.get(end)?.first());
         long.map_or(LONGEST, |(piece, _)| piece.len())
     }
 
-    /// Appends the letters of `word` behind its first `known` bytes; None where a character has none or an unknown one.
+    /// Appends the letters of `word` after its first `known` bytes; None where a character has none or an unknown one.
     pub(crate) fn letters(&self, word: &[u8], known: usize, letters: &mut Vec<Letter>) -> Option<()> {
         let mut taken = Letters { letters, base: known, reached: known };
         let rest = &word[known..];
@@ -82,7 +82,7 @@ impl Bpe {
         (taken.reached == word.len()).then_some(())
     }
 
-    /// What `look` says of the tokens that the merges make of `letters`, the first of which begins at `start`.
+    /// The result of `look` on the tokens that the merges make of `letters`, the first of which begins at `start`.
     pub(crate) fn merged_letters<R>(
         &self,
         letters: &[Letter],

@@ -1,9 +1,8 @@
-//! Barriers: places between two characters that no piece of the vocabulary can stand across, whatever the text around
-//! them.
+//! Barriers: places between two characters that no piece of the vocabulary can cross, whatever the text around them.
 //!
-//! A byte-pair encoder only ever builds pieces, so the text before a barrier and the text behind it are encoded
-//! independently (docs/proofs/bpe-merge-barriers.md). It makes short words of long ones (a Japanese sentence is one
-//! pre-token), so that a cache of words helps, and no work is ever done over more than a few characters.
+//! A byte-pair encoder only ever builds pieces, so the text before a barrier and the text after it are encoded
+//! independently (docs/proofs/bpe-merge-barriers.md). Barriers make short words of long ones; for example, a Japanese
+//! sentence is one pre-token. So a cache of words helps, and no merge covers more than a few characters.
 
 use crate::util::text::{characters_around, code_point, is_tail};
 
@@ -11,15 +10,16 @@ use crate::util::text::{characters_around, code_point, is_tail};
 /// speed.
 const BITS: u32 = 20;
 
-/// The pairs of neighbouring characters that occur in pieces, in full or with a part of either.
+/// The pairs of neighbouring characters that occur in pieces, in full or with a part of either. Example: the piece
+/// `the` has the pairs `th` and `he`.
 #[derive(Debug, Clone)]
 pub(crate) struct MergeBarriers {
     /// Pairs of ASCII characters, exactly: `ascii[first]` has bit `second`.
     ascii: Box<[u128; 128]>,
     hashed: Box<[u64]>,
-    /// One bit a character (those above the first plane share bits): it stands before a part of another in some piece.
+    /// One bit a character (those above the first plane share bits): it is before a part of another in some piece.
     before_part: Box<[u64; PLANE]>,
-    /// The same: it stands behind a part of another in some piece.
+    /// The same: it is after a part of another in some piece.
     behind_part: Box<[u64; PLANE]>,
     /// Parts of two characters side by side: `parts[last byte of one]` has bit `first byte of the other`, modulo 64.
     parts: Box<[u64; 64]>,
@@ -33,7 +33,7 @@ fn bit(c: char) -> (usize, u32) {
     (code as usize / 64, code % 64)
 }
 
-/// What is known of the two sides of a pair.
+/// A side of a pair.
 #[derive(Clone, Copy)]
 enum Side {
     Whole(char),

@@ -2,13 +2,13 @@
 
 use crate::tokens::token::TokenId;
 
-/// A merge.
+/// A merge of two symbols. Example: `t` and `h` become `th`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Merge {
     /// The lowest rank merges first.
     pub(crate) rank: u32,
     pub(crate) id: TokenId,
-    /// What merges with `id` on its left.
+    /// The merges with `id` on the left.
     pub(crate) table: Table,
 }
 
@@ -39,10 +39,10 @@ struct Slot {
 
 /// For each left side a hash table of its own, all end to end.
 ///
-/// What a look-up costs is cache lines that nobody has touched yet: a new word has as many pairs as symbols and twice
-/// as many again while they merge. In one table for all pairs (of up to 17 MB) each of these was a line of its own;
-/// here the pairs of a common left side stand together. A merge tells where the table of the new token is, so that
-/// nothing else has to be looked up first, and for the many pieces that merge with nothing behind them nothing at all.
+/// The cost of a look-up is cache misses: a new word has as many pairs as symbols and twice as many again while they
+/// merge. In one table for all pairs (of up to 17 MB) each look-up was a line of its own. Here the pairs of a common
+/// left side are stored together. A merge holds the place of the table of the new token, so that nothing else has to be
+/// looked up first. Many pieces merge with nothing after them, and need no look-up at all.
 #[derive(Debug, Clone)]
 pub(crate) struct PairTable {
     /// Of each left side.
@@ -98,7 +98,7 @@ impl PairTable {
         })
     }
 
-    /// What merges with `left` on its left.
+    /// The merges with `left` on the left.
     #[inline]
     pub(crate) fn of(&self, left: TokenId) -> Table {
         self.tables.get(left.0 as usize).copied().unwrap_or(NOTHING)
@@ -111,7 +111,8 @@ impl PairTable {
         (start as usize, (1 << logarithm) - 1, first(right.0, logarithm) as usize)
     }
 
-    /// The merge of what `left` is of with its neighbour; [`NO_MERGE`] if there is none. Complexity: O(1).
+    /// The merge of the token of the table `left` with its right neighbour; [`NO_MERGE`] if there is none. Complexity:
+    /// O(1).
     #[inline]
     pub(crate) fn find(&self, left: Table, right: TokenId) -> Merge {
         let (start, mask, mut at) = Self::place(left, right);

@@ -1,8 +1,8 @@
 //! Byte-pair encoding of one word.
 //!
 //! A word is looked up in the cache, then among the pieces, and only then merged from its first symbols. Read first:
-//! [`model`], then [`initial_symbols`], [`merge`] and [`merge_table`]. [`merge_barriers`] and [`prefixes`] tell what of
-//! a word stays when the word grows.
+//! [`model`], then [`initial_symbols`], [`merge`] and [`merge_table`]. [`merge_barriers`] and [`prefixes`] find the
+//! tokens that stay when a word grows.
 
 pub(crate) mod initial_symbols;
 pub(crate) mod letters;

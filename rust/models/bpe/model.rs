@@ -1,7 +1,7 @@
-//! Byte-pair encoding of words: what is known is looked up, what is not is a piece, or is taken apart and merged.
+//! Byte-pair encoding of words: a known word is looked up, another one is a piece, or is merged from its symbols.
 //!
-//! Our own rather than the `tokenizers` crate's because its symbols keep their byte spans, which is what makes offsets
-//! exact inside characters; because ranks of `tiktoken` files fit in unchanged; and because it copies nothing. Equality
+//! It is our own rather than the `tokenizers` crate's for three reasons. Its symbols keep their byte spans, so that
+//! offsets are exact inside characters. Ranks of `tiktoken` files fit in unchanged, and it copies nothing. Equality
 //! with the crate is a test on every tokenizer (tests/properties/test_encode.py).
 
 use crate::models::bpe::initial_symbols::Alphabet;
@@ -23,7 +23,7 @@ const LONG_WORD: usize = 256;
 /// Long words, in about 4 MiB.
 type LongWords = KnownWords<Placed, { 4 << 20 }>;
 
-/// What the bytes of a piece become.
+/// The result of the merges on the bytes of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
     Itself,
@@ -33,7 +33,7 @@ enum Made {
     Nothing,
 }
 
-/// A byte-pair encoder.
+/// A byte-pair encoder. Example: with the merges `t h` and `th e` it encodes "the" as one token.
 #[derive(Debug)]
 pub(crate) struct Bpe {
     pub(crate) alphabet: Alphabet,
@@ -46,7 +46,7 @@ pub(crate) struct Bpe {
     pub(crate) long_pieces: OnceLock<LongPieces>,
 }
 
-/// What encoding works with; kept between calls.
+/// The buffers of encoding, kept between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     cache: WordCache,
@@ -62,7 +62,7 @@ pub(crate) struct Scratch {
     characters: Characters,
 }
 
-/// Whether words have been pieces of late: those of some languages hardly ever are.
+/// The recent rate of words that are pieces: in some languages they hardly ever are.
 #[derive(Debug)]
 struct HitRate {
     score: u8,
@@ -95,7 +95,7 @@ fn placed(token: &Token, start: usize) -> Placed {
 }
 
 impl Scratch {
-    /// Gives back what a text of `length` bytes may have left, if that was much.
+    /// Gives back the memory of a text of `length` bytes, if that was much.
     pub(crate) fn trim(&mut self, length: usize) {
         const MUCH: usize = 1 << 20;
         if length > MUCH {
@@ -165,7 +165,7 @@ impl Bpe {
             });
             std::iter::once(first).chain(others).collect()
         });
-        // A thread that died leaves out what it had to do: those pieces are not known, and merged like other words.
+        // A thread that died leaves out its part: those pieces are not known, and merged like other words.
         let made = made.into_iter().flat_map(|mut part| {
             part.resize(share, Made::Nothing);
             part
@@ -186,7 +186,7 @@ impl Bpe {
         }
     }
 
-    /// What the bytes of each piece become.
+    /// The result of the merges on the bytes of each piece.
     fn made_from<'a>(&self, pieces: impl Iterator<Item = (TokenId, &'a [u8], bool)>) -> Vec<Made> {
         let (mut merger, mut characters) = (Merger::default(), Characters::default());
         let mut made = |id: TokenId, bytes: &[u8]| match self.encoded(bytes, &mut merger, &mut characters) {
@@ -205,7 +205,7 @@ impl Bpe {
 
     /// Passes the tokens of the word `text[start..end]` on to `sink`; `number` is the word's.
     ///
-    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache; else O(n log n) for each part between
+    /// Complexity: O(1) for a word of up to 24 bytes that is in the cache. Else O(n log n) for each part between
     /// barriers.
     #[inline]
     pub(crate) fn word(
@@ -250,8 +250,8 @@ impl Bpe {
         scratch.tokens = tokens;
     }
 
-    /// The token of a word, or of a part of one, if it is one; where that is not sure, it is looked for as long as it
-    /// pays.
+    /// The token of a word, or of a part of one, if it is one token. Where that is not sure, it is looked for as long
+    /// as it pays.
     fn piece(&self, key: &Key, whole: bool, hit_rate: &mut HitRate) -> Option<TokenId> {
         let must = whole && self.whole.ignores_merges();
         // Two bytes merge in less time than it takes to find them in a large table.
@@ -298,7 +298,7 @@ impl Bpe {
         }
     }
 
-    /// Passes on the tokens of a word that is no token by itself, part by part where it has barriers.
+    /// Passes on the tokens of a word that is not one token, part by part where it has barriers.
     pub(crate) fn parts(
         &self,
         text: &[u8],
@@ -389,7 +389,7 @@ impl Bpe {
         }));
     }
 
-    /// What the merges alone make of a word.
+    /// The tokens of a word by the merges alone.
     pub(crate) fn encoded<'m>(&self, word: &[u8], merger: &'m mut Merger, characters: &mut Characters) -> &'m [Symbol] {
         merger.begin(word.len());
         match (&self.fragments, &self.alphabet) {
@@ -427,7 +427,7 @@ mod tests {
         Bpe::new(alphabet, PairTable::new(pairs).unwrap(), ignore_merges, pieces)
     }
 
-    /// The tokens of words that stand side by side, twice.
+    /// The tokens of consecutive words, twice.
     fn tokens(bpe: &Bpe, words: &[&str]) -> Vec<Token> {
         let text = words.concat();
         let mut scratch = Scratch::default();

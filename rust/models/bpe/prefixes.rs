@@ -1,10 +1,9 @@
 //! The tokens of every prefix of a growing word, for byte-pair encoders: one byte more costs a few look-ups.
 //!
-//! The argument is in docs/proofs/prefix-tokens.md. A list of tokens is what the merges make of a word exactly if the
-//! merges make each token from its own symbols and leave each pair of neighbours as it is. So the last token of a
-//! prefix is the one that ends there, is made by the merges, and stands behind the last token of the prefix before it
-//! undisturbed. One candidate at most passes; where none does the table of candidates lacks one, and the caller encodes
-//! the whole word.
+//! The argument is in docs/proofs/prefix-tokens.md. A list of tokens is the encoding of a word exactly if two things
+//! hold. The merges make each token from its own symbols, and they leave each pair of neighbours as it is. So the last
+//! token of a prefix ends there and is made by the merges. It also leaves the last token before it as it is. At most
+//! one candidate passes. Where none does, the table of candidates lacks one, and the caller encodes the whole word.
 
 use crate::models::bpe::merge::Merger;
 use crate::models::bpe::model::Bpe;
@@ -17,11 +16,11 @@ struct Node {
     id: TokenId,
     /// In bytes; 0 where no symbol ends.
     length: u32,
-    /// So many tokens make up the prefix.
+    /// The number of tokens of the prefix.
     depth: u32,
 }
 
-/// A symbol of a word: what the merges begin with.
+/// A symbol of a word, with which the merges begin. Example: a byte.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Letter {
     pub(crate) id: TokenId,
@@ -29,7 +28,7 @@ pub(crate) struct Letter {
     pub(crate) end: u32,
 }
 
-/// A word and the tokens of its prefixes.
+/// A word and the tokens of its prefixes. Example: those of "t", "th" and "the" for the word "the".
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Prefixes {
     /// For each length of a prefix, from 0.
@@ -37,22 +36,23 @@ pub(crate) struct Prefixes {
     letters: Vec<Letter>,
 }
 
-/// What was found out about pairs of tokens.
+/// Known results about pairs of tokens.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pairs {
     /// By ids and lengths: a byte piece may be spelled out in the text as well.
     apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
-    /// By the last token of a prefix, with its length, and the letter after it: the last token of the prefix that is a
-    /// letter longer, where that is both together, or the letter. So the text of the key says what stands there.
+    /// The key is the last token of a prefix, with its length, and the letter after it. The value is the last token of
+    /// the prefix that is a letter longer, where that is both together, or the letter. So the key determines the text
+    /// there.
     next: FxHashMap<(TokenId, u32, TokenId), (TokenId, usize)>,
 }
 
-/// So many pairs are remembered.
+/// The number of pairs that are remembered.
 const MOST_PAIRS: usize = 1 << 16;
 
 const NOWHERE: Node = Node { id: TokenId(0), length: 0, depth: 0 };
 
-/// The longest prefix whose tokens two prefixes begin with; `last` tells the length of the last token of a prefix.
+/// The longest prefix whose tokens two prefixes begin with; `last` returns the length of the last token of a prefix.
 ///
 /// Complexity: O(tokens that differ).
 pub(crate) fn common_prefix(mut one: usize, mut other: usize, last: impl Fn(usize) -> usize) -> usize {
@@ -64,7 +64,8 @@ pub(crate) fn common_prefix(mut one: usize, mut other: usize, last: impl Fn(usiz
 }
 
 impl Pairs {
-    /// Whether the merges leave two tokens as they are, whose `letters` are these; what has none does not stay so.
+    /// Whether the merges leave two tokens as they are, whose `letters` are these; a token without letters does not
+    /// stay.
     pub(crate) fn stand_apart(
         &mut self,
         bpe: &Bpe,
@@ -95,7 +96,7 @@ impl Prefixes {
         self.nodes.len().saturating_sub(1)
     }
 
-    /// Forgets what is behind the prefix of `length` bytes. Complexity: O(bytes that are forgotten).
+    /// Forgets the state after the prefix of `length` bytes. Complexity: O(forgotten bytes).
     pub(crate) fn truncate(&mut self, length: usize) {
         self.nodes.truncate(length + 1);
         while self.letters.last().is_some_and(|letter| letter.end as usize > length) {
@@ -103,7 +104,7 @@ impl Prefixes {
         }
     }
 
-    /// Takes in `word`, which begins with what is known; None where the merges make tokens that no table holds.
+    /// Takes in `word`, which begins with the known prefix; None where the merges make tokens that no table holds.
     ///
     /// Complexity: O(new bytes · longest piece), a few look-ups each in practice.
     pub(crate) fn extend(&mut self, bpe: &Bpe, word: &[u8], pairs: &mut Pairs) -> Option<()> {
@@ -123,12 +124,12 @@ impl Prefixes {
     }
 
     /// Takes in `added` bytes at `at`, where a letter ends; `word` is the word with them. None as for
-    /// [`Prefixes::extend`], and the state is then of no use. The answer says for how many letters a token was looked
-    /// for.
+    /// [`Prefixes::extend`], and the state is then of no use. Returns the number of letters for which a token was
+    /// looked for.
     ///
-    /// The last token of a prefix depends on the letters before it that two tokens may hold, and on the last tokens of
-    /// the prefixes that end there. Where both are as they were, all that follows is as it was, a piece that reaches
-    /// further back apart. Complexity: O(bytes behind `at`).
+    /// The last token of a prefix depends on the letters before it that two tokens may hold. It also depends on the
+    /// last tokens of the prefixes that end there. Where both are unchanged, all tokens after them are too, except a
+    /// piece that reaches further back. Complexity: O(bytes after `at`).
     pub(crate) fn insert(
         &mut self,
         bpe: &Bpe,
@@ -142,7 +143,7 @@ impl Prefixes {
         self.extend(bpe, &word[..at + added], pairs)?;
         let mut looked = self.letters.len() - first;
         self.nodes.resize(word.len() + 1, NOWHERE);
-        // So many bytes before here have tokens as before, and a letter more.
+        // The number of bytes before here whose tokens are unchanged, and one letter more.
         let (mut same, mut begin) = (0, at);
         let room = |reach: usize| 2 * reach + 8;
         let behind = |old: Node, last: Node, before: Node| Node { depth: old.depth + last.depth - before.depth, ..old };
@@ -226,7 +227,7 @@ impl Prefixes {
         (length > 0).then_some((id, length as usize))
     }
 
-    /// How many tokens make up the prefix of `length` bytes.
+    /// The number of tokens of the prefix of `length` bytes.
     pub(crate) fn count(&self, length: usize) -> usize {
         self.nodes[length].depth as usize
     }
@@ -237,8 +238,8 @@ impl Prefixes {
         common_prefix(one, other, |at| self.nodes[at].length as usize)
     }
 
-    /// The tokens behind the first of two prefixes, their lengths, and where each begins; the first one begins before
-    /// it where it is no prefix of the second one's tokens.
+    /// The tokens after the first of two prefixes, their lengths, and their begins. The first one begins inside the
+    /// first prefix where its tokens are no prefix of the second one's tokens.
     pub(crate) fn tokens(&self, from: usize, to: usize) -> Vec<(TokenId, usize, usize)> {
         let mut found = Vec::new();
         let mut at = to;

@@ -7,11 +7,11 @@ use crate::util::byte_set::ByteSet;
 use crate::util::char_table::CharTable;
 use rustc_hash::FxHashMap;
 
-/// Merges that have a part of a character on one side: the lowest rank for each byte of the other side that is next to
-/// it, ascending.
+/// Merges with a part of a character on one side. Each entry is the lowest rank for a byte of the other side that is
+/// next to it, ascending.
 type Attacks = Vec<(u32, u8)>;
 
-/// What may merge with the parts of characters before these have become whole.
+/// Tokens that may merge with the parts of characters before these have become whole.
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     /// Merges with this fragment on their right.
@@ -22,7 +22,7 @@ pub(crate) struct Fragments {
     first_use: FxHashMap<TokenId, u32>,
 }
 
-/// What a merge needs to know of a token.
+/// The outline of a token, as far as a merge depends on it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Outline {
     first: u8,
@@ -34,7 +34,7 @@ pub(crate) struct Outline {
 enum Kind {
     /// One character that is not ASCII.
     Character,
-    /// What may be a symbol on the way to one.
+    /// A possible symbol on the way to one.
     Fragment,
     #[default]
     Other,
@@ -106,7 +106,7 @@ pub(crate) struct Characters {
 }
 
 impl Characters {
-    /// What is known of a character.
+    /// The known merges of a character.
     fn get(&mut self, merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Option<&Whole> {
         let mut number = self.numbers.get(c);
         if number == 0 {
@@ -118,8 +118,9 @@ impl Characters {
         self.whole.get(usize::from(number).checked_sub(2)?)
     }
 
-    /// Passes on the symbols of `word`: whole characters where they surely become tokens before anything else can touch
-    /// their parts, bytes elsewhere (docs/proofs/whole-characters.md). The vocabulary has a token for each byte.
+    /// Passes on the symbols of `word` (docs/proofs/whole-characters.md). These are whole characters where they surely
+    /// become tokens before anything else can touch their parts, and bytes elsewhere. The vocabulary has a token for
+    /// each byte.
     pub(crate) fn symbols(
         &mut self,
         (merges, fragments): (&PairTable, &Fragments),
@@ -142,7 +143,7 @@ impl Characters {
     }
 }
 
-/// Merges the bytes of a character and notes what could have come between.
+/// Merges the bytes of a character and records the merges that could have come between.
 fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Option<Whole> {
     let mut symbols = [TokenId(0); 4];
     let mut count = 0;
@@ -175,7 +176,7 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
             });
             since_left = 0;
         }
-        // So does that at the right end: a merge of the same rank with something behind it would have come later.
+        // So does that at the right end: a merge of the same rank with the text after it would have come later.
         if at + 2 == count {
             let attacks = fragments.from_right.get(&symbols[at + 1]).into_iter().flatten();
             attacks.take_while(|(other, _)| *other < since_right).for_each(|&(_, byte)| {
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
     use crate::models::bpe::merge::Merger;
 
-    /// What the bytes of a word become, with whole characters from the start and without.
+    /// The tokens of the bytes of a word, with whole characters from the start and without.
     fn both(pieces: &[(&[u8], u32)], merges: &[(u32, u32, u32)], word: &str) -> (Vec<u32>, Vec<u32>) {
         let table = PairTable::new(
             merges.iter().zip(0..).map(|(&(left, right, id), rank)| (TokenId(left), TokenId(right), rank, TokenId(id))),

@@ -1,15 +1,14 @@
-//! Words that are one token: which they are, and what that costs to find out.
+//! Words that are one token, and a cheap look-up of them.
 //!
-//! Most words of a language that a vocabulary knows well are pieces of it, and for nearly every piece of a byte-pair
+//! Most words of a language that a vocabulary knows well are pieces of it. For nearly every piece of a byte-pair
 //! vocabulary the merges build just that piece from its bytes. That is tried for each of them when the tokenizer is
-//! loaded (`Bpe::new`), so that a word that nobody has seen before takes one look-up instead of two for each of its
-//! merges.
+//! loaded (`Bpe::new`). So a new word takes one look-up instead of two for each of its merges.
 
 use crate::models::bpe::word_cache::{Key, LONGEST};
 use crate::tokens::token::TokenId;
 use rustc_hash::FxHashMap;
 
-/// A slot for a piece of up to `4 * W` bytes, which stand in the slot themselves: a look-up is a cache line or two.
+/// A slot for a piece of up to `4 * W` bytes, which are in the slot itself: a look-up is a cache line or two.
 #[derive(Debug, Clone, Copy)]
 struct Slot<const W: usize> {
     bytes: [u32; W],

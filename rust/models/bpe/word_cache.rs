@@ -11,7 +11,7 @@ const MOST_TOKENS: usize = 7;
 const FEWEST: usize = 1 << 11;
 const MOST: usize = 1 << 17;
 
-/// Whether a word was looked at as a whole pre-token or as a part of one; `ignore_merges` treats them differently.
+/// The kind of a word: a whole pre-token, or a part of one between barriers. `ignore_merges` treats them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Word = 0,
@@ -122,7 +122,7 @@ const MASKS: [u64; 9] = {
     masks
 };
 
-/// What a word was encoded to.
+/// The tokens of a cached word.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a>(&'a [u64; 8]);
 
@@ -172,7 +172,7 @@ impl WordCache {
         self.entries[first ^ 1] = std::mem::replace(&mut self.entries[first], entry);
     }
 
-    /// Twice the table, with what is in it.
+    /// Doubles the table, with its entries.
     fn widen(&mut self) {
         let wider = vec![[0; 8]; self.entries.len() * 2];
         let old = std::mem::replace(&mut self.entries, wider);
@@ -194,8 +194,8 @@ impl WordCache {
         key.is_of(entry).then_some(Entry(entry))
     }
 
-    /// Keeps the tokens of the word that begins at byte `start`; of a whole word whose tokens are many, or leave bytes
-    /// out, that it is such a one: no tokens.
+    /// Keeps the tokens of the word that begins at byte `start`. A whole word with many tokens, or with bytes left out,
+    /// is kept without tokens, as a mark.
     pub(crate) fn put(&mut self, key: &Key, start: usize, tokens: &[Token]) {
         let length = key.length();
         let mut reached = start;
