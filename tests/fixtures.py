@@ -793,15 +793,29 @@ class Family:
         """The definition with control tokens that no text can hold."""
         return unmatchable(self.definition)
 
+    @cached_property
+    def kind(self) -> str:
+        """The type of its model; the file is parsed only where the type does not begin the model."""
+        beginning = re.search(rb'"model":\s*\{\s*"type":\s*"(\w+)"', self.path.read_bytes())
+        if beginning is not None:
+            return beginning[1].decode()
+        model = self.definition["model"]
+        return str(model.get("type") or ("BPE" if "merges" in model else ""))
+
     @property
     def is_word_wise(self) -> bool:
         """Whether its model is Unigram or WordPiece."""
-        return self.definition["model"].get("type") in ("Unigram", "WordPiece")
+        return self.kind in ("Unigram", "WordPiece")
 
     @property
     def is_bpe(self) -> bool:
         """Whether its model is byte-pair encoding."""
-        return "merges" in self.definition["model"]
+        return self.kind == "BPE"
+
+    @cached_property
+    def controls(self) -> frozenset[int]:
+        """The ids of its control tokens, kept because the tokenizer reads its vocabulary for them at each call."""
+        return frozenset(self.tok.control_ids)
 
     @cached_property
     def restarts(self) -> bool:

@@ -50,7 +50,7 @@ def test_segments_are_those_of_the_ladder(
     prompt, more = written(family, data)
     before = family.tok.encode(prompt)
     ids = [n for c in more for n in family.tok.encode(c)] if apart else list(family.tok.encode(more))
-    controls = set(family.tok.control_ids)
+    controls = family.controls
     assume(controls.isdisjoint(ids) and controls.isdisjoint(before))
     whole = family.tok.decode(list(before) + ids)
     assume(all(f.tok.represents(whole) for f in (family, *group)))
@@ -79,7 +79,7 @@ def test_restarts_on_a_long_stretch(family: Family, data: st.DataObject, group: 
     segmenter = cf.Segmenter(family.tok, aligned, max_bytes=max_bytes)
     segmenter.restart(prompt)
     committed = prompt
-    ids = [n for n in family.tok.encode(more, continues=True) if n not in family.tok.control_ids]
+    ids = [n for n in family.tok.encode(more, continues=True) if n not in family.controls]
     while ids:
         found = next((segment for n in ids if (segment := segmenter.push(n)) is not None), None)
         fresh = cf.Segmenter(family.tok, aligned, max_bytes=max_bytes)
