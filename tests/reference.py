@@ -57,14 +57,15 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
     named = {piece: token_id for token_id, piece in pieces.items()}
     kinds = kinds_of_decoder(definition)
     alphabet = byte_alphabet()
+    letters = set(alphabet)
     wordpiece = kinds == ["WordPiece"]
     table = {}
     for token_id, piece in pieces.items():
         if kinds == ["ByteLevel"]:
-            table[token_id] = bytes(alphabet[c] for c in piece) if set(piece) <= set(alphabet) else piece.encode()
+            table[token_id] = bytes(alphabet[c] for c in piece) if letters.issuperset(piece) else piece.encode()
         elif wordpiece:
             table[token_id] = _cleaned(definition, piece[2:] if piece.startswith("##") else " " + piece)
-        elif "ByteFallback" in kinds and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
+        elif "ByteFallback" in kinds and piece.startswith("<0x") and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
             table[token_id] = bytes([int(piece[3:5], 16)])
         elif kinds == ["BPEDecoder"]:
             table[token_id] = piece.removesuffix(definition["decoder"]["suffix"]).encode()

@@ -22,20 +22,13 @@ others = st.lists(st.sampled_from(KEEPING), max_size=3)
 
 
 @cache
-def _single_bytes(family: Family) -> dict[int, int]:
-    known = sorted(set(range(family.tok.vocab_size)) - set(family.tok.unused_ids))
-    return {data[0]: n for n in known if len(data := family.tok.token_bytes(n)) == 1}
-
-
-@cache
 def _written(family: Family) -> list[int]:
-    silent = {*family.tok.unused_ids, *family.controls}
-    return [n for n in range(family.tok.vocab_size) if n not in silent and family.tok.token_bytes(n)]
+    return [n for n in family.known if n not in family.controls and family.tok.token_bytes(n)]
 
 
 def generated(family: Family) -> st.SearchStrategy[list[int]]:
     """Ids that a model may write: canonical text, the same text in other tokens, ill-formed bytes; no control token."""
-    known, single = _written(family), _single_bytes(family)
+    known, single = _written(family), family.single_bytes
     canonical = texts(4).map(lambda text: [n for n in family.tok.encode(text) if n not in family.controls])
     in_bytes = texts(1).map(lambda text: [single[byte] for byte in text.encode() if byte in single])
     ill_formed = broken_bytes.map(lambda data: [single[byte] for byte in data if byte in single])
@@ -117,7 +110,7 @@ def test_segments_are_those_of_the_ladder(
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
         shared=shared_cuts(everyone),
         prompt=prompt,
-        drops=family.tok.describe()["decode_drops_first_space"],
+        drops=family.described["decode_drops_first_space"],
         max_bytes=max_bytes,
         granularity=granularity,
     )
@@ -250,7 +243,7 @@ def test_prose_is_cut_where_a_granularity_wants(family: Family, granularity: str
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
         shared=shared_cuts([family]),
         prompt=[],
-        drops=family.tok.describe()["decode_drops_first_space"],
+        drops=family.described["decode_drops_first_space"],
         max_bytes=256,
         granularity=granularity,
     )
