@@ -916,7 +916,9 @@ class EncodeAndDecode:
     """An object of which nothing is known but ``encode`` and ``decode``."""
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        self.encode = lambda text: inner.encode(text, add_special_tokens=False).ids
+        # A segmenter asks for the same texts again and again; the library is slow at them.
+        once = lru_cache(maxsize=2**13)(lambda text: inner.encode(text, add_special_tokens=False).ids)
+        self.encode = lambda text: once(text).copy()
         self.decode = lambda ids: inner.decode(ids, skip_special_tokens=False)
         self.vocab_size = inner.get_vocab_size()
 

@@ -111,15 +111,21 @@ def test_many_texts_in_step_are_each_the_text_alone(members):
 RAGGED = ["", PROMPTS[0], PROMPTS[1], "x", PROMPTS[1], "", " ".join([PROMPTS[3]] * 5), PROMPTS[4], PROMPTS[0]]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("texts_in_step", [4, 32])
-def test_ragged_equal_and_empty_prompts_and_more_than_fit(members, dtype, texts_in_step):
-    if dtype == "float32":
-        members = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
+@pytest.fixture(scope="module", params=["float64", "float32"])
+def ragged(request, members):
+    """The dtype, its members, and the text after each ragged prompt alone."""
+    if request.param == "float32":
+        members = Fusion.from_pretrained(folders(), device="cpu", dtype=request.param).members
     # The end of a text before is something to start from, so that a prompt may be empty.
     members = [Member(twin(m).runner, m.tokenizer, m.runner.eos_token_ids[:1]) for m in members]
+    fusion = Fusion(members)
+    return request.param, members, [fusion.generate(prompt, 16) for prompt in RAGGED]
+
+
+@pytest.mark.parametrize("texts_in_step", [4, 32])
+def test_ragged_equal_and_empty_prompts_and_more_than_fit(ragged, texts_in_step):
+    dtype, members, alone = ragged
     fusion = Fusion(members, max_concurrent_requests=texts_in_step)
-    alone = [fusion.generate(prompt, 16) for prompt in RAGGED]
     rows = []
     hook = members[0].model.register_forward_hook(lambda _, arguments, out: rows.append(arguments[0].shape[0]))
     together = fusion.generate(RAGGED, 16)
