@@ -12,16 +12,20 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 EMPTY := benches/empty_method
 RESULTS := benches/results
 
-.PHONY: demo test check docs site pictures licences crate fuzz fuzz-definitions proof soak nightly lint bench rivals
-.PHONY: performance wheels train clean
+.PHONY: demo test test-rust test-python check docs site pictures licences crate fuzz fuzz-definitions proof soak nightly
+.PHONY: lint lint-rust lint-python bench rivals performance wheels train clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/coolfusion demo
 
 # The core without Python, then everything else; skipped tests print why.
-test: $(VENV)/test.ready
+test: test-rust test-python
+
+test-rust:
 	cargo test $(FAST) --quiet
 	cargo run $(FAST) --quiet --example segments
+
+test-python: $(VENV)/test.ready
 	$(PYTEST)
 
 # Lint and the quick tests, for the time between two changes.
@@ -52,10 +56,15 @@ soak: $(VENV)/test.ready
 nightly: $(VENV)/test.ready
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/properties
 
-lint: $(VENV)/test.ready
+# Two halves, because mypy keeps one core busy for a minute and cargo the others (`make -j2`).
+lint: lint-rust lint-python
+
+lint-rust: $(VENV)/test.ready
 	cargo fmt --check
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(FAST) --features python --no-deps --document-private-items --quiet
+
+lint-python: $(VENV)/test.ready
 	$(BIN)/ruff check python tests benches training examples docs release
 	$(BIN)/ruff format --check python tests benches examples release
 	$(BIN)/mypy python/coolfusion

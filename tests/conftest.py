@@ -25,6 +25,15 @@ settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples
 settings.register_profile("nightly", parent=settings.get_profile("dev"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# Files of one test that takes a minute on all cores. Begun last, it would end alone.
+LONGEST = ("test_same_passes.py",)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of `LONGEST` first, because the processes of `pytest -n` begin at the front; no others move."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 def data_folder() -> Path | None:
     """The folder of real tokenizers, texts and models, or None where the variable is unset."""

@@ -29,7 +29,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 import coolfusion as cf
 from conftest import data_folder
-from reference import Oracle, byte_alphabet
+from reference import Oracle, byte_alphabet, token_bytes
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -807,25 +807,60 @@ class Family:
         """The definition with control tokens that no text can hold."""
         return unmatchable(self.definition)
 
+    @cached_property
+    def kind(self) -> str:
+        """The type of its model; the file is parsed only where the type does not begin the model."""
+        beginning = re.search(rb'"model":\s*\{\s*"type":\s*"(\w+)"', self.path.read_bytes())
+        if beginning is not None:
+            return beginning[1].decode()
+        model = self.definition["model"]
+        return str(model.get("type") or ("BPE" if "merges" in model else ""))
+
     @property
     def is_word_wise(self) -> bool:
         """Whether its model is Unigram or WordPiece."""
-        return self.definition["model"].get("type") in ("Unigram", "WordPiece")
+        return self.kind in ("Unigram", "WordPiece")
 
     @property
     def is_bpe(self) -> bool:
         """Whether its model is byte-pair encoding."""
-        return "merges" in self.definition["model"]
+        return self.kind == "BPE"
+
+    @property
+    def table(self) -> dict[int, bytes]:
+        """The bytes of every id, as the definition spells them."""
+        return _table(self.path)
+
+    @cached_property
+    def known(self) -> list[int]:
+        """All ids that stand for something, in order."""
+        return sorted(set(range(self.tok.vocab_size)) - set(self.tok.unused_ids))
+
+    @cached_property
+    def single_bytes(self) -> dict[int, int]:
+        """The last id of each byte that has one of its own."""
+        found = ((self.tok.token_bytes(token_id), token_id) for token_id in self.known)
+        return {data[0]: token_id for data, token_id in found if len(data) == 1}
+
+    @cached_property
+    def controls(self) -> frozenset[int]:
+        """The ids of its control tokens, kept because the tokenizer reads its vocabulary for them at each call."""
+        return frozenset(self.tok.control_ids)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What the tokenizer says of itself, kept because it counts its vocabulary at each call; not to be changed."""
+        return self.tok.describe()
 
     @cached_property
     def restarts(self) -> bool:
         """Whether encoding may start again at a settled cut; where not, `describe` says so."""
-        return bool(self.tok.describe()["window"]["factorises_at_word_boundaries"])
+        return bool(self.described["window"]["factorises_at_word_boundaries"])
 
     @cached_property
     def certified(self) -> bool:
         """Whether settled cuts are proved; else boundaries are only checked on the text that is there."""
-        return not self.tok.describe()["window"]["certificate"].startswith("none")
+        return not self.described["window"]["certificate"].startswith("none")
 
     @property
     def reference(self) -> Oracle:
@@ -898,7 +933,9 @@ class EncodeAndDecode:
     """An object of which nothing is known but ``encode`` and ``decode``."""
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        self.encode = lambda text: inner.encode(text, add_special_tokens=False).ids
+        # A segmenter asks for the same texts again and again; the library is slow at them.
+        once = lru_cache(maxsize=2**13)(lambda text: inner.encode(text, add_special_tokens=False).ids)
+        self.encode = lambda text: once(text).copy()
         self.decode = lambda ids: inner.decode(ids, skip_special_tokens=False)
         self.vocab_size = inner.get_vocab_size()
 
@@ -991,6 +1028,11 @@ def sayable(text: str) -> str:
 @lru_cache(maxsize=4)
 def _definition(path: Path) -> dict[str, Any]:
     return json.loads(path.read_bytes())
+
+
+@lru_cache(maxsize=2)
+def _table(path: Path) -> dict[int, bytes]:
+    return token_bytes(_definition(path), is_control)
 
 
 # Begins the names that control tokens get in the library, so long and odd that no test writes it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -45,12 +46,14 @@ def toy_inner(*words: str, specials: Sequence[str] = SPECIALS) -> tokenizers.Tok
     return inner
 
 
+@functools.cache
 def byte_id(byte: int) -> int:
     """The id of a single byte in every toy tokenizer."""
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     return len(SPECIALS) + alphabet.index(byte_letter(byte))
 
 
+@functools.cache
 def byte_letter(byte: int) -> str:
     """The printable letter of a byte in GPT-2's alphabet."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -61,7 +64,10 @@ def byte_letter(byte: int) -> str:
 def lean(n_rows: int, chances: dict[int, float]) -> list[float]:
     """A row of logits: the given probabilities, and what is left over all other ids alike."""
     rest = max(1.0 - sum(chances.values()), 1e-9) / max(n_rows - len(chances), 1)
-    return [math.log(chances.get(i, rest)) for i in range(n_rows)]
+    row = [math.log(rest)] * n_rows
+    for token_id, chance in chances.items():
+        row[token_id] = math.log(chance)
+    return row
 
 
 def writer(
@@ -124,13 +130,18 @@ def gambler(tokenizer: cf.Tokenizer, seed: int, *, limit: int | None = None, nam
     n_rows = tokenizer.vocab_size
     readable = [i for i in range(2, n_rows) if all(b in ASCII.encode() for b in tokenizer.token_bytes(i))]
 
-    def row(ids: tuple[int, ...]) -> list[float]:
-        dice = random.Random(f"{seed}/{ids[-3:]}")
+    # Budgets, twins and drafts ask for the same rows again and again.
+    @functools.lru_cache(maxsize=2**12)
+    def drawn(last: tuple[int, ...]) -> list[float]:
+        dice = random.Random(f"{seed}/{last}")
         logits = [-9.0] * n_rows
         logits[END] = -1.0
         for i in readable:
             logits[i] = dice.gauss(0.0, 1.5)
         return logits
+
+    def row(ids: tuple[int, ...]) -> list[float]:
+        return drawn(ids[-3:]).copy()
 
     model = ScriptedModel(row, n_rows, eos_token_ids=(END,), max_model_len=limit, name=name or f"gambler{seed}")
     return Member(model, tokenizer, (BOS,))

@@ -10,7 +10,8 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 import regex
@@ -57,14 +58,15 @@ def token_bytes(definition: dict[str, Any], is_control: Callable[[dict[str, Any]
     named = {piece: token_id for token_id, piece in pieces.items()}
     kinds = kinds_of_decoder(definition)
     alphabet = byte_alphabet()
+    letters = set(alphabet)
     wordpiece = kinds == ["WordPiece"]
     table = {}
     for token_id, piece in pieces.items():
         if kinds == ["ByteLevel"]:
-            table[token_id] = bytes(alphabet[c] for c in piece) if set(piece) <= set(alphabet) else piece.encode()
+            table[token_id] = bytes(alphabet[c] for c in piece) if letters.issuperset(piece) else piece.encode()
         elif wordpiece:
             table[token_id] = _cleaned(definition, piece[2:] if piece.startswith("##") else " " + piece)
-        elif "ByteFallback" in kinds and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
+        elif "ByteFallback" in kinds and piece.startswith("<0x") and regex.fullmatch(r"<0x[0-9A-F]{2}>", piece):
             table[token_id] = bytes([int(piece[3:5], 16)])
         elif kinds == ["BPEDecoder"]:
             table[token_id] = piece.removesuffix(definition["decoder"]["suffix"]).encode()
@@ -134,7 +136,9 @@ def _marks_the_start(metaspace: dict[str, Any]) -> bool:
 
 def decode(definition: dict[str, Any], table: dict[int, bytes], ids: Iterable[int]) -> bytes:
     """The bytes of ``ids`` one behind the other, without the dummy space at the start, with spaces where words end."""
-    kinds, pieces, drops = kinds_of_decoder(definition), pieces_by_id(definition), drops_first_space(definition)
+    kinds, drops = kinds_of_decoder(definition), drops_first_space(definition)
+    # Only these decoders look at the spelling of a piece once its bytes are known.
+    pieces = pieces_by_id(definition) if kinds in (["WordPiece"], ["BPEDecoder"]) else {}
     # The piece "##" adds nothing to a text that has begun, and itself to one that it begins.
     bare = kinds == ["WordPiece"]
     spoken = [token_id for token_id in ids if table[token_id] or (bare and pieces.get(token_id) == "##")]
@@ -166,8 +170,14 @@ _WELL_FORMED = (
 
 def held(data: bytes) -> bytes:
     """The bytes at the end that may still become a character: a well-formed sequence that is not yet complete."""
+    return _held(data[-3:])
+
+
+@lru_cache(maxsize=2**14)
+def _held(end: bytes) -> bytes:
+    """What is held of the last three bytes; a character has at most four, so no more can be incomplete."""
     for size in (3, 2, 1):
-        tail = data[-size:] if len(data) >= size else b""
+        tail = end[-size:] if len(end) >= size else b""
         for ranges in _WELL_FORMED:
             fits = all(low <= byte <= high for byte, (low, high) in zip(tail, ranges, strict=False))
             if tail and len(tail) < len(ranges) and fits:
@@ -590,19 +600,16 @@ class NaiveSegmenter:
         self.ready: list[NaiveSegment] = []
         self.over = False
 
-    def _data(self, count: int) -> bytes:
-        data = b"".join(self.bytes_of(token_id) or b"" for token_id in self.ids[:count])
-        return data[self.drops and data.startswith(b" ") :]
-
     def _text(self, final: bool) -> str:
-        data = self._data(len(self.ids))
+        data = b"".join(self.bytes_of(token_id) or b"" for token_id in self.ids)
+        data = data[self.drops and data.startswith(b" ") :]
         return data.decode("utf-8", "replace") if final else certain_text(data)
 
     def _ends(self, final: bool) -> list[tuple[int, bool]]:
         """(length of the text, whether it ends with a whole character) before each token and at the end."""
         ends = []
-        for count in range(len(self.ids) + 1):
-            data = self._data(count)
+        for joined in accumulate((self.bytes_of(token_id) or b"" for token_id in self.ids), initial=b""):
+            data = joined[self.drops and joined.startswith(b" ") :]
             ends.append((len(certain_text(data)), not held(data)))
         if final:
             ends[-1] = (len(self._text(final)), True)

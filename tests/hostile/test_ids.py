@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import coolfusion as cf
-from fixtures import DEFINED, Family, every_family, family, is_control
-from reference import decode, held, stream_text, token_bytes
+from fixtures import DEFINED, Family, every_family, family
+from reference import decode, held, stream_text
 
 
 @every_family
@@ -18,7 +18,7 @@ def test_random_ids_decode_as_their_bytes(family: Family) -> None:
     """Any ids: decode, decode_bytes, token_bytes and the stream are one, with U+FFFD for ill-formed parts."""
     dice = random.Random(4)
     unused = set(family.tok.unused_ids)
-    table = token_bytes(family.definition, is_control) if family in DEFINED else {}
+    table = family.table if family in DEFINED else {}
     known = [n for n in (dice.randrange(family.tok.vocab_size) for _ in range(3000)) if n not in unused]
     for _ in range(60):
         ids = dice.choices(known, k=dice.randint(0, 30))
@@ -40,9 +40,7 @@ def test_random_ids_decode_as_their_bytes(family: Family) -> None:
 def test_every_ill_formed_pair_of_bytes_in_a_stream(name: str) -> None:
     """All pairs of the bytes where UTF-8 changes its mind, and lead bytes before all of them."""
     tok = family(name).tok
-    by_byte = {
-        data[0]: n for n in range(tok.vocab_size) if n not in tok.control_ids and len(data := tok.token_bytes(n)) == 1
-    }
+    by_byte = family(name).single_bytes
     edges = [0x20, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEE, 0xEF]
     edges = [byte for byte in [*edges, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF] if byte in by_byte]
     assert len(edges) > 15

@@ -28,14 +28,15 @@ def use(tokenizer: cf.Tokenizer) -> None:
         decoder = cf.StreamDecoder(tokenizer)
         assert "".join(decoder.push(n) for n in ids) + decoder.flush() == tokenizer.decode(ids)
         assert tokenizer.decode_bytes(ids).decode("utf-8", "replace") == tokenizer.decode(ids)
+    unused, controls = set(tokenizer.unused_ids), set(tokenizer.control_ids)
     for token_id in range(min(tokenizer.vocab_size, 300)):
         try:
             tokenizer.token_bytes(token_id)
         except cf.UnknownTokenError:
-            assert token_id in tokenizer.unused_ids
+            assert token_id in unused
     segmenter = cf.Segmenter(tokenizer)
     for token_id in tokenizer.encode(TEXTS[1]):
-        if token_id not in tokenizer.control_ids:
+        if token_id not in controls:
             segmenter.push(token_id)
     while segmenter.finish() is not None:
         pass

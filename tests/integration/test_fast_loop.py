@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from functools import cache
 
 import pytest
 
@@ -49,14 +50,19 @@ def counted(fusion):
     return calls, hooks
 
 
+@pytest.fixture(scope="module")
+def literally(members):
+    """The literal loop's continuations of all prompts, by alignment; it drafts nothing, so they are written once."""
+    return cache(lambda alignment: [literal(members, alignment=alignment).generate(prompt, 40) for prompt in PROMPTS])
+
+
 @pytest.mark.parametrize("drafts", [None, 0, 3])
 @pytest.mark.parametrize("alignment", ["aligned", "shortest"])
-def test_segments_and_score_matrices_equal_the_literal_loop_in_float64(members, drafts, alignment):
+def test_segments_and_score_matrices_equal_the_literal_loop_in_float64(members, literally, drafts, alignment):
     fast = Fusion(members, drafts=drafts, alignment=alignment)
-    slow = literal(members, alignment=alignment)
     segments = 0
-    for prompt in PROMPTS:
-        ours, theirs = fast.generate(prompt, 40), slow.generate(prompt, 40)
+    for prompt, theirs in zip(PROMPTS, literally(alignment), strict=True):
+        ours = fast.generate(prompt, 40)
         same_steps(ours, theirs, tolerance=1e-9)
         segments += len(ours.steps)
         assert all(score is not None for step in ours.steps for row in step.scores for score in row)
@@ -105,15 +111,21 @@ def test_many_texts_in_step_are_each_the_text_alone(members):
 RAGGED = ["", PROMPTS[0], PROMPTS[1], "x", PROMPTS[1], "", " ".join([PROMPTS[3]] * 5), PROMPTS[4], PROMPTS[0]]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("texts_in_step", [4, 32])
-def test_ragged_equal_and_empty_prompts_and_more_than_fit(members, dtype, texts_in_step):
-    if dtype == "float32":
-        members = Fusion.from_pretrained(folders(), device="cpu", dtype=dtype).members
+@pytest.fixture(scope="module", params=["float64", "float32"])
+def ragged(request, members):
+    """The dtype, its members, and the text after each ragged prompt alone."""
+    if request.param == "float32":
+        members = Fusion.from_pretrained(folders(), device="cpu", dtype=request.param).members
     # The end of a text before is something to start from, so that a prompt may be empty.
     members = [Member(twin(m).runner, m.tokenizer, m.runner.eos_token_ids[:1]) for m in members]
+    fusion = Fusion(members)
+    return request.param, members, [fusion.generate(prompt, 16) for prompt in RAGGED]
+
+
+@pytest.mark.parametrize("texts_in_step", [4, 32])
+def test_ragged_equal_and_empty_prompts_and_more_than_fit(ragged, texts_in_step):
+    dtype, members, alone = ragged
     fusion = Fusion(members, max_concurrent_requests=texts_in_step)
-    alone = [fusion.generate(prompt, 16) for prompt in RAGGED]
     rows = []
     hook = members[0].model.register_forward_hook(lambda _, arguments, out: rows.append(arguments[0].shape[0]))
     together = fusion.generate(RAGGED, 16)

@@ -27,7 +27,7 @@ OTHERS = [
 def _pieces(family: Family) -> dict[bytes, list[int]]:
     """The tokens of a vocabulary by their bytes."""
     found: dict[bytes, list[int]] = {}
-    for token_id in sorted(set(range(family.tok.vocab_size)) - set(family.tok.unused_ids)):
+    for token_id in family.known:
         found.setdefault(family.tok.token_bytes(token_id), []).append(token_id)
     return found
 
@@ -35,7 +35,7 @@ def _pieces(family: Family) -> dict[bytes, list[int]]:
 def _segmentation(draw: st.DrawFn, family: Family, data: bytes) -> list[int] | None:
     """Ids that decode to ``data``, cut at random, with control tokens between; None where the draw has no way on."""
     pieces, ids = _pieces(family), []
-    drops = family.tok.describe()["decode_drops_first_space"]
+    drops = family.described["decode_drops_first_space"]
     rest = b" " + data if drops else data
     longest = draw(st.integers(1, 8))
     while rest:
@@ -51,7 +51,7 @@ def _segmentation(draw: st.DrawFn, family: Family, data: bytes) -> list[int] | N
 
 
 def _spans(family: Family, ids: list[int]) -> list[tuple[int, int]]:
-    return byte_spans(family.tok.token_bytes, ids, family.tok.describe()["decode_drops_first_space"])
+    return byte_spans(family.tok.token_bytes, ids, family.described["decode_drops_first_space"])
 
 
 def _as_lists(alignment: cf.Alignment) -> list[tuple[int, list[int]]]:
@@ -153,7 +153,7 @@ def test_lossy_encodings_of_plain_words_equal_the_twin(family: Family, text: str
 def test_the_tokens_before_a_settled_cut(family: Family, text: str) -> None:
     """By the definition of a settled cut: behind it stands T' of the rest, so the others stand before it."""
     if not (family.restarts and family.certified):
-        assert not family.certified or not family.tok.describe()["window"]["factorises_at_word_boundaries"]
+        assert not family.certified or not family.described["window"]["factorises_at_word_boundaries"]
         return
     (counts,) = cf.align([family.tok], text).token_boundaries
     cuts = dict(zip(cf.align([family.tok], text).byte_boundaries.tolist(), counts.tolist(), strict=True))

@@ -89,7 +89,7 @@ def test_segments_of_real_texts_are_theirs(family: Family, data: Path) -> None:
     group = [other.tok for other in DEFINED if other.name in ("llama3", "phi3_mini", "qwen2_5")]
     assert len(group) == 3
     for text in _texts(data)[::4]:
-        ids = [n for n in family.tok.encode(text) if n not in family.tok.control_ids]
+        ids = [n for n in family.tok.encode(text) if n not in family.controls]
         found = []
         for aligned in (group, group[::-1]):
             segmenter = cf.Segmenter(family.tok, aligned)

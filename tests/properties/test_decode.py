@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from fixtures import FAMILIES, Family, every_defined_family, every_family, examples, is_control, sayable
-from reference import decode, token_bytes
+from fixtures import FAMILIES, Family, every_defined_family, every_family, examples, sayable
+from reference import decode
 from strategies import texts
-
-
-@lru_cache(maxsize=2)
-def _table(family: Family) -> dict[int, bytes]:
-    return token_bytes(family.definition, is_control)
 
 
 @every_defined_family
 def test_token_bytes_are_those_of_the_definition(family: Family) -> None:
     """Every id of the file stands for the bytes that its spelling says; ids between them stand for nothing at all."""
-    table = _table(family)
+    table = family.table
     assert table
     assert family.tok.vocab_size == max(table) + 1
     assert family.tok.unused_ids == sorted(set(range(max(table) + 1)) - set(table))
@@ -35,7 +28,7 @@ def test_token_bytes_are_those_of_the_definition(family: Family) -> None:
 @given(data=st.data())
 def test_any_ids_decode_to_the_bytes_of_the_definition(family: Family, data: st.DataObject) -> None:
     """`decode_bytes` is concatenation (less one dummy space, with spaces behind words), `decode` is that as text."""
-    table = _table(family)
+    table = family.table
     known = sorted(table)
     ids = [known[n] for n in data.draw(st.lists(st.integers(0, len(known) - 1), max_size=12))]
     expected = decode(family.definition, table, ids)
@@ -65,7 +58,7 @@ def test_represents_says_whether_the_bytes_come_back(family: Family, text: str) 
 @example(text="\x00\x03\x0b")
 def test_lossless_families_represent_every_text(family: Family, text: str) -> None:
     """Round trip: a lossless tokenizer gives every text back, but for what its format is known to lose."""
-    if not family.tok.describe()["lossless"]:
+    if not family.described["lossless"]:
         text = sayable(text)
     assert family.tok.represents(text)
     assert family.tok.represents(text, continues=True)

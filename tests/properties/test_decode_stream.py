@@ -15,21 +15,9 @@ from reference import stream_text
 from strategies import broken_bytes, texts
 
 
-def _known_ids(family: Family) -> list[int]:
-    return sorted(set(range(family.tok.vocab_size)) - set(family.tok.unused_ids))
-
-
-_KNOWN: dict[str, list[int]] = {}
-_BYTES: dict[str, dict[int, int]] = {}
-
-
 def _any_ids(draw: st.DataObject, family: Family) -> list[int]:
     """Ids that a model may write: canonical text, any tokens, and tokens of single bytes that are no UTF-8."""
-    known = _KNOWN.setdefault(family.name, _known_ids(family))
-    if family.name not in _BYTES:
-        single = ((family.tok.token_bytes(n), n) for n in known)
-        _BYTES[family.name] = {data[0]: n for data, n in single if len(data) == 1}
-    single_bytes = _BYTES[family.name]
+    known, single_bytes = family.known, family.single_bytes
     part = st.one_of(
         texts(3).map(family.tok.encode),
         broken_bytes.map(lambda data: [single_bytes[byte] for byte in data if byte in single_bytes]),

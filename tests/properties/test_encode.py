@@ -92,7 +92,7 @@ def test_no_text_is_a_control_token(family: Family, text: str, data: st.DataObje
         text = data.draw(texts(2)) + data.draw(st.sampled_from(controls[:40])) + text
     model = family.definition["model"]
     unknown = model["unk_id"] if model.get("unk_id") is not None else model["vocab"].get(model.get("unk_token"))
-    assert set(family.tok.encode(text)) & set(family.tok.control_ids) <= {unknown}
+    assert set(family.tok.encode(text)) & family.controls <= {unknown}
 
 
 @pytest.mark.parametrize("family", [family for family in DEFINED if family.made], ids=repr, scope="session")

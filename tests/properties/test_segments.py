@@ -22,21 +22,14 @@ others = st.lists(st.sampled_from(KEEPING), max_size=3)
 
 
 @cache
-def _single_bytes(family: Family) -> dict[int, int]:
-    known = sorted(set(range(family.tok.vocab_size)) - set(family.tok.unused_ids))
-    return {data[0]: n for n in known if len(data := family.tok.token_bytes(n)) == 1}
-
-
-@cache
 def _written(family: Family) -> list[int]:
-    silent = {*family.tok.unused_ids, *family.tok.control_ids}
-    return [n for n in range(family.tok.vocab_size) if n not in silent and family.tok.token_bytes(n)]
+    return [n for n in family.known if n not in family.controls and family.tok.token_bytes(n)]
 
 
 def generated(family: Family) -> st.SearchStrategy[list[int]]:
     """Ids that a model may write: canonical text, the same text in other tokens, ill-formed bytes; no control token."""
-    known, single = _written(family), _single_bytes(family)
-    canonical = texts(4).map(lambda text: [n for n in family.tok.encode(text) if n not in family.tok.control_ids])
+    known, single = _written(family), family.single_bytes
+    canonical = texts(4).map(lambda text: [n for n in family.tok.encode(text) if n not in family.controls])
     in_bytes = texts(1).map(lambda text: [single[byte] for byte in text.encode() if byte in single])
     ill_formed = broken_bytes.map(lambda data: [single[byte] for byte in data if byte in single])
     any_ids = st.lists(st.integers(0, len(known) - 1), max_size=3).map(lambda found: [known[n] for n in found])
@@ -55,9 +48,10 @@ def test_segments_lose_nothing(family: Family, data: st.DataObject, group: list[
     """
     prompt = data.draw(generated(family))
     ids = data.draw(generated(family))
-    end = data.draw(st.lists(st.sampled_from(family.tok.control_ids), max_size=1)) if family.tok.control_ids else []
+    controls = sorted(family.controls)
+    end = data.draw(st.lists(st.sampled_from(controls), max_size=1)) if controls else []
     options = {"max_bytes": max_bytes, "granularity": data.draw(st.sampled_from(GRANULARITIES))}
-    segmenter = cf.Segmenter(family.tok, [f.tok for f in group], prompt, end_ids=family.tok.control_ids, **options)
+    segmenter = cf.Segmenter(family.tok, [f.tok for f in group], prompt, end_ids=controls, **options)
     segments = run(segmenter, [*ids, *end])
     decoder = cf.StreamDecoder(family.tok, prompt)
     text = "".join(decoder.push(n) for n in ids) + (decoder.flush() if ids else "")
@@ -111,12 +105,12 @@ def test_segments_are_those_of_the_ladder(
     written = family.tok.decode(prompt + ids)
     # Characters that Unicode has given out since have other properties in the twin's tables than in the core's.
     assume(written == sayable(written) and all(unicodedata.category(c) != "Cn" for c in written))
-    controls = set(family.tok.control_ids)
+    controls = family.controls
     naive = NaiveSegmenter(
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
         shared=shared_cuts(everyone),
         prompt=prompt,
-        drops=family.tok.describe()["decode_drops_first_space"],
+        drops=family.described["decode_drops_first_space"],
         max_bytes=max_bytes,
         granularity=granularity,
     )
@@ -244,12 +238,12 @@ COMMON = [f for f in KEEPING if f.name.removeprefix("made_") in NAMES]
 def test_prose_is_cut_where_a_granularity_wants(family: Family, granularity: str) -> None:
     """Units of prose, for every tokenizer alone: the twin's segments, and more than one that is whole."""
     text = sayable(PROSE)
-    controls = set(family.tok.control_ids)
+    controls = family.controls
     naive = NaiveSegmenter(
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
         shared=shared_cuts([family]),
         prompt=[],
-        drops=family.tok.describe()["decode_drops_first_space"],
+        drops=family.described["decode_drops_first_space"],
         max_bytes=256,
         granularity=granularity,
     )

@@ -32,9 +32,7 @@ others = st.lists(st.sampled_from([family for family in FAMILIES if _keeps(famil
 @cache
 def _single_bytes(family: Family) -> list[int] | None:
     """The id that says each byte alone, where every byte has one."""
-    silent = {*family.tok.unused_ids, *family.tok.control_ids}
-    known = {family.tok.token_bytes(n): n for n in range(family.tok.vocab_size) if n not in silent}
-    found = [known.get(bytes([byte])) for byte in range(256)]
+    found = [family.single_bytes.get(byte) for byte in range(256)]
     return None if None in found else [n for n in found if n is not None]
 
 

@@ -63,7 +63,7 @@ def test_methods_find_the_same_kind_of_cut(family: Family, text: str) -> None:
     auto = family.tok.word_boundaries(text)
     for method in METHODS:
         assert set(family.tok.word_boundaries(text, method)) <= set(auto)
-    assert family.tok.word_boundaries(text, family.tok.describe()["method"]) == auto
+    assert family.tok.word_boundaries(text, family.described["method"]) == auto
 
 
 @every_family

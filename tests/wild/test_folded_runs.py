@@ -71,7 +71,7 @@ def contents(tok: cf.Tokenizer) -> list[str]:
 @given(seed=st.integers(0, 1 << 40))
 def test_runs_between_anything(family: Family, seed: int) -> None:
     dice = random.Random(seed)
-    if not family.tok.describe()["window"]["whole_text"]:
+    if not family.described["window"]["whole_text"]:
         check(family.tok, drawn_text(dice, contents(family.tok)), dice)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from fixtures import Family, every_family, examples, sayable
+from fixtures import Family, examples, sayable
 from reference import NaiveSegmenter
 from segment_parts import KEEPING, run, shared_cuts, summary
 
@@ -50,7 +51,7 @@ def test_segments_are_those_of_the_ladder(
     prompt, more = written(family, data)
     before = family.tok.encode(prompt)
     ids = [n for c in more for n in family.tok.encode(c)] if apart else list(family.tok.encode(more))
-    controls = set(family.tok.control_ids)
+    controls = family.controls
     assume(controls.isdisjoint(ids) and controls.isdisjoint(before))
     whole = family.tok.decode(list(before) + ids)
     assume(all(f.tok.represents(whole) for f in (family, *group)))
@@ -58,7 +59,7 @@ def test_segments_are_those_of_the_ladder(
         bytes_of=lambda n: None if n in controls else family.tok.token_bytes(n),
         shared=shared_cuts([family, *group]),
         prompt=before,
-        drops=family.tok.describe()["decode_drops_first_space"],
+        drops=family.described["decode_drops_first_space"],
         max_bytes=max_bytes,
     )
     segmenter = cf.Segmenter(family.tok, [f.tok for f in group], before, max_bytes=max_bytes)
@@ -67,19 +68,17 @@ def test_segments_are_those_of_the_ladder(
         assert summary([found] if found else []) == ([expected] if expected else [])
 
 
-@every_family
+@pytest.mark.parametrize("family", KEEPING, ids=repr, scope="session")
 @examples(0.2)
 @given(data=st.data(), group=others, max_bytes=st.sampled_from((16, 32)))
 def test_restarts_on_a_long_stretch(family: Family, data: st.DataObject, group: list[Family], max_bytes: int) -> None:
     """Each restart takes back what was pushed: the next segment is that of a segmenter that begins there."""
-    if family not in KEEPING:
-        return
     prompt, more = written(family, data)
     aligned = [f.tok for f in group]
     segmenter = cf.Segmenter(family.tok, aligned, max_bytes=max_bytes)
     segmenter.restart(prompt)
     committed = prompt
-    ids = [n for n in family.tok.encode(more, continues=True) if n not in family.tok.control_ids]
+    ids = [n for n in family.tok.encode(more, continues=True) if n not in family.controls]
     while ids:
         found = next((segment for n in ids if (segment := segmenter.push(n)) is not None), None)
         fresh = cf.Segmenter(family.tok, aligned, max_bytes=max_bytes)

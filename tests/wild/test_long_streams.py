@@ -74,7 +74,7 @@ def check(tok: cf.Tokenizer, parts: list[str], every: int = 1) -> cf.StreamEncod
 @pytest.mark.parametrize("run", RUNS)
 def test_a_run_of_one_thing(family: Family, run: str) -> None:
     """Then words, then the run again: every state is entered and left."""
-    if family.tok.describe()["window"]["whole_text"]:
+    if family.described["window"]["whole_text"]:
         return  # nothing is carried: the same call at every push
     text = (RUNS[run] * 620)[:620]
     check(family.tok, [text[:500], *text[500:], *"a b. c", text[:540], *text[540:], "x"], every=29)
@@ -302,7 +302,7 @@ REWRITTEN = (
 @given(letters=st.sampled_from(REWRITTEN), more=st.sampled_from(REWRITTEN), seed=st.integers(0, 1 << 40))
 def test_texts_whose_normal_form_is_another(family: Family, letters: str, more: str, seed: int) -> None:
     """After each push the ids are those of the whole text, and the edit is that of a window: `peek` encodes one."""
-    if family.tok.describe()["window"]["whole_text"]:
+    if family.described["window"]["whole_text"]:
         return  # nothing is carried: the same call at every push
     dice = random.Random(seed)
     letters += more if dice.random() < 0.3 else ""

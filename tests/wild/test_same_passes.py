@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,9 @@ DTYPES = ("bfloat16", "float16", "float32")
 def run(*arguments: object) -> dict:
     """What a process of its own decides, by dtype."""
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=900)
+    # Threads of torch that wait sleep. Else two of them cost three times the work of one where cores are few.
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=900, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

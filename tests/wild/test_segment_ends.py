@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,14 +26,14 @@ def segments_of(segmenter: cf.Segmenter, ids: list[int]) -> tuple[list[cf.Segmen
     return pushed, finished
 
 
-@every_family
+@pytest.mark.parametrize("family", KEEPING, ids=repr, scope="session")
 @examples(2)
 @given(text=texts(5), group=st.lists(st.sampled_from(KEEPING), max_size=2))
 def test_a_segment_of_level_word_ends_at_a_common_boundary_of_the_whole_text(
     family: Family, text: str, group: list[Family]
 ) -> None:
     """Also where `finish` gave it: at the end of the text a mere token cut is of level token."""
-    if not family.lossless or not family.certified or not all(other.certified for other in group):
+    if not family.certified or not all(other.certified for other in group):
         return
     toks = [family.tok, *(other.tok for other in group)]
     if not all(tok.represents(text) for tok in toks):
@@ -150,7 +151,7 @@ def test_a_text_behind_others_begins_without_a_dummy_prefix() -> None:
 def test_what_follows_a_settled_cut_is_the_encoding_of_a_text_that_continues(family: Family, text: str) -> None:
     """The others are T' of the rest, with or without white space before it."""
     tok = family.tok
-    if not tok.describe()["window"]["factorises_at_word_boundaries"]:
+    if not family.restarts:
         return
     whole = list(tok.encode(text))
     for at in tok.settled_cuts(text):
