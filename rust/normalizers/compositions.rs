@@ -52,8 +52,8 @@ impl Changes {
 /// The most texts that [`sources`] tells.
 const MOST: usize = 64;
 
-/// All texts that NFC makes into `content`, whatever stands before them, where no mark follows that [`changes`] the
-/// last character. None where there are too many, or where that is not enough to know.
+/// All texts that NFC makes into `content`, whatever stands before them, and unless [`is_composed`]. None where there are
+/// too many, or where these do not decide.
 ///
 /// Complexity: O(the texts), and once a look at all characters.
 pub(crate) fn sources(content: &str) -> Option<Vec<String>> {
