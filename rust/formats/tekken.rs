@@ -86,7 +86,7 @@ pub(super) fn read(json: &[u8], source: &str) -> Result<Option<Spec>> {
     if !sketch.config.is_some_and(|config| config.is_object()) || sketch.vocab.is_none() {
         return Ok(None);
     }
-    let file: File = serde_json::from_slice(json).map_err(|error| wrong(format!("tekken.json: {error}")))?;
+    let file: File = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
     let ranks = file.ranks().map_err(wrong)?;
     let names = file.names().map_err(wrong)?;
     let spec = tiktoken::from_ranks(&ranks, &file.config.pattern, &names);

@@ -18,7 +18,7 @@ use crate::load::entries::{
 use crate::load::loaded::Loaded;
 use crate::regex;
 use crate::spec::decoder::Decoder;
-use crate::spec::definition::Spec;
+use crate::spec::definition::{AddedToken, Spec};
 use crate::spec::model::Model;
 use crate::spec::normalizer::Normalizer;
 use crate::spec::pieces::Pieces;
@@ -26,6 +26,9 @@ use crate::spec::pre_tokenizer::PreTokenizer;
 use crate::util::sorted_trie::PieceTrie;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
+
+/// At most so many tokens are named in the notes.
+const MOST_NAMED: usize = 8;
 
 /// Loads `spec`.
 pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
@@ -59,7 +62,11 @@ pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
         false => Reading::with(joined.drops_first_space, joined.joints),
     };
     let reader = Reader { spec, pieces, matched: &matched, chain: &chain, added: &added, unknown };
-    let (engine, check) = reader.checked_engine(&vocabulary, &reading, drops)?;
+    notes.extend(reader.differences());
+    let (engine, mut check) = reader.checked_engine(&vocabulary, &reading, drops)?;
+    if !notes.is_empty() && check.starts_with(EQUAL) {
+        check.push_str(", apart from the notes");
+    }
     Ok(Loaded {
         engine,
         byte_fallback: byte_fallback || chain.reads_bytes(),
@@ -77,6 +84,9 @@ pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
         spelling,
     })
 }
+
+/// The beginning of the words for a definition that was compared.
+const EQUAL: &str = "ids and decoded text equal those of the tokenizers library";
 
 /// Refuses rules of an absurd size, which neither this crate nor the library should compile.
 fn check_rules(spec: &Spec) -> Result<()> {
@@ -130,6 +140,35 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Differences from the tokenizers library that are on purpose, in words.
+    fn differences(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.spec.is_of_library() {
+            return notes;
+        }
+        let takes = |a: &&AddedToken| !a.special && !a.content.is_empty() && (a.lstrip || a.rstrip || a.single_word);
+        for token in self.spec.added_tokens.iter().filter(takes).take(MOST_NAMED) {
+            notes.push(format!(
+                "added token {:?} depends on the text beside it (lstrip, rstrip or single_word): it is a control token \
+                 here, and text that spells it stays text",
+                token.content
+            ));
+        }
+        let hidden = self.hidden_pieces();
+        let first = hidden.iter().min().map(|&number| self.pieces.piece(number));
+        if let Some(piece) = first {
+            notes.push(format!(
+                "text that spells a control token of the vocabulary ({piece:?}) is spelled by other pieces; the \
+                 tokenizers library finds its piece"
+            ));
+        }
+        let unknown = self.unknown.filter(|&id| !self.added.iter().any(|a| a.id == id && a.control));
+        if let Some(piece) = unknown.and_then(|id| self.pieces.iter().find(|entry| entry.0 == id)) {
+            notes.push(format!("decode leaves out the unknown token {:?}; the tokenizers library writes it", piece.1));
+        }
+        notes
+    }
+
     /// The engine, whose ids and text are those of the library, and the result of the comparison.
     fn checked_engine(
         &self,
@@ -161,9 +200,7 @@ impl Reader<'_> {
             return Err(difference.refusal("decoder", "the text"));
         }
         let texts = judge.texts();
-        let check = format!(
-            "ids and decoded text equal those of the tokenizers library on {texts} texts of the file's own pieces"
-        );
+        let check = format!("{EQUAL} on {texts} texts of the file's own pieces");
         Ok((engine, check))
     }
 

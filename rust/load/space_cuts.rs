@@ -2,6 +2,7 @@
 
 use crate::formats::known_ranks::R50K;
 use crate::load::build::Reader;
+use crate::load::chain::byte_piece;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::regex::dialect::Dialect;
 use crate::regex::pattern::Pattern;
@@ -10,6 +11,7 @@ use crate::spec::normalizer::Pattern as Rule;
 use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme, SplitBehavior};
 use crate::stability::pieces::holds_inner_space;
 use crate::stability::white_space::SpaceCuts;
+use rustc_hash::FxHashSet;
 
 /// The effect of a pre-tokenizer stage at white space after another character.
 enum Stage {
@@ -41,7 +43,7 @@ impl Reader<'_> {
         let pieces = self.pieces_part_words();
         SpaceCuts::new(rewriter, |c| match self.at_border(if marks && c == ' ' { METASPACE } else { c }) {
             Stage::Cuts => true,
-            Stage::Parts(_) => pieces && c == ' ',
+            Stage::Parts(seen) => pieces && c == ' ' && self.keeps_order(seen),
             Stage::Opaque => false,
         })
     }
@@ -57,6 +59,13 @@ impl Reader<'_> {
             && knows_space
             && !self.matched.iter().map(|(_, piece)| piece).chain(self.added_text_bytes()).any(holds_inner_space)
             && !self.pieces.iter().any(|(_, piece)| holds_inner_space(piece.as_bytes()))
+    }
+
+    /// Whether `c` comes after an unknown character before it. The library writes the byte pieces of a character before
+    /// the unknown token that it still owes: with byte pieces for the space alone, `é ` is the space and then `<unk>`.
+    fn keeps_order(&self, c: char) -> bool {
+        let named: FxHashSet<u8> = self.pieces.iter().filter_map(|(_, piece)| byte_piece(piece)).collect();
+        named.len() == 256 || self.pieces.find(c.encode_utf8(&mut [0; 4])).is_some()
     }
 
     /// Whether the definition without its dummy prefix treats the rest of a text as the definition does.

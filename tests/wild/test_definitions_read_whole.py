@@ -271,3 +271,40 @@ def test_a_control_token_that_holds_an_added_text_falls_to_the_library(load: Loa
     tok = load(copy.deepcopy(made))
     for text in ("<a>", "x<a>y", "<a b"):
         same(tok, oracle(made), text)
+
+
+@pytest.mark.parametrize("missing", [0xC3, 0xA9, 0xE4, None], ids=str)
+@pytest.mark.parametrize("spaces", [(), (" ",), ("▁",)], ids=["bytes", "space", "mark"])
+@pytest.mark.parametrize("normalizer", [None, replace(" ", "▁")], ids=["plain", "marked"])
+@pytest.mark.parametrize("fuse_unk", [False, True])
+def test_a_cut_parts_the_ids_where_some_bytes_have_no_piece(
+    load: Load, missing: int | None, spaces: tuple[str, ...], normalizer: Any, fuse_unk: bool
+) -> None:
+    """The library writes the byte pieces of a space before the unknown token of the character before it."""
+    byte_pieces = [f"<0x{byte:02X}>" for byte in range(256) if byte != missing]
+    vocab = {piece: number for number, piece in enumerate(("<unk>", "a", "b", *spaces, *byte_pieces))}
+    model = {"vocab": vocab, "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": fuse_unk}
+    source = definition(model, normalizer=normalizer)
+    tokenizer, library = load(source), oracle(source)
+    for text in ("é é", "a é é b", "中 é a", " é  中é ▁", "é▁a é"):
+        ids = tokenizer.encode(text)
+        assert ids == library.encode(text, add_special_tokens=False).ids
+        for cut in tokenizer.settled_cuts(text) + tokenizer.word_boundaries(text):
+            start, rest = tokenizer.encode(text[:cut]), tokenizer.encode(text[cut:], continues=True)
+            assert start + rest == ids, (text, cut)
+
+
+def test_differences_on_purpose_are_noted(load: Load) -> None:
+    model = {"vocab": {"<unk>": 0, "a": 1, "b": 2, " ": 3}, "unk_token": "<unk>"}
+    tokenizer = load(definition(model, added_tokens=[{"id": 4, "content": "x", "lstrip": True}]))
+    found = tokenizer.describe()
+    assert found["check"].endswith("apart from the notes")
+    assert any('"x" depends on the text beside it' in note for note in found["notes"])
+    assert any('leaves out the unknown token "<unk>"' in note for note in found["notes"])
+    pieces = [["<unk>", 0.0], ["a", -1.0], ["<pad>", -2.0], ["p", -3.0]]
+    unigram = {"type": "Unigram", "vocab": pieces, "unk_id": 0, "byte_fallback": False}
+    specials = [{"id": n, "content": content, "special": True} for n, content in ((0, "<unk>"), (2, "<pad>"))]
+    notes = load(definition(unigram, added_tokens=specials)).describe()["notes"]
+    assert any("spells a control token of the vocabulary" in note for note in notes)
+    plain = load(definition({"vocab": {"a": 0, " ": 1}})).describe()
+    assert plain["notes"] == [] and plain["check"].endswith("own pieces")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,6 +170,13 @@ def spread_devices(device: Any, count: int) -> list[Any]:
     return places
 
 
+@lru_cache(maxsize=64)
+def _read_once(file: Path, changed: int, size: int) -> None:
+    """Reads a JSON object, once for each state of the file, because a tokenizer.json may hold 30 MB."""
+    del changed, size  # part of the key
+    read_json_object(file)
+
+
 def check_model_name(name: str | Path) -> str:
     """Returns the name, if it is a complete local model directory or may be a hub name.
 
@@ -189,7 +197,8 @@ def check_model_name(name: str | Path) -> str:
         raise ModelError(f"{path}: no config.json; expected a transformers model directory")
     for file in (path / "config.json", path / "generation_config.json", path / "tokenizer.json"):
         if file.is_file():
-            read_json_object(file)
+            state = file.stat()
+            _read_once(file, state.st_mtime_ns, state.st_size)
     if not any(path.glob("*.safetensors")):
         pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
         if pickles:
