@@ -1,18 +1,20 @@
 """Habits of prose are counted, and each folder has a ceiling that may only fall.
 
 Counted are sentences that begin with What, Who or That, words that cost readers time, and sentences of more than 25
-words. Code, tables, headings and quotations are left out. ``python tests/test_prose.py`` shows the counts, lists the
-places in a folder that is named, and lowers the ceilings to the counts.
+words. They are counted in pages, docstrings and comments, those of Rust included. Code, tables, headings and
+quotations are left out. ``python tests/test_prose.py`` shows the counts, lists the places in a folder that is named,
+and lowers the ceilings to the counts.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +62,15 @@ def of_module(text: str) -> Iterator[str]:
     yield from re.findall(r"^\s*# (?!needs:)(.*)", text, flags=re.MULTILINE)
 
 
+def of_rust(text: str) -> Iterator[str]:
+    """Yields the paragraphs of the comments of a Rust file that have their lines to themselves."""
+    for block in re.findall(r"(?:^[ \t]*//.*\n)+", text + "\n", flags=re.MULTILINE):
+        # Comments of another kind or indent are another text: the docs of a module are not those of its first item.
+        lines = re.findall(r"^([ \t]*//[/!]?) ?(.*)$", block, flags=re.MULTILINE)
+        for _, same in itertools.groupby(lines, key=lambda line: line[0]):
+            yield from of_markdown("\n".join(line for _, line in same))
+
+
 def sentences(paragraph: str) -> Iterator[str]:
     """Yields the sentences of a paragraph; code and addresses count as one word each, quotations as none."""
     text = re.sub(r"`+[^`]*`+", "CODE", " ".join(paragraph.split()))
@@ -80,18 +91,22 @@ def findings(file: str, paragraphs: Iterator[str]) -> Iterator[Finding]:
                 yield Finding(file, "long", sentence)
 
 
+READERS: dict[str, Callable[[str], Iterator[str]]] = {".md": of_markdown, ".py": of_module, ".rs": of_rust}
+
+
 def everything() -> dict[str, list[Finding]]:
     """Returns the findings of each folder."""
     found: dict[str, list[Finding]] = {}
     examples, package = ROOT / "examples", ROOT / "python" / "coolfusion"
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *examples.glob("*.md"), *examples.glob("*.py")]
-    for path in sorted([*pages, *package.rglob("*.py")]):
+    for path in sorted([*pages, *package.rglob("*.py"), *(ROOT / "rust").rglob("*.rs")]):
         file = path.relative_to(ROOT).as_posix()
         if file not in GENERATED:
             text = path.read_text(encoding="utf-8")
-            paragraphs = of_module(text) if path.suffix == ".py" else of_markdown(text)
+            paragraphs = READERS[path.suffix](text)
             found.setdefault(path.parent.relative_to(ROOT).as_posix(), []).extend(findings(file, paragraphs))
     assert len(found) > 10
+    assert sum(folder.startswith("rust") for folder in found) > 10
     return found
 
 
@@ -126,6 +141,20 @@ def test_habits_are_found(text, kinds):
 def test_docstrings_are_read_without_examples():
     text = "Returns it.\n\nArgs:\n    one: what is behind it.\n    two: fine.\n\nExample:\n    >>> behind\n"
     assert [each.kind for each in findings("module", of_docstring(text))] == ["words"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("//! What it is.\n\n/// Who it is.\n    // That is it.\n", ["openers"] * 3),
+        ("/// It is\n/// behind.\nfn f() {} // behind\nlet behind = 1;\n", ["words"]),
+        ("/// `behind` is code.\n///\n/// ```\n/// // behind\n/// ```\n///\n/// # Nobody\n", []),
+        ("/// " + "word\n/// " * 26 + "end.\n", ["long"]),
+        ("//! word\n" * 20 + "/// word\n" * 20, []),
+    ],
+)
+def test_comments_of_rust_are_read_without_code(text, kinds):
+    assert [each.kind for each in findings("file", of_rust(text))] == kinds
 
 
 def main(folder: str = "") -> None:

@@ -1,18 +1,18 @@
-//! Which parts of a growing text NFC changes, told at the cost of what is appended.
+//! The parts of a growing text that NFC changes, found at the cost of the appended text.
 
 use crate::normalizers::unicode_forms::{class_of, parts};
 use unicode_normalization_alignments::{is_nfc_quick, IsNormalized, UnicodeNormalization};
 
-/// The parts of a text that are normalized alone and change, in bytes of the text. What is changed once is changed in
-/// every longer text.
+/// The parts of a text that are normalized alone and change, in bytes of the text. A part that is changed once is
+/// changed in every longer text. Example: 0 to 3 in "e\u{301}x".
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChangedParts {
-    /// Those before the last part, ascending.
+    /// The changed parts before the last part, ascending.
     known: Vec<(usize, usize)>,
     last: Part,
 }
 
-/// The last part.
+/// The last part, such as "e\u{301}", and whether it is changed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Part {
     begin: usize,
@@ -23,7 +23,7 @@ struct Part {
     left: Option<char>,
 }
 
-/// What [`ChangedParts`] goes back to.
+/// A saved state of [`ChangedParts`], to which it can go back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SavedParts {
     known: usize,
@@ -31,7 +31,7 @@ pub(crate) struct SavedParts {
 }
 
 impl Part {
-    /// Whether `c` changes the part, or is changed, where nothing was changed so far.
+    /// Whether `c` changes the part, or is changed, where no change was before.
     fn is_changed_by(&self, c: char) -> bool {
         let (class, left) = (class_of(c), self.left.map_or(0, class_of));
         if left > class && class > 0 {
@@ -72,7 +72,7 @@ impl ChangedParts {
         }
     }
 
-    /// Whether byte `at` stands inside a part that is changed. Complexity: O(log parts).
+    /// Whether byte `at` is inside a part that is changed. Complexity: O(log parts).
     pub(crate) fn holds(&self, at: usize) -> bool {
         let Part { begin, end, changed, .. } = self.last;
         let next = self.known.partition_point(|part| part.1 <= at);

@@ -1,27 +1,27 @@
 //! SentencePiece's `precompiled_charsmap`: rewriting rules in a double array, and the longest rule at a position.
 //!
-//! The blob is `<u32 size of the trie in bytes><trie: u32 units><replacements, each ended by NUL>`, all little-endian;
-//! the trie is a Darts double array (<https://github.com/s-yata/darts-clone>) whose values are offsets into the
-//! replacements. SentencePiece takes the longest rule that matches at the current byte, writes its replacement, goes on
-//! behind the match, and copies one character where no rule matches. The `tokenizers` crate instead works grapheme by
-//! grapheme with the *shortest* rule, which gives other text for CRLF, stacked combining marks and joiners.
+//! The blob is `<u32 size of the trie in bytes><trie: u32 units><replacements, each ended by NUL>`, all little-endian.
+//! The trie is a Darts double array (<https://github.com/s-yata/darts-clone>) whose values are offsets into the
+//! replacements. SentencePiece takes the longest rule that matches at the current byte, writes its replacement, and
+//! goes on after the match. It copies one character where no rule matches. The `tokenizers` crate instead works
+//! grapheme by grapheme with the *shortest* rule, which gives other text for CRLF, stacked combining marks and joiners.
 
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
-/// The rules of one model.
+/// The rules of one model. Example: U+FB01 becomes "fi".
 #[derive(Clone, Debug)]
 pub struct Charsmap {
     units: Vec<u32>,
     replacements: Vec<u8>,
     /// By first character, the longest first.
     kept: HashMap<char, Vec<String>>,
-    /// Characters of them but the first of each.
+    /// All characters of the kept symbols but the first of each.
     inside: HashSet<char>,
 }
 
 impl Charsmap {
-    /// Reads the blob. Costs its length; every unit is checked when it is used, so a broken trie only fails to match.
+    /// Reads the blob. Costs its length. Every unit is checked when it is used, so a broken trie only fails to match.
     ///
     /// # Errors
     /// [`Error::Definition`] if the sizes do not fit, or the replacements are not UTF-8.
@@ -48,10 +48,11 @@ impl Charsmap {
         })
     }
 
-    /// The same rules, but `symbols` stay as they are and take no part in a rule.
+    /// The same rules, but `symbols` stay unchanged and take no part in a rule.
     ///
-    /// So it is with the user-defined symbols of a model: `Normalizer::NormalizePrefix` asks for the longest of them
-    /// first. (Under `nmt_nfkc` a line break would become a space, and a letter would be composed with its accent.)
+    /// The user-defined symbols of a model are read in this way: `Normalizer::NormalizePrefix` asks for the longest of
+    /// them first. (Under `nmt_nfkc` a line break would become a space, and a letter would be composed with its
+    /// accent.)
     #[must_use]
     pub fn keeping(mut self, symbols: impl IntoIterator<Item = String>) -> Self {
         for symbol in symbols {
@@ -69,7 +70,7 @@ impl Charsmap {
 
     /// The longest rule that matches at the start of `text`: (bytes that it replaces, replacement).
     ///
-    /// None means that one character is copied as it is. Costs the length of the longest key that `text` begins like,
+    /// None means that one character is copied unchanged. Costs the length of the longest key that `text` begins like,
     /// a few dozen bytes at most, whatever the length of `text`.
     pub fn longest_prefix(&self, text: &str) -> Option<(usize, &str)> {
         let kept = text.chars().next().and_then(|first| self.kept.get(&first));
@@ -163,10 +164,10 @@ impl Charsmap {
         self.kept.values().flatten().any(|symbol| symbol.contains(' '))
     }
 
-    /// The characters that stand behind the first of a rule; None if the trie is no list of rules in UTF-8.
+    /// The characters after the first of a rule; None if the trie is no list of rules in UTF-8.
     ///
-    /// A unit of zeros where a value could stand lets NUL through, so that rules hold NUL anywhere: that is no such
-    /// list. (`darts-clone` labels the units that it leaves unused.)
+    /// A unit of zeros at the place of a value lets NUL through, so that rules hold NUL anywhere: that is no such list.
+    /// (`darts-clone` labels the units that it leaves unused.)
     pub(crate) fn later_characters(&self) -> Option<HashSet<char>> {
         // Longer rules, or more of them, can only come from a broken trie whose nodes lead back to each other. (Nodes
         // are shared between rules that end alike.)
@@ -226,7 +227,7 @@ impl Charsmap {
     }
 }
 
-/// Where the children of a unit stand, relative to it (darts-clone, `DoubleArrayUnit::offset`).
+/// The place of the children of a unit, relative to it (darts-clone, `DoubleArrayUnit::offset`).
 fn offset(unit: u32) -> usize {
     ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize
 }
@@ -236,12 +237,12 @@ pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// The rules that `pairs` tell, each node in a block of its own.
+    /// The rules of `pairs`, each node in a block of its own.
     pub(crate) fn charsmap_of(pairs: &[(&str, &str)]) -> Charsmap {
         Charsmap::new(&blob_of(pairs)).unwrap()
     }
 
-    /// The same as a file has them.
+    /// The same rules as a file has them.
     pub(crate) fn blob_of(pairs: &[(&str, &str)]) -> Vec<u8> {
         let nodes: Vec<&[u8]> = {
             let mut nodes: Vec<&[u8]> =
@@ -268,7 +269,7 @@ pub(crate) mod tests {
         [&(trie.len() as u32).to_le_bytes()[..], &trie, &replacements].concat()
     }
 
-    /// A double array for the keys "a" -> "X" and "ab" -> "" built by hand: node n's child by byte b stands at n ^ b.
+    /// A double array for the keys "a" -> "X" and "ab" -> "", built by hand. The child of node n by byte b is at n ^ b.
     fn blob() -> Vec<u8> {
         let mut units = vec![0_u32; 1024];
         units[0] = 256 << 10;

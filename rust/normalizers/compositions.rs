@@ -1,7 +1,7 @@
 //! Texts that are looked for in the NFC form of another text, without that form.
 //!
-//! Example: `<K>` stands in the NFC form of `<\u{212a}>`, because NFC replaces the Kelvin sign. It does not stand in
-//! that of `<K>\u{338}`, because the last two characters become one.
+//! Example: `<K>` is in the NFC form of `<\u{212a}>`, because NFC replaces the Kelvin sign. It is not in that of
+//! `<K>\u{338}`, because the last two characters become one.
 
 use crate::util::text::characters;
 use std::collections::{HashMap, HashSet};
@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 use unicode_normalization_alignments::char::{canonical_combining_class, compose};
 use unicode_normalization_alignments::UnicodeNormalization;
 
-/// What NFC does to single characters.
+/// The changes that NFC makes to single characters. Example: the Kelvin sign becomes "K".
 #[derive(Default)]
 struct Changes {
     /// The other characters that become this one.
     equal: HashMap<char, Vec<char>>,
-    /// Characters that others become together with more.
+    /// Characters that others become together with further characters.
     parts: HashSet<char>,
     /// Characters that are composed with one after them, and whether it may be of class 0.
     firsts: HashMap<char, bool>,
@@ -49,10 +49,10 @@ impl Changes {
     }
 }
 
-/// The most texts that [`sources`] tells.
+/// The most texts that [`sources`] returns.
 const MOST: usize = 64;
 
-/// All texts that NFC makes into `content`, whatever stands before them, and unless [`is_composed`]. None where there are
+/// All texts that NFC makes into `content`, with any text before them, and unless [`is_composed`]. None where there are
 /// too many, or where these do not decide.
 ///
 /// Complexity: O(the texts), and once a look at all characters.
@@ -85,10 +85,10 @@ pub(crate) fn open_end(text: &str) -> Option<char> {
 
 /// Whether NFC composes `last` with a mark of `text`, and whether more text could do that.
 ///
-/// `text` is well-formed UTF-8 that stands after `last`.
+/// `text` is well-formed UTF-8 that follows `last`.
 ///
-/// The first mark of each class is composed if it can be, because no mark of its class stands between. Complexity:
-/// O(the marks that `text` begins with).
+/// The first mark of each class is composed if it can be, because no mark of its class is between. Complexity: O(the
+/// marks that `text` begins with).
 pub(crate) fn is_composed(last: char, text: &[u8]) -> (bool, bool) {
     let mut seen = [false; 256];
     let marks = characters(text).nfd().map(|(c, _)| c);

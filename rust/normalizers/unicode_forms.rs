@@ -10,28 +10,29 @@ use unicode_normalization_alignments::{is_nfc, is_nfc_quick, IsNormalized, Unico
 /// SentencePiece's stand-in for a space.
 pub(crate) const METASPACE: char = '\u{2581}';
 
-/// The end of a part that keeps its bytes or is replaced as a whole.
+/// The end of a part that keeps its bytes or is replaced as a whole. Example: 2 in the NFC form of "e\u{301}", and 3 in
+/// the text.
 #[derive(Clone, Copy)]
 struct End {
     normal: usize,
     original: usize,
-    /// Whether the part keeps its bytes; another may have the same length all the same (o + cedilla + dot below).
+    /// Whether the part keeps its bytes. A replaced part may have the same length (o + cedilla + dot below).
     kept: bool,
 }
 
 const START: End = End { normal: 0, original: 0, kept: true };
 
-/// The normal form of a stretch.
+/// The normal form of a stretch. Example: "\u{e9}", 2 bytes, for the 3 bytes of "e\u{301}".
 pub(crate) struct Normal<'a> {
     pub(crate) text: Cow<'a, str>,
-    /// The end of each part, ascending. Empty where nothing was replaced.
+    /// The end of each part, ascending. Empty where no part was replaced.
     ends: Vec<End>,
     /// Bytes of dummy prefix at the start of `text`.
     pub(crate) shift: usize,
 }
 
 impl<'a> Normal<'a> {
-    /// The stretch as it is.
+    /// The unchanged stretch.
     pub(crate) fn unchanged(stretch: &'a str) -> Self {
         Self { text: Cow::Borrowed(stretch), ends: Vec::new(), shift: 0 }
     }
@@ -41,7 +42,7 @@ impl<'a> Normal<'a> {
         if stretch.is_ascii() || is_nfc(stretch) {
             return Self::unchanged(stretch);
         }
-        // A part is normalised on its own, so a change never reaches across its ends.
+        // A part is normalised alone, so a change never reaches across its ends.
         let mut left = None;
         let starts = stretch
             .char_indices()
@@ -50,7 +51,7 @@ impl<'a> Normal<'a> {
         Self::replaced(stretch, starts, |part| part.nfc().map(|(c, _)| c).collect())
     }
 
-    /// The stretch with plain spaces for the marks that the vocabulary cannot tell from them.
+    /// The stretch with plain spaces for the marks that the vocabulary cannot distinguish from them.
     pub(crate) fn spaced(stretch: &'a str) -> Self {
         if !stretch.contains(METASPACE) {
             return Self::unchanged(stretch);
@@ -95,7 +96,7 @@ impl<'a> Normal<'a> {
         Self { text: Cow::Owned(text), ends, shift: 0 }
     }
 
-    /// The same behind a dummy space.
+    /// The same after a dummy space.
     pub(crate) fn behind_space(mut self) -> Self {
         self.text = Cow::Owned(format!(" {}", self.text));
         self.shift = 1;
@@ -107,12 +108,12 @@ impl<'a> Normal<'a> {
         self.shift > 0 || !self.ends.is_empty()
     }
 
-    /// Whether something was replaced, not only put behind a dummy space.
+    /// Whether a part was replaced: a dummy space before the text does not count.
     pub(crate) fn is_rewritten(&self) -> bool {
         !self.ends.is_empty()
     }
 
-    /// The part end at or before (`.0`) and at or behind (`.1`) the normal position `at`, as original positions.
+    /// The part end at or before (`.0`) and at or after (`.1`) the normal position `at`, as original positions.
     fn around(&self, at: usize) -> (usize, usize) {
         let at = at.saturating_sub(self.shift);
         if self.ends.is_empty() {
@@ -133,7 +134,7 @@ impl<'a> Normal<'a> {
         (before.original, original)
     }
 
-    /// The last position of the normal form that is not behind the position `at` of the stretch.
+    /// The last position of the normal form that is not after the position `at` of the stretch.
     pub(crate) fn position(&self, at: usize) -> usize {
         if self.ends.is_empty() {
             return at + self.shift;
@@ -145,34 +146,33 @@ impl<'a> Normal<'a> {
         self.shift + if kept { normal + at - original } else { normal }
     }
 
-    /// Where something that begins at `at` begins in the stretch.
+    /// The begin in the stretch of a span that begins at `at`.
     pub(crate) fn start(&self, at: usize) -> usize {
         self.around(at).0
     }
 
-    /// Where something that ends at `at` ends in the stretch.
+    /// The end in the stretch of a span that ends at `at`.
     pub(crate) fn end(&self, at: usize) -> usize {
         self.around(at).1
     }
 
-    /// The parts before `at` that are other than in the stretch: where they begin and end in the normal form,
-    /// ascending.
+    /// The parts before `at` that are other than in the stretch: their begins and ends in the normal form, ascending.
     pub(crate) fn changed(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let parts = self.ends.windows(2).take_while(move |part| part[1].normal <= at).filter(|part| !part[1].kept);
         parts.map(|part| (part[0].normal + self.shift, part[1].normal + self.shift))
     }
 
-    /// The position of the cut `at` in the stretch, if it does not fall inside something that was replaced.
+    /// The position of the cut `at` in the stretch, if it is not inside a replaced part.
     pub(crate) fn cut(&self, at: usize) -> Option<usize> {
         let (start, end) = self.around(at);
         (start == end && at > self.shift).then_some(start)
     }
 }
 
-/// Whether nothing before `c` and nothing behind it can be composed with it from the left (NFC boundary before `c`).
+/// Whether no text before `c`, and no text after it, can be composed with it from the left (NFC boundary before `c`).
 fn is_stable(c: char) -> bool {
     let stays = |c: char| canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
-    // What is always replaced begins as its decomposition does.
+    // A character that is always replaced begins as its decomposition does.
     let replaced = || {
         is_nfc_quick(std::iter::once(c)) == IsNormalized::No
             && std::iter::once(c).nfd().next().is_some_and(|(c, _)| stays(c))
@@ -180,12 +180,12 @@ fn is_stable(c: char) -> bool {
     c.is_ascii() || stays(c) || replaced()
 }
 
-/// Whether text that ends with `left` and text that begins with `c` are normalized each by itself.
+/// Whether text that ends with `left` and text that begins with `c` are normalized separately.
 ///
-/// A character of class 0 changes what stands before it only if it is composed with the last starter. That is `left`,
-/// or a composition that ends with it. If `left` is a mark, nothing is composed: the mark stands between, or the last
-/// starter is a composition that holds a mark. No such composition is composed with a character of class 0 (Unicode
-/// 15).
+/// A character of class 0 changes the text before it only if it is composed with the last starter. This starter is
+/// `left`, or a composition that ends with it. If `left` is a mark, no character is composed: the mark is between, or
+/// the last starter is a composition that holds a mark. No such composition is composed with a character of class 0
+/// (Unicode 15).
 pub(crate) fn parts(left: Option<char>, c: char) -> bool {
     let is_open = || {
         !is_stable(c) && canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Maybe
@@ -207,8 +207,8 @@ pub(crate) fn parts(left: Option<char>, c: char) -> bool {
     }
 }
 
-/// The pairs whose second character may be composed with the first, or with a composition that ends with the first; not
-/// Hangul.
+/// The pairs whose second character may be composed with the first, or with a composition that ends with the first.
+/// Pairs of Hangul are left out.
 fn joined_pairs() -> &'static HashSet<(char, char)> {
     static PAIRS: OnceLock<HashSet<(char, char)>> = OnceLock::new();
     PAIRS.get_or_init(|| {
@@ -236,13 +236,13 @@ pub(crate) fn nfc_horizon(text: &str) -> usize {
     last_stable(None, text).unwrap_or(0)
 }
 
-/// As [`nfc_horizon`] of text behind `left`; None without a stable character.
+/// As [`nfc_horizon`] of text after `left`; None without a stable character.
 pub(crate) fn last_stable(left: Option<char>, text: &str) -> Option<usize> {
     let (at, c) = last_part(left, text)?;
     Some(if c.is_whitespace() { at + c.len_utf8() } else { at })
 }
 
-/// The last character of `text`, which stands behind `left`, that is normalized apart from what stands before it.
+/// The last character of `text`, which is after `left`, that is normalized apart from the text before it.
 pub(crate) fn last_part(left: Option<char>, text: &str) -> Option<(usize, char)> {
     let mut chars = text.char_indices().rev().peekable();
     while let Some((at, c)) = chars.next() {
@@ -253,8 +253,8 @@ pub(crate) fn last_part(left: Option<char>, text: &str) -> Option<(usize, char)>
     None
 }
 
-/// The first character of `text` at or behind byte `from` that is normalized apart from what stands before it, which is
-/// something.
+/// The first character of `text` at or after byte `from` that is normalized apart from the text before it. The text
+/// before it must not be empty.
 pub(crate) fn first_part(text: &str, from: usize) -> Option<usize> {
     let mut left = text[..from].chars().next_back();
     text[from..]
@@ -263,12 +263,12 @@ pub(crate) fn first_part(text: &str, from: usize) -> Option<usize> {
         .map(|(at, _)| from + at)
 }
 
-/// Whether `text` stays as it is in NFC behind `before`, which is in NFC, and leaves that as it is.
+/// Whether `text` stays unchanged in NFC after `before`, which is in NFC, and leaves that unchanged.
 pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
     let mut left = before.chars().next_back();
     text.chars().all(|c| {
         let class = canonical_combining_class(c);
-        // A mark behind one of its own class keeps its place, and nothing before that one composes with it.
+        // A mark after one of its own class keeps its place, and no character before that one composes with it.
         let blocked = || {
             class > 0
                 && left.is_some_and(|left| canonical_combining_class(left) == class)
@@ -281,7 +281,7 @@ pub(crate) fn goes_on_normal(before: &str, text: &str) -> bool {
     })
 }
 
-/// Whether `text` is two marks or more, so few that each may be put in its place.
+/// Whether `text` is at least two marks, and few enough that each may be put in its place.
 pub(crate) fn is_few_marks(text: &str) -> bool {
     const MOST: usize = 8;
     let count = text.chars().take(MOST + 1).take_while(|&c| canonical_combining_class(c) > 0).count();
@@ -293,15 +293,15 @@ pub(crate) fn class_of(c: char) -> u8 {
     canonical_combining_class(c)
 }
 
-/// The marks that stand for `text`, if there is nothing else in it.
+/// The marks that stand for `text`, if it has no other characters.
 pub(crate) fn marks_of(text: &str) -> Option<Vec<char>> {
     let are_marks = text.chars().next().is_some_and(|c| !c.is_ascii())
         && text.chars().all(|c| class_of(c) > 0 || std::iter::once(c).nfd().all(|(c, _)| class_of(c) > 0));
     are_marks.then(|| text.chars().nfd().map(|(c, _)| c).collect())
 }
 
-/// The mark that `more` is, and where it belongs in `text`, which is in NFC and ends with marks of higher classes; None
-/// where it may be composed, because no mark of its own class stands there.
+/// The mark that `more` is, and its place in `text`, which is in NFC and ends with marks of higher classes. None where
+/// it may be composed, because no mark of its own class is there.
 pub(crate) fn place_of_mark(text: &str, more: &str) -> Option<(usize, char)> {
     let mut all = more.chars();
     let c = all.next().filter(|_| all.next().is_none())?;

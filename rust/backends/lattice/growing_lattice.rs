@@ -1,8 +1,8 @@
-//! The best segmentation of every prefix of a growing word, for Unigram models: a byte more costs the pieces that are
-//! open there.
+//! The best segmentation of every prefix of a growing word, for Unigram models. One more byte costs only the pieces
+//! that are open there.
 //!
 //! `Unigram::encode` goes through the same edges in the same order, so sums and ties are the same to the last bit
-//! (docs/proofs/unigram-streams.md). `growing_path.rs` makes tokens of the ways.
+//! (docs/proofs/unigram-streams.md). `growing_path.rs` turns the ways into tokens.
 
 use crate::models::unigram::{Best, Carried, Unigram, NOWHERE};
 use crate::tokens::tree::{List, Lists, TokenTree, EMPTY};
@@ -13,19 +13,19 @@ use crate::vocabulary::table::Vocabulary;
 /// In [`At::run`]: no unknown text ends here.
 pub(crate) const NO_RUN: u32 = u32::MAX;
 
-/// A position of the word, and the best way to it.
+/// A position of the word, and the best way to it. Example: in "cats" the position 3, reached by the piece "cat".
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At {
     pub(crate) best: Best,
-    /// Where the longest piece begins that ends here; the position itself where none does.
+    /// The begin of the longest piece that ends here; the position itself where none does.
     longest: u32,
-    /// Where the first piece begins that may go on here; the position itself where none does.
+    /// The begin of the first piece that may go on here; the position itself where none does.
     open: u32,
-    /// Where the unknown text begins that ends here.
+    /// The begin of the unknown text that ends here.
     pub(crate) run: u32,
     /// The tokens up to here.
     pub(crate) list: List,
-    /// The same, with that text as single bytes.
+    /// The same tokens, with that text as single bytes.
     pub(crate) spelled: List,
     /// The bytes that tokens before that text do not give back.
     pub(crate) lost: u32,
@@ -33,11 +33,11 @@ pub(crate) struct At {
     bare: bool,
     /// A word begins here.
     pub(crate) begins: bool,
-    /// Some token before that text says something else than what stands there, unknown ones apart.
+    /// Some token before that text decodes to other bytes than those of its place. Unknown tokens do not count.
     pub(crate) odd: bool,
-    /// That text can be written as single bytes.
+    /// The text of [`At::run`] can be written as single bytes.
     pub(crate) spelt: bool,
-    /// What the tokens up to here say, from each of two beginnings; and the same with single bytes.
+    /// The bytes that the tokens up to here say, from each of two beginnings; and the same with single bytes.
     pub(crate) said: [Said; 2],
     pub(crate) spelled_said: [Said; 2],
 }
@@ -58,23 +58,23 @@ const NO_WAY: At = At {
     spelled_said: [Said::Other; 2],
 };
 
-/// A word, the best ways to its positions, and the pieces that may still grow.
+/// A word, the best ways to its positions, and the pieces that may still grow. Example: "cat", where "cats" may follow.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingLattice {
     pub(crate) text: String,
     pub(crate) at: Vec<At>,
-    /// Where a walk through the pieces began, and where it is; ascending.
+    /// The begin of each walk through the pieces, and its present node; ascending.
     walks: Vec<(u32, Node)>,
     /// The word begins inside unknown text, which is no piece as a whole.
     pub(crate) torn: bool,
-    /// Where words begin behind the first one, and what is known of the ends of the words before them.
+    /// The begins of the words after the first one, with the ends of the words before them.
     begins: Vec<(usize, At)>,
     /// The tokens of the ways.
     pub(crate) tree: TokenTree,
 }
 
 impl GrowingLattice {
-    /// A word that begins behind what is `carried`, and two ways to read its first token.
+    /// A word that begins after the `carried` text, and two ways to read its first token.
     pub(crate) fn new(model: &Unigram, carried: Option<Carried>, said: [Said; 2]) -> Self {
         let torn = carried.is_some_and(Carried::is_unknown);
         let best = Best { sum: carried.map_or(0.0, Carried::sum), ..NOWHERE };
@@ -91,7 +91,7 @@ impl GrowingLattice {
         self.at[self.text.len()].list
     }
 
-    /// Ends the word: what is appended is another one.
+    /// Ends the word: appended text is another one.
     pub(crate) fn begin_word(&mut self, model: &Unigram, vocabulary: &Vocabulary) {
         let end = self.text.len();
         self.begins.push((end, self.at[end]));
@@ -102,7 +102,7 @@ impl GrowingLattice {
         self.walks.clear();
     }
 
-    /// Where words begin from `at` on, but for the first one.
+    /// The begins of words from `at` on, but for the first one.
     pub(crate) fn begins_from(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         let first = self.begins.partition_point(|&(begin, _)| begin < at);
         self.begins[first..].iter().map(|&(begin, _)| begin)
@@ -113,7 +113,7 @@ impl GrowingLattice {
     ///
     /// Complexity: O(text · longest piece) at worst.
     pub(crate) fn extend(&mut self, model: &Unigram, vocabulary: &Vocabulary, text: &str, raw: &str) -> Option<()> {
-        // Of unknown text that begins before the word it is not known whether it can be spelled.
+        // Whether unknown text that begins before the word can be spelled is not known.
         (!self.torn || model.bytes.is_none() || model.spells_all).then_some(())?;
         let tree = self.tree.share();
         let mut lists = tree.lists();
@@ -170,11 +170,11 @@ impl GrowingLattice {
         Some(())
     }
 
-    /// Tells the tokens of the way to the end, and sums up what they do not give back.
+    /// Writes the tokens of the way to the end, and counts the bytes that they do not give back.
     fn end_way(&mut self, model: &Unigram, vocabulary: &Vocabulary, lists: &mut Lists<'_>, raw: &str) {
         let end = self.text.len();
         let Best { id, length, .. } = self.at[end].best;
-        // What the runs of unknown text come to, which the way leaves behind, is summed up with the token that follows.
+        // The loss of the unknown runs that the way has passed is counted with the token that follows.
         let start = end - length as usize;
         let before = self.at[start];
         let (run, lost) = if id != model.unknown {
@@ -200,7 +200,7 @@ impl GrowingLattice {
         self.write(model, end, lists, vocabulary, raw);
     }
 
-    /// Forgets what is behind the character boundary `length`. Complexity: O(bytes that are forgotten, longest piece).
+    /// Forgets the text after the character boundary `length`. Complexity: O(bytes that are forgotten, longest piece).
     pub(crate) fn truncate(&mut self, model: &Unigram, length: usize) {
         self.text.truncate(length);
         self.at.truncate(length + 1);
@@ -221,14 +221,13 @@ impl GrowingLattice {
         }
     }
 
-    /// Where the first piece begins that may stand across `length`, whatever is appended there.
+    /// The begin of the first piece that may cross `length` with any appended text.
     pub(crate) fn open(&self, length: usize) -> usize {
         self.at[length].open as usize
     }
 
-    /// Whether no piece can stand across the place `at` of a word that ends at `length`, whatever is appended; `first`
-    /// is where the first piece begins that stands across a place between. To be asked for places in descending order,
-    /// each one.
+    /// Whether no piece can cross the place `at` of a word that ends at `length`, with any appended text. `first` is
+    /// the begin of the first piece that crosses a place between. Must be called for each place, in descending order.
     pub(crate) fn is_uncrossed(&self, model: &Unigram, at: usize, first: &mut usize) -> bool {
         *first = (*first).min(self.at[at + 1].longest as usize);
         let fused = || {

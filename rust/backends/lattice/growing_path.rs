@@ -1,7 +1,8 @@
 //! The tokens of the ways through a growing lattice.
 //!
-//! Unknown characters side by side are a *run*: one unknown token, or their bytes, or the piece that they are as a
-//! whole (`Unigram::emit_unknown`). A run may begin far back, so its tokens go on from those before it.
+//! Unknown characters side by side are a *run*. A run is one unknown token, or its bytes, or the piece that it is as a
+//! whole (`Unigram::emit_unknown`). It may begin far back, so its tokens go on from those before it. Example: "qz"
+//! without a piece for "q" or "z".
 
 use crate::backends::lattice::growing_lattice::{At, GrowingLattice, NO_RUN};
 use crate::models::unigram::Unigram;
@@ -10,7 +11,7 @@ use crate::tokens::tree::{List, Lists, EMPTY};
 use crate::vocabulary::said::{say, says, Said};
 use crate::vocabulary::table::Vocabulary;
 
-/// What unknown text becomes.
+/// The tokens that unknown text becomes.
 #[derive(Clone, Copy, PartialEq)]
 enum Spelling {
     Piece(u32),
@@ -28,7 +29,7 @@ impl GrowingLattice {
         }
     }
 
-    /// Where the unknown text begins that ends at `at`.
+    /// The begin of the unknown text that ends at `at`.
     fn run(&self, at: usize) -> Option<usize> {
         Some(self.at[at].run).filter(|&run| run != NO_RUN).map(|run| run as usize)
     }
@@ -38,7 +39,7 @@ impl GrowingLattice {
         self.at[at].list.max(self.at[at].spelled)
     }
 
-    /// The tokens of a word without text: unknown text that goes on in it is one token, whose bytes stand before the
+    /// The tokens of a word without text. Unknown text that goes on in it is one token, whose bytes are before the
     /// word.
     pub(crate) fn begin(&mut self, model: &Unigram) {
         if self.torn && model.bytes.is_none() {
@@ -46,7 +47,7 @@ impl GrowingLattice {
         }
     }
 
-    /// Makes the list of the position `end`, whose run is known, and tells what its tokens say beside `raw`.
+    /// Makes the list of the position `end`, whose run is known, and compares the bytes of its tokens with `raw`.
     pub(crate) fn write(
         &mut self,
         model: &Unigram,
@@ -87,14 +88,14 @@ impl GrowingLattice {
         (here.spelled, here.spelled_said, here.list, here.said) = (spelled, spelled_said, list, said);
     }
 
-    /// So many bytes of the prefix its tokens do not give back.
+    /// The number of bytes of the prefix that its tokens do not give back.
     pub(crate) fn lost(&self, model: &Unigram, length: usize) -> usize {
         let of_run = |start| if self.spelling(model, start, length) == Spelling::Unknown { length - start } else { 0 };
         self.at[length].lost as usize + self.run(length).map_or(0, of_run)
     }
 
-    /// Whether the prefix of `length` bytes has a token that says something else than what stands there, unknown ones
-    /// apart.
+    /// Whether a token of the prefix of `length` bytes decodes to other bytes than those of its place. Unknown tokens
+    /// do not count.
     pub(crate) fn is_odd(&self, model: &Unigram, vocabulary: &Vocabulary, length: usize) -> bool {
         let of_run = |start| match self.spelling(model, start, length) {
             Spelling::Piece(id) => !says(vocabulary, id, &self.text.as_bytes()[start..length]),

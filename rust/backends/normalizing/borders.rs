@@ -1,14 +1,14 @@
-//! Borders: places where a word ends without white space (Chinese under BERT), told from the characters beside them.
+//! Borders: places where a word ends without white space (Chinese under BERT), found from the characters beside them.
 //!
-//! That two neighbours are enough is step 3, *Words*, of the argument in docs/proofs/white-space-cuts.md for a cut
-//! before white space.
+//! Two neighbours are enough: step 3, *Words*, of the argument in docs/proofs/white-space-cuts.md for a cut before
+//! white space.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::pre_tokenizers::char_rules::WordRule;
 
-/// What [`Rewriting::borders`] remembers of a character: the codes, in its word rule, of the first and last character
-/// of what it becomes, its class in the rewriter, and whether it is white space.
+/// The memory that [`Rewriting::borders`] has of a character. It holds the codes, in its word rule, of the first and
+/// last character of its rewritten form. It also holds its class in the rewriter, and whether it is white space.
 #[derive(Clone, Copy)]
 struct Sides(u64);
 
@@ -31,8 +31,8 @@ impl Sides {
 }
 
 impl Rewriting {
-    /// Calls `each` with the places of `text`, ascending, where a word ends whatever stands elsewhere: without white
-    /// space.
+    /// Calls `each` with the places of `text`, ascending, where a word ends without white space, whatever the rest of
+    /// the text is.
     pub(super) fn borders(&self, text: &str, mut each: impl FnMut(usize)) {
         let Words::Ruled { rule, .. } = &self.words else { return };
         if !self.has_borders {
@@ -41,7 +41,7 @@ impl Rewriting {
         let mut left: Option<Sides> = None;
         // Whether the left character is not changed by the one before it.
         let mut alone = true;
-        // A border that is one if the character behind it is not changed by the next one.
+        // A place that is a border if the character after it is not changed by the next one.
         let mut unsure = None;
         for (at, c) in text.char_indices() {
             let right = self.sides_of(c, rule);
@@ -56,7 +56,7 @@ impl Rewriting {
                     && !left.is_white()
                     && WordRule::parts(left.last(), right.first())
                 {
-                    // The left side, by itself, is never a part of a word with what follows.
+                    // The left side is never a part of a word with the text after it.
                     if WordRule::stands_alone(left.last()) {
                         each(at)
                     } else {
@@ -80,7 +80,7 @@ impl Rewriting {
         }))
     }
 
-    /// Whether one of a few characters of `part` is a word by itself; if not, looking for borders hardly pays.
+    /// Whether one of a few characters of `part` is a word of its own. If not, looking for borders hardly pays.
     pub(super) fn is_mixed(&self, part: &str) -> bool {
         let Words::Ruled { rule, .. } = &self.words else { return false };
         (0..8).any(|place| {

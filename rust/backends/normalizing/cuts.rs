@@ -1,4 +1,5 @@
-//! Cuts: where a stretch is parted so that each side is encoded by itself, and which of them nothing appended can move.
+//! Cuts: places that divide a stretch into sides that are encoded separately. Appended text can move none of the
+//! settled ones.
 //!
 //! The definition is in docs/definitions.md, "Settled cut", with the certificate *Pieces* and the argument for a cut
 //! before white space.
@@ -10,7 +11,7 @@ use crate::stability::pieces::uncrossed;
 use crate::tokens::token::TextPosition;
 
 impl Rewriting {
-    /// Whether `stretch` may be cut at byte `at`: before white space behind something that stays.
+    /// Whether `stretch` may be cut at byte `at`: before white space that follows a character that stays.
     #[inline]
     pub(super) fn is_cut(&self, stretch: &str, at: usize) -> bool {
         let bytes = stretch.as_bytes();
@@ -35,15 +36,14 @@ impl Rewriting {
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
     }
 
-    /// Whether the two sides of byte `at` are rewritten each by itself, the right one as
-    /// [`TextPosition::Continuation`].
+    /// Whether the two sides of byte `at` are rewritten separately, the right one as [`TextPosition::Continuation`].
     pub(super) fn is_parted(&self, part: &str, at: usize) -> bool {
         let mut before = part[..at].chars().rev();
         let (Some(left), Some(right)) = (before.next(), part[at..].chars().next()) else { return false };
         if !self.rewriter.divides(left, right) {
             return false;
         }
-        // Nothing that acts on white space reaches across something else that stays.
+        // No rule for white space reaches across another character that stays.
         let is_solid = !left.is_whitespace() && self.rewriter.is_solid(left);
         !self.rewriter.acts_on_runs()
             || is_solid
@@ -59,7 +59,7 @@ impl Rewriting {
         }
     }
 
-    /// The cuts of `stretch`: each side is encoded by itself, as far as words go.
+    /// The cuts of `stretch`: as far as words go, each side is encoded separately.
     pub(super) fn cuts(&self, stretch: &str) -> Vec<usize> {
         let mut cuts: Vec<usize> = (1..stretch.len()).filter(|&at| self.is_cut(stretch, at)).collect();
         if self.has_borders {
@@ -70,7 +70,7 @@ impl Rewriting {
         cuts
     }
 
-    /// How much white space before the first word of a part makes no difference.
+    /// The length of white space before the first word of a part that makes no difference.
     #[inline]
     pub(super) fn droppable(&self, part: &str) -> usize {
         let count = part.bytes().take_while(|&byte| self.borders.contains(byte)).count();
@@ -101,7 +101,7 @@ impl Rewriting {
             }
             before = Some(c);
         }
-        // What is appended may change the last character, and all that cannot be divided from it.
+        // Appended text may change the last character, and all characters that cannot be divided from it.
         let is_final = !(open && self.rewriter.looks_behind_itself());
         let horizon = if is_final { horizon } else { cuts.last().copied().unwrap_or(0) };
         let mut work = Work::default();

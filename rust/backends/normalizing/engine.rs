@@ -1,7 +1,7 @@
-//! The engine's answers: tokens, settled cuts, resume points, and the proof that stands behind them.
+//! The engine's answers: tokens, settled cuts, resume points, and their proof.
 //!
-//! What they mean is in docs/definitions.md ("Settled cut", "Resume point"); docs/proofs/unigram-resume-points.md has
-//! the argument for what [`Engine::proof`] says.
+//! They are defined in docs/definitions.md ("Settled cut", "Resume point"). docs/proofs/unigram-resume-points.md has
+//! the argument for the text of [`Engine::proof`].
 
 use crate::backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Weight, Window};
 use crate::backends::normalizing::growing::{GrowingWord, SavedWord};
@@ -160,7 +160,7 @@ impl Engine for Rewriting {
     }
 
     fn restarts(&self) -> bool {
-        // Sums of scores run from the left, so rounding depends on what stands before.
+        // Sums of scores run from the left, so rounding depends on the text before.
         !matches!(self.words, Words::Whole) && self.certificate() != Certificate::None
     }
 
@@ -201,7 +201,7 @@ impl Engine for Rewriting {
 
 /// The parts of [`Engine::proof`].
 impl Rewriting {
-    /// What a window begins at, how many of them stay open, and why.
+    /// The unit at which a window begins, the number of units that stay open, and the reason.
     fn unit(&self) -> (&'static str, Option<u32>, &'static str) {
         match self.certificate() {
             Certificate::Pieces => (
@@ -232,7 +232,7 @@ impl Rewriting {
         }
     }
 
-    /// What else limits where a window may begin.
+    /// The other limits on the begin of a window.
     fn reach(&self) -> Vec<String> {
         let whole = matches!(self.words, Words::Whole);
         let mut reach = Vec::new();

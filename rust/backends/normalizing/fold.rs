@@ -1,16 +1,16 @@
-//! What a stream leaves out of what it reads: see `folding.rs`, and docs/proofs/left-out-text.md.
+//! Text that a stream leaves out: see `folding.rs`, and docs/proofs/left-out-text.md.
 
 use crate::backends::engine::Weight;
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 
-/// In what is remembered of a character: it is a blank; an added token holds it; and the number of the step at which it
-/// is gone, plus one, from here on.
+/// Bits in the memory of a character: it is a blank; an added token holds it. From `GONE` on: the number of the step at
+/// which it is gone, plus one.
 const BLANK: u64 = 1;
 const ADDED: u64 = 2;
 const GONE: u32 = 2;
 
 impl Rewriting {
-    /// What `c` is to the text when `left` stands before it.
+    /// The weight of `c` in the text after `left`.
     pub(super) fn weight_of(&self, left: Option<char>, c: char) -> Weight {
         let known = self.weights_of(c);
         match (known, left) {

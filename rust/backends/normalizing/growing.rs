@@ -1,7 +1,7 @@
 //! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/unigram-streams.md.
 //!
-//! Taken are windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
-//! from the text to the words. What is not carried ends it, and a window is encoded as before.
+//! It takes windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
+//! from the text to the words. Text that is not carried ends the word, and a window is encoded as before.
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
@@ -17,22 +17,22 @@ use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::said::Said;
 use crate::vocabulary::table::{Kind, Vocabulary};
 
-/// The state of a word.
+/// The state of a growing word, such as a long run of "a".
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingWord {
-    /// None: a word of so many characters that it is one unknown token (WordPiece).
+    /// None: a word of more characters than WordPiece reads, which is one unknown token.
     lattice: Option<GrowingLattice>,
     unknown: TokenId,
     source: Source,
     lossless: bool,
     /// No cut of the text up to here can ever become settled.
     quiet: usize,
-    /// From so many bytes of text on it is worth looking for settled cuts.
+    /// The number of bytes of text from which looking for settled cuts is worth the time.
     look_at: usize,
     pub(crate) over: bool,
 }
 
-/// What a word must know to go back to where it is now.
+/// The saved state of a word, to which it can go back.
 #[derive(Debug, Clone)]
 pub(crate) struct SavedWord {
     source: SavedSource,
@@ -50,13 +50,13 @@ impl GrowingWord {
         self.source.length() - self.source.fixed
     }
 
-    /// Whether the tokens give back the text, with what is left out of it.
+    /// Whether the tokens give back the text, left-out text included.
     pub(crate) fn is_lossless(&self) -> bool {
         self.lossless
     }
 }
 
-/// Appends the end of the words to a lattice that has `same` bytes of it.
+/// Appends the end of the words to a lattice that already has `same` bytes of it.
 fn extend(
     lattice: &mut GrowingLattice,
     model: &Unigram,
@@ -74,7 +74,8 @@ fn extend(
     lattice.extend(model, vocabulary, &end.text[at..], raw)
 }
 
-/// How many bytes of the end of the words, which begins at `begin`, the lattice has already, words that begin alike.
+/// The number of bytes that the lattice already has of `end`, the end of the words from `begin` on. Words must begin
+/// alike.
 fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
     let mut same = lattice.text.as_bytes()[begin..]
         .iter()
@@ -99,7 +100,7 @@ fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
 }
 
 impl Rewriting {
-    /// Takes up the window `text`, which is what is read of `full`, if it is one word of a kind that is carried.
+    /// Takes up the window `text`, the part of `full` that is read, if it is one word of a kind that is carried.
     pub(super) fn grow_word(
         &self,
         text: &str,
@@ -143,7 +144,7 @@ impl Rewriting {
             Model::WordPiece(model) => {
                 let fixed = &found.text[word.source.lead..word.source.fixed];
                 (ruled && fixed.chars().count() > model.longest_word).then_some(())?;
-                // One token, however much is appended: it must say less than the text.
+                // With any appended text it is one token, which must say less than the text.
                 (vocabulary.bytes(word.unknown, 0).ok()?.len() + 1 < full.len()).then_some(())?;
             }
         }
@@ -155,7 +156,8 @@ impl Rewriting {
         word.lattice.as_ref().map_or_else(|| vec![word.unknown], |lattice| lattice.tree.lists().ids(lattice.list()))
     }
 
-    /// What appending `text`, which is what is read of `more`, to the word changes; None where that is not carried.
+    /// The change of the word when `text`, the part of `more` that is read, is appended; None where that is not
+    /// carried.
     pub(super) fn word_grown(
         &self,
         word: &mut GrowingWord,
@@ -170,7 +172,7 @@ impl Rewriting {
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
             return Some(Edit::new(0, Vec::new(), false));
         };
-        // The lists of the ways that go are still to be told.
+        // The lists of the removed ways are still to be reported.
         let (tree, list) = (lattice.tree.share(), lattice.list());
         let same = common(lattice, fixed, &open);
         let (before, place) = (lattice.text.len(), fixed + same);
@@ -183,8 +185,8 @@ impl Rewriting {
         Some(Edit::between(between, word.lossless))
     }
 
-    /// Whether the tokens of the word give back its text, where all but unknown ones give back the word; None if that
-    /// is not told.
+    /// Whether the tokens of the word give back its text, where all but unknown ones give back the word. None if that
+    /// is unknown.
     fn gives_back(&self, word: &mut GrowingWord, model: &Unigram, vocabulary: &Vocabulary) -> Option<bool> {
         let Some(lattice) = &word.lattice else { return Some(false) };
         (!lattice.is_odd(model, vocabulary, lattice.text.len())).then_some(())?;
@@ -195,7 +197,7 @@ impl Rewriting {
         if lost == 0 {
             return Some(word.source.is_same(&lattice.text));
         }
-        // The unknown token says nothing, so what is said is shorter, and a space may be lost at the start.
+        // The unknown token has no text, so the decoded text is shorter, and a space may be lost at the start.
         (vocabulary.kind(word.unknown) == Kind::Control).then_some(())?;
         let (text, said) = word.source.lengths(lost);
         let bare_lead = word.source.lead > 0 && lattice.at[word.source.lead].best.id == model.unknown;
@@ -204,7 +206,7 @@ impl Rewriting {
         (text != said && text + 1 != said && !(bare_lead && text == said + 1) || differs()).then_some(false)
     }
 
-    /// Takes the word back to where it was `saved`; None where that fails, and the state is then of no use.
+    /// Takes the word back to the state `saved`. None where that fails, and the state is then of no use.
     pub(super) fn restore_word(
         &self,
         word: &mut GrowingWord,
@@ -224,7 +226,7 @@ impl Rewriting {
         Some(())
     }
 
-    /// The character boundaries of `near`, the end of the text, behind `from` that no token stands across.
+    /// The character boundaries of `near`, the end of the text, after `from` that no token crosses.
     pub(super) fn word_token_cuts(&self, word: &GrowingWord, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = word.source.raw.len().checked_sub(near.len())?;
         let mut tokens = Vec::new();
@@ -242,7 +244,7 @@ impl Rewriting {
         Some((from + 1..near.len()).filter(|&at| near.is_char_boundary(at) && cuts.contains(at)).collect())
     }
 
-    /// The settled cuts of the word behind `from`, in positions of `near`, its end.
+    /// The settled cuts of the word after `from`, in positions of `near`, its end.
     pub(super) fn word_settled(&self, word: &GrowingWord, near: &str, from: usize) -> Vec<usize> {
         if !self.pieces_settle() {
             let (cuts, sure) = (
@@ -258,7 +260,7 @@ impl Rewriting {
         self.settled_behind_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
     }
 
-    /// Whether it is sure that no cut of the word is settled.
+    /// Whether surely no cut of the word is settled.
     pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
         let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else {
             return !word.source.cut;
@@ -271,7 +273,7 @@ impl Rewriting {
         unsettled
     }
 
-    /// The settled cuts of the text behind byte `from`, ascending. Complexity: O(text behind `from`).
+    /// The settled cuts of the text after byte `from`, ascending. Complexity: O(text after `from`).
     fn settled_behind_place(
         &self,
         word: &GrowingWord,
@@ -304,7 +306,7 @@ impl Rewriting {
         cuts
     }
 
-    /// The end of the text that is final, and of what it becomes: what is appended may change its last character.
+    /// The end of the final text, and of its rewritten form: appended text may change its last character.
     fn border_of(&self, source: &Source, lattice: &GrowingLattice) -> (usize, usize) {
         let sure = source.raw.len() - source.unsure.len();
         match self.rewriter.looks_behind_itself() {
@@ -321,7 +323,7 @@ impl Rewriting {
         }
     }
 
-    /// Up to here in the text a later text cannot settle a cut that is not settled now.
+    /// The place in the text up to which a later text cannot settle a cut that is not settled now.
     fn quiet_before(&self, source: &Source, lattice: &GrowingLattice) -> usize {
         let (last, end) = self.border_of(source, lattice);
         let open = lattice.open(end);
@@ -329,7 +331,7 @@ impl Rewriting {
         source.floor(source.span(open, open + 1).map_or(last, |(start, _)| start).min(last))
     }
 
-    /// Whether cuts inside a word may be settled, because no piece stands across.
+    /// Whether cuts inside a word may be settled, because no piece crosses them.
     pub(super) fn pieces_settle(&self) -> bool {
         matches!(self.words, Words::Whole) && !self.rewriter.acts_on_runs()
     }

@@ -1,4 +1,4 @@
-//! The text of a growing word, and what it becomes: what is final, what is open, and where each character came from.
+//! The text of a growing word, and its rewritten form: the final part, the open part, and the origin of each character.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 use crate::normalizers::rewriter::flow::{Flow, MOST_HELD};
@@ -7,27 +7,27 @@ use crate::normalizers::rewriter::trace::Trace;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::pre_tokenizers::char_rules::WordRule;
 
-/// A text, and where rewriting stands.
+/// A growing text, and the state of its rewriting. Example: "e" is open, because an appended accent may change it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source {
     pub(super) raw: String,
-    /// The text with what is left out of what is read, if anything is.
+    /// The text with its left-out parts, if there are any.
     full: Option<String>,
     flow: Flow,
     /// Bytes of the words that stay, their leads among them.
     pub(super) fixed: usize,
-    /// So many bytes of the words may still change.
+    /// The number of bytes of the words that may still change.
     open: usize,
     /// The last character of those that stay, which may be dropped.
     pub(super) end: Option<char>,
-    /// What stands before the first character.
+    /// The text before the first character.
     opening: Opening,
-    /// The space that begins the first word without standing in the text is so long.
+    /// The length of the space that begins the first word but is not in the text.
     pub(super) lead: usize,
     trace: Trace,
     /// The last place where the text is divided, and the same place in the word.
     pub(super) divided: (usize, usize),
-    /// So many bytes are those of the words; the next one is not if it `differs`.
+    /// The number of bytes that are those of the words; the next one is not if it `differs`.
     same: usize,
     differs: bool,
     /// A cut of the text is settled.
@@ -36,7 +36,7 @@ pub(crate) struct Source {
     pub(super) unsure: String,
 }
 
-/// What the first word of a text begins with.
+/// The begin of the first word of a text. Example: a space of its own, where a dummy prefix is added.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Opening {
     /// The text goes on inside a word.
@@ -44,18 +44,18 @@ pub(crate) struct Opening {
     /// A space of its own, if it begins with the first character; unless that is a space.
     pub(super) lead: bool,
     pub(super) unless_space: bool,
-    /// Nothing stands before the text.
+    /// There is no text before this text.
     pub(super) start: bool,
 }
 
-/// The end of the words: text, and where words begin in it.
+/// The end of the words: text, and the places in it where words begin.
 #[derive(Debug, Default)]
 pub(crate) struct Grown {
     pub(super) text: String,
     pub(super) begins: Vec<usize>,
 }
 
-/// What a source goes back to.
+/// A saved state of a source, to which it can go back.
 #[derive(Debug, Clone)]
 pub(crate) struct SavedSource {
     raw: usize,
@@ -94,7 +94,7 @@ impl Source {
         }
     }
 
-    /// Appends `text`, which is what is read of `more`.
+    /// Appends `text`, the part of `more` that is read.
     pub(super) fn append(&mut self, text: &str, more: &str) {
         if self.full.is_none() && text != more {
             self.full = Some(self.raw.clone());
@@ -105,7 +105,7 @@ impl Source {
         self.raw.push_str(text);
     }
 
-    /// The text, with what is left out of what is read.
+    /// The text, with its left-out parts.
     pub(super) fn full(&self) -> &str {
         self.full.as_ref().unwrap_or(&self.raw)
     }
@@ -127,7 +127,7 @@ impl Source {
         !self.differs && text.len() == word.len() && text[self.same..] == word[self.same..]
     }
 
-    /// How many bytes the text has, and the word but for its lead and `lost` bytes.
+    /// The number of bytes of the text, and of the word but for its lead and `lost` bytes.
     pub(super) fn lengths(&self, lost: usize) -> (usize, usize) {
         (self.full().len(), (self.length() - lost).saturating_sub(self.lead))
     }
@@ -143,7 +143,7 @@ impl Source {
         (start < end).then(|| self.trace.span(start, end))
     }
 
-    /// Where in the word the first character begins that stands for the byte `at` of the text or more.
+    /// The place in the word of the first character that stands for the byte `at` of the text or for a later one.
     pub(super) fn place_behind(&self, at: usize) -> usize {
         self.trace.behind(at).min(self.length())
     }
@@ -160,8 +160,8 @@ impl Source {
 }
 
 impl Rewriting {
-    /// Takes in `text`, which was appended; the answer is the end of the words from what was final before. None where
-    /// that is not carried.
+    /// Takes in `text`, which was appended. Returns the end of the words from the former final text on. None where that
+    /// is not carried.
     pub(super) fn read_on(&self, source: &mut Source, text: &str) -> Option<Grown> {
         let (base, begin) = (source.raw.len() - text.len(), source.fixed);
         self.has_no_added(source, text).then_some(())?;
@@ -187,7 +187,7 @@ impl Rewriting {
         Some(found)
     }
 
-    /// Looks for added tokens in text that is appended, and for those that hide some; false where one is found.
+    /// Looks for added tokens in appended text, and for those that hide some; false where one is found.
     fn has_no_added(&self, source: &mut Source, text: &str) -> bool {
         if self.added.is_empty() {
             return true;
@@ -200,7 +200,7 @@ impl Rewriting {
         !hides && found == 0
     }
 
-    /// Takes the text back to where it was `saved`; the answer is what is open there.
+    /// Takes the text back to the state `saved`. Returns the part that is open there.
     pub(super) fn restore_source(&self, source: &mut Source, saved: &SavedSource) -> Option<Grown> {
         let SavedSource { raw, full, flow, fixed, end, lead, divided, same, differs, cut, unsure } = saved.clone();
         source.raw.truncate(raw);
@@ -221,11 +221,11 @@ impl Rewriting {
         let (mut end, before) = (source.end, found.text.len());
         self.write(source, &rest, &mut end, begin, found)?;
         source.open = found.text.len() - before;
-        // A space of its own may stand there without a text.
+        // A space of its own may be there without a text.
         (source.length() > 0 || !(self.dummy_alone && source.opening.lead)).then_some(())
     }
 
-    /// Appends `items` to `found`, which begins at `begin` in the words; None where they are not of words that are
+    /// Appends `items` to `found`, which begins at `begin` in the words. None where they are not of words that are
     /// carried.
     fn write(
         &self,
@@ -247,7 +247,7 @@ impl Rewriting {
                 _ => false,
             };
             let before = end.replace(c);
-            // What stands between two words, or before the first one.
+            // The character is between two words, or before the first one.
             let is_dropped = matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
             let is_first = before.is_none();
             if is_dropped || parted {
@@ -286,9 +286,9 @@ impl Rewriting {
         Some(())
     }
 
-    /// Whether a cut is settled in the text from `base` on, or because of what stands there.
+    /// Whether a cut is settled in the text from `base` on, or because of that text.
     fn has_new_cut(&self, source: &Source, base: usize) -> bool {
-        // A cut is told by two characters before it and two after it.
+        // A cut is decided by two characters before it and two after it.
         const REACH: usize = 8;
         let begin = source.floor(base.saturating_sub(2 * REACH));
         let near = &source.raw[begin..];

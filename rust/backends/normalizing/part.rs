@@ -1,7 +1,7 @@
 //! The parts of a text: stretches between added tokens, cut at white space, each part looked up or encoded.
 //!
-//! That a part can be encoded by itself, and so be remembered with its tokens, is the argument for a cut before white
-//! space in docs/proofs/white-space-cuts.md.
+//! A part can be encoded alone, and so be remembered with its tokens. The argument for a cut before white space is in
+//! docs/proofs/white-space-cuts.md.
 
 use crate::backends::normalizing::rewriting::{Rewriting, Words};
 use crate::backends::normalizing::scratch::{Scratch, LONGEST_PART};
@@ -10,7 +10,7 @@ use crate::normalizers::rewriter::item::Ends;
 use crate::tokens::token::TextPosition;
 use crate::util::known_words::{hash, Placed};
 
-/// What is special about a part at an end of its stretch.
+/// The special properties of a part at an end of its stretch. Example: the first part may get a dummy prefix.
 #[derive(Clone, Copy)]
 pub(crate) struct Role {
     pub(super) ends: Ends,
@@ -65,7 +65,7 @@ impl Rewriting {
         scratch.work.shrink(text.len());
     }
 
-    /// What is special about the parts of a stretch: of that from `start` to `end`.
+    /// The special properties of the parts of a stretch: of the part from `start` to `end`.
     pub(super) fn roles(
         &self,
         stretch: &str,
@@ -191,7 +191,7 @@ impl Rewriting {
             scratch.tokens.clear();
             let tokens = &mut scratch.tokens;
             self.encode_part::<false>(part, role, None, &mut scratch.work, &mut |id, start, end, number| {
-                // The part is short, so these are small; what it is rewritten to may be longer, so numbers may not be.
+                // The part is short, so these are small. Its rewritten form may be longer, so numbers may not be.
                 tokens.push(Placed {
                     id,
                     start: start as u16,

@@ -1,4 +1,5 @@
-//! Resume points: the places inside and between the parts of a window where a stream can go on, with what it must know.
+//! Resume points: places inside and between the parts of a window where a stream can go on, with the state that it
+//! needs.
 //!
 //! The definition is in docs/definitions.md, "Resume point"; docs/proofs/unigram-resume-points.md has the argument.
 
@@ -9,10 +10,10 @@ use crate::backends::normalizing::scratch::{Scratch, Work, LONGEST_PART};
 use crate::models::unigram::Carried;
 use crate::tokens::token::{Token, TokenId};
 
-/// What a stream knows of a part, beside its text.
+/// The knowledge that a stream has of a part, beside its text.
 #[derive(Clone, Copy)]
 pub(crate) struct Opening {
-    /// Of the word that the part begins in the middle of.
+    /// The state of the word in whose middle the part begins.
     pub(super) carried: Option<Carried>,
     /// From here on the text of the part is not final.
     pub(super) horizon: usize,
@@ -26,7 +27,7 @@ impl Rewriting {
         let Opening { horizon, grows, .. } = opening;
         let mut last = horizon.min(part.len());
         if grows && self.rewriter.looks_behind_itself() {
-            // What is appended may change the last character, and all that cannot be divided from it.
+            // Appended text may change the last character, and all characters that cannot be divided from it.
             let mut before = part[..last].char_indices().rev();
             let mut right = before.next();
             last = 0;
@@ -45,8 +46,8 @@ impl Rewriting {
         }
     }
 
-    /// As [`Rewriting::stretch`], for a window: `horizon` is the first position of the stretch that is not final, and
-    /// the stretch `grows` if what is appended may become a part of it.
+    /// As [`Rewriting::stretch`], for a window. `horizon` is the first position of the stretch that is not final. The
+    /// stretch `grows` if appended text may become a part of it.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn open_stretch(
         &self,

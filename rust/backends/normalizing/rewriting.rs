@@ -1,13 +1,13 @@
-//! Our own engine for Unigram and WordPiece models, behind normalizers that may rewrite text.
+//! Our own engine for Unigram and WordPiece models, after normalizers that may rewrite text.
 //!
-//! A text is cut before white space where each side is normalised, split and encoded by itself ([`Rewriting::cuts`]).
-//! The parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: what stands before
-//! one cannot change. Unigram models that read the whole text as one word are only normalised in parts.
+//! A text is cut before white space where each side is normalised, split and encoded separately ([`Rewriting::cuts`]).
+//! The parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: the text before one
+//! cannot change. Unigram models that read the whole text as one word are only normalised in parts.
 //!
 //! In definitions whose vocabulary writes U+2581 for a space all work is in *byte space*, where that mark is a space.
 //!
 //! The argument is in docs/definitions.md ("Settled cut", "Resume point") and docs/proofs/unigram-resume-points.md.
-//! Here is what the engine is made of; the files beside it hold what it does.
+//! This file has the parts of the engine; the files beside it hold its operations.
 
 use crate::backends::normalizing::scratch::Scratch;
 use crate::models::unigram::Unigram;
@@ -28,48 +28,48 @@ pub(crate) enum Model {
     WordPiece(WordPiece),
 }
 
-/// What the model reads as one word.
+/// The text that the model reads as one word.
 #[derive(Debug)]
 pub(crate) enum Words {
     /// The whole text.
     Whole,
-    /// A space and what follows up to the next (byte space).
+    /// A space and the text up to the next one (byte space). Example: " the" and " cat".
     Spaced,
-    /// What a rule says; `marked`: each behind a space, the mark of its beginning (byte space).
+    /// The words of a rule; `marked`: each after a space, the mark of its beginning (byte space).
     Ruled { rule: WordRule, marked: bool },
 }
 
-/// The engine.
+/// The engine of definitions that rewrite text, such as BERT's.
 pub(crate) struct Rewriting {
     pub(super) added: AddedText,
     pub(super) rewriter: Rewriter,
     pub(super) words: Words,
     pub(super) model: Model,
     pub(super) dummy: DummyPrefix,
-    /// The dummy prefix stands before every stretch behind an added token too, not only at the start.
+    /// The dummy prefix is before every stretch after an added token too, not only at the start.
     dummy_everywhere: bool,
-    /// It stands alone too, where a text is rewritten to nothing.
+    /// It is also there alone, where a text is rewritten to nothing.
     pub(super) dummy_alone: bool,
     /// ASCII white space that begins a part.
     pub(super) borders: ByteSet,
-    /// ASCII characters behind which a border is a cut.
+    /// ASCII characters after which a border is a cut.
     pub(super) closes: ByteSet,
-    /// A cut needs no more than its two sides being rewritten each by itself: white space is dropped anyway.
+    /// A cut needs only two sides that are rewritten separately: white space is dropped anyway.
     pub(super) loose: bool,
-    /// A space begins a part behind a space too.
+    /// A space begins a part after a space too.
     pub(super) each_space: bool,
-    /// Where words end without white space may be told from the characters beside the place: [`Rewriting::borders`].
+    /// The ends of words without white space may be found from the characters beside the place: [`Rewriting::borders`].
     pub(super) has_borders: bool,
     pub(super) sides: CharMemo,
     pub(super) weights: CharMemo,
-    /// No piece holds a space behind another character, and a space is never fused with an unknown one.
+    /// No piece holds a space after another character, and a space is never fused with an unknown one.
     pub(super) spaces_begin_pieces: bool,
     pub(super) exact_spans: bool,
     pub(super) notes: String,
     pub(super) scratch: Pool<Scratch>,
 }
 
-/// What the definition says.
+/// The parts that the definition gives.
 pub(crate) struct Parts {
     pub(crate) added: AddedText,
     pub(crate) rewriter: Rewriter,
@@ -141,7 +141,7 @@ impl Rewriting {
         }
     }
 
-    /// Whether a stretch behind an added token begins like a text; T' would not.
+    /// Whether a stretch after an added token begins like a text; T' would not.
     pub(super) fn begins_anew(&self, stretch: &str) -> bool {
         self.dummy_everywhere && self.dummy != DummyPrefix::None
             || self.rewriter.acts_on_start()
@@ -153,7 +153,7 @@ impl Rewriting {
         here && self.dummy != DummyPrefix::None
     }
 
-    /// Whether a stretch behind other text begins inside a word: no white space begins it, and nothing else parts
+    /// Whether a stretch after other text begins inside a word: no white space begins it, and no other rule parts
     /// words.
     pub(super) fn goes_on(&self, stretch: &str) -> bool {
         let marks_words = matches!(self.words, Words::Ruled { marked: true, .. });

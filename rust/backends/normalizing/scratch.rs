@@ -1,6 +1,6 @@
 //! Scratch: the buffers of one call and of one part, kept for the next, and the words remembered with their tokens.
 //!
-//! No answer depends on what is in them: what is remembered is a function of its key, as in docs/proofs/word-cache.md.
+//! No answer depends on their content: each entry is a function of its key, as in docs/proofs/word-cache.md.
 
 use crate::models::unigram::{Lattice, Point};
 use crate::normalizers::rewriter::stages::KnownGroups;
@@ -9,7 +9,7 @@ use crate::util::known_words::{KnownWords, Placed};
 
 /// Longer parts are not kept: they hardly ever come again.
 pub(super) const LONGEST_PART: usize = 64;
-/// About the bytes that parts and their tokens may take.
+/// The approximate limit on the bytes of parts and their tokens.
 const MOST: usize = 2 << 20;
 
 /// Buffers for one call; no lock is held while they are used.
@@ -34,7 +34,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// A huge text leaves no huge buffers behind.
+    /// Frees the buffers of a huge text.
     pub(super) fn shrink(&mut self, length: usize) {
         if length > LARGE {
             *self = Self { groups: std::mem::take(&mut self.groups), ..Self::default() };

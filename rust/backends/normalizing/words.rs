@@ -1,4 +1,4 @@
-//! The words of a part: rewritten, split as the definition says, and handed to the model one by one.
+//! The words of a part: rewritten, split by the rules of the definition, and handed to the model one by one.
 //!
 //! The three steps are those of the argument in docs/proofs/white-space-cuts.md for a cut before white space:
 //! *Normalizer*, *Words*, *Model*.
@@ -12,14 +12,14 @@ use crate::normalizers::rewriter::item::Ends;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::normalizers::unicode_forms::METASPACE;
 
-/// A word, the positions of its bytes, and what the models work with.
+/// A word, the positions of its bytes, and the buffers of the models.
 type Buffers<'w> = (&'w mut String, &'w mut Vec<u32>, &'w mut Lattice, &'w mut Vec<(u32, u32)>);
 
 impl Rewriting {
     /// Emits (id, start, end, number of the pre-token) for the tokens of a part.
     ///
-    /// Where `OPEN`, `opening` counts, and `work.points` are then where the model can go on, as positions in the
-    /// rewritten text. Complexity: O(part), times the longest piece at worst.
+    /// Where `OPEN`, `opening` counts, and `work.points` are then the places where the model can go on. They are
+    /// positions in the rewritten text. Complexity: O(part), times the longest piece at worst.
     pub(super) fn encode_part<const OPEN: bool>(
         &self,
         part: &str,
@@ -133,7 +133,7 @@ impl Rewriting {
         }
     }
 
-    /// Rewrites a part into `work`; true if it stays as it is, and `work` is not touched.
+    /// Rewrites a part into `work`. True if it stays as it is, and `work` is not touched.
     fn normalize(&self, part: &str, role: Role, work: &mut Work) -> bool {
         if self.rewriter.keeps(part, role.ends) {
             return true;
@@ -154,8 +154,8 @@ impl Rewriting {
     }
 }
 
-/// Where the rewritten bytes from `start` to `end` came from in `part`; those of a token without text stand before the
-/// next character.
+/// The origin in `part` of the rewritten bytes from `start` to `end`; those of a token without text are before the next
+/// character.
 #[inline]
 fn span_of(trace: &Trace, normal: &str, part: &str, start: usize, end: usize) -> (usize, usize) {
     if start < end {
@@ -165,7 +165,7 @@ fn span_of(trace: &Trace, normal: &str, part: &str, start: usize, end: usize) ->
     (at, at)
 }
 
-/// The text from `start` to `end` after a space: the one that stands there, or else one in `word`.
+/// The text from `start` to `end` after a space: the one that is there, or else one in `word`.
 #[inline]
 fn after_space<'t>(normal: &'t str, start: usize, end: usize, word: &'t mut String) -> &'t str {
     if start > 0 && normal.as_bytes()[start - 1] == b' ' {
@@ -177,7 +177,7 @@ fn after_space<'t>(normal: &'t str, start: usize, end: usize, word: &'t mut Stri
     word
 }
 
-/// Calls `each` with the words of `text`: a space and what follows up to the next.
+/// Calls `each` with the words of `text`: a space and the text up to the next one.
 #[inline]
 fn for_each_spaced(text: &str, mut each: impl FnMut(usize, usize)) {
     let mut start = 0;

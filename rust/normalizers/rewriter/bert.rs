@@ -1,6 +1,6 @@
 //! BERT's normalizer, as the `tokenizers` crate has it.
 //!
-//! Nothing in it acts on runs of white space or on the ends of a text, which is why one word is open behind it
+//! No step of it acts on runs of white space or on the ends of a text. So one word is open after it
 //! (docs/proofs/white-space-cuts.md, step 8).
 
 use crate::normalizers::rewriter::form::Form;
@@ -8,7 +8,7 @@ use crate::normalizers::rewriter::item::{each, Item};
 use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::char::canonical_combining_class;
 
-/// BERT's normalizer.
+/// BERT's normalizer. Example: "H\u{e9}llo" becomes "hello".
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bert {
     pub(crate) clean: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Bert {
 }
 
 impl Bert {
-    /// `BertNormalizer` of the `tokenizers` crate; what is a control character is a matter of its Unicode tables.
+    /// `BertNormalizer` of the `tokenizers` crate, whose Unicode tables decide which characters are control characters.
     pub(super) fn apply(self, mut items: Vec<Item>) -> Vec<Item> {
         if self.clean {
             items.retain(|item| !is_dropped(item.c));
@@ -38,8 +38,8 @@ impl Bert {
         items
     }
 
-    /// Whether `c` is gone, whatever stands beside it: a control character, or a mark that nothing else needs to be in
-    /// order.
+    /// Whether `c` is removed, whatever is beside it: a control character, or a mark on which the order of no other
+    /// mark depends.
     pub(super) fn drops(self, c: char) -> bool {
         if self.clean && is_dropped(c) {
             return true;
@@ -58,7 +58,7 @@ fn is_dropped(c: char) -> bool {
     c == '\0' || c == '\u{fffd}' || !matches!(c, '\t' | '\n' | '\r') && c.is_other()
 }
 
-/// What BERT sets apart from its neighbours: the blocks of CJK ideographs.
+/// The characters that BERT sets apart from their neighbours: the blocks of CJK ideographs.
 fn is_chinese(c: char) -> bool {
     matches!(u32::from(c),
         0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x20000..=0x2A6DF | 0x2A700..=0x2B73F | 0x2B740..=0x2B81F

@@ -1,7 +1,8 @@
-//! The class of a character: what the stages do to it by itself, what it becomes, and whether its neighbours matter.
+//! The class of a character: its treatment when alone, its rewritten form, and whether its neighbours matter.
 //!
-//! Where a text can be cut between two characters follows from their classes: docs/proofs/white-space-cuts.md (step 1,
-//! *Normalizer*, of the argument for a cut before white space) and docs/proofs/unigram-resume-points.md, step 5.
+//! The places where a text can be cut follow from the classes of the two characters. See
+//! docs/proofs/white-space-cuts.md (step 1, *Normalizer*, of the argument for a cut before white space) and
+//! docs/proofs/unigram-resume-points.md, step 5.
 
 use crate::normalizers::rewriter::cluster::{begins_cluster, ends_before_space};
 use crate::normalizers::rewriter::code::{
@@ -20,7 +21,7 @@ impl Rewriter {
         }
     }
 
-    /// The code of `c` and, unless that is long, what it becomes where it is mapped.
+    /// The code of `c`. Where `c` is mapped, also its rewritten form, unless that is long.
     #[inline]
     pub(super) fn remembered(&self, c: char) -> u64 {
         self.known.get(c, || {
@@ -34,7 +35,7 @@ impl Rewriter {
         })
     }
 
-    /// The code of `c` and, where it is mapped, what it becomes.
+    /// The code of `c` and, where it is mapped, its rewritten form.
     fn classify(&self, c: char) -> (u8, Option<Box<str>>) {
         if self.steps.is_empty() {
             return (CLOSES | if c.is_whitespace() { 0 } else { SOLID }, None);
@@ -47,7 +48,7 @@ impl Rewriter {
         let mut items = vec![alone];
         let (mut sticky, mut solid, mut symbol) = (false, SOLID, false);
         for step in &self.steps {
-            // White space that a step drops at an end, or in a run, is no text, whatever a later one would make of it.
+            // White space that a step drops at an end, or in a run, is no text, even if a later step changes it.
             if step.acts_on_runs() && items.last().is_some_and(|item| item.c.is_whitespace()) {
                 solid = 0;
             }
@@ -55,7 +56,7 @@ impl Rewriter {
                 match step.meets(item.c, item == &items[0]) {
                     Meeting::Indifferent => {}
                     Meeting::Equals if items == [alone] => sticky = true,
-                    // In the symbol and elsewhere it stays as it is.
+                    // In the symbol and elsewhere it stays unchanged.
                     Meeting::Symbol if items == [alone] && step.apply(vec![alone], Ends::default()) == [alone] => {
                         symbol = true
                     }
@@ -85,7 +86,7 @@ impl Rewriter {
         }
     }
 
-    /// The bits of the code that say how `c` is to an open neighbour: docs/proofs/open-characters.md.
+    /// The bits of the code that tell how `c` acts on an open neighbour: docs/proofs/open-characters.md.
     fn sides(&self, c: char, code: u8) -> u8 {
         let class = code & CLASS;
         let is_rules = |step: &&Step| matches!(step, Step::ClusterRules(_));
@@ -120,7 +121,7 @@ impl Rewriter {
         }
     }
 
-    /// What `c` becomes everywhere, if so it is.
+    /// The rewritten form of `c`, if it is the same everywhere.
     pub(crate) fn alone(&self, c: char) -> Option<String> {
         match self.code(c) & CLASS {
             code if code <= Class::Sticky as u8 => Some(c.to_string()),
@@ -133,7 +134,7 @@ impl Rewriter {
         }
     }
 
-    /// The first and the last character of what `c` becomes everywhere, if so it is.
+    /// The first and the last character of the rewritten form of `c`, if it is the same everywhere.
     pub(crate) fn edges(&self, c: char) -> Option<(char, char)> {
         let known = self.remembered(c);
         let count = known >> COUNT & SHORT_OUTPUT as u64;
@@ -150,7 +151,7 @@ impl Rewriter {
         }
     }
 
-    /// Appends what `c`, which is mapped, becomes.
+    /// Appends the rewritten form of `c`, which is mapped.
     pub(super) fn push_output(&self, c: char, normal: &mut String) {
         let known = self.remembered(c);
         match known >> COUNT & SHORT_OUTPUT as u64 {
@@ -161,24 +162,24 @@ impl Rewriter {
         }
     }
 
-    /// Whether a space behind `c` begins a part that is rewritten by itself, with something before it that stays.
+    /// Whether a space after `c` begins a part that is rewritten separately, and follows a character that stays.
     #[inline]
     pub(crate) fn is_solid(&self, c: char) -> bool {
         self.code(c) & SOLID != 0
     }
 
-    /// Whether a space behind `c` is rewritten by itself.
+    /// Whether a space after `c` is rewritten separately.
     #[inline]
     pub(crate) fn is_closed(&self, c: char) -> bool {
         self.code(c) & CLOSES != 0
     }
 
-    /// What [`Rewriter::divides_classes`] needs to know of `c`.
+    /// The bits of `c` on which [`Rewriter::divides_classes`] depends.
     pub(crate) fn class(&self, c: char) -> u8 {
         self.code(c) & (CLASS | SOLID | ENDS | ANEW)
     }
 
-    /// Whether what has this class depends on its neighbours, or vanishes.
+    /// Whether a character of this class depends on its neighbours, or vanishes.
     pub(crate) fn is_open(class: u8) -> bool {
         class & CLASS == Class::Open as u8
     }
@@ -189,7 +190,7 @@ impl Rewriter {
         !touch(left, right)
     }
 
-    /// Whether the text can be cut between `left` and `right`, each side being rewritten by itself.
+    /// Whether the text can be cut between `left` and `right`, each side being rewritten separately.
     pub(crate) fn divides(&self, left: char, right: char) -> bool {
         !touch(self.code(left), self.code(right))
     }

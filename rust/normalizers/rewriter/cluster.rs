@@ -1,6 +1,6 @@
-//! Grapheme clusters, by which some definitions read their rules, and when it makes no difference where they end.
+//! Grapheme clusters, by which some definitions read their rules, and the cases in which their ends make no difference.
 //!
-//! That one ends before white space is part of the argument in docs/proofs/white-space-cuts.md (step 1, *Normalizer*).
+//! A cluster ends before white space: part of the argument in docs/proofs/white-space-cuts.md (step 1, *Normalizer*).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::item::Item;
@@ -9,15 +9,15 @@ use crate::util::char_table::CharMemo;
 use std::sync::OnceLock;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
-/// Whether no rule begins anywhere: then it makes no difference where clusters end.
+/// Whether no rule begins anywhere: then the ends of clusters make no difference.
 pub(crate) fn is_idle(rules: &Charsmap, items: &[Item]) -> bool {
     let text: String = items.iter().map(|item| item.c).collect();
     text.char_indices().all(|(at, _)| rules.shortest_prefix(&text[at..]).is_none())
 }
 
-/// Whether `c` is a grapheme cluster by itself between any others of which the same is true (UAX 29).
+/// Whether `c` is a grapheme cluster of its own between any other such characters (UAX 29).
 ///
-/// Code points that are not assigned are left out, so that it does no harm if they are in another Unicode version.
+/// Code points that are not assigned are left out, so another Unicode version that has them does no harm.
 pub(crate) fn is_cluster(c: char) -> bool {
     const JOINING: &str = r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}\p{GCB=Prepend}\p{GCB=RI}\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{GCB=CR}\p{Cn}]";
     static SET: OnceLock<Option<CodePoints>> = OnceLock::new();
@@ -25,18 +25,18 @@ pub(crate) fn is_cluster(c: char) -> bool {
     set.as_ref().is_some_and(|set| !set.contains(c))
 }
 
-/// Whether a cluster ends behind `c` if a space follows.
+/// Whether a cluster ends after `c` if a space follows.
 pub(crate) fn ends_before_space(c: char) -> bool {
     is_cluster(c) || [c, ' '].iter().collect::<String>().graphemes(true).count() == 2
 }
 
-/// Whether clusters are read by `rules` as if one ended before `c`, which is one, whatever stands before it but what
-/// never ends before a space.
+/// Whether `rules` read clusters as if one ended before `c`, which is one. The text before `c` may be any that ends in
+/// a character with [`ends_before_space`].
 ///
-/// A cluster ends there but for three rules of UAX 29: LF behind CR, consonants behind a virama, and pictographs behind
-/// a pictograph and U+200D. A cluster of six bytes is read character by character, and so is the left one of these,
-/// because its first character and U+200D have six bytes too, or five that no rule begins. If `c` has four bytes, it is
-/// read so behind the place too.
+/// A cluster ends there but for three rules of UAX 29. They join LF to CR, consonants to a virama, and pictographs to a
+/// pictograph with U+200D. A cluster of six bytes or more is read character by character. So is the cluster of a
+/// pictograph before the place. Its first character and U+200D have six bytes too, or five that no rule begins. If `c`
+/// has four bytes, it is read so after the place too.
 pub(crate) fn begins_cluster(c: char, rules: &Charsmap, single: bool) -> bool {
     let joins = |before: &[char]| before.iter().chain([&c]).collect::<String>().graphemes(true).count() == 1;
     let is_wide = || {
@@ -47,13 +47,13 @@ pub(crate) fn begins_cluster(c: char, rules: &Charsmap, single: bool) -> bool {
     is_cluster(c) && c != '\n' && !joins(&['\u{915}', '\u{94d}']) && (!joins(&['\u{1f469}', '\u{200d}']) || is_wide())
 }
 
-/// The pictographs of two bytes; none has one.
+/// The pictographs of two bytes; none has one byte.
 const SHORT_PICTOGRAPHS: [char; 2] = ['\u{a9}', '\u{ae}'];
 
-/// Clusters of so many bytes are read character by character.
+/// Clusters of at least this number of bytes are read character by character.
 pub(crate) const WIDE: usize = 6;
 
-/// What a character is to the three rules of UAX 29 that look further back than one character.
+/// The roles of a character in the three rules of UAX 29 that look further back than one character.
 const PICTOGRAPH: u64 = 1;
 /// Between a pictograph and U+200D.
 const EXTENDS: u64 = 2;
@@ -63,7 +63,7 @@ const LINKER: u64 = 16;
 /// Between a consonant and a linker.
 const PASSED: u64 = 32;
 
-/// These bits of `c`, asked from the segmenter.
+/// These bits of `c`, found with the segmenter.
 fn kind(c: char) -> u64 {
     static KINDS: OnceLock<CharMemo> = OnceLock::new();
     KINDS.get_or_init(CharMemo::default).get(c, || {
@@ -80,18 +80,19 @@ fn kind(c: char) -> u64 {
     })
 }
 
-/// The grapheme cluster at the end of a growing text: what its further growth depends on.
+/// The grapheme cluster at the end of a growing text: the state on which its further growth depends. Example: the
+/// cluster "e\u{301}" goes on with a mark.
 ///
-/// Rules of UAX 29 look at one character before a place, but for three: a pictograph before U+200D, a consonant before
-/// a linker, and whether the letters of flags before it are an even number.
+/// Rules of UAX 29 look at one character before a place, with three exceptions. These are a pictograph before U+200D, a
+/// consonant before a linker, and whether the letters of flags before the place are an even number.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     length: usize,
     last: char,
-    /// A pictograph and what extends it stand at the end; then U+200D too.
+    /// The text ends with a pictograph and characters that extend it; then with U+200D too.
     pictograph: bool,
     joined: bool,
-    /// A consonant and what may stand between it and a linker stand at the end; a linker is among them.
+    /// The text ends with a consonant and characters that may be between it and a linker; a linker is among them.
     consonant: bool,
     linked: bool,
     odd: bool,
@@ -169,7 +170,7 @@ mod tests {
         '\u{d4d}',
     ];
 
-    /// Where a growing text is parted.
+    /// The places where a growing text is parted.
     fn parted(text: &[char]) -> Vec<usize> {
         let mut cluster: Option<Cluster> = None;
         let mut places = Vec::new();

@@ -1,11 +1,11 @@
-//! What is remembered of a character: its class, and what follows from it for its neighbours.
+//! The memory of a character: its class, and the effects on its neighbours.
 
-/// What the stages do to a character by itself.
+/// The treatment of a character that is alone. Example: "a" is kept, and under NFKC U+FB01 is mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Nothing.
+    /// It stays unchanged.
     Kept = 0,
-    /// Nothing, unless another such stands beside it.
+    /// It stays unchanged, unless another such character is beside it.
     Sticky = 1,
     /// It becomes the same everywhere.
     Mapped = 2,
@@ -15,20 +15,20 @@ pub(super) enum Class {
 
 pub(super) const CLASS: u8 = 3;
 
-/// What it becomes, whatever stands beside it, ends with something else than white space. (Not so behind a character
+/// Its rewritten form, with any neighbours, is not empty and does not end with white space. (Not so after a character
 /// that forms a cluster with it.)
 pub(super) const SOLID: u8 = 4;
 
-/// A grapheme cluster ends behind it if a space follows.
+/// A grapheme cluster ends after it if a space follows.
 pub(super) const CLOSES: u8 = 8;
 
-/// What is done to an open character is not changed by one behind it that begins anew.
+/// The treatment of an open character is not changed by one after it that has [`ANEW`].
 pub(super) const ENDS: u8 = 0x40;
 
-/// Nothing before it acts on it, or acts otherwise because of it, if that is open but ends.
+/// An open character before it that has [`ENDS`] does not act on it, and is not treated differently because of it.
 pub(super) const ANEW: u8 = 0x80;
 
-/// What is remembered of a character: its code, and between its bits the number of characters that it becomes, then
+/// The memory of a character. It holds its code, and between its bits the number of characters that it becomes, then
 /// these, 16 bits each.
 pub(super) const CODE: u64 = 0xCF;
 
@@ -36,11 +36,12 @@ pub(super) const COUNT: u32 = 4;
 
 pub(super) const OUTPUT: u32 = 8;
 
-/// Three are enough for a Chinese character set apart by spaces and for a Hangul syllable taken apart. Longer outputs
+/// Three are enough for a Chinese character set apart by spaces, and for a decomposed Hangul syllable. Longer outputs
 /// and characters above the first plane (ligatures, rare signs) are not remembered.
 pub(super) const SHORT_OUTPUT: usize = 3;
 
-/// Whether what has this code stays as it is unless something open follows: a symbol that is left alone may hold it.
+/// Whether a character with this code stays unchanged unless an open one follows: a symbol that is left alone may hold
+/// it.
 #[inline]
 pub(super) fn stays(code: u8) -> bool {
     code & (CLASS | SOLID) == Class::Open as u8 | SOLID

@@ -1,8 +1,8 @@
-//! Rewriting a text that grows: what each appended character makes final, and what the open end becomes if the text
-//! ends there.
+//! Rewriting a text that grows. Each appended character makes a part of the text final. The open end also has a form
+//! for the case that the text ends there.
 //!
-//! Characters that touch are rewritten together, so a run of them has no place to begin again. A [`Flow`] carries what
-//! each step holds of such a run. The answer is that of [`Rewriter::rewrite`] on the whole text
+//! Characters that touch are rewritten together, so a run of them has no place to begin again. A [`Flow`] carries the
+//! characters that each step holds of such a run. The result is that of [`Rewriter::rewrite`] on the whole text
 //! (docs/proofs/growing-normal-forms.md).
 
 use crate::normalizers::charsmap::Charsmap;
@@ -13,45 +13,45 @@ use crate::normalizers::rewriter::marks::Passed;
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::Step;
 
-/// A form waits for so many characters: of a longer run marks are passed on, and no mark that moves before them is
-/// carried.
+/// The number of characters that a form waits for. Of a longer run marks are passed on, and no mark that moves before
+/// them is carried.
 pub(crate) const MOST_HELD: usize = 32;
 
-/// Where rewriting stands.
+/// The state of rewriting. Example: after "e" the character is held, because an accent may follow.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flow {
     /// The last character of the text.
     last: Option<char>,
-    /// The only character that no step has seen.
+    /// The only character, while no step has seen it.
     first: Option<Item>,
     /// The part at the end begins the text.
     start: bool,
     held: Vec<Held>,
 }
 
-/// What a step holds.
+/// The characters that a step holds. Example: "e", which an accent may change.
 #[derive(Debug, Clone, Default)]
 struct Held {
-    /// Characters that what follows may change.
+    /// Characters that later text may change.
     items: Vec<Item>,
     /// The grapheme cluster at the end.
     cluster: Option<Cluster>,
-    /// Something else than a space has come.
+    /// A character other than a space has come.
     begun: bool,
-    /// Marks were passed on of the part at the end.
+    /// Marks of the part at the end were passed on.
     passed: Option<Passed>,
 }
 
 impl Flow {
-    /// Before the first character; `start`: nothing stands before it.
+    /// The state before the first character; `start`: there is no text before it.
     pub(crate) fn new(start: bool) -> Self {
         Self { start, ..Self::default() }
     }
 }
 
 impl Rewriter {
-    /// Takes `flow` over `c`, at byte `at`; appends to `done` what is now final, and says whether `c` begins a part
-    /// that is rewritten by itself. None where that is not carried.
+    /// Takes `flow` over `c`, at byte `at`, and appends the new final text to `done`. Returns whether `c` begins a part
+    /// that is rewritten separately. None where that is not carried.
     pub(crate) fn flow(&self, flow: &mut Flow, c: char, at: usize, done: &mut Vec<Item>) -> Option<bool> {
         let item = Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let divided = flow.last.is_none_or(|last| self.divides(last, c));
@@ -69,7 +69,8 @@ impl Rewriter {
         Some(false)
     }
 
-    /// Appends to `done` what forms hold of runs of more than `most` marks: what moves before it is not carried later.
+    /// Appends to `done` the characters that forms hold of runs of more than `most` marks. A mark that moves before
+    /// them is not carried later.
     pub(crate) fn pass_on(&self, flow: &mut Flow, most: usize, done: &mut Vec<Item>) -> Option<()> {
         if flow.held.iter().all(|held| held.items.len() <= most) {
             return Some(());
@@ -85,12 +86,12 @@ impl Rewriter {
         Some(())
     }
 
-    /// What the open end becomes if the text ends here.
+    /// The rewritten form of the open end if the text ends here.
     pub(crate) fn rest(&self, flow: &Flow) -> Option<Vec<Item>> {
         self.part(flow, Ends { start: flow.start, end: true })
     }
 
-    /// What the open end becomes if it is rewritten by itself, with what is done at these `ends`.
+    /// The rewritten form of the open end on its own, with the rules for these `ends`.
     fn part(&self, flow: &Flow, ends: Ends) -> Option<Vec<Item>> {
         if let Some(item) = flow.first {
             let apply = |ends| self.steps.iter().fold(vec![item], |items, step| step.apply(items, ends));
@@ -107,7 +108,7 @@ impl Rewriter {
         let mut items = Vec::new();
         for (step, held) in self.steps.iter().zip(&flow.held) {
             if ends.end && matches!(step, Step::TrailingSpaces { .. }) && !items.iter().any(|item| !step.drops(item)) {
-                // All that is held goes, with what follows.
+                // All held characters are removed, with the text after them.
                 items.clear();
                 continue;
             }
@@ -129,7 +130,7 @@ impl Rewriter {
         Some(items)
     }
 
-    /// Whether spaces in runs and at the ends are carried: each of these runs lies in one part, because a step acts on
+    /// Whether spaces in runs and at the ends are carried. Each of these runs lies in one part, because a step acts on
     /// them in runs.
     pub(crate) fn holds_spaces(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::SpaceRuns { .. }))
@@ -142,8 +143,8 @@ fn is_blank(item: &Item) -> bool {
 }
 
 impl Step {
-    /// Takes in `items`; the answer is what is final of all that came. The end of the text makes of what is held what
-    /// [`Step::apply`] makes of it.
+    /// Takes in `items`. Returns the final part of all items that came. At the end of the text the held items become
+    /// those of [`Step::apply`].
     fn hold(&self, held: &mut Held, mut items: Vec<Item>, start: bool, spaces: bool) -> Option<Vec<Item>> {
         match self {
             Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => {
@@ -173,7 +174,7 @@ impl Step {
                 Some(done)
             }
             Self::Bert(bert) => (!bert.accents).then(|| bert.apply(items)),
-            // White space at the ends is not carried, and nothing else is changed.
+            // White space at the ends is not carried, and no other character is changed.
             Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. }
                 if !spaces =>
             {
@@ -206,7 +207,7 @@ impl Step {
         }
     }
 
-    /// Takes in `items`, of which the last grapheme cluster may still grow.
+    /// Takes in `items`, whose last grapheme cluster may still grow.
     fn hold_clusters(&self, rules: &Charsmap, held: &mut Held, items: Vec<Item>) -> Vec<Item> {
         let mut done = Vec::new();
         for item in items {
@@ -225,12 +226,12 @@ impl Step {
         done
     }
 
-    /// Takes in `items`, of which a run of spaces at the end may still grow.
+    /// Takes in `items`, whose run of spaces at the end may still grow.
     fn hold_spaces(&self, held: &mut Held, items: Vec<Item>) -> Vec<Item> {
         let mut done = Vec::new();
         for item in items {
             match &mut held.items[..] {
-                // Two stand for more.
+                // Two spaces replace a longer run.
                 [_, last] if item.c == ' ' => last.end = item.end,
                 _ if item.c == ' ' => held.items.push(item),
                 _ => {
@@ -242,13 +243,13 @@ impl Step {
         done
     }
 
-    /// Whether `item` goes if the text ends with it.
+    /// Whether `item` is removed if the text ends with it.
     fn drops(&self, item: &Item) -> bool {
         matches!(self, Self::TrailingSpaces { marks } if item.c == ' ' || *marks && item.c == '\u{2581}')
     }
 }
 
-/// So many `items` are read the same whatever follows: the others are the beginning of a match.
+/// The number of `items` that are read the same with any later text: the others are the beginning of a match.
 fn sure_of_literal(pattern: &[char], items: &[Item]) -> usize {
     let mut at = 0;
     while at < items.len() {
@@ -262,7 +263,7 @@ fn sure_of_literal(pattern: &[char], items: &[Item]) -> usize {
     at
 }
 
-/// The same for rules of which the longest counts.
+/// The same number for rules of which the longest counts.
 fn sure_of_rules(rules: &Charsmap, items: &[Item]) -> usize {
     let text: String = items.iter().map(|item| item.c).collect();
     let (mut at, mut count) = (0, 0);
@@ -277,7 +278,7 @@ fn sure_of_rules(rules: &Charsmap, items: &[Item]) -> usize {
     count
 }
 
-/// Appends what `rules` make of a character of a wide cluster.
+/// Appends the output of `rules` for a character of a wide cluster.
 fn by_itself(rules: &Charsmap, item: Item, done: &mut Vec<Item>) {
     match rules.shortest_prefix(item.c.encode_utf8(&mut [0; 4])) {
         Some(replacement) => done.extend(replacement.chars().map(|c| Item { c, ..item })),

@@ -1,4 +1,4 @@
-//! What a growing text may leave out: characters that vanish, and all but the ends of a long run of blanks.
+//! The text that a growing text may leave out: characters that vanish, and all but the ends of a long run of blanks.
 //!
 //! Both are proved from the steps: docs/proofs/left-out-text.md.
 
@@ -10,18 +10,18 @@ use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::rewriter::step::Step;
 use unicode_normalization_alignments::char::is_combining_mark;
 
-/// What a step makes of a character that it treats by itself.
+/// The result of a step for a character that it treats alone.
 enum Alone {
-    /// It is gone, whatever stands beside it, and what is left does not depend on where it was.
+    /// It is removed, whatever is beside it, and the remaining text does not depend on its place.
     Gone,
-    /// It becomes what the step makes of it alone, its neighbours are treated as if something else stood there.
+    /// It becomes the same as when it is alone, and its neighbours are treated as if another character were there.
     Apart,
     /// Neither is sure.
     Unsure,
 }
 
 impl Rewriter {
-    /// The number of the step at which `c` is gone, if it is: the steps before that one treat it by itself.
+    /// The number of the step at which `c` is removed, if it is: the steps before that one treat it alone.
     pub(crate) fn gone(&self, c: char) -> Option<usize> {
         let mut items = vec![Item { c, start: 0, end: 1 }];
         for (number, step) in self.steps.iter().enumerate() {
@@ -38,8 +38,8 @@ impl Rewriter {
         None
     }
 
-    /// Whether the first `steps` steps treat `c` by itself and leave something of it, so that what stands before it
-    /// never meets there what stands behind it.
+    /// Whether the first `steps` steps treat `c` alone and leave some of it. Then the text before it never meets the
+    /// text after it in these steps.
     pub(crate) fn holds_apart(&self, c: char, steps: usize) -> bool {
         let mut items = vec![Item { c, start: 0, end: 1 }];
         for step in &self.steps[..steps] {
@@ -51,19 +51,20 @@ impl Rewriter {
         !items.is_empty()
     }
 
-    /// Whether `c` in a run of such characters becomes a space of a run that is folded, or what `is_dropped`.
+    /// Whether `c` in a run of such characters becomes a space of a run that is folded, or a character that
+    /// `is_dropped`.
     pub(crate) fn is_blank(&self, c: char, is_dropped: impl Fn(char) -> bool) -> bool {
         self.are_blank(&[c], &is_dropped) && (c != '\r' || self.are_blank(&['\r', '\n'], &is_dropped))
     }
 
-    /// The same of characters that some steps may read as one: CR and LF.
+    /// The same for characters that some steps may read as one: CR and LF.
     fn are_blank(&self, source: &[char], is_dropped: impl Fn(char) -> bool) -> bool {
         let mut items: Vec<Item> = source.iter().map(|&c| Item { c, start: 0, end: 1 }).collect();
         for (number, step) in self.steps.iter().enumerate() {
             if matches!(step, Step::SpaceRuns { .. }) {
                 return items.iter().all(|item| item.c == ' ');
             }
-            // What CR and LF are together is known where no step before has put them there.
+            // The result for CR and LF together is known where no step before has put them there.
             let line_ends = source[0] == '\r' && self.steps[..number].iter().all(Step::keeps_line_ends);
             if !items.iter().all(|item| {
                 step.parts_blanks(item.c) || line_ends && matches!((step, item.c), (Step::ClusterRules(_), '\r'))
@@ -78,7 +79,7 @@ impl Rewriter {
         items.iter().all(|item| is_dropped(item.c))
     }
 
-    /// So many blanks at each end of a run may be read together with what stands beside the run.
+    /// The number of blanks at each end of a run that may be read together with the text beside the run.
     pub(crate) fn guards(&self) -> usize {
         let reaches = |step: &&Step| {
             matches!(
@@ -96,11 +97,11 @@ impl Step {
         match self {
             Self::Rules { .. } | Self::ClusterRules(_) => Alone::Unsure,
             Self::Literal { pattern, .. } if pattern.len() > 1 => apart(!pattern.contains(&c)),
-            // White space at the ends, and in runs, is held apart by what is none.
+            // White space at the ends, and in runs, is held apart by other characters.
             Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } => {
                 apart(!c.is_whitespace() && c != '\u{2581}')
             }
-            // All that forms move are marks: where these are gone next, a form only takes characters apart.
+            // Forms move only marks. Where these are removed next, a form only takes characters apart.
             Self::Form(form) => {
                 let vanishes = matches!(next, Some(Self::StripAccents)) && form.only_marks(c);
                 if vanishes {
@@ -122,7 +123,7 @@ impl Step {
         }
     }
 
-    /// Whether the text can be cut between two neighbours of which this is true, each side being rewritten by itself.
+    /// Whether the text can be cut between two neighbours of which this is true, each side being rewritten separately.
     fn parts_blanks(&self, c: char) -> bool {
         match self {
             Self::Rules { rules, later } => !rules.keeps_inside(c) && !later.contains(&c),
@@ -149,7 +150,7 @@ impl Step {
 }
 
 impl Form {
-    /// Whether this form takes `c` apart into nothing but marks, and composes nothing.
+    /// Whether this form decomposes `c` into marks only, and composes no character.
     fn only_marks(self, c: char) -> bool {
         let mut all = matches!(self, Self::Nfd | Self::Nfkd);
         self.decompose(c, |part| all &= is_combining_mark(part));

@@ -1,7 +1,7 @@
-//! Normalization forms of Unicode, and what a character does to its neighbours in them.
+//! Normalization forms of Unicode, and the effects of a character on its neighbours in them.
 //!
-//! That a space composes with nothing before it is part of the argument in docs/proofs/white-space-cuts.md (step 1,
-//! *Normalizer*, of that for a cut before white space).
+//! A space composes with no character before it: part of the argument for a cut before white space
+//! (docs/proofs/white-space-cuts.md, step 1, *Normalizer*).
 
 use crate::normalizers::rewriter::item::{replace_all, Item};
 use crate::normalizers::unicode_forms;
@@ -25,7 +25,7 @@ impl Form {
         }
     }
 
-    /// Whether nothing before `c` can act on it: its decomposition begins with a starter that never composes to the
+    /// Whether no text before `c` can act on it: its decomposition begins with a starter that never composes to the
     /// left.
     pub(super) fn starts_anew(self, c: char) -> bool {
         if c.is_ascii() {
@@ -40,19 +40,19 @@ impl Form {
         })
     }
 
-    /// Whether text that ends with `left` and text that begins with `c` are rewritten each by itself.
+    /// Whether text that ends with `left` and text that begins with `c` are rewritten separately.
     pub(super) fn parts(self, left: char, c: char) -> bool {
         if self.starts_anew(c) || matches!(self, Self::Nfd | Self::Nfkd) {
             return self.starts_anew(c);
         }
-        // Both are taken apart before anything is composed.
+        // Both are decomposed before any composition.
         let (mut last, mut first) = (left, None);
         self.decompose(left, |c| last = c);
         self.decompose(c, |c| first = first.or(Some(c)));
         first.is_some_and(|c| unicode_forms::parts(Some(last), c))
     }
 
-    /// Whether `c` by itself is in this form already; false where that takes long to tell.
+    /// Whether `c` alone is in this form already; false where the test takes long.
     pub(super) fn leaves(self, c: char) -> bool {
         let mut parts = [None; 2];
         self.decompose(c, |c| parts = [parts[1], Some(c)]);

@@ -1,9 +1,8 @@
 //! Items: the characters of a text on their way through the stages, each with the bytes that it stands for.
 //!
-//! The bytes are what makes spans and cuts of the text as it was written (docs/proofs/unigram-resume-points.md, step
-//! 5).
+//! These bytes give the spans and cuts of the text as it was written (docs/proofs/unigram-resume-points.md, step 5).
 
-/// A character with the bytes of the text that it stands for.
+/// A character with the bytes of the text that it stands for. Example: "f" and "i" with the three bytes of U+FB01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item {
     pub(crate) c: char,
@@ -11,7 +10,7 @@ pub(crate) struct Item {
     pub(crate) end: u32,
 }
 
-/// `items` with each character replaced by what `change` pushes.
+/// `items` with each character replaced by the output of `change`.
 pub(crate) fn each(items: Vec<Item>, change: impl Fn(char, &mut dyn FnMut(char))) -> Vec<Item> {
     let mut output = Vec::with_capacity(items.len());
     for item in items {
@@ -33,7 +32,8 @@ pub(crate) fn drop_end(mut items: Vec<Item>, is_dropped: impl Fn(char) -> bool) 
     items
 }
 
-/// `items` with parts of their text replaced: `change` pushes (start, end, replacement or None for as it is), in order.
+/// `items` with parts of their text replaced. `change` pushes (start, end, replacement or None for an unchanged part),
+/// in order.
 pub(crate) fn by_text<'r>(
     items: &[Item],
     change: impl FnOnce(&str, &mut dyn FnMut(usize, usize, Option<&'r str>)),
@@ -55,7 +55,7 @@ pub(crate) fn by_text<'r>(
     output
 }
 
-/// Which ends of the text the ends of a part are.
+/// The ends of a part that are ends of the text.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ends {
     pub(crate) start: bool,

@@ -1,5 +1,5 @@
-//! Marks that stand in the order of their classes: a normal form makes of each what it makes of it alone, so a long run
-//! of them is passed on.
+//! Marks in the order of their classes. A normal form treats each of them as if it were alone, so a long run of them is
+//! passed on. Example: U+0323, of class 220, and then U+0301, of class 230.
 //!
 //! The argument is step 9 of docs/proofs/growing-normal-forms.md.
 
@@ -8,10 +8,10 @@ use crate::normalizers::rewriter::item::{replace_all, Item};
 use crate::normalizers::unicode_forms::class_of;
 use unicode_normalization_alignments::UnicodeNormalization;
 
-/// What is known of the beginning of a part that a form has passed on: marks that follow in order change nothing of it.
+/// Known facts of the beginning of a part that a form has passed on: marks that follow in order do not change it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Passed {
-    /// The character that a mark may be composed with, and the class of the last character behind it, or 0.
+    /// The character that a mark may be composed with, and the class of the last character after it, or 0.
     starter: Option<char>,
     class: u8,
     /// The highest class so far.
@@ -21,7 +21,7 @@ pub(super) struct Passed {
 }
 
 impl Passed {
-    /// After `items`, of which `normal` is the form.
+    /// The state after `items`, of which `normal` is the form.
     fn behind(form: Form, items: &[Item], normal: &[char]) -> Self {
         let mut passed = Self { last: items.last().map(|item| item.c), ..Self::default() };
         items.iter().for_each(|item| form.decompose(item.c, |c| passed.order = passed.order.max(class_of(c))));
@@ -30,7 +30,7 @@ impl Passed {
         passed
     }
 
-    /// Takes in `c`, if the form makes of it and of what stands before it what it makes of each alone.
+    /// Takes in `c`, if the form of `c` and the text before it is the form of each alone.
     fn takes(&mut self, form: Form, c: char) -> bool {
         let (mut passed, mut fits) = (*self, true);
         form.decompose(c, |c| {
@@ -49,7 +49,8 @@ impl Passed {
 }
 
 impl Form {
-    /// So many items at the beginning of a part are rewritten together; each other one is a mark, or some, by itself.
+    /// The number of items at the beginning of a part that are rewritten together. Each other one is a mark, or
+    /// several, that is rewritten alone.
     ///
     /// Complexity: O(items), times the marks that are composed, which are few.
     pub(super) fn head(self, part: &[Item]) -> usize {
@@ -71,7 +72,7 @@ impl Form {
         }
     }
 
-    /// What `items` become behind what was `passed` on; None where they change that.
+    /// The form of `items` after the `passed` part; None where they change that part.
     pub(super) fn behind(self, passed: Option<&mut Passed>, items: &[Item]) -> Option<Vec<Item>> {
         let Some(passed) = passed else { return Some(self.apply(items)) };
         let mut output = Vec::with_capacity(items.len());
@@ -82,7 +83,7 @@ impl Form {
         Some(output)
     }
 
-    /// The same of items whose part goes on, and what is then known of it.
+    /// The same for items whose part goes on; `passed` then has the known facts of the part.
     pub(super) fn pass_on(self, passed: &mut Option<Passed>, items: &[Item]) -> Option<Vec<Item>> {
         let output = self.behind(passed.as_mut(), items)?;
         if passed.is_none() {
@@ -128,7 +129,7 @@ mod tests {
                             assert_eq!(found, whole, "{form:?} {items:?} at {at}");
                             carried += 1;
                         }
-                        // It changes what stands before.
+                        // It changes the text before.
                         None => assert!(form.head(&items) > at, "{form:?} {items:?} {before:?} at {at}"),
                     }
                 }

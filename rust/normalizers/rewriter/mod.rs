@@ -1,7 +1,8 @@
 //! Stages of a normalizer, run by ourselves on parts of a text.
 //!
-//! In: the stages of a file. Out: [`stages::Rewriter`], which leaves alone what no stage touches, and says where a text
-//! can be cut so that both parts are rewritten by themselves. Read first: [`stages`], then [`step`] and [`class`].
+//! In: the stages of a file. Out: [`stages::Rewriter`], which leaves alone all text that no stage touches. It tells the
+//! places where a text can be cut so that both parts are rewritten separately. Read first: [`stages`], then [`step`]
+//! and [`class`].
 
 pub(crate) mod bert;
 pub(crate) mod class;

@@ -1,13 +1,13 @@
-//! Normalizers that rewrite text, run by ourselves, with the way back from every character to what it came from.
+//! Normalizers that rewrite text, run by ourselves, with the way back from every character to its origin.
 //!
-//! What the stages of a normalizer do to a text they mostly do to each character by itself. So each character has a
-//! [`Class`], found out when it is first met by running the stages on it alone: text of characters that are kept is not
-//! touched at all, characters that always become the same are looked up, and only what acts on its neighbours
-//! (combining marks, pairs of quotes) runs through the stages, together with the characters beside it.
+//! The stages of a normalizer mostly treat each character alone. So each character has a [`Class`], found when it is
+//! first met by running the stages on it alone. Text of characters that are kept is not touched at all, and characters
+//! that always become the same are looked up. Only characters that act on their neighbours (combining marks, pairs of
+//! quotes) run through the stages, together with the characters beside them.
 //!
-//! What follows from it is in docs/proofs/white-space-cuts.md: step 1, *Normalizer*, of the argument for a cut before
-//! white space. [`class`](super::class) says what is known of a character, [`step`](super::step) what a stage does,
-//! [`trace`](super::trace) leads the way back.
+//! The consequences are in docs/proofs/white-space-cuts.md: step 1, *Normalizer*, of the argument for a cut before
+//! white space. [`class`](super::class) has the known facts of a character, and [`step`](super::step) the effect of a
+//! stage. [`trace`](super::trace) leads the way back.
 
 use crate::normalizers::rewriter::code::{stays, touch, Class, CLASS, CODE};
 use crate::normalizers::rewriter::item::{Ends, Item};
@@ -19,10 +19,10 @@ use crate::util::known_words::{hash, KnownWords};
 /// Longest stretch that is remembered, in bytes.
 const LONGEST_GROUP: usize = 64;
 
-/// What stretches that cannot be divided become, in about 2 MiB.
+/// The rewritten forms of stretches that cannot be divided, in about 2 MiB.
 pub(crate) type KnownGroups = KnownWords<Item, { 2 << 20 }>;
 
-/// The stages.
+/// The stages of a normalizer. Example: NFKC, then lower case.
 #[derive(Debug)]
 pub(crate) struct Rewriter {
     pub(super) steps: Vec<Step>,
@@ -49,22 +49,22 @@ impl Rewriter {
         self.steps.iter().any(|s| matches!(s, Step::Rules { rules, .. } if rules.keeps_from(c)))
     }
 
-    /// Whether something is done at the start of a text only.
+    /// Whether a stage acts at the start of a text only.
     pub(crate) fn acts_on_start(&self) -> bool {
         self.acts_on_start
     }
 
-    /// Whether something is done at the end of a text only.
+    /// Whether a stage acts at the end of a text only.
     pub(crate) fn acts_on_end(&self) -> bool {
         self.acts_on_end
     }
 
-    /// Whether what is done to white space depends on the white space beside it.
+    /// Whether the treatment of white space depends on the white space beside it.
     pub(crate) fn acts_on_runs(&self) -> bool {
         self.steps.iter().any(Step::acts_on_runs)
     }
 
-    /// Whether rules are read by grapheme clusters, which a few characters form with a space behind them.
+    /// Whether rules are read by grapheme clusters, which a few characters form with a space after them.
     pub(crate) fn knows_clusters(&self) -> bool {
         self.steps.iter().any(|s| matches!(s, Step::ClusterRules(_)))
     }
@@ -83,7 +83,7 @@ impl Rewriter {
         })
     }
 
-    /// Whether `part` stays as it is.
+    /// Whether `part` stays unchanged.
     #[inline]
     pub(crate) fn keeps(&self, part: &str, ends: Ends) -> bool {
         if self.steps.is_empty() {
@@ -123,7 +123,7 @@ impl Rewriter {
             || ends.end && self.acts_on_end && is_trailing(last))
     }
 
-    /// Appends what `part` becomes to `normal`, and where it came from to `trace`; positions in the part count from
+    /// Appends the rewritten form of `part` to `normal`, and its origin to `trace`; positions in the part count from
     /// `base`. Stretches that cannot be divided are remembered in `groups`: the syllables of Thai are few.
     pub(crate) fn rewrite(
         &self,
@@ -144,7 +144,7 @@ impl Rewriter {
             });
         }
         let mut chars = part.char_indices().map(|(at, c)| (at, c, self.code(c)));
-        // Where the run of kept characters began, and the stretch that cannot be divided.
+        // The begin of the run of kept characters, and of the stretch that cannot be divided.
         let (mut kept, mut start) = (0, 0);
         let mut next = chars.next();
         while let Some((at, c, code)) = next {
@@ -175,7 +175,7 @@ impl Rewriter {
         }
     }
 
-    /// Appends what `part`, which cannot be divided, becomes where nothing is done at its ends.
+    /// Appends the rewritten form of `part`, which cannot be divided, where no stage acts on its ends.
     fn group(&self, part: &str, base: usize, normal: &mut String, trace: &mut Trace, groups: &mut KnownGroups) {
         let mut push = |c: char, start: usize, end: usize| {
             trace.replace(normal.len(), (base + start) as u32, (base + end) as u32);
@@ -197,8 +197,8 @@ impl Rewriter {
         groups.insert(part.as_bytes(), 0, key, found, 0);
     }
 
-    /// All stages, on a part that cannot be divided: `push` gets each character with the bytes of the part it stands
-    /// for.
+    /// All stages, on a part that cannot be divided. `push` gets each character with the bytes of the part that it
+    /// stands for.
     fn run(&self, part: &str, ends: Ends, mut push: impl FnMut(char, usize, usize)) {
         let place = |(at, c): (usize, char)| Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
         let mut items: Vec<Item> = part.char_indices().map(place).collect();
@@ -221,7 +221,7 @@ pub(super) mod tests {
     use crate::normalizers::rewriter::flow::Flow;
     use crate::normalizers::rewriter::form::Form;
 
-    /// Numbers below what is asked for, the same ones each time.
+    /// Numbers below a given one, the same ones each time.
     pub(crate) fn dice(mut seed: u64) -> impl FnMut(usize) -> usize {
         move |sides| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -270,7 +270,7 @@ pub(super) mod tests {
         assert_eq!(rewritten(), first);
     }
 
-    /// Rewriters whose rules leave symbols of several characters alone, with what may stand beside these.
+    /// Rewriters whose rules leave symbols of several characters alone, with characters that may be beside these.
     fn rewriters_with_symbols() -> Vec<Rewriter> {
         let rules = |symbols: &[&str]| {
             let rules = [

@@ -1,7 +1,8 @@
-//! The stages of a normalizer: what each does to the characters of a text, and which of them it looks at together.
+//! The stages of a normalizer: the effect of each on the characters of a text, and the characters that it looks at
+//! together.
 //!
-//! What a stage may look at is what the argument in docs/proofs/white-space-cuts.md for a cut before white space rests
-//! on (step 1, *Normalizer*).
+//! The argument for a cut before white space depends on the characters that a stage may look at
+//! (docs/proofs/white-space-cuts.md, step 1, *Normalizer*).
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::rewriter::bert::Bert;
@@ -13,16 +14,16 @@ use std::collections::HashSet;
 use unicode_normalization_alignments::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// One stage.
+/// One stage, such as lower case.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// SentencePiece's own reading of its rules: the longest at each position. `later`: characters behind the first of
-    /// a rule.
+    /// SentencePiece's own reading of its rules: the longest at each position. `later`: characters after the first of a
+    /// rule.
     Rules {
         rules: Charsmap,
         later: HashSet<char>,
     },
-    /// The crate's reading of the same: the shortest rule for each grapheme cluster, or else for each of its
+    /// The crate's reading of the same rules: the shortest rule for each grapheme cluster, or else for each of its
     /// characters.
     ClusterRules(Charsmap),
     Literal {
@@ -40,7 +41,7 @@ pub(crate) enum Step {
     },
     /// Spaces at the start of the text.
     LeadingSpaces,
-    /// Spaces (and marks U+2581) at its end.
+    /// Spaces (and marks U+2581) at the end of the text.
     TrailingSpaces {
         marks: bool,
     },
@@ -57,18 +58,18 @@ pub(crate) enum Step {
 
 /// How a stage treats a character that it meets between others.
 pub(crate) enum Meeting {
-    /// By itself.
+    /// Alone.
     Indifferent,
     /// Together with a neighbour of the same kind.
     Equals,
     /// Together with its neighbours.
     Neighbours,
-    /// By itself, but a symbol that is left alone may hold it after others.
+    /// Alone, but a symbol that is left alone may hold it after others.
     Symbol,
 }
 
 impl Step {
-    /// Whether what is done to white space depends on what stands beside it, or on the ends of the text.
+    /// Whether the treatment of white space depends on the text beside it, or on the ends of the text.
     pub(super) fn acts_on_runs(&self) -> bool {
         matches!(self, Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. })
     }
@@ -88,7 +89,7 @@ impl Step {
         }
     }
 
-    /// Whether `c` by itself stays as it is; false where that takes long to tell.
+    /// Whether `c` alone stays unchanged; false where the test takes long.
     pub(super) fn leaves(&self, c: char) -> bool {
         let mut buffer = [0; 4];
         match self {
@@ -151,7 +152,7 @@ fn by_longest_rule(rules: &Charsmap, items: &[Item]) -> Vec<Item> {
         while let Some(c) = text[at..].chars().next() {
             let rule = rules.longest_prefix(&text[at..]);
             let length = rule.map_or(c.len_utf8(), |(length, _)| length.max(1));
-            // The characters of a symbol that is left alone stand for themselves.
+            // The characters of a symbol that is left alone stay unchanged.
             push(
                 at,
                 at + length,

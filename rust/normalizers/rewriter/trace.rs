@@ -1,14 +1,14 @@
-//! Where parts of a rewritten text came from, so that tokens have spans in the text as it was written.
+//! The origin of the parts of a rewritten text, so that tokens have spans in the text as it was written.
 //!
 //! Cuts and resume points are positions of that text too (docs/proofs/unigram-resume-points.md, step 5).
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Where parts of a rewritten text came from.
+/// The origin of the parts of a rewritten text. Example: "fi" came from the three bytes of U+FB01.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     origins: Vec<Origin>,
-    /// The one that was asked for last: tokens come in order.
+    /// The part of the last call: tokens come in order.
     last: AtomicUsize,
 }
 
@@ -55,14 +55,14 @@ impl Trace {
         }
     }
 
-    /// Forgets what begins at or behind `normal`.
+    /// Forgets the parts that begin at or after `normal`.
     pub(crate) fn truncate(&mut self, normal: usize) {
         while self.origins.last().is_some_and(|origin| origin.normal as usize >= normal) {
             self.origins.pop();
         }
     }
 
-    /// Where the first character begins that stands for the byte `at` or more.
+    /// The begin of the first character that stands for the byte `at` or for a later one.
     pub(crate) fn behind(&self, at: usize) -> usize {
         let Some(last) = self.origins.partition_point(|o| o.start as usize <= at).checked_sub(1) else { return 0 };
         let origin = self.origins[last];
@@ -87,7 +87,7 @@ impl Trace {
         self.origins.get(index).copied()
     }
 
-    /// Where the rewritten bytes from `start` to `end` (more than none) came from.
+    /// The origin of the rewritten bytes from `start` to `end` (at least one).
     pub(crate) fn span(&self, start: usize, end: usize) -> (usize, usize) {
         let first = self.at(start).map_or(0, |o| {
             if o.kept {
@@ -106,7 +106,7 @@ impl Trace {
         (first, last.max(first))
     }
 
-    /// The rewritten position at which what stands at `at` in the text begins; `at` must be a cut.
+    /// The rewritten position of the text that begins at `at`, which must be a cut.
     pub(crate) fn position(&self, at: usize, length: usize) -> usize {
         let next = self.origins.partition_point(|o| (o.start as usize) < at);
         let here = self.origins.get(next).map_or(length, |o| o.normal as usize);
