@@ -27,7 +27,7 @@ use crate::util::sorted_trie::PieceTrie;
 use crate::vocabulary::reading::Reading;
 use crate::vocabulary::table::Vocabulary;
 
-/// At most so many tokens are named in the notes.
+/// The most tokens that the notes name.
 const MOST_NAMED: usize = 8;
 
 /// Loads `spec`.

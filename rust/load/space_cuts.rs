@@ -61,8 +61,9 @@ impl Reader<'_> {
             && !self.pieces.iter().any(|(_, piece)| holds_inner_space(piece.as_bytes()))
     }
 
-    /// Whether `c` comes after an unknown character before it. The library writes the byte pieces of a character before
-    /// the unknown token that it still owes: with byte pieces for the space alone, `é ` is the space and then `<unk>`.
+    /// Whether the tokens of `c` come after those of the text before it. The library writes the byte pieces of a
+    /// character before the unknown token that it still owes. With byte pieces for the space alone, `é ` is the space
+    /// and then `<unk>`.
     fn keeps_order(&self, c: char) -> bool {
         let named: FxHashSet<u8> = self.pieces.iter().filter_map(|(_, piece)| byte_piece(piece)).collect();
         named.len() == 256 || self.pieces.find(c.encode_utf8(&mut [0; 4])).is_some()
