@@ -11,6 +11,11 @@ use crate::formats::{gguf, gguf_header, rwkv, sentencepiece, tekken, tiktoken, v
 use crate::spec::definition::Spec;
 use crate::spec::json;
 
+/// All kinds of files, in words.
+const FORMATS: &str =
+    "the JSON object of a tokenizer.json or tekken.json, a SentencePiece model, tiktoken ranks, RWKV's \
+    vocabulary, a vocab.txt, or a GGUF file";
+
 /// The specification in the bytes of any tokenizer file: `tokenizer.json`, SentencePiece `.model`, or tiktoken ranks.
 ///
 /// The content decides, because a file called `tokenizer.model` may hold either of the last two. `source` is the path
@@ -23,9 +28,7 @@ use crate::spec::json;
 pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     let file_error = |reason: String| Error::File { path: source.to_owned(), reason };
     if bytes.is_empty() {
-        return Err(file_error(
-            "the file is empty, expected a tokenizer.json, a SentencePiece model or tiktoken ranks".into(),
-        ));
+        return Err(file_error(format!("the file is empty, expected {FORMATS}")));
     }
     if u32::try_from(bytes.len()).is_err() {
         return Err(file_error(format!("{} bytes, expected fewer than 2^32", bytes.len())));
@@ -61,10 +64,7 @@ pub fn read(bytes: &[u8], source: &str, pattern: Option<&str>) -> Result<Spec> {
     // A SentencePiece model begins with field 1, its first piece (wire type 2).
     if bytes.first() != Some(&0x0a) {
         let start = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).into_owned();
-        return Err(file_error(format!(
-            "it begins with {start:?}, expected the JSON object of a tokenizer.json, a SentencePiece model or tiktoken \
-                ranks"
-        )));
+        return Err(file_error(format!("it begins with {start:?}, expected {FORMATS}")));
     }
     sentencepiece::read(bytes, source)
 }
