@@ -848,6 +848,11 @@ class Family:
         return frozenset(self.tok.control_ids)
 
     @cached_property
+    def suffixed(self) -> bool:
+        """Whether a suffix of a token stands for a space before the next one."""
+        return '"BPEDecoder"' in json.dumps(self.definition["decoder"])
+
+    @cached_property
     def described(self) -> dict[str, Any]:
         """What the tokenizer says of itself, kept because it counts its vocabulary at each call; not to be changed."""
         return self.tok.describe()
@@ -904,6 +909,8 @@ Pair = tuple[cf.Tokenizer, Callable[[str], list[int]]]
 
 class Source(Family):
     """A tokenizer that comes from another kind of file or object than a ``tokenizer.json``."""
+
+    suffixed = False  # type: ignore[assignment]  # no format but tokenizer.json has such tokens
 
     def __init__(self, name: str, make: Callable[[], Pair], *, lossless: bool) -> None:
         super().__init__(name)

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import coolfusion as cf
-from fixtures import FAMILIES, Family, every_family, examples, family, sayable
-from reference import aligned, byte_spans, space_starts
+from fixtures import FAMILIES, Family, every_family, examples, family, is_control, sayable
+from reference import aligned, byte_spans, decode, space_starts, token_bytes
 from strategies import broken_bytes, texts
 
 pytest.importorskip("numpy", reason="the arrays of an alignment are NumPy's")
@@ -51,6 +51,11 @@ def _segmentation(draw: st.DrawFn, family: Family, data: bytes) -> list[int] | N
 
 
 def _spans(family: Family, ids: list[int]) -> list[tuple[int, int]]:
+    if family.suffixed:
+        # A word owes a space, which stands before the next token.
+        table = token_bytes(family.definition, is_control)
+        ends = [len(decode(family.definition, table, ids[:count])) for count in range(len(ids) + 1)]
+        return list(pairwise(ends))
     return byte_spans(family.tok.token_bytes, ids, family.described["decode_drops_first_space"])
 
 
