@@ -146,7 +146,7 @@ impl Reader<'_> {
         if !self.spec.is_of_library() {
             return notes;
         }
-        let takes = |a: &&AddedToken| !a.special && !a.content.is_empty() && (a.lstrip || a.rstrip || a.single_word);
+        let takes = |a: &&AddedToken| a.is_control() && !a.special && !a.content.is_empty();
         for token in self.spec.added_tokens.iter().filter(takes).take(MOST_NAMED) {
             notes.push(format!(
                 "added token {:?} depends on the text beside it (lstrip, rstrip or single_word): it is a control token \

@@ -200,7 +200,7 @@ impl Reader<'_> {
         if !late.is_empty() && !early.is_empty() && !apart {
             return refuse("added text tokens both before and behind the normalizer");
         }
-        let hiding = self.hiding(&tokens);
+        let hiding = self.hiding(&tokens)?;
         let in_normal_form = !late.is_empty() && !self.spec.normalizers.is_empty();
         if !hiding.is_empty() && (in_normal_form || !late.is_empty() && !early.is_empty()) {
             return refuse("added text tokens that begin inside control tokens, behind the normalizer");
@@ -220,17 +220,23 @@ impl Reader<'_> {
     }
 
     /// The control tokens in which one of these would begin: the library finds them first, and leaves them alone.
-    fn hiding(&self, tokens: &[&Added]) -> Vec<&str> {
-        let hidden = self.hidden_pieces();
-        let begins = |inside: &str, token: &str| {
-            inside.char_indices().any(|(at, _)| inside[at..].starts_with(token) || token.starts_with(&inside[at..]))
+    fn hiding(&self, tokens: &[&Added]) -> Own<Vec<&str>> {
+        let table = |normalized: bool| {
+            let same = tokens.iter().filter(|token| token.normalized == normalized);
+            let contents: Vec<_> = same.map(|token| (token.content.as_str(), Some(TokenId(token.id)))).collect();
+            AddedText::new(&contents).ok_or_else(too_many)
         };
-        let controls = self.added.iter().filter(|a| a.control && !a.content.is_empty());
-        controls
-            .filter(|a| tokens.iter().any(|t| t.normalized == a.normalized && begins(&a.content, &t.content)))
-            .filter(|a| !self.hides(&a.content, &hidden))
-            .map(|a| a.content.as_str())
-            .collect()
+        let (late, early) = (table(true)?, table(false)?);
+        let begins = |control: &&Added| {
+            let (table, content) = (if control.normalized { &late } else { &early }, control.content.as_bytes());
+            (0..content.len()).any(|at| matches!(table.at(content, at), (Some(_), _) | (_, true)))
+        };
+        let found: Vec<&Added> = self.added.iter().filter(|a| a.control).filter(begins).collect();
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hidden = self.hidden_pieces();
+        Ok(found.into_iter().map(|a| a.content.as_str()).filter(|content| !self.hides(content, &hidden)).collect())
     }
 }
 
