@@ -32,10 +32,7 @@ impl Changes {
                 [_] => {}
                 _ => found.parts.extend(normal),
             }
-            let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
-            let Some(second) = all.pop().filter(|_| !all.is_empty()) else { continue };
-            let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
-            if let Some(&first) = first.first().filter(|&&first| compose(first, second) == Some(c)) {
+            if let Some((first, second)) = pair_of(c).filter(|&(first, second)| compose(first, second) == Some(c)) {
                 *found.firsts.entry(first).or_default() |= canonical_combining_class(second) == 0;
                 found.seconds.insert(second);
             }
@@ -47,6 +44,15 @@ impl Changes {
         static CHANGES: OnceLock<Changes> = OnceLock::new();
         CHANGES.get_or_init(Self::of_all)
     }
+}
+
+/// The two characters that `c` is decomposed into: the last one, and the composition of the others. None where there
+/// are not two.
+pub(super) fn pair_of(c: char) -> Option<(char, char)> {
+    let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
+    let second = all.pop()?;
+    let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
+    Some((*first.first().filter(|_| first.len() == 1)?, second))
 }
 
 /// The most texts that [`sources`] returns.

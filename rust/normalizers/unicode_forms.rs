@@ -1,6 +1,7 @@
 //! A stretch of text in the form that the pieces are written in, and the way back.
 
 use crate::normalizers::charsmap::Charsmap;
+use crate::normalizers::compositions::pair_of;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -213,14 +214,8 @@ fn joined_pairs() -> &'static HashSet<(char, char)> {
     static PAIRS: OnceLock<HashSet<(char, char)>> = OnceLock::new();
     PAIRS.get_or_init(|| {
         let composed = ('\u{c0}'..='\u{2fa1d}').filter(|&c| !matches!(c, '\u{ac00}'..='\u{d7a3}'));
-        let pairs: Vec<(char, char, char)> = composed
-            .filter_map(|c| {
-                let mut all: Vec<char> = std::iter::once(c).nfd().map(|(c, _)| c).collect();
-                let second = all.pop()?;
-                let first: Vec<char> = all.into_iter().nfc().map(|(c, _)| c).collect();
-                Some((*first.first().filter(|_| first.len() == 1)?, second, c))
-            })
-            .collect();
+        let pairs: Vec<(char, char, char)> =
+            composed.filter_map(|c| pair_of(c).map(|(first, second)| (first, second, c))).collect();
         let reaching = |first: char| pairs.iter().filter(move |pair| pair.2 == first).map(|pair| pair.1);
         pairs
             .iter()

@@ -2,7 +2,7 @@
 //!
 //! [`uncrossed`](crate::stability::pieces::uncrossed) is the slow twin: it walks from every byte of the text each time.
 
-use crate::stability::pieces::Reach;
+use crate::util::sorted_trie::PieceTrie;
 use crate::util::text::characters_around;
 use std::collections::VecDeque;
 
@@ -36,29 +36,27 @@ impl Default for GrowingCuts {
 impl GrowingCuts {
     /// The uncrossed cuts of `text[begin..]` after byte `from`, ascending, in positions of `text`.
     ///
-    /// `text` begins with that of the last call, or [`GrowingCuts::default`] takes the place of this state; `longest`
-    /// is the length of the longest piece.
+    /// `text` begins with that of the last call, or [`GrowingCuts::default`] takes the place of this state.
     ///
     /// Complexity: O(longest piece) for each appended byte. Where `from` or `text` is smaller than in the last call:
     /// O((text after `from` + longest) · longest).
     pub(crate) fn after(
         &mut self,
-        pieces: &impl Reach,
-        longest: usize,
+        pieces: &PieceTrie,
         text: &str,
         (begin, from): (usize, usize),
         fuses: impl Fn(char, char) -> bool,
     ) -> impl Iterator<Item = usize> + '_ {
         if from < self.from || text.len() < self.length || begin != self.begin {
             // A piece that begins earlier ends at `from` at the latest.
-            self.closed = from.saturating_sub(longest).max(begin);
+            self.closed = from.saturating_sub(pieces.longest_piece()).max(begin);
             self.reach = self.closed;
             self.cuts.clear();
         }
         (self.begin, self.from, self.length) = (begin, from, text.len());
         let bytes = text.as_bytes();
         while self.closed + 1 < bytes.len() {
-            let (length, open) = pieces.reach(&bytes[self.closed..]);
+            let (length, open) = pieces.longest(&bytes[self.closed..]);
             if open {
                 break;
             }
@@ -82,14 +80,13 @@ impl GrowingCuts {
 mod tests {
     use super::*;
     use crate::stability::pieces::uncrossed;
-    use crate::util::sorted_trie::PieceTrie;
 
     fn compare(pieces: &[&str], text: &str, steps: &[(usize, usize)], fuses: impl Fn(char, char) -> bool + Copy) {
         let trie = PieceTrie::new(pieces.iter().copied());
         let mut growing = GrowingCuts::default();
         for &(length, from) in steps {
             let text = &text[..length];
-            let found: Vec<usize> = growing.after(&trie, trie.longest_piece(), text, (0, from), fuses).collect();
+            let found: Vec<usize> = growing.after(&trie, text, (0, from), fuses).collect();
             let mut all = uncrossed(&trie, text, fuses);
             all.retain(|&at| at > from);
             assert_eq!(found, all, "{pieces:?} {text:?} after {from}");

@@ -90,7 +90,7 @@ impl Pipeline {
         let Growing { text, cuts, .. } = growing;
         let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
         let before = end.begin(from).saturating_sub(1);
-        let found = cuts.after(trie, trie.longest_piece(), &text[..horizon], (0, before), fuses);
+        let found = cuts.after(trie, &text[..horizon], (0, before), fuses);
         let cuts = found.filter_map(|at| end.cut(at));
         let mut cuts: Vec<usize> =
             cuts.filter(|&at| at >= end.first && at < unsure && near.is_char_boundary(at)).collect();

@@ -64,7 +64,7 @@ impl SentencePiece {
                 let mut over = GrowingCuts::default();
                 let cuts = if next.is_some() { &mut over } else { &mut *cuts };
                 let place = (part.begin, from.saturating_sub(1).max(part.begin));
-                found.extend(cuts.after(&self.pieces, self.pieces.longest_piece(), &text[..end], place, fused));
+                found.extend(cuts.after(&self.pieces, &text[..end], place, fused));
             }
         }
         found.extend(begins.then_some(sure));
