@@ -7,5 +7,6 @@
 pub(crate) mod changed_parts;
 pub mod charsmap;
 pub(crate) mod compositions;
+pub(crate) mod offsets;
 pub(crate) mod rewriter;
 pub(crate) mod unicode_forms;

@@ -2,6 +2,7 @@
 
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::compositions::pair_of;
+use crate::normalizers::offsets::{Offsets, Part};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -11,23 +12,10 @@ use unicode_normalization_alignments::{is_nfc, is_nfc_quick, IsNormalized, Unico
 /// SentencePiece's stand-in for a space.
 pub(crate) const METASPACE: char = '\u{2581}';
 
-/// The end of a part that keeps its bytes or is replaced as a whole. Example: 2 in the NFC form of "e\u{301}", and 3 in
-/// the text.
-#[derive(Clone, Copy)]
-struct End {
-    normal: usize,
-    original: usize,
-    /// Whether the part keeps its bytes. A replaced part may have the same length (o + cedilla + dot below).
-    kept: bool,
-}
-
-const START: End = End { normal: 0, original: 0, kept: true };
-
 /// The normal form of a stretch. Example: "\u{e9}", 2 bytes, for the 3 bytes of "e\u{301}".
 pub(crate) struct Normal<'a> {
     pub(crate) text: Cow<'a, str>,
-    /// The end of each part, ascending. Empty where no part was replaced.
-    ends: Vec<End>,
+    offsets: Offsets,
     /// Bytes of dummy prefix at the start of `text`.
     pub(crate) shift: usize,
 }
@@ -35,7 +23,7 @@ pub(crate) struct Normal<'a> {
 impl<'a> Normal<'a> {
     /// The unchanged stretch.
     pub(crate) fn unchanged(stretch: &'a str) -> Self {
-        Self { text: Cow::Borrowed(stretch), ends: Vec::new(), shift: 0 }
+        Self { text: Cow::Borrowed(stretch), offsets: Offsets::default(), shift: 0 }
     }
 
     /// The stretch in NFC (Unicode Standard Annex 15).
@@ -63,8 +51,7 @@ impl<'a> Normal<'a> {
 
     /// The text as SentencePiece's rules rewrite it.
     pub(crate) fn charsmap(text: &'a str, charsmap: &Charsmap) -> Self {
-        let mut normal = Self { text: Cow::Owned(String::with_capacity(text.len())), ends: vec![START], shift: 0 };
-        let rewritten = normal.text.to_mut();
+        let (mut rewritten, mut offsets) = (String::with_capacity(text.len()), Offsets::begun());
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
             let kept = match charsmap.longest_prefix(&text[at..]) {
@@ -79,22 +66,22 @@ impl<'a> Normal<'a> {
                     true
                 }
             };
-            normal.ends.push(End { normal: rewritten.len(), original: at, kept });
+            offsets.push(rewritten.len(), at, if kept { Part::Kept } else { Part::Replaced });
         }
-        normal
+        Self { text: Cow::Owned(rewritten), offsets, shift: 0 }
     }
 
     fn replaced(stretch: &'a str, starts: impl Iterator<Item = usize>, change: impl Fn(&str) -> String) -> Self {
         let mut text = String::with_capacity(stretch.len());
-        let mut ends = vec![START];
+        let mut offsets = Offsets::begun();
         let mut from = 0;
         for to in starts.chain([stretch.len()]) {
             let changed = change(&stretch[from..to]);
             text.push_str(&changed);
-            ends.push(End { normal: text.len(), original: to, kept: changed == stretch[from..to] });
+            offsets.push(text.len(), to, if changed == stretch[from..to] { Part::Kept } else { Part::Replaced });
             from = to;
         }
-        Self { text: Cow::Owned(text), ends, shift: 0 }
+        Self { text: Cow::Owned(text), offsets, shift: 0 }
     }
 
     /// The same after a dummy space.
@@ -106,67 +93,37 @@ impl<'a> Normal<'a> {
 
     /// Whether positions differ from those of the stretch.
     pub(crate) fn is_moved(&self) -> bool {
-        self.shift > 0 || !self.ends.is_empty()
+        self.shift > 0 || self.is_rewritten()
     }
 
     /// Whether a part was replaced: a dummy space before the text does not count.
     pub(crate) fn is_rewritten(&self) -> bool {
-        !self.ends.is_empty()
-    }
-
-    /// The part end at or before (`.0`) and at or after (`.1`) the normal position `at`, as original positions.
-    fn around(&self, at: usize) -> (usize, usize) {
-        let at = at.saturating_sub(self.shift);
-        if self.ends.is_empty() {
-            return (at, at);
-        }
-        let next = self.ends.partition_point(|end| end.normal < at).min(self.ends.len() - 1);
-        let End { normal, original, kept } = self.ends[next];
-        if normal == at {
-            // Parts may shrink to nothing: the last one that ends here counts for a start, the first for an end.
-            let last = self.ends.partition_point(|end| end.normal <= at) - 1;
-            return (self.ends[last].original, original);
-        }
-        let before = self.ends[next.saturating_sub(1)];
-        if kept {
-            let same = before.original + at - before.normal;
-            return (same, same);
-        }
-        (before.original, original)
+        !self.offsets.is_identity()
     }
 
     /// The last position of the normal form that is not after the position `at` of the stretch.
     pub(crate) fn position(&self, at: usize) -> usize {
-        if self.ends.is_empty() {
-            return at + self.shift;
-        }
-        let behind = self.ends.partition_point(|end| end.original <= at);
-        let End { normal, original, .. } = self.ends[behind.saturating_sub(1)];
-        // Inside a part that keeps its bytes positions run on, inside another they stay at its start.
-        let kept = self.ends.get(behind).is_some_and(|end| end.kept);
-        self.shift + if kept { normal + at - original } else { normal }
+        self.offsets.position(at) + self.shift
     }
 
     /// The begin in the stretch of a span that begins at `at`.
     pub(crate) fn start(&self, at: usize) -> usize {
-        self.around(at).0
+        self.offsets.around(at.saturating_sub(self.shift)).0
     }
 
     /// The end in the stretch of a span that ends at `at`.
     pub(crate) fn end(&self, at: usize) -> usize {
-        self.around(at).1
+        self.offsets.around(at.saturating_sub(self.shift)).1
     }
 
     /// The parts before `at` that are other than in the stretch: their begins and ends in the normal form, ascending.
     pub(crate) fn changed(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let parts = self.ends.windows(2).take_while(move |part| part[1].normal <= at).filter(|part| !part[1].kept);
-        parts.map(|part| (part[0].normal + self.shift, part[1].normal + self.shift))
+        self.offsets.replaced(at).map(|(start, end)| (start + self.shift, end + self.shift))
     }
 
     /// The position of the cut `at` in the stretch, if it is not inside a replaced part.
     pub(crate) fn cut(&self, at: usize) -> Option<usize> {
-        let (start, end) = self.around(at);
-        (start == end && at > self.shift).then_some(start)
+        self.offsets.cut(at.checked_sub(self.shift).filter(|&at| at > 0)?)
     }
 }
 

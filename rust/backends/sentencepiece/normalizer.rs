@@ -4,6 +4,7 @@
 //! character. No step looks back, so the walk can start again after each step.
 
 use crate::normalizers::charsmap::Charsmap;
+use crate::normalizers::offsets::{Offsets, Part, SavedOffsets};
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::util::sorted_trie::PieceTrie;
 
@@ -20,17 +21,6 @@ pub(crate) struct Normalizer {
     pub(crate) escape: bool,
 }
 
-/// The end of some steps of the walk.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    normal: usize,
-    original: usize,
-    /// The bytes stay as they are.
-    kept: bool,
-    /// Each character is a step.
-    single: bool,
-}
-
 /// The state of the walk between two steps.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
@@ -38,9 +28,7 @@ struct Standing {
     normal: usize,
     /// The length of the normal form if the text ends here.
     length: usize,
-    /// The number of known ends; a later step may move the last one.
-    ends: usize,
-    last: Option<End>,
+    offsets: SavedOffsets,
     /// The spaces that are dropped at the start are over.
     begun: bool,
     /// Spaces that a step writes first are dropped.
@@ -54,7 +42,8 @@ pub(crate) struct Normal {
     whole: String,
     /// Its length without the spaces that are dropped at the end.
     length: usize,
-    ends: Vec<End>,
+    /// Each step is a part, and a character that is kept is one for itself.
+    offsets: Offsets,
     /// From this step on a later text could change the walk; the length of the text if from none.
     pub(super) unsure: usize,
     /// The walk before this step.
@@ -86,17 +75,16 @@ impl Normalizer {
 
     /// The normal form of the empty text.
     pub(super) fn begin(&self, start: bool) -> Normal {
-        let last = Some(End { normal: 0, original: 0, kept: false, single: false });
+        let offsets = Offsets::begun();
         let sure = Standing {
             original: 0,
             normal: 0,
             length: 0,
-            ends: 1,
-            last,
+            offsets: offsets.save(),
             begun: !start,
             after_space: self.remove_extra && start,
         };
-        Normal { whole: String::new(), length: 0, ends: last.into_iter().collect(), unsure: 0, sure }
+        Normal { whole: String::new(), length: 0, offsets, unsure: 0, sure }
     }
 
     /// Extends the normal form of a prefix of `text` to that of `text`. Complexity: O(text after the last sure step).
@@ -111,12 +99,12 @@ impl Normalizer {
             }
             if !begun && self.remove_extra && content == " " {
                 at += length;
-                normal.ends[0].original = at;
+                normal.offsets.begin_at(at);
                 continue;
             }
             if !std::mem::replace(&mut begun, true) && self.dummy {
                 normal.whole.push(self.mark());
-                normal.ends.push(End { normal: normal.whole.len(), original: at, kept: false, single: false });
+                normal.offsets.push(normal.whole.len(), at, Part::Replaced);
             }
             let from = at;
             at += length;
@@ -130,12 +118,12 @@ impl Normalizer {
             if self.remove_extra && !content.is_empty() {
                 after_space = content.ends_with(' ');
             }
-            let single = kept && content.chars().nth(1).is_none();
-            let end = End { normal: normal.whole.len(), original: at, kept, single };
-            match normal.ends.last_mut() {
-                Some(last) if single && last.single => *last = end,
-                _ => normal.ends.push(end),
-            }
+            let part = match kept {
+                true if content.chars().nth(1).is_none() => Part::Kept,
+                true => Part::KeptWhole,
+                false => Part::Replaced,
+            };
+            normal.offsets.push(normal.whole.len(), at, part);
         }
         let end = self.standing(normal, from, at, begun, after_space);
         normal.length = end.length;
@@ -145,21 +133,13 @@ impl Normalizer {
 
     /// The walk at `original`, where it was at `from` before.
     fn standing(&self, normal: &Normal, from: Standing, original: usize, begun: bool, after_space: bool) -> Standing {
-        let (whole, ends) = (&normal.whole, &normal.ends);
+        let whole = &normal.whole;
         let length = match whole[from.normal..].trim_end_matches(self.mark()).len() {
             _ if !self.remove_extra => whole.len(),
             0 => from.length,
             left => from.normal + left,
         };
-        Standing {
-            original,
-            normal: whole.len(),
-            length,
-            ends: ends.len(),
-            last: ends.last().copied(),
-            begun,
-            after_space,
-        }
+        Standing { original, normal: whole.len(), length, offsets: normal.offsets.save(), begun, after_space }
     }
 
     /// The character that represents a space.
@@ -203,10 +183,7 @@ impl Normal {
 
     fn go_back(&mut self, to: Standing) {
         self.whole.truncate(to.normal);
-        self.ends.truncate(to.ends);
-        if let (Some(last), Some(known)) = (self.ends.last_mut(), to.last) {
-            *last = known;
-        }
+        self.offsets.restore(to.offsets);
         self.sure = to;
     }
 
@@ -219,35 +196,15 @@ impl Normal {
         self.go_back(saved.0);
     }
 
-    /// The number of the first end at or after the normal position `at`.
-    fn index(&self, at: usize) -> usize {
-        self.ends.partition_point(|end| end.normal < at).min(self.ends.len().saturating_sub(1))
-    }
-
     /// Where something that begins (`.0`) or ends (`.1`) at `at` does so in the text.
     pub(super) fn around(&self, at: usize) -> (usize, usize) {
-        let index = self.index(at);
-        let Some(&End { normal, original, kept, .. }) = self.ends.get(index) else { return (at, at) };
-        if normal == at {
-            // Steps may write nothing: the last one that ends here counts for a start, the first for an end.
-            let last = self.ends.partition_point(|end| end.normal <= at).saturating_sub(1);
-            return (self.ends[last].original, original);
-        }
-        let before = self.ends[index.saturating_sub(1)];
-        if kept {
-            let same = before.original + at - before.normal;
-            return (same, same);
-        }
-        (before.original, original)
+        self.offsets.around(at)
     }
 
     /// The place in the text of the normal position `at`, if a step ends there and writes something, as the next one
     /// does.
     pub(super) fn cut(&self, at: usize) -> Option<usize> {
-        let index = self.index(at);
-        let &End { normal, single, .. } = self.ends.get(index)?;
-        let (start, end) = self.around(at);
-        (start == end && (normal == at || single)).then_some(start)
+        self.offsets.cut(at)
     }
 
     /// The normal position up to which nothing that is appended changes the normal form.
@@ -257,9 +214,6 @@ impl Normal {
 
     /// The normal position of the last step that ends at or before `original`.
     pub(super) fn position(&self, original: usize) -> usize {
-        let next = self.ends.partition_point(|end| end.original <= original);
-        let Some(before) = next.checked_sub(1).map(|before| self.ends[before]) else { return 0 };
-        let inside = self.ends.get(next).filter(|end| end.single).map_or(0, |_| original - before.original);
-        before.normal + inside
+        self.offsets.position(original)
     }
 }
