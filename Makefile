@@ -10,6 +10,7 @@ FAST := --profile fast
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 EMPTY := benches/empty_method
+CORE := benches/core
 RESULTS := benches/results
 
 .PHONY: demo test test-rust test-python check docs site pictures licences crate fuzz fuzz-definitions proof soak nightly
@@ -61,6 +62,7 @@ lint: lint-rust lint-python
 
 lint-rust: $(VENV)/test.ready
 	cargo fmt --check
+	rustfmt --check --edition 2021 $(CORE)/core.rs
 	cargo clippy $(FAST) --all-targets --features python -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(FAST) --features python --no-deps --document-private-items --quiet
 
@@ -78,7 +80,7 @@ bench: $(VENV)/bench.ready
 	$(BIN)/python benches/bench_streams.py
 	$(BIN)/python -m benches.loop $(BENCH)
 	$(BIN)/python -m pytest benches/test_speed.py --benchmark-columns=min,median,ops --benchmark-max-time=0.1 -q
-	cargo bench --bench core -- --quick
+	cargo bench --manifest-path $(CORE)/Cargo.toml -- --quick
 
 # Whole-text encode beside other libraries, each in a process of its own.
 rivals: $(VENV)/bench.ready
@@ -97,11 +99,13 @@ performance: $(VENV)/bench.ready
 docs:
 	$(PYTHON) docs/api.py
 
-# The core as a crate: its oldest compiler (rust-version of Cargo.toml; rustup gets it), its documentation, its package.
+# The core as a crate: its oldest compiler (rust-version of Cargo.toml; rustup gets it), its documentation, its package,
+# and its benchmarks, which lint leaves out.
 crate:
 	cargo +$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --locked --all-targets --target-dir target/oldest
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	cargo package --locked
+	cargo clippy --locked --manifest-path $(CORE)/Cargo.toml --all-targets -- -D warnings
 
 # The documentation as pages in site/; open site/index.html. A broken link is an error.
 site: $(VENV)/docs.packages
@@ -168,4 +172,4 @@ $(VENV)/bench.ready: $(VENV)/bench.packages $(VENV)/core.release $(EMPTY)/src/li
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist site target $(EMPTY)/target
+	rm -rf $(VENV) dist site target $(EMPTY)/target $(CORE)/target

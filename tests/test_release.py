@@ -63,11 +63,8 @@ def test_the_container_gets_what_a_build_reads_and_no_more():
     assert "*" in lines
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
     files = {manifest["package"]["readme"], PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]}
-    files |= {
-        manifest["lib"]["path"],
-        PROJECT["tool"]["maturin"]["python-source"],
-        *(b["path"] for b in manifest["bench"]),
-    }
+    files |= {manifest["lib"]["path"], PROJECT["tool"]["maturin"]["python-source"]}
+    files |= {target["path"] for target in (*manifest.get("bench", ()), *manifest.get("test", ()))}
     files |= {"Cargo.toml", "Cargo.lock", "pyproject.toml"}
     assert [name for name in files if not any(name == each or name.startswith(f"{each}/") for each in kept)] == []
     assert not any(fnmatch.fnmatch(name, each) for name in (".git", "docs", "target", "site", ".venv") for each in kept)

@@ -99,8 +99,8 @@ impl Offsets {
         (same, same)
     }
 
-    /// The place in the text of the rewritten position `at`, if both texts are cut there. They are cut between two parts
-    /// of which none is empty, and between two kept characters.
+    /// The place in the text of the rewritten position `at`, if both texts are cut there. They are cut between two
+    /// parts of which none is empty, and between two kept characters.
     pub(crate) fn cut(&self, at: usize) -> Option<usize> {
         let Some(&End { rewritten, part, .. }) = self.ends.get(self.index(at)) else { return Some(at) };
         let (start, end) = self.around(at);

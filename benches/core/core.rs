@@ -1,4 +1,5 @@
-//! The core without Python, throughput in bytes: `cargo bench`; `cargo bench -- encode/llama3` for some of it.
+//! The core without Python, throughput in bytes. `cargo bench` in this folder runs all, and
+//! `cargo bench -- whole/llama3` runs some.
 //!
 //! On the embedded tokenizers and, where COOLFUSION_DATA is set, on those below its `tokenizers/`. Before anything is
 //! timed, streams are compared with wholes.
@@ -16,7 +17,7 @@ const DOCUMENT_BYTES: usize = 20_000;
 
 /// (name, path) of each tokenizer.json, in order of the names.
 fn files() -> Vec<(String, PathBuf)> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("python/coolfusion/embedded")];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/coolfusion/embedded")];
     folders.extend(std::env::var_os("COOLFUSION_DATA").map(|data| PathBuf::from(data).join("tokenizers")));
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder of tokenizers"));
     let mut found: Vec<_> = entries
@@ -41,8 +42,8 @@ fn texts() -> [(&'static str, String); 3] {
         "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。 何でも薄暗いじめじめした所で泣いていた。\n";
     let repeated = |text: &str| text.repeat(DOCUMENT_BYTES / text.len() + 1);
     [
-        ("prose", repeated(include_str!("../README.md"))),
-        ("source", repeated(include_str!("../rust/streams/segmenter.rs"))),
+        ("prose", repeated(include_str!("../../README.md"))),
+        ("source", repeated(include_str!("../../rust/streams/segmenter.rs"))),
         ("japanese", repeated(japanese)),
     ]
 }
