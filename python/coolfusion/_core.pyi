@@ -1,12 +1,13 @@
 """Compiled core of coolfusion; import the names from `coolfusion` instead.
 
-This stub is the full reference. What ``help()`` shows is the first line of each docstring here, repeated in the Rust
-sources; ``tests/test_contracts.py`` compares the two. Canonical, settled, word boundary and segment are defined in
-``docs/definitions.md``.
+This stub is the full reference. ``help()`` shows the first line of each docstring, because the Rust sources repeat it.
+``tests/test_contracts.py`` compares the two. ``docs/definitions.md`` defines canonical, settled, word boundary and
+segment.
 
-Positions index what was passed in: characters for ``str``, bytes for ``bytes``; spans are half-open. Token ids are
-``int`` from 0 to ``vocab_size - 1``; where many are taken, an array of any integer type is read through
-the buffer protocol without an object an id, which is several times faster than a list. Examples run with
+Positions are in the unit of the text that was passed in, characters for ``str`` and bytes for ``bytes``. For example,
+the end of "é" is position 1 in ``str`` and 2 in ``bytes``. Spans are half-open. Token ids are ``int`` from 0 to
+``vocab_size - 1``. A function that takes many ids also takes an array of any integer type. The buffer protocol reads an
+array several times faster than a list, because it makes no object for each id. Examples run with
 ``import coolfusion as cf`` and ``from coolfusion import toy``.
 """
 
@@ -42,16 +43,20 @@ __version__: str
 
 # A list or any other iterable of int, or a one-dimensional array of integers (NumPy, array.array, memoryview).
 _TokenIds: TypeAlias = Iterable[int] | Buffer
-# What takes one text and many: a list or tuple of texts gives a list of answers.
+# Many texts, for a function that also takes one. A list or tuple of texts gives a list of answers.
 _Texts: TypeAlias = list[str] | list[bytes] | list[str | bytes] | tuple[str | bytes, ...]
 
 @final
 class Tokenizer:
-    """One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
+    """A tokenizer that gives canonical ids, exact bytes, and cuts that later text cannot move.
 
-    It cannot be changed and may be shared by any number of threads, which run side by side. There is no constructor:
-    use `from_file`, `from_pretrained` or `wrap`. It can be pickled, definition and all, without its file; a copy is the
-    tokenizer itself.
+    The canonical ids of a text are the ids that the tokenizer gives to it. A model may write other ids for the same
+    text. Some tokenizers put a space before every text, the dummy prefix. For example, the first token of "the" is then
+    " the". A certificate is a proof, found at load, that the cuts of a tokenizer do not move.
+
+    A tokenizer is immutable, so any number of threads may share it and run side by side. It has no constructor. Use
+    `from_file`, `from_pretrained` or `wrap`. Its pickle holds the whole definition, so loading the pickle needs no
+    file. A copy is the tokenizer object itself.
 
     Example:
         >>> tok = toy.tokenizer()
@@ -63,27 +68,37 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], *, pattern: str | None = None) -> Tokenizer:
-        """Loads a tokenizer file of any known format; the content decides which it is.
+        """Loads a tokenizer from a file of any known format, which is recognised by its content.
 
-        Formats: tokenizer.json, SentencePiece .model, tiktoken ranks, tekken.json, vocab.json with merges.txt,
-        vocab.txt, the RWKV world vocabulary, and the tokenizer in a GGUF file (its tensors are not read).
+        Eight formats are known:
+
+        - tokenizer.json
+        - SentencePiece .model
+        - tiktoken ranks
+        - tekken.json
+        - vocab.json with merges.txt
+        - vocab.txt
+        - the RWKV world vocabulary
+        - the tokenizer in a GGUF file, whose tensors are not read
 
         Args:
-            path: the file. A vocab.json finds the merges.txt in its folder, and the other way round.
-            pattern: the split pattern where a file does not hold it (tiktoken ranks, vocab.json with merges.txt, a GGUF
-                file with an unknown `tokenizer.ggml.pre`); None takes the known one of a known file.
+            path: path of the file. One of vocab.json and merges.txt is enough, because the other is found in the same
+                folder.
+            pattern: the split pattern, a regular expression, for a file that does not hold one. Such files are tiktoken
+                ranks, vocab.json with merges.txt, and a GGUF file with an unknown `tokenizer.ggml.pre`. None takes the
+                known pattern of a known file.
 
         Returns:
-            The tokenizer, named after the path. While it is in use, loading the same content from the same path again
-            takes what is there already.
+            The tokenizer, named after the path. While it is in use, another load of the same content from the same path
+            shares its definition.
 
         Raises:
-            TokenizerFileError: the file (or the one that belongs to it) is missing, empty, broken or of none of these
+            TokenizerFileError: the file, or the one that belongs to it, is missing, empty, broken, of none of these
                 formats, or needs a `pattern`.
             UnsupportedTokenizerError: the file asks for a stage that cannot be run here.
 
         Complexity:
-            O(file), and a few hundred short encodings for the load probe; the second time a hash of the file.
+            O(file), and a few hundred short encodings for the load probe. A second load takes a hash of the file.
 
         Example:
             >>> cf.Tokenizer.from_file("no/such/tokenizer.json")
@@ -98,23 +113,23 @@ class Tokenizer:
     ) -> Tokenizer:
         """Loads the tokenizer of a model directory, of a tokenizer file, or of a name on the Hugging Face hub.
 
-        A hub name becomes the folder of its files. In a folder the file that holds the vocabulary is the truth; its
-        configuration files declare added tokens, `bos_id`, `eos_id`, `prefix_ids` and `chat_templates`. What they
-        declare against the file does not hold, and a `CoolFusionWarning` says so. `Fusion.from_pretrained` loads in
-        the same way. Only vocabularies that mean nothing without their class need transformers.
+        A hub name becomes the folder of its files. In a folder, the file with the vocabulary decides how text is
+        encoded. The configuration files declare added tokens, `bos_id`, `eos_id`, `prefix_ids` and `chat_templates`. A
+        declaration that contradicts the vocabulary file is ignored with a `CoolFusionWarning`. `Fusion.from_pretrained`
+        loads in the same way. A vocabulary needs transformers only if its meaning depends on a class of transformers.
 
         Args:
             name_or_path: a directory, a file, or a hub name such as "gpt2".
-            trust_remote_code: whether Python code that comes with a tokenizer may run.
-            revision: branch, tag or commit of a hub name.
+            trust_remote_code: True if Python code that comes with a tokenizer may run.
+            revision: branch, tag or commit of a hub name. None takes the default branch.
 
         Returns:
             The tokenizer, named after `name_or_path`.
 
         Raises:
-            TokenizerFileError: there is no such directory, no vocabulary in it, or a field of a configuration file has
-                a wrong type; names file, field, value and what was expected.
-            UnsupportedTokenizerError: only transformers can read it, and that is not installed.
+            TokenizerFileError: the directory or its vocabulary is missing, or a field of a configuration file has a
+                wrong type. The message names the file, the field, the value and the expected form.
+            UnsupportedTokenizerError: only transformers can read it, and transformers is not installed.
 
         Complexity:
             O(vocabulary).
@@ -128,17 +143,17 @@ class Tokenizer:
 
     @classmethod
     def wrap(cls, obj: Any, *, name: str | None = None) -> Tokenizer:
-        """Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
+        """Returns a tokenizer that encodes and decodes as `obj` does, without BOS and END.
 
-        The object's own definition is used where it has one, because that gives exact boundaries and streams in
-        constant time; an object that offers only `encode` and `decode` works too, without a certificate
-        (``describe()["window"]``).
+        If the object holds a definition, that definition is used, because it gives exact boundaries and streams in
+        constant time. An object that offers only `encode` and `decode` works too, but has no certificate. For example,
+        its ``describe()["window"]`` says that a stream encodes the whole text at each push.
 
         Args:
             obj: a transformers tokenizer (fast, slow or of remote code), a `tokenizers.Tokenizer`, a
-                `tiktoken.Encoding`, a `SentencePieceProcessor`, a `Tokenizer` (returned as it is), or anything with
-                `encode(text)` and `decode(ids)`.
-            name: how errors and `describe` call it; None takes its own name, or that of its class.
+                `tiktoken.Encoding` or a `SentencePieceProcessor`. Any other object with `encode(text)` and
+                `decode(ids)` works too. A `Tokenizer` is returned as it is.
+            name: the name in errors and in `describe`. None takes the name of the object, or that of its class.
 
         Returns:
             The tokenizer.
@@ -159,7 +174,7 @@ class Tokenizer:
     # For the adapters and the toys; anyone else wants from_file or wrap.
     @staticmethod
     def _from_json(json_text: str, name: str) -> Tokenizer:
-        """Loads the text of a tokenizer.json."""
+        """Loads a tokenizer from the text of a tokenizer.json."""
 
     @staticmethod
     def _pattern_of_class(name: str) -> str | None:
@@ -167,13 +182,13 @@ class Tokenizer:
 
     @staticmethod
     def _from_sentencepiece(model: bytes, name: str) -> Tokenizer:
-        """Loads the bytes of a SentencePiece model."""
+        """Loads a tokenizer from the bytes of a SentencePiece model."""
 
     @staticmethod
     def _from_ranks(
         ranks: Sequence[tuple[bytes, int]], pattern: str, specials: Sequence[tuple[str, int]], name: str
     ) -> Tokenizer:
-        """Loads tiktoken ranks, (bytes, id) each, with their split pattern and special tokens."""
+        """Loads a tokenizer from tiktoken ranks, (bytes, id) each, with their split pattern and special tokens."""
 
     @staticmethod
     def _from_callables(
@@ -188,9 +203,9 @@ class Tokenizer:
         control_tokens: Sequence[tuple[str, int]] = ...,
         object: Any = None,
     ) -> Tokenizer:
-        """Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
+        """Returns a tokenizer that calls an object's `encode`; `token_table` holds the bytes of each id, or None.
 
-        `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
+        `drops` is True if one space is dropped at the start of a text. `first` holds the ids with other bytes there.
         """
 
     def _declaring(
@@ -200,12 +215,12 @@ class Tokenizer:
         prefix_ids: Sequence[int],
         chat_templates: dict[str, str],
     ) -> Tokenizer:
-        """Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates."""
+        """Returns the same tokenizer with the declarations of a folder: BOS, EOS, ids before a text, chat templates."""
 
     def _sections(self) -> tuple[list[tuple[int, str, bool, bool, bool]], bool]:
         """Returns added tokens (id, content, control, lstrip, rstrip), and whether a dummy prefix is added once.
 
-        A text is read in sections between control tokens. Mistral's file adds the prefix to the first one alone.
+        A text is read in sections between control tokens. Mistral's file adds the prefix to the first section alone.
         """
 
     def __copy__(self) -> Tokenizer: ...
@@ -213,24 +228,28 @@ class Tokenizer:
     def encode(
         self, text: str | bytes, *, continues: bool = False, errors: Literal["replace", "strict"] = "replace"
     ) -> list[int]:
-        """Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
+        """Encodes a text into its canonical ids, without BOS or END.
+
+        A string that looks like a control token is encoded as text. For example, "<end>" becomes the ids of five
+        characters.
 
         Args:
-            text: what to encode; `bytes` must be UTF-8.
-            continues: whether `text` stands behind other text, so that no dummy prefix is put before it.
-            errors: "replace" lets the tokenizer put what it does in place of text that it cannot say (its unknown
-                token, a normalised spelling); "strict" refuses such a text.
+            text: the text. `bytes` must be UTF-8.
+            continues: True if `text` follows other text. Then it gets no dummy prefix, because only the start of a text
+                has one.
+            errors: the treatment of text that the tokenizer cannot represent. "replace" encodes it as the tokenizer
+                does, for example with its unknown token or a normalised spelling. "strict" refuses the text.
 
         Returns:
             The canonical ids.
 
         Raises:
-            TextError: `text` is not valid UTF-8, or holds a lone surrogate; the message says where.
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate; the message names the position.
             UnrepresentableTextError: `errors` is "strict" and decoding would give other bytes.
-            ArgumentError: `text` or `errors` is none of the above.
+            ArgumentError: `text` is neither `str` nor `bytes`, or `errors` is neither "replace" nor "strict".
 
         Complexity:
-            O(text).
+            O(bytes of the text).
 
         Source:
             docs/definitions.md, canonical encoding.
@@ -250,27 +269,30 @@ class Tokenizer:
         continues: bool = False,
         errors: Literal["replace", "strict"] = "replace",
     ) -> list[list[int]]:
-        """Encodes many texts, each as `encode` does, on all cores.
+        """Encodes many texts on all cores, each as `encode` does.
 
-        Other Python threads run meanwhile. The environment variable RAYON_NUM_THREADS says how many threads work; a
-        batch of a few kilobytes, a wrapped object without a definition of its own, and a process that was forked after
-        its parent had used the threads work in the calling thread. One long text is not split.
+        Other Python threads run meanwhile. The environment variable RAYON_NUM_THREADS sets the number of threads. One
+        long text is not split. Three kinds of work stay in the calling thread:
+
+        - a batch of a few kilobytes
+        - a batch of a wrapped object without a definition of its own
+        - any batch in a process that was forked after its parent had used the threads
 
         Args:
-            texts: what to encode; `bytes` must be UTF-8.
-            continues: as in `encode`, for all.
-            errors: as in `encode`, for all.
+            texts: n texts. `bytes` must be UTF-8.
+            continues: as in `encode`, for all texts.
+            errors: as in `encode`, for all texts.
 
         Returns:
-            The canonical ids of each text.
+            A list of n lists, the canonical ids of each text.
 
         Raises:
             TextError: as `encode`; the message begins with the index of the text.
             UnrepresentableTextError: as `encode`, for the first text that is refused.
-            ArgumentError: `texts` is a single text, or holds something else than texts.
+            ArgumentError: `texts` is a single text, or holds an item that is no text.
 
         Complexity:
-            O(texts), divided by the cores.
+            O(bytes of the texts), divided by the cores.
 
         Example:
             >>> toy.tokenizer().encode_batch(["the cat", "é"])
@@ -282,17 +304,19 @@ class Tokenizer:
         """
 
     def decode(self, token_ids: _TokenIds) -> str:
-        """Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
+        """Decodes ids to text, with one U+FFFD for each ill-formed part of their bytes.
+
+        Control tokens stand for no text. For example, the id of END adds nothing.
 
         Args:
-            token_ids: ids of this vocabulary, from the start of a text (a dummy prefix is dropped).
+            token_ids: n ids of this vocabulary that begin a text, so a dummy prefix is dropped.
 
         Returns:
             The text.
 
         Raises:
-            UnknownTokenError: an id is not in the vocabulary; the message says at which position.
-            ArgumentError: `token_ids` holds something else than integers, or is an array of several dimensions.
+            UnknownTokenError: an id is not in the vocabulary; the message names its position.
+            ArgumentError: `token_ids` holds an item that is no integer, or is an array of several dimensions.
 
         Complexity:
             O(bytes of the text).
@@ -310,18 +334,18 @@ class Tokenizer:
     def decode_batch(self, list_of_ids: Iterable[_TokenIds]) -> list[str]:
         """Decodes many lists of ids, each as `decode` does.
 
-        One thread does it, because reading lists and making strings is most of the work and has to be done by one;
-        other Python threads run meanwhile.
+        One thread decodes all lists, because only one thread at a time can read lists and make strings. Reading and
+        making take most of the time. Other Python threads run meanwhile.
 
         Args:
-            list_of_ids: lists or arrays of ids; the rows of a two-dimensional array.
+            list_of_ids: n lists or arrays of ids, or the n rows of a two-dimensional array.
 
         Returns:
-            The text of each.
+            A list of n texts.
 
         Raises:
-            UnknownTokenError: an id is not in the vocabulary; the message says in which list and at which position.
-            ArgumentError: an item holds something else than integers.
+            UnknownTokenError: an id is not in the vocabulary; the message names the list and the position.
+            ArgumentError: a list holds an item that is no integer.
 
         Complexity:
             O(bytes of the texts).
@@ -332,17 +356,17 @@ class Tokenizer:
         """
 
     def decode_bytes(self, token_ids: _TokenIds) -> bytes:
-        """Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.
+        """Decodes ids to their bytes, which need not be UTF-8.
 
         Args:
-            token_ids: ids of this vocabulary, from the start of a text (a dummy prefix is dropped).
+            token_ids: n ids of this vocabulary that begin a text, so a dummy prefix is dropped.
 
         Returns:
-            The bytes; control tokens stand for none.
+            The bytes. Control tokens stand for none.
 
         Raises:
-            UnknownTokenError: an id is not in the vocabulary, or its bytes could not be found out.
-            ArgumentError: `token_ids` holds something else than integers, or is an array of several dimensions.
+            UnknownTokenError: an id is not in the vocabulary, or its bytes are unknown.
+            ArgumentError: `token_ids` holds an item that is no integer, or is an array of several dimensions.
 
         Complexity:
             O(bytes of the text).
@@ -353,16 +377,17 @@ class Tokenizer:
         """
 
     def token_bytes(self, token_id: int) -> bytes:
-        """Returns the bytes of one token, as it stands inside a text.
+        """Returns the bytes of one token inside a text.
 
         Args:
             token_id: an id of this vocabulary.
 
         Returns:
-            Its bytes: a dummy prefix is not dropped, and a control token has none.
+            The bytes of the token. A dummy prefix is not dropped, because the token does not begin the text. A control
+            token has no bytes.
 
         Raises:
-            UnknownTokenError: the id is not in the vocabulary, or its bytes could not be found out.
+            UnknownTokenError: the id is not in the vocabulary, or its bytes are unknown.
             ArgumentError: `token_id` is no integer.
 
         Complexity:
@@ -377,20 +402,20 @@ class Tokenizer:
     def represents(self, text: str | bytes, *, continues: bool = False) -> bool: ...
     @overload
     def represents(self, text: _Texts, *, continues: bool = False) -> list[bool]:
-        """Tells whether the tokenizer can say the text: decoding its encoding gives the same bytes.
+        """Returns whether the tokenizer represents a text, so that decoding the encoded text gives the same bytes.
 
         Args:
-            text: the text, or a list or tuple of texts.
-            continues: whether it stands behind other text.
+            text: the text, or a list or tuple of n texts.
+            continues: True if `text` follows other text.
 
         Returns:
-            True if not a byte is lost or changed; of many texts a list.
+            True if each byte comes back unchanged. For n texts a list of n answers.
 
         Raises:
             TextError: `text` is not valid UTF-8, or holds a lone surrogate.
 
         Complexity:
-            O(text).
+            O(bytes of the text).
 
         Source:
             docs/definitions.md, lossless.
@@ -408,28 +433,29 @@ class Tokenizer:
     def word_boundaries(
         self, text: _Texts, method: Literal["auto", "bytes", "word_ids", "offsets", "decode"] = "auto"
     ) -> list[list[int]]:
-        """Finds the cuts before white space that no later text can move.
+        """Returns the word boundaries of a text, the cuts before white space that no later text can move.
 
-        A split at white space is not the same: a token may stand across it, and a text that goes on may change the
-        tokens before it.
+        A split at white space gives other positions. A token may reach across the white space, and later text may
+        change the tokens before it.
 
         Args:
-            text: the text, or a list or tuple of texts, which are spread over the cores (`encode_batch`).
-            method: how the cuts of the canonical encoding are found: "bytes" by the byte spans of the vocabulary,
-                "word_ids" where the pre-token number changes, "offsets" by token offsets, "decode" by appending tokens
-                until decoding and encoding again give the same, "auto" as ``describe()["method"]`` says. A method that
-                has no information for this tokenizer finds nothing; none finds a cut that another denies.
+            text: the text, or a list or tuple of n texts, which are spread over the cores (`encode_batch`).
+            method: the way in which cuts of the canonical encoding are found. "bytes" takes the byte spans of the
+                vocabulary, and "offsets" the token offsets. "word_ids" cuts at each change of the pre-token number.
+                "decode" appends tokens until decoding and encoding again give the same ids. "auto" takes the one in
+                ``describe()["method"]``. A method without information about this tokenizer finds no cut. No method
+                finds a cut that another one denies.
 
         Returns:
-            Interior positions, ascending, in the unit of `text`; of many texts a list of such lists.
+            Interior positions in the unit of `text`, ascending; for n texts a list of n such lists.
 
         Raises:
-            TextError: `text` is not valid UTF-8, or holds a lone surrogate; of many texts the message says which.
-            ArgumentError: `text` or `method` is none of the above.
+            TextError: `text` is not valid UTF-8, or holds a lone surrogate; of many texts the message names the one.
+            ArgumentError: `text` is of another type, or `method` has another value.
 
         Complexity:
-            O(text); "decode" encodes every prefix, O(text^2), and is there to compare with. So does "auto" for a
-            wrapped object without a certificate.
+            O(bytes of the text). "decode" is a slow method for comparison, O(text^2), because it encodes every prefix.
+            "auto" takes it for a wrapped object without a certificate.
 
         Source:
             arXiv 2407.19807 (the ways of LLaMA-3, LLaMA-2 and others); docs/definitions.md, word boundary.
@@ -448,20 +474,22 @@ class Tokenizer:
     def settled_cuts(self, text: str | bytes) -> list[int]: ...
     @overload
     def settled_cuts(self, text: _Texts) -> list[list[int]]:
-        """Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
+        """Returns the settled cuts of a text, which no later text can move and at which encoding can start again.
+
+        A settled cut need not be before white space. For example, "the cat sat!" has one before the exclamation mark.
 
         Args:
-            text: the text, or a list or tuple of texts.
+            text: the text, or a list or tuple of n texts.
 
         Returns:
-            Interior positions, ascending, in the unit of `text`; empty for a tokenizer without a certificate. Of many
-            texts a list of such lists.
+            Interior positions in the unit of `text`, ascending; for n texts a list of n such lists. A tokenizer without
+            a certificate has no settled cuts.
 
         Raises:
             TextError: `text` is not valid UTF-8, or holds a lone surrogate.
 
         Complexity:
-            O(text).
+            O(bytes of the text).
 
         Source:
             docs/definitions.md, settled cut.
@@ -474,13 +502,19 @@ class Tokenizer:
         """
 
     def describe(self) -> dict[str, Any]:
-        """Says what the load probe found, and how boundaries and windows are found and why.
+        """Returns the facts that the load probe found, and the methods for boundaries and windows with their reasons.
+
+        The load probe is a few hundred short encodings at load. For example, they show which kinds of text are lost.
 
         Returns:
-            A dictionary that can be written as JSON: `name`, `family`, `model`, `split_rule`, `normalizer`, `engine`,
-            `lossless`, `lossless_but_for_space_mark`, `lost` (kinds of text that do not come back), `byte_map`,
-            `dummy_prefix`, `decode_drops_first_space`, `method` and `why`, `methods`, `window`, `vocab_size`,
-            `control_tokens`, `unused_ids`, `added_text_tokens`, `notes`.
+            A dictionary that can be written as JSON, with five kinds of keys.
+
+            - Definition: `name`, `family`, `model`, `split_rule`, `normalizer`, `engine`, `check`.
+            - Fidelity: `lossless`, `lossless_but_for_space_mark`, `lost` (kinds of text that do not come back),
+              `byte_map`.
+            - Spaces at the start: `dummy_prefix`, `decode_drops_first_space`.
+            - Cuts: `method` and `why`, `methods`, `window`.
+            - Vocabulary: `vocab_size`, `control_tokens`, `unused_ids`, `added_text_tokens`, `notes`.
 
         Complexity:
             O(vocabulary).
@@ -493,7 +527,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """One past the largest id.
+        """Returns the size of the vocabulary, the largest id plus 1.
 
         Example:
             >>> toy.tokenizer().vocab_size
@@ -502,7 +536,7 @@ class Tokenizer:
 
     @property
     def name(self) -> str:
-        """The name that errors and `describe` use: the path, or what was given to `wrap`.
+        """Returns the name of the tokenizer in errors and in `describe`: its path, or the name given to `wrap`.
 
         Example:
             >>> toy.tokenizer().name
@@ -511,7 +545,7 @@ class Tokenizer:
 
     @property
     def control_ids(self) -> list[int]:
-        """The ids that stand for no text, such as BOS and END, ascending.
+        """Returns the ids of control tokens in ascending order, such as BOS and END, which stand for no text.
 
         Example:
             >>> toy.spaced_tokenizer().control_ids
@@ -520,7 +554,7 @@ class Tokenizer:
 
     @property
     def control_tokens(self) -> dict[str, int]:
-        """What control tokens are called, and their ids.
+        """Returns the ids of control tokens by their names.
 
         Example:
             >>> toy.spaced_tokenizer().control_tokens
@@ -529,7 +563,7 @@ class Tokenizer:
 
     @property
     def bos_id(self) -> int | None:
-        """The id that begins a text, as the folder says; None where it says nothing.
+        """Returns the id that begins a text, or None if the folder declares none.
 
         Example:
             >>> toy.tokenizer().bos_id is None
@@ -538,7 +572,7 @@ class Tokenizer:
 
     @property
     def eos_id(self) -> int | None:
-        """The id that ends a text, as the folder says; None where it says nothing.
+        """Returns the id that ends a text, or None if the folder declares none.
 
         Example:
             >>> toy.tokenizer().eos_id is None
@@ -547,7 +581,7 @@ class Tokenizer:
 
     @property
     def prefix_ids(self) -> list[int]:
-        """The ids that the folder puts before every text, such as BOS; `encode` does not add them.
+        """Returns the ids that the folder puts before every text, such as BOS; `encode` does not add them.
 
         Example:
             >>> toy.tokenizer().prefix_ids
@@ -556,7 +590,7 @@ class Tokenizer:
 
     @property
     def chat_templates(self) -> dict[str, str]:
-        """The chat templates of the folder by their names; the one without a name is "default".
+        """Returns the chat templates of the folder by their names; the one without a name is "default".
 
         Example:
             >>> toy.tokenizer().chat_templates
@@ -565,7 +599,7 @@ class Tokenizer:
 
     @property
     def unused_ids(self) -> list[int]:
-        """The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
+        """Returns the ids below `vocab_size` that have no token or unknown bytes, in ascending order.
 
         Example:
             >>> toy.tokenizer().unused_ids
@@ -574,23 +608,23 @@ class Tokenizer:
 
 @final
 class StreamDecoder:
-    """Turns ids into text one at a time; what it returned is never withdrawn.
+    """A decoder that turns ids into text one at a time and never takes text back.
 
-    Decoding the growing list again at each id is slow and takes text back: a character whose bytes come in two tokens
-    is first shown as U+FFFD. Here bytes that may still become a character wait. A stream has one owner: a call while
-    another thread's call is at work raises `ConcurrentUseError` and changes nothing.
+    Decoding the growing list at each id is slow, and takes text back. For example, a character whose bytes come in two
+    tokens is first shown as U+FFFD. This decoder holds back bytes that may still become a character. A stream has one
+    owner. A call during another thread's call raises `ConcurrentUseError` and changes nothing.
 
     Args:
-        tokenizer: whose ids will be pushed.
-        prompt_ids: ids that came before. The stream starts behind them, even inside a character, and owes only what
-            follows; None is the start of a text.
+        tokenizer: the tokenizer of the ids that will be pushed.
+        prompt_ids: n ids that came before. The stream starts after them, even inside a character, and returns only the
+            text after them. An empty list or None is the start of a text.
 
     Raises:
         UnknownTokenError: a prompt id is not in the vocabulary.
-        ArgumentError: `prompt_ids` holds something else than integers.
+        ArgumentError: `prompt_ids` holds an item that is no integer.
 
     Complexity:
-        O(prompt) once; a call is O(bytes of the token), whatever came before.
+        O(prompt) once. A call is O(bytes of the token), independent of the text before it.
 
     Source:
         docs/invariants.md, I6.
@@ -603,16 +637,16 @@ class StreamDecoder:
 
     def __new__(cls, tokenizer: Tokenizer, prompt_ids: _TokenIds = ()) -> StreamDecoder: ...
     def push(self, token_id: int) -> str:
-        """Adds one id and returns the text that is now certain, which may be empty.
+        """Appends one id and returns the text that is now certain, which may be empty.
 
         Args:
-            token_id: an id of the vocabulary; a control token stands for nothing.
+            token_id: an id of the vocabulary. A control token stands for no text.
 
         Returns:
-            Text that follows what was returned before; each ill-formed part is one U+FFFD.
+            The text that follows all text returned before, with one U+FFFD for each ill-formed part.
 
         Raises:
-            UnknownTokenError: the id is not in the vocabulary; the stream is then as it was.
+            UnknownTokenError: the id is not in the vocabulary; the stream is unchanged.
             ArgumentError: `token_id` is no integer.
 
         Complexity:
@@ -625,21 +659,22 @@ class StreamDecoder:
         """
 
     def extend(self, token_ids: _TokenIds) -> str:
-        """Adds many ids and returns what `push` would return for each, joined.
+        """Appends many ids and returns the joined texts that `push` would return for each.
 
         Args:
-            token_ids: ids of the vocabulary.
+            token_ids: n ids of the vocabulary.
 
         Returns:
-            Text that follows what was returned before; each ill-formed part is one U+FFFD.
+            The text that follows all text returned before, with one U+FFFD for each ill-formed part.
 
         Raises:
-            UnknownTokenError: an id is not in the vocabulary; the message names its position in `token_ids`. Nothing of
-                this call is applied then: the stream is as it was, and nothing is owed for the ids before it.
-            ArgumentError: `token_ids` holds something else than integers, or is an array of several dimensions.
+            UnknownTokenError: an id is not in the vocabulary; the message names its position in `token_ids`. The stream
+                is unchanged, because no id of the call is applied. So no text is lost for the ids before it.
+            ArgumentError: `token_ids` holds an item that is no integer, or is an array of several dimensions.
 
         Complexity:
-            O(bytes of the tokens). Of 12 ns a token from a list, reading the list is the half; an array is 5 ns.
+            O(bytes of the tokens). A token takes 12 ns from a list, half of it for reading the list, and 5 ns from an
+            array.
 
         Example:
             >>> decoder = cf.StreamDecoder(toy.tokenizer())
@@ -651,7 +686,7 @@ class StreamDecoder:
         """
 
     def flush(self) -> str:
-        """Ends the text: bytes of an unfinished character become one U+FFFD.
+        """Ends the text and returns its rest, one U+FFFD for the bytes of an unfinished character.
 
         Returns:
             The rest of the text, mostly empty.
@@ -668,7 +703,7 @@ class StreamDecoder:
     def __copy__(self) -> StreamDecoder: ...
     def __deepcopy__(self, _memo: Any, /) -> StreamDecoder: ...
     def fork(self) -> StreamDecoder:
-        """Returns an independent copy, for trying a continuation.
+        """Returns an independent copy of the decoder, on which a continuation can be tried.
 
         Complexity:
             O(1).
@@ -681,10 +716,12 @@ class StreamDecoder:
 
 @final
 class Edit:
-    """What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
+    """An edit that turns the ids before a push into a `StreamEncoder` into the ids after it.
+
+    To apply it, take `drop` ids from the end, then append `ids`.
 
     Complexity:
-        The first look at `drop` or `ids` is O(ids that change) where the push did not have to make them.
+        The first read of `drop` or `ids` is O(ids that change) if the push did not have to compute them.
 
     Example:
         >>> encoder = cf.StreamEncoder(toy.tokenizer())
@@ -696,7 +733,7 @@ class Edit:
 
     @property
     def drop(self) -> int:
-        """How many ids at the end are no longer right.
+        """Returns the number of ids to drop from the end.
 
         Example:
             >>> cf.StreamEncoder(toy.tokenizer()).push("the c").drop
@@ -705,7 +742,7 @@ class Edit:
 
     @property
     def ids(self) -> list[int]:
-        """The ids that follow what is left.
+        """Returns the ids to append after the drop.
 
         Example:
             >>> cf.StreamEncoder(toy.tokenizer()).push("the cat").ids
@@ -714,7 +751,7 @@ class Edit:
 
     @property
     def lossless(self) -> bool:
-        """Whether the ids of the window give back its text byte for byte.
+        """Returns whether the ids of the window decode to the bytes of its text.
 
         Example:
             >>> cf.StreamEncoder(toy.spaced_tokenizer()).push("a\\u2581b").lossless
@@ -723,22 +760,26 @@ class Edit:
 
 @final
 class StreamEncoder:
-    """Turns text into ids piece by piece; after every push `ids` is the canonical encoding of all text so far.
+    """An encoder that turns text into ids piece by piece and keeps them canonical.
 
-    Appending text can change the last ids, so each push answers with an `Edit`. A window that begins at a settled cut
-    is encoded again and compared with what is stored; if it proved too small, everything is encoded again and `widened`
-    counts it. A stream has one owner (`ConcurrentUseError`).
+    After every push `ids` is the canonical encoding of all text so far. Appended text can change the last ids, so each
+    push returns an `Edit`. The encoder encodes a window again, from a settled cut to the end, and compares the ids with
+    the stored ones. A settled cut is a position that no later text can move. If the window is too small, the encoder
+    encodes all text again and adds 1 to `widened`. A stream has one owner, so a call during another thread's call
+    raises `ConcurrentUseError`.
 
     Args:
-        tokenizer: whose ids are wanted.
-        context_words: how many settled stretches (words, or less where cuts are closer) the window holds at least.
+        tokenizer: the tokenizer of the ids.
+        context_words: the least number of settled stretches in the window. A stretch is a word, or less where settled
+            cuts are closer.
 
     Raises:
         ArgumentError: `context_words` is below 0.
 
     Complexity:
-        A push is O(window + text), whatever came before, and in most long stretches without cuts O(text). It is
-        O(all text) for a tokenizer without a certificate (``describe()["window"]["whole_text"]``).
+        A push is O(window + text), independent of the text before the window. In most long stretches without cuts it is
+        O(text). For a tokenizer without a certificate it is O(all text), and ``describe()["window"]["whole_text"]`` is
+        True.
 
     Source:
         arXiv 2407.19807 (k = 4 words); docs/definitions.md, window, and I7.
@@ -753,17 +794,17 @@ class StreamEncoder:
 
     def __new__(cls, tokenizer: Tokenizer, context_words: int = 4) -> StreamEncoder: ...
     def push(self, text: str | bytes) -> Edit:
-        """Appends text and says how `ids` changed.
+        """Appends text and returns the change of `ids`.
 
         Args:
-            text: what follows; `bytes` may end inside a character, whose bytes then wait for the next call.
+            text: the text to append. `bytes` may end inside a character, whose bytes then wait for the next call.
 
         Returns:
             The ids to drop and to append.
 
         Raises:
-            TextError: `text` is not valid UTF-8 behind what waits, or holds a lone surrogate; the encoder is then as it
-                was.
+            TextError: `text` is not valid UTF-8 after the bytes that wait, or holds a lone surrogate; the encoder is
+                unchanged.
             ArgumentError: `text` is neither `str` nor `bytes`.
 
         Complexity:
@@ -776,12 +817,12 @@ class StreamEncoder:
         """
 
     def peek(self, text: str | bytes) -> Edit:
-        """Says what `push` would answer, and changes nothing.
+        """Returns the edit that `push` would return, and leaves the encoder unchanged.
 
-        On a long stretch without settled cuts it reads the whole stretch, which `push` does not.
+        On a long stretch without settled cuts `peek` reads the whole stretch, but `push` does not.
 
         Args:
-            text: what might follow.
+            text: the text that may follow.
 
         Returns:
             The ids to drop and to append.
@@ -801,7 +842,7 @@ class StreamEncoder:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of all text so far; a new list each time, O(ids).
+        """Returns the ids of all text so far, in a new list each time, in O(ids).
 
         Example:
             >>> encoder = cf.StreamEncoder(toy.tokenizer())
@@ -812,7 +853,7 @@ class StreamEncoder:
 
     @property
     def text(self) -> str:
-        """All text so far, without the bytes of an unfinished character.
+        """Returns all text so far, without the bytes of an unfinished character.
 
         Example:
             >>> encoder = cf.StreamEncoder(toy.tokenizer())
@@ -823,7 +864,9 @@ class StreamEncoder:
 
     @property
     def widened(self) -> int:
-        """How often the window proved too small and all text was encoded again; 0 while the certificate holds.
+        """Returns the number of times that a window was too small, which is 0 while the certificate holds.
+
+        Each time all text was encoded again.
 
         Example:
             >>> encoder = cf.StreamEncoder(toy.tokenizer(), context_words=0)
@@ -845,10 +888,10 @@ class StreamEncoder:
     def __copy__(self) -> StreamEncoder: ...
     def __deepcopy__(self, _memo: Any, /) -> StreamEncoder: ...
     def fork(self) -> StreamEncoder:
-        """Returns an independent copy, for trying a continuation.
+        """Returns an independent copy of the encoder, on which a continuation can be tried.
 
         Complexity:
-            O(text so far).
+            O(bytes of the text so far).
 
         Example:
             >>> encoder = cf.StreamEncoder(toy.tokenizer())
@@ -860,7 +903,7 @@ class StreamEncoder:
 
 @final
 class Segment:
-    """A text segment and the tokens that said it.
+    """A piece of generated text from one boundary to the next, with the ids that were generated for it.
 
     Example:
         >>> segmenter = cf.Segmenter(toy.tokenizer())
@@ -870,7 +913,7 @@ class Segment:
 
     @property
     def text(self) -> str:
-        """The text; empty for END.
+        """Returns the text of the segment, which is empty for END.
 
         Example:
             >>> segmenter = cf.Segmenter(toy.tokenizer())
@@ -880,7 +923,7 @@ class Segment:
 
     @property
     def token_ids(self) -> list[int]:
-        """The ids as they were pushed, which need not be canonical; the control token for END.
+        """Returns the ids as they were pushed, which need not be canonical; for END the id of the control token.
 
         Example:
             >>> segmenter = cf.Segmenter(toy.tokenizer())
@@ -890,7 +933,7 @@ class Segment:
 
     @property
     def end(self) -> bool:
-        """Whether this is END itself.
+        """Returns whether the segment is END, the end of the text.
 
         Example:
             >>> cf.Segmenter(toy.tokenizer()).push(268).end
@@ -899,7 +942,9 @@ class Segment:
 
     @property
     def valid(self) -> bool:
-        """Whether the generated bytes were UTF-8; if not, `text` holds a U+FFFD for each ill-formed part.
+        """Returns whether the generated bytes were UTF-8.
+
+        If they were not, `text` holds one U+FFFD for each ill-formed part.
 
         Example:
             >>> segmenter = cf.Segmenter(toy.tokenizer())
@@ -909,7 +954,9 @@ class Segment:
 
     @property
     def whole(self) -> bool:
-        """Whether it ends at a stop of its granularity or before white space; END is whole.
+        """Returns whether the segment ends at a stop of its granularity or before white space.
+
+        END is whole.
 
         Example:
             >>> segmenter = cf.Segmenter(toy.tokenizer())
@@ -919,7 +966,10 @@ class Segment:
 
     @property
     def level(self) -> Literal["word", "pre_token", "token", "code_point", "rest", "end"]:
-        """Why the segment ends where it does: a rung of the ladder of docs/definitions.md.
+        """Returns the level of the cut that ends the segment.
+
+        The segment ladder in docs/definitions.md defines the levels. For example, "word" is a cut before white space,
+        and "rest" is the text that is left when generation ends.
 
         Example:
             >>> cf.Segmenter(toy.tokenizer()).push(268).level
@@ -928,32 +978,32 @@ class Segment:
 
 @final
 class Segmenter:
-    """Cuts generated tokens into text segments that end where all tokenizers can follow.
+    """A segmenter that cuts generated tokens into segments of text, at boundaries that all tokenizers share.
 
-    A segment leaves as soon as it is known, with one token of look-ahead, which begins the next one. Scripts without
-    spaces and very long words end at weaker cuts (`Segment.level`), at the hard cap at the latest; every segment has at
-    least one byte, END apart.
+    A segment is returned as soon as it is certain. One token of look-ahead shows that it is, and begins the next
+    segment. Scripts without spaces and very long words end at weaker cuts (`Segment.level`), at the latest at the hard
+    cap. Every segment but END has at least one byte.
 
     Args:
-        tokenizer: whose ids will be pushed.
-        align_with: other tokenizers that must have a cut there too; with none these are the shortest segments, with
-            some the aligned ones. The order does not matter.
-        prompt_ids: ids that came before; None is the start of a text.
-        end_ids: ids that end the text. None means every control token but the unknown one, which text may hold. Other
-            control tokens stand for no text and belong to the segment around them.
-        max_bytes: the hard cap of a segment in bytes, at least 16. Only one single token can be longer. None takes 128
-            for words and pre-tokens, 256 for phrases, 512 for sentences and lines.
-        granularity: where segments want to end. "word" ends before white space, and "pre_token" also between a word and
-            punctuation. "phrase" ends before white space after punctuation, "sentence" after a full stop, a question
-            mark or an exclamation mark, and "line" at the end of a line.
+        tokenizer: the tokenizer of the ids that will be pushed.
+        align_with: other tokenizers that must have a cut there too, in any order. Without any, the segments are the
+            shortest ones. With some, they are the aligned ones.
+        prompt_ids: n ids that came before. An empty list or None is the start of a text.
+        end_ids: ids that end the text. None takes every control token except the unknown one, because text may hold the
+            unknown token. Other control tokens stand for no text and belong to the segment around them.
+        max_bytes: the hard cap of a segment in bytes, at least 16. Only a segment of one single token can be longer.
+            None takes 128 for words and pre-tokens, 256 for phrases, 512 for sentences and lines.
+        granularity: the stops at which a segment may end. "word" ends before white space, and "pre_token" also between
+            a word and punctuation. "phrase" ends before white space after punctuation. "sentence" ends there after a
+            full stop, a question mark or an exclamation mark. "line" ends at the end of a line.
 
     Raises:
         UnknownTokenError: a prompt id is not in the vocabulary.
-        ArgumentError: `max_bytes` is below 16, an unknown granularity, or `prompt_ids` holds something else than
-            integers.
+        ArgumentError: `max_bytes` is below 16, `granularity` is unknown, or `prompt_ids` holds an item that is no
+            integer.
 
     Complexity:
-        O(prompt) once; a push is O(window) where a boundary is possible, O(bytes of the token) elsewhere, times the
+        O(prompt) once. A push is O(window) where a boundary is possible and O(bytes of the token) elsewhere, times the
         number of tokenizers.
 
     Source:
@@ -979,9 +1029,9 @@ class Segmenter:
         granularity: Literal["word", "pre_token", "phrase", "sentence", "line"] = "word",
     ) -> Segmenter: ...
     def push(self, token_id: int) -> Segment | None:
-        """Adds one generated id and returns a segment if one is known now.
+        """Appends one generated id and returns the next segment if it is certain.
 
-        An END id ends the text: what is pending leaves first, and `finish` returns the rest up to END.
+        An END id ends the text. The push returns the pending segment, and `finish` returns the rest up to END.
 
         Args:
             token_id: an id of the vocabulary.
@@ -990,7 +1040,7 @@ class Segmenter:
             The next segment, or None.
 
         Raises:
-            UnknownTokenError: the id is not in the vocabulary; the segmenter is then as it was.
+            UnknownTokenError: the id is not in the vocabulary; the segmenter is unchanged.
             ArgumentError: `token_id` is no integer, or the text has ended (`restart` first).
 
         Complexity:
@@ -1006,10 +1056,10 @@ end=False, level="rest")]
         """
 
     def finish(self) -> Segment | None:
-        """Ends the text and returns what is left, one segment a call, then None.
+        """Ends the text and returns the segments that are left, one for each call, then None.
 
         Returns:
-            The next segment, or None when there is nothing left.
+            The next segment, or None if there is none left.
 
         Complexity:
             O(window + pending text).
@@ -1021,10 +1071,10 @@ end=False, level="rest")]
         """
 
     def restart(self, text: str) -> None:
-        """Forgets all ids since the last restart and appends `text`, what was committed instead, to the text before.
+        """Replaces the ids pushed since the last restart by `text`, the text that was committed.
 
         Args:
-            text: the text that was chosen.
+            text: the text that was committed, appended to the text before those ids.
 
         Complexity:
             O(window + text).
@@ -1041,10 +1091,10 @@ end=False, level="rest")]
     def __copy__(self) -> Segmenter: ...
     def __deepcopy__(self, _memo: Any, /) -> Segmenter: ...
     def fork(self) -> Segmenter:
-        """Returns an independent copy, for trying a continuation.
+        """Returns an independent copy of the segmenter, on which a continuation can be tried.
 
         Complexity:
-            O(text so far).
+            O(bytes of the text so far).
 
         Example:
             >>> segmenter = cf.Segmenter(toy.tokenizer())
@@ -1056,21 +1106,23 @@ end=False, level="rest")]
 def common_boundaries(tokenizers: Sequence[Tokenizer], text: str | bytes) -> list[int]: ...
 @overload
 def common_boundaries(tokenizers: Sequence[Tokenizer], text: _Texts) -> list[list[int]]:
-    """Finds the word boundaries that all tokenizers have; their order does not matter.
+    """Returns the common boundaries of a text, which are word boundaries of all tokenizers.
+
+    The order of the tokenizers does not matter, because the result is an intersection.
 
     Args:
-        tokenizers: at least one.
-        text: the text, or a list or tuple of texts, which are spread over the cores.
+        tokenizers: at least one tokenizer.
+        text: the text, or a list or tuple of n texts, which are spread over the cores.
 
     Returns:
-        Interior positions, ascending, in the unit of `text`; of many texts a list of such lists.
+        Interior positions in the unit of `text`, ascending; for n texts a list of n such lists.
 
     Raises:
         ArgumentError: there is no tokenizer, or `text` is neither `str` nor `bytes`.
         TextError: `text` is not valid UTF-8, or holds a lone surrogate.
 
     Complexity:
-        O(text) for each tokenizer.
+        O(bytes of the text) for each tokenizer.
 
     Source:
         arXiv 2407.19807 (boundaries common to all source models); docs/definitions.md, common boundary.
@@ -1082,11 +1134,11 @@ def common_boundaries(tokenizers: Sequence[Tokenizer], text: _Texts) -> list[lis
 
 @final
 class Alignment:
-    """Several encodings of one text, and the places where all of them have a cut.
+    """An alignment of several encodings of one text at the cuts that all of them share.
 
-    Made by `align`. It cannot be changed; its arrays are NumPy's, read-only, and made when they are first asked for,
-    without an object a token. Group g is the text between cut g and cut g + 1, and its tokens in each encoding; a group
-    holds at least one token of some encoding, unless it is the only one.
+    `align` makes an alignment, which is immutable. Its arrays are read-only NumPy arrays, made at the first read
+    without an object for each token. Group g is the text between cut g and cut g + 1, with its tokens in each encoding.
+    A group holds at least one token of some encoding, unless it is the only group.
 
     Example:
         >>> aligned = cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "the cat sat on the mat")
@@ -1100,7 +1152,7 @@ class Alignment:
 
     @property
     def text(self) -> str:
-        """The text that is aligned, with U+FFFD for each ill-formed part of its bytes.
+        """Returns the aligned text, with U+FFFD for each ill-formed part of its bytes.
 
         Example:
             >>> cf.align([(toy.tokenizer(), [257, 264])]).text
@@ -1109,7 +1161,7 @@ class Alignment:
 
     @property
     def text_bytes(self) -> bytes:
-        """The text that is aligned, as the bytes that all positions count.
+        """Returns the aligned text as bytes, the unit of all positions.
 
         Example:
             >>> cf.align([(toy.tokenizer(), [257, 195])]).text_bytes
@@ -1118,7 +1170,9 @@ class Alignment:
 
     @property
     def byte_boundaries(self) -> NDArray[numpy.int64]:
-        """The positions where every encoding has a cut, in bytes, ascending: 0, the end and all between.
+        """Returns the byte positions at which every encoding has a cut, ascending, from 0 to the end of the text.
+
+        The shape is (groups + 1,).
 
         Example:
             >>> cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "on the mat").byte_boundaries.tolist()
@@ -1127,7 +1181,9 @@ class Alignment:
 
     @property
     def token_boundaries(self) -> tuple[NDArray[numpy.int64], ...]:
-        """For each encoding, how many of its tokens lie before each of `byte_boundaries`: from 0 to all of them.
+        """Returns for each encoding the number of tokens before each of `byte_boundaries`, from 0 to all.
+
+        Each array has the shape (groups + 1,).
 
         Example:
             >>> aligned = cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "on the mat")
@@ -1137,7 +1193,9 @@ class Alignment:
 
     @property
     def ids(self) -> tuple[NDArray[numpy.int64], ...]:
-        """The ids of each encoding, as they were given or as `text` was encoded.
+        """Returns the ids of each encoding, as they were given or as `text` was encoded.
+
+        The array of an encoding has the shape (tokens,).
 
         Example:
             >>> [ids.tolist() for ids in cf.align([toy.tokenizer(), toy.spaced_tokenizer()], "the cat").ids]
@@ -1148,10 +1206,10 @@ class Alignment:
         """Returns the token range of each group in one encoding: row g is (first token, one past the last).
 
         Args:
-            encoding: its index, from 0.
+            encoding: the index of the encoding, from 0.
 
         Returns:
-            An array of shape (groups, 2); a group without tokens in this encoding is an empty range.
+            An array of shape (groups, 2). A group without tokens in this encoding is an empty range.
 
         Raises:
             ArgumentError: there is no such encoding.
@@ -1165,16 +1223,16 @@ class Alignment:
         """
 
     def sum(self, encoding: int, values: ArrayLike) -> NDArray[numpy.float64]:
-        """Sums a value per token of one encoding over each group; a group without tokens has the sum 0.
+        """Returns the sum of a value per token of one encoding over each group; a group without tokens has the sum 0.
 
-        Unlike ``numpy.add.reduceat``, which gives an empty group the value of the token behind it.
+        ``numpy.add.reduceat`` differs, because it gives an empty group the value of the token after it.
 
         Args:
-            encoding: its index, from 0.
-            values: one number per token, such as its log-probability.
+            encoding: the index of the encoding, from 0.
+            values: one number per token of the encoding, shape (tokens,), such as its log-probability.
 
         Returns:
-            One sum per group, in float64; all of them together are the sum of `values`.
+            One sum per group in float64, shape (groups,). The sums add up to the sum of `values`.
 
         Raises:
             ArgumentError: there is no such encoding, or `values` is not one number per token.
@@ -1202,34 +1260,37 @@ def align(
     continues: bool = False,
     characters: bool = False,
 ) -> Alignment:
-    """Finds where encodings of one text meet: the cuts that all of them have, and the tokens between.
+    """Aligns several encodings of one text at the cuts that all of them share.
 
-    Ids need not be canonical: what a model wrote aligns too, byte tokens and control tokens included. A control token,
-    or any other without text, goes with the tokens behind it; at the end of the text with those before it. So the
-    groups of each encoding are all its tokens, none twice.
+    Ids need not be canonical, so the output of a model aligns too, byte tokens and control tokens included. A token
+    without text, for example a control token, belongs to the group of the token after it. At the end of the text it
+    belongs to the group before it. So each token of an encoding is in exactly one group.
 
-    Where ids decode to `text`, tokens stand where their bytes do. Ids of a tokenizer that loses text (T5, BERT, NFC)
-    are placed by its canonical encoding of `text`, which knows where in the original each token comes from: exactly if
-    they are the canonical ids, else as far as both cut the same normalised bytes.
+    If ids decode to `text`, each token stands at the place of its bytes. Some tokenizers lose text, for example T5,
+    BERT and those with NFC. Their ids are placed by the canonical encoding of `text`, because it holds the original
+    span of each token. Canonical ids are placed exactly. Other ids are placed as far as both encodings cut the same
+    normalised bytes.
 
     Args:
-        encodings: tokenizers, which encode `text`, or (tokenizer, ids).
-        text: the text; None takes what the ids decode to, and if that differs, what those of a lossless tokenizer do.
-        continues: whether the text stands behind other text, so that no dummy prefix is dropped.
-        characters: whether cuts inside a character, between byte tokens, are left out.
+        encodings: n tokenizers, which encode `text`, or n pairs (tokenizer, ids), or a mix of both.
+        text: the text. None takes the text that the ids decode to. If the encodings decode to different texts, None
+            takes that of a lossless tokenizer.
+        continues: True if the text follows other text, so that no dummy prefix is dropped.
+        characters: True to leave out cuts inside a character, between byte tokens.
 
     Returns:
         The alignment.
 
     Raises:
-        AlignmentError: an encoding is not one of the text; the message names it, the first byte that differs and what
-            was expected there.
+        AlignmentError: an encoding is not one of the text; the message names it, the first byte that differs and the
+            expected bytes.
         UnknownTokenError: an id is not in the vocabulary; the message names the encoding and the position.
-        ArgumentError: nothing to align, no text where one is needed, or an item is neither of the two.
+        ArgumentError: `encodings` is empty, `text` is needed and missing, or an item is neither of the two.
         TextError: a text to encode is not valid UTF-8, or holds a lone surrogate.
 
     Complexity:
-        O(text) for each encoding: two array look-ups and a comparison of bytes a token, if ids are given.
+        O(bytes of the text) for each encoding. With given ids, a token takes two array look-ups and a comparison of its
+        bytes.
 
     Source:
         docs/proofs/alignment.md.
@@ -1241,10 +1302,10 @@ def align(
         ([0, 3, 7], [[0, 3, 5], [0, 1, 3]])
     """
 
-# For the adapters: a file that has been read, before a folder adds what it declares.
+# For the adapters, which add the declarations of a folder.
 @final
 class _Spec:
-    """What a tokenizer file says."""
+    """The definition in a tokenizer file, before a folder adds its declarations."""
 
     @staticmethod
     def read(path: str | PathLike[str], *, pattern: str | None = None) -> _Spec:
@@ -1280,34 +1341,34 @@ class _Spec:
 
     @property
     def format(self) -> str:
-        """The format of the file: "tokenizer.json", "gguf", "rwkv", "sentencepiece", "tekken", "tiktoken" and so on."""
+        """Returns the format: "tokenizer.json", "gguf", "rwkv", "sentencepiece", "tekken", "tiktoken" and so on."""
 
     @property
     def added_tokens(self) -> list[dict[str, Any]]:
-        """The added tokens, as tokenizer.json writes them."""
+        """Returns the added tokens, as tokenizer.json writes them."""
 
     @property
     def post_processor(self) -> str | None:
-        """The JSON of the post-processor, if there is one."""
+        """Returns the JSON of the post-processor, or None."""
 
     @property
     def declared(self) -> tuple[int | None, int | None, bool, str | None] | None:
-        """What a GGUF file declares: BOS, EOS, whether BOS stands before a text, the chat template."""
+        """Returns the declarations of a GGUF file: BOS, EOS, whether BOS stands before a text, the chat template."""
 
     def piece_id(self, content: str) -> int | None:
-        """The id of a piece of the vocabulary, if it is one."""
+        """Returns the id of a piece of the vocabulary, or None for any other text."""
 
     def pieces(self, ids: Sequence[int]) -> dict[int, str]:
-        """The pieces of those of `ids` that have one."""
+        """Returns the pieces of those of `ids` that have one."""
 
     def with_added_tokens(self, tokens: Sequence[tuple[int, str, bool, bool, bool, bool, bool]]) -> _Spec:
-        """The same with these added tokens, whose ids a folder declares."""
+        """Returns the same definition with these added tokens, whose ids a folder declares."""
 
     def to_json(self) -> str:
-        """The text of a tokenizer.json that says the same, as far as that format can."""
+        """Returns the text of a tokenizer.json with the same definition, as far as that format can hold it."""
 
     def load(self, name: str) -> Tokenizer:
-        """Makes the tokenizer."""
+        """Returns the tokenizer of the definition."""
 
 # How an object that was pickled is made again.
 def _tokenizer(

@@ -12,7 +12,7 @@
     │   ├── TokenizerFileError    a missing, broken or unknown tokenizer file
     │   ├── UnsupportedTokenizerError   an object or definition that cannot be run here
     │   ├── UnknownTokenError     (also LookupError)  a token id that the vocabulary does not hold
-    │   ├── UnrepresentableTextError    a text that a tokenizer cannot say
+    │   ├── UnrepresentableTextError    a text that a tokenizer cannot represent
     │   └── AlignmentError        encodings that are not of one text
     ├── ModelError                a model that cannot be loaded or run
     └── FusionError
@@ -20,13 +20,12 @@
         ├── EmptyPromptError      a member has nothing to start from
         ├── PromptTooLongError    a prompt above a member's limit that was not to be cut
         ├── RequestTimeoutError   (also TimeoutError) a request that did not end in time
-        └── NoCandidateError      no candidate can be said by every member
+        └── NoCandidateError      no candidate that every member can represent
 
-The Rust core raises the classes above ``ModelError`` too. Every message names the value, the position and what was
-expected. A ``FusionError`` raised after generation began carries what was written so far in
-``partial``.
+The Rust core raises the classes above ``ModelError`` too. Every message names the value, the position and the expected
+form. A ``FusionError`` that is raised after generation began carries the unfinished ``Output`` in ``partial``.
 
-Every warning of this package is a ``CoolFusionWarning`` (a ``UserWarning``), so that filters can name them all.
+Every warning of this package is a ``CoolFusionWarning`` (a ``UserWarning``), so that one filter matches them all.
 """
 
 from __future__ import annotations
@@ -58,86 +57,86 @@ __all__ = [
 
 
 class CoolFusionError(Exception):
-    """Root of all errors that coolfusion raises on purpose.
+    """The base class of all errors that coolfusion raises on purpose.
 
     Attributes:
-        partial: what was already written when the error came (an ``Output``), or None.
+        partial: the unfinished ``Output`` at the time of the error, or None if nothing was written.
     """
 
     partial: Any = None
 
 
 class ArgumentError(CoolFusionError, ValueError):
-    """An argument is outside its range."""
+    """An argument that is outside its range, for example a `max_bytes` of 8."""
 
 
 class TextError(CoolFusionError, ValueError):
-    """A text is not valid Unicode: bytes that are not UTF-8, or a lone surrogate in a ``str``."""
+    """A text that is not valid Unicode, with bytes that are not UTF-8 or a lone surrogate in a ``str``."""
 
 
 class ConcurrentUseError(CoolFusionError, RuntimeError):
-    """A stream or segmenter is called while another call on it has not come back; it is as that call leaves it."""
+    """A call of a stream or segmenter during another thread's call, which alone changes the stream."""
 
 
 class TransferError(CoolFusionError, TypeError):
-    """An object cannot be pickled: a stream at work, or a tokenizer around an object that cannot."""
+    """An object that cannot be pickled, such as a stream at work or a tokenizer around such an object."""
 
 
 class MissingPackageError(CoolFusionError, ImportError):
-    """Something needs an optional package that is not installed."""
+    """A call that needs an optional package that is not installed, for example transformers."""
 
 
 class TokenizerError(CoolFusionError):
-    """A tokenizer cannot be loaded or cannot do what was asked."""
+    """A tokenizer that cannot be loaded, or cannot encode or decode its argument."""
 
 
 class TokenizerFileError(TokenizerError):
-    """A tokenizer file is missing, broken or of an unknown kind."""
+    """A tokenizer file that is missing, broken or of an unknown format."""
 
 
 class UnsupportedTokenizerError(TokenizerError):
-    """An object or a definition that cannot be used as a tokenizer here."""
+    """An object or a definition that this package cannot run as a tokenizer."""
 
 
 class UnknownTokenError(TokenizerError, LookupError):
-    """A token id is not in the vocabulary."""
+    """A token id that is not in the vocabulary, for example 300 in a vocabulary of 269 ids."""
 
 
 class UnrepresentableTextError(TokenizerError):
-    """A tokenizer cannot say a text: decoding its encoding gives other bytes."""
+    """A text that a tokenizer cannot represent, because decoding its ids gives other bytes."""
 
 
 class AlignmentError(TokenizerError):
-    """An encoding that is to be aligned with others is not one of the same text."""
+    """An encoding that cannot be aligned with others, because it is one of another text."""
 
 
 class ModelError(CoolFusionError):
-    """A model cannot be loaded, or answered with something that cannot be used."""
+    """A model that cannot be loaded, or that returned unusable values, for example logits that are not numbers."""
 
 
 class FusionError(CoolFusionError):
-    """A fusion cannot start or cannot go on."""
+    """A fusion that cannot start or cannot go on."""
 
 
 class NoModelsError(FusionError):
-    """There is no model to fuse."""
+    """A fusion without any model."""
 
 
 class EmptyPromptError(FusionError):
-    """The prompt is empty and a member has no token to start from."""
+    """An empty prompt for a member without a token to start from, such as BOS."""
 
 
 class PromptTooLongError(FusionError):
-    """A prompt is longer than what a member can hold, and was not to be cut."""
+    """A prompt above the limit of a member, in a request that does not allow it to be cut."""
 
 
 class RequestTimeoutError(FusionError, TimeoutError):
-    """A request did not end within its timeout; `partial` holds what was written."""
+    """A request that did not end within its timeout; `partial` holds the text written so far."""
 
 
 class NoCandidateError(FusionError):
-    """No candidate can be said by every member."""
+    """A step without a candidate that every member can represent."""
 
 
 class CoolFusionWarning(UserWarning):
-    """Something was done otherwise than a caller may expect; the message says what to do about it."""
+    """A warning of behaviour that a caller may not expect; the message names the remedy."""

@@ -1,4 +1,4 @@
-"""The records of a fusion: plain values, without behaviour that touches a model.
+"""The records of a fusion, which are plain values and never touch a model.
 
 Every decision of the loop is a pure function of these records. So a run can be explained, checked, or decided again by
 another rule, without a model. Probabilities are natural logarithms in float64; token counts are tokens of the member
@@ -18,7 +18,7 @@ RejectionReason = Literal["lossy", "vocabulary", "budget", "limit", "invalid", "
 Author = int | Literal["fusion"]
 Standing = Literal["finished", "unfinished", "repetitive"]
 Criterion = Literal["rejected", "answer", "standing", "vote", "likelihood", "text"]
-# The reprs of records are one line, however long the text is that they hold.
+# The repr of a record is one line, because texts longer than 60 characters are shortened.
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 60
 
@@ -26,15 +26,16 @@ SHORT.maxstring = SHORT.maxother = 60
 class Score(NamedTuple):
     """The score of one candidate under one member, given the member's own context.
 
-    Only the candidate counts, never the context (arXiv 2407.19807, section 3.2: PPL_u(s) over the tokens of s).
+    Only the tokens of the candidate count, never those of the context (arXiv 2407.19807, section 3.2, PPL_u(s)). For
+    example, two tokens with the probabilities .5 and .25 have the `logprob` ln .125 = -2.08.
 
     Attributes:
         logprob: sum of ln p over the candidate's tokens, in nats; for END the ln of the member's whole END set.
         n_tokens: number of tokens of this member in the sum; END is one event and counts as one.
         n_bytes: UTF-8 bytes of the candidate; 0 for END.
-        boundary_logprob: ln p that a word ends after the candidate, 0 where the candidate ends inside a word, or one
-            member writes alone. None for END, and where the rule does not ask for it.
-        start_logprob: ln p that a word starts where the candidate does. None where the rule does not ask for it, or the
+        boundary_logprob: ln p that a word ends after the candidate. It is 0 if the candidate ends inside a word, or if
+            one member writes alone. None for END, and if the rule does not ask for it.
+        start_logprob: ln p that a word starts where the candidate does. None if the rule does not ask for it, or if the
             text before it ends inside a word.
     """
 
@@ -49,13 +50,15 @@ class Score(NamedTuple):
 class Candidate:
     """A text that may come next, or END.
 
+    For example, " the" is a candidate that the first and the third of three members proposed.
+
     Attributes:
         text: the segment, "" for END.
         end: True for END, the one candidate without text.
-        members: who proposed it, increasing member numbers.
-        token_ids: under each member, the ids that are scored and would be committed; () for END.
-        forced: under each member, whether the ids stop or start inside a canonical token (a *forced cut*).
-        whole: whether a proposer saw that a word ends after it.
+        members: numbers of the members that proposed it, ascending.
+        token_ids: for each member, its ids of the text, which are scored and committed; () for END.
+        forced: for each member, True if the ids stop or start inside a canonical token (a *forced cut*).
+        whole: True if a member that proposed it saw that a word ends after it.
     """
 
     text: str
@@ -71,11 +74,11 @@ class Rejection:
     """A proposal that was listed but neither scored nor selected.
 
     Attributes:
-        text: what was proposed; holds U+FFFD where `reason` is "invalid", and is "" where it is "numbers".
-        members: who proposed it.
-        member: the member that cannot take it (or that could not propose).
-        reason: "lossy" means that no tokens of `member` say the text. "vocabulary" is a token without a row in the
-            model. "budget" means more tokens than are left, and "limit" a text longer than the model's positions.
+        text: the text of the proposal. It holds U+FFFD if `reason` is "invalid", and is "" if `reason` is "numbers".
+        members: numbers of the members that proposed it.
+        member: number of the member that cannot commit it, or could not propose.
+        reason: "lossy" means that no tokens of `member` represent the text. "vocabulary" means a token without a row in
+            the model. "budget" means more tokens than are left, and "limit" a text longer than the model's positions.
             "invalid" means bytes that are no UTF-8, and "empty" means tokens without any text. "numbers" means that the
             model's logits are not numbers. "failed" means that the model raised, or took longer than the time limit.
         detail: one sentence with the values.
@@ -104,9 +107,10 @@ class MemberStep:
     Attributes:
         context: half-open range of positions in prompt_ids + token_ids, the context of every score of this step.
             Scores can be computed again from it without any cache.
-        forward_passes: calls of the model in which this text had a part; a draft is paid where it is written.
-        processed_tokens: this text's tokens that went through those calls.
-        forced_cut: whether the committed ids are a forced cut.
+        forward_passes: number of calls of the model with tokens of this text. A draft counts in the step that writes
+            it.
+        processed_tokens: number of this text's tokens in those calls.
+        forced_cut: True if the committed ids are a forced cut.
     """
 
     context: tuple[int, int]
@@ -117,26 +121,26 @@ class MemberStep:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One round of the loop: who proposed what, how it was scored, what was committed.
+    """One round of the loop, with its candidates, their scores, and the text that was committed.
 
     Attributes:
         index: number of the step, from 0.
         text: the text that this step adds to the output, mostly the winner's. The last step of a budget may add only
             its beginning. With stop strings, a tail that could begin one is held back until a later step shows that it
             does not.
-        winner: index into `candidates`.
-        candidates: the admissible ones, in the order of their bytes (END first).
-        scores: scores[i][j] is candidate i under member j; a score of nan where the member is lost.
+        winner: index of the chosen candidate in `candidates`.
+        candidates: the candidates that every member can commit, in the order of their bytes (END first).
+        scores: scores[i][j] is the score of candidate i under member j, which is nan if the member is lost.
         values: the selection rule's value of each candidate; the least wins.
-        margin: by how much the second least value is greater than the least; inf for a single candidate.
-        excluded: members whose scores are not numbers; their column was left out of the selection.
+        margin: the second least value minus the least; inf for a single candidate.
+        excluded: numbers of the members whose scores are not numbers. Their columns were left out of the selection.
         rejected: proposals that could not be scored or committed.
         members: costs and contexts, one per member.
         seconds: wall-clock times by phase.
-        weights: the rule's weight of each member, 0 where it was left out; () for a rule without weights.
+        weights: the rule's weight of each member, 0 if the member was left out; () for a rule without weights.
         primary: number of the member that the others had to outbid, or None for a rule without one.
-        probabilities: of each candidate, by the rule; the winner of a sampled step was drawn from them. () for a greedy
-            step, unless `logprobs` asks for them.
+        probabilities: the probability of each candidate by the rule, from which the winner of a sampled step was drawn.
+            () for a greedy step, unless `logprobs` asks for them.
     """
 
     index: int
@@ -156,12 +160,12 @@ class Step:
 
     @property
     def logprob(self) -> float | None:
-        """ln of the winner's probability among the candidates; None where there are no probabilities."""
+        """Returns ln of the winner's probability among the candidates, or None without probabilities."""
         return math.log(self.probabilities[self.winner]) if self.probabilities else None
 
     @property
     def overridden(self) -> bool:
-        """Whether a candidate won that the primary member did not propose."""
+        """Returns whether a member overrode the primary one, which did not propose the winner."""
         return self.primary is not None and self.primary not in self.candidates[self.winner].members
 
     def __repr__(self) -> str:
@@ -174,15 +178,16 @@ class MemberOutput:
     """The ids and costs of one member at the end.
 
     Attributes:
-        name: the model's name, as it stands in messages.
-        prompt_ids: the prompt in the member's own ids, with what its tokenizer puts in front.
+        name: the name of the model in messages.
+        prompt_ids: the prompt in the member's own ids, after the ids that its tokenizer puts before a text.
         token_ids: the committed ids, never rewritten. END is an event and leaves no id.
-        dropped_context: tokens at the left of prompt_ids + token_ids that were no longer context at the end.
+        dropped_context: number of tokens at the left of prompt_ids + token_ids that were no longer context at the end.
         forced_cuts: number of segments whose ids are a forced cut.
-        forward_passes: passes of the model in which this text had a part.
-        processed_tokens: this text's tokens that went through them, prompt and drafts included.
-        failed: why the member was lost on the way, or None; its ids end where it was lost.
-        prompt_score: the score of the prompt, its first id and control tokens apart, if the rule asks for it.
+        forward_passes: number of passes of the model with tokens of this text.
+        processed_tokens: number of this text's tokens in those passes, prompt and drafts included.
+        failed: the reason why the member was lost, or None. The ids of a lost member end at its last commit.
+        prompt_score: the score of the prompt without its first id and control tokens, or None if the rule does not ask
+            for it.
     """
 
     name: str
@@ -202,29 +207,29 @@ class MemberOutput:
 
     @property
     def committed_tokens(self) -> int:
-        """Number of committed ids."""
+        """Returns the number of committed ids."""
         return len(self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """One whole continuation in a rerank.
+    """A whole continuation of the prompt, one of those among which a rerank chooses.
 
     Attributes:
         author: "fusion", or the number of the member that wrote it alone.
         text: the continuation.
-        finish_reason: how its author stopped.
-        scores: one per member, over the whole continuation; () if it was rejected.
-        value: minus its likelihood as the settings of the rerank measure it; the least wins; inf if it was rejected.
-        rejected: why it was not scored, or None.
-        context_cuts: under each member, how often the context had to be cut at the left to score it.
-        sample: which of its author's drawn texts it is, from 0; None for the fused and the greedy ones.
+        finish_reason: the reason why its author stopped.
+        scores: one score for each member, over the whole continuation; () if it was rejected.
+        value: minus its likelihood, in the unit of the rerank's settings. The least value wins. inf if it was rejected.
+        rejected: the refusal with its reason, if the text was not scored, or None.
+        context_cuts: for each member, the number of cuts at the left of the context that its score needed.
+        sample: index of the text among its author's drawn texts, from 0; None for the fused and the greedy ones.
         judges: numbers of the members whose scores made the value.
-        answer: what members vote on, "" where the text has none; None without a vote.
-        weight: how much its ballot counts; 0 where it does not vote.
-        votes: the sum of the weights of all ballots for its answer; 0 where it does not vote.
-        standing: "finished", "unfinished" or "repetitive", as far as the settings look at it.
-        rank: its place, 0 for the chosen one.
+        answer: the answer in the text, for which its ballot counts; "" if it has none, None without a vote.
+        weight: the weight of its ballot, 0 if it does not vote.
+        votes: the sum of the weights of all ballots for its answer, 0 if it does not vote.
+        standing: "unfinished" or "repetitive" if the settings of the rerank look for it, else "finished".
+        rank: its place in the order of the rerank, 0 for the chosen one.
         lost_by: the first criterion by which the chosen one is ahead of it; None for the chosen one.
     """
 
@@ -250,15 +255,15 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a text was asked for.
+    """The origin of a text, which is its prompt, its rule and its options.
 
     Attributes:
-        prompt: one text for all members, or one for each; None for a member whose prompt was given as ids, and where
-            there are messages.
+        prompt: one text for all members, or one for each. None for a member whose prompt was given as ids, and for a
+            conversation.
         rule: the name of the selection rule.
         spec: the rule as `rule_from_spec` reads it, or None if plain values cannot describe it.
         options: the options of the request and of its fusion, as plain values.
-        messages: the conversation, where one was given in place of a prompt.
+        messages: the conversation that was given in place of a prompt, or None.
     """
 
     prompt: str | tuple[str | None, ...] | None
@@ -277,22 +282,22 @@ class Output:
     """The result of a generation.
 
     Attributes:
-        text: the text; equal to the step texts in a row, unless a rerank chose another continuation.
+        text: the text, which is the joined texts of the steps unless a rerank chose another continuation.
         steps: the steps of the fused text.
-        finish_reason: "end" (END won), "length" (the budget ends), "stop" (a stop string); None while
+        finish_reason: "end" (END won), "length" (the budget ends), "stop" (a stop string). None while
             the generation is unfinished, as in `error.partial`.
         members: the members' ids for the fused text.
-        rejected: the proposals of a last round that could commit nothing, and why.
+        rejected: the proposals of a last round that could commit nothing, with the reasons.
         author: "fusion", or the member whose own continuation a rerank chose.
         continuations: all continuations of a rerank, the fused one first, then those of the members, then samples by
-            round; () without one.
-        error: what ended the text, or kept it from being begun; None if nothing did.
-        reasoning: the text that each member wrote for itself before the answer, its closing marker included. "" for a
-            member that did not reason; () where no one was to. It is the end of the member's `prompt_ids`.
-        notes: what was done otherwise than the messages say, for example for a template without a system message.
-        seed: of the random numbers of a sampled text, so that it can be written again; None for a greedy one.
-        others: with `n` above 1, the outputs of the other texts.
-        origin: how the text was asked for, or None if that is unknown. Outputs that differ in it alone are equal.
+            round. () without a rerank.
+        error: the message of the error that ended the text or prevented its start, or None.
+        reasoning: for each member the text that it wrote for itself before the answer, with its closing marker. It is
+            the end of the member's `prompt_ids`. "" for a member that did not reason, () if none was asked to.
+        notes: changes that were made to the messages, for example for a template without a system message.
+        seed: the seed of a sampled text, with which it can be written again; None for a greedy text.
+        others: the outputs of the other texts if `n` is above 1.
+        origin: the prompt, rule and options, or None if they are unknown. Outputs that differ in it alone are equal.
     """
 
     text: str
@@ -311,7 +316,7 @@ class Output:
 
     @property
     def choices(self) -> tuple[Output, ...]:
-        """All texts that were asked for with `n`, this one first."""
+        """Returns the outputs of all `n` texts, this one first."""
         return (self, *self.others)
 
     def __repr__(self) -> str:
@@ -323,10 +328,10 @@ class Output:
         """Returns the text with all its steps as JSON lines, which `coolfusion.traces` reads back.
 
         Args:
-            seconds: how long the writing took; None takes the sum of the steps.
+            seconds: wall-clock seconds that the writing took; None takes the sum of the steps.
 
         Raises:
-            ArgumentError: the options hold a number that JSON cannot.
+            ArgumentError: the options hold a number that JSON cannot hold.
 
         Complexity: O(size of the output).
 
@@ -339,7 +344,7 @@ class Output:
         return "".join(lines_of(self, seconds))
 
     def _repr_html_(self) -> str:
-        """Returns the text for a notebook: its segments in the colours of their authors."""
+        """Returns HTML for a notebook, with each segment in the colour of its author."""
         from coolfusion.traces.card import card
 
         names = [member.name for member in self.members]

@@ -1,4 +1,4 @@
-//! `coolfusion.Alignment` and `coolfusion.align`.
+//! Python's `coolfusion.align`, and `coolfusion.Alignment`, which it returns.
 
 use super::errors::{named, raise};
 use super::pickling::{of_alignment, Call};
@@ -11,11 +11,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use std::sync::Arc;
 
-/// Several encodings of one text, and the places where all of them have a cut.
+/// An alignment of several encodings of one text at the cuts that all of them share.
 #[pyclass(name = "Alignment", module = "coolfusion", frozen)]
 pub(super) struct PyAlignment {
     alignment: Alignment,
-    // Made when they are first asked for, read-only.
+    // Read-only arrays, each made at its first read.
     byte_boundaries: PyOnceLock<Py<PyAny>>,
     token_boundaries: PyOnceLock<Py<PyTuple>>,
     ids: PyOnceLock<Py<PyTuple>>,
@@ -34,19 +34,19 @@ impl From<Alignment> for PyAlignment {
 
 #[pymethods]
 impl PyAlignment {
-    /// The text that is aligned, with U+FFFD for each ill-formed part of its bytes.
+    /// Returns the aligned text, with U+FFFD for each ill-formed part of its bytes.
     #[getter]
     fn text<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         lossy(py, &self.alignment.text)
     }
 
-    /// The text that is aligned, as the bytes that all positions count.
+    /// Returns the aligned text as bytes, the unit of all positions.
     #[getter]
     fn text_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.alignment.text)
     }
 
-    /// The positions where every encoding has a cut, in bytes, ascending: 0, the end and all between.
+    /// Returns the byte positions at which every encoding has a cut, ascending, from 0 to the end of the text.
     #[getter]
     fn byte_boundaries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let made = self
@@ -55,7 +55,7 @@ impl PyAlignment {
         Ok(made.bind(py).clone())
     }
 
-    /// For each encoding, how many of its tokens lie before each of `byte_boundaries`: from 0 to all of them.
+    /// Returns for each encoding the number of tokens before each of `byte_boundaries`, from 0 to all.
     #[getter]
     fn token_boundaries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let make = || -> PyResult<_> {
@@ -66,7 +66,7 @@ impl PyAlignment {
         Ok(self.token_boundaries.get_or_try_init(py, make)?.bind(py).clone())
     }
 
-    /// The ids of each encoding, as they were given or as `text` was encoded.
+    /// Returns the ids of each encoding, as they were given or as `text` was encoded.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let make = || -> PyResult<_> {
@@ -83,7 +83,7 @@ impl PyAlignment {
         int64(py, &pairs)?.call_method1("reshape", (-1, 2))
     }
 
-    /// Sums a value per token of one encoding over each group; a group without tokens has the sum 0.
+    /// Returns the sum of a value per token of one encoding over each group; a group without tokens has the sum 0.
     fn sum<'py>(&self, py: Python<'py>, encoding: isize, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let counts = self.counts(encoding)?;
         let values = float64(py, values)?;
@@ -123,7 +123,7 @@ impl PyAlignment {
     }
 }
 
-/// Finds where encodings of one text meet: the cuts that all of them have, and the tokens between.
+/// Aligns several encodings of one text at the cuts that all of them share.
 #[pyfunction]
 #[pyo3(signature = (encodings, text = None, *, continues = false, characters = false))]
 pub(super) fn align<'py>(
@@ -152,7 +152,7 @@ pub(super) fn align<'py>(
     aligned.map(PyAlignment::from).map_err(raise)
 }
 
-/// A tokenizer, or (tokenizer, ids).
+/// Returns the tokenizer and the ids of an item, which is a tokenizer or (tokenizer, ids).
 fn pair(item: &Bound<'_, PyAny>) -> PyResult<(Arc<Tokenizer>, Option<Vec<TokenId>>)> {
     if let Ok(tokenizer) = item.cast::<PyTokenizer>() {
         return Ok((tokenizer.get().0.clone(), None));
@@ -172,7 +172,7 @@ fn int64<'py>(py: Python<'py>, values: &[i64]) -> PyResult<Bound<'py, PyAny>> {
     array(py, values.len(), "int64", |at| values[at].to_ne_bytes())
 }
 
-/// A read-only NumPy array of `count` numbers of eight bytes, made without an object a number.
+/// Returns a read-only NumPy array of `count` numbers of eight bytes, made without an object for each number.
 fn array<'py>(
     py: Python<'py>,
     count: usize,

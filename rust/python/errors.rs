@@ -1,9 +1,9 @@
-//! Core error -> exception of `coolfusion.errors`, one line a variant.
+//! The exception of `coolfusion.errors` for each error of the core, one line for a variant.
 
 use crate::Error;
 use pyo3::prelude::*;
 
-/// The exception for `error`; the classes live in Python, where the tree is drawn.
+/// Returns the exception for `error`, whose class is in Python because the tree is drawn there.
 pub(super) fn raise(error: Error) -> PyErr {
     named(class(&error), &error.to_string())
 }
@@ -22,7 +22,7 @@ fn class(error: &Error) -> &'static str {
     }
 }
 
-/// The exception class `name` of `coolfusion.errors` with `message`.
+/// Returns an exception of the class `name` of `coolfusion.errors` with `message`.
 pub(super) fn named(name: &str, message: &str) -> PyErr {
     Python::attach(|py| {
         let class = py.import("coolfusion.errors").and_then(|module| module.getattr(name));

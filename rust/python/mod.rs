@@ -19,7 +19,7 @@ mod wrapped;
 
 use pyo3::prelude::*;
 
-/// GPT-2's printable characters for the 256 bytes, in the order of the bytes.
+/// Returns GPT-2's printable characters for the 256 bytes, in the order of the bytes.
 #[pyfunction]
 fn _byte_alphabet() -> String {
     crate::byte_alphabet::characters().iter().collect()

@@ -1,5 +1,6 @@
-//! Objects on their way to another process, and the declarations of a folder beside a tokenizer's definition.
-//! `rebuild.rs` makes them again.
+//! The state of objects that are pickled, with the declarations of a folder next to a tokenizer's definition.
+//!
+//! `rebuild.rs` makes the objects again.
 
 use super::errors::{named, raise};
 use crate::{Alignment, Edit, Segment, TokenId, Tokenizer};
@@ -16,15 +17,15 @@ pub(super) struct Declared(
     pub(super) BTreeMap<String, String>,
 );
 
-/// The parts of a tokenizer beside its definition.
+/// The parts of a tokenizer that are not in its definition.
 #[derive(Default)]
 pub(super) struct Extras {
     pub(super) declared: Declared,
-    /// The wrapped object, where it encodes.
+    /// The wrapped object, if it encodes.
     pub(super) object: Option<Py<PyAny>>,
 }
 
-/// A function and its arguments, which make an object again.
+/// A function and its arguments, whose call makes a pickled object again.
 pub(super) type Call<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>);
 
 fn call<'py>(py: Python<'py>, function: &str, arguments: Bound<'py, PyTuple>) -> PyResult<Call<'py>> {
@@ -85,7 +86,7 @@ pub(super) fn of_tokenizer<'py>(py: Python<'py>, core: &Tokenizer, extras: &Extr
     call(py, "_wrapped", (state, core.name(), extras.declared.clone()).into_pyobject(py)?)
 }
 
-/// The refusal to send something that grows with a text.
+/// Returns the error for the pickle of an object that grows with a text.
 pub(super) fn refused<'py>(kind: &str, instead: &str) -> PyResult<Call<'py>> {
     Err(named("TransferError", &format!("a {kind} belongs to its process: expected {instead} to be sent instead")))
 }

@@ -1,4 +1,4 @@
-//! Functions that make objects again from the state that `pickling.rs` sent.
+//! Functions that make pickled objects again from the state that `pickling.rs` wrote.
 
 use super::alignment::PyAlignment;
 use super::errors::{named, raise};
@@ -14,13 +14,13 @@ fn token_ids(ids: Vec<u32>) -> Vec<TokenId> {
     ids.into_iter().map(TokenId).collect()
 }
 
-/// Makes an `Edit` again.
+/// Returns an `Edit` with the pickled state.
 #[pyfunction]
 pub(super) fn _edit(drop: usize, ids: Vec<u32>, lossless: bool) -> PyEdit {
     PyEdit(Edit::new(drop, token_ids(ids), lossless))
 }
 
-/// Makes a `Segment` again.
+/// Returns a `Segment` with the pickled state.
 #[pyfunction]
 pub(super) fn _segment(
     text: String,
@@ -36,7 +36,7 @@ pub(super) fn _segment(
     Ok(PySegment(Segment { text, token_ids: token_ids(ids), end, valid, level, whole }))
 }
 
-/// Makes an `Alignment` again.
+/// Returns an `Alignment` with the pickled state.
 #[pyfunction]
 pub(super) fn _alignment(
     text: &Bound<'_, PyBytes>,
@@ -53,7 +53,7 @@ pub(super) fn _alignment(
     Ok(Alignment { text: text.as_bytes().to_vec(), ids, byte_boundaries, token_boundaries }.into())
 }
 
-/// Makes a `Tokenizer` again, from its definition.
+/// Returns a `Tokenizer` with the pickled definition.
 #[pyfunction]
 pub(super) fn _tokenizer(
     py: Python<'_>,
@@ -66,7 +66,7 @@ pub(super) fn _tokenizer(
     Ok(PyTokenizer::from(loaded).declaring(declared))
 }
 
-/// Makes a `Tokenizer` again, from the pickle of the object that it wraps.
+/// Returns a `Tokenizer` that wraps the pickled object.
 #[pyfunction]
 pub(super) fn _wrapped(
     py: Python<'_>,

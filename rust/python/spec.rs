@@ -13,17 +13,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What a tokenizer file says.
+/// The definition in a tokenizer file, before a folder adds its declarations.
 #[pyclass(name = "_Spec", module = "coolfusion._core", frozen)]
 pub(super) struct PySpec {
     spec: Arc<Spec>,
-    /// A hash of all that it was made of, so that equal ones share a tokenizer.
+    /// A hash of everything that the definition was made of, so that equal definitions share a tokenizer.
     key: Key,
 }
 
-/// (id, content, single_word, lstrip, rstrip, normalized, special)
+/// An added token: (id, content, single_word, lstrip, rstrip, normalized, special).
 type Token = (u32, String, bool, bool, bool, bool, bool);
-/// (bos_id, eos_id, adds_bos, chat_template)
+/// The declarations of a GGUF file: (bos_id, eos_id, adds_bos, chat_template).
 type Frame = (Option<u32>, Option<u32>, bool, Option<String>);
 
 impl PySpec {
@@ -95,13 +95,13 @@ impl PySpec {
         Self::new(py, &[&vocab, shown.as_bytes()], || word_pieces::read(&vocab, name, &options))
     }
 
-    /// The format of the file: "tokenizer.json", "gguf", "rwkv", "sentencepiece", "tekken", "tiktoken" and so on.
+    /// Returns the format: "tokenizer.json", "gguf", "rwkv", "sentencepiece", "tekken", "tiktoken" and so on.
     #[getter]
     fn format(&self) -> &'static str {
         self.spec.origin.format.name()
     }
 
-    /// The added tokens, as tokenizer.json writes them.
+    /// Returns the added tokens, as tokenizer.json writes them.
     #[getter]
     fn added_tokens<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let entry = |token: &AddedToken| {
@@ -118,32 +118,32 @@ impl PySpec {
         self.spec.added_tokens.iter().map(entry).collect()
     }
 
-    /// The JSON of the post-processor, if there is one.
+    /// Returns the JSON of the post-processor, or None.
     #[getter]
     fn post_processor(&self) -> Option<String> {
         self.spec.post_processor.as_ref().map(ToString::to_string)
     }
 
-    /// What a GGUF file declares: BOS, EOS, whether BOS stands before a text, the chat template.
+    /// Returns the declarations of a GGUF file: BOS, EOS, whether BOS stands before a text, the chat template.
     #[getter]
     fn declared(&self) -> Option<Frame> {
         let declared = self.spec.origin.declared.clone()?;
         Some((declared.bos_id, declared.eos_id, declared.adds_bos, declared.chat_template))
     }
 
-    /// The id of a piece of the vocabulary, if it is one.
+    /// Returns the id of a piece of the vocabulary, or None for any other text.
     fn piece_id(&self, content: &str) -> Option<u32> {
         self.spec.pieces.find(content)
     }
 
-    /// The pieces of those of `ids` that have one.
+    /// Returns the pieces of those of `ids` that have one.
     fn pieces(&self, ids: Vec<u32>) -> BTreeMap<u32, String> {
         let wanted: FxHashSet<u32> = ids.into_iter().collect();
         let found = self.spec.pieces.iter().filter(|(id, _)| wanted.contains(id));
         found.map(|(id, piece)| (id, piece.to_owned())).collect()
     }
 
-    /// The same with these added tokens, whose ids a folder declares.
+    /// Returns the same definition with these added tokens, whose ids a folder declares.
     fn with_added_tokens(&self, tokens: Vec<Token>) -> Self {
         let key = key(&[&self.key, format!("{tokens:?}").as_bytes()]);
         let mut spec = Spec::clone(&self.spec);
@@ -163,12 +163,12 @@ impl PySpec {
         Self { spec: Arc::new(spec), key }
     }
 
-    /// The text of a tokenizer.json that says the same, as far as that format can.
+    /// Returns the text of a tokenizer.json with the same definition, as far as that format can hold it.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| serde_json::to_string(&*self.spec)).map_err(|error| named("TokenizerError", &error.to_string()))
     }
 
-    /// Makes the tokenizer.
+    /// Returns the tokenizer of the definition.
     fn load(&self, py: Python<'_>, name: &str) -> PyResult<PyTokenizer> {
         PyTokenizer::new(py, || Tokenizer::from_shared_spec(&self.spec, &self.key, name))
     }

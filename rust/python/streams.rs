@@ -1,4 +1,4 @@
-//! `coolfusion.StreamDecoder`, `coolfusion.StreamEncoder`, `coolfusion.Edit`.
+//! Python's `coolfusion.StreamDecoder`, `coolfusion.StreamEncoder`, and `coolfusion.Edit`, which the encoder returns.
 
 use super::errors::raise;
 use super::numbers::Numbers;
@@ -13,23 +13,23 @@ use pyo3::types::PyString;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Turns ids into text one at a time; what it returned is never withdrawn.
+/// A decoder that turns ids into text one at a time and never takes text back.
 ///
-/// Most calls find the stream settled and the string of the token made. They change nothing but a count, so they take
-/// no lock. Their answer is as if they had come before or after the calls of another thread.
+/// Most calls find the stream settled and the string of the token made. They take no lock, because they change only a
+/// count. They return the same text as if they had come before or after the calls of another thread.
 #[pyclass(name = "StreamDecoder", module = "coolfusion", frozen)]
 pub(super) struct PyStreamDecoder {
     stream: Mutex<Stream>,
     strings: Arc<Strings>,
-    /// [`StreamDecoder::is_settled`]; false while a call is at work.
+    /// The value of [`StreamDecoder::is_settled`], or false while a call is at work.
     settled: AtomicBool,
-    /// Ids that the decoder has not counted yet.
+    /// The number of ids that the decoder has not counted yet.
     uncounted: AtomicUsize,
 }
 
 struct Stream {
     decoder: StreamDecoder,
-    /// Kept between calls, so that a push allocates nothing.
+    /// A buffer that is kept between calls, so that a push allocates nothing.
     text: String,
 }
 
@@ -57,19 +57,19 @@ impl PyStreamDecoder {
         }
     }
 
-    /// The string of `id`, if that is all there is to a push now.
+    /// Returns the string of `id` if a push has nothing else to do now.
     #[inline]
     fn made(&self, id: TokenId) -> Option<&Py<PyString>> {
         if !self.settled.load(Ordering::Acquire) {
             return None;
         }
         let string = self.strings.get(id)?;
-        // The interpreter's lock is held: no other thread writes in between.
+        // No other thread writes in between, because the interpreter's lock is held.
         self.uncounted.store(self.uncounted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         Some(string)
     }
 
-    /// Calls `work` with the stream, which no other call uses meanwhile.
+    /// Calls `work` with the stream while no other call uses it.
     fn alone<T>(slf: &Bound<'_, Self>, work: impl FnOnce(&mut Stream) -> PyResult<T>) -> PyResult<T> {
         let this = slf.get();
         let mut stream = alone(slf, &this.stream)?;
@@ -100,7 +100,7 @@ impl PyStreamDecoder {
         }
     }
 
-    /// Adds one id and returns the text that is now certain, which may be empty.
+    /// Appends one id and returns the text that is now certain, which may be empty.
     fn push<'py>(slf: &Bound<'py, Self>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let id = id(token_id, 0)?;
         if let Some(string) = slf.get().made(id) {
@@ -109,7 +109,7 @@ impl PyStreamDecoder {
         Self::alone(slf, |stream| stream.push(slf.py(), &slf.get().strings, id).map_err(raise))
     }
 
-    /// Adds many ids and returns what `push` would return for each, joined.
+    /// Appends many ids and returns the joined texts that `push` would return for each.
     fn extend<'py>(slf: &Bound<'py, Self>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let (py, ids) = (slf.py(), ids(token_ids)?);
         let extend = |stream: &mut Stream| {
@@ -118,14 +118,14 @@ impl PyStreamDecoder {
         Ok(lossy(py, &Self::alone(slf, extend)?))
     }
 
-    /// Ends the text: bytes of an unfinished character become one U+FFFD.
+    /// Ends the text and returns its rest, one U+FFFD for the bytes of an unfinished character.
     fn flush(slf: &Bound<'_, Self>) -> PyResult<String> {
         let mut text = String::new();
         Self::alone(slf, |stream| Ok(stream.decoder.flush(&mut text)))?;
         Ok(text)
     }
 
-    /// Returns an independent copy, for trying a continuation.
+    /// Returns an independent copy of the decoder, on which a continuation can be tried.
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
         let decoder = Self::alone(slf, |stream| Ok(stream.decoder.clone()))?;
         Ok(Self::behind(decoder, slf.get().strings.clone()))
@@ -144,26 +144,26 @@ impl PyStreamDecoder {
     }
 }
 
-/// What a push into a `StreamEncoder` changes: take `drop` ids from the end, then append `ids`.
+/// An edit that turns the ids before a push into a `StreamEncoder` into the ids after it.
 #[pyclass(name = "Edit", module = "coolfusion", frozen, eq)]
 #[derive(PartialEq)]
 pub(super) struct PyEdit(pub(super) Edit);
 
 #[pymethods]
 impl PyEdit {
-    /// How many ids at the end are no longer right.
+    /// Returns the number of ids to drop from the end.
     #[getter]
     fn drop(&self) -> usize {
         self.0.dropped()
     }
 
-    /// The ids that follow what is left.
+    /// Returns the ids to append after the drop.
     #[getter]
     fn ids(&self) -> Numbers<TokenId> {
         Numbers(self.0.ids().to_vec())
     }
 
-    /// Whether the ids of the window give back its text byte for byte.
+    /// Returns whether the ids of the window decode to the bytes of its text.
     #[getter]
     fn lossless(&self) -> bool {
         self.0.is_lossless()
@@ -179,17 +179,17 @@ impl PyEdit {
     }
 }
 
-/// Turns text into ids piece by piece; after every push `ids` is the canonical encoding of all text so far.
+/// An encoder that turns text into ids piece by piece and keeps them canonical.
 #[pyclass(name = "StreamEncoder", module = "coolfusion")]
 pub(super) struct PyStreamEncoder {
     encoder: StreamEncoder,
-    /// Bytes of a character that is not whole yet.
+    /// The bytes of a character that is not whole yet.
     held: Utf8Decoder,
-    /// Every push encodes all text again.
+    /// True if every push encodes all text again.
     whole_text: bool,
 }
 
-/// The text that `push(text)` adds, and the bytes it leaves for the next call.
+/// Returns the text that `push(text)` appends, and the bytes that wait for the next call.
 fn whole(encoder: &StreamEncoder, held: &Utf8Decoder, text: &Text<'_>) -> PyResult<(String, Utf8Decoder)> {
     let mut held = held.clone();
     let mut whole = String::new();
@@ -227,12 +227,12 @@ impl PyStreamEncoder {
         }
     }
 
-    /// Appends text and says how `ids` changed.
+    /// Appends text and returns the change of `ids`.
     fn push(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<PyEdit> {
         let this = &mut *exclusive(slf)?;
         let (encoder, py) = (&mut this.encoder, slf.py());
         let long = |text: &str| text.len() > LONG_TEXT || this.whole_text;
-        // A word is encoded in less time than it takes to hand over the interpreter.
+        // A word is encoded at once, because handing over the interpreter takes longer.
         if let (true, Text::Str(_)) = (this.held.held().is_empty(), &text) {
             let text = text.utf8()?;
             return detached_if(long(text), py, || encoder.push(text)).map(PyEdit).map_err(raise);
@@ -243,7 +243,7 @@ impl PyStreamEncoder {
         Ok(PyEdit(edit))
     }
 
-    /// Says what `push` would answer, and changes nothing.
+    /// Returns the edit that `push` would return, and leaves the encoder unchanged.
     fn peek(slf: &Bound<'_, Self>, text: Text<'_>) -> PyResult<PyEdit> {
         let this = &*shared(slf)?;
         let (whole, _) = whole(&this.encoder, &this.held, &text)?;
@@ -251,19 +251,19 @@ impl PyStreamEncoder {
         slf.py().detach(|| encoder.peek(&whole)).map(PyEdit).map_err(raise)
     }
 
-    /// The ids of all text so far; a new list each time, O(ids).
+    /// Returns the ids of all text so far, in a new list each time, in O(ids).
     #[getter]
     fn ids(slf: &Bound<'_, Self>) -> PyResult<Numbers<TokenId>> {
         Ok(Numbers(shared(slf)?.encoder.ids().into_owned()))
     }
 
-    /// All text so far, without the bytes of an unfinished character.
+    /// Returns all text so far, without the bytes of an unfinished character.
     #[getter]
     fn text<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
         Ok(PyString::new(slf.py(), shared(slf)?.encoder.text()))
     }
 
-    /// How often the window proved too small and all text was encoded again; 0 while the certificate holds.
+    /// Returns the number of times that a window was too small, which is 0 while the certificate holds.
     #[getter]
     fn widened(slf: &Bound<'_, Self>) -> PyResult<usize> {
         Ok(shared(slf)?.encoder.widened())
@@ -273,7 +273,7 @@ impl PyStreamEncoder {
         Ok(shared(slf)?.encoder.count())
     }
 
-    /// Returns an independent copy, for trying a continuation.
+    /// Returns an independent copy of the encoder, on which a continuation can be tried.
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
         let this = shared(slf)?;
         Ok(Self { encoder: this.encoder.clone(), held: this.held.clone(), whole_text: this.whole_text })

@@ -1,4 +1,4 @@
-//! The strings of tokens, each made once for a tokenizer: streams return the same few thousand again and again.
+//! The strings of tokens, each made once for a tokenizer because streams return a few thousand most of the time.
 
 use crate::TokenId;
 use pyo3::prelude::*;
@@ -7,40 +7,41 @@ use std::array::from_fn;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// How often a token has to come before its string is kept. Keeping takes some 0.1 microseconds, most of it for new
-/// memory, and saves 30 ns each time.
+/// The number of times that a token comes before its string is kept. Keeping takes some 0.1 microseconds, most of it
+/// for new memory, and saves 30 ns each time.
 const OFTEN: u16 = 8;
-/// The table is made when one id for this many of the vocabulary has come. Clearing it takes as long as was lost till
-/// then, and a process that decodes a short text does without.
+/// The table is made when `vocab_size / FIRST` ids have come. A process that decodes a short text makes none, because
+/// clearing the table takes as long as was lost until then.
 const FIRST: usize = 32;
-/// Longer tokens are rare, and making their strings is a small part of the cost of a call.
+/// The bytes of the longest string that is kept. Longer tokens are rare, and making their strings is a small part of
+/// the cost of a call.
 const LONGEST: usize = 32;
-/// Memory for strings for each id of the vocabulary, in bytes: a fifth to a third of the file. It is full when texts of
-/// many scripts came. Each id takes two more bytes beside it.
+/// The bytes of memory for strings for each id of the vocabulary, in all a fifth to a third of the file. The memory is
+/// full after texts of many scripts. Each id takes two more bytes for its number.
 const ROOM: usize = 14;
-/// A string of a few characters, whose header is 48 to 72 bytes, and its place.
+/// The bytes of a string of a few characters, with its header of 48 to 72 bytes and its place.
 const STRING: usize = 96;
 
-/// Strings that are stored together.
+/// The number of strings that are stored together.
 const PLACES: usize = 64;
 
 type Places = Box<[OnceLock<Py<PyString>>; PLACES]>;
 
-/// For ids that come often the text of their bytes, until the room is used up.
+/// The strings of ids that come often, until the room is used up.
 ///
-/// A new string is an allocation of 64 bytes and a check and copy of its text, 30 ns and more where strings are kept. A
-/// known one is a count of references.
+/// A kept string is faster, because it takes only a count of references. A new one is an allocation of 64 bytes, and a
+/// check and copy of its text. It takes 30 ns, and more where strings are kept.
 pub(super) struct Strings {
     table: OnceLock<Table>,
-    /// Ids that came before there was a table.
+    /// The number of ids that came before the table was made.
     came: AtomicUsize,
-    /// The strings that are kept.
+    /// The number of strings that are kept.
     kept: Mutex<usize>,
     vocab_size: usize,
 }
 
 struct Table {
-    /// For each id how often it came, below [`OFTEN`]; or `OFTEN` and the number of its string.
+    /// For each id the number of times that it came, below [`OFTEN`], or `OFTEN` plus the number of its string.
     numbers: Box<[AtomicU16]>,
     strings: Box<[OnceLock<Places>]>,
 }
@@ -50,17 +51,17 @@ fn unset<T>(count: usize) -> Box<[OnceLock<T>]> {
 }
 
 impl Strings {
-    /// No string yet, and no memory.
+    /// Returns an empty store, which takes no memory yet.
     pub(super) fn new(vocab_size: usize) -> Self {
         Self { table: OnceLock::new(), came: AtomicUsize::new(0), kept: Mutex::default(), vocab_size }
     }
 
-    /// The most strings that have room.
+    /// Returns the number of strings that have room.
     fn most(&self) -> usize {
         (ROOM * self.vocab_size / STRING).min(usize::from(u16::MAX - OFTEN))
     }
 
-    /// The string of `id`, if it was kept.
+    /// Returns the string of `id` if it was kept.
     #[inline]
     pub(super) fn get(&self, id: TokenId) -> Option<&Py<PyString>> {
         let (id, table) = (id.0 as usize, self.table.get()?);
@@ -91,7 +92,7 @@ impl Strings {
             number.store(times + 1, Ordering::Relaxed);
             return;
         }
-        // No call waits for it: the next time will do.
+        // No call waits for the lock, because the string can be kept the next time.
         let Some(mut kept) = self.kept.try_lock().ok().filter(|kept| **kept < self.most()) else { return };
         if length > LONGEST || number.load(Ordering::Relaxed) >= OFTEN {
             return;

@@ -1,4 +1,4 @@
-//! Texts and ids as Python passes them.
+//! Conversions of the texts and ids that Python passes.
 
 use super::errors::{named, raise};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString, PyTuple};
 use std::fmt::Display;
 
-/// A text given as `str` or `bytes`; positions that go back are in its own unit.
+/// A text given as `str` or `bytes`, in whose unit positions are returned.
 pub(super) enum Text<'py> {
     Str(Bound<'py, PyString>),
     Bytes(Bound<'py, PyBytes>),
@@ -30,7 +30,7 @@ impl<'py> FromPyObject<'_, 'py> for Text<'py> {
 }
 
 impl Text<'_> {
-    /// The text as UTF-8.
+    /// Returns the text as UTF-8.
     pub(super) fn utf8(&self) -> PyResult<&str> {
         match self {
             Self::Str(text) => text.to_str().map_err(|_| surrogate(text)),
@@ -45,7 +45,7 @@ impl Text<'_> {
         }
     }
 
-    /// The exception for `error`, its position in the unit of the text that was passed in.
+    /// Returns the exception for `error`, with its position in the unit of this text.
     pub(super) fn raise(&self, error: Error) -> PyErr {
         match (self, error) {
             (Self::Str(_), Error::Unrepresentable { tokenizer, position, text, reason, .. }) => {
@@ -56,7 +56,7 @@ impl Text<'_> {
         }
     }
 
-    /// The unit of its positions.
+    /// Returns the unit of its positions.
     pub(super) fn unit(&self) -> Unit {
         match self {
             Self::Str(_) => Unit::Character,
@@ -65,7 +65,7 @@ impl Text<'_> {
     }
 }
 
-/// The unit of positions in a text.
+/// The unit of positions in a text, characters for `str` and bytes for `bytes`.
 #[derive(Clone, Copy)]
 pub(super) enum Unit {
     Character,
@@ -73,7 +73,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// Byte positions of `text`, ascending, in this unit.
+    /// Returns ascending byte positions of `text` in this unit.
     pub(super) fn positions(self, text: &str, at: Vec<usize>) -> Vec<usize> {
         match self {
             Self::Byte => at,
@@ -86,13 +86,13 @@ impl Unit {
     }
 }
 
-/// Counts the characters before places of a text that ascend, eight bytes at a time: words are too short to count each
-/// alone.
+/// A counter of the characters before ascending places of a text. It reads eight bytes at a time, because words are
+/// too short to count each alone.
 struct Characters<'a> {
     bytes: &'a [u8],
-    /// Words of eight bytes that are counted.
+    /// The number of words of eight bytes that are counted.
     words: usize,
-    /// The characters in them.
+    /// The number of characters in them.
     characters: usize,
 }
 
@@ -106,7 +106,7 @@ impl Characters<'_> {
         self.characters + bytes - self.inside((1 << (8 * bytes)) - 1)
     }
 
-    /// The bytes of the next word under `mask` that begin no character, those of the form 10xxxxxx.
+    /// Returns the number of bytes of the next word under `mask` that begin no character, those of the form 10xxxxxx.
     #[inline]
     fn inside(&self, mask: u64) -> usize {
         let from = 8 * self.words;
@@ -114,7 +114,7 @@ impl Characters<'_> {
             Some(word) => u64::from_le_bytes(word),
             None => self.bytes[from..].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
         };
-        // The two highest bits of each byte, to its lowest place.
+        // The two highest bits of each byte are combined in its lowest place.
         (word >> 7 & !(word >> 6) & 0x0101_0101_0101_0101 & mask).count_ones() as usize
     }
 }
@@ -144,7 +144,7 @@ impl<'py> FromPyObject<'_, 'py> for Texts<'py> {
 }
 
 impl<'py> Texts<'py> {
-    /// The texts of any iterable.
+    /// Returns the texts of any iterable.
     pub(super) fn many(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         let single = object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>();
         let Some(items) = object.try_iter().ok().filter(|_| !single) else {
@@ -157,7 +157,7 @@ impl<'py> Texts<'py> {
         Ok(Self { one: false, texts: items.enumerate().map(text).collect::<PyResult<_>>()? })
     }
 
-    /// `work` for each text, on all cores where `threads`, other Python threads running meanwhile.
+    /// Returns the results of `work` for each text, on all cores if `threads`, while other Python threads run.
     pub(super) fn each<T: Send>(
         &self,
         py: Python<'py>,
@@ -178,7 +178,7 @@ impl<'py> Texts<'py> {
     }
 }
 
-/// `error`, if it is one of ours, with the number of the item that it is about.
+/// Returns an error of this package with the number of its item in the message, and any other error unchanged.
 pub(super) fn numbered(py: Python<'_>, what: &str, index: usize, error: PyErr) -> PyErr {
     let class = error.get_type(py);
     match class.module() {
@@ -192,7 +192,7 @@ pub(super) fn numbered(py: Python<'_>, what: &str, index: usize, error: PyErr) -
     }
 }
 
-/// The error for a lone surrogate, with its position.
+/// Returns the error for a lone surrogate, with its position.
 fn surrogate(text: &Bound<'_, PyString>) -> PyErr {
     let position = text
         .call_method1("encode", ("utf-8",))
@@ -202,11 +202,12 @@ fn surrogate(text: &Bound<'_, PyString>) -> PyErr {
     named("TextError", &format!("character {position} of the text is a lone surrogate: expected Unicode scalar values"))
 }
 
-/// Token ids; anything that is no number of 32 bits is named with its position.
+/// Returns the token ids of a list, an array or another iterable. The error for an item that is no number of 32 bits
+/// names its position.
 ///
-/// Arrays of integers are read through the buffer protocol, without an object an id.
+/// Arrays of integers are read through the buffer protocol, without an object for each id.
 pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
-    // A copy of the list cannot change under the loop, so that its items need not be counted: 6 ns an id, not 10.
+    // A copy of the list takes 6 ns for an id, not 10. It cannot change in the loop, so its items need no count.
     let copy = list.cast::<PyList>().ok().map(|list| list.to_tuple());
     if let Some(items) = copy.as_ref().or(list.cast::<PyTuple>().ok()) {
         let mut ids = Vec::with_capacity(items.len());
@@ -225,7 +226,7 @@ pub(super) fn ids(list: &Bound<'_, PyAny>) -> PyResult<Vec<TokenId>> {
     items.enumerate().map(|(position, item)| id(&item?, position)).collect()
 }
 
-/// `work` for many lists of ids, some thousand ids at a time; errors say which list.
+/// Returns the results of `work` for many lists of ids, some thousand ids at a time. Errors name the list.
 pub(super) fn each_list<T>(
     object: &Bound<'_, PyAny>,
     mut work: impl FnMut(&[Vec<TokenId>]) -> std::result::Result<Vec<T>, (usize, Error)>,
@@ -259,7 +260,7 @@ pub(super) fn each_list<T>(
     Ok(answers)
 }
 
-/// The ids of a one-dimensional buffer of native integers; None for anything else.
+/// Returns the ids of a one-dimensional buffer of native integers, or None for any other object.
 fn array(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<TokenId>>> {
     let Ok(buffer) = PyUntypedBuffer::get(object) else { return Ok(None) };
     let ([native] | [b'@', native]) = buffer.format().to_bytes() else { return Ok(None) };
@@ -285,12 +286,13 @@ fn narrow<T: Element + Display + TryInto<u32>>(
     py: Python<'_>,
     buffer: PyUntypedBuffer,
 ) -> PyResult<Option<Vec<TokenId>>> {
-    // One that is not aligned, as an empty one often is, is left to Python to read.
+    // Python reads a buffer that is not aligned, as an empty one often is.
     let Ok(buffer) = buffer.into_typed::<T>() else { return Ok(None) };
     narrowed(&buffer.to_vec(py)?).map(Some)
 }
 
-/// All are converted before one that is no id is looked for: without a way out of the loop it goes many at a time.
+/// Returns `values` as ids. All are converted before the first wrong one is looked for, because a loop without an exit
+/// converts many at a time.
 fn narrowed<T: Copy + Display + TryInto<u32>>(values: &[T]) -> PyResult<Vec<TokenId>> {
     let mut refused = false;
     let id = |&value: &T| {
@@ -312,7 +314,7 @@ fn no_id(class: &str, shown: &str, position: usize) -> PyErr {
     )
 }
 
-/// One token id.
+/// Returns the token id of one item.
 #[inline]
 pub(super) fn id(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
     match item.extract::<u32>() {
@@ -327,7 +329,7 @@ fn no_integer(item: &Bound<'_, PyAny>, position: usize) -> PyResult<TokenId> {
     Err(no_id(class, &item.repr()?.to_string(), position))
 }
 
-/// A number of things, zero or more.
+/// Returns a count, an integer of at least 0.
 pub(super) fn count(item: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<usize> {
     item.extract::<usize>().or_else(|_| {
         let shown = item.repr()?.to_string();
@@ -335,8 +337,9 @@ pub(super) fn count(item: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyRe
     })
 }
 
-/// The text of UTF-8, with U+FFFD for each part that is none.
+/// Returns the text of UTF-8, with U+FFFD for each ill-formed part.
 pub(super) fn lossy<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    // Python checks as it copies; checking here too would be a third of the time of decoding Japanese.
+    // No check is made here, because Python checks as it copies. A second check would take a third of the time of
+    // decoding Japanese.
     PyString::from_bytes(py, bytes).unwrap_or_else(|_| PyString::new(py, &String::from_utf8_lossy(bytes)))
 }

@@ -1,4 +1,4 @@
-//! Who may work on an object at a time, and when the interpreter is let go.
+//! The rules of threads: one call works on an object at a time, and long work frees the interpreter.
 
 use super::errors::named;
 use pyo3::marker::Ungil;
@@ -6,13 +6,13 @@ use pyo3::prelude::*;
 use pyo3::{PyClass, PyRef, PyRefMut};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-/// From this many ids on, letting other Python threads run costs less than it gives: some 20 microseconds of work.
+/// The number of ids from which other Python threads may run, because some 20 microseconds of work outweigh the cost.
 pub(super) const MANY_IDS: usize = 4096;
 
-/// The same for bytes of text to encode.
+/// The number of bytes of text to encode from which other Python threads may run.
 pub(super) const LONG_TEXT: usize = 512;
 
-/// Runs `work` with the interpreter free for other threads, if `many`.
+/// Runs `work`, with the interpreter free for other threads if `many`.
 pub(super) fn detached_if<T: Ungil + Send>(many: bool, py: Python<'_>, work: impl FnOnce() -> T + Ungil + Send) -> T {
     if many {
         py.detach(work)
@@ -21,19 +21,19 @@ pub(super) fn detached_if<T: Ungil + Send>(many: bool, py: Python<'_>, work: imp
     }
 }
 
-/// The object for one call that changes it.
+/// Returns the object for one call that changes it.
 pub(super) fn exclusive<'py, T: PyClass<Frozen = pyo3::pyclass::boolean_struct::False>>(
     object: &Bound<'py, T>,
 ) -> PyResult<PyRefMut<'py, T>> {
     object.try_borrow_mut().map_err(|_| in_use(object))
 }
 
-/// The object for one call that reads it.
+/// Returns the object for one call that reads it.
 pub(super) fn shared<'py, T: PyClass>(object: &Bound<'py, T>) -> PyResult<PyRef<'py, T>> {
     object.try_borrow().map_err(|_| in_use(object))
 }
 
-/// The content of `state` of the object, for one call.
+/// Returns the content of the object's `state` for one call.
 pub(super) fn alone<'a, T: PyClass, S>(object: &Bound<'_, T>, state: &'a Mutex<S>) -> PyResult<MutexGuard<'a, S>> {
     match state.try_lock() {
         Ok(state) => Ok(state),

@@ -1,4 +1,4 @@
-//! `coolfusion.Tokenizer` and `coolfusion.common_boundaries`.
+//! Python's `coolfusion.Tokenizer` and `coolfusion.common_boundaries`.
 
 use super::errors::{named, raise};
 use super::numbers::Numbers;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// One tokenizer, whatever its file: exact bytes, canonical tokens, cuts that later text cannot move.
+/// A tokenizer that gives canonical ids, exact bytes, and cuts that later text cannot move.
 #[pyclass(name = "Tokenizer", module = "coolfusion", frozen)]
 pub(super) struct PyTokenizer(pub(super) Arc<Tokenizer>, pub(super) Arc<Strings>, pub(super) Arc<Extras>);
 
@@ -31,7 +31,7 @@ impl PyTokenizer {
         py.detach(load).map(Self::from).map_err(raise)
     }
 
-    /// The same tokenizer with the declarations of a folder.
+    /// Returns the same tokenizer with the declarations of a folder.
     pub(super) fn declaring(&self, declared: Declared) -> Self {
         let object = Python::attach(|py| self.2.object.as_ref().map(|object| object.clone_ref(py)));
         Self(self.0.clone(), self.1.clone(), Arc::new(Extras { declared, object }))
@@ -61,7 +61,7 @@ pub(super) fn place(continues: bool) -> TextPosition {
 
 #[pymethods]
 impl PyTokenizer {
-    /// Loads a tokenizer file of any known format; the content decides which it is.
+    /// Loads a tokenizer from a file of any known format, which is recognised by its content.
     #[classmethod]
     #[pyo3(signature = (path, *, pattern = None))]
     fn from_file(_class: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf, pattern: Option<String>) -> PyResult<Self> {
@@ -83,7 +83,7 @@ impl PyTokenizer {
             .call((name_or_path,), options)
     }
 
-    /// Makes a tokenizer that encodes and decodes as `obj` does, without BOS and END.
+    /// Returns a tokenizer that encodes and decodes as `obj` does, without BOS and END.
     #[classmethod]
     #[pyo3(signature = (obj, *, name = None))]
     fn wrap<'py>(
@@ -96,7 +96,7 @@ impl PyTokenizer {
         obj.py().import("coolfusion.adapters.wrap")?.getattr("wrap")?.call((obj,), Some(&options))
     }
 
-    /// Loads the text of a tokenizer.json.
+    /// Loads a tokenizer from the text of a tokenizer.json.
     #[staticmethod]
     fn _from_json(py: Python<'_>, json_text: &str, name: &str) -> PyResult<Self> {
         Self::new(py, || Tokenizer::from_bytes(json_text.as_bytes(), name, None))
@@ -108,13 +108,13 @@ impl PyTokenizer {
         formats::known_ranks::pattern_of_class(name)
     }
 
-    /// Loads the bytes of a SentencePiece model.
+    /// Loads a tokenizer from the bytes of a SentencePiece model.
     #[staticmethod]
     fn _from_sentencepiece(py: Python<'_>, model: Vec<u8>, name: &str) -> PyResult<Self> {
         Self::new(py, || Tokenizer::from_sentencepiece(&model, name))
     }
 
-    /// Loads tiktoken ranks, (bytes, id) each, with their split pattern and special tokens.
+    /// Loads a tokenizer from tiktoken ranks, (bytes, id) each, with their split pattern and special tokens.
     #[staticmethod]
     fn _from_ranks(
         py: Python<'_>,
@@ -129,9 +129,9 @@ impl PyTokenizer {
         })
     }
 
-    /// Uses an object through its `encode` alone; `token_table` holds the bytes of each id, None where unknown.
+    /// Returns a tokenizer that calls an object's `encode`; `token_table` holds the bytes of each id, or None.
     ///
-    /// `drops`: one space goes at the start of a text; `first`: ids with other bytes there.
+    /// `drops` is true if one space is dropped at the start of a text. `first` holds the ids with other bytes there.
     #[staticmethod]
     #[pyo3(signature = (
         encode, token_table, control_ids, drops, first, name, notes, *, control_tokens = Vec::new(), object = None
@@ -156,7 +156,7 @@ impl PyTokenizer {
         Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))
     }
 
-    /// Returns the same tokenizer with what a folder declares: BOS, EOS, ids before a text, chat templates.
+    /// Returns the same tokenizer with the declarations of a folder: BOS, EOS, ids before a text, chat templates.
     fn _declaring(
         &self,
         bos_id: Option<u32>,
@@ -167,7 +167,7 @@ impl PyTokenizer {
         self.declaring(Declared(bos_id, eos_id, prefix_ids, chat_templates))
     }
 
-    /// Encodes the text only: no BOS or END is added, and text that looks like a control token is text.
+    /// Encodes a text into its canonical ids, without BOS or END.
     #[pyo3(signature = (text, *, continues = false, errors = "replace"))]
     fn encode(&self, py: Python<'_>, text: Text<'_>, continues: bool, errors: &str) -> PyResult<Numbers<TokenId>> {
         let (utf8, strict, place) = (text.utf8()?, is_strict(errors)?, place(continues));
@@ -175,7 +175,7 @@ impl PyTokenizer {
         encoded.map_err(|error| text.raise(error))
     }
 
-    /// Encodes many texts, each as `encode` does, on all cores.
+    /// Encodes many texts on all cores, each as `encode` does.
     #[pyo3(signature = (texts, *, continues = false, errors = "replace"))]
     fn encode_batch<'py>(
         &self,
@@ -194,9 +194,9 @@ impl PyTokenizer {
         py: Python<'py>,
         list_of_ids: &Bound<'py, PyAny>,
     ) -> PyResult<Vec<Bound<'py, PyString>>> {
-        // By one thread, because most of the work is under the interpreter's lock. An id takes 6 ns to read from a list
-        // and 2 to make a string of, both under the lock, and 3 to decode. With that on two cores all of it took 1.05
-        // to 1.1 times as long, on a busy machine 2.4 times.
+        // One thread does all the work, because most of it is under the interpreter's lock. An id takes 6 ns to read
+        // from a list and 2 to make a string of, both under the lock, and 3 to decode. With the decoding on two cores
+        // the whole took 1.05 to 1.1 times as long, and 2.4 times on a busy machine.
         each_list(list_of_ids, |lists| {
             let many = lists.iter().map(Vec::len).sum::<usize>() > MANY_IDS;
             let decode = |(index, ids): (usize, &Vec<TokenId>)| {
@@ -209,7 +209,7 @@ impl PyTokenizer {
         })
     }
 
-    /// Decodes ids to the bytes that they stand for, whether these are UTF-8 or not.
+    /// Decodes ids to their bytes, which need not be UTF-8.
     fn decode_bytes<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let ids = ids(token_ids)?;
         let bytes =
@@ -217,7 +217,7 @@ impl PyTokenizer {
         Ok(PyBytes::new(py, &bytes))
     }
 
-    /// Decodes ids to text; control tokens stand for nothing, each ill-formed part becomes one U+FFFD.
+    /// Decodes ids to text, with one U+FFFD for each ill-formed part of their bytes.
     fn decode<'py>(&self, py: Python<'py>, token_ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let ids = ids(token_ids)?;
         let bytes =
@@ -225,18 +225,18 @@ impl PyTokenizer {
         Ok(lossy(py, &bytes))
     }
 
-    /// Returns the bytes of one token, as it stands inside a text.
+    /// Returns the bytes of one token inside a text.
     fn token_bytes<'py>(&self, py: Python<'py>, token_id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, self.0.vocabulary().bytes(id(token_id, 0)?, 0).map_err(raise)?))
     }
 
-    /// Tells whether the tokenizer can say the text: decoding its encoding gives the same bytes.
+    /// Returns whether the tokenizer represents a text, so that decoding the encoded text gives the same bytes.
     #[pyo3(signature = (text, *, continues = false))]
     fn represents<'py>(&self, py: Python<'py>, text: Texts<'py>, continues: bool) -> PyResult<Answers<bool>> {
         text.each(py, self.0.gains_from_threads(), |text, _| Ok(self.0.first_loss(text, place(continues))?.is_none()))
     }
 
-    /// Finds the cuts before white space that no later text can move.
+    /// Returns the word boundaries of a text, the cuts before white space that no later text can move.
     #[pyo3(signature = (text, method = "auto"))]
     fn word_boundaries<'py>(
         &self,
@@ -250,37 +250,37 @@ impl PyTokenizer {
         })
     }
 
-    /// Finds all cuts, before white space or not, that no later text can move and where encoding can start again.
+    /// Returns the settled cuts of a text, which no later text can move and at which encoding can start again.
     fn settled_cuts<'py>(&self, py: Python<'py>, text: Texts<'py>) -> PyResult<Answers<Numbers<usize>>> {
         text.each(py, self.0.gains_from_threads(), |text, unit| {
             Ok(Numbers(unit.positions(text, self.0.settled(text, TextPosition::Start)?)))
         })
     }
 
-    /// Says what the load probe found, and how boundaries and windows are found and why.
+    /// Returns the facts that the load probe found, and the methods for boundaries and windows with their reasons.
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?.call_method1("loads", (self.0.describe().to_string(),))
     }
 
-    /// One past the largest id.
+    /// Returns the size of the vocabulary, the largest id plus 1.
     #[getter]
     fn vocab_size(&self) -> usize {
         self.0.vocabulary().len()
     }
 
-    /// The name that errors and `describe` use: the path, or what was given to `wrap`.
+    /// Returns the name of the tokenizer in errors and in `describe`: its path, or the name given to `wrap`.
     #[getter]
     fn name(&self) -> &str {
         self.0.name()
     }
 
-    /// The ids that stand for no text, such as BOS and END, ascending.
+    /// Returns the ids of control tokens in ascending order, such as BOS and END, which stand for no text.
     #[getter]
     fn control_ids(&self) -> Numbers<TokenId> {
         Numbers(self.0.vocabulary().ids(Kind::Control).collect())
     }
 
-    /// What control tokens are called, and their ids.
+    /// Returns the ids of control tokens by their names.
     #[getter]
     fn control_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let tokens = PyDict::new(py);
@@ -288,7 +288,9 @@ impl PyTokenizer {
         Ok(tokens)
     }
 
-    /// Added tokens (id, content, control, lstrip, rstrip), and whether a dummy prefix is for the first section alone.
+    /// Returns added tokens (id, content, control, lstrip, rstrip), and whether a dummy prefix is added once.
+    ///
+    /// A text is read in sections between control tokens. Mistral's file adds the prefix to the first section alone.
     #[allow(clippy::type_complexity)]
     fn _sections(&self) -> (Vec<(u32, String, bool, bool, bool)>, bool) {
         let (added, prefixes_once) = self.0.sections();
@@ -297,31 +299,31 @@ impl PyTokenizer {
         (added.iter().map(row).collect(), prefixes_once)
     }
 
-    /// The id that begins a text, as the folder says; None where it says nothing.
+    /// Returns the id that begins a text, or None if the folder declares none.
     #[getter]
     fn bos_id(&self) -> Option<u32> {
         self.2.declared.0
     }
 
-    /// The id that ends a text, as the folder says; None where it says nothing.
+    /// Returns the id that ends a text, or None if the folder declares none.
     #[getter]
     fn eos_id(&self) -> Option<u32> {
         self.2.declared.1
     }
 
-    /// The ids that the folder puts before every text, such as BOS; `encode` does not add them.
+    /// Returns the ids that the folder puts before every text, such as BOS; `encode` does not add them.
     #[getter]
     fn prefix_ids(&self) -> Vec<u32> {
         self.2.declared.2.clone()
     }
 
-    /// The chat templates of the folder by their names; the one without a name is "default".
+    /// Returns the chat templates of the folder by their names; the one without a name is "default".
     #[getter]
     fn chat_templates(&self) -> BTreeMap<String, String> {
         self.2.declared.3.clone()
     }
 
-    /// The ids below `vocab_size` that no token has, or whose bytes could not be found out, ascending.
+    /// Returns the ids below `vocab_size` that have no token or unknown bytes, in ascending order.
     #[getter]
     fn unused_ids(&self) -> Numbers<TokenId> {
         let vocabulary: &Vocabulary = self.0.vocabulary();
@@ -347,7 +349,7 @@ impl PyTokenizer {
     }
 }
 
-/// Finds the word boundaries that all tokenizers have; their order does not matter.
+/// Returns the common boundaries of a text, which are word boundaries of all tokenizers.
 #[pyfunction]
 pub(super) fn common_boundaries<'py>(
     py: Python<'py>,

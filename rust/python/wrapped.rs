@@ -1,21 +1,21 @@
-//! An engine around a Python object that offers only `encode`.
+//! An engine that encodes by calls of a Python object, for an object that offers only `encode`.
 
 use crate::{Certificate, Engine, Error, Kind, Reading, Result, TextPosition, Token, TokenId, Vocabulary};
 use pyo3::prelude::*;
 
-/// Calls the object; spans come from the bytes of the tokens.
+/// An engine that calls the object, and takes spans from the bytes of the tokens.
 pub(super) struct Callables {
     encode: Py<PyAny>,
     vocabulary: Vocabulary,
     reading: Reading,
 }
 
-/// Put before a text so that the object does not take it for the start; its tokens are cut off again.
+/// Texts to encode before a text, so that the object does not treat it as a start. Their tokens are cut off again.
 const SENTINELS: [&str; 3] = ["\n", ".", "a\n"];
 
 impl Callables {
-    /// The engine, its vocabulary, and how tokens make a text. One space at its start is removed if `drops`, or if
-    /// encoding puts one there. `first` holds tokens that have other bytes there.
+    /// Returns the engine, its vocabulary, and the reading of tokens as text. One space at the start of a text is
+    /// removed if `drops`, or if encoding puts one there. `first` holds the tokens that have other bytes there.
     pub(super) fn new(
         encode: Py<PyAny>,
         table: Vec<Option<Vec<u8>>>,
@@ -54,7 +54,7 @@ impl Callables {
         Ok(bytes)
     }
 
-    /// The ids of `text` after other text: a sentinel is encoded before it and its tokens are taken away.
+    /// Returns the ids of `text` after other text. A sentinel is encoded before it, and its tokens are taken away.
     fn inside(&self, text: &str) -> Result<Vec<TokenId>> {
         for sentinel in SENTINELS {
             let alone = self.call(sentinel)?;
@@ -66,7 +66,8 @@ impl Callables {
         self.call(text)
     }
 
-    /// Tokens with spans; where the bytes are not those of the text no cut can be placed: all share the whole text.
+    /// Returns tokens with spans. If their bytes are not those of the text, no cut can be placed, so the span of each
+    /// token is the whole text.
     fn spans(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Vec<Token>> {
         let exact = self.reading.spans(&self.vocabulary, ids, text, place)?;
         let shared = || ids.iter().map(|&id| Token { id, start: 0, end: text.len(), word: 0 }).collect();

@@ -20,7 +20,7 @@ CHUNK = 32  # items that share passes, and that an interrupted run loses at most
 
 
 class _Recorder(SelectionRule):
-    """Asks for everything, and keeps what the first step shows."""
+    """A rule that asks for everything, and keeps the content of the first step."""
 
     name, boundary_mass, prompt_scores = "recorder", True, True
 
@@ -47,7 +47,7 @@ def setup_of(fusion: Fusion, alternatives: int, **facts: Any) -> dict[str, Any]:
 
     Args:
         fusion: the members.
-        alternatives: how many each member is asked for.
+        alternatives: number of alternatives of each member.
         facts: further values, for example the digest of the data.
 
     Example:
@@ -82,10 +82,10 @@ def collect_steps(
         fusion: the members; its rule has no part in it.
         places: the prompts, with their true words.
         file: takes the records.
-        alternatives: how many segments each member proposes besides its greedy one, where members differ.
+        alternatives: number of segments that each member proposes besides its greedy one, where members differ.
         whole_prompt: whether the prompts end with a word, so that proposals begin with white space (see `Request`).
         chunk: items that share passes.
-        progress: is told how many records have been added, or were there.
+        progress: a function that gets the number of records that have been added, or were there.
 
     Returns:
         the records of all places, in their order.

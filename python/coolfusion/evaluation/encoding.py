@@ -42,12 +42,12 @@ def read(
     Args:
         members: the members.
         prompts: (M,) a text or ids for each.
-        text: what is scored, not "".
+        text: the text to score, not "".
         score_prompt: whether the prompt is scored too, its first id and the prefix apart.
         greedy: whether to ask if each id of the text is the most likely one.
 
     Raises:
-        UnrepresentableTextError: a member cannot say the text, or a token of it has no row in the model.
+        UnrepresentableTextError: a member cannot represent the text, or a token of it has no row in the model.
         EmptyPromptError: a member has nothing to start from.
 
     Complexity: as `common_cuts`, and one encoding by each member.

@@ -27,7 +27,7 @@ class Loaded(NamedTuple):
     Attributes:
         task: the task.
         items: its items.
-        facts: plain values that decide what they are: digests of the files, and how many examples are shown.
+        facts: plain values that decide the items, the digests of the files and the number of shown examples.
     """
 
     task: Task
@@ -49,7 +49,7 @@ def load_task(
         name: the name of the task.
         data: the file of its records.
         limit: the most items, or None.
-        shots: how many examples are shown before each prompt.
+        shots: number of examples that are shown before each prompt.
         shots_data: the file that they come from, the first ones of it.
 
     Raises:
@@ -98,11 +98,11 @@ def run_experiment(
     Args:
         fusion: the members.
         tasks: the tasks with their items.
-        rows: who answers; the single members must be among them, as `single_rows` makes them.
-        out: the file of records, to which a later run of the same set-up adds what is missing; None keeps none.
+        rows: the rows that answer, with the single members among them, as `single_rows` makes them.
+        out: the file of records, to which a later run of the same set-up adds missing ones; None keeps none.
         setup: further plain values of the set-up, for example the folders of the models and their dtype.
         max_new_tokens: the budget, where it is not that of each task.
-        progress: is told the task, and how many records were added or were there.
+        progress: a function that gets the task, and the number of records that were added or were there.
 
     Raises:
         ArgumentError: the file holds records of another set-up, an unknown rule, or rows without the single members.

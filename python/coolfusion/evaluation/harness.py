@@ -49,9 +49,9 @@ class CoolFusionLM(LM):  # type: ignore[misc]
         executor: "processes" or None.
         threads: CPU threads of one operation.
         trust_remote_code: whether code that comes with a model may run.
-        max_concurrent_requests: how many texts share passes.
-        max_gen_toks: tokens of each member for tasks that do not say how many.
-        batch_size: not used; the harness gives it to every model. `max_concurrent_requests` says how many texts.
+        max_concurrent_requests: number of texts that share passes.
+        max_gen_toks: most tokens of each member, for tasks without a number of their own.
+        batch_size: not used. The harness gives it to every model, and `max_concurrent_requests` is used in its place.
         max_batch_size: not used, as `batch_size`.
 
     Raises:
@@ -143,7 +143,7 @@ class CoolFusionLM(LM):  # type: ignore[misc]
         return answers
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """Returns what the pool writes after each context, cut before the first stop string.
+        """Returns the text of the pool after each context, cut before the first stop string.
 
         Args:
             requests: instances with `args` (context, options). Options are `until`, `max_gen_toks` (or one of its other
@@ -166,11 +166,11 @@ class CoolFusionLM(LM):  # type: ignore[misc]
 
     @property
     def tokenizer_name(self) -> str:
-        """The names of the members, for the harness's cache of requests."""
+        """Returns the names of the members, for the harness's cache of requests."""
         return "|".join(member.name for member in self.fusion.members)
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> NoReturn:
-        """Raises ArgumentError: each member has a template of its own, and the harness takes one text for all.
+        """Raises ArgumentError, because each member has its own template, and the harness takes one text for all.
 
         Args:
             chat_history: messages.
@@ -183,7 +183,7 @@ class CoolFusionLM(LM):  # type: ignore[misc]
         )
 
     def chat_template(self, chat_template: bool | str = False) -> str:
-        """Returns "" where no template is asked for.
+        """Returns "" if no template is asked for.
 
         Args:
             chat_template: whether to apply one, or its name.

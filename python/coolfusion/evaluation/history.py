@@ -31,7 +31,7 @@ class History:
         self._steps: list[Step] = []
 
     def note_prompt(self, member: int, logprob: float, n_tokens: int, n_bytes: int) -> None:
-        """Notes what a member gave to the context.
+        """Adds the likelihood of the context under a member to the history.
 
         Args:
             member: its number.
@@ -42,7 +42,7 @@ class History:
         self._prompts[member] = self._so_far[member] = Score(logprob, n_tokens, n_bytes)
 
     def note(self, word: str, scores: Sequence[tuple[float, int]]) -> None:
-        """Notes a word.
+        """Adds a word with its scores to the history.
 
         Args:
             word: the word.

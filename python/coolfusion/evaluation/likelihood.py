@@ -7,14 +7,14 @@ follower. Then::
     q_u(s_t) = P_u(s_t) * B_u(t) / B_u(t - 1)        B_u(0) = B_u(T) = 1
     ln p     = sum over t of ln (sum over u of w_u(t) q_u(s_t))
 
-The weights w(t) are those of the pool's rule, and see only what came before s_t. With one member the boundaries cancel,
+The weights w(t) are those of the pool's rule, and see only the text before s_t. With one member the boundaries cancel,
 so ln p is the member's own token log-likelihood. With several members q_u is the probability of the word given that one
 begins here. So members with other tokens, or other habits at the ends of words, are compared over the same events.
 
 For each past the q_u(s) of all words s, END included, have a sum of at most 1, and so has their mixture. The words are
 disjoint events, because the text up to the next byte decides whether a word ends (`coolfusion.evaluation.words`). Each
-event is counted through its canonical tokens alone, so the sum may be less than 1. The proof, and what is outside of
-it, is in docs/definitions.md, "fused likelihood".
+event is counted through its canonical tokens alone, so the sum may be less than 1. The proof and its limits
+are in docs/definitions.md, "fused likelihood".
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def score_texts(
     members: Sequence[int] | None = None,
     greedy: bool = False,
 ) -> list[TextLikelihood]:
-    """Returns what a pool gives to texts, each after a context.
+    """Returns the likelihoods of texts under a pool, each after a context.
 
     Args:
         fusion: the pool; any executor.
@@ -88,7 +88,7 @@ def score_texts(
         one for each pair, in their order.
 
     Raises:
-        UnrepresentableTextError: a member cannot say a text.
+        UnrepresentableTextError: a member cannot represent a text.
         EmptyPromptError: a context is empty and a member has nothing to start from.
         ModelError: a model failed, or gave no numbers.
 
@@ -196,7 +196,7 @@ def weights_of(rule: object) -> Weights:
 
 
 def is_written(text: str, output: Output) -> bool | None:
-    """Returns whether what a pool wrote begins with a text; None where a larger budget must tell.
+    """Returns whether the output of a pool begins with a text, or None if only a larger budget can tell.
 
     A text that its budget ends may go on with the text that is asked for, because the members may write other tokens.
 

@@ -59,7 +59,7 @@ def is_right(candidate: str, gold: str) -> bool:
     """Returns whether a candidate is the true next word after a prompt that ends with a word.
 
     Args:
-        candidate: what follows the prompt, white space included; "" is END.
+        candidate: the text after the prompt, white space included; "" is END.
         gold: the true word.
 
     Example:
@@ -103,7 +103,7 @@ def positions(
 
     Args:
         text: the text.
-        part: the beginning and the end of what may be used, in fractions of the text.
+        part: the beginning and the end of the part that may be used, in fractions of the text.
         limit: the most places, or None.
         seed: of the draws; it orders the paragraphs, so that a limit takes them from everywhere.
 

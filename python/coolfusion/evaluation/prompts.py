@@ -37,7 +37,7 @@ def prompt_of(members: Sequence[Member], context: str) -> str | tuple[list[int],
 
     Args:
         members: the members.
-        context: the text before what is scored or written.
+        context: the text before the text that is scored or written.
 
     Raises:
         EmptyPromptError: the context is empty and a member has nothing to begin a text with.

@@ -1,7 +1,7 @@
 """Files of records: JSON lines, a head with the set-up and then a record a line.
 
-Records are appended as they come. A run that finds the file of the same set-up goes on where that ended; a file of
-another set-up is refused.
+Records are appended as they come. A run continues a file of the same set-up where it ended. A file of another
+set-up is refused.
 """
 
 from __future__ import annotations

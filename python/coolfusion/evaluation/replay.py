@@ -1,6 +1,6 @@
-"""Replay: what a selection rule decides in a recorded step, for all members or for a part of them.
+"""Replay, the decision of a selection rule in a recorded step, for all members or for a part of them.
 
-The result is what `Fusion` commits in that step with the rule, up to rounding of the scores. For a part of the members
+The result is the commit of `Fusion` in that step with the rule, up to rounding of the scores. For a part of the members
 the record must be *divisible*, because the others must have had no influence on the segments. One influence is left:
 whether a word ends after a segment is known for its proposers together. So a proposer that wrote on without white
 space counts as if it had seen the end that another one saw. Only scripts without spaces have such proposals.
@@ -34,7 +34,7 @@ class Replayed(NamedTuple):
 
     @property
     def winner(self) -> Candidate:
-        """The candidate that is committed."""
+        """Returns the candidate that is committed."""
         return self.view.candidates[self.selection.winner]
 
 
@@ -76,11 +76,11 @@ def replay(record: StepRecord, rule: SelectionRule, members: Sequence[int] | Non
 def own_words(record: StepRecord) -> tuple[tuple[str, str], ...]:
     """Returns for each member its greedy word, and the likeliest of its own words with their ends.
 
-    The second is what the member alone would say with the same alternatives as a rule has. Where all members propose
+    The second is the choice of the member alone with the same alternatives as a rule has. Where all members propose
     the same word no alternatives were recorded, and it is the greedy one, as it is for every rule.
 
-    A member whose word the others refused, for example because they cannot say it, would have said that word alone.
-    Of several such words the right one counts, so that members alone are never made worse than they are.
+    A member whose word the others refused would have written that word alone. For example, the others could not
+    represent it. Of several such words the right one counts, so that members alone are never made worse than they are.
 
     Args:
         record: the step.

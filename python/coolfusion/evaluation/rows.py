@@ -1,4 +1,4 @@
-"""Rows of an evaluation: who answers an item, and how a chunk of items is answered in one engine.
+"""The rows of an evaluation, each a way to answer items, and the answers to a chunk of items in one engine.
 
 All rows use the members of one fusion, so each model is loaded once. A row may differ from the fusion in its members,
 its rule, its alignment and its granularity.
@@ -33,7 +33,7 @@ SAFE_RERANK = Rerank(scores="others", length="byte", margin=0.1)
 
 
 class Row(NamedTuple):
-    """A row: the members that answer, and how.
+    """A way to answer items, which is a choice of members and settings.
 
     Attributes:
         name: the name in tables and records.
@@ -57,11 +57,11 @@ class Answer(NamedTuple):
     """The answer of one row to one item.
 
     Attributes:
-        text: what was written; "" where a likelihood was measured.
+        text: the text of the answer; "" if a likelihood was measured.
         score: bits per byte, or nan where a text was written.
         costs: passes and tokens of each member, by its number; passes are counted for each item that shares one.
         seconds: its share of the time of its chunk.
-        error: what ended it, or None.
+        error: the message of the error that ended it, or None.
     """
 
     text: str

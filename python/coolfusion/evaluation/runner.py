@@ -26,17 +26,17 @@ def run_task(
     chunk: int = CHUNK,
     progress: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Answers what the file does not hold yet. An item that fails counts as wrong, and its error is in its record.
+    """Answers the items that the file does not hold yet; an item that fails counts as wrong, with its error recorded.
 
     Args:
         fusion: the members.
         task: the task.
         items: its items.
-        rows: who answers.
+        rows: the rows that answer.
         file: takes the records.
         max_new_tokens: the budget, where it is not the task's.
         chunk: items that share passes.
-        progress: is told how many records have been added, or were there.
+        progress: a function that gets the number of records that have been added, or were there.
 
     Raises:
         ArgumentError: a rule is unknown.

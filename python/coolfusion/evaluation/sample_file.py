@@ -1,4 +1,4 @@
-"""The answers of an evaluation: a record for each row and item, in a `RecordFile`."""
+"""The answers of an evaluation, with a record for each row and item in a `RecordFile`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SampleRecord(NamedTuple):
         task: the name of the task.
         item: the id of the item.
         row: the name of the row.
-        text: what was written.
-        answer: what members vote on.
+        text: the text of the answer.
+        answer: the part of the text on which members vote.
         scores: by the name of the metric.
         correct: whether the answer is right; None where there is no right answer.
         weight: of the item in means: 1, or its bytes.
@@ -28,7 +28,7 @@ class SampleRecord(NamedTuple):
         positions: tokens of all members that went through them.
         flops: 2 * parameters * positions, over all members.
         seconds: the item's share of the time of its chunk.
-        error: what ended it, or None.
+        error: the message of the error that ended it, or None.
     """
 
     task: str
@@ -47,7 +47,7 @@ class SampleRecord(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The task, the row and the item."""
+        """Returns the task, the row and the item."""
         return self.task, self.row, self.item
 
 

@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     """One item of a task.
 
     Attributes:
-        prompt: what stands before the answer.
+        prompt: the text before the answer.
         golds: the right answers; a list of lists where an answer has several spans.
         shown: the answer as it stands in a shown example.
     """

@@ -61,12 +61,12 @@ class ScoreRequest:
 
     @property
     def sessions(self) -> list[int]:
-        """The number of its sessions."""
+        """Returns the number of its sessions."""
         return [self.session]
 
     @property
     def is_finished(self) -> bool:
-        """Whether every member has answered, or the request has ended with an error."""
+        """Returns whether every member has answered, or the request has ended with an error."""
         return not self._waiting
 
     @property
@@ -76,7 +76,7 @@ class ScoreRequest:
 
     @property
     def output(self) -> Output:
-        """An output without text."""
+        """Returns an output without text."""
         return Output("", (), None, (), error=None if self.error is None else str(self.error))
 
     def n_cached_tokens(self) -> int:

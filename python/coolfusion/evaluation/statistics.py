@@ -60,7 +60,7 @@ def paired_bootstrap(
         scores: one for each item.
         others: those of the baseline for the same items.
         weights: of the items; None weighs all alike.
-        resamples: how often as many items are drawn, with replacement.
+        resamples: number of draws of as many items, with replacement.
         seed: of the draws, so the same scores give the same interval.
 
     Raises:

@@ -42,10 +42,10 @@ class StepRecord(NamedTuple):
         names: (M,) the members' names.
         greedy: the members' greedy segments.
         wider: the greedy segments and the alternatives; None where all members proposed the same segment.
-        prompt_scores: (M,) what each member gave to the prompt; () for one member.
-        refused: the texts that could be no candidates, for example because some member cannot say them, each with its
-            proposers.
-        alternatives: how many each member was asked for.
+        prompt_scores: (M,) the score of the prompt under each member; () for one member.
+        refused: the texts that could be no candidates, each with its proposers. For example, a member cannot represent
+            them.
+        alternatives: number of alternatives that each member was asked for.
         divisible: whether a part of the members would have proposed the same segments. Then no proposal was refused,
             and no segment holds a boundary of its writer's own tokenizer.
         error: why there is no step, or None.

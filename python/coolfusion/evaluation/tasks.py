@@ -1,4 +1,4 @@
-"""The tasks: how a record becomes prompts, where a text ends, and how an answer is scored."""
+"""The tasks, which turn records into prompts, end texts, and score answers."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ __all__ = ["TASKS", "Item", "Task", "items_of", "task_named"]
 
 
 class Task(NamedTuple):
-    """A task.
+    """A task of an evaluation, for example "gsm8k", with functions from records to scores.
 
     Attributes:
         name: its name.
-        samples: from a record to its samples.
+        samples: a function from a record to its samples.
         metrics: the names of its scores, the one that tables show first.
         correct: the score that is 1 for a right answer and less for a wrong one.
-        answer: from what was written to the answer, as members vote on it.
-        scores: from what was written and the right answers to the scores.
+        answer: a function from the written text to the answer, as members vote on it.
+        scores: a function from the written text and the right answers to the scores.
         max_new_tokens: budget of each member.
-        stops: what is written ends before the first of them.
+        stops: stop strings. A written text ends before the first of them.
         lower_is_better: whether the least score is the best.
     """
 
@@ -54,7 +54,7 @@ class Task(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether a text is written; else the likelihood of the sample's text is measured."""
+        """Returns whether a text is written; else the likelihood of the sample's text is measured."""
         return self.max_new_tokens > 0
 
 
@@ -82,7 +82,7 @@ def items_of(
         limit: the most items, or None.
 
     Raises:
-        ArgumentError: a record lacks what the task needs; names its number.
+        ArgumentError: a record lacks a field that the task needs; names its number.
 
     Example:
         >>> task = task_named("unscramble")

@@ -48,13 +48,13 @@ def common_cuts(
     Args:
         tokenizers: those of the members.
         before: for each member the text that it has read; UTF-8.
-        text: what follows; UTF-8.
+        text: the text to cut; UTF-8.
         span: bytes of text whose places are asked for after one cut.
 
     Returns:
         the cuts from 1 to len(text) - 1, in ascending order.
 
-    Complexity: O(text * span) for each tokenizer that restarts at its cuts, plus one look at what is before. Where
+    Complexity: O(text * span) for each tokenizer that restarts at its cuts, plus one look at the text before. Where
         there are no such cuts, O(text^2), one span in memory at a time.
 
     Example:
@@ -85,7 +85,7 @@ def common_cuts(
 
 
 class _Reader:
-    """A tokenizer with what it has to read before the places that are asked for.
+    """A tokenizer with the text that it reads before the places that are asked for.
 
     Args:
         tokenizer: the tokenizer.

@@ -1,4 +1,4 @@
-"""The protocol of executors: commands go in, replies come out."""
+"""The protocol of executors, which take commands and return replies."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class InlineWorker:
         self.worker.deliver(command)
 
     def ask(self) -> None:
-        """Does nothing: the work is done where the answer is waited for."""
+        """Does nothing, because `answer` does the work."""
 
     def answer(self) -> Advanced:
         """Advances the tasks and makes the next pass."""

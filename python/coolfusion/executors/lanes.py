@@ -1,4 +1,4 @@
-"""The order in which members compute: a clock that counts the costs of passes instead of time.
+"""The order in which members compute, by a clock that counts the costs of passes instead of time.
 
 Members whose models share a device form a *lane* and take turns, the one with most commands first. Lanes compute at the
 same time. A pass ends at the time that the rule of costs gives it, whenever it really comes back. So which tasks share
@@ -30,7 +30,7 @@ class Advanced(NamedTuple):
 
 
 class MemberLost(Exception):
-    """A worker does not come back.
+    """The loss of a worker that does not come back.
 
     Attributes:
         error: the error that its commands are answered with.
@@ -57,7 +57,7 @@ class Worker(Protocol):
         """Waits for the end of the pass that was announced; returns the replies. Raises MemberLost."""
 
     def recover(self) -> None:
-        """Takes back what was asked and not answered, and begins all commands again."""
+        """Takes unanswered commands back, and begins all commands again."""
 
     def stop(self) -> None:
         """Ends the worker."""
@@ -74,9 +74,9 @@ class _Lane:
 
     Attributes:
         members: their numbers.
-        stage: what the lane is doing.
-        current: the member that was asked last.
-        due: when its pass ends on the clock of costs.
+        stage: the present work of the lane.
+        current: number of the member that was asked last.
+        due: the end of its pass on the clock of costs, in seconds.
         stirred: whether there may be something to do.
     """
 
@@ -89,12 +89,12 @@ class _Lane:
 
     @property
     def in_pass(self) -> bool:
-        """Whether a pass is being made."""
+        """Returns whether a pass is being made."""
         return self.stage is _Stage.IN_PASS
 
 
 class LaneExecutor:
-    """The common part of the local executors.
+    """The base class of the local executors.
 
     Args:
         members: the members.
@@ -203,7 +203,7 @@ class LaneExecutor:
         return replies
 
     def _finish(self, lane: _Lane) -> list[Reply]:
-        """Waits for what a lane is doing."""
+        """Waits for the present work of a lane."""
         if lane.stage is _Stage.ADVANCING:
             replies = self._advanced(lane)
             if not lane.in_pass:
@@ -216,7 +216,7 @@ class LaneExecutor:
         return replies
 
     def _lose(self, lane: _Lane, error: ModelError) -> list[Reply]:
-        """A worker does not come back: its commands are answered with the error, and its lane goes on without it."""
+        """Answers the commands of a lost worker with its error, and continues its lane without it."""
         number = lane.current
         self._lost[number] = error
         waiting = sorted(self._front[number])
@@ -230,7 +230,7 @@ class LaneExecutor:
         return [Reply(number, session, error=error) for session in waiting]
 
     def _replace(self, lost: int, others: Sequence[int]) -> None:
-        """Does what has to be done for the other members of a lane whose member was lost."""
+        """Restores the other members of a lane whose member was lost."""
 
     def _busiest(self, lane: _Lane) -> int | None:
         """Returns the member with most commands that are waited for, then with most at all; None if there are none."""

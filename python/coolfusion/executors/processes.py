@@ -1,4 +1,4 @@
-"""The process executor: each member computes in a new process of its own, which loads its own model.
+"""The process executor, in which each member computes in a new process of its own, which loads its own model.
 
 Commands and replies of this library cross between the processes, over a pipe that only these two hold.
 """
@@ -61,7 +61,7 @@ class ProcessWorker:
         return Member(RemoteModel(found.facts), found.tokenizer, found.prefix_ids, found.facts.name)
 
     def meet(self, tokenizers: Sequence[Tokenizer]) -> None:
-        """Tells the process the tokenizers of all members."""
+        """Sends the tokenizers of all members to the process."""
         self._pipe.send(("meet", list(tokenizers)))
 
     def send(self, command: Command) -> None:
@@ -157,7 +157,7 @@ class ProcessExecutor(LaneExecutor):
         super().__init__(self.members, workers, parallel=parallel)
 
     def forked(self) -> NoReturn:
-        """Raises FusionError: the processes belong to the parent."""
+        """Raises FusionError, because the processes belong to the parent."""
         raise FusionError("a forked child cannot use the processes of its parent; make a ProcessExecutor in the child")
 
 
@@ -175,7 +175,7 @@ def _end(process: Any, pipe: Connection, *, at_once: bool = False) -> None:
 
 def _serve(pipe: Connection, source: Source, number: int) -> None:
     """Runs in the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who takes commands back
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which takes commands back
     try:
         member = source()
         facts = ModelFacts.of(member.runner, member.name)

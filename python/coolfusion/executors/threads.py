@@ -1,4 +1,4 @@
-"""The thread executor: the members of each device compute in a thread of their own.
+"""The thread executor, in which the members of each device compute in a thread of their own.
 
 A pass cannot be stopped. If one takes longer than `pass_timeout`, its member is lost and its thread is left alone. The
 other members of the device get a new thread.
@@ -22,12 +22,12 @@ from coolfusion.members.worker import ModelWorker
 
 
 class _Thread:
-    """A thread that does what it is told, in order.
+    """A thread that executes orders in turn.
 
     Attributes:
-        answers: what it answers.
-        since: since when it has been doing something, or None.
-        abandoned: whether anyone still listens to it.
+        answers: the queue of its answers.
+        since: the start of its present work in seconds, or None.
+        abandoned: whether its answers are ignored, because it is lost.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,8 +1,8 @@
-"""The engine: requests join and leave at any step, and all of them share the passes of every model.
+"""The engine writes any number of requests, which join and leave at any step and share the passes of every model.
 
-The life of a request: `add` checks it and puts it in a queue. When there is room, `step` begins it. Commands go to the
-executor, replies come back, and the request's next commands follow, until it is finished. Every call to `step` advances
-all requests, whoever asked for them.
+`add` checks a request and puts it in a queue. When there is room, `step` begins it. Commands go to the executor,
+replies come back, and the request's next commands follow, until it is finished. Every call to `step` advances all
+requests, from whichever thread they came.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from coolfusion.records import Output, Step
 
 
 class Event(NamedTuple):
-    """Something that happened to a request that was added.
+    """The news of one request, which are its new steps and its end.
 
     Attributes:
-        request_id: the request.
-        steps: steps that have become known.
-        output: what was written, if the request has ended; None before.
-        error: what ended it, or None.
+        request_id: the id of the request.
+        steps: the steps since the last event.
+        output: the text with all its steps, if the request has ended; None before.
+        error: the error that ended the request, or None.
     """
 
     request_id: int
@@ -50,27 +50,28 @@ class Event(NamedTuple):
 
 
 class FusionEngine:
-    """Writes any number of texts at a time with the same members.
+    """An engine that writes any number of texts at a time with the same members.
 
-    One thread at a time makes a step; any thread may add and abort.
+    One thread at a time makes a step. Any thread may add and abort requests.
 
     Args:
-        members: the members; each with a runner of its own.
+        members: the members, each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
         granularity: the unit of text that one segment is: "word", "pre_token", "phrase", "sentence" or "line". None
             takes pre-tokens for rules that count the end of a segment, and words for others.
-        prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
-            it out where a member finds the prompt likelier so, for one more reading of the prompt.
+        prefix: "always" puts the prefix of a tokenizer, mostly BOS, before every prompt. "likelier" leaves it out if a
+            member finds the prompt likelier without it, for one more reading of the prompt.
         rule: the selection rule, or its name.
-        drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree.
-        executor: what runs the members; None takes one for this process.
+        drafts: number of words that the leader writes ahead, 0 for none. None adapts it, because longer drafts pay
+            only if the members mostly agree.
+        executor: the executor that runs the members. None takes one for this process.
         pass_timeout: seconds that a pass of a model may take, or None. Only with `executor=None`.
-        max_concurrent_requests: how many requests are written at the same time; others wait in order.
-        max_cached_tokens: how many tokens the caches of all requests and members may hold together, or None.
+        max_concurrent_requests: number of requests that are written at the same time. Others wait in order.
+        max_cached_tokens: most tokens that the caches of all requests and members may hold together, or None.
 
     Raises:
-        NoModelsError: no members.
+        NoModelsError: there are no members.
         ArgumentError: two members share a runner, or a value outside its range.
 
     Example:
@@ -129,35 +130,38 @@ class FusionEngine:
 
     @property
     def n_running(self) -> int:
-        """How many requests are being written."""
+        """Returns the number of requests that are being written."""
         return len(self._running)
 
     @property
     def n_waiting(self) -> int:
-        """How many requests wait for room."""
+        """Returns the number of requests that wait for room."""
         return len(self._queue) + len(self._incoming)
 
     @property
     def n_cached_tokens(self) -> int:
-        """How many tokens the caches of the running requests may come to hold."""
+        """Returns the most tokens that the caches of the running requests may hold at their ends."""
         # A copy, because another thread may be making a step.
         return sum(request.n_cached_tokens() for request in tuple(self._running.values()))
 
     @property
     def max_concurrent_requests(self) -> int:
-        """How many requests are written at the same time."""
+        """Returns the most requests that are written at the same time."""
         return self._limits[0]
 
     def add(self, request: Request) -> int:
-        """Adds a request; its steps and its output come out of `step`.
+        """Adds a request and returns its id; `step` returns its steps and its output.
+
+        Args:
+            request: the request.
 
         Returns:
-            its id.
+            the id of the request.
 
         Raises:
             FusionError: the engine was closed.
-            ArgumentError: the prompt is none, or larger than `max_cached_tokens` allows at all.
-            EmptyPromptError: a member has nothing to start from.
+            ArgumentError: the prompt has a wrong form, or is larger than `max_cached_tokens` allows.
+            EmptyPromptError: a member has no token to start from.
             UnrepresentableTextError: a member cannot represent the prompt.
             PromptTooLongError: a prompt is longer than a member's limit, and `overlong` is "error".
 
@@ -169,7 +173,7 @@ class FusionEngine:
 
     @property
     def granularity(self) -> Granularity:
-        """The unit of text that one segment is, under the rule of the engine."""
+        """Returns the unit of text that one segment is, under the rule of the engine."""
         return self._granularity or granularity_of(self.rule)
 
     def open(
@@ -183,19 +187,20 @@ class FusionEngine:
         granularity: Granularity | None = None,
         prefix: Prefix | None = None,
     ) -> Entry:
-        """Checks a request without adding it; `submit` adds what is returned.
+        """Checks a request without adding it, and returns the entry for `submit`.
 
         Args:
-            request: the request; a tuple of prompts has one for each member of the engine.
-            where: says in messages which prompt it is.
+            request: the request. A tuple of prompts has one for each member of the engine.
+            where: the text before messages that names the prompt, for example "prompt 3: ".
             members: numbers of the members that write it, in ascending order; None takes all.
-            rule: the selection rule, where it is not that of the engine.
-            alignment: where segments end, if it is not as in the engine.
-            granularity: the unit of text that one segment is, if it is not as in the engine.
-            prefix: when prompts are read without BOS, if it is not as in the engine.
+            rule: the selection rule. None takes that of the engine.
+            alignment: the tokenizers that end segments, as in the constructor. None takes that of the engine.
+            granularity: the unit of text that one segment is. None takes that of the engine.
+            prefix: the rule for BOS before a prompt, as in the constructor. None takes that of the engine.
 
         Raises:
-            ArgumentError: no `Request`, an unknown rule or alignment, or numbers that no member has; else as `add`.
+            ArgumentError: `request` is no `Request`, the rule or alignment is unknown, or a number is no member's.
+                Else as `add`.
 
         Complexity: the encoding of the prompt by each member.
         """
@@ -217,10 +222,10 @@ class FusionEngine:
         return Entry(running.sessions[0], running)
 
     def enter(self, make: Callable[[int], Running]) -> Entry:
-        """Adds work of another kind, for example the scores of whole texts; `step_until` sees it through.
+        """Adds work of another kind, for example the scores of whole texts, which `step_until` runs to its end.
 
         Args:
-            make: from the number of a new session to the state machine.
+            make: a function from the number of a new session to the state machine of the work.
 
         Raises:
             FusionError: the engine was closed.
@@ -235,33 +240,36 @@ class FusionEngine:
         return entry
 
     def submit(self, entry: Entry) -> int:
-        """Adds a request that `open` has checked; returns its id."""
+        """Adds a request that `open` has checked, and returns its id."""
         self._check_open()
         self._incoming.append(entry)
         return entry.number
 
     def abort(self, request_id: int, error: Exception | None = None) -> None:
-        """Ends a request, and frees its memory: at once, or when the step that is being made has ended.
+        """Ends a request and frees its memory, at once or after the step that is being made.
 
         Args:
-            request_id: the request; nothing happens if it has ended.
-            error: what stands in its event, or None.
+            request_id: the id of the request. Nothing happens if it has ended.
+            error: the error for its event, or None.
         """
         self._aborted.append((request_id, error))
         self._sweep()
 
     @property
     def has_unfinished(self) -> bool:
-        """Whether any request is running or waiting."""
+        """Returns whether any request is running or waiting."""
         return bool(self._running or self._queue or self._incoming)
 
     def step(self) -> list[Event]:
-        """Advances all requests until a member has answered; returns what became known of requests that were added.
+        """Advances all requests until a member has answered, and returns the events of requests that were added.
+
+        Returns:
+            one event for each request with new steps or an end.
 
         Raises:
             FusionError: the engine was closed, or this thread is making a step already.
-            KeyboardInterrupt: of the user. All requests can go on, but for one whose step was just being decided; that
-                one ends with an error.
+            KeyboardInterrupt: the user interrupted. A request whose step was being decided ends with an error, and all
+                others can continue.
 
         Complexity: at most one pass of one member, or of each device.
         """
@@ -273,10 +281,13 @@ class FusionEngine:
         return events
 
     def step_until(self, done: Callable[[], bool]) -> None:
-        """Makes steps until `done`, in turn with other threads that do so; all requests advance.
+        """Makes steps until `done`, in turn with other threads that call it; all requests advance.
+
+        Args:
+            done: a function that returns True when the steps are to end.
 
         Raises:
-            FusionError: no request is left that could bring it about, or this thread is making a step already.
+            FusionError: no request is left that could make `done` True, or this thread is making a step already.
         """
         self._check_process()
         while not done():
@@ -292,9 +303,9 @@ class FusionEngine:
         self._sweep()
 
     def close(self) -> None:
-        """Ends all requests, and the executor with its threads or processes; a closed engine takes no request.
+        """Ends all requests, and the executor with its threads or processes; a closed engine takes no new request.
 
-        Called inside a step of the same thread, for example by a signal handler, it takes effect after that step.
+        A call inside a step of the same thread, for example by a signal handler, takes effect after that step.
         """
         self._closed = True
         if os.getpid() != self._process:
@@ -306,7 +317,7 @@ class FusionEngine:
     # A step.
 
     def _end_all(self) -> None:
-        """Ends what a closed engine still holds, once."""
+        """Ends the requests and the executor of a closed engine, once."""
         if self._ended:
             return
         self._ended = True
@@ -318,7 +329,7 @@ class FusionEngine:
         self._executor.close()
 
     def _step(self) -> None:
-        """Makes a step; the caller holds the lock."""
+        """Makes a step. The caller holds the lock."""
         self._check_process()
         if self._stepping:
             raise FusionError("a step is being made by this thread; a rule or a signal handler cannot make another")
@@ -352,7 +363,7 @@ class FusionEngine:
                 self._deliver(entry, reply)
 
     def _deliver(self, entry: Entry, reply: Reply | None) -> None:
-        """Hands a reply to a request, or starts it, and sends what it answers. If interrupted there, it is lost."""
+        """Hands a reply to a request, or starts it, and sends its commands. An interrupt there ends the request."""
         running = entry.running
         try:
             self._send(running.start() if reply is None else running.receive(reply))
@@ -370,7 +381,7 @@ class FusionEngine:
             self._executor.submit(member, command)
 
     def _retire(self) -> None:
-        """Takes finished requests out."""
+        """Removes finished requests."""
         for number in [number for number, running in self._running.items() if running.is_finished]:
             running = self._running.pop(number)
             for session in running.sessions:
@@ -381,7 +392,7 @@ class FusionEngine:
             self._executor.rest()
 
     def _take_in(self) -> None:
-        """Queues new requests, and ends those that were given up."""
+        """Queues new requests, and ends aborted ones."""
         while self._incoming:
             entry = self._incoming.popleft()
             heapq.heappush(self._queue, (entry.running.request.priority, entry.number, entry))
@@ -395,7 +406,7 @@ class FusionEngine:
                 self._drop_waiting([entry for *_, entry in self._queue if entry.number == number], error)
 
     def _sweep(self) -> None:
-        """Ends what was given up while another thread made a step; that thread sweeps after its step."""
+        """Ends requests that were aborted during another thread's step, which sweeps after its step."""
         while self._aborted and self._lock.acquire(blocking=False):
             try:
                 if self._stepping:  # this thread makes it, and aborts from inside
@@ -405,7 +416,7 @@ class FusionEngine:
                 self._lock.release()
 
     def _end_late(self) -> None:
-        """Ends the requests whose time is over."""
+        """Ends the requests whose timeout has passed."""
         now = monotonic()
         late = [number for number, entry in self._entries.items() if entry.is_late(now)]
         for number in late:
@@ -459,7 +470,7 @@ class FusionEngine:
         concurrent, drafts = self._executor.concurrent, self._drafts
 
         def speculation(numbers: tuple[int, ...]) -> Speculation:
-            # Each text has drafts of its own: what the texts before it have shown must not change its passes.
+            # Each text has drafts of its own, because the texts before it must not change its passes.
             own_costs, own_batches = [costs[n] for n in numbers], [batches[n] for n in numbers]
             return Speculation(own_costs, own_batches, drafts=drafts, concurrent=concurrent)
 
@@ -505,9 +516,10 @@ class Entry:
     """A request in an engine.
 
     Attributes:
-        number: its id.
-        running: the state machine.
-        listener: called without arguments, by the thread that makes steps, when something has changed; or None.
+        number: the id of the request.
+        running: the state machine of the request.
+        listener: a function that is called without arguments after each change, by the thread that makes steps; or
+            None.
     """
 
     def __init__(self, number: int, running: Running) -> None:
@@ -520,21 +532,21 @@ class Entry:
         return f"Entry({self.number}, {self.running!r})"
 
     def notify(self) -> None:
-        """Calls the listener."""
+        """Calls the listener, if there is one."""
         if self.listener is not None:
             self.listener()
 
     def is_late(self, now: float) -> bool:
-        """Returns whether the request's time is over."""
+        """Returns whether the request's timeout has passed."""
         timeout = self.running.request.timeout
         return timeout is not None and now - self._began > timeout
 
     def lateness(self) -> RequestTimeoutError:
-        """Returns the error of a request whose time is over."""
+        """Returns the error of a request whose timeout has passed."""
         return RequestTimeoutError(f"the request did not end within its timeout of {self.running.request.timeout} s")
 
     def event(self) -> Event | None:
-        """Returns what became known since the last call, or None."""
+        """Returns the steps and the end since the last call, or None without any."""
         steps = tuple(self.running.steps[self._told :])
         self._told += len(steps)
         if not steps and not self.running.is_finished:
@@ -544,7 +556,7 @@ class Entry:
 
 
 def _executor(members: Sequence[Member], pass_timeout: float | None) -> Executor:
-    """Returns the executor for this process: a thread for each device if there are several, or a time limit."""
+    """Returns the executor for this process, with a thread for each device if there are several or a time limit."""
     if pass_timeout is not None or len({member.runner.device for member in members}) > 1:
         return ThreadExecutor(members, pass_timeout)
     return InlineExecutor(members)

@@ -1,4 +1,4 @@
-"""Commands to a member's worker, and its replies: plain values that pickle.
+"""The commands to a member's worker, and its replies, which are plain values that pickle.
 
 A *session* is one text under one member, for example the second prompt of a list. Its context and segmenter live in the
 worker. A command names the session and carries everything else that the worker needs. So a command can cross a thread,
@@ -15,12 +15,13 @@ from coolfusion.records import RejectionReason, Score
 
 
 class Commit(NamedTuple):
-    """A segment that won.
+    """A command part that appends the winner of a step to a session.
 
     Attributes:
         token_ids: the segment in the member's ids.
         text: the segment, for the segmenter.
-        ending: what the next segment has to follow, if this one owns the boundary after it; "" if it does not.
+        ending: the kind of ending that the next segment has to follow, if this one owns the boundary after it. "" if
+            it does not.
     """
 
     token_ids: TokenPath
@@ -29,16 +30,17 @@ class Commit(NamedTuple):
 
 
 class Prefill(NamedTuple):
-    """Opens a session and reads its prompt.
+    """A command that opens a session and reads its prompt.
 
     Attributes:
-        session: the new session.
-        token_ids: the prompt, at least one id; ids above the model's limit are left out at the left.
+        session: number of the new session.
+        token_ids: the prompt, at least one id. Ids above the model's limit are left out at the left.
         align_with: numbers of the members whose word boundaries end the session's segments too.
-        score: whether the reply's value is the `Score` of the prompt, its first id and control tokens apart.
+        score: whether the reply's value is the `Score` of the prompt without its first id and control tokens.
         granularity: the unit of text that one segment is.
-        ending: what the first segment has to follow, if the prompt owns the boundary after it; "" if it does not.
-        optional_prefix: how many ids at the start of the prompt are left out if it is likelier without them.
+        ending: the kind of ending that the first segment has to follow, if the prompt owns the boundary after it. ""
+            if it does not.
+        optional_prefix: number of ids at the start of the prompt that are left out if it is likelier without them.
     """
 
     session: int
@@ -51,15 +53,15 @@ class Prefill(NamedTuple):
 
 
 class Dice(NamedTuple):
-    """How a segment is drawn instead of being the most likely one.
+    """The random numbers and filters by which a segment is drawn, instead of the most likely one.
 
     Attributes:
-        seed: of the text.
-        origin: step in which the member's present stream of numbers begins.
-        offset: how many numbers of the stream are used up.
-        temperature: logits are divided by it; above 0.
+        seed: the seed of the text.
+        origin: number of the step in which the member's present stream of random numbers begins.
+        offset: number of random numbers of the stream that are used up.
+        temperature: divisor of the logits, above 0.
         top_p: only the fewest most likely tokens with this probability in all are drawn.
-        min_p: only tokens are drawn that are at least so likely, as a share of the most likely one.
+        min_p: least share of the most likely token's probability that a token needs to be drawn.
     """
 
     seed: int
@@ -71,16 +73,19 @@ class Dice(NamedTuple):
 
 
 class Propose(NamedTuple):
-    """Asks for the next segment. The reply's value is a tuple of `Proposal`, the member's own greedy one first.
+    """A command that asks for the next segment.
+
+    The reply's value is a tuple of `Proposal`, the member's own greedy one first.
 
     Attributes:
-        session: the session.
+        session: number of the session.
         commits: the segments that won since the last command.
         budget: most tokens to write, at least 1.
-        drafts: paths that are read along with the first pass: another member's segments, whole and the first alone.
-        ahead: how many segments to write in all, as long as no draft of the member is left; 0 writes none ahead.
-        alternatives: how many further segments to write, each after one of the next most likely first tokens.
-        dice: how the segment is drawn; None writes the most likely one. Nothing is written ahead or beside it then.
+        drafts: paths that are read in the first pass too. These are another member's segments, all and the first alone.
+        ahead: number of segments to write in all, as long as no draft of the member is left. 0 writes none ahead.
+        alternatives: number of further segments to write, each after one of the next most likely first tokens.
+        dice: the random numbers for drawing the segment. A drawn segment has no alternatives and no segments ahead.
+            None writes the most likely segment.
     """
 
     session: int
@@ -93,13 +98,13 @@ class Propose(NamedTuple):
 
 
 class ScoredPath(NamedTuple):
-    """A candidate as one member reads it.
+    """A candidate in the ids of one member, for its score.
 
     Attributes:
-        token_ids: its ids under the member; () for END.
-        end: whether it is END.
-        n_bytes: UTF-8 bytes of its text.
-        ending: what may follow it, if the probability of that is to be measured.
+        token_ids: the ids of the candidate under the member; () for END.
+        end: whether the candidate is END.
+        n_bytes: number of UTF-8 bytes of its text.
+        ending: the kind of ending, if the probability of its followers is to be measured, else "".
     """
 
     token_ids: TokenPath
@@ -109,12 +114,14 @@ class ScoredPath(NamedTuple):
 
 
 class ScoreCandidates(NamedTuple):
-    """Asks for the scores of all candidates of a step. The reply's value is a tuple of `Score`, one per candidate.
+    """A command that asks for the scores of all candidates of a step.
+
+    The reply's value is a tuple of `Score`, one for each candidate.
 
     Attributes:
-        session: the session.
+        session: number of the session.
         commits: the segments that won since the last command.
-        candidates: what is scored.
+        candidates: the candidates to score.
         boundary_mass: whether to measure the probabilities that each candidate ends where it does, and that a segment
             starts where the candidates do.
     """
@@ -126,16 +133,16 @@ class ScoreCandidates(NamedTuple):
 
 
 class WriteAhead(NamedTuple):
-    """Writes further segments as if each of them won, while nothing else is asked of the member.
+    """A command that writes further segments as if each of them won, while the member has no other command.
 
     A reply without a value, but with the segments in `Usage.ahead`, follows each segment. The next command for the
-    session ends it.
+    session ends this one.
 
     Attributes:
-        session: the session.
+        session: number of the session.
         commits: the segments that won since the last command.
         budget: most tokens to write.
-        words: how many segments to write.
+        words: number of segments to write.
     """
 
     session: int
@@ -145,12 +152,12 @@ class WriteAhead(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A place inside a text where its score is parted, mostly the end of a word.
+    """A place inside a text at which its score is parted, mostly the end of a word.
 
     Attributes:
-        n_tokens: tokens of the text before it, at least 1 and fewer than all.
-        begins: ASCII white space; the reply tells the probability that the text ends here, or that a token follows
-            which begins with one of these bytes. b"" parts the score and asks for no probability.
+        n_tokens: number of tokens of the text before the place, at least 1 and fewer than all.
+        begins: bytes of ASCII white space. The reply holds the probability that the text ends here, or that a token
+            follows which begins with one of these bytes. b"" parts the score and asks for no probability.
     """
 
     n_tokens: int
@@ -158,13 +165,14 @@ class Mark(NamedTuple):
 
 
 class WholeText(NamedTuple):
-    """A whole text as one member reads it.
+    """A whole text in the ids of one member, for its score.
 
     Attributes:
-        token_ids: its ids under the member.
-        end: whether END follows it.
-        marks: where the score is parted, in ascending order.
-        greedy_from: the id from which on to tell if each one is the most likely; None asks for nothing.
+        token_ids: the ids of the text under the member.
+        end: whether END follows the text.
+        marks: the places at which the score is parted, in ascending order.
+        greedy_from: index of the first id for which the reply says if each is the most likely one. None asks for no
+            such answer.
     """
 
     token_ids: TokenPath
@@ -174,15 +182,15 @@ class WholeText(NamedTuple):
 
 
 class ScoreContinuations(NamedTuple):
-    """Asks for the scores of whole texts after a prompt. The reply's value is a tuple of `WholeScore`, one per text.
+    """A command that asks for the scores of whole texts after a prompt.
 
-    A new session ends with the reply. One that a `Prefill` has opened with the same prompt does not read it again, and
-    is asked for nothing more before its `Close`.
+    The reply's value is a tuple of `WholeScore`, one for each text. A new session ends with the reply. A session that a
+    `Prefill` has opened with the same prompt does not read it again, and takes no further command but its `Close`.
 
     Attributes:
-        session: a new session, or one that has read the prompt.
+        session: number of a new session, or of one that has read the prompt.
         prompt_ids: the prompt, at least one id.
-        texts: what is scored.
+        texts: the texts to score.
     """
 
     session: int
@@ -191,18 +199,18 @@ class ScoreContinuations(NamedTuple):
 
 
 class DrawText(NamedTuple):
-    """Asks for a whole text that is drawn from the member's probabilities, in a session that ends with the reply.
+    """A command that draws a whole text from the member's probabilities, in a session that ends with the reply.
 
     The reply's value is a `DrawnText`.
 
     Attributes:
-        session: a new session.
+        session: number of a new session.
         prompt_ids: the prompt, at least one id.
         budget: most tokens to write, at least 1.
-        temperature: logits are divided by it; above 0.
+        temperature: divisor of the logits, above 0.
         top_p: only the fewest most likely tokens with this probability in all are drawn.
-        seed: of the random numbers.
-        stops: the text ends as soon as it holds one of them.
+        seed: the seed of the random numbers.
+        stops: stop strings. The text ends as soon as it holds one of them.
     """
 
     session: int
@@ -215,7 +223,7 @@ class DrawText(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Ends a session with its commands, and frees its memory. It has no reply."""
+    """A command that ends a session with its commands and frees its memory. It has no reply."""
 
     session: int
 
@@ -224,11 +232,11 @@ Command = Prefill | Propose | ScoreCandidates | WriteAhead | ScoreContinuations 
 
 
 class Refusal(NamedTuple):
-    """Text that a member generated and could not propose.
+    """A text that a member generated and could not propose, for example bytes that are no UTF-8.
 
     Attributes:
-        reason: why, as in `Rejection.reason`.
-        text: what was generated.
+        reason: the reason, as in `Rejection.reason`.
+        text: the generated text.
         detail: one sentence with the values.
     """
 
@@ -242,11 +250,11 @@ class Proposal(NamedTuple):
 
     Attributes:
         text: the segment, "" for END, None if the member proposes nothing.
-        end: whether it is END.
+        end: whether the proposal is END.
         ids: the generated ids of the segment; () for END.
-        refusals: what the member generated that has no text and was therefore left out.
-        cut: whether it is unfinished because the budget ended; the segment would be longer.
-        whole: whether it ends where its granularity wants it: a word ends after it, or a sentence.
+        refusals: generated texts that were left out because they could not be proposed.
+        cut: whether the segment is unfinished because the budget ended.
+        whole: whether it ends at a stop of its granularity, for example at the end of a word or a sentence.
     """
 
     text: str | None
@@ -262,12 +270,12 @@ class WholeScore(NamedTuple):
 
     Attributes:
         logprob: sum of ln p, in nats.
-        n_tokens: number of tokens in the sum; END is one more.
-        context_cuts: how often the context was cut at the left.
-        parts: sum of ln p of each part between two marks, one more than there are marks; END belongs to the last.
-        masses: for each mark ln of the probability that it asks for, nan where it asks for none.
-        greedy: whether each id from `greedy_from` on is the most likely one that may be written; False where that was
-            not asked for.
+        n_tokens: number of tokens in the sum. END is one more.
+        context_cuts: number of cuts of the context at the left.
+        parts: sum of ln p of each part between two marks, one more than there are marks. END belongs to the last.
+        masses: for each mark ln of the probability that it asks for, nan if it asks for none.
+        greedy: whether each id from `greedy_from` on is the most likely one that may be written; False without
+            `greedy_from`.
     """
 
     logprob: float
@@ -279,11 +287,11 @@ class WholeScore(NamedTuple):
 
 
 class DrawnText(NamedTuple):
-    """A text that was drawn.
+    """A text that was drawn from a member's probabilities.
 
     Attributes:
-        token_ids: its ids; they hold more than the text where a stop string ends inside them.
-        end: whether END came after it.
+        token_ids: the ids of the text. They hold more than the text if a stop string ends inside them.
+        end: whether END came after the text.
     """
 
     token_ids: TokenPath
@@ -294,7 +302,7 @@ class Ahead(NamedTuple):
     """The segments that a member would write if all of them won.
 
     Attributes:
-        commits: how many segments were committed before the first of them.
+        commits: number of segments that were committed before the first of them.
         texts: the segments.
     """
 
@@ -306,9 +314,9 @@ class Usage(NamedTuple):
     """The cost of a session so far, and the start of its context.
 
     Attributes:
-        start: the context is ids[start:] of the prompt and the committed ids.
-        forward_passes: passes of the model in which the session had a part.
-        processed_tokens: the session's tokens that went through them.
+        start: index of the first id of the context in the prompt and the committed ids.
+        forward_passes: number of passes of the model with tokens of the session.
+        processed_tokens: number of the session's tokens in those passes.
         ahead: the segments that the member has written ahead.
     """
 
@@ -326,11 +334,11 @@ class Reply(NamedTuple):
 
     Attributes:
         member: number of the member.
-        session: the session.
-        value: what the command asked for; None for an error, and where nothing was asked for.
-        error: why there is no value, or None.
-        usage: of the session, also of one that ends with the reply; None where it was never opened, or is lost.
-        background: whether it answers a `WriteAhead`.
+        session: number of the session.
+        value: the value that the command asked for. None for an error, and for a command that asks for no value.
+        error: the reason for a missing value, or None.
+        usage: the usage of the session, also of one that ends with the reply. None if it was never opened, or is lost.
+        background: whether the reply answers a `WriteAhead`.
         last: whether the command has ended.
     """
 

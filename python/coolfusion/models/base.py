@@ -24,15 +24,15 @@ class Context(Protocol):
 
     @property
     def forward_passes(self) -> int:
-        """Passes of the model since the context was made in which it took part."""
+        """Returns the number of the model's passes in which the context took part."""
 
     @property
     def processed_tokens(self) -> int:
-        """Its own tokens in those passes."""
+        """Returns the number of the context's tokens in those passes."""
 
     @property
     def length(self) -> int:
-        """Number of committed ids."""
+        """Returns the number of committed ids."""
 
     def is_computed(self, path: TokenPath) -> bool:
         """Returns whether the model has read all committed ids and `path`."""
@@ -78,35 +78,35 @@ class LanguageModel(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in messages and records."""
+        """Returns the name in messages and records."""
 
     @property
     def logits_size(self) -> int:
-        """Length V of a row of logits; ids are below it."""
+        """Returns the length V of a row of logits; ids are below it."""
 
     @property
     def max_model_len(self) -> int | None:
-        """Most tokens of one context, or None without a limit."""
+        """Returns the most tokens of one context, or None without a limit."""
 
     @property
     def eos_token_ids(self) -> tuple[int, ...]:
-        """Ids that end a text, in ascending order; a model may have several or none."""
+        """Returns the ids that end a text, in ascending order; a model may have several or none."""
 
     @property
     def device(self) -> str:
-        """The device of the model; models on one device take turns."""
+        """Returns the device of the model; models on one device take turns."""
 
     @property
     def forward_passes(self) -> int:
-        """Passes since the model was loaded."""
+        """Returns the number of passes since the model was loaded."""
 
     @property
     def processed_tokens(self) -> int:
-        """Tokens in those passes."""
+        """Returns the number of tokens in those passes."""
 
     @property
     def batches_paths(self) -> bool:
-        """Whether any number of paths costs one pass. Where not, callers ask only for paths that they need."""
+        """Returns whether any number of paths costs one pass; else callers ask only for paths that they need."""
 
     def new_context(self) -> Any:
         """Returns a new empty context. Contexts share passes, whenever they were made."""

@@ -1,4 +1,4 @@
-"""A wrapper that makes a model keep nothing: with it the fusion loop is the paper's, as it is written."""
+"""A wrapper that makes a model keep nothing, so that the fusion loop is the paper's, as it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from coolfusion.models.base import LanguageModel, TokenPath
 
 
 class ForgetfulModel:
-    """A `LanguageModel` that discards what it has computed before each pass, and reads every path in a pass of its own.
+    """A `LanguageModel` that keeps no computed path from pass to pass, and reads every path in a pass of its own.
 
     It is the slow twin of everything that is computed once and used again, for tests and benchmarks. No draft is read,
     no score is shared, and a member's own words are computed token by token.
@@ -33,7 +33,7 @@ class ForgetfulModel:
         self._runner = runner
 
     def __getattr__(self, name: str) -> Any:
-        """Passes on what is not defined here."""
+        """Returns an attribute of the model that is not defined here."""
         return getattr(self._runner, name)
 
     def __repr__(self) -> str:
@@ -41,7 +41,7 @@ class ForgetfulModel:
 
     @property
     def suppress_tokens(self) -> frozenset[int]:
-        """Ids that are never written."""
+        """Returns the ids that are never written."""
         return self._runner.suppress_tokens
 
     @suppress_tokens.setter

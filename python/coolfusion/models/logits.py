@@ -181,7 +181,7 @@ class ContextBase:
 
     @property
     def length(self) -> int:
-        """Number of committed ids."""
+        """Returns the number of committed ids."""
         return len(self.ids)
 
     def is_computed(self, path: TokenPath) -> bool:

@@ -67,7 +67,7 @@ def random_number(*key: object) -> float:
 
 
 def n_kept(masses: Sequence[float], whole: float, top_p: float, min_p: float) -> int:
-    """Returns how many of some masses count, the greatest first: those that both filters leave, at least one.
+    """Returns the number of masses that both filters leave, the greatest first and at least one.
 
     Args:
         masses: in falling order, as far as they are known.

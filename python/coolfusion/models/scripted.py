@@ -1,4 +1,4 @@
-"""A deterministic model made of a function or a table: for tests, examples and documentation, without torch.
+"""A deterministic model made of a function or a table, for tests, examples and documentation, without torch.
 
 It takes the same calls as a real model, and counts passes as a model with a cache would. Logits may hold anything, also
 nan and infinities, so that every branch of a loop can be reached.
@@ -33,7 +33,7 @@ class ScriptedContext:
 
     @property
     def length(self) -> int:
-        """Number of committed ids."""
+        """Returns the number of committed ids."""
         return len(self._ids)
 
     def is_computed(self, path: TokenPath) -> bool:
@@ -81,7 +81,7 @@ class ScriptedContext:
         return self._forward(())
 
     def _forward(self, paths: Sequence[TokenPath]) -> int:
-        """Reads what is missing; returns the number of tokens."""
+        """Reads the missing paths, and returns the number of tokens."""
         missing = self._paths.missing(paths)
         if not missing:
             return 0

@@ -1,4 +1,4 @@
-"""A check as a whole: collects or writes what is missing, and returns columns' report and verdict."""
+"""A check as a whole, which records or writes missing answers, and returns report and verdict of the columns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Checked(NamedTuple):
     """The result of a check.
 
     Attributes:
-        report: what was found.
+        report: the findings.
         verdict: whether to fuse, and how.
     """
 
@@ -55,7 +55,7 @@ def check_next_words(
         file: takes the recorded steps.
         task: a name for the report.
         whole_prompt: whether the prompts end with a word, so that proposals begin with white space.
-        progress: is told how many steps have been recorded, or were there.
+        progress: a function that gets the number of steps that have been recorded, or were there.
 
     Raises:
         ArgumentError: no places, or fewer than two members.
@@ -128,7 +128,7 @@ def check_task(
         items: its items.
         file: takes the records.
         max_new_tokens: the budget, where it is not the task's.
-        progress: is told how many answers have been written, or were there.
+        progress: a function that gets the number of answers that have been written, or were there.
 
     Raises:
         ArgumentError: no items, fewer than two members, or a task without written answers.

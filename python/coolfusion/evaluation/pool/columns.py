@@ -1,4 +1,4 @@
-"""Columns: who was right on which item, for each member and for each rule. All of a check follows from them."""
+"""The columns of a check, which hold the right answers of each member and each rule; the rest follows from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MemberColumn(NamedTuple):
 
     Attributes:
         name: the member.
-        answers: (N,) what it says, in a form in which equal answers are equal.
+        answers: (N,) its answers, in a form in which equal answers are equal.
         right: (N,) 1 where its greedy answer is right, else 0.
         own: (N,) the same for the most probable of its own words; () where no alternatives were scored.
     """
@@ -45,7 +45,7 @@ class RuleColumn(NamedTuple):
 
     @property
     def has_alternatives(self) -> bool:
-        """Whether the members proposed more than their greedy words."""
+        """Returns whether the members proposed more than their greedy words."""
         spec: Any = self.spec
         while "rule" in spec:
             spec = spec["rule"]
@@ -59,7 +59,7 @@ class Columns(NamedTuple):
         groups: (N,) the paragraph or document of each item; a hash of it decides the half.
         members: (M,) the members alone.
         rules: the members together.
-        errors: items that failed; they count as wrong for everyone.
+        errors: number of items that failed. They count as wrong for all members and rules.
     """
 
     groups: tuple[str, ...]

@@ -33,7 +33,7 @@ def grid_of(scores: Mapping[str, float], *, alternatives: int = ALTERNATIVES) ->
 
     Args:
         scores: the members' shares of right answers on the development half.
-        alternatives: how many each member may be asked for; 0 leaves these rules out.
+        alternatives: most alternatives of each member. 0 leaves the rules with alternatives out.
 
     Complexity: O(size of the grid), 144 rules.
 

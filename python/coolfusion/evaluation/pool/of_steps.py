@@ -22,7 +22,7 @@ def member_columns(records: Sequence[StepRecord]) -> tuple[MemberColumn, ...]:
     """Returns the columns of the members alone.
 
     Args:
-        records: the steps; one without a step is wrong for everyone.
+        records: the steps; one without a step is wrong for all members.
 
     Complexity: O(candidates).
     """
@@ -105,7 +105,7 @@ def _right(record: StepRecord, text: str) -> float:
 
 
 def _overrides(inner: Mapping[str, Any], records: Iterable[StepRecord], primary: int) -> list[tuple[float, float]]:
-    """Returns where others would win without a margin: the margin that they can afford, and what their win brings."""
+    """Returns for each step that others win without a margin the margin that they can afford, and the gain."""
     rule, found = rule_from_spec(inner), []
     for record in records:
         if record.error is not None:

@@ -1,4 +1,4 @@
-"""The report of a check: members alone, their agreement, and rules beside the best member, from the columns."""
+"""The report of a check: members alone, their agreement, and rules next to the best member, from the columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = 5  # of the grid
 
 
 class MemberLine(NamedTuple):
-    """A member alone.
+    """The shares of right answers of one member alone.
 
     Attributes:
         name: the member.
@@ -35,7 +35,7 @@ class MemberLine(NamedTuple):
 
 
 class RuleLine(NamedTuple):
-    """The members together, by one rule.
+    """The shares of right answers of all members together, by one rule.
 
     Attributes:
         name: the rule.

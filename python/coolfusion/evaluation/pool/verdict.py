@@ -1,9 +1,9 @@
-"""The verdict of a check: whether to fuse, how, and the recipe that does it.
+"""The verdict of a check, which decides whether and how to fuse, with the recipe that does it.
 
 Everything is chosen on the development half and judged on the report half. The rule that was best on the first must
 beat every member on the second, by the lower end of each interval. Such a test of all members at once needs
-no correction, because all must be beaten (Berger, 1982). Otherwise the recipe holds what is never worse: a primary
-member with a margin, or the best member alone.
+no correction, because all must be beaten (Berger, 1982). Otherwise the recipe is one that
+is never worse, which is a primary member with a margin, or the best member alone.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ GAP = 0.1  # of right answers, below the best member
 
 
 class Verdict(NamedTuple):
-    """Whether to fuse, and how.
+    """The decision whether and how to fuse.
 
     Attributes:
         fuse: whether fusing was shown to pay.
         primary: the best member of the development half.
-        rule: what the recipe has: the chosen rule, or the primary with its margin.
+        rule: the rule of the recipe, which is the chosen rule or the primary with its margin.
         alone: whether the recipe is the primary alone.
         text: the reasons, in plain sentences.
     """

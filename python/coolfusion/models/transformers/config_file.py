@@ -14,7 +14,7 @@ from typing import Any
 from coolfusion.errors import ModelError
 from coolfusion.models.transformers.header import Held, read_json_object
 
-# Fields that say how large something is: whole numbers, where they are given.
+# Fields of sizes, which are whole numbers where they are given.
 SIZES = re.compile(
     r"((hidden|intermediate|vocab|embedding|inner|state|head|ffn|n_embd|expert)\w*_(size|dim)|head_dim|ffn_dim"
     r"|d_(model|inner|ff|kv|state)|n_(embd|inner|layers?|heads?|positions|ctx)|num_\w*(layers|heads|experts|groups)"
@@ -45,10 +45,10 @@ def check_config(raw: dict[str, Any], where: str, held: Held | None) -> None:
     Args:
         raw: the object of config.json.
         where: the file, for messages.
-        held: what the checkpoint holds, if that is known.
+        held: the tensors of the checkpoint, if they are known.
 
     Raises:
-        ModelError: the field, its value, and what was expected.
+        ModelError: names the field, its value, and the expected form.
     """
     for field, value in raw.items():
         if isinstance(value, int) and abs(value) >= 2**63:
@@ -94,10 +94,10 @@ def _check_size(field: str, value: Any, where: str, held: Held | None) -> None:
 
 
 def check_kind(raw: dict[str, Any], where: str, trust_remote_code: bool) -> None:
-    """Refuses what is no causal language model that transformers knows.
+    """Refuses a model that is no causal language model of transformers.
 
     Raises:
-        ModelError: the model_type or the architecture, and what was expected.
+        ModelError: names the model_type or the architecture, and the expected form.
     """
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
@@ -154,7 +154,7 @@ def odd_fields(raw: dict[str, Any]) -> set[str]:
 
 
 def _alike(value: Any, default: Any) -> bool:
-    """Whether a value is of the kind of a default, and if both are numbers, of its sign and some thousand times it."""
+    """Returns whether a value has the kind of a default, and for numbers also its sign and its rough size."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         if default is None:
             return 0 <= value <= UNUSUAL
@@ -178,7 +178,7 @@ def check_generation_config(folder: Path, logits_size: int, defaults: Any) -> No
         defaults: the ids of the configuration's class, which are defaults.
 
     Raises:
-        ModelError: the file, the value and what was expected.
+        ModelError: names the file, the value and the expected form.
     """
     for file in (folder / "generation_config.json", folder / "config.json"):
         if file.is_file():

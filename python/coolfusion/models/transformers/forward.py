@@ -10,7 +10,7 @@ from coolfusion.errors import ModelError
 from coolfusion.models.logits import ContextBase
 from coolfusion.models.transformers.config import context_switch, hidden_windows, position_limit, sliding_window
 
-# torch and transformers raise these where an architecture cannot do what a strategy asks, or lacks memory for it.
+# torch and transformers raise these if an architecture cannot run a strategy, or lacks memory for it.
 MODEL_FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError)
 # transformers calls the argument `cache` from 5.24 on; before that each architecture had its own name.
 STATE_NAMES = ("cache", "past_key_values", "cache_params", "state", "mems")

@@ -36,7 +36,7 @@ class Held(NamedTuple):
 
     @property
     def longest(self) -> int:
-        """The largest dimension of any tensor."""
+        """Returns the largest dimension of any tensor."""
         return max((size for shape in self.shapes.values() for size in shape), default=0)
 
 
@@ -82,7 +82,7 @@ def lost_beside_others(held: Held) -> list[str]:
 
 
 def name_some(names: list[str], count: int = 4) -> str:
-    """Returns the first names and how many there are."""
+    """Returns the first names and the number of all."""
     shown = ", ".join(names[:count])
     return shown if len(names) <= count else f"{shown} and {len(names) - count} more ({len(names)} in all)"
 

@@ -64,7 +64,7 @@ def load_models(
         device: a torch device for all or one for each; None takes the first GPU if there is one, else the CPU.
         dtype: "auto" (as the checkpoint says), a torch dtype or its name.
         trust_remote_code: whether code that comes with a model may run.
-        threads: how many threads torch takes for one operation, from now on and in the whole process; None leaves it.
+        threads: number of torch's threads for one operation, from now on and in the whole process; None leaves it.
         model_options: passed on to transformers, such as `device_map`, `quantization_config` or
             `attn_implementation`. Where one of the first two is given transformers says where the weights lie.
 
@@ -113,7 +113,7 @@ def from_objects(
     max_model_len: int | None = None,
     trust_remote_code: bool = False,
 ) -> Loaded:
-    """Makes of a loaded model what `load_models` makes of its folder.
+    """Returns the member parts of a loaded model, as `load_models` does for a folder.
 
     Args:
         module: a transformers model with a language-model head.
@@ -181,7 +181,7 @@ def check_model_name(name: str | Path) -> str:
     """Returns the name, if it is a complete local model directory or may be a hub name.
 
     Raises:
-        ModelError: what is missing, and what was expected.
+        ModelError: names the missing file, and the expected ones.
     """
     path, text = Path(name), str(name)
     if path.exists() and not path.is_dir():

@@ -12,7 +12,7 @@ from coolfusion.models.transformers.forward import ForwardRunner
 # with the unit of the dtype. Wrong caches are at 1e-2 and more.
 FLOAT32_TOLERANCE = 1e-4
 # In half precision rounding hides a wrong cache (MPT in a tree is off by 8e-2, ten units of bfloat16). A copy in
-# float32 therefore decides what is right, and the model itself must only stay within this many units.
+# float32 therefore decides on the right numbers, and the model itself must only stay within this many units.
 UNITS_OF_HALF_PRECISION = 16
 # Without a copy, because it would be larger than 1 GB or cannot be made: within these, or some times the noise, which
 # is the difference of passes over texts of other lengths.
@@ -38,7 +38,7 @@ class FullPasses:
         self.scale = 1.0
 
     def prepare(self, texts: Iterable[Sequence[int]]) -> None:
-        """Passes over each text that is no prefix of another."""
+        """Makes a pass over each text that is no prefix of another."""
         for text in sorted({tuple(text) for text in texts}, key=len, reverse=True):
             if not any(known[: len(text)] == text for known in self._logits):
                 logits = self.passes.whole(text)

@@ -1,7 +1,8 @@
 """A transformers causal model as a `LanguageModel`, run by the best strategy that a self-test proves right at load.
 
-Architectures differ in what their caches can do, and some are wrong without an error. For example, a recurrent state
-cannot be cropped, positional biases ignore the positions of a tree, and some models continue by single tokens only.
+The caches of architectures differ in their abilities, and some are wrong without an error. For example, a recurrent
+state cannot be cropped. Positional biases ignore the positions of a tree, and some models continue by single tokens
+only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from coolfusion.models.transformers.strategies.registry import STRATEGIES
 
 
 class HuggingFaceModel:
-    """One transformers causal model. Two runners may share a module.
+    """A `LanguageModel` that runs one transformers causal model. Two runners may share a module.
 
     Args:
         module: a transformers model with a language-model head; it is put into eval mode.
@@ -76,37 +77,37 @@ class HuggingFaceModel:
 
     @property
     def strategy(self) -> str:
-        """The name of the strategy that runs the model."""
+        """Returns the name of the strategy that runs the model."""
         return self.runner.name
 
     @property
     def batches_paths(self) -> bool:
-        """Whether any number of paths costs one pass."""
+        """Returns whether any number of paths costs one pass."""
         return self.runner.batches_paths
 
     @property
     def logits_size(self) -> int:
-        """Length V of a row of logits."""
+        """Returns the length V of a row of logits."""
         return self.passes.logits_size
 
     @property
     def max_model_len(self) -> int | None:
-        """Most tokens of one context, or None without a limit."""
+        """Returns the most tokens of one context, or None without a limit."""
         return self.passes.max_model_len
 
     @property
     def forward_passes(self) -> int:
-        """Passes since the model was loaded."""
+        """Returns the number of passes since the model was loaded."""
         return self.passes.forward_passes
 
     @property
     def processed_tokens(self) -> int:
-        """Tokens in those passes."""
+        """Returns the number of tokens in those passes."""
         return self.passes.processed_tokens
 
     @property
     def suppress_tokens(self) -> frozenset[int]:
-        """Ids that `greedy` never returns."""
+        """Returns the ids that `greedy` never returns."""
         return self.passes.suppress_tokens
 
     @suppress_tokens.setter

@@ -24,7 +24,7 @@ from coolfusion.models.transformers.forward import ForwardRunner
 VARIABLE = "COOLFUSION_CACHE"
 # Numbers of each weight that go into the key.
 SAMPLED = 4
-# The version of what is written. Version 1 had other names of strategies.
+# The version of the written form. Version 1 had other names of strategies.
 VERSION = 2
 # Entries of a configuration that change nothing.
 NAMES = ("_name_or_path", "transformers_version", "torch_dtype")

@@ -53,7 +53,7 @@ class Choice(NamedTuple):
         strategy: its name.
         errors: of each strategy tried, its largest error relative to the logits, or why it cannot be used.
         how: "tested" or "remembered".
-        seconds: how long it took.
+        seconds: the time that the choice took.
     """
 
     strategy: str
@@ -179,7 +179,7 @@ def _tried(
             continue
         try:
             if full is own and precise is not None:
-                # The copy has shown what is right. The dtype can add rounding, and numbers that it does not have.
+                # The copy has shown the right numbers. The dtype can add rounding, and numbers that it does not have.
                 error = full.worst(look(strategy(passes), random_ids(passes, SPOT_TOKENS)))
             else:
                 error = full.worst(walk(strategy(full.passes), ids))
@@ -198,7 +198,7 @@ def _test_ids(passes: ForwardRunner) -> list[int]:
 
 
 def _error_of_lengths(full: FullPasses, ids: Sequence[int]) -> float:
-    """Returns how much rows of a full pass differ from the last rows of passes over prefixes, relative to the scale.
+    """Returns the difference of rows of a full pass from the last rows of passes over prefixes, relative to the scale.
 
     The difference is more than rounding where rows depend on the tokens after them. Rows do so in models that look
     ahead, and with activations that are quantised by the range of a whole pass.
@@ -212,7 +212,7 @@ def _error_of_lengths(full: FullPasses, ids: Sequence[int]) -> float:
 
 
 def _cache_kind(passes: ForwardRunner, ids: Sequence[int]) -> CacheKind:
-    """Returns what the module's own cache holds after a pass over two ids."""
+    """Returns the kind of the module's own cache after a pass over two ids."""
     try:
         own: Any = passes.line(ids[:2], keep=1, use_cache=True)[1]
     except ModelError:

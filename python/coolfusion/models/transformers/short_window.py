@@ -80,7 +80,7 @@ def right_at_the_window(passes: ForwardRunner, exact: ForwardRunner | None, stra
 
 
 def _rows_at_the_end(strategy: Strategy, ids: list[int], n_prompt: int) -> list[Any]:
-    """Reads a prompt of `n_prompt` ids and then the others as a path beside a branch; returns their logits."""
+    """Reads a prompt of `n_prompt` ids and then the others as a path next to a branch; returns their logits."""
     path = tuple(ids[n_prompt:])
     context = strategy.new_context()
     try:

@@ -39,7 +39,7 @@ class TreeKVCache:
         positions: (B, S) int64 positions of tokens, for sliding windows.
         n_rows: rows that there is memory for.
         n_slots: slots of each row.
-        mask_value: what is added to hide a token; a finite number, because -inf in a whole row gives nan.
+        mask_value: the addend that hides a token, which is finite because -inf in a whole row gives nan.
     """
 
     def __init__(self, passes: ForwardRunner) -> None:
@@ -58,7 +58,7 @@ class TreeKVCache:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of keys, values and masks in memory."""
+        """Returns the bytes of keys, values and masks in memory."""
         held = [getattr(layer, name) for layer, name in self._filled()]
         held += [each for each in (self.prefix_mask, self.positions) if each is not None]
         return sum(each.numel() * each.element_size() for each in held)
@@ -77,7 +77,7 @@ class TreeKVCache:
 
         Args:
             contexts: the contexts of a pass.
-            slots: how many slots each row must have.
+            slots: number of slots that each row must have.
 
         Raises:
             ModelError: there is no memory for it; contexts that had a row keep it and all that it holds.
@@ -150,12 +150,12 @@ class TreeKVCache:
         return rows if len(rows) * SPARSE <= last - first else list(range(first, last))
 
     def place(self, rows: Sequence[int], slots: Any, kv_len: int) -> None:
-        """Tells the place of the tokens of the next pass.
+        """Sets the place of the tokens of the next pass.
 
         Args:
             rows: (B,) the rows of the batch, in ascending order except in a prefill.
             slots: (B, T) int64, or the first slot where all are consecutive.
-            kv_len: how many slots the pass attends to; 0 in a prefill.
+            kv_len: number of slots that the pass attends to; 0 in a prefill.
         """
         index = self._passes.torch.tensor(list(rows), device=self._passes.place)
         contiguous = kv_len > 0 and rows[-1] + 1 - rows[0] == len(rows)

@@ -24,16 +24,16 @@ class TreeContext(ContextBase):
     Args:
         owner: the runner.
         cache: the cache that gives it a row with its first pass.
-        number: how many contexts were made before it.
+        number: number of contexts that were made before it.
 
     Attributes:
-        number: how many contexts were made before it.
+        number: number of contexts that were made before it.
         row: its row of the cache, or `NO_ROW` before its first pass and after the last.
         slots: the slot of each computed path but ().
         unmasked_late: slots of committed tokens that the prefix mask still hides.
         free_slots: slots of tokens that lost.
         n_slots: the slots in use or free; slot 0 belongs to the cache.
-        n_read: how many committed ids lie in slots.
+        n_read: number of committed ids in slots.
         stale: whether all committed ids must be read again.
     """
 

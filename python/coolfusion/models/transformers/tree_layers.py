@@ -14,7 +14,7 @@ class Placement(NamedTuple):
         rows: the rows of the batch, a slice where they are contiguous, else (B,) int64.
         index: (B,) int64, the same rows.
         slots: (B, T) int64, or the first slot of all tokens where they are consecutive.
-        kv_len: how many slots the pass attends to; 0 in a prefill, which attends to its own tokens alone.
+        kv_len: number of slots that the pass attends to; 0 in a prefill, which attends to its own tokens alone.
     """
 
     rows: Any = slice(0, 0)

@@ -15,7 +15,7 @@ Rows = list[tuple[tuple[int, ...], Any]]
 def look(strategy: Strategy, ids: Sequence[int]) -> Rows:
     """Reads few tokens: prompts of two lengths, branches, and an uncomputed commit.
 
-    All rows that are returned follow prefixes of one text, so that one full pass tells what is right. The other
+    All rows that are returned follow prefixes of one text, so that one full pass gives the right numbers. The other
     branches are there to be hidden from them.
 
     Args:

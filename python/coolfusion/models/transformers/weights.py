@@ -1,7 +1,7 @@
 """A transformers module with all of its weights, or an error that names those that are missing.
 
-transformers fills what a checkpoint lacks with random numbers and tells it in a log. Here its report is read: every
-weight that the architecture needs must come from the checkpoint, in the shape that the configuration says.
+transformers fills the weights that a checkpoint lacks with random numbers, and writes their names to a log. This module
+reads its report, because every weight of the architecture must come from the checkpoint, in the configured shape.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # Buffers that a model computes from its configuration; older versions saved some of them, newer ones others.
 COMPUTED = re.compile(r"inv_freq|position_ids|masked_bias|(attn|attention)\.bias$|freqs_cis|rotary|(sin|cos)_cached")
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
-# A 2-bit weight is a quarter of a byte; twice that for what is shared.
+# A 2-bit weight is a quarter of a byte; twice that for shared weights.
 NUMBERS_IN_A_BYTE = 8
 LARGEST_BUFFERS = 2**31
 
@@ -43,7 +43,7 @@ def load_module(name: str, dtype: Any, trust_remote_code: bool, options: dict[st
         options: passed on to transformers.
 
     Raises:
-        ModelError: files, configuration or weights are no whole model; it names what is wrong.
+        ModelError: files, configuration or weights are no whole model; it names the fault.
     """
     raw: dict[str, Any] = {}
     with own_errors(name, raw):
@@ -71,7 +71,7 @@ def own_errors(name: str, raw: dict[str, Any]) -> Iterator[None]:
 
     Args:
         name: the folder or hub name.
-        raw: what its config.json says, as far as that is known when the error comes.
+        raw: the fields of its config.json, as far as they are known at the time of the error.
 
     Raises:
         ModelError: the name, the reason, and the fields that it may be about.
@@ -197,7 +197,7 @@ def check_report(module: Any, report: dict[str, Any], name: str, sizes: str) -> 
     """Refuses a module whose weights are not those of the checkpoint.
 
     Args:
-        module: what was loaded.
+        module: the loaded module.
         report: the loading report of transformers.
         name: the folder, for messages.
         sizes: of the configuration, for messages.
@@ -238,7 +238,7 @@ def _check_values(module: Any, name: str) -> None:
     empty, nan = [], []
     for key, weight in module.named_parameters():
         if weight.device.type == "meta":
-            if not offloaded:  # what lies on a disk is read by its module
+            if not offloaded:  # a module reads the weights that lie on a disk
                 empty.append(key)
         elif weight.is_floating_point() and type(weight.data).__name__ == "Tensor" and _only_nan(weight.detach()):
             nan.append(key)
@@ -249,12 +249,12 @@ def _check_values(module: Any, name: str) -> None:
 
 
 def _only_nan(weight: Any) -> bool:
-    """Whether a weight is nothing but nan; the first number tells, nearly always, and costs nothing."""
+    """Returns whether a weight is nothing but nan; the first number mostly tells, and costs nothing."""
     return bool(weight.numel() and weight.flatten()[:1].isnan() and weight.isnan().all())
 
 
 def _warn_of_more(module: Any, unexpected: Iterable[str], name: str) -> None:
-    """Warns of weights for more of what the model has: layers beyond those that the configuration tells of."""
+    """Warns of weights for layers beyond those of the configuration."""
     known = {NUMBER.sub("*", key) for key in module.state_dict()}
     more = sorted(key for key in unexpected if NUMBER.search(key) and NUMBER.sub("*", key) in known)
     if more:

@@ -22,7 +22,7 @@ class Strategy(ABC):
     Attributes:
         name: the name in `describe()`.
         batches_paths: whether any number of paths costs one pass.
-        carries_window: whether its own masks carry the sliding window, so that a short one shows what a long one does.
+        carries_window: whether its own masks carry the sliding window, so a short one shows the effect of a long one.
         rounds_only: whether nothing but rounding can be wrong, because the model is run as everybody runs it.
         is_definition: whether its logits are those that full passes are compared with; it needs no test.
     """
@@ -45,7 +45,7 @@ class Strategy(ABC):
 
         Args:
             passes: the forward passes of the model.
-            kept: what the module's own cache holds.
+            kept: the kind of the module's own cache.
             exact: whether the model, or a copy of it, computes in float32 or better.
 
         Returns:

@@ -18,7 +18,7 @@ class CopyStrategy(SequentialStrategy):
 
     @classmethod
     def obstacle(cls, passes: ForwardRunner, kept: CacheKind, *, exact: bool) -> str | None:
-        """Returns why it must not be tried: a state that goes wrong slowly, which half precision cannot show."""
+        """Returns the reason against copying, a state that goes wrong too slowly for half precision to show it."""
         if kept == "more" and not exact and not cls.rounds_only:
             return "rounding would hide a state that goes wrong over several tokens"
         return super().obstacle(passes, kept, exact=exact)

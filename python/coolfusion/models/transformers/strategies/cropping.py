@@ -19,7 +19,7 @@ class CropStrategy(SequentialStrategy):
 
     @classmethod
     def obstacle(cls, passes: ForwardRunner, kept: CacheKind, *, exact: bool) -> str | None:
-        """Returns why cropping would be wrong: a cache with more than one entry per position, or with none."""
+        """Returns the reason against cropping, a cache with more than one entry for each position, or with none."""
         if kept == "more":
             return "the cache holds more than one entry per position"
         return super().obstacle(passes, kept, exact=exact)

@@ -1,6 +1,6 @@
 """The strategy that reads the token trees of many contexts in one pass.
 
-A pass appends tokens, tells their positions, and hides from each token by an additive mask what it does not follow.
+A pass appends tokens with their positions. An additive mask hides from each token all tokens that it does not follow.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TreeStrategy(Strategy):
 
     @classmethod
     def obstacle(cls, passes: ForwardRunner, kept: CacheKind, *, exact: bool) -> str | None:
-        """Returns why a tree would be wrong without a number that tells: the cache, the attention, or a long window."""
+        """Returns the reason against a tree that no number shows: the cache, the attention, or a long window."""
         longest = max(passes.hidden_windows, default=0)
         if kept == "more":
             return "the cache holds more than one entry per position"
@@ -143,7 +143,7 @@ class TreeStrategy(Strategy):
         """Makes one pass over all parts.
 
         Returns:
-            (B, N, V) logits, the place in the batch of each row of the cache, and how many logits at the end count.
+            (B, N, V) logits, the place in the batch of each row of the cache, and the number of last logits that count.
         """
         torch, cache = self.passes.torch, self.cache
         contexts = [part.context for part in parts]
@@ -202,7 +202,7 @@ class TreeStrategy(Strategy):
         return {name: short if "sliding" in name else mask for name in types} if types else short
 
     def _read_again(self, wanted: Wanted) -> Wanted:
-        """Reads texts again whose positions have changed with their length; returns what is missing after that."""
+        """Reads texts again whose positions have changed with their length; returns the paths that are missing then."""
         switch = self.passes.switch
         if switch is None:
             return wanted
