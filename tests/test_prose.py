@@ -91,7 +91,12 @@ def findings(file: str, paragraphs: Iterator[str]) -> Iterator[Finding]:
                 yield Finding(file, "long", sentence)
 
 
-READERS: dict[str, Callable[[str], Iterator[str]]] = {".md": of_markdown, ".py": of_module, ".rs": of_rust}
+READERS: dict[str, Callable[[str], Iterator[str]]] = {
+    ".md": of_markdown,
+    ".py": of_module,
+    ".pyi": of_module,
+    ".rs": of_rust,
+}
 
 
 def everything() -> dict[str, list[Finding]]:
@@ -99,7 +104,7 @@ def everything() -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = {}
     examples, package = ROOT / "examples", ROOT / "python" / "coolfusion"
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *examples.glob("*.md"), *examples.glob("*.py")]
-    for path in sorted([*pages, *package.rglob("*.py"), *(ROOT / "rust").rglob("*.rs")]):
+    for path in sorted([*pages, *package.rglob("*.py"), *package.rglob("*.pyi"), *(ROOT / "rust").rglob("*.rs")]):
         file = path.relative_to(ROOT).as_posix()
         if file not in GENERATED:
             text = path.read_text(encoding="utf-8")

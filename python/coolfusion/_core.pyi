@@ -635,7 +635,7 @@ class StreamDecoder:
         ['é', ' cat']
     """
 
-    def __new__(cls, tokenizer: Tokenizer, prompt_ids: _TokenIds = ()) -> StreamDecoder: ...
+    def __new__(cls, tokenizer: Tokenizer, prompt_ids: _TokenIds | None = ()) -> StreamDecoder: ...
     def push(self, token_id: int) -> str:
         """Appends one id and returns the text that is now certain, which may be empty.
 
@@ -1022,7 +1022,7 @@ class Segmenter:
         cls,
         tokenizer: Tokenizer,
         align_with: Sequence[Tokenizer] = ...,
-        prompt_ids: _TokenIds = (),
+        prompt_ids: _TokenIds | None = (),
         *,
         end_ids: _TokenIds | None = None,
         max_bytes: int | None = None,
