@@ -226,19 +226,7 @@ impl Tokenizer {
         text: &[u8],
         place: TextPosition,
     ) -> Result<Likeness> {
-        let mut rest = text;
-        let mut standing = self.reading.standing(place);
-        for (position, id) in ids.enumerate() {
-            let (owed, bytes) = self.reading.step(&self.vocabulary, id, position, &mut standing)?;
-            for part in [if owed { &b" "[..] } else { &[] }, bytes] {
-                match rest.strip_prefix(part) {
-                    Some(behind) => rest = behind,
-                    None if part.starts_with(rest) => return Ok(Likeness::Longer),
-                    None => return Ok(Likeness::Different),
-                }
-            }
-        }
-        Ok(if rest.is_empty() { Likeness::Same } else { Likeness::Shorter })
+        self.reading.likeness(&self.vocabulary, ids, text, place, |_, _| ())
     }
 
     /// The settled cuts of `text` before white space.

@@ -227,21 +227,12 @@ impl Reading {
         if self.joints.is_none() {
             return vocabulary.spells(ids, text, self.drops_first_space && place == TextPosition::Start, end);
         }
-        let mut standing = self.standing(place);
-        let mut at = 0;
-        for (position, &id) in ids.iter().enumerate() {
-            let Ok((owed, body)) = self.step(vocabulary, id, position, &mut standing) else { return false };
-            if owed && text.get(at) != Some(&b' ') {
-                return false;
-            }
-            let from = at + usize::from(owed);
-            if !text[from..].starts_with(body) {
-                return false;
-            }
-            end(from + body.len(), from + body.len() > at);
-            at = from + body.len();
-        }
-        at == text.len()
+        let mut last = 0;
+        let likeness = self.likeness(vocabulary, ids.iter().copied(), text, place, |_, at| {
+            end(at, at > last);
+            last = at;
+        });
+        matches!(likeness, Ok(Likeness::Same))
     }
 
     /// Tokens with the spans that they have in `text`; `None` if the text of `ids` is another.
@@ -255,19 +246,41 @@ impl Reading {
         text: &str,
         place: TextPosition,
     ) -> Result<Option<Vec<Token>>> {
-        let mut standing = self.standing(place);
-        let mut at = 0;
-        let mut tokens = Vec::with_capacity(ids.len());
-        for (position, &id) in ids.iter().enumerate() {
-            let (owed, body) = self.step(vocabulary, id, position, &mut standing)?;
-            let rest = &text.as_bytes()[at..];
-            let rest = if owed { rest.strip_prefix(b" ") } else { Some(rest) };
-            let Some(behind) = rest.and_then(|rest| rest.strip_prefix(body)) else { return Ok(None) };
-            let end = text.len() - behind.len();
+        let (mut at, mut tokens) = (0, Vec::with_capacity(ids.len()));
+        let likeness = self.likeness(vocabulary, ids.iter().copied(), text.as_bytes(), place, |id, end| {
             tokens.push(Token { id, start: at, end, word: 0 });
             at = end;
+        })?;
+        Ok((likeness == Likeness::Same).then_some(tokens))
+    }
+
+    /// How the text of `ids` is related to `text`; calls `found` with each token that is spelled there and its end.
+    ///
+    /// The slow twin of [`Vocabulary::spells`], which compares eight bytes at a time.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::bytes`]. Complexity: O(text).
+    pub(crate) fn likeness(
+        &self,
+        vocabulary: &Vocabulary,
+        ids: impl Iterator<Item = TokenId>,
+        text: &[u8],
+        place: TextPosition,
+        mut found: impl FnMut(TokenId, usize),
+    ) -> Result<Likeness> {
+        let (mut rest, mut standing) = (text, self.standing(place));
+        for (position, id) in ids.enumerate() {
+            let (owed, bytes) = self.step(vocabulary, id, position, &mut standing)?;
+            for part in [if owed { &b" "[..] } else { &[] }, bytes] {
+                match rest.strip_prefix(part) {
+                    Some(after) => rest = after,
+                    None if part.starts_with(rest) => return Ok(Likeness::Longer),
+                    None => return Ok(Likeness::Different),
+                }
+            }
+            found(id, text.len() - rest.len());
         }
-        Ok((at == text.len()).then_some(tokens))
+        Ok(if rest.is_empty() { Likeness::Same } else { Likeness::Shorter })
     }
 
     /// Whether `standing` and every later one add just the bytes of a token.
