@@ -1,7 +1,7 @@
 """Reads the declarations of tokenizer objects: BOS, EOS, the ids before a text, and the chat templates.
 
 `wrap` takes the encoding and decoding of an object. A member of a fusion also needs the ids with which a prompt begins
-and a text ends, because only these tell it where a text starts and stops. `from_pretrained` reads them from files.
+and a text ends, as `from_pretrained` reads them from files.
 """
 
 from __future__ import annotations
