@@ -199,7 +199,7 @@ def _proposal(segment: Segment | None, ids: list[int], why: RejectionReason, *, 
 
 
 def _last_segment(segmenter: Segmenter, ids: Sequence[int]) -> Segment | None:
-    """Returns the segment where writing must stop: all the segmenter holds, less an incomplete character at its end."""
+    """Returns the text that the segmenter still holds as a segment, less an incomplete character at its end."""
     segment = whole = segmenter.finish()
     for n in range(len(ids) - 1, 0, -1):
         if segment is None or segment.valid:
