@@ -303,7 +303,7 @@ class FusionEngine:
         self._sweep()
 
     def close(self) -> None:
-        """Ends all requests, and the executor with its threads or processes; a closed engine takes no new request.
+        """Ends all requests, and the executor with its threads or processes; a later `add` raises FusionError.
 
         A call inside a step of the same thread, for example by a signal handler, takes effect after that step.
         """
