@@ -138,7 +138,7 @@ class _Between:
 
     @cached_property
     def _single_bytes(self) -> dict[int, int]:
-        """Maps a byte to its token, from characters that the object cuts into as many tokens as they have bytes."""
+        """Returns the token of each single byte, found in characters that are cut into as many tokens as bytes."""
         found: dict[int, int] = {}
         start = self._encode("a")
         for character in map(chr, self._CHARACTERS):

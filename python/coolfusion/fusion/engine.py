@@ -281,7 +281,7 @@ class FusionEngine:
         return events
 
     def step_until(self, done: Callable[[], bool]) -> None:
-        """Makes steps until `done`, in turn with other threads that call it; all requests advance.
+        """Makes steps of all requests until `done` returns True, in turn with other threads that call it.
 
         Args:
             done: a function that returns True when the steps are to end.

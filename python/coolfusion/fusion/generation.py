@@ -85,7 +85,7 @@ class Generation(Handle, Iterator[Step]):
         self.close()
 
     def __next__(self) -> Step:
-        """Returns the next step.
+        """Returns the next step of the text.
 
         A step that holds back text for a stop string waits for the step after it. If none comes, the step keeps the
         text that it held. A `KeyboardInterrupt` carries the text so far in `partial`, as errors do.

@@ -38,7 +38,7 @@ class Request:
         continue_final: whether the last message, the assistant's, is continued; only with messages.
         template_options: further variables of the templates, for example ``{"enable_thinking": False}``.
         max_new_tokens: budget of each member, in its own tokens.
-        stop_strings: texts before the first of which the output is cut exactly.
+        stop_strings: texts that end the output, which is cut exactly before the first of them.
         rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank`
             holds the settings of the choice; True takes the paper's.
         think: the markers of the reasoning that each member writes alone before the answer. This is a pair of markers,
@@ -51,13 +51,13 @@ class Request:
         temperature: 0 takes the most likely words and the best candidate. Above 0 members draw their words, and the
             winner is drawn from the rule's distribution over the candidates.
         top_p: the fewest most likely tokens, and candidates, with this probability in all are drawn.
-        min_p: least share of the most likely token's probability, and candidate's, that another needs to be drawn.
+        min_p: tokens, and candidates, are drawn whose probability is at least this share of the most likely one's.
         seed: the seed of all random numbers; None takes a new one for a sampled text, which `Output.seed` holds.
             Selection rules that draw find it in `StepView.seed`.
         n: number of texts. Text k is that of the seed `seed + k`; all stand in `Output.choices`.
         logprobs: whether greedy steps hold the probabilities of their candidates too.
         whole_prompt: whether the prompt ends where a segment does, so that the first segment starts a new one. After
-            "The cat" it is never the "s" of "The cats". A text that goes on inside a word must not have it.
+            "The cat" it is never the "s" of "The cats". Must be False for a prompt that ends inside a word.
         timeout: seconds from `add` on after which the request ends with a `RequestTimeoutError`, or None.
 
     Raises:

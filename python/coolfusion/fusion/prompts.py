@@ -1,8 +1,8 @@
 """Reads prompts as callers give them, as a text or as ids in any usual container.
 
-A text is text, and a control token that it spells is encoded letter by letter. For example, a chat template that was
-written out (``apply_chat_template(tokenize=False)``) is not the prompt that the model was trained on. A warning names
-the control tokens that a prompt spells.
+A prompt that is a text never holds a control token, because one that it spells is encoded letter by letter. For
+example, a chat template that was written out (``apply_chat_template(tokenize=False)``) is not the prompt that the
+model was trained on. A warning names the control tokens that a prompt spells.
 """
 
 from __future__ import annotations

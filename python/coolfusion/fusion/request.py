@@ -153,7 +153,7 @@ class FusionRequest:
 
     @property
     def sessions(self) -> list[int]:
-        """Returns the number of the text's sessions."""
+        """Returns the one number that the text's sessions have in all workers, as a list."""
         return [self.session]
 
     @property

@@ -125,7 +125,7 @@ class Session:
         return self._score_of(logprobs) if command.score else None
 
     def _read(self, context: Context, start: int) -> Task[list[float]]:
-        """Reads ids[start:] into an empty context, and returns ln p of each of them but the first."""
+        """Reads ids[start:] into an empty context, and returns ln p of each of these ids but the first."""
         ids, logprobs = tuple(self.ids[start:]), list[float]()
         yield ForwardRequest(context, (), ids[:1])
         for at in range(1, len(ids), TOKENS_AT_A_TIME):

@@ -248,7 +248,7 @@ def _ranking(rule: SelectionRule, view: StepView) -> Ranking:
 
 
 def _answer(rule: SelectionRule, view: StepView, question: Callable[[StepView], Any]) -> Any:
-    """Returns the answer of a rule, or raises an error that names the rule."""
+    """Returns the answer of a rule to a question about a step, or raises an error that names the rule."""
     try:
         return question(view)
     except CoolFusionError:

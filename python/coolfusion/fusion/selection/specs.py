@@ -55,10 +55,10 @@ def spec_of(rule: SelectionRule) -> dict[str, Any]:
     """Returns the spec of a rule with all of its parameters, as plain values of JSON.
 
     Args:
-        rule: one that is made of the classes of this package.
+        rule: a rule that is made of the classes of this package.
 
     Raises:
-        ArgumentError: another rule, which plain values cannot describe.
+        ArgumentError: the rule is another one, which plain values cannot describe.
 
     Complexity: O(size of the spec).
 
