@@ -1,4 +1,4 @@
-"""`python -m coolfusion` and the command `coolfusion`: finds the command line, or says what to install for it."""
+"""`python -m coolfusion` and the command `coolfusion`, which run the command line or name a missing package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line with the process's arguments."""
+    """Runs the command line with the process's arguments."""
     try:
         import rich  # noqa: F401 - the test is whether they can be imported
         import typer  # noqa: F401

@@ -1,7 +1,7 @@
-"""Two tokenizers small enough to draw by hand: for documentation, tests and first steps.
+"""Two tokenizers small enough to draw by hand, for documentation, tests and first steps.
 
-Both say every text byte for byte, U+2581 apart, which no vocabulary like that of :func:`spaced_tokenizer` can tell from
-a space. They disagree about where tokens end, and about one word boundary:
+Both represent every text byte for byte, except U+2581, which no vocabulary like that of :func:`spaced_tokenizer` can
+tell from a space. They disagree about the ends of tokens, and about one word boundary:
 
 >>> import coolfusion as cf
 >>> from coolfusion import toy
@@ -41,7 +41,7 @@ _SPACED_MERGES = (
 
 
 def tokenizer() -> Tokenizer:
-    """A byte-level BPE of 269 ids with GPT-2's pre-token rule: a space belongs to the word after it.
+    """Returns a byte-level BPE of 269 ids with GPT-2's pre-token rule, by which a space belongs to the word after it.
 
     ======== ===========================================================
     id       stands for
@@ -68,7 +68,7 @@ def tokenizer() -> Tokenizer:
 
 
 def spaced_tokenizer() -> Tokenizer:
-    """A SentencePiece-like BPE of 280 ids with byte fallback, whose pieces may hold several words.
+    """Returns a SentencePiece-like BPE of 280 ids with byte fallback, whose pieces may hold several words.
 
     It puts a space before every text (the dummy prefix) and writes spaces as U+2581, like the tokenizers of LLaMA-2.
 
@@ -76,7 +76,7 @@ def spaced_tokenizer() -> Tokenizer:
     id       stands for
     ======== =====================================================================
     0, 1, 2  the control tokens ``<unk>``, ``<s>`` and ``<end>``
-    3..258   the byte of value ``id - 3``, for what no piece says
+    3..258   the byte of value ``id - 3``, for text without a piece
     259..269 ``␣ t h e c a s o n m .`` (``␣`` is a space)
     270..276 ``␣t`` ``he`` ``␣the`` ``ca`` ``␣ca`` ``sa`` ``␣sa``
     277..279 ``on`` ``␣on`` ``␣on␣the``
@@ -100,7 +100,7 @@ def spaced_tokenizer() -> Tokenizer:
 
 
 def definition() -> str:
-    """The tokenizer.json of :func:`tokenizer`, to be written to a file or given to another library.
+    """Returns the tokenizer.json of :func:`tokenizer`, to be written to a file or given to another library.
 
     Returns:
         JSON text.
@@ -127,7 +127,7 @@ def definition() -> str:
 
 
 def spaced_definition() -> str:
-    """The tokenizer.json of :func:`spaced_tokenizer`, to be written to a file or given to another library.
+    """Returns the tokenizer.json of :func:`spaced_tokenizer`, to be written to a file or given to another library.
 
     Returns:
         JSON text.

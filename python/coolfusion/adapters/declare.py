@@ -1,8 +1,9 @@
-"""Joins what a tokenizer file says with what the configuration files of its folder declare.
+"""Joins the definition in a tokenizer file with the declarations in the configuration files of its folder.
 
-The file that holds the vocabulary is the truth. A declaration adds what the file lacks, and makes a token special. A
-declaration never gives an id or a content another meaning. Where one id has two contents, or one content two ids, the
-file's holds, and after it that of the first declaration. Each such conflict is reported.
+The file that holds the vocabulary is the truth. A declaration adds a token that the file lacks, or makes a token
+special. A declaration never gives an id or a content another meaning. Where one id has two contents, or one content
+two ids, the file's holds, and after it that of the first declaration. Each such conflict is reported. For example,
+"<pad>" with id 7 is refused if the file has "dog" at id 7.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ _MODELS_WITH_BOS = {"llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3", 
 
 
 class Joined(NamedTuple):
-    """Holds the result of joining.
+    """A tokenizer definition joined with the declarations of its folder.
 
     Attributes:
-        spec: what the file says, with the declared tokens.
-        added: content -> id, of the added tokens.
-        conflicts: the declarations that were refused, in words.
+        spec: the definition in the file, with the declared tokens added.
+        added: the ids of the added tokens by their contents.
+        conflicts: one sentence for each declaration that was refused.
     """
 
     spec: _Spec
@@ -94,11 +95,11 @@ def declare(
     """Returns ``tokenizer`` with its BOS, its EOS, the ids before a text, and the chat templates.
 
     Args:
-        tokenizer: what was loaded.
-        joined: what its file and its folder say.
+        tokenizer: the tokenizer as its file defines it.
+        joined: the definition in its file, joined with the declarations of its folder.
         configuration: the declarations of the folder.
-        name: how errors call it.
-        prefix: the ids before a text, where the class of the folder says them.
+        name: the name of the tokenizer in errors.
+        prefix: the ids before a text, if the class of the folder gives them, else None.
 
     Raises:
         TokenizerFileError: the post-processor of the file is broken.
@@ -125,7 +126,7 @@ def declare(
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[int, str, bool, bool, bool, bool, bool]:
-    """Returns an added token as `_Spec` takes it."""
+    """Returns an added token in the form that `_Spec` takes."""
     single_word, lstrip, rstrip, normalized, special = (entry[flag] for flag in _FLAGS)
     return entry["id"], entry["content"], single_word, lstrip, rstrip, normalized, special
 
@@ -143,7 +144,7 @@ def _byte_level(content: str) -> str:
 def _guessed(file_format: str, added: Mapping[int, Mapping[str, Any]]) -> set[int]:
     """Returns the ids whose names the file does not hold.
 
-    Their names come from other publications of the same ranks, or from their places.
+    Those names come from other publications of the same ranks, or from the places of the ids.
     """
     if file_format == "tekken":
         return {token_id for token_id, entry in added.items() if entry["content"].startswith("<SPECIAL_")}

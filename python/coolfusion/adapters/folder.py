@@ -1,4 +1,4 @@
-"""Reads what the configuration files of a model folder declare of its tokenizer, and checks every field.
+"""Reads the declarations of a tokenizer in the configuration files of a model folder, and checks every field.
 
 The files are ``tokenizer_config.json``, ``special_tokens_map.json``, ``added_tokens.json``, ``chat_template.jinja``,
 ``additional_chat_templates/`` and ``chat_template.json``. Where two files name one role, ``special_tokens_map.json``
@@ -35,13 +35,13 @@ _MOST_IDS = 1 << 31
 
 
 class Token(NamedTuple):
-    """Holds a token that a configuration file declares.
+    """A token that a configuration file declares, for example ``<|im_end|>`` with the id 151645.
 
     Attributes:
-        id: its id, or None where the file gives only its content.
-        content: the text that it stands for.
+        id: the id of the token, or None where the file gives only its content.
+        content: the text that the token stands for.
         flags: those of `special`, `lstrip`, `rstrip`, `single_word` and `normalized` that are set or unset.
-        source: the file.
+        source: the file that declares the token.
     """
 
     id: int | None
@@ -52,15 +52,15 @@ class Token(NamedTuple):
 
 @dataclass(slots=True)
 class Configuration:
-    """Holds the declarations in the configuration files of a folder.
+    """The declarations in the configuration files of a folder.
 
     Attributes:
         tokens: all tokens, those that win in a conflict first.
-        roles: role, such as `bos_token`, -> content.
-        switches: switches of tokenizer_config.json that are true or false.
+        roles: the content of the token of each role, such as `bos_token`.
+        switches: the switches of tokenizer_config.json that are true or false, such as `add_bos_token`.
         templates: chat templates by name.
-        tokenizer_class: as tokenizer_config.json or config.json names it, without `Fast`.
-        model_type: as config.json names it.
+        tokenizer_class: the class that tokenizer_config.json or config.json names, without `Fast`.
+        model_type: the type of model that config.json names.
         remote_code: whether code that comes with the folder makes the tokenizer.
     """
 
@@ -74,7 +74,7 @@ class Configuration:
 
 
 class _File:
-    """Reads the fields of one JSON file, and makes their errors."""
+    """A reader of the fields of one JSON file, which makes their errors."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -128,11 +128,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_configuration(folder: Path) -> Configuration:
-    """Returns the declarations in the configuration files of ``folder``; none where there are no files.
+    """Returns the declarations in the configuration files of ``folder``, or none if there are no files.
 
     Raises:
         TokenizerFileError: a file is broken, or a field has a wrong type. The error of a field names file, field, value
-            and what was expected.
+            and the expected form.
     """
     config, legacy = _File(folder / "tokenizer_config.json"), _File(folder / "special_tokens_map.json")
     found = Configuration(
@@ -214,7 +214,7 @@ def _templates(folder: Path, config: _File) -> dict[str, str]:
 
 
 def _template_field(file: _File) -> dict[str, str]:
-    """Returns the templates under ``chat_template``, which holds one text or named ones."""
+    """Returns the templates in the field ``chat_template``, which holds one template or a list of named ones."""
     value = file.data.get("chat_template")
     if value is None or isinstance(value, str):
         return {} if value is None else {"default": value}

@@ -35,7 +35,7 @@ _WITHOUT_VOCABULARY = {"ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer"}
 
 
 def find_vocabulary(folder: Path, configuration: Configuration) -> Path | None:
-    """Returns the file to read, or None where only a class of transformers can say what the files mean."""
+    """Returns the file that holds the vocabulary, or None where only a class of transformers can read the folder."""
     for name in ("tokenizer.json", "tekken.json"):
         if (folder / name).is_file():
             return folder / name
@@ -54,13 +54,13 @@ def find_vocabulary(folder: Path, configuration: Configuration) -> Path | None:
 
 
 def is_vocabulary_needed(folder: Path, configuration: Configuration) -> bool:
-    """Returns whether the folder lacks any vocabulary, and its class cannot do without."""
+    """Returns whether the folder lacks any vocabulary although its class needs one."""
     held = any(True for pattern in _CLASS_FILES for _ in folder.glob(pattern))
     return not held and configuration.tokenizer_class not in _WITHOUT_VOCABULARY
 
 
 def spec_by_class(file: Path, configuration: Configuration) -> tuple[_Spec, list[int] | None]:
-    """Returns what ``file`` says to the class of the folder, and the ids that this class puts before a text.
+    """Returns ``file`` as the class of the folder reads it, and the ids that this class puts before a text.
 
     The ids are None where the class leaves them to the file and to the configuration.
 
@@ -98,7 +98,7 @@ def spec_by_class(file: Path, configuration: Configuration) -> tuple[_Spec, list
 
 
 def _prefix(spec: _Spec, configuration: Configuration, role: str, usual: str) -> list[int] | None:
-    """Returns the id of the token of ``role``, which stands before a text, if it is a piece."""
+    """Returns the id of the token of ``role``, which stands before a text, if that token is a piece."""
     token_id = spec.piece_id(configuration.roles.get(role, usual))
     return None if token_id is None else [token_id]
 

@@ -1,6 +1,6 @@
 """Asks an object with ``encode`` and ``decode`` alone for plain ids, literal text, its size and its specials.
 
-Options are passed only to a function that names them, so that no object is called in a way that it does not know. The
+Options are passed only to a function that names them, because another function may refuse an unknown option. The
 exceptions caught here are those that decoders raise for ids that they do not have (``LookupError`` and kin). Any other
 exception is the object's own and goes through.
 """
@@ -48,7 +48,7 @@ def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
 
 
 def _spellings(obj: Any) -> Mapping[int, Any]:
-    """Returns the spelling of each id in an attribute of the object, or in its vocabulary; empty if it has neither."""
+    """Returns the spelling of each id from an attribute of the object or its vocabulary, or nothing without both."""
     for name in _SPELLINGS:
         found = getattr(obj, name, None)
         if isinstance(found, list | tuple):
@@ -62,7 +62,7 @@ def _spellings(obj: Any) -> Mapping[int, Any]:
 
 
 def speller(obj: Any) -> Callable[[int], Any] | None:
-    """Returns how the object spells an id, by a function or by a mapping of its own; None if it does not say."""
+    """Returns a function from an id to its spelling by the object, or None if the object has no spellings."""
     spell = next((getattr(obj, each) for each in _SPELLERS if callable(getattr(obj, each, None))), None)
     if spell is None and (spellings := _spellings(obj)):
         return spellings.get
@@ -70,7 +70,7 @@ def speller(obj: Any) -> Callable[[int], Any] | None:
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Returns the parameters of a function, or none if it does not say (some built-in ones)."""
+    """Returns the parameters of a function, or none for a function without a signature, such as some built-in ones."""
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -89,7 +89,7 @@ def _options(function: Callable[..., Any], wanted: Mapping[str, Any]) -> dict[st
 
 
 def _id_list(result: Any) -> list[int]:
-    """Returns the ids in what an ``encode`` may return: a list, an array, an ``Encoding``, a ``BatchEncoding``."""
+    """Returns the ids in the result of an ``encode``: a list, an array, an ``Encoding`` or a ``BatchEncoding``."""
     if isinstance(result, Mapping):
         result = result["input_ids"]
     result = getattr(result, "ids", result)
@@ -102,13 +102,13 @@ def _id_list(result: Any) -> list[int]:
 
 
 def encoder(obj: Any) -> tuple[Encode, list[str]]:
-    """Returns ``encode`` without special tokens, and what was done for that.
+    """Returns ``encode`` without special tokens, and notes on the way in which they were left out.
 
     Where the object has no option that leaves BOS and EOS out, they are the ids of ``encode("")``. These ids are taken
     away if every probe begins and ends with them.
 
     Raises:
-        UnsupportedTokenizerError: if something is added that cannot be told from the text.
+        UnsupportedTokenizerError: the object adds ids that cannot be told from those of the text.
     """
     if callable(getattr(obj, "encode_ordinary", None)):
         return lambda text: _id_list(obj.encode_ordinary(text)), ["encoded by its encode_ordinary"]
@@ -143,7 +143,7 @@ def _trimmed(encode: Encode, head: int, tail: int) -> Encode:
 
 
 def decoder(obj: Any) -> Decode:
-    """Returns ``decode`` as literally as the object can do it."""
+    """Returns the ``decode`` of the object with the options that make it most literal."""
     exact = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
     options = _options(obj.decode, exact)
 
@@ -168,7 +168,7 @@ def _is_id(decode: Decode, token_id: int) -> bool:
 
 
 def vocabulary_size(obj: Any, decode: Decode) -> int:
-    """Returns one past the largest id.
+    """Returns the number one past the largest id.
 
     This is the largest size that the object names, or else the end of the ids that it decodes.
 
@@ -196,7 +196,7 @@ def vocabulary_size(obj: Any, decode: Decode) -> int:
 
 
 def control_ids(obj: Any, size: int) -> set[int]:
-    """Returns the ids that stand for no text: those that the object itself calls special, control or unknown."""
+    """Returns the ids that stand for no text, because the object calls them special, control or unknown."""
     found: set[int] = set()
     for name in ("all_special_ids", "special_ids", "_special_token_values"):
         found.update(each for each in getattr(obj, name, None) or () if isinstance(each, int))
@@ -218,7 +218,7 @@ def control_ids(obj: Any, size: int) -> set[int]:
 
 
 def control_tokens(obj: Any, ids: set[int]) -> list[tuple[str, int]]:
-    """Returns the object's names of its control tokens with their ids, ascending; none if the object does not say."""
+    """Returns the names of control tokens with their ids, ascending; none if the object does not name them."""
     found: dict[str, int] = {}
     for name in ("_special_tokens", "special_tokens"):
         tokens = getattr(obj, name, None)

@@ -1,7 +1,7 @@
-"""Reads what tokenizer objects declare: BOS, EOS, the ids before a text, and the chat templates.
+"""Reads the declarations of tokenizer objects: BOS, EOS, the ids before a text, and the chat templates.
 
-`wrap` takes from an object how it encodes and decodes. A member of a fusion also needs to know with which ids a prompt
-begins and a text ends, as `from_pretrained` reads them from files.
+`wrap` takes the encoding and decoding of an object. A member of a fusion also needs the ids with which a prompt begins
+and a text ends, as `from_pretrained` reads them from files.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def is_fast(obj: Any) -> bool:
 
 
 def with_declarations(obj: Any, *, name: str | None = None) -> Tokenizer:
-    """Returns the tokenizer that `wrap` makes of an object, with what the object declares.
+    """Returns the tokenizer that `wrap` makes of an object, with the declarations of the object.
 
     Args:
         obj: anything that `Tokenizer.wrap` takes; a `Tokenizer` is returned as it is.
-        name: how errors and `describe()` call it.
+        name: the name of the tokenizer in errors and in `describe()`.
 
     Raises:
         UnsupportedTokenizerError: `obj` is no tokenizer.
@@ -52,7 +52,7 @@ def with_declarations(obj: Any, *, name: str | None = None) -> Tokenizer:
 
 
 def with_frame(tokenizer: Tokenizer, obj: Any, templates: Mapping[str, str]) -> Tokenizer:
-    """Returns `tokenizer` with BOS and EOS of the object that it wraps, and what this puts before a text."""
+    """Returns `tokenizer` with the BOS, the EOS and the ids before a text of the object that it wraps."""
     bos, eos = (getattr(obj, each, None) for each in ("bos_token_id", "eos_token_id"))
     prefix: list[int] = []
     if callable(getattr(obj, "build_inputs_with_special_tokens", None)):

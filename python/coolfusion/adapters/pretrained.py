@@ -1,7 +1,7 @@
 """Reads the tokenizer of a folder or a hub name, for ``Tokenizer.from_pretrained`` and so for ``Fusion`` too.
 
-No other way leads from either to its tokenizer. A hub name becomes a folder first. In a folder the file that holds the
-vocabulary is the truth. The first of these that is there is taken:
+A hub name becomes a folder first. In a folder the file that holds the vocabulary is the truth. The first of these files
+that exists is taken:
 
 - ``tokenizer.json``;
 - ``tekken.json``;
@@ -11,8 +11,8 @@ vocabulary is the truth. The first of these that is there is taken:
 - the RWKV vocabulary;
 - GGUF.
 
-The configuration files declare the rest (`adapters.folder`, `adapters.declare`). Only what no file says is left to the
-class of transformers that the folder names.
+The configuration files declare the rest (`adapters.folder`, `adapters.declare`). A fact that no file states is left to
+the class of transformers that the folder names.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _from_folder(folder: Path, name: str, trust_remote_code: bool) -> Tokenizer:
 def _joined(
     spec: _Spec, name: str, file: str, configuration: Configuration, prefix: list[int] | None = None
 ) -> Tokenizer:
-    """Returns the tokenizer of a file with what is declared, and warns of conflicts."""
+    """Returns the tokenizer of a file with the declarations of its folder, and warns of conflicts."""
     joined = join(spec, configuration.tokens)
     if joined.conflicts:
         more = f", and {len(joined.conflicts) - 3} more" if len(joined.conflicts) > 3 else ""
@@ -122,7 +122,7 @@ def _joined(
 
 
 def _rebuilt(folder: Path, name: str, configuration: Configuration, trust_remote_code: bool) -> Tokenizer:
-    """Returns the tokenizer that transformers makes, where no file alone says what it does."""
+    """Returns the tokenizer that transformers makes, for a folder whose files alone do not define one."""
     by_code = trust_remote_code and configuration.remote_code
     if not by_code and is_vocabulary_needed(folder, configuration):
         found = ", ".join(sorted(each.name for each in folder.iterdir())[:8]) or "an empty directory"

@@ -1,11 +1,11 @@
 """Finds the bytes of each token of an object that offers only ``encode`` and ``decode``.
 
 A decoder may strip the first space, put spaces between words, or turn bytes that are no character into U+FFFD. So a
-token is decoded between two neighbours, ``decode([left, token, right])``, and what these two give alone is taken away.
-Where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the same. Else
-tokens of single bytes are put beside the token until all of it reads as characters. Some decoders refuse bytes that are
-no character. The bytes of such an id are taken from the object's own table, if the table agrees with every id that the
-object decodes. Bytes that cannot be found out this way stay None, and are never guessed.
+token is decoded between two neighbours, ``decode([left, token, right])``. The text of the two neighbours alone is then
+taken away. Where U+FFFD remains, the object is asked for the token's own spelling, which counts only if it reads the
+same. Else tokens of single bytes are put next to the token until all of it reads as characters. Some decoders refuse
+bytes that are no character. The bytes of such an id are taken from the object's own table, if the table agrees with
+every id that the object decodes. Bytes that cannot be found out this way stay None, and are never guessed.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Between:
         self._left, self._right, self._head, self._tail = _anchors(encode, decode)
 
     def text(self, ids: Sequence[int]) -> str | None:
-        """Returns what the ids give, or None if one of them does not exist or changes its neighbours."""
+        """Returns the text of the ids, or None if one of them does not exist or changes its neighbours."""
         text = attempt(self._decode, [self._left, *ids, self._right])
         if text is None or not (text.startswith(self._head) and text.endswith(self._tail)):
             return None
@@ -138,7 +138,7 @@ class _Between:
 
     @cached_property
     def _single_bytes(self) -> dict[int, int]:
-        """Maps a byte to its token, from characters that the object cuts into as many tokens as they have bytes."""
+        """Returns the token of each single byte, found in characters that are cut into as many tokens as bytes."""
         found: dict[int, int] = {}
         start = self._encode("a")
         for character in map(chr, self._CHARACTERS):
@@ -152,7 +152,7 @@ class _Between:
 
     @cached_property
     def _drops(self) -> bool:
-        """Whether bytes that are no character vanish (ByT5), instead of becoming U+FFFD."""
+        """Returns whether bytes that are no character vanish (as in ByT5), instead of becoming U+FFFD."""
         first = self._single_bytes.get(0xC3)
         return first is not None and self.text([first]) == ""
 
@@ -182,7 +182,7 @@ class _Between:
 
 
 def _anchors(encode: Encode, decode: Decode) -> tuple[int, int, str, str]:
-    """Returns (left, right, what left gives, what right adds) of two tokens that decode alike beside any other."""
+    """Returns (left, right, text of left, text that right adds) for two tokens that decode alike next to any other."""
     candidates: list[int] = []
     for text in ("a", "ba", "x b", "1", "a1", "ab", "the", "."):
         candidates += [each for each in encode(text)[-1:] if each not in candidates]

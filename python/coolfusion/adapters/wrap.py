@@ -5,7 +5,7 @@ context. So an object is asked, in this order, for a ``tokenizer.json``, for a S
 ranks. A model or ranks found *inside* another object count only if both encode a set of probes alike. An object that
 has none of these is used through its ``encode`` and ``decode`` alone.
 
-Objects are known by what they offer, never by their class, so none of the libraries is imported to look at one.
+Objects are recognised by their attributes, never by their class, so that none of the libraries has to be imported.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
         obj: a ``Tokenizer`` (returned as it is), or anything with ``encode`` and ``decode``. This may be a transformers
             tokenizer (fast, slow or of remote code), a ``tokenizers.Tokenizer``, a ``tiktoken.Encoding`` or a
             ``SentencePieceProcessor``.
-        name: how errors and ``describe()`` call it; by default its own name, or that of its class.
+        name: the name in errors and in ``describe()``; by default the object's own name, or that of its class.
 
     Raises:
-        UnsupportedTokenizerError: if ``obj`` is none of these.
-        TokenizerError: if its definition is broken.
+        UnsupportedTokenizerError: ``obj`` is none of these.
+        TokenizerError: the definition of ``obj`` is broken.
 
     Complexity: O(vocabulary).
     """
@@ -72,14 +72,14 @@ def wrap(obj: Any, *, name: str | None = None) -> Tokenizer:
 
 
 def spec_of(obj: Any, name: str) -> _Spec:
-    """Returns what a fast transformers tokenizer says, with the tokens that it calls special."""
+    """Returns the definition of a fast transformers tokenizer, with the tokens that it calls special."""
     spec = _Spec.of_json(obj.backend_tokenizer.to_str(), name)
     contents = obj.convert_ids_to_tokens(obj.all_special_ids)
     return join(spec, (Token(None, content, {"special": True}, "the object") for content in contents)).spec
 
 
 def _definitions(obj: Any) -> Iterator[tuple[str, Any]]:
-    """Yields (where it was found, object) for each SentencePiece model or set of tiktoken ranks in ``obj``."""
+    """Yields (place, object) for each SentencePiece model or set of tiktoken ranks that is found in ``obj``."""
     inside = [("", obj)] + [(f".{each}", getattr(obj, each, None)) for each in ("sp_model", "tokenizer", "model")]
     # ChatGLM3: .tokenizer is a class of its own with an .sp_model
     inside.append((".tokenizer.sp_model", getattr(getattr(obj, "tokenizer", None), "sp_model", None)))

@@ -1,4 +1,4 @@
-"""Chat messages as prompts: each member's own template, encoded so that no text becomes a control token."""
+"""Chat messages as prompts in each member's own template, encoded so that no text becomes a control token."""
 
 from coolfusion.chat.ends import chat_end_ids
 from coolfusion.chat.messages import Chat, as_chats, as_messages, as_options, as_tools

@@ -1,4 +1,4 @@
-"""From a rendered template to ids: control tokens where the template wrote them, and text everywhere else."""
+"""Encodes a rendered template, with control tokens where the template wrote them and text everywhere else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from coolfusion._core import Tokenizer
 
 
 class Controls(NamedTuple):
-    """How a tokenizer reads the control tokens of a rendered template.
+    """The control tokens of a tokenizer, as it reads them in a rendered template.
 
     Attributes:
-        pattern: finds the longest control token, with the white space that it eats; None without any.
-        ids: of each control token.
+        pattern: the pattern of the longest control token, with the white space that it eats; None without any.
+        ids: the id of each control token.
         anew: whether the text after one is read as the beginning of a text.
-        texts: added tokens that are text, and their ids.
+        texts: the ids of added tokens that are text.
     """
 
     pattern: re.Pattern[str] | None
@@ -31,7 +31,7 @@ def controls_of(tokenizer: Tokenizer) -> Controls:
 
     Complexity: O(definition), once for each tokenizer.
     """
-    # A mark cannot part a single character, so one is always text in a conversation.
+    # A mark cannot part a single character, so a token of one character is always text in a conversation.
     ids = {content: token_id for content, token_id in tokenizer.control_tokens.items() if len(content) > 1}
     added, prefixes_once = tokenizer._sections()
     strips = {content: (lstrip, rstrip) for _, content, _, lstrip, rstrip in added}
@@ -48,10 +48,10 @@ def encoded(tokenizer: Tokenizer, text: str, guard: str, cut: str) -> list[int]:
     """Returns the ids of a rendered text.
 
     Args:
-        tokenizer: the member's.
+        tokenizer: the tokenizer of the member.
         text: the text, with marks.
-        guard: a mark that is left out.
-        cut: a mark at which the text is encoded in two parts.
+        guard: the mark that is left out.
+        cut: the mark at which the text is encoded in two parts.
     """
     controls = controls_of(tokenizer)
     ids: list[int] = []

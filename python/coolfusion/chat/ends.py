@@ -1,4 +1,4 @@
-"""The control token with which a chat template ends the assistant's turn: it ends a member's text."""
+"""The control token with which a chat template ends the assistant's turn, and which so ends a member's text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _ANSWER = "coolfusion-answer"
 def chat_end_ids(tokenizer: Tokenizer) -> set[int]:
     """Returns the control tokens, or added tokens that are text, right after an assistant's words in chat templates.
 
-    White space may stand between. Model files do not always list such a token among the END ids, and without it a
-    member could never end its turn. Without jinja2 there are none.
+    White space may stand between. For example, `<|im_end|>` is such a token in many templates. Templates have to be
+    searched because model files do not always list the token among the END ids. A member could then never end its
+    turn. Without jinja2 no tokens are found.
 
     Args:
-        tokenizer: with its templates.
+        tokenizer: the tokenizer, with its chat templates.
     """
     found: set[int] = set()
     controls = controls_of(tokenizer) if tokenizer.chat_templates else None

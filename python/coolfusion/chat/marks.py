@@ -27,7 +27,7 @@ def free_characters(count: int, *texts: str) -> list[str]:
     """Returns noncharacters that stand in none of some texts.
 
     Args:
-        count: how many.
+        count: number of characters.
         texts: the texts.
 
     Returns:
@@ -52,17 +52,17 @@ def texts_in(value: Any) -> Iterable[str]:
 
 @lru_cache(maxsize=64)
 def _alternatives(tokens: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Matches the longest of some tokens."""
+    """Returns a pattern that matches the longest of some tokens, or None without tokens."""
     ordered = sorted(tokens, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
 
 class Marker:
-    """Marks what a text must not do.
+    """A marker of the places at which a text must not become a control token.
 
     Args:
         controls: the control tokens.
-        written: tokens that are text, and that the template writes as structure.
+        written: tokens that are text, and which the template writes as structure.
         guard: the mark that breaks a control token.
         cut: the mark at which a token of `written` is cut.
     """
@@ -78,7 +78,7 @@ class Marker:
         return f"Marker({len(self._controls)} controls, {len(self._written)} others)"
 
     def marked(self, text: str, *, cuts: bool = True) -> str:
-        """Returns a text with marks; most texts need none.
+        """Returns a text with marks, of which most texts need none.
 
         Args:
             text: the text.
@@ -127,7 +127,7 @@ class Marker:
 
 
 def _inside(text: str, tokens: tuple[str, ...], mark: str, marks: dict[int, str]) -> None:
-    """Notes a mark inside each occurrence, overlapping ones included, after its first character."""
+    """Notes a mark after the first character of each occurrence, overlapping ones included."""
     for token in tokens if len(tokens) < 32 else _spelled(text, tokens):
         at = text.find(token)
         while at >= 0:
@@ -136,6 +136,6 @@ def _inside(text: str, tokens: tuple[str, ...], mark: str, marks: dict[int, str]
 
 
 def _spelled(text: str, tokens: tuple[str, ...]) -> list[str]:
-    """The tokens of a long list that a text may spell: none if it spells none at all."""
+    """Returns the tokens of a long list that a text may spell, or none if it spells none at all."""
     pattern = _alternatives(tokens)
     return [token for token in tokens if token in text] if pattern is not None and pattern.search(text) else []

@@ -1,4 +1,4 @@
-"""Messages and tools of callers: what they may hold, and how they are written where a template lacks a place."""
+"""Checks the messages and tools of callers, and writes them as text where a template lacks a place for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOOLS = (
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation, checked.
+    """A conversation that was checked.
 
     Attributes:
         messages: each with a `role`; `content` is a text, or None where tools are called.
@@ -39,7 +39,7 @@ class Chat:
 
     @property
     def uses_tools(self) -> bool:
-        """Whether tools are described, called or answered in it."""
+        """Returns whether tools are described, called or answered in the conversation."""
         return bool(self.tools) or any(each["role"] == "tool" or each.get("tool_calls") for each in self.messages)
 
 
@@ -49,10 +49,10 @@ def as_messages(given: Any, *, continue_final: bool = False, where: str = "messa
     Args:
         given: a list of objects with `role` and `content`, as OpenAI's clients send it.
         continue_final: whether the last one is to be continued.
-        where: the path for messages of errors.
+        where: the path of the conversation, for errors.
 
     Raises:
-        ArgumentError: something else; the message names the path.
+        ArgumentError: the value is no conversation; the message names the path.
 
     Example:
         >>> as_messages([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
@@ -67,7 +67,7 @@ def as_messages(given: Any, *, continue_final: bool = False, where: str = "messa
 
 
 def as_chats(given: Any) -> list[Any] | None:
-    """Returns the conversations in a list of them; None where it is one conversation or no list at all.
+    """Returns the conversations in a list of them, or None for one conversation or a value that is no list.
 
     Args:
         given: messages, or a list of such lists.
@@ -81,13 +81,13 @@ def as_chats(given: Any) -> list[Any] | None:
 
 
 def as_tools(given: Any) -> tuple[Message, ...]:
-    """Returns descriptions of tools as plain objects; None are none.
+    """Returns descriptions of tools as plain objects; None stands for no tools.
 
     Args:
         given: a list of objects, or None.
 
     Raises:
-        ArgumentError: something else.
+        ArgumentError: the value is neither.
     """
     if given is None:
         return ()
@@ -107,7 +107,7 @@ def as_options(given: Any) -> dict[str, Any]:
         given: an object, or None for none.
 
     Raises:
-        ArgumentError: something else, or a name that the messages have.
+        ArgumentError: the value is neither, or a variable has a name that the messages have.
     """
     if given is None:
         return {}
@@ -162,14 +162,14 @@ def _plain(value: Any, where: str) -> Any:
     raise ArgumentError(f"{where} is {value!r:.60} of type {type(value).__name__}; expected a value as JSON has it")
 
 
-# Forms for templates without a place for something.
+# Forms of a conversation for templates that lack a place for one of its parts.
 
 
 def folded(messages: Sequence[Message]) -> list[Message]:
     """Returns the messages with the text of all system messages before that of the first user message.
 
     Args:
-        messages: of a conversation.
+        messages: the messages of a conversation.
     """
     texts = [each["content"] for each in messages if each["role"] == "system" and each["content"]]
     rest = [dict(each) for each in messages if each["role"] != "system"]
@@ -182,10 +182,12 @@ def folded(messages: Sequence[Message]) -> list[Message]:
 
 
 def without_tools(messages: Sequence[Message], tools: Sequence[Message]) -> list[Message]:
-    """Returns a conversation in which tools are text: a system message lists them, users report what they return.
+    """Returns a conversation in which tools are text.
+
+    A system message lists the tools, and messages of the user report the results of their calls.
 
     Args:
-        messages: of a conversation.
+        messages: the messages of a conversation.
         tools: their descriptions.
     """
     found: list[Message] = []
@@ -231,7 +233,7 @@ def with_arguments(messages: Sequence[Message], *, as_text: bool) -> list[Messag
     """Returns messages whose calls hold their arguments as a text of JSON, or as objects.
 
     Args:
-        messages: of a conversation.
+        messages: the messages of a conversation.
         as_text: whether a text is wanted.
     """
     found = []
@@ -253,10 +255,10 @@ def _with_arguments(call: Message, as_text: bool) -> Message:
 
 
 def as_text(messages: Sequence[Message], *, continue_final: bool) -> str:
-    """Returns a conversation as a member without a template reads it: the role on a line, then the content.
+    """Returns a conversation as a member without a template reads it, each role on a line before its content.
 
     Args:
-        messages: of a conversation, without tools.
+        messages: the messages of a conversation, without tools.
         continue_final: whether the text ends with the last message, and not with the assistant's turn.
 
     Example:

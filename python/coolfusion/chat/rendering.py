@@ -1,7 +1,7 @@
-"""One member's prompt for a conversation: its own template, with what it has no place for as text.
+"""Renders one member's prompt for a conversation by its own template, with parts that have no place in it as text.
 
-Nothing is read from the name of a model. A rendering shows whether a template has a place
-for a system message, for tools and for what they return. Without a place it raises, or a text does not appear.
+Nothing is read from the name of a model. A rendering shows whether a template has a place for a system message, for
+tools and for their results. Without a place the template raises, or a text does not appear.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from coolfusion.chat.messages import Chat, Message, as_text, folded, with_argume
 from coolfusion.chat.template import TemplateRefusal, render
 from coolfusion.errors import ArgumentError
 
-KEPT = ("role", "type")  # templates compare them, and what they hold is checked or part of a schema
+KEPT = ("role", "type")  # templates compare them, and their values are checked or part of a schema
 
 
 class ChatPrompt(NamedTuple):
-    """One member's prompt.
+    """The prompt of one member, for example ids after `<|im_start|>user`.
 
     Attributes:
         prompt: ids, or a text for a member without a template.
-        notes: what was done otherwise than the conversation says, in sentences.
+        notes: one sentence for each change to the conversation.
     """
 
     prompt: str | list[int]
@@ -33,7 +33,7 @@ class ChatPrompt(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A conversation in the form that a template takes, how it reads then, and how with other words as contents."""
+    """A conversation in a form that a template takes, its rendering, and a rendering with other words as contents."""
 
     messages: list[Message]
     tools: list[Message] | None
@@ -50,11 +50,11 @@ def variables_of(
     generation: bool = True,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns what a template may look at.
+    """Returns the variables that a template may read.
 
     Args:
-        tokenizer: gives `bos_token` and `eos_token`.
-        messages: of the conversation.
+        tokenizer: the tokenizer, which gives `bos_token` and `eos_token`.
+        messages: the messages of the conversation.
         tools: their descriptions, or None.
         generation: whether the assistant's turn is opened at the end.
         options: further variables.
@@ -75,8 +75,8 @@ def chat_prompt(name: str, tokenizer: Tokenizer, chat: Chat) -> ChatPrompt:
     """Returns the prompt of one member.
 
     Args:
-        name: of the member, for messages.
-        tokenizer: the member's, with its chat templates.
+        name: the name of the member, for messages.
+        tokenizer: the tokenizer of the member, with its chat templates.
         chat: the conversation.
 
     Raises:
@@ -97,7 +97,7 @@ def chat_prompt(name: str, tokenizer: Tokenizer, chat: Chat) -> ChatPrompt:
 
 
 def _template(tokenizer: Tokenizer, chat: Chat) -> str | None:
-    """Returns the template for a conversation, None where there is none."""
+    """Returns the template for a conversation, or None where there is none."""
     templates = tokenizer.chat_templates
     if chat.uses_tools and "tool_use" in templates:
         return templates["tool_use"]
@@ -148,7 +148,7 @@ def _missing(
     text: str,
     rendered: Callable[[Sequence[Message]], str],
 ) -> tuple[str, str]:
-    """Returns a rendering with other words as contents, and which part of a conversation it leaves out, "" for none.
+    """Returns a rendering with other words as contents, and the part of a conversation that it leaves out, "" for none.
 
     Contents are replaced by words that stand nowhere else. A template that takes no such words is asked for the
     contents themselves.

@@ -13,7 +13,7 @@ from coolfusion.extras import install_command
 
 
 class TemplateRefusal(Exception):
-    """A template raised: its own refusal of the messages, or an error of its code."""
+    """An error that a template raised, either its own refusal of the messages or an error of its code."""
 
 
 def render(source: str, variables: Mapping[str, Any], now: datetime | None = None) -> str:
@@ -21,7 +21,7 @@ def render(source: str, variables: Mapping[str, Any], now: datetime | None = Non
 
     Args:
         source: the template.
-        variables: what it may look at.
+        variables: the variables that the template may read.
         now: the time that `strftime_now` tells; None takes the present.
 
     Raises:
@@ -49,7 +49,7 @@ def _compiled(source: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _environment() -> Any:
-    """The environment: a sandbox without changes of values, with the functions that templates know."""
+    """Returns a sandbox that forbids changes of values, with the functions that templates know."""
     try:
         import jinja2.ext
         import jinja2.nodes
@@ -58,7 +58,7 @@ def _environment() -> Any:
         raise MissingPackageError(f"chat templates need jinja2: {install_command('hf')}") from err
 
     class Generation(jinja2.ext.Extension):
-        """The tag that marks the assistant's words; here it adds nothing."""
+        """The tag that marks the assistant's words, which adds nothing to a rendering."""
 
         tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -87,5 +87,5 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON without the escapes for HTML that Jinja would add."""
+    """Returns JSON without the escapes for HTML that Jinja would add."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

@@ -1,7 +1,8 @@
-"""Answers of continuations: how they are read out of a text, so that members can vote on them.
+"""Extractors of answers from continuations, so that members can vote on the answers.
 
-An extractor is a function from a text to its answer, "" where the text has none. Two answers are the same if their
-texts are equal, so an extractor returns one form for all spellings.
+An extractor is a function from a text to its answer, "" for a text without one. For example, `number` returns "18" for
+"so 9 + 9 = 18.00". Two answers are the same if their texts are equal, so an extractor returns one form for all
+spellings.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def plain_number(number: str) -> str:
     """Returns a number without separators of thousands, currency sign and white space.
 
     Args:
-        number: as it stands in a text.
+        number: a number as it stands in a text.
 
     Example:
         >>> plain_number("$1,000 ")
@@ -184,7 +185,7 @@ ANSWERS: dict[str, Extractor] = {
 
 
 def as_extractor(answer: str | Extractor) -> Extractor:
-    """Returns the extractor of a name; a function stays, with its errors named.
+    """Returns the extractor of a name, or a given function with errors that name it.
 
     Args:
         answer: one of `ANSWERS`, or a function from a text to its answer, "" for none.

@@ -1,7 +1,8 @@
-"""Where a budget ends a text: a step is decided as if there were none, and its text is cut.
+"""Cuts a text where a budget ends, after its last step was decided as if there were no budget.
 
-So the text under a budget is a beginning of the text under every larger one. Pure functions of the proposals and of
-what the members' tokenizers say. Definitions: docs/definitions.md, "budget".
+So the text under a budget is a beginning of the text under every larger one. For example, a budget of 2 tokens keeps
+"the ca" of "the cat", if the member writes "the", " ca", "t". The functions are pure, because they depend on the
+proposals and the members' tokenizers alone. Definitions: docs/definitions.md, "budget".
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def is_decided(live: Sequence[Transcript], proposals: Sequence[Sequence[Proposal
 
     Args:
         live: the members that take part.
-        proposals: those of all members, by number.
+        proposals: the proposals of all members, by number.
         may_ask: whether the rule may ask for alternatives where several whole segments are candidates.
     """
     own = [proposal for transcript in live for proposal in proposals[transcript.number]]
@@ -38,7 +39,7 @@ def cut_to_budgets(
     winner: Candidate,
     budgets: Sequence[int],
 ) -> Candidate | None:
-    """Returns the winner without the text that does not fit into the budgets; None where nothing of it fits.
+    """Returns the winner without the text that does not fit into the budgets, or None if nothing of it fits.
 
     The result is the longest beginning, in whole characters, for which each member has few enough ids. A member's ids
     are those that it has written or scored, where a token ends there, or else the canonical ones. Text that a
@@ -47,9 +48,9 @@ def cut_to_budgets(
 
     Args:
         transcripts: (M,) the members.
-        proposals: (M,) what each would have written.
-        winner: what was chosen.
-        budgets: (M,) ids that each may still commit; of lost members they are not looked at.
+        proposals: (M,) the segments that each would have written.
+        winner: the chosen candidate.
+        budgets: (M,) number of ids that each may still commit; those of lost members are ignored.
 
     Complexity: a few encodings for each character that is cut off, once in a text.
     """
@@ -78,7 +79,7 @@ def cut_to_budgets(
 
 
 def over_budget(transcripts: Sequence[Transcript], chosen: Candidate, budgets: Sequence[int]) -> list[Rejection]:
-    """Whose budgets are too small even for the beginning of what was chosen."""
+    """Returns a rejection for each member whose budget is too small even for the beginning of the winner."""
     return [
         transcript.rejection(
             "budget", chosen.text, chosen.members, f"{chosen.text!r} takes {n} tokens, {left} are left"
@@ -97,7 +98,7 @@ def _own(proposals: Sequence[Proposal], winner: Candidate) -> Proposal:
 def _way(
     transcript: Transcript, winner: Candidate, text: str, ends: dict[int, TokenPath]
 ) -> tuple[TokenPath, bool] | None:
-    """The ids of a beginning of the winner, and whether they are a forced cut; None if there are none."""
+    """Returns the ids of a beginning of the winner, and whether they are a forced cut, or None without such ids."""
     own = ends.get(len(text.encode()))
     if own is not None:
         return own, winner.forced[transcript.number]
@@ -106,19 +107,19 @@ def _way(
 
 
 def _reach(transcript: Transcript, proposal: Proposal, budget: int) -> int:
-    """Returns the bytes of a proposal that its first `budget` tokens reach."""
+    """Returns the number of bytes of a proposal that its first `budget` tokens reach."""
     behind = sum(len(transcript.member.tokenizer.token_bytes(token_id)) for token_id in proposal.ids[budget:])
     return len((proposal.text or "").encode()) - behind
 
 
 def _ends(transcript: Transcript, proposal: Proposal, winner: Candidate, written: bytes) -> dict[int, TokenPath]:
-    """Where tokens of the member's own ids end in the winner's text, and the ids up to there; the fewest of two."""
+    """Returns the member's own ids up to each byte of the winner at which one of its tokens ends, the fewest of two."""
     found: dict[int, TokenPath] = {}
     lines = [(winner.token_ids[transcript.number], written)]
     if proposal.text:
         lines.append((proposal.ids, proposal.text.encode()))
     for ids, text in lines:
-        # From the right: the first token may begin with bytes that stand in the prompt.
+        # From the right, because the first token may begin with bytes that stand in the prompt.
         end = len(text)
         for n in range(len(ids), 0, -1):
             if written[:end] == text[:end] and (end not in found or n < len(found[end])):

@@ -1,7 +1,7 @@
-"""Which proposals of a step become candidates: those that every member can score and commit.
+"""Selects the proposals of a step that become candidates, because every member can score and commit them.
 
-A pure function of the proposals and of what the members' tokenizers say. Budgets have no part in it, so that a step is
-decided alike under every budget; `budget` cuts what was decided. Definitions: docs/definitions.md, "candidate".
+`admit` is a pure function of the proposals and of the members' tokenizers. Budgets have no part in it, so that a step
+is decided alike under every budget; `budget` cuts the winner later. Definitions: docs/definitions.md, "candidate".
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Way = tuple[tuple[int, ...], bool] | Rejection
 
 
 class Admission(NamedTuple):
-    """The proposals of a step, sorted out.
+    """The proposals of a step, parted into candidates and rejections.
 
     Attributes:
-        candidates: what every member can take, in the order of their bytes; END first.
-        rejected: the rest, with reasons.
+        candidates: the proposals that every member can commit, in the order of their bytes; END first.
+        rejected: the other proposals, with reasons.
     """
 
     candidates: tuple[Candidate, ...]
@@ -33,14 +33,14 @@ class Admission(NamedTuple):
 
 
 def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]]) -> Admission:
-    """Merge proposals of equal text, and reject what some member cannot take; lost members are not asked.
+    """Merges proposals of equal text, and rejects those that some member cannot commit; lost members are not asked.
 
-    A proposal that runs over something that a member cannot say ends before it. Where that comes first the proposal
-    is rejected.
+    A proposal with a character that a member cannot represent is cut before it. It is rejected if that character
+    comes first.
 
     Args:
         transcripts: (M,) the members.
-        proposals: (M,) what each would write next, its greedy segment first.
+        proposals: (M,) the segments that each would write next, its greedy one first.
     """
     rejected = [
         transcript.reject(refusal, (transcript.number,))
@@ -59,7 +59,7 @@ def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Propos
             known[text] = ways
         if said or not text:
             if said in proposers:
-                known.pop(said, None)  # a rejection would name too few members
+                known.pop(said, None)  # because a rejection would name too few members
             proposers[said] = sorted([*proposers.get(said, ()), *members])
     whole = {proposal.text for own in proposals for proposal in own if proposal.whole}
     candidates = []
@@ -74,7 +74,7 @@ def admit(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Propos
 
 
 def _by_text(transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]]) -> dict[str, list[int]]:
-    """The texts that were proposed, in the order of their bytes, and by whom."""
+    """Returns the numbers of the proposers of each proposed text, in the order of the bytes of the texts."""
     found: dict[str, list[int]] = {}
     for transcript, own in zip(transcripts, proposals, strict=True):
         for proposal in own:
@@ -108,7 +108,7 @@ def _unsayable(way: Way) -> bool:
 def _ways(
     transcripts: Sequence[Transcript], proposals: Sequence[Sequence[Proposal]], text: str, members: Sequence[int]
 ) -> list[Way]:
-    """For each member its ids of a text, or why it has none."""
+    """Returns for each member its ids of a text, or the rejection of a text without ids."""
     return [
         ((), False) if transcript.failed else ids_under(transcript, text, own, members)
         for transcript, own in zip(transcripts, proposals, strict=True)
@@ -119,8 +119,8 @@ def ids_under(transcript: Transcript, text: str, own: Sequence[Proposal], propos
     """Returns the ids that a member scores and commits for `text`, and whether they are a forced cut.
 
     A proposer's ids are those that it generated, also where they are not canonical. Other members' ids are the
-    canonical ids after the text so far. If those would rewrite committed tokens, the text is encoded alone, and this is
-    a forced cut.
+    canonical ids after the text so far. If the canonical ids would rewrite committed tokens, the text is encoded
+    alone, and its ids are a forced cut.
     """
     if not text:
         return (), False

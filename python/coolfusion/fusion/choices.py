@@ -1,4 +1,4 @@
-"""Several texts of one request: `n` texts that differ in their seeds, written together."""
+"""The `n` texts of one request, which differ in their seeds and are written together."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from coolfusion.records import Output, Step
 
 
 class ChoicesRequest:
-    """The texts of one request with `n` above 1. Their prompts are read in one pass, by models that can copy rows.
+    """The state machine of a request with `n` above 1, which holds one state machine for each text.
 
-    An error of one text ends them all.
+    Models that can copy rows read the prompts in one pass. An error of one text ends all texts.
 
     Args:
-        request: what was asked for.
-        choices: one for each text.
+        request: the request.
+        choices: the state machine of each text.
     """
 
     def __init__(self, request: Request, choices: Sequence[Running]) -> None:
@@ -32,37 +32,37 @@ class ChoicesRequest:
 
     @property
     def session(self) -> int:
-        """The number under which the engine knows it."""
+        """Returns the number under which the engine knows the request."""
         return self.sessions[0]
 
     @property
     def sessions(self) -> list[int]:
-        """All sessions of it."""
+        """Returns the sessions of all texts."""
         return list(self._of_session)
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will come."""
+        """Returns whether all texts have ended."""
         return all(each.is_finished for each in self._choices)
 
     @property
     def steps(self) -> Sequence[Step]:
-        """None: the steps of each text stand in its own output."""
+        """Returns (), because the steps of each text stand in its own output."""
         return ()
 
     @property
     def output(self) -> Output:
-        """The first text, with the others in `others`."""
+        """Returns the output of the first text, with those of the others in `others`."""
         first, *others = (each.output for each in self._choices)
         return replace(first, others=tuple(others), error=first.error or (str(self.error) if self.error else None))
 
     @property
     def costs(self) -> dict[int, tuple[int, int]]:
-        """Passes and tokens of all texts, by the number of the member in the executor."""
+        """Returns the passes and tokens of all texts, by the number of the member in the executor."""
         return added([each.costs for each in self._choices])
 
     def n_cached_tokens(self) -> int:
-        """Returns the most tokens that the caches of all members can hold of it."""
+        """Returns the most tokens that the caches of all members can hold of all texts."""
         return sum(each.n_cached_tokens() for each in self._choices)
 
     def start(self) -> list[Send]:
@@ -70,7 +70,7 @@ class ChoicesRequest:
         return self._checked([send for each in self._choices for send in each.start()])
 
     def receive(self, reply: Reply) -> list[Send]:
-        """Takes a reply to one of the texts."""
+        """Hands a reply to the text that waits for it."""
         return self._checked(self._of_session[reply.session].receive(reply))
 
     def abort(self, error: Exception | None = None) -> list[Send]:
@@ -79,7 +79,7 @@ class ChoicesRequest:
         return [send for each in self._choices for send in each.abort(error)]
 
     def _checked(self, sends: list[Send]) -> list[Send]:
-        """Ends all texts where one has failed."""
+        """Ends all texts if one of them has failed."""
         if self.error is None:
             self.error = next((each.error for each in self._choices if each.error is not None), None)
             if self.error is not None:

@@ -281,7 +281,7 @@ class FusionEngine:
         return events
 
     def step_until(self, done: Callable[[], bool]) -> None:
-        """Makes steps until `done`, in turn with other threads that call it; all requests advance.
+        """Makes steps of all requests until `done` returns True, in turn with other threads that call it.
 
         Args:
             done: a function that returns True when the steps are to end.
@@ -303,7 +303,7 @@ class FusionEngine:
         self._sweep()
 
     def close(self) -> None:
-        """Ends all requests, and the executor with its threads or processes; a closed engine takes no new request.
+        """Ends all requests, and the executor with its threads or processes; a later `add` raises FusionError.
 
         A call inside a step of the same thread, for example by a signal handler, takes effect after that step.
         """

@@ -1,4 +1,4 @@
-"""Reads plain objects, as JSON has them, field by field; every error names the path of the field."""
+"""Reads plain objects of JSON field by field, with errors that name the path of the field."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _INFINITIES = {"inf": math.inf, "-inf": -math.inf}  # JSON has no numbers for th
 
 
 class Fields:
-    """The fields of one object. Each is taken once, and `end` refuses what was not taken.
+    """The fields of one object, each of which is taken once, so that `end` can refuse an unknown one.
 
     Args:
         value: the object.
-        where: its path, for messages.
+        where: the path of the object, for messages.
 
     Raises:
-        ArgumentError: it is no object with texts as names.
+        ArgumentError: the value is no object with texts as names.
 
     Example:
         >>> fields = Fields({"margin": "inf"}, "rule")
@@ -42,10 +42,10 @@ class Fields:
         return f"{self.where}.{name}"
 
     def take(self, name: str, default: Any = REQUIRED) -> Any:
-        """Returns a field as it is.
+        """Returns the value of a field unchanged.
 
         Raises:
-            ArgumentError: it is absent, and there is no default.
+            ArgumentError: the field is absent, and there is no default.
         """
         if name not in self._left and default is REQUIRED:
             raise ArgumentError(f"{self.path(name)} is missing; the object has {sorted(self._left)}")
@@ -55,7 +55,7 @@ class Fields:
         """Returns a number; "inf" and "-inf" are the infinities.
 
         Raises:
-            ArgumentError: it is none, or nan.
+            ArgumentError: the value is no number, or is nan.
         """
         value = self.take(name, default)
         found = _INFINITIES.get(value) if isinstance(value, str) else value
@@ -64,10 +64,10 @@ class Fields:
         return float(found)
 
     def count(self, name: str, default: Any = REQUIRED) -> int:
-        """Returns a whole number from 0 on.
+        """Returns a whole number of at least 0.
 
         Raises:
-            ArgumentError: it is none.
+            ArgumentError: the value is no such number.
         """
         value = self.take(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -78,7 +78,7 @@ class Fields:
         """Returns True or False.
 
         Raises:
-            ArgumentError: it is neither.
+            ArgumentError: the value is neither.
         """
         value = self.take(name, default)
         if not isinstance(value, bool):
@@ -89,7 +89,7 @@ class Fields:
         """Returns a text that is not empty, or the default.
 
         Raises:
-            ArgumentError: it is none.
+            ArgumentError: the value is no such text.
         """
         if name not in self._left and default is not REQUIRED:
             return default
@@ -102,7 +102,7 @@ class Fields:
         """Returns one of some texts.
 
         Raises:
-            ArgumentError: it is another value.
+            ArgumentError: the value is none of them.
         """
         value = self.take(name, default)
         if not isinstance(value, str) or value not in choices:
@@ -124,5 +124,5 @@ class Fields:
 
 
 def plain_number(value: float) -> float | str:
-    """Returns a number as JSON can hold it. Example: infinity becomes "inf"."""
+    """Returns a number as JSON can hold it, for example "inf" for infinity."""
     return value if math.isfinite(value) else "inf" if value > 0 else "-inf"

@@ -1,4 +1,4 @@
-"""Handles to texts that an engine writes: iterate for the steps, from a thread or from a coroutine."""
+"""Handles to texts that an engine writes, whose steps a thread or a coroutine iterates over."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from coolfusion.records import Output, Step
 
 
 class Handle:
-    """The common part of `Generation` and `AsyncGeneration`: a request, and how many of its steps were handed out.
+    """The common part of `Generation` and `AsyncGeneration`, a request and the number of steps handed out so far.
 
     Args:
-        engine: where it is written.
+        engine: the engine that writes the text.
         entry: a request that the engine has checked.
     """
 
@@ -34,21 +34,21 @@ class Handle:
 
     @property
     def output(self) -> Output:
-        """The output as far as it was handed out; `finish_reason` is None while more may come."""
+        """Returns the output of the steps handed out so far; `finish_reason` is None while more may come."""
         return written(self._entry, self._told)
 
     @property
     def error(self) -> Exception | None:
-        """The error that ended the text, with the text in `partial`; None without one."""
+        """Returns the error that ended the text, with the text so far in `partial`, or None without an error."""
         return error_of(self._entry)
 
     def _knows_more(self) -> bool:
-        """Whether a step is known that was not handed out, or that none will come."""
+        """Returns whether a step waits to be handed out, or no further step will come."""
         running = self._entry.running
         return running.is_finished or len(running.steps) > self._told
 
     def _tell(self) -> Step | None:
-        """Returns the next step; None at the end of the text. Raises the error that ended it."""
+        """Returns the next step, or None at the end of the text; raises the error that ended the text."""
         steps = self._entry.running.steps
         if len(steps) > self._told:
             self._told += 1
@@ -61,13 +61,13 @@ class Handle:
 
 
 class Generation(Handle, Iterator[Step]):
-    """One text being written: iterate for its steps; `output` is what was written so far.
+    """A text that is being written, as an iterator over its steps; `output` holds the text so far.
 
     The request joins the engine at once, and is written as soon as any request of the engine is waited for. It leaves
     when the text ends, when it is closed, or when no one holds this object any more.
 
     Args:
-        engine: where it is written.
+        engine: the engine that writes the text.
         entry: a request that the engine has checked.
 
     Example:
@@ -85,10 +85,10 @@ class Generation(Handle, Iterator[Step]):
         self.close()
 
     def __next__(self) -> Step:
-        """Returns the next step.
+        """Returns the next step of the text.
 
         A step that holds back text for a stop string waits for the step after it. If none comes, the step keeps the
-        text that it held. A `KeyboardInterrupt` carries what was written in `partial`, as errors do.
+        text that it held. A `KeyboardInterrupt` carries the text so far in `partial`, as errors do.
         """
         if self._closed:
             raise StopIteration
@@ -103,18 +103,18 @@ class Generation(Handle, Iterator[Step]):
         return step
 
     def close(self) -> None:
-        """Ends the text and frees its memory; what was handed out stays in `output`, and no step follows."""
+        """Ends the text and frees its memory; its `output` stays, and no step follows."""
         self._closed = True
         self._abort()
 
 
 class AsyncGeneration(Handle, AsyncIterator[Step]):
-    """One text being written, for coroutines: ``async for step in ...``.
+    """A text that is being written, as an asynchronous iterator over its steps, ``async for step in ...``.
 
     Leaving the loop does not end the text; `aclose`, or cancelling the task that waits for a step, does.
 
     Args:
-        driver: makes the engine's steps.
+        driver: the driver that makes the engine's steps.
         entry: a request that the engine has checked.
     """
 
@@ -155,7 +155,7 @@ class AsyncGeneration(Handle, AsyncIterator[Step]):
         return step
 
     async def aclose(self) -> None:
-        """Ends the text and frees its memory; what was handed out stays in `output`, and no step follows."""
+        """Ends the text and frees its memory; its `output` stays, and no step follows."""
         self._closed = True
         if self._changed is None:
             self._entry.running.abort()
@@ -163,7 +163,7 @@ class AsyncGeneration(Handle, AsyncIterator[Step]):
 
 
 class Driver:
-    """Makes an engine's steps in a thread as long as coroutines wait for them.
+    """A driver that makes an engine's steps in a thread as long as coroutines wait for them.
 
     At exit the thread ends after its step, because torch must not compute while the interpreter is taken down.
 
@@ -175,12 +175,12 @@ class Driver:
         self.engine = engine
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []  # the one that runs, if there is one
+        self._threads: list[threading.Thread] = []  # the running thread, if there is one
         self._exiting = threading.Event()
         weakref.finalize(self, _end_threads, self._exiting, self._threads)
 
     def submit(self, entry: Entry) -> None:
-        """Adds a request, and sees to it that steps are made until it ends."""
+        """Adds a request, and starts a thread that makes steps until the request ends, unless one runs already."""
         self.engine.submit(entry)
         with self._lock:
             self._entries.append(entry)
@@ -217,7 +217,7 @@ def _end_threads(exiting: threading.Event, threads: Sequence[threading.Thread]) 
 
 
 def written(entry: Entry, n_steps: int | None = None) -> Output:
-    """Returns the output of a request; of one that is not finished, as far as its first `n_steps` steps go."""
+    """Returns the output of a request, or that of its first `n_steps` steps before it has finished."""
     output = entry.running.output
     if n_steps is None or n_steps >= len(output.steps) or output.continuations:
         return output
@@ -226,7 +226,7 @@ def written(entry: Entry, n_steps: int | None = None) -> Output:
 
 
 def error_of(entry: Entry) -> Exception | None:
-    """Returns the error that ended a request, with what was written in `partial`; None if nothing did."""
+    """Returns the error that ended a request, with the text so far in `partial`, or None without an error."""
     error = entry.running.error
     if isinstance(error, CoolFusionError):
         error.partial = entry.running.output

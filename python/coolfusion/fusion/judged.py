@@ -1,4 +1,4 @@
-"""Whole continuations before they are judged: what was written, and its ids under every member."""
+"""Whole continuations before they are judged, with their ids under every member."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from coolfusion.records import Author, Continuation, FinishReason, Output, Rejec
 
 
 class Written(NamedTuple):
-    """A continuation as its author wrote it.
+    """A continuation as its author wrote it, for example " blue." by member 1 with the reason "end".
 
     Attributes:
         author: "fusion", or the number of the member.
         text: the continuation.
-        reason: how its author stopped.
+        reason: the reason why its author stopped.
         ids: the ids under each member that took part in it, by its number.
-        sample: which of the author's drawn texts it is, or None.
+        sample: index of the text among the author's drawn texts, or None.
     """
 
     author: Author
@@ -36,7 +36,7 @@ class Written(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A continuation, and under each member the ids that are scored; () if some member cannot represent it."""
+    """A continuation and the ids that each member scores, or () if some member cannot represent it."""
 
     continuation: Continuation
     ids: tuple[tuple[int, ...], ...]
@@ -47,7 +47,7 @@ def written_text(author: Author, output: Output) -> Written:
 
     Args:
         author: "fusion", or the number of the member that wrote it alone.
-        output: of the text.
+        output: the output of the text.
     """
     numbers = range(len(output.members)) if author == "fusion" else [author]
     ids = {number: member.token_ids for number, member in zip(numbers, output.members, strict=True)}
@@ -63,10 +63,10 @@ def drawn_text(
 
     Args:
         author: the number of the member.
-        sample: which of its texts it is.
+        sample: index of the text among the member's drawn texts.
         member: the member.
-        prompt: its ids of the prompt.
-        drawn: the ids, and whether END came.
+        prompt: the prompt in the member's ids.
+        drawn: the drawn ids, and whether END came.
         stops: the stop strings.
     """
     released = StopStringFilter(stops)
@@ -82,9 +82,9 @@ def judged(transcripts: Sequence[Transcript], written: Written, settings: Rerank
     """Returns a continuation before it is scored, or rejected.
 
     Args:
-        transcripts: of the members.
+        transcripts: (M,) the members.
         written: the continuation.
-        settings: of the rerank.
+        settings: the settings of the rerank.
     """
     author, text, reason, own, sample = written
     refusal = _refusal(written, settings)
@@ -100,7 +100,7 @@ def judged(transcripts: Sequence[Transcript], written: Written, settings: Rerank
 
 
 def _refusal(written: Written, settings: Rerank) -> Rejection | None:
-    """Returns why a continuation cannot be scored whatever the members say, or None."""
+    """Returns the refusal of a continuation that is rejected before any member is asked, or None."""
     number = 0 if written.author == "fusion" else written.author
     if not written.text and (written.reason != "end" or not settings.end):
         return Rejection("", (), number, "empty", "nothing was written, and nothing says that it ends here")
@@ -121,7 +121,7 @@ def with_scores(
     Args:
         continuations: all of them.
         columns: by member, the scores of those that were not rejected.
-        n_members: how many members there are.
+        n_members: number of members.
         boundary_mass: whether the rule looks at the probability that a word ends.
     """
     found, at = list[Continuation](), 0
@@ -146,10 +146,10 @@ def ids_under(transcript: Transcript, author: Author, text: str, own: list[int] 
     text is encoded alone.
 
     Args:
-        transcript: of the member.
-        author: of the continuation.
+        transcript: the transcript of the member.
+        author: the author of the continuation.
         text: the continuation.
-        own: the ids that this member wrote or committed of it, or None.
+        own: the ids that this member wrote or committed for the continuation, or None.
     """
     tokenizer = transcript.member.tokenizer
     if own is not None and b"".join(tokenizer.token_bytes(i) for i in own) == text.encode():

@@ -1,4 +1,4 @@
-"""Many texts one after the other, each as soon as it has ended, for lists that are long or may be interrupted."""
+"""Writes many texts and yields each as soon as it has ended, for lists that are long or may be interrupted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Written", "write_each"]
 
 
 class Written(NamedTuple):
-    """A text of many.
+    """A text of `write_each`, for example number 3 for the fourth prompt.
 
     Attributes:
         number: the place of its prompt, from 0.
-        output: the text; of one that an error ended, what was written.
-        error: what ended it or kept it from being begun, or None.
+        output: the output, unfinished if an error ended the text.
+        error: the error that ended the text or prevented its start, or None.
     """
 
     number: int
@@ -36,13 +36,13 @@ def write_each(
     """Yields texts as they end, in no fixed order. They share passes, as those of `Fusion.generate` of a list do.
 
     An error of one text ends no other. When the iteration is left, the texts that are being written are given up. A
-    `KeyboardInterrupt` carries what was written of them in `partial`, a list of `Written`.
+    `KeyboardInterrupt` carries their beginnings in `partial`, a list of `Written`.
 
     Args:
-        fusion: writes the texts.
+        fusion: the fusion that writes the texts.
         prompts: the prompts; they are taken as there is room, so a generator may be long.
         skip: numbers of prompts that are left out, for example because a run before wrote their texts.
-        ahead: how many texts are open at the same time at most; as many of them as the engine allows are written.
+        ahead: most texts that are open at the same time; as many of them as the engine allows are written.
         options: the fields of a `Request`, for all texts.
 
     Raises:
@@ -89,7 +89,7 @@ def _any_finished(entries: Sequence[Entry]) -> bool:
 
 
 def _opened(fusion: Fusion, number: int, request: Request) -> Entry | Written:
-    """Returns a text that was begun, or one that cannot be."""
+    """Returns a text that was begun, or one with the error that prevented its start."""
     try:
         entry = fusion.engine.open(request, where=f"prompt {number}: ")
     except ArgumentError:

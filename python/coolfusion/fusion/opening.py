@@ -1,4 +1,4 @@
-"""How a request becomes a state machine: a fused text, a rerank, or either of them after the members' reasoning."""
+"""Makes the state machine of a request, for a fused text, a rerank, or either of them after members' reasoning."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def open_request(
     where: str = "",
     notes: Sequence[str] = (),
 ) -> Running:
-    """Returns the state machine of a request; nothing is sent yet.
+    """Returns the state machine of a request, before any command is sent.
 
     Args:
         request: the request.
         members: the members that write it, and their numbers in the executor.
-        prompts: one for each of these members.
-        settings: how texts are written.
-        numbers: of new sessions.
-        where: says in messages which prompt it is.
-        notes: for the output.
+        prompts: one prompt for each of these members.
+        settings: the settings of the fusion.
+        numbers: the numbers of new sessions.
+        where: the text before messages that names the prompt.
+        notes: the notes of the output.
 
     Raises:
         CoolFusionError: a member cannot begin with its prompt.
@@ -76,7 +76,7 @@ def open_request(
         rerank=False,
         think=None,
         whole_prompt=False,
-        # Numbers of its own, so that the answer does not depend on what drew the reasoning.
+        # Random numbers of its own, so that the answer does not depend on the draws of the reasoning.
         seed=None if request.seed is None else request.seed + _REASONING,
     )
     reasonings = [alone(next(numbers), at, reasoning, prompt) for at, prompt in enumerate(prompts)]

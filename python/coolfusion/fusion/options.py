@@ -1,4 +1,4 @@
-"""Requests of callers, and the settings by which a fusion writes all of them."""
+"""The requests of callers, and the settings by which a fusion writes all of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREFIXES: tuple[Prefix, ...] = get_args(Prefix)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One text to be written.
+    """A request for one text.
 
     Attributes:
         prompt: one text for all members, or a tuple of one prompt for each, a text or ids of that member. None if there
@@ -38,24 +38,26 @@ class Request:
         continue_final: whether the last message, the assistant's, is continued; only with messages.
         template_options: further variables of the templates, for example ``{"enable_thinking": False}``.
         max_new_tokens: budget of each member, in its own tokens.
-        stop_strings: the text is cut exactly before the first of them.
-        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank` says
-            how the best is chosen; True is the paper's.
-        think: how members reason, each alone, before the answer is written; a pair of markers, a `Think`, or None.
-        on_failure: what happens when a member fails: "stop" ends the text with the error, "continue" drops the member.
-        overlong: what happens to a prompt above a member's limit: "truncate" cuts it at the left and warns, "error"
+        stop_strings: texts that end the output, which is cut exactly before the first of them.
+        rerank: whether each member also writes alone, and the best continuation is the answer (Cool+R). A `Rerank`
+            holds the settings of the choice; True takes the paper's.
+        think: the markers of the reasoning that each member writes alone before the answer. This is a pair of markers,
+            a `Think`, or None for no reasoning.
+        on_failure: the reaction to a member that fails. "stop" ends the text with the error, "continue" drops the
+            member.
+        overlong: the reaction to a prompt above a member's limit. "truncate" cuts it at the left and warns, "error"
             refuses it.
         priority: requests of a lower number are begun first; of equals, the one that came first.
         temperature: 0 takes the most likely words and the best candidate. Above 0 members draw their words, and the
             winner is drawn from the rule's distribution over the candidates.
         top_p: the fewest most likely tokens, and candidates, with this probability in all are drawn.
-        min_p: tokens, and candidates, are drawn that are at least so likely, as a share of the most likely one.
-        seed: of all random numbers; None takes a new one for a sampled text, which `Output.seed` tells. Selection rules
-            that draw find it in `StepView.seed`.
-        n: how many texts are written. Text k is that of the seed `seed + k`; all stand in `Output.choices`.
+        min_p: tokens, and candidates, are drawn whose probability is at least this share of the most likely one's.
+        seed: the seed of all random numbers; None takes a new one for a sampled text, which `Output.seed` holds.
+            Selection rules that draw find it in `StepView.seed`.
+        n: number of texts. Text k is that of the seed `seed + k`; all stand in `Output.choices`.
         logprobs: whether greedy steps hold the probabilities of their candidates too.
         whole_prompt: whether the prompt ends where a segment does, so that the first segment starts a new one. After
-            "The cat" it is never the "s" of "The cats". A text that goes on inside a word must not have it.
+            "The cat" it is never the "s" of "The cats". Must be False for a prompt that ends inside a word.
         timeout: seconds from `add` on after which the request ends with a `RequestTimeoutError`, or None.
 
     Raises:
@@ -126,28 +128,28 @@ class Request:
 
     @property
     def chat(self) -> Chat | None:
-        """The conversation, None for a prompt."""
+        """Returns the conversation, or None for a prompt."""
         if self.messages is None:
             return None
         return Chat(self.messages, self.tools or (), self.continue_final, self.template_options or {})
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """The stop strings."""
+        """Returns the stop strings."""
         return self.stop_strings  # type: ignore[return-value]  # __post_init__ has made it a tuple
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a fusion writes all its texts.
+    """The settings by which a fusion writes all its texts.
 
     Attributes:
         rule: the selection rule.
         aligned: whether segments end where all tokenizers have a boundary.
         granularity: the unit of text that one segment is.
-        may_drop_prefix: whether a prompt is read without BOS where it is likelier so.
+        may_drop_prefix: whether a prompt is read without BOS if it is likelier without it.
         concurrent: whether a member can write ahead while others read.
-        speculation: makes the planner of drafts for the members of these numbers, a new one for each text.
+        speculation: the function that makes a planner of drafts for the members of some numbers, once for each text.
     """
 
     rule: SelectionRule
@@ -169,7 +171,7 @@ def check_engine(
     max_concurrent_requests: Any,
     max_cached_tokens: Any,
 ) -> SelectionRule:
-    """Checks the options of an engine, before anything is loaded for it; returns the rule.
+    """Checks the options of an engine before any model is loaded for it, and returns the rule.
 
     Raises:
         ArgumentError: a value outside its range.

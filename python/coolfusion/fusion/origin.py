@@ -1,4 +1,4 @@
-"""How a text was asked for, as plain values for records and traces."""
+"""The origin of a text, which is its prompt, rule and options as plain values, for records and traces."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from coolfusion.records import Origin
 
 __all__ = ["origin_of"]
 
-# Two have fields of their own, and two change no text.
+# The first two have fields of their own, and the others change no text.
 _ELSEWHERE = ("prompt", "messages", "priority", "timeout")
 
 
 def origin_of(request: Request, settings: Settings) -> Origin:
-    """Returns how a text was asked for.
+    """Returns the origin of a text.
 
     Args:
         request: the request.
-        settings: how its fusion writes.
+        settings: the settings of its fusion.
 
     Complexity: O(number of options).
     """
@@ -50,7 +50,7 @@ def _text(prompt: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Returns an option as JSON can hold it; a function has its name."""
+    """Returns an option as plain values of JSON, in which a function is its name."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple):

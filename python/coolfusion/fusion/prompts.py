@@ -1,8 +1,8 @@
-"""Prompts as callers give them: a text, or ids in any usual container.
+"""Reads prompts as callers give them, as a text or as ids in any usual container.
 
-A text is text, and a control token that it spells is encoded letter by letter. For example, a chat template that was
-written out (``apply_chat_template(tokenize=False)``) is not the prompt that the model was trained on. A warning names
-the control tokens that a prompt spells.
+A prompt that is a text never holds a control token, because one that it spells is encoded letter by letter. For
+example, a chat template that was written out (``apply_chat_template(tokenize=False)``) is not the prompt that the
+model was trained on. A warning names the control tokens that a prompt spells.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _CONTAINERS = "a list, a range, an array or tensor of whole numbers, or the outp
 
 
 class Reader(NamedTuple):
-    """A member as a reader of prompts.
+    """A reader of prompts, for example the name and tokenizer of a member.
 
     Attributes:
-        name: of the member, for messages.
-        tokenizer: the member's.
+        name: the name of the member, for messages.
+        tokenizer: the tokenizer of the member.
     """
 
     name: str
@@ -39,9 +39,9 @@ def prompts_of(request: Request, readers: Sequence[Reader], numbers: Sequence[in
     """Returns the prompt of each member that takes part, and notes on how a conversation was read.
 
     Args:
-        request: with a prompt or messages.
+        request: the request, with a prompt or messages.
         readers: all members.
-        numbers: those that take part.
+        numbers: numbers of the members that take part.
 
     Raises:
         ArgumentError: as `per_member`, or a chat template does not take the messages.
@@ -58,11 +58,11 @@ def per_member(prompt: Any, readers: Sequence[Reader]) -> list[Prompt]:
     """Returns one prompt for each member, a text or a list of ids.
 
     Args:
-        prompt: a text for all; a tuple of a text or ids for each; of one member also its ids, if not in a tuple.
+        prompt: a text for all, or a tuple of a text or ids for each. One member also takes ids that are not in a tuple.
         readers: the members.
 
     Raises:
-        ArgumentError: none of these; the message names the member, and the position of an id.
+        ArgumentError: the prompt is none of these; the message names the member, and the position of an id.
     """
     if isinstance(prompt, str):
         return [prompt] * len(readers)
@@ -86,7 +86,7 @@ def token_ids(given: Any, what: str) -> list[int]:
     ``input_ids`` such as a ``BatchEncoding``. One row of two dimensions counts as one.
 
     Raises:
-        ArgumentError: something else, several rows, or an item that is no whole number from 0 on.
+        ArgumentError: another container, several rows, or an item that is no whole number of at least 0.
 
     Example:
         ``token_ids(tokenizer("Once", return_tensors="pt"), "the prompt")``
@@ -124,7 +124,7 @@ def _token_id(item: Any, position: int, what: str) -> int:
 
 
 def warn_of_spelled(prompts: Iterable[Any], readers: Sequence[Reader]) -> None:
-    """Warns, once for all prompts, where a text spells control tokens of a member that reads it.
+    """Warns once for all prompts if a text spells control tokens of a member that reads it.
 
     Complexity: one search of each prompt for each control token.
     """
@@ -148,7 +148,7 @@ def check_lengths(transcripts: Sequence[Transcript], overlong: str, where: str =
     """Warns of members that cannot hold their prompt.
 
     Raises:
-        PromptTooLongError: one cannot, and `overlong` is "error".
+        PromptTooLongError: a member cannot hold its prompt, and `overlong` is "error".
     """
     for transcript in transcripts:
         member = transcript.member

@@ -1,4 +1,4 @@
-"""The order of whole continuations: a pure function of their records, the settings, and the rule of the steps."""
+"""Ranks whole continuations by a pure function of their records, the settings, and the rule of the steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Pool(NamedTuple):
     """The judges of a rerank.
 
     Attributes:
-        names: (M,) of the members.
+        names: (M,) the members' names.
         rule: the selection rule of the steps.
         prompt: (M,) the scores of the prompt, or ().
-        weights: (M,) how much a ballot of each member counts.
-        seed: the request's.
+        weights: (M,) the weight of a ballot of each member.
+        seed: the seed of the request.
     """
 
     names: tuple[str, ...]
@@ -36,13 +36,13 @@ def ranked(continuations: Sequence[Continuation], settings: Rerank, pool: Pool) 
     """Returns the continuations in their order, with values, votes, ranks and reasons.
 
     Args:
-        continuations: with their scores; the fused one first.
-        settings: of the rerank.
+        continuations: the continuations with their scores, the fused one first.
+        settings: the settings of the rerank.
         pool: the judges.
 
     Raises:
         ModelError: no member gave numbers.
-        CoolFusionError: of the rule, or of the function that reads answers.
+        CoolFusionError: the rule, or the function that reads answers, raised.
     """
     found = with_values(with_ballots(continuations, settings, pool.weights), settings, pool)
     # `sorted` is stable, so of equal texts the earlier one comes first.
@@ -58,8 +58,8 @@ def with_values(continuations: Sequence[Continuation], settings: Rerank, pool: P
     """Returns the continuations with their values and judges; those that were rejected keep inf.
 
     Args:
-        continuations: with their scores.
-        settings: of the rerank.
+        continuations: the continuations with their scores.
+        settings: the settings of the rerank.
         pool: the judges.
     """
     found = list(continuations)
@@ -97,7 +97,7 @@ def _values(view: StepView, n_ends: Sequence[int], settings: Rerank, rule: Selec
 
 
 class _Key(NamedTuple):
-    """The criteria in turn; the least continuation wins."""
+    """The criteria of a continuation in the order in which they decide; the least continuation wins."""
 
     rejected: bool
     answer: bool
@@ -111,9 +111,9 @@ _CRITERIA: tuple[Criterion, ...] = ("rejected", "answer", "standing", "vote", "l
 
 
 def _key(each: Continuation, margin: float) -> _Key:
-    """The criteria of a continuation; the fused text is outbid only by more than the margin."""
+    """Returns the criteria of a continuation, with the margin that another needs to outbid the fused text."""
     if each.rejected is not None:
-        # All alike, so the fused text stays where none could be scored.
+        # All values are alike, so the fused text stays if no text could be scored.
         return _Key(True, False, 0, 0.0, math.inf, b"")
     standing = STANDINGS.index(each.standing)
     likelihood = each.value if each.author == "fusion" else each.value + margin
@@ -121,7 +121,7 @@ def _key(each: Continuation, margin: float) -> _Key:
 
 
 def _lost_by(key: _Key, best: _Key) -> Criterion:
-    """Returns the first criterion that differs; of equal texts the text's, because the earlier one is named."""
+    """Returns the first criterion that differs, or "text" for equal texts."""
     if key.rejected:
         return "rejected"
     return next((name for name, one, other in zip(_CRITERIA, key, best, strict=True) if one != other), "text")

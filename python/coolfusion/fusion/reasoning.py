@@ -1,4 +1,4 @@
-"""The reasoning of a member: where it begins and ends in what the member writes before its answer."""
+"""Finds the beginning and end of a member's reasoning in the text that the member writes before its answer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from coolfusion.records import FinishReason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Think:
-    """How members reason before they answer together.
+    """The markers and the budget of the reasoning of members before they answer together.
 
-    Each member reasons alone. The answer after that is written and judged by all. Each member reads its own prompt, its
-    own reasoning and the common answer, and never the reasoning of another.
+    Each member reasons alone. All members then write and judge the answer. Each member reads its own prompt, its own
+    reasoning and the common answer, and never the reasoning of another.
 
     Attributes:
         open: the text with which a reasoning begins; it may also stand at the end of the prompt.
-        close: the text with which it ends. It is added where the budget or END comes before.
+        close: the text with which a reasoning ends. It is added if the budget or END comes before it.
         max_new_tokens: budget of each member's reasoning, in its own tokens.
 
     Raises:
@@ -49,13 +49,13 @@ class Think:
 
 
 def as_think(given: Any) -> Think | None:
-    """Returns how members reason, or None if they do not.
+    """Returns the settings of the members' reasoning, or None if they do not reason.
 
     Args:
         given: a `Think`, a pair of an opening and a closing marker, or None.
 
     Raises:
-        ArgumentError: something else.
+        ArgumentError: the value is none of these.
 
     Example:
         >>> as_think(("[THINK]", "[/THINK]")).open
@@ -79,11 +79,11 @@ def is_open(before: str, think: Think) -> bool:
 
 
 def does_not_reason(before: str, text: str, think: Think) -> bool:
-    """Returns whether a member certainly answers at once: neither its prompt nor its text opens a reasoning.
+    """Returns whether a member certainly answers at once, because neither its prompt nor its text opens a reasoning.
 
     Args:
         before: the prompt.
-        text: the beginning of what it writes.
+        text: the beginning of the member's text.
         think: the markers.
 
     Example:
@@ -95,12 +95,12 @@ def does_not_reason(before: str, text: str, think: Think) -> bool:
 
 
 def reasoning_of(before: str, text: str, reason: FinishReason | None, think: Think) -> str:
-    """Returns the reasoning in what a member has written, with its closing marker; "" where there is none.
+    """Returns the reasoning in the text of a member, with its closing marker, or "" without a reasoning.
 
     Args:
         before: the prompt.
-        text: what the member wrote, cut before the first closing marker.
-        reason: how it stopped; "stop" at the marker.
+        text: the text of the member, cut before the first closing marker.
+        reason: the reason why the member stopped, "stop" at the marker.
         think: the markers.
 
     Example:
@@ -112,14 +112,14 @@ def reasoning_of(before: str, text: str, reason: FinishReason | None, think: Thi
 
 
 def reasoning_ids(transcript: Transcript, reasoning: str) -> list[int] | None:
-    """Returns the ids of a reasoning under the member that wrote it; None where its tokenizer cannot say it.
+    """Returns the ids of a reasoning under the member that wrote it, or None if its tokenizer cannot represent it.
 
     The member's own ids count as far as they spell it. Where a token holds text after the marker as well, and where
     the marker was added, canonical ids follow.
 
     Args:
-        transcript: what the member has written.
-        reasoning: the text.
+        transcript: the transcript of the member's reasoning.
+        reasoning: the text of the reasoning.
     """
     own, wanted, spelled = list[int](), reasoning.encode(), b""
     for token_id in transcript.ids[transcript.n_prompt :]:

@@ -1,4 +1,4 @@
-"""Recipes: how a pool is to be fused, as a small JSON file that `coolfusion pool` writes.
+"""Recipes for the fusion of a pool, each a small JSON file that `coolfusion pool` writes.
 
 A recipe holds plain values and no code::
 
@@ -7,7 +7,8 @@ A recipe holds plain values and no code::
      "rule": {"kind": "primary", "margin": 0.5, "member": "gemma", "rule": {"kind": "power_mean"}},
      "alignment": "aligned", "granularity": "word", "prefix": "always", "rerank": false, "measured": {}}
 
-A primary member and its margin are part of the rule. `measured` says what the choice was based on, and decides nothing.
+A primary member and its margin are part of the rule. `measured` holds the measurement that led to the choice, and
+decides nothing.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ Source = str | Path | Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a pool is to be fused.
+    """A recipe for the fusion of a pool, which is its members, its rule and its settings.
 
     Attributes:
-        members: names of the members, that is, of the folders of their models.
+        members: the names of the members, which are those of the folders of their models.
         rule: the spec of the selection rule, with all of its parameters.
-        alignment: where segments end.
+        alignment: the tokenizers that end segments, "aligned" or "shortest".
         granularity: the unit of text that one segment is.
-        prefix: when prompts are read without BOS.
-        rerank: whether `generate` reranks, where its caller does not say.
-        measured: plain values about the measurement that led to it.
+        prefix: the rule for BOS before a prompt, "always" or "likelier".
+        rerank: whether `generate` reranks if its caller does not say.
+        measured: plain values about the measurement that led to the recipe.
 
     Raises:
         ArgumentError: no members, or a rule that no spec describes.
@@ -75,7 +76,7 @@ class Recipe:
             raise ArgumentError(f"recipe.members are {one}, and the models are {other}; expected a model for each")
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the recipe as JSON can hold it; `read_recipe` takes it back."""
+        """Returns the recipe as plain values of JSON, which `read_recipe` takes back."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -105,7 +106,7 @@ class Recipe:
 
 
 def read_recipe(source: Source | Recipe) -> Recipe:
-    """Returns a recipe from a file, or from an object as JSON has it.
+    """Returns a recipe from a file, or from a plain object of JSON.
 
     Args:
         source: the path of a file, an object, or a recipe as it is.

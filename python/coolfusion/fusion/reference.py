@@ -1,4 +1,4 @@
-"""The paper's loop as it is written, to be read: no caches, no drafts, no batches (arXiv 2407.19807, section 3).
+"""The paper's loop without caches, drafts and batches, so that it can be read (arXiv 2407.19807, section 3).
 
 `FusionEngine` writes the same text in far fewer passes, and the tests compare the two. Limits of context, failing
 models, budgets inside a segment and tokenizers that lose text are the engine's business.
@@ -16,7 +16,7 @@ from coolfusion.models.numerics import log_softmax
 
 
 class Writer:
-    """One member's side of the text: its ids, and the segmenter that cuts what it writes."""
+    """One member's side of the text, which is its ids and the segmenter that cuts the output of its model."""
 
     def __init__(self, member: Member, prompt: str, others: Sequence[Member], granularity: Granularity) -> None:
         self.member, self.text, self.ids = member, prompt, member.prompt_ids(prompt)
@@ -26,7 +26,7 @@ class Writer:
         )
 
     def logprobs(self, ids: Sequence[int]) -> list[float]:
-        """Returns (V,) ln p of the token that follows `ids`, read from scratch."""
+        """Returns (V,) ln p of the token that follows `ids`, in a pass without a cache."""
         context = self.member.runner.new_context()
         self.member.runner.prefill([(context, list(ids))])
         row = log_softmax(context.next_logits(()))
@@ -34,7 +34,7 @@ class Writer:
         return row
 
     def propose(self) -> str:
-        """TextGen: writes greedy tokens until the segmenter knows a segment; "" is END."""
+        """Writes greedy tokens until the segmenter knows a segment; "" is END (TextGen in the paper)."""
         self.segmenter.restart("")
         ids: list[int] = []
         while True:
@@ -50,7 +50,7 @@ class Writer:
                 return segment.text
 
     def encode(self, text: str) -> list[int]:
-        """Returns the ids of `text` after the text so far; alone, where they would rewrite ids of the text so far."""
+        """Returns the ids of `text` after the text so far, or alone if they would rewrite ids of the text so far."""
         tokenizer = self.member.tokenizer
         before, after = tokenizer.encode(self.text), tokenizer.encode(self.text + text)
         if after[: len(before)] == before:
@@ -58,7 +58,7 @@ class Writer:
         return list(tokenizer.encode(text, continues=True))
 
     def perplexity(self, text: str) -> float:
-        """Evaluate: PPL_u(s) = exp(-(1/|s|) sum of ln p(s_i)) over the member's own tokens; END is one event."""
+        """Returns PPL_u(s) = exp(-(1/|s|) sum of ln p(s_i)) over the member's own tokens, where END is one event."""
         if not text:
             return 1.0 / math.fsum(math.exp(self.logprobs(self.ids)[i]) for i in self.member.runner.eos_token_ids)
         ids = self.encode(text)

@@ -1,4 +1,4 @@
-"""One text being written: a state machine between commands and replies (Cool-Fusion, arXiv 2407.19807, section 3).
+"""Writes one text as a state machine between commands and replies (Cool-Fusion, arXiv 2407.19807, section 3).
 
 Each phase sends one command to each member that takes part, and the next begins when all have answered::
 
@@ -67,7 +67,8 @@ from coolfusion.records import (
     Step,
 )
 
-# Nats. Passes over other shapes change a float32 score by some 1e-6: below this another shape could decide otherwise.
+# Nats, because passes over other shapes change a float32 score by some 1e-6. Below this margin another shape could
+# decide otherwise.
 NEAR_TIE = 1e-5
 NOTHING = (Proposal(None, False),)
 _log = logging.getLogger("coolfusion")
@@ -76,7 +77,7 @@ Scores = tuple[tuple[Score, ...], ...]
 
 
 class Phase(enum.Enum):
-    """The phases of a request, named after the answers that it waits for."""
+    """The phases of a request, named after the answers that the request waits for."""
 
     PREFILL = "prefill"
     LEAD = "lead"
@@ -88,21 +89,21 @@ class Phase(enum.Enum):
 
 
 class FusionRequest:
-    """One text being written by some members.
+    """The state machine of one text that some members write.
 
     Args:
-        session: the number of its sessions in the members' workers.
+        session: the number of the text's sessions in the members' workers.
         members: the members, and their numbers in the executor.
-        prompts: one for each of these members.
-        request: what was asked for.
-        settings: how texts are written.
-        notes: for the output.
+        prompts: one prompt for each of these members.
+        request: the request.
+        settings: the settings of the fusion.
+        notes: the notes of the output.
 
     Attributes:
-        transcripts: what each member has read and committed.
-        request: what was asked for.
-        phase: what it waits for.
-        error: what ended the text, or None.
+        transcripts: the ids and segments that each member has read and committed.
+        request: the request.
+        phase: the phase, which names the answers that the text waits for.
+        error: the error that ended the text, or None.
 
     Raises:
         CoolFusionError: a member cannot begin with its prompt.
@@ -135,13 +136,13 @@ class FusionRequest:
         self._held: Step | None = None
         self._rejected: tuple[Rejection, ...] = ()
         self._finish_reason: FinishReason | None = None
-        # Of the present step.
+        # The state of the present step.
         self._proposals: list[tuple[Proposal, ...]] = []
         self._candidates: tuple[Candidate, ...] = ()
         self._refused: tuple[Rejection, ...] = ()
         self._budgets: list[int] = []
         self._has_more = False
-        # Of each member: the step in which its present stream of random numbers began, and how many are used up.
+        # For each member the step in which its present stream of random numbers began, and the count of used numbers.
         self._streams = [(0, 0)] * len(members)
         self._costs: list[tuple[int, int]] = [(0, 0)] * len(members)
         self._clock: list[float] = []
@@ -152,27 +153,27 @@ class FusionRequest:
 
     @property
     def sessions(self) -> list[int]:
-        """The number of its sessions."""
+        """Returns the one number that the text's sessions have in all workers, as a list."""
         return [self.session]
 
     @property
     def costs(self) -> dict[int, tuple[int, int]]:
-        """Passes and tokens so far, by the number of the member in the executor."""
+        """Returns the passes and tokens so far, by the number of the member in the executor."""
         return {number: each.cost for number, each in zip(self.numbers, self.transcripts, strict=True)}
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will come."""
+        """Returns whether the text has ended."""
         return self.phase is Phase.FINISHED
 
     @property
     def steps(self) -> Sequence[Step]:
-        """The steps that are out; one whose text may begin a stop string waits for the step after it."""
+        """Returns the steps whose text is final; one that may begin a stop string waits for the step after it."""
         return self._delivered
 
     @property
     def output(self) -> Output:
-        """The output so far; `finish_reason` is None while more may come."""
+        """Returns the output so far; `finish_reason` is None while more may come."""
         members = tuple(transcript.output() for transcript in self.transcripts)
         error = None if self.error is None else str(self.error)
         text = "".join(step.text for step in self._delivered)
@@ -193,7 +194,7 @@ class FusionRequest:
 
     @property
     def _draws(self) -> bool:
-        """Whether members and the rule draw."""
+        """Returns whether members draw their segments, and the rule its winner."""
         return self.request.temperature > 0.0
 
     def n_cached_tokens(self) -> int:
@@ -221,7 +222,7 @@ class FusionRequest:
         return self._send(Phase.PREFILL, prefills)
 
     def receive(self, reply: Reply) -> list[Send]:
-        """Takes a reply; with the last one of a phase the next phase begins.
+        """Takes a reply, and begins the next phase after the last reply of a phase.
 
         An error that is not a member's, for example of a selection rule, ends this text alone.
         """
@@ -236,11 +237,11 @@ class FusionRequest:
             return []
         try:
             return self._after_phase()
-        except Exception as err:  # noqa: BLE001 - raised to whoever asked for this text
+        except Exception as err:  # noqa: BLE001 - raised to the caller of this text
             return self.abort(err)
 
     def abort(self, error: Exception | None = None) -> list[Send]:
-        """Ends the text, with an error or without one; what was written stays."""
+        """Ends the text, with an error or without one, and keeps the output so far."""
         if self.is_finished:
             return []
         self.error = error
@@ -267,7 +268,7 @@ class FusionRequest:
         return self._ask_for_more(scores) or self._commit(scores)
 
     def _begin_step(self) -> list[Send]:
-        """TextGen: the leader first where a draft is expected to pay, all at once otherwise."""
+        """Asks for segments (TextGen), of the leader first if a draft is expected to pay, else of all at once."""
         self._proposals, self._has_more = [NOTHING] * len(self.transcripts), False
         self._budgets = [self.request.max_new_tokens - transcript.n_written for transcript in self.transcripts]
         live = self._live()
@@ -285,7 +286,7 @@ class FusionRequest:
         sends = self._send(
             Phase.PROPOSE, {each: self._propose(each, () if each is leader else draft) for each in in_order}
         )
-        # It writes on after the word that is being read now, so of what it has ahead then one word less is left.
+        # The leader writes on after the word that is being read now, so then one word less of its lead is left.
         ahead = WriteAhead(self.session, leader.take_commits(), self._budgets[number], words + 1)
         return [*sends, (self.numbers[number], ahead)]
 
@@ -298,7 +299,7 @@ class FusionRequest:
         return self._send(Phase.PROPOSE, {each: self._propose(each, draft) for each in others})
 
     def _complete(self) -> list[Send]:
-        """Has the members finish the segments that the budget has cut, if the rest of a segment can decide."""
+        """Asks members to finish the segments that the budget has cut, if the rest of a segment can decide."""
         live = self._live()
         if is_decided(live, self._proposals, may_ask=bool(self._alternatives)):
             return []
@@ -307,7 +308,7 @@ class FusionRequest:
         return self._send(Phase.COMPLETE, commands)
 
     def _score(self) -> list[Send]:
-        """Evaluate: every member scores every candidate."""
+        """Asks every member for the scores of every candidate (Evaluate)."""
         live = self._live()
         for each in self.transcripts:
             if each.failed is not None:
@@ -331,7 +332,7 @@ class FusionRequest:
         return self._send(Phase.SCORE, commands)
 
     def _ask_for_more(self, scores: Scores) -> list[Send]:
-        """Asks for alternatives where the rule is unsure, once in a step; whole ones, so that no budget decides."""
+        """Asks once in a step for whole alternatives if the rule is unsure; cut ones would let the budget decide."""
         rule = self.settings.rule
         if self._has_more or not self._alternatives:
             return []
@@ -344,11 +345,11 @@ class FusionRequest:
 
     @property
     def _alternatives(self) -> int:
-        """How many alternatives the rule may ask for; members that draw bring other words without them."""
+        """Returns the number of alternatives that the rule may ask for, 0 if members draw, as draws differ anyway."""
         return 0 if self._draws else self.settings.rule.alternatives
 
     def _commit(self, scores: Scores) -> list[Send]:
-        """Select: the rule chooses a candidate, and all members commit it."""
+        """Chooses a candidate by the rule (Select), and commits it under all members."""
         self._tick()
         live = self._live()
         selection = self._select(scores)
@@ -384,7 +385,7 @@ class FusionRequest:
     # The parts of a phase.
 
     def _ending(self, candidate: Candidate, live: Sequence[Transcript]) -> Ending:
-        """Returns what may follow a candidate. A member that writes alone writes its own greedy text."""
+        """Returns the ending after a candidate, or "" for a sole member, which writes its own greedy text."""
         return ending_of(candidate.text, self.settings.granularity) if candidate.whole and len(live) > 1 else ""
 
     def _send(self, phase: Phase, commands: Mapping[Transcript, Command]) -> list[Send]:
@@ -394,7 +395,7 @@ class FusionRequest:
         return [(self.numbers[each.number], command) for each, command in commands.items()]
 
     def _take_answers(self) -> dict[int, Any]:
-        """Returns the answers of a phase by member; a failure either ends the text or loses the member."""
+        """Returns the answers of a phase by member, after a failure has ended the text or lost the member."""
         answers, self._answers = {number: self._answers[number] for number in self._asked}, {}
         for number, answer in answers.items():
             if not isinstance(answer, Exception):
@@ -433,16 +434,18 @@ class FusionRequest:
         return Propose(self.session, transcript.take_commits(), budget, drafts, ahead, alternatives, dice)
 
     def _advance_stream(self, number: int, winner: Candidate) -> None:
-        """A member whose own segment won goes on with the number after it, which has drawn what ended the segment.
+        """Moves a member's stream of random numbers past the winner.
 
-        So a text of one member is an ordinary sample of that member, token for token. Others begin a new stream.
+        If the member's own segment won, the stream continues after the numbers of its tokens. The next number has
+        already drawn the token that ended the segment. So a text of one member is an ordinary sample of that member,
+        token for token. Any other winner begins a new stream.
         """
         own, (origin, offset) = self._proposals[number][0], self._streams[number]
         kept = own.text == winner.text and own.ids == winner.token_ids[number]
         self._streams[number] = (origin, offset + len(own.ids)) if kept else (len(self._history) + 1, 0)
 
     def _chances(self, selection: Selection) -> tuple[float, ...]:
-        """Returns the probabilities of the candidates, where they are drawn from or asked for."""
+        """Returns the probabilities of the candidates if the winner is drawn or `logprobs` asks for them, else ()."""
         request = self.request
         if self._draws:
             filters = request.temperature, request.top_p, request.min_p
@@ -518,7 +521,7 @@ class FusionRequest:
         *,
         hold: bool,
     ) -> None:
-        """Notes a step; one that holds back text for a stop string waits for the step after it."""
+        """Notes a step, which waits for the step after it if it holds back text for a stop string."""
         winner, values, margin, excluded, weights, primary = selection
         seconds = Seconds(*(after - before for before, after in pairwise(self._clock)))
         self._clock = self._clock[-1:]

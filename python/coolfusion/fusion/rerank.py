@@ -1,13 +1,13 @@
-"""Rerank: every member also writes alone, and all whole continuations are compared (the paper's Cool+R, and more).
+"""Reranks the fused text and a text of each member alone as whole continuations (the paper's Cool+R, and more).
 
 The phases are those of writing, of further rounds of samples, and of one judgement::
 
     fused text + each member's own text -> [round of samples -> ...] -> scores of all -> choice
 
-`Rerank` says how the choice is made, and `ranking.ranked` makes it. Ids under a member: the author's own where they
-spell the text, the committed ones for the fused text, canonical ids otherwise. A continuation that its author ended
-carries END as one more event, so that stopping in the middle of a sentence has its price. One that was cut (budget,
-stop string) does not. Each member reads the prompt of the judgement together with that of its own text.
+`Rerank` holds the settings of the choice, and `ranking.ranked` makes it. The ids under a member are the author's own
+where they spell the text, the committed ones for the fused text, and canonical ids otherwise. A continuation that its
+author ended carries END as one more event, so that stopping in the middle of a sentence has its price. One that was
+cut (budget, stop string) does not. Each member reads the prompt of the judgement together with that of its own text.
 Definitions: docs/definitions.md, "rerank".
 """
 
@@ -42,13 +42,13 @@ _log = logging.getLogger("coolfusion")
 
 
 class RerankRequest:
-    """A fused text, each member's own texts, and the choice among them.
+    """The state machine of a fused text, each member's own texts, and the choice among them.
 
     Args:
         session: the number of the sessions in which the continuations are scored.
         fused: the fused text.
         alone: each member's own text, under the same prompts, budget and stop strings.
-        settings: how the best is chosen; the paper's choice by default.
+        settings: the settings of the choice, by default the paper's.
         rounds: the number of a session for each round of samples.
     """
 
@@ -67,7 +67,7 @@ class RerankRequest:
         self._judged: list[Judged] = []
         self._prompt: dict[int, Score] = {}
         self._weights: tuple[float, ...] = ()
-        # Of the present phase, by session: the members that are waited for, and their answers.
+        # For the present phase the awaited members and their answers, by session.
         self._waiting: dict[int, set[int]] = {}
         self._answers: dict[int, dict[int, Any]] = {}
         self._n_drawn = 0
@@ -83,34 +83,34 @@ class RerankRequest:
 
     @property
     def transcripts(self) -> list[Transcript]:
-        """Those of the fused text."""
+        """Returns the transcripts of the fused text."""
         return self.fused.transcripts
 
     @property
     def sessions(self) -> list[int]:
-        """All sessions of it."""
+        """Returns the sessions of all texts and of the judgement."""
         return [*self._texts, *self._rounds, self.session]
 
     @property
     def costs(self) -> dict[int, tuple[int, int]]:
-        """Passes and tokens of all texts, samples and the judgement, by the number of the member in the executor."""
+        """Returns the passes and tokens of all texts and the judgement, by the number of the member in the executor."""
         return added([*(each.costs for each in self._texts.values()), *self._spent.values()])
 
     @property
     def steps(self) -> Sequence[Step]:
-        """The steps of the fused text."""
+        """Returns the steps of the fused text."""
         return self.fused.steps
 
     @property
     def output(self) -> Output:
-        """The chosen text; the fused text until it is known."""
+        """Returns the output of the chosen text, or of the fused text before the choice."""
         if self._output is not None:
             return self._output
         error = None if self.error is None else str(self.error)
         return replace(self.fused.output, error=error)
 
     def n_cached_tokens(self) -> int:
-        """Returns the most tokens that the caches of all members can hold of it."""
+        """Returns the most tokens that the caches of all members can hold of all texts."""
         prompts = sum(each.n_prompt for each in self.transcripts)
         alone = sum(each.n_cached_tokens() for each in self._alone)
         at_a_time = 1 if self.settings.vote else len(self._rounds)
@@ -169,7 +169,7 @@ class RerankRequest:
         return self._draw() or self._judge()
 
     def _after_writing(self, answers: Mapping[int, Any]) -> list[Send]:
-        """All texts are written, and the prompts of the judgement are read."""
+        """Begins the rounds of samples or the judgement, after all texts have ended and its prompts are read."""
         for text in (self.fused, *self._alone):
             if text.error is not None and (text is self.fused or self.request.on_failure == "stop"):
                 raise text.error
@@ -185,7 +185,7 @@ class RerankRequest:
         return self._draw() or self._judge()
 
     def _draw(self) -> list[Send]:
-        """Has every member draw one more text, or all of them where no vote decides; [] where no more are needed."""
+        """Asks every member to draw one more text, or all its texts without a vote; [] if no more are needed."""
         settings, left = self.settings, len(self._rounds) - self._n_drawn
         drawing = [each for each in self._live() if each.number not in self._silent]
         if not left or not drawing:
@@ -215,14 +215,14 @@ class RerankRequest:
         )
 
     def _is_settled(self, left: float) -> bool:
-        """Returns whether a vote needs no further round. One of unfinished texts is open, as finished ones may come."""
+        """Returns whether a vote needs no further round; one of unfinished texts does, as finished ones may come."""
         found = with_ballots([each.continuation for each in self._judged], self.settings, self._weights)
         if any(each.votes and each.standing != "finished" for each in found):
             return False
         return is_settled(tally(found), left, self.settings.stop_at)
 
     def _after_round(self, answers: Mapping[int, Mapping[int, Any]]) -> None:
-        """Takes the texts of a round; a member that failed draws no more."""
+        """Takes the texts of a round, and asks a member that failed for no more."""
         for session in sorted(answers):
             number = self._rounds.index(session)
             for each, drawn in self._kept(answers[session], lost=False).items():
@@ -231,7 +231,7 @@ class RerankRequest:
                 self._judged.append(judged(self.transcripts, text, self.settings))
 
     def _judge(self) -> list[Send]:
-        """Has every member score all continuations."""
+        """Asks every member for the scores of all continuations."""
         scored = [each for each in self._judged if each.continuation.rejected is None]
         ends = [self.settings.end and one.continuation.finish_reason == "end" for one in scored]
         commands: dict[Transcript, Command] = {}
@@ -241,7 +241,7 @@ class RerankRequest:
         return self._ask(self.session, commands) or self._choose({})
 
     def _choose(self, answers: Mapping[int, Any]) -> list[Send]:
-        """All members have judged: chooses the continuation."""
+        """Chooses the continuation after all members have judged."""
         columns = {each.number: answer for each, answer in self._kept(answers).items()}
         names, rule = tuple(each.member.name for each in self.transcripts), self.fused.settings.rule
         pool = Pool(names, rule, self._prompt_scores(), self._weights, self.request.seed)
@@ -263,7 +263,7 @@ class RerankRequest:
     def _guarded(self, phase: Any) -> list[Send]:
         try:
             sends: list[Send] = phase()
-        except Exception as err:  # noqa: BLE001 - raised to whoever asked for this text
+        except Exception as err:  # noqa: BLE001 - raised to the caller of this text
             return self.abort(err)
         return sends
 
@@ -280,7 +280,7 @@ class RerankRequest:
         answers[reply.member] = reply.error if reply.error is not None else reply.value
 
     def _kept(self, answers: Mapping[int, Any], *, lost: bool = True) -> dict[Transcript, Any]:
-        """Returns the answers by transcript. A failure ends the text, loses the member, or ends its samples."""
+        """Returns the answers by transcript, after a failure has ended the text, the member, or its samples."""
         found: dict[Transcript, Any] = {}
         for each in self.transcripts:
             number = self.fused.numbers[each.number]
@@ -305,7 +305,7 @@ class RerankRequest:
         return tuple(each.prompt_ids)
 
     def _prompt_scores(self) -> tuple[Score, ...]:
-        """Returns the scores of the prompt, as the judgement or the steps have measured them; () without any."""
+        """Returns the scores of the prompt that the judgement or the steps have measured, or () without any."""
         if not self._prompt:
             return prompt_scores(self.transcripts)
         return tuple(self._prompt.get(each.number, Score(math.nan, 0)) for each in self.transcripts)

@@ -1,4 +1,4 @@
-"""The settings of a rerank: which scores count, how length, END and repetition are treated, and who votes."""
+"""The settings of a rerank: the scores that count, the treatment of length, END and repetition, and the vote."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ UNIFORM = Uniform()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerank:
-    """How the best of several whole continuations is chosen. The defaults are the paper's Cool+R.
+    """The settings by which a rerank chooses the best of several whole continuations.
 
-    Continuations are compared by criteria in turn, and one that is not asked for is left out. An answer comes before
-    none, a finished text before an unfinished one, and a loop last. Then the votes for the answer decide, the value of
-    the scores, the bytes of the text, and the order of `Output.continuations`.
+    The defaults are the paper's Cool+R. Continuations are compared by criteria in turn, and one that is not asked for
+    is left out. An answer comes before none, a finished text before an unfinished one, and a loop last. Then the votes
+    for the answer decide, the value of the scores, the bytes of the text, and the order of `Output.continuations`.
 
     Attributes:
         scores: "all" lets every member judge every continuation (the paper). "others" leaves out the author's own
-            score of what it wrote alone. The fused text is then judged by all, because each of them may have written a
-            part. A sole member judges itself.
+            score of a text that it wrote alone. The fused text is then judged by all, because each of them may have
+            written a part. A sole member judges itself.
         length: "rule" takes the selection rule of the steps over whole texts (the paper's is the mean over members of
             exp(-ln p / tokens)). The others take minus the mean over the judges of ln p divided by the tokens, by the
             bytes, or by nothing ("whole"). END counts as one token and one byte.
@@ -41,12 +41,12 @@ class Rerank:
             guard. A loop is the longest end of a text that is one unit three times or more, from 24 characters on.
         vote: whether members vote on answers before likelihood decides. Only continuations with an answer and of the
             best standing (finished, unfinished, repetitive) among these vote.
-        answer: how an answer is read from a text, by name or as a function that returns "" where there is none. Names
-            are "number" (GSM8K's), "choice" (A to E), "first_line", "last_line" and "exact".
-        weights: of the ballots: `Uniform()`, `Fixed({name: weight})` or `ByEvidence(kappa)` over the prompt. A member's
-            ballots count M times its weight each, so that the mean is 1; the fused text's counts 1.
+        answer: the extractor of an answer from a text, by name or as a function that returns "" without an answer.
+            Names are "number" (GSM8K's), "choice" (A to E), "first_line", "last_line" and "exact".
+        weights: the weights of the ballots, `Uniform()`, `Fixed({name: weight})` or `ByEvidence(kappa)` over the
+            prompt. A member's ballots count M times its weight each, so that the mean is 1. The fused text's counts 1.
         samples: most texts that each member draws besides its greedy one, one a round, with `Request.seed`.
-        temperature: of the samples; logits are divided by it.
+        temperature: divisor of the logits of the samples.
         top_p: samples come from the fewest most likely tokens with this probability in all.
         stop_at: no further round is drawn if the leading answer is the more frequent one of the two best with this
             posterior probability. None draws until it cannot be overtaken. Without a vote all samples are drawn.
@@ -106,7 +106,7 @@ class Rerank:
 
     @property
     def extractor(self) -> Extractor:
-        """The function that reads an answer."""
+        """Returns the function that reads an answer."""
         return as_extractor(self.answer)
 
 
@@ -114,10 +114,10 @@ def as_rerank(given: Any) -> Rerank | None:
     """Returns the settings of a rerank, or None without one.
 
     Args:
-        given: True for the paper's, False for none, or a `Rerank`.
+        given: True for the paper's settings, False for none, or a `Rerank`.
 
     Raises:
-        ArgumentError: something else.
+        ArgumentError: the value is none of these.
     """
     if isinstance(given, Rerank):
         return given

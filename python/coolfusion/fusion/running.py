@@ -1,4 +1,4 @@
-"""The protocol of state machines that the engine runs: a fused text, a rerank, or scores of whole texts."""
+"""The protocol of the state machines that the engine runs, for example of a fused text or a rerank."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Send = tuple[int, Command]
 
 
 class Running(Protocol):
-    """Takes replies of members and answers with commands, until it is finished.
+    """A state machine that takes replies of members and returns commands, until the work has ended.
 
     Attributes:
-        request: what was asked for; the engine looks at its priority and its timeout.
-        error: what ended it, or None.
+        request: the request, of which the engine reads the priority and the timeout.
+        error: the error that ended the work, or None.
     """
 
     request: Request
@@ -25,39 +25,39 @@ class Running(Protocol):
 
     @property
     def session(self) -> int:
-        """The number under which the engine knows it."""
+        """Returns the number under which the engine knows the work."""
 
     @property
     def sessions(self) -> Sequence[int]:
-        """All its sessions, whose replies it takes."""
+        """Returns all sessions whose replies the work takes."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will come."""
+        """Returns whether the work has ended."""
 
     @property
     def steps(self) -> Sequence[Step]:
-        """The steps so far; () for work that writes no text."""
+        """Returns the steps so far, or () for work that writes no text."""
 
     @property
     def output(self) -> Output:
-        """The output so far."""
+        """Returns the output so far."""
 
     @property
     def costs(self) -> Mapping[int, tuple[int, int]]:
-        """The passes in which it had a part, and its tokens that went through them, by the number of the member."""
+        """Returns the number of passes with tokens of the work, and of these tokens, by the number of the member."""
 
     def n_cached_tokens(self) -> int:
-        """Returns the most tokens that the caches of all members can hold of it."""
+        """Returns the most tokens that the caches of all members can hold of the work."""
 
     def start(self) -> list[Send]:
         """Returns the first commands."""
 
     def receive(self, reply: Reply) -> list[Send]:
-        """Takes a reply; returns the commands that follow."""
+        """Takes a reply, and returns the commands that follow."""
 
     def abort(self, error: Exception | None = None) -> list[Send]:
-        """Ends it; returns the commands that free its memory."""
+        """Ends the work, and returns the commands that free its memory."""
 
 
 def added(costs: Sequence[Mapping[int, tuple[int, int]]]) -> dict[int, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Chooses the leader and the length of drafts, from the costs of passes and the agreement of the text's members.
+"""Chooses the leader and the length of drafts by the costs of passes and the agreement of the text's members.
 
 A draft changes passes, never text in exact arithmetic, so everything here may be an estimate. It must not be a
 measurement of time, because passes of another shape round otherwise. A leader writes D words in a row, and each other
@@ -26,18 +26,18 @@ from coolfusion.members.cost import PassCost
 LENGTHS = (1, 2, 3, 4, 6, 8)
 RATE = 0.1  # of the moving means: the last ten words count most
 FIRST_GUESS = 0.75  # of agreement, before anything was seen
-GAIN = 0.97  # a change of plan, and any draft at all, must save so much
+GAIN = 0.97  # the greatest share of the present seconds that a new plan, or a first draft, may take
 GAIN_CONCURRENT = 0.8  # with threads, whose exchanges and interrupted passes no model here knows
 WORDS_BETWEEN_PLANS = 4
 
 
 class Speculation:
-    """Plans the next word of one text.
+    """A planner of the next word of one text.
 
     Args:
-        costs: (M,) what the members' passes take.
+        costs: (M,) the costs of the members' passes.
         batches_paths: (M,) whether the members read a draft in one pass; those that do not gain nothing by it.
-        drafts: words to write ahead, 0 for none; None adapts.
+        drafts: number of words to write ahead, 0 for none; None adapts.
         concurrent: whether each model has a device of its own.
     """
 
@@ -63,7 +63,7 @@ class Speculation:
         self._begun = False
 
     def plan(self, numbers: Sequence[int]) -> tuple[int, int]:
-        """Returns the leader among these members, and how many words it writes ahead.
+        """Returns the leader among these members, and the number of words that it writes ahead.
 
         Complexity: O(members^2), every few words.
         """
@@ -77,12 +77,12 @@ class Speculation:
         return self._plan
 
     def observe(self, texts: Mapping[int, str | None], winner: str, tokens: Mapping[int, int]) -> None:
-        """Takes note of a word that was decided.
+        """Notes a word that was decided.
 
         Args:
-            texts: what each member proposed.
-            winner: what was committed.
-            tokens: in how many tokens of each member.
+            texts: the text that each member proposed.
+            winner: the text that was committed.
+            tokens: the number of the winner's tokens under each member.
         """
         if len(texts) < 2:
             return
@@ -137,7 +137,7 @@ class Speculation:
         return (1.0 - self._all_agree) * longer
 
     def _concurrent_plan(self, numbers: Sequence[int]) -> tuple[int, int]:
-        """Returns a leader that writes on while the others read, where that is clearly faster."""
+        """Returns the leader that writes on while the others read, if that is clearly faster."""
         plans = {
             (leader, words): self._seconds_concurrent(numbers, leader, words)
             for leader in numbers
@@ -145,7 +145,7 @@ class Speculation:
             if self._drafts is not None or words == 1 or self._wins[leader] ** words > 0.5
         }
         least = min(plans.values())
-        # Of equals the longest: where the leader is the slower side its followers read whenever a draft is full.
+        # Of equals the longest, because the followers of a slower leader read whenever a draft is full.
         best = max((plan for plan in plans if plans[plan] <= least / GAIN), key=lambda plan: (plan[1], -plan[0]))
         without = max(self._seconds_of_own(j) for j in numbers)
         return best if self._drafts is not None or plans[best] < GAIN_CONCURRENT * without else (best[0], 0)
@@ -153,7 +153,7 @@ class Speculation:
     def _seconds_concurrent(self, numbers: Sequence[int], leader: int, words: int) -> float:
         """Returns the seconds of a word for the slower of leader and followers, with a leader `words` words ahead.
 
-        After a word that lost, the leader begins again, and the pass that it is in has been in vain.
+        After a word that lost, the leader begins again, and its present pass has been in vain.
         """
         tokens, costs, wins = self._tokens, self._costs, min(self._wins[leader], 0.999)
         pace = tokens[leader] * costs[leader].of(1)

@@ -1,4 +1,4 @@
-"""The standing of a continuation: whether it is finished, and whether it runs in a loop."""
+"""The standing of a continuation, which is "finished", "unfinished", or "repetitive" if it runs in a loop."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ STANDINGS: tuple[Standing, ...] = ("finished", "unfinished", "repetitive")
 
 
 def standing_of(text: str, reason: FinishReason, settings: Rerank) -> Standing:
-    """Returns the standing of a continuation; "finished" where the settings do not ask.
+    """Returns the standing of a continuation, or "finished" if the settings do not ask for it.
 
     Args:
         text: the continuation.
-        reason: how its author stopped.
-        settings: bounds.
+        reason: the reason why its author stopped.
+        settings: the settings of the rerank, which bound the share of a loop.
     """
     if settings.repetition is not None and loop_share(text) > settings.repetition:
         return "repetitive"
@@ -25,7 +25,9 @@ def standing_of(text: str, reason: FinishReason, settings: Rerank) -> Standing:
 
 
 def loop_share(text: str) -> float:
-    """Returns the share of a text that a loop at its end covers: one unit three times or more, the first perhaps cut.
+    """Returns the share of a text that a loop at its end covers.
+
+    A loop is one unit three times or more, of which the first may be cut.
 
     Args:
         text: a continuation.

@@ -1,4 +1,4 @@
-"""Stop strings: the text is cut exactly before the first one, however it is cut into segments.
+"""Cuts a text exactly before its first stop string, whatever its segments are.
 
 The first stop string is the one that is complete first, reading character by character (of several that end at the
 same character, the longest). So the answer cannot depend on where segments end. Text that could still become the
@@ -29,10 +29,12 @@ def check_stop_strings(stop_strings: str | Iterable[str]) -> tuple[str, ...]:
 
 
 class StopStringFilter:
-    """Releases generated text as soon as no stop string can begin in it.
+    """A filter that releases generated text as soon as no stop string can begin in it.
+
+    For example, with the stop string "END" a push of "E" releases nothing, and a further one of "ve" releases "Eve".
 
     Attributes:
-        stopped: whether a stop string is complete; nothing is released after it.
+        stopped: whether a stop string is complete, after which nothing is released.
     """
 
     def __init__(self, stops: tuple[str, ...]) -> None:
@@ -42,11 +44,11 @@ class StopStringFilter:
 
     @property
     def held(self) -> str:
-        """The text that is held back."""
+        """Returns the text that is held back."""
         return self._held
 
     def push(self, text: str) -> str:
-        """Append `text`; the text that this releases.
+        """Appends `text`, and returns the text that this releases.
 
         Complexity: O((held + text) * sum of stop lengths); `held` is shorter than the longest stop string.
         """
@@ -60,7 +62,7 @@ class StopStringFilter:
         return text[:cut]
 
     def flush(self) -> str:
-        """Returns the text that is held back, when nothing more can come."""
+        """Returns the text that is held back, because nothing more can come."""
         held, self._held = self._held, ""
         return held
 

@@ -1,7 +1,7 @@
-"""Reasoning apart, one answer: each member reasons alone, and the answer is fused or reranked after that.
+"""Writes the reasoning of each member alone, and then fuses or reranks one answer.
 
-The members' texts up to the closing marker are requests of one member each. When all have ended, the request that was
-asked for begins, in which each member's prompt is its own prompt and its own reasoning.
+The members' texts up to the closing marker are requests of one member each. When all have ended, the request of the
+caller begins. In it each member's prompt is its own prompt and its own reasoning.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from coolfusion.records import Output, Step
 
 
 class ThinkingRequest:
-    """The reasoning of all members, and then the answer.
+    """The state machine of the reasoning of all members, and of the answer after it.
 
     Args:
-        request: what was asked for.
+        request: the request.
         think: the markers and the budget of a reasoning.
         alone: each member's reasoning, with the closing marker as its stop string.
         sessions: the sessions of the answer.
-        answer: from one prompt for each member to the state machine that writes the answer.
+        answer: a function from one prompt for each member to the state machine that writes the answer.
     """
 
     def __init__(
@@ -51,27 +51,27 @@ class ThinkingRequest:
 
     @property
     def session(self) -> int:
-        """The first session of the answer."""
+        """Returns the first session of the answer."""
         return self._later[0]
 
     @property
     def sessions(self) -> list[int]:
-        """All sessions of it."""
+        """Returns the sessions of the reasoning and the answer."""
         return [*self._by_session, *self._later]
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will come."""
+        """Returns whether the answer has ended, or an error has ended the reasoning."""
         return self._gone or (self._answer is not None and self._answer.is_finished)
 
     @property
     def steps(self) -> Sequence[Step]:
-        """The steps of the answer."""
+        """Returns the steps of the answer."""
         return () if self._answer is None else self._answer.steps
 
     @property
     def output(self) -> Output:
-        """The answer so far, with the reasoning of each member once all have ended it."""
+        """Returns the answer so far, with the reasoning of each member after all have ended it."""
         if self._answer is not None:
             return replace(self._answer.output, reasoning=self._reasoning)
         members = tuple(each.output.members[0] for each in self._alone)
@@ -79,12 +79,12 @@ class ThinkingRequest:
 
     @property
     def costs(self) -> dict[int, tuple[int, int]]:
-        """Passes and tokens of the reasoning and the answer, by the number of the member in the executor."""
+        """Returns the passes and tokens of reasoning and answer, by the number of the member in the executor."""
         answer = [] if self._answer is None else [self._answer.costs]
         return added([*(each.costs for each in self._alone), *answer])
 
     def n_cached_tokens(self) -> int:
-        """Returns the most tokens that the caches of all members can hold of it: those of the answer."""
+        """Returns the most tokens that the caches of all members can hold, which are those of the answer."""
         if self._answer is not None:
             return self._answer.n_cached_tokens()
         total, more = 0, self._think.max_new_tokens + self.request.max_new_tokens
@@ -129,7 +129,7 @@ class ThinkingRequest:
         for each, before in zip(self._alone, self._before, strict=True):
             [transcript] = each.transcripts
             output = each.output
-            # A member that failed goes on with its prompt alone; if it fails again, the answer is written without it.
+            # A member that failed continues with its prompt alone; if it fails again, the answer is written without it.
             own = reasoning_of(before, output.text, output.finish_reason, self._think) if each.error is None else ""
             ids = reasoning_ids(transcript, own) if own else None
             found.append(own if ids is not None else "")
@@ -138,19 +138,19 @@ class ThinkingRequest:
         self._reasoning = tuple(found)
         try:
             self._answer = self._make(prompts)
-        except Exception as err:  # noqa: BLE001 - raised to whoever asked for this text
+        except Exception as err:  # noqa: BLE001 - raised to the caller of this text
             return self.abort(err)
         return self._answer.start()
 
 
 def _text_of(text: FusionRequest) -> str:
-    """Returns the prompt of a text of one member as the member reads it."""
+    """Returns the prompt of a member's text as the member reads it."""
     prompt = text.prompts[0]
     return prompt if isinstance(prompt, str) else text.transcripts[0].member.tokenizer.decode(list(prompt))
 
 
 def _written(text: FusionRequest, think: Think) -> str:
-    """Returns the beginning of what was written, long enough to see whether a reasoning begins."""
+    """Returns the beginning of a member's text, long enough to see whether a reasoning begins."""
     found = ""
     for step in text.steps:
         found += step.text

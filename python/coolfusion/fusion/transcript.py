@@ -1,6 +1,6 @@
-"""A transcript: one text under one member, on the engine's side.
+"""A transcript, which is one text under one member on the engine's side.
 
-It holds ids and text, and nothing that touches a model. Its counterpart in the worker is the `Session`.
+A transcript holds ids and text, and nothing that touches a model. Its counterpart in the worker is the `Session`.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ class Transcript:
 
     Args:
         member: the member.
-        number: its number among the members of the text.
+        number: the number of the member among those of the text.
         prompt: a text or ids.
 
     Attributes:
         member: the member.
-        number: its number among the members of the text.
+        number: the number of the member among those of the text.
         prompt: the prompt.
-        ids: prompt and committed ids; only ever appended to.
-        n_prompt: how many of them are the prompt.
-        read_from: how many of them are a prefix that the member leaves out.
-        forced_cuts: committed segments whose ids are a forced cut.
+        ids: prompt and committed ids, which are only ever appended to.
+        n_prompt: number of ids of the prompt.
+        read_from: number of ids at the start that are a prefix which the member leaves out.
+        forced_cuts: number of committed segments whose ids are a forced cut.
         texts: the committed segments.
-        usage: what the session in the worker has cost, by its last reply.
-        failed: why the member is lost and the others continue without it, or None.
+        usage: the usage of the session in the worker, by its last reply.
+        failed: the reason why the member is lost and the others continue without it, or None.
         prompt_score: the score of the prompt, if the rule asks for it.
         so_far: the score of the prompt, if it is known, and of all committed segments.
 
     Raises:
-        EmptyPromptError: there is nothing to start from.
+        EmptyPromptError: the prompt has no id, and the member has no prefix to start from.
         UnrepresentableTextError: the tokenizer cannot represent the prompt.
         ModelError: an id without a row of logits.
     """
@@ -64,26 +64,26 @@ class Transcript:
 
     @property
     def n_prefix(self) -> int:
-        """Number of ids that the member has put before a text, for example one for BOS; 0 before ids."""
+        """Returns the number of ids that the member has put before a text, for example one for BOS; 0 before ids."""
         return len(self.member.prefix_ids) if isinstance(self.prompt, str) else 0
 
     @property
     def n_written(self) -> int:
-        """Number of committed ids after the prompt."""
+        """Returns the number of committed ids after the prompt."""
         return len(self.ids) - self.n_prompt
 
     @property
     def n_context(self) -> int:
-        """Number of tokens of context."""
+        """Returns the number of tokens of context."""
         return len(self.ids) - self.usage.start
 
     @property
     def cost(self) -> tuple[int, int]:
-        """Passes in which the text had a part so far, and its tokens that went through them."""
+        """Returns the number of passes with tokens of the text so far, and the number of these tokens."""
         return self.usage.forward_passes, self.usage.processed_tokens
 
     def commit(self, ids: TokenPath, text: str, *, forced: bool, ending: Ending = "") -> None:
-        """Appends a segment, which may own the boundary after it; the worker learns of it with the next command."""
+        """Appends a segment, which may own the boundary after it, for the worker to append with the next command."""
         self.ids.extend(ids)
         self.forced_cuts += forced
         self.texts.append(text)
@@ -91,11 +91,11 @@ class Transcript:
         self._unsent.append(Commit(ids, text, ending))
 
     def prompt_tail(self) -> str:
-        """Returns the end of the prompt as a text; of ids the last few."""
+        """Returns the end of the prompt as a text, for ids that of the last few."""
         return self.prompt if isinstance(self.prompt, str) else self.member.tokenizer.decode(self.ids[-8:])
 
     def note_prefill(self, score: Score | None, *, may_drop_prefix: bool) -> None:
-        """Notes how the prompt was read, and its score if there is one."""
+        """Notes the prefix that was left out of the prompt, and the score of the prompt if there is one."""
         if score is not None:
             self.prompt_score = self.so_far = score
         if may_drop_prefix and self.usage.start == self.n_prefix:
@@ -103,17 +103,17 @@ class Transcript:
 
     @property
     def prompt_ids(self) -> list[int]:
-        """The prompt as it is read: without its prefix if it is likelier so."""
+        """Returns the prompt that the member reads, without its prefix if it is likelier without it."""
         return self.ids[self.read_from : self.n_prompt]
 
     def note_score(self, score: Score) -> None:
-        """Adds the score of a committed segment; one that is no number says nothing."""
+        """Adds the score of a committed segment, unless it is no number."""
         if not math.isnan(score.logprob):
             old = self.so_far
             self.so_far = Score(old.logprob + score.logprob, old.n_tokens + score.n_tokens, old.n_bytes + score.n_bytes)
 
     def take_commits(self) -> tuple[Commit, ...]:
-        """Returns the segments that the worker does not know of; the next command carries them."""
+        """Returns the segments that the worker does not know of, for the next command to carry."""
         commits, self._unsent = tuple(self._unsent), []
         return commits
 
@@ -161,6 +161,6 @@ class Transcript:
 
 
 def prompt_scores(transcripts: Sequence[Transcript]) -> tuple[Score, ...]:
-    """Returns the scores of the prompt, nan under members that were lost; () where no member has scored it."""
+    """Returns the scores of the prompt, nan under members that were lost, or () if no member has scored it."""
     scores = [each.prompt_score for each in transcripts]
     return tuple(score or Score(math.nan, 0) for score in scores) if any(scores) else ()

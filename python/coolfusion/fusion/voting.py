@@ -1,4 +1,4 @@
-"""The vote on answers: who votes, how much a ballot counts, and when a vote is settled. Pure functions of records."""
+"""The vote on answers: voters, weights of ballots, and the end of a vote, by pure functions of records."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from coolfusion.records import Continuation, Score
 def ballot_weights(
     weights: Weights, names: Sequence[str], prompt: Sequence[Score], live: Sequence[int], seed: int | None = None
 ) -> list[float]:
-    """Returns how much a ballot of each member counts: its weight times the number of live members, so the mean is 1.
+    """Returns the weight of each member's ballot, its own weight times the number of live members, so the mean is 1.
 
     Args:
-        weights: of the members.
-        names: (M,) their names.
+        weights: the weights of the members.
+        names: (M,) the members' names.
         prompt: (M,) the scores of the prompt, or ().
         live: numbers of the members that take part; the others count 1.
-        seed: the request's.
+        seed: the seed of the request.
     """
     if not live:
         return [1.0] * len(names)
@@ -40,8 +40,8 @@ def with_ballots(
 
     Args:
         continuations: all of them; those that were rejected do not vote.
-        settings: of the rerank.
-        weights: (M,) how much a ballot of each member counts; the fused text's counts 1.
+        settings: the settings of the rerank.
+        weights: (M,) the weight of a ballot of each member; the fused text's counts 1.
     """
     found = [
         each if each.rejected else replace(each, standing=standing_of(each.text, each.finish_reason, settings))
@@ -60,7 +60,7 @@ def with_ballots(
 
 
 def electorate(continuations: Sequence[Continuation]) -> list[int]:
-    """Returns the indices of the continuations that vote: those of the best standing among those with an answer."""
+    """Returns the indices of the continuations that vote, which have an answer and the best standing of these."""
     able = [at for at, each in enumerate(continuations) if each.answer and each.rejected is None]
     best = min((STANDINGS.index(continuations[at].standing) for at in able), default=0)
     return [at for at in able if STANDINGS.index(continuations[at].standing) == best]
@@ -70,7 +70,7 @@ def tally(continuations: Sequence[Continuation]) -> dict[str, float]:
     """Returns the votes for each answer.
 
     Args:
-        continuations: with their ballots.
+        continuations: the continuations with their ballots.
     """
     return {str(continuations[at].answer): continuations[at].votes for at in electorate(continuations)}
 
@@ -79,7 +79,7 @@ def is_settled(votes: Mapping[str, float], left: float, stop_at: float | None) -
     """Returns whether further ballots are not worth their cost.
 
     Args:
-        votes: for each answer.
+        votes: the votes for each answer.
         left: the sum of the weights of all ballots that may still come.
         stop_at: the posterior probability that is enough, or None.
 
@@ -93,7 +93,7 @@ def is_settled(votes: Mapping[str, float], left: float, stop_at: float | None) -
     first, second = ordered[0], ordered[1] if len(ordered) > 1 else 0.0
     if first > second + left:
         return True
-    # Rounded against the leader, because the posterior has a closed form for whole numbers only.
+    # Votes are rounded against the leader, because the posterior has a closed form for whole numbers only.
     return stop_at is not None and leads(math.floor(first), math.ceil(second)) >= stop_at
 
 

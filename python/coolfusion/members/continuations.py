@@ -1,4 +1,4 @@
-"""The scores of whole texts under one member: for a rerank (the paper's Cool+R), and for evaluation."""
+"""The scores of whole texts under one member, for a rerank (the paper's Cool+R) and for evaluation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from coolfusion.models.numerics import total
 def score_continuations(
     member: Member, context: Context, command: ScoreContinuations, *, has_prompt: bool = False
 ) -> Task[tuple[WholeScore, ...]]:
-    """Scores whole texts after a prompt: the sum of ln p, the number of tokens, and how often the context was cut.
+    """Scores whole texts after a prompt by the sum of ln p, the number of tokens, and the number of context cuts.
 
-    All texts that fit after the prompt are read in one pass. A longer one is read in blocks; where the limit is
-    reached, the newest half of it is kept as context, as in a generation.
+    All texts that fit after the prompt are read in one pass. A longer text is read in blocks. At the limit the newest
+    half of the context is kept, as in a generation.
 
     Args:
         member: the member.
@@ -55,7 +55,7 @@ def score_continuations(
 
 
 def _score_in_blocks(member: Member, context: Context, prompt: TokenPath, text: WholeText) -> Task[WholeScore]:
-    """Reads a text in blocks of `TOKENS_AT_A_TIME`, because rows of logits are large."""
+    """Scores a text in blocks of `TOKENS_AT_A_TIME` tokens, because rows of logits are large."""
     limit, kept = member.runner.max_model_len, member.kept_after_cut
     everything = [*prompt, *text.token_ids]
     reader = _Reader(member, text)
@@ -85,7 +85,7 @@ def _score_in_blocks(member: Member, context: Context, prompt: TokenPath, text: 
 
 
 class _Reader:
-    """Collects what is asked of one text while its blocks are read.
+    """A reader of one text that collects its score while its blocks are read.
 
     Args:
         member: the member.

@@ -1,8 +1,9 @@
 """Endings: which tokens may follow a segment that owns the boundary after it (docs/definitions.md, "granularity").
 
-An ending names what ends there. After `"space"` white space follows, as in ` garage` before ` and`. After `"word"`
-anything follows that continues no word, as in ` garage` before `,`. After `"mark"` anything follows that is no
-punctuation, as in `,` before ` and`. END may follow each of them. `""` says nothing about what follows.
+An ending names the last part of a segment, and so limits its followers. After `"space"` white space follows, as in
+` garage` before ` and`. After `"word"` anything follows that continues no word, as in ` garage` before `,`. After
+`"mark"` anything follows that is no punctuation, as in `,` before ` and`. END may follow each of them. `""` allows
+every token.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ Ending = Literal["", "space", "word", "mark"]
 
 GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 ASCII_WHITE_SPACE = b"\t\n\v\f\r "
-# How many tokens a draft may take for each segment; one that went astray may write without an end.
+# The most tokens of a draft for each segment, because a draft that went astray may never reach an end.
 TOKENS_OF_A_DRAFT: Mapping[Granularity, int] = {"word": 4, "pre_token": 4, "phrase": 16, "sentence": 48, "line": 64}
-# Marks that stand inside words ("don't", "snake_case"), and what bytes that are no text are shown as.
+# Marks that stand inside words ("don't", "snake_case"), and the character that stands for bytes that are no text.
 _INSIDE_WORDS = "'\u2019_\ufffd"
 _NO_WHITE_SPACE = "\x1c\x1d\x1e\x1f"  # Python calls them spaces, Unicode's White_Space does not
 
@@ -44,8 +45,8 @@ def ending_of(text: str, granularity: Granularity) -> Ending:
     """Returns the ending of a text after which a segment of a granularity may begin.
 
     Args:
-        text: a segment that ends where its granularity wants it, or a prompt that does.
-        granularity: that of the segments.
+        text: a segment that ends at a stop of its granularity, or a prompt that does.
+        granularity: the unit of text that one segment is.
 
     Example:
         >>> ending_of(" garage", "word"), ending_of(" garage", "pre_token"), ending_of(",", "pre_token")
@@ -63,7 +64,7 @@ def may_follow(data: bytes, ending: Ending) -> bool:
 
     Args:
         data: the bytes of the token.
-        ending: what ends before it.
+        ending: the ending of the text before the token.
 
     Example:
         >>> may_follow(b" and", "space"), may_follow(b"s", "word"), may_follow(b".", "word")

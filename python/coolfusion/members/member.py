@@ -33,7 +33,7 @@ class Member:
         runner: the model; no two members of a fusion may share it.
         tokenizer: a `coolfusion.Tokenizer`, or anything that `Tokenizer.wrap` takes.
         prefix_ids: ids that stand before every prompt, for example BOS.
-        name: for messages and records; the runner's name if empty.
+        name: the name in messages and records; the runner's name if empty.
         suppress_tokens: ids that are never written, namely control tokens that do not end a text, holes of the
             vocabulary and rows above it. They stay in the softmax, so a probability is the model's own.
 
@@ -86,8 +86,8 @@ class Member:
         Args:
             model: a transformers model with a language-model head; it is put into eval mode and stays where it is.
             tokenizer: anything that `Tokenizer.wrap` takes; None loads the one from where the model was loaded.
-            name: for messages and records; None takes the last part of where the model was loaded from.
-            prefix_ids: ids that stand before every prompt; None takes what the tokenizer puts before a text.
+            name: the name in messages and records; None takes the last part of the path of the model.
+            prefix_ids: ids that stand before every prompt; None takes the ids that the tokenizer puts before a text.
             eos_token_ids: ids that end a text; None takes those of the model's configurations and the tokenizer's EOS.
             max_model_len: most tokens of one context; None takes the number from the model's configuration.
             trust_remote_code: whether code that comes with the tokenizer may run; only where `tokenizer` is None.
@@ -120,14 +120,14 @@ class Member:
 
     @property
     def model(self) -> Any:
-        """The model: the torch module where there is one, so that hooks can be added."""
+        """Returns the model, which is the torch module where there is one, so that hooks can be added."""
         return getattr(self.runner, "module", self.runner)
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """Returns the prompt in this member's ids; the prefix stands before a text, and ids are taken as they are.
+        """Returns the prompt in this member's ids, with the prefix before a text; ids are taken as they are.
 
         Raises:
-            EmptyPromptError: there is nothing to start from.
+            EmptyPromptError: the prompt has no id, and the member has no prefix to start from.
             UnrepresentableTextError: the tokenizer cannot represent the prompt.
             ModelError: an id without a row of logits.
         """
@@ -165,21 +165,21 @@ class Member:
         return encoder
 
     def ids_after(self, ending: Ending) -> tuple[int, ...]:
-        """Returns the ids that may follow an ending, in ascending order: those of tokens that may, and of END.
+        """Returns the ids that may follow an ending, in ascending order, those of END included.
 
         Args:
-            ending: what ends before them, not "".
+            ending: the ending of the text before them, not "".
 
         Complexity: O(vocabulary), once for each ending.
         """
         return self._after(ending)[0]
 
     def may_follow(self, token_id: int, ending: Ending) -> bool:
-        """Returns whether an id is one of `ids_after`, or nothing is said about what follows.
+        """Returns whether an id may follow an ending, as each id may after "".
 
         Args:
             token_id: the id.
-            ending: what ends before it.
+            ending: the ending of the text before the id.
 
         Complexity: O(1), after O(vocabulary) once.
         """
@@ -198,7 +198,7 @@ class Member:
         return {}
 
     def _written(self) -> Iterator[tuple[int, bytes]]:
-        """The ids that stand for text and have a row, with their bytes."""
+        """Yields the ids that stand for text and have a row of logits, with their bytes."""
         tokenizer = self.tokenizer
         unwritable = {*tokenizer.control_ids, *tokenizer.unused_ids}
         for token_id in range(min(tokenizer.vocab_size, self.runner.logits_size)):
@@ -218,7 +218,7 @@ class Member:
 
     @cached_property
     def _ids_by_space(self) -> dict[int, list[int]]:
-        """The ids of tokens that begin with ASCII white space, by their first byte."""
+        """Returns the ids of tokens that begin with ASCII white space, by their first byte."""
         found = dict[int, list[int]]()
         for token_id, data in self._written():
             if data[:1].isspace():
@@ -227,7 +227,7 @@ class Member:
 
     @property
     def kept_after_cut(self) -> int | None:
-        """How many tokens a cut context keeps, namely the newest half of the model's limit; None without a limit."""
+        """Returns the number of tokens that a cut context keeps, half of the model's limit, or None without a limit."""
         limit = self.runner.max_model_len
         return None if limit is None else max(1, limit // 2)
 

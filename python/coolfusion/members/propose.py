@@ -103,7 +103,7 @@ def write_segment(
 
 
 def first_choice(session: Session) -> int | None:
-    """Returns the most likely first token of a segment; one that may follow the ending before it.
+    """Returns the most likely first token of a segment that may follow the ending before it.
 
     The computed empty path is needed. Of equally likely ids the smallest is returned, and None where there is none.
 
@@ -124,7 +124,7 @@ def write_ahead(session: Session, budget: int, words: int) -> Task[None]:
     Args:
         session: the text under the member.
         budget: most tokens to write.
-        words: how many segments to write, the next one included.
+        words: number of segments to write, the next one included.
 
     Complexity: a pass for each token that is not computed yet, of `TOKENS_OF_A_DRAFT` a segment on average at most.
     """
@@ -151,7 +151,7 @@ def write_ahead(session: Session, budget: int, words: int) -> Task[None]:
 
 
 def _beside(path: TokenPath, drafts: Sequence[TokenPath]) -> tuple[TokenPath, ...]:
-    """Returns what to read along with `path`.
+    """Returns the draft paths that are read in the same pass as `path`.
 
     After a first segment that is not the member's own choice the rest of a draft says nothing.
     """
@@ -173,7 +173,7 @@ def _next_best(session: Session, count: int, own: Proposal) -> list[int]:
 
 
 def _proposal_at_end(segmenter: Segmenter, ids: list[int]) -> Proposal:
-    """Returns the proposal of a member that ended its text: the word before END first, then END."""
+    """Returns the proposal of a member that ended its text, which is the word before END first, and then END."""
     segment = _last_segment(segmenter, ids) if ids else None
     proposal = _proposal(segment, ids, "invalid")
     if proposal.text is not None:
@@ -182,12 +182,12 @@ def _proposal_at_end(segmenter: Segmenter, ids: list[int]) -> Proposal:
 
 
 def _owns(session: Session, segment: Segment) -> bool:
-    """Returns whether something is known of what follows a segment."""
+    """Returns whether a segment owns the boundary after it, which limits its followers."""
     return segment.whole and (segment.level == "word" or session.granularity == "pre_token")
 
 
 def _proposal(segment: Segment | None, ids: list[int], why: RejectionReason, *, whole: bool = False) -> Proposal:
-    """Returns a segment as a proposal, or the reason why it is none."""
+    """Returns a segment as a proposal, or its refusal with the reason."""
     if segment is not None and segment.valid and segment.text:
         return Proposal(segment.text, False, tuple(ids[: len(segment.token_ids)]), whole=whole)
     if segment is None or not segment.text:
@@ -199,7 +199,7 @@ def _proposal(segment: Segment | None, ids: list[int], why: RejectionReason, *, 
 
 
 def _last_segment(segmenter: Segmenter, ids: Sequence[int]) -> Segment | None:
-    """Returns the segment where writing must stop: all the segmenter holds, less an incomplete character at its end."""
+    """Returns the text that the segmenter still holds as a segment, less an incomplete character at its end."""
     segment = whole = segmenter.finish()
     for n in range(len(ids) - 1, 0, -1):
         if segment is None or segment.valid:

@@ -1,4 +1,4 @@
-"""A model that computes elsewhere, as the engine sees it."""
+"""A model that computes in another process, as the engine sees it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RemoteModel:
     """A `LanguageModel` that computes in another process: it can be described, and not called from here.
 
     Args:
-        facts: what is known of it.
+        facts: the facts of the model.
     """
 
     def __init__(self, facts: ModelFacts) -> None:
@@ -60,11 +60,11 @@ class RemoteModel:
 
     @property
     def batches_paths(self) -> bool:
-        """Whether any number of paths costs one pass."""
+        """Returns whether any number of paths costs one pass."""
         return self._facts.batches_paths
 
     def new_context(self) -> NoReturn:
-        """Raises ModelError: the contexts are where the model is."""
+        """Raises ModelError, because the contexts are in the process of the model."""
         raise ModelError(f"{self.name} computes in another process; its contexts cannot be used from here")
 
     def prefill(self, prompts: Sequence[tuple[Any, Sequence[int]]]) -> NoReturn:
@@ -76,5 +76,5 @@ class RemoteModel:
         self.new_context()
 
     def describe(self) -> dict[str, Any]:
-        """Returns what the model's own process says of it."""
+        """Returns the description of the model that its own process made."""
         return dict(self._facts.description)

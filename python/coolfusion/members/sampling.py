@@ -24,7 +24,7 @@ def draw_text(member: Member, context: Context, command: DrawText) -> Task[Drawn
     The draws depend on the seed and on the member's probabilities alone, one random number a token. If the context
     grows over the model's limit, its newest half is kept, as in a generation.
 
-    Complexity: a pass for each token, shared with all texts that wait; O(V log V) beside it.
+    Complexity: a pass for each token, shared with all texts that wait, and O(V log V) for the draw.
     """
     limit, kept = member.runner.max_model_len, member.kept_after_cut
     everything, start, ids = list(command.prompt_ids), 0, list[int]()
@@ -63,16 +63,16 @@ def draw(
     number: float,
     min_p: float = 0.0,
 ) -> int | None:
-    """Returns the id at which the cumulated probability passes a number; None where there is no distribution.
+    """Returns the id at which the cumulated probability passes a number, or None for logits of no distribution.
 
     Ids are in the order of falling probability, then of their numbers, so the order of a sum is always the same.
 
     Args:
-        logits: (V,) of the model.
-        barred: ids that are never written; their probability goes to the others.
-        temperature: above 0.
+        logits: (V,) the logits of the model.
+        barred: ids that are never written, so that their probability goes to the others.
+        temperature: divisor of the logits, above 0.
         top_p: only the fewest most likely ids with this probability in all count.
-        number: from 0 on and below 1.
+        number: a random number, at least 0 and below 1.
         min_p: only ids that are at least so likely, as a share of the most likely one, count.
 
     Complexity: O(V log V).
@@ -97,17 +97,17 @@ def draw(
 
 
 def draw_next(session: Session, path: TokenPath, dice: Dice, at: int, *, ending: Ending = "") -> int | None:
-    """Returns the token that a member draws after a computed path; None where there is no distribution.
+    """Returns the token that a member draws after a computed path, or None for logits of no distribution.
 
     A token that may not follow the ending is drawn again, from those that may. So the result has the probabilities of
     these tokens given that one of them comes. A token that may follow is the same with and without the ending.
 
     Args:
         session: the text under the member.
-        path: what was drawn before.
+        path: the tokens that were drawn before.
         dice: the random numbers and filters.
-        at: how many tokens of the segment were drawn before.
-        ending: what the token has to follow, or "".
+        at: number of tokens of the segment that were drawn before.
+        ending: the ending that the token has to follow, or "".
     """
     member = session.member
     key = (dice.seed, member.name, dice.origin, dice.offset + at)
@@ -119,7 +119,7 @@ def draw_next(session: Session, path: TokenPath, dice: Dice, at: int, *, ending:
 
 
 def _drawn(session: Session, path: TokenPath, barred: Collection[int], dice: Dice, number: float) -> int | None:
-    """Draws where the logits are, if the context can, or else from a list of them."""
+    """Draws on the device of the logits if the context can, or else from a list of the logits."""
     context, filters = session.context, (dice.temperature, dice.top_p, number, dice.min_p)
     on_device = getattr(context, "draw", None)
     if on_device is not None:

@@ -1,6 +1,6 @@
 """A session: one text under one member, on the worker's side.
 
-A session owns the model's context and the segmenter that cuts what the model writes. A task says what it needs of the
+A session owns the model's context and the segmenter that cuts the output of the model. A task requests passes of the
 model and never runs it. It yields each `ForwardRequest`, and the worker makes one pass for all tasks that wait.
 """
 
@@ -26,8 +26,8 @@ class ForwardRequest(NamedTuple):
     """The token paths whose logits a task needs before it can continue.
 
     Attributes:
-        context: the context.
-        paths: the paths to compute.
+        context: the context of the session.
+        paths: the token paths to compute after the context.
         prompt: ids that become the whole context first, or None.
     """
 
@@ -37,7 +37,7 @@ class ForwardRequest(NamedTuple):
 
     @property
     def n_tokens(self) -> int:
-        """The tokens that a pass reads for it."""
+        """Returns the number of tokens that a pass reads for the request."""
         if self.prompt is not None:
             return len(self.prompt)
         ends: set[TokenPath] = {path[:n] for path in self.paths for n in range(len(path) + 1)}
@@ -52,20 +52,21 @@ class Session:
 
     Args:
         member: the member.
-        command: opens it; it holds the prompt.
+        command: the command that opens the session, with the prompt.
         align_with: tokenizers whose word boundaries end segments too.
         context: an empty context of the member's model.
 
     Attributes:
         member: the member.
         context: the text under the model.
-        segmenter: cuts what the model writes into segments.
-        ids: prompt and committed ids; only ever appended to.
+        segmenter: the segmenter that cuts the output of the model.
+        ids: prompt and committed ids, which are only ever appended to.
         start: the context is ids[start:].
         texts: the committed segments.
         ahead: the segments that the member would write next, as far as it has written ahead.
-        stale: whether the context has to be read again before anything is asked of it.
-        ending: what comes next has to follow this, because the last segment owns the boundary after it; "" if not.
+        stale: whether the context has to be read again before the next task.
+        ending: the ending that the next segment has to follow, because the last one owns the boundary after it. "" if
+            it does not.
         granularity: the unit of text that one segment is.
     """
 
@@ -90,20 +91,20 @@ class Session:
 
     @property
     def usage(self) -> Usage:
-        """The cost of the session so far."""
+        """Returns the cost of the session so far."""
         context, (passes, tokens) = self.context, self._spent
         return Usage(self.start, passes + context.forward_passes, tokens + context.processed_tokens, self.ahead)
 
     @property
     def n_context(self) -> int:
-        """Number of tokens of context."""
+        """Returns the number of tokens of context."""
         return len(self.ids) - self.start
 
     def prefill(self) -> Task[Score | None]:
-        """Reads the prompt; one that is longer than the limit is cut at the left.
+        """Reads the prompt, cut at the left if it is longer than the limit.
 
         Returns:
-            the score of what was read, if the command asks for it.
+            the score of the ids that were read, if the command asks for it, else None.
 
         Complexity: one pass; with a score one for each `TOKENS_AT_A_TIME` tokens, because rows of logits are large. A
             model that cannot read a path in one pass needs one for each token. Twice that where the prefix of the
@@ -124,7 +125,7 @@ class Session:
         return self._score_of(logprobs) if command.score else None
 
     def _read(self, context: Context, start: int) -> Task[list[float]]:
-        """Reads ids[start:] into an empty context; returns ln p of each of them but the first."""
+        """Reads ids[start:] into an empty context, and returns ln p of each of these ids but the first."""
         ids, logprobs = tuple(self.ids[start:]), list[float]()
         yield ForwardRequest(context, (), ids[:1])
         for at in range(1, len(ids), TOKENS_AT_A_TIME):
@@ -145,7 +146,7 @@ class Session:
             prefix: the number of ids of the prefix.
 
         Returns:
-            those of the reading that is kept.
+            ln p of each id but the first, by the reading that is kept.
         """
         kept, other = self.context, self.member.runner.new_context()
         try:
@@ -159,7 +160,7 @@ class Session:
         return logprobs
 
     def _score_of(self, logprobs: Sequence[float]) -> Score:
-        """The score of the prompt from ln p of its ids; control tokens stand for no text and do not count."""
+        """Returns the score of the prompt from ln p of its ids, without control tokens, which stand for no text."""
         tokenizer, ids = self.member.tokenizer, self.ids[self.start + 1 :]
         control = set(tokenizer.control_ids)
         counted = [(i, logprob) for i, logprob in zip(ids, logprobs, strict=True) if i not in control]
@@ -167,9 +168,9 @@ class Session:
         return Score(total(logprob for _, logprob in counted), len(counted), n_bytes)
 
     def again(self, context: Context) -> Session:
-        """Returns a session that has read and committed the same, in an empty context; it reads that before all else.
+        """Returns a copy of the session with an empty context, which reads the prompt and the committed ids first.
 
-        Nothing that a pass or a task may have left half-way is taken along.
+        The copy takes along nothing that a pass or a task may have left half-way.
         """
         session = Session(self.member, self._command, self._align_with, context)
         session.ids, session.texts, session.start = list(self.ids), list(self.texts), self.start

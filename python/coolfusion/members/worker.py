@@ -61,16 +61,16 @@ class _Running:
 
 
 class ModelWorker:
-    """Executes the commands of one member.
+    """A worker that executes the commands of one member.
 
     Args:
         member: the member.
-        number: its number in the fusion.
-        tokenizers: those of all members, by number.
+        number: the number of the member in the fusion.
+        tokenizers: the tokenizers of all members, by number.
 
     Attributes:
         member: the member.
-        cost: the cost of its passes by a rule that knows no clock.
+        cost: the cost of the member's passes, by a rule that knows no clock.
     """
 
     def __init__(self, member: Member, number: int, tokenizers: Sequence[Tokenizer]) -> None:
@@ -91,11 +91,11 @@ class ModelWorker:
 
     @property
     def n_sessions(self) -> int:
-        """Number of open sessions."""
+        """Returns the number of open sessions."""
         return len(self._sessions)
 
     def deliver(self, command: Command) -> None:
-        """Takes a command, between two passes. It ends the background task of its session; what was computed stays."""
+        """Takes a command between two passes, and ends the background task of its session; computed tokens stay."""
         number = command.session
         if not isinstance(command, Close):
             if self._running:
@@ -245,14 +245,14 @@ class ModelWorker:
 
 
 def _after_reload(session: Session, task: Task[Value]) -> Task[Value]:
-    """Executes a task of a session whose context has to be read again first."""
+    """Reads the context of a session again, and then executes its task."""
     if session.stale:
         yield from session.reload()
     return (yield from task)
 
 
 def _score_after_prompt(session: Session, command: ScoreContinuations) -> Task[Any]:
-    """Scores continuations in a session that has read their prompt; one that has read less of it reads it again."""
+    """Scores continuations in a session that has read their prompt, or reads it again after a partial reading."""
     read = tuple(session.ids[session.start :])
     return score_continuations(session.member, session.context, command, has_prompt=read == command.prompt_ids)
 

@@ -1,4 +1,4 @@
-"""How authors are told apart: a colour, a second cue for those who cannot see it, and what the steps say of each."""
+"""The marks that tell authors apart, a colour and a style for readers who cannot see it, and each author's shares."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _CONTROL = {
 
 
 class Shares(NamedTuple):
-    """A summary of steps.
+    """A summary of steps, for example won (.5, .5) for two members that each won one of two steps.
 
     Attributes:
         won: (M,) each member's share of the steps; a step that several members proposed is shared by them.
         proposed: (M,) the share of the steps whose winner the member proposed.
         agreement: the mean share of the members that proposed the winner.
         unanimous: the share of the steps whose winner all members proposed.
-        overridden: how many steps committed something that the primary member did not propose.
+        overridden: number of steps that committed a candidate that the primary member did not propose.
         seconds: (propose, evaluate, select, commit) sums over the steps.
     """
 
@@ -43,11 +43,11 @@ class Shares(NamedTuple):
 
 
 def shares_of(steps: Sequence[Any], n_members: int) -> Shares:
-    """Returns who proposed what was committed, and how long the phases took.
+    """Returns the share of each member in the committed segments, and the seconds of the phases.
 
     Args:
         steps: `Step` records.
-        n_members: how many members there are.
+        n_members: number of members.
 
     Complexity: O(steps * members).
 
@@ -67,7 +67,7 @@ def shares_of(steps: Sequence[Any], n_members: int) -> Shares:
 
 
 def initials(names: Sequence[str]) -> list[str]:
-    """Returns a short name for each member, all different: the first letters, or A, B, C.
+    """Returns a short name for each member, which is its first one or two letters, or A, B, C if two would be equal.
 
     Args:
         names: the members' names.
@@ -85,7 +85,7 @@ def initials(names: Sequence[str]) -> list[str]:
 
 
 def safe(text: str) -> str:
-    """Returns a text without what could steer a terminal or reorder a page: each such character becomes visible.
+    """Returns a text in which each character that could steer a terminal or reorder a page has become visible.
 
     Args:
         text: any text, lone surrogates included.

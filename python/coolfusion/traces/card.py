@@ -1,4 +1,4 @@
-"""A small static picture of an output for notebooks: no script, everything escaped."""
+"""A small static picture of an output for notebooks, without a script and with all text escaped."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def card(
     Args:
         names: (M,) the members' names.
         segments: the text of each step, and numbers of the members that proposed it.
-        text: the text; shown without authors where a rerank chose another than the steps'.
-        finish_reason: how it ended.
-        error: what ended it, or None.
+        text: the text; shown without authors if a rerank chose another than that of the steps.
+        finish_reason: the reason why the text ended.
+        error: the error that ended the text, or None.
 
     Complexity: O(size of the text), at most 400 segments.
 
@@ -60,7 +60,7 @@ def _segment(text: str, authors: Sequence[int], names: Sequence[str]) -> str:
 
 
 def _style(authors: Sequence[int]) -> str:
-    """Returns the style of one author's text; what several proposed is plain."""
+    """Returns the style of one author's text; a segment that several members proposed is plain."""
     if len(authors) != 1:
         return ""
     colour, line = COLOURS[authors[0] % len(COLOURS)], UNDERLINES[authors[0] % len(UNDERLINES)]

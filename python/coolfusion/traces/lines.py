@@ -27,7 +27,7 @@ def head_line(names: Sequence[str], origin: Any, choice: int = 0) -> str:
         choice: number of the text among those of one request.
 
     Raises:
-        ArgumentError: the options hold what JSON cannot.
+        ArgumentError: the options hold a value that JSON cannot hold.
 
     Example:
         >>> head_line(["ash"], None)
@@ -59,7 +59,7 @@ def end_line(output: Any, seconds: float | None = None) -> str:
 
     Args:
         output: an `Output`; its steps, its origin and the other texts of its request stand in other lines.
-        seconds: how long the writing took, or None for the sum of the steps.
+        seconds: seconds that the writing took, or None for the sum of the steps.
     """
     plain = to_plain(output)
     for elsewhere in ("steps", "origin", "others"):
@@ -86,7 +86,7 @@ _PHASES = ("propose", "evaluate", "select", "commit")
 
 
 def _line(values: Mapping[str, Any]) -> str:
-    """Returns values as one line of ASCII. Lone surrogates and control characters are escapes in it."""
+    """Returns values as one line of ASCII, in which lone surrogates and control characters are escapes."""
     try:
         return json.dumps(to_plain(values), allow_nan=False, separators=(",", ":")) + "\n"
     except (ValueError, RecursionError) as err:

@@ -1,4 +1,4 @@
-"""Traces as one page of HTML that needs no network: text in the colours of its authors, and every step on a click.
+"""Traces as one page of HTML that needs no network, with text in the colours of its authors and steps on a click.
 
 The page may load nothing and run nothing but its own script, which its Content-Security-Policy names by digest. Data is
 JSON in it, and the script makes text nodes of data, never markup.
@@ -64,7 +64,7 @@ def page_of(traces: Sequence[Trace]) -> str:
     traces = [choice for trace in traces for choice in trace.choices]
     if not traces:
         raise ArgumentError("no texts to show; expected at least one trace")
-    # In JSON these are letters of texts, and an escape says the same there.
+    # In JSON these characters stand only inside texts, where an escape has the same meaning.
     data = json.dumps({"texts": [_plain(each) for each in traces]}, allow_nan=False, separators=(",", ":"))
     for letter in "<>&":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
@@ -81,7 +81,9 @@ def page_of(traces: Sequence[Trace]) -> str:
 
 
 def prompts_of(trace: Trace) -> list[tuple[str, str]]:
-    """Returns who says what before the text: roles of messages, or members with their prompts; "" is everybody.
+    """Returns pairs of a speaker and its words before the text.
+
+    A speaker is the role of a message or the name of a member, and "" stands for all members.
 
     Args:
         trace: the text.
@@ -103,13 +105,13 @@ def prompts_of(trace: Trace) -> list[tuple[str, str]]:
 
 
 def _said(message: Mapping[str, Any]) -> str:
-    """Returns the content of a message; that of a call of tools is JSON."""
+    """Returns the content of a message, as JSON for a call of tools."""
     content = message.get("content")
     return content if isinstance(content, str) else json.dumps(to_plain(message.get("tool_calls")), ensure_ascii=False)
 
 
 def _plain(trace: Trace) -> dict[str, Any]:
-    """Returns what the script shows of a text."""
+    """Returns the values of a text that the script shows."""
     output, origin = trace.output, trace.output.origin
     names = [safe(name) for name in trace.names]
     chosen = None
@@ -151,7 +153,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _safe(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns objects with safe texts."""
+    """Returns plain values in which all texts are safe to show."""
     return [{name: safe(each) if isinstance(each, str) else each for name, each in row.items()} for row in rows]
 
 
@@ -164,7 +166,7 @@ def _variables(colours: Sequence[str]) -> str:
 
 
 def _filled(template: str, parts: dict[str, str]) -> str:
-    """Returns a template with its places filled, in one pass: what is filled in is not looked at."""
+    """Returns a template with its places filled, in one pass, so that no place inside a filled-in text counts."""
     return _PLACE.sub(lambda place: parts[place[1]], template)
 
 

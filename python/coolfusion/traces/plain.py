@@ -1,4 +1,4 @@
-"""Records as plain values that strict JSON can hold, and back, exactly.
+"""The conversion of records to plain values that strict JSON can hold, and exactly back.
 
 Both directions follow the types of the records' fields. A field with its default is left out, and a number that is not
 finite is the text "inf", "-inf" or "nan".
@@ -29,13 +29,13 @@ class _Field(NamedTuple):
 
 
 def to_plain(value: Any) -> Any:
-    """Returns a record, or what JSON can hold, as plain values.
+    """Returns a record, or a value that JSON can hold, as plain values.
 
     Args:
         value: a record, a mapping with texts as names, a sequence, a text, a number, True, False or None.
 
     Raises:
-        ArgumentError: something else.
+        ArgumentError: the value is none of these.
 
     Complexity: O(size of the value).
 
@@ -172,7 +172,7 @@ def _sequence(origin: type, inner: tuple[Any, ...], value: Any, where: str) -> A
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """Returns a value of a union. A value that one kind alone can be is read as that, for a message with its path."""
+    """Returns a value of a union; a value that only one kind fits is read as it, so that errors have its path."""
     for kind in kinds:
         holds = _is_record(kind) and isinstance(value, dict)
         if holds or (get_origin(kind) is tuple and isinstance(value, list)):

@@ -17,14 +17,14 @@ __all__ = ["Trace", "parse_traces", "read_trace", "read_traces"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One text of a trace.
+    """A text of a trace, for example the one that `coolfusion generate --trace run.jsonl` wrote.
 
     Attributes:
         coolfusion: the version of the library that wrote it.
         names: (M,) the members' names.
-        output: the output. Of a text without an end line it holds the steps, and members without ids.
-        seconds: how long the writing took; None without an end line.
-        problem: what the file lacks of the text, for example the end of its last line; None if it is whole.
+        output: the output. For a text without an end line it holds the steps, and members without ids.
+        seconds: seconds that the writing took; None without an end line.
+        problem: the part of the text that the file lacks, for example the end of its last line. None if it is whole.
     """
 
     coolfusion: str
@@ -35,7 +35,7 @@ class Trace:
 
     @property
     def choices(self) -> tuple[Trace, ...]:
-        """A text for each of those of one request, this one first."""
+        """Returns the traces of all texts of the request, this one first."""
         others = (replace(self, output=output, seconds=None, problem=None) for output in self.output.others)
         return (replace(self, output=replace(self.output, others=())), *others)
 
@@ -52,7 +52,7 @@ def read_trace(path: str | Path) -> Trace:
 
     Raises:
         ArgumentError: the file cannot be read, holds several texts, or a line is not as the schema says. The message
-            names the line and what was expected. A last line that was cut off is no error; see `Trace.problem`.
+            names the line and the expected form. A last line that was cut off is no error; see `Trace.problem`.
 
     Complexity: O(size of the file).
 
@@ -87,8 +87,8 @@ def parse_traces(data: str | bytes, where: str = "the trace") -> list[Trace]:
     """Returns the texts of a trace that is in memory.
 
     Args:
-        data: what `Output.to_trace` returns, or the bytes of a file.
-        where: its name, for messages.
+        data: the result of `Output.to_trace`, or the bytes of a file.
+        where: the name of the data, for messages.
 
     Raises:
         ArgumentError: as `read_trace`.
@@ -101,7 +101,7 @@ def parse_traces(data: str | bytes, where: str = "the trace") -> list[Trace]:
         [Trace(Output('', 0 steps, finish_reason='end'))]
     """
     lines = (data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data).split(b"\n")
-    last = lines.pop()  # what follows the last line break: nothing, or a line that was cut off
+    last = lines.pop()  # the text after the last line break, which is empty or a line that was cut off
     texts: list[_Text] = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -131,7 +131,7 @@ class _Text:
         self.end: dict[str, Any] | None = None
 
     def trace(self, cut: str | None, where: str) -> Trace:
-        """Returns the text; one without an end line holds what its steps say."""
+        """Returns the text; without an end line it holds the text of its steps."""
         steps = tuple(self.steps)
         if self.end is not None:
             seconds = self.end.pop("seconds")
@@ -155,7 +155,7 @@ class _Text:
 
 
 def _joined(traces: list[tuple[int, Trace]]) -> list[Trace]:
-    """Returns the texts of a file, those of one request in one."""
+    """Returns the texts of a file, with the texts of one request joined in one trace."""
     found: list[Trace] = []
     for choice, trace in traces:
         if choice == 0:
@@ -168,7 +168,7 @@ def _joined(traces: list[tuple[int, Trace]]) -> list[Trace]:
 
 
 def _take(texts: list[_Text], line: bytes | dict[str, Any], where: str) -> None:
-    """Takes one line."""
+    """Adds one line to the text."""
     values = line if isinstance(line, dict) else _object(line, where)
     kind = values.pop("line", None)
     if kind == "head":
@@ -260,7 +260,7 @@ def _end(values: dict[str, Any], text: _Text, where: str) -> dict[str, Any]:
 
 
 def _typed(kinds: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Returns the fields of a line; all must be there, and no others."""
+    """Returns the fields of a line, and raises if a field is missing or unknown."""
     if set(values) != set(kinds):
         _refuse(where, f"has the fields {sorted(values)}", f"{sorted(kinds)}")
     return {name: _read(kind, values[name], where, name) for name, kind in kinds.items()}

@@ -15,7 +15,7 @@ __all__ = ["TraceWriter"]
 
 
 class TraceWriter:
-    """A file of traces that grows as steps come. An interrupted run leaves the steps that it made.
+    """A file of traces that grows as steps come, so that an interrupted run leaves the steps that it made.
 
     Args:
         path: the file; an old one is replaced when the first text begins.
@@ -49,7 +49,7 @@ class TraceWriter:
 
         Args:
             names: (M,) the members' names.
-            origin: how the text was asked for.
+            origin: the prompt, rule and options of the text.
         """
         self._put(head_line(names, origin))
 
@@ -65,8 +65,8 @@ class TraceWriter:
         """Ends the text that was begun.
 
         Args:
-            output: all of it.
-            seconds: how long the writing took; None takes the sum of the steps.
+            output: the whole text with its steps.
+            seconds: seconds that the writing took; None takes the sum of the steps.
         """
         self._put(end_line(output, seconds))
 

@@ -1,4 +1,4 @@
-"""Selection rules: pure functions that decide which candidate of a step is committed."""
+"""Selection rules, which are pure functions that decide the candidate of a step to commit."""
 
 from coolfusion.fusion.selection.base import (
     Ranking,

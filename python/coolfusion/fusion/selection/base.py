@@ -1,4 +1,4 @@
-"""Select: which candidate is committed.
+"""Selects the candidate that is committed.
 
 A rule gives one value to each candidate; the least value wins. Ties go to the candidate with the bytewise smaller text;
 END has no bytes, so it wins its ties. Nested candidates ("New" and "New York") have no rule of their own, and each is
@@ -29,10 +29,10 @@ class StepView:
         scores: (C, M) scores[i][j] is candidate i under member j.
         members: numbers of the members whose scores are all numbers; a rule must not look at the others.
         names: (M,) the members' names.
-        prompt: (M,) what each member gave to the prompt; () unless the rule asks for `prompt_scores`.
-        so_far: (M,) what each member gave to the prompt, if that is known, and to all text committed since.
+        prompt: (M,) the score of the prompt under each member; () unless the rule asks for `prompt_scores`.
+        so_far: (M,) the score under each member of the prompt, if it is known, and of all text committed since.
         history: the steps of this text so far.
-        seed: the request's seed, for rules that draw; None if it has none.
+        seed: the seed of the request, for rules that draw; None if it has none.
     """
 
     candidates: tuple[Candidate, ...]
@@ -53,12 +53,12 @@ class StepView:
 
 
 class Ranking(NamedTuple):
-    """The decision of a rule, with what led to it.
+    """The decision of a rule, with the weights and the primary member that led to it.
 
     Attributes:
         values: (C,) the value of each candidate; the least wins.
-        weights: one for each of `StepView.members`, with the sum 1; () where the rule has none.
-        primary: number of the member that the others must outbid; None where there is none.
+        weights: one weight for each of `StepView.members`, with the sum 1; () if the rule has none.
+        primary: number of the member that the others must outbid, or None.
     """
 
     values: tuple[float, ...]
@@ -68,14 +68,14 @@ class Ranking(NamedTuple):
 
 @runtime_checkable
 class SelectionRule(Protocol):
-    """Decides which candidate of a step wins. Subclasses, and objects with these attributes, are rules.
+    """A rule that decides which candidate of a step wins; objects with these attributes are rules too.
 
     Attributes:
-        name: for `Fusion.describe` and records.
+        name: the name in `Fusion.describe` and in records.
         boundary_mass: whether scores are to hold `boundary_logprob`, which costs a member one more row of logits, and
             `start_logprob`. A segment then owns the boundary after it, so the next one starts a word.
-        alternatives: how many segments each member proposes besides its greedy one, in steps with several candidates in
-            which the rule is unsure.
+        alternatives: number of segments that each member proposes besides its greedy one, in steps with several
+            candidates in which the rule is unsure.
         prompt_scores: whether members score their prompts, for `StepView.prompt`; it costs a row of logits for each
             token of a prompt.
 
@@ -106,7 +106,7 @@ class RowRule(SelectionRule):
     """A rule that gives a candidate its value from the candidate's own scores alone.
 
     Args:
-        function: from one score for each member to a value.
+        function: a function from one score for each member to a value.
         boundary_mass: whether the function looks at `boundary_logprob`.
     """
 
@@ -187,8 +187,8 @@ def view_of(
 
 
 def _is_broken(score: Score) -> bool:
-    """Returns whether something that was measured is no number."""
-    # Only nan differs from itself; this runs for every score.
+    """Returns whether a part of a score that was measured is no number."""
+    # Only nan differs from itself, a fast test because this runs for every score.
     logprob, _, _, boundary, start = score
     return logprob != logprob or boundary != boundary or start != start
 
@@ -211,7 +211,7 @@ def granularity_of(rule: SelectionRule) -> Granularity:
 
 
 def is_unsure(rule: SelectionRule, view: StepView) -> bool:
-    """Returns whether a rule wants alternatives before it decides; where there is one candidate, none are asked for."""
+    """Returns whether a rule wants alternatives before it decides, which it never does with one candidate."""
     return len(view.candidates) > 1 and bool(_answer(rule, view, rule.is_unsure))
 
 
@@ -248,7 +248,7 @@ def _ranking(rule: SelectionRule, view: StepView) -> Ranking:
 
 
 def _answer(rule: SelectionRule, view: StepView, question: Callable[[StepView], Any]) -> Any:
-    """Returns what a rule answers; whatever it raises names it."""
+    """Returns the answer of a rule to a question about a step, or raises an error that names the rule."""
     try:
         return question(view)
     except CoolFusionError:

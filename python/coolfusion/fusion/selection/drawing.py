@@ -1,12 +1,12 @@
-"""The distribution of a rule over the candidates of a step, and how a sampled text draws its winner from it.
+"""The distribution of a rule over the candidates of a step, and the draw of a winner from it.
 
 A rule's value is minus ln of the weight of a candidate, so the least value has the greatest weight:
 
     p(c)  is proportional to  exp(-value(c) / temperature)
 
 For a power mean the weight is the mean probability, for the paper's rule one divided by the mean perplexity. Both
-filters keep a beginning of the candidates by falling probability, and what is left is scaled to the sum 1. As the
-temperature falls to 0, the probability of the greedy winner grows to 1.
+filters keep a beginning of the candidates by falling probability, and their probabilities are scaled to the sum 1. As
+the temperature falls to 0, the probability of the greedy winner grows to 1.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def probabilities(
     top_p: float = 1.0,
     min_p: float = 0.0,
 ) -> tuple[float, ...]:
-    """Returns the probability of each candidate; 0 for those that a filter leaves out.
+    """Returns the probability of each candidate, which is 0 for those that a filter leaves out.
 
     Args:
-        values: (C,) of the rule, in nats. Where the least is an infinity, the candidates with it share alike.
+        values: (C,) the values of the rule, in nats. If the least is an infinity, the candidates with it share alike.
         candidates: (C,) in any order; of equally likely ones those of bytewise smaller texts come first.
-        temperature: above 0.
+        temperature: divisor of the values, above 0.
         top_p: the fewest most likely candidates with this probability in all are kept.
-        min_p: candidates are kept that are at least so likely, as a share of the most likely one.
+        min_p: least share of the most likely candidate's probability that a candidate needs to be kept.
 
     Complexity: O(C log C).
 
@@ -56,11 +56,11 @@ def probabilities(
 
 
 def in_order(values: Sequence[float], candidates: Sequence[Candidate]) -> list[int]:
-    """Returns the numbers of candidates from the greedy winner on.
+    """Returns the numbers of the candidates in the order of their values, the greedy winner first.
 
     Args:
-        values: (C,) of the rule.
-        candidates: (C,) of the step.
+        values: (C,) the values of the rule.
+        candidates: (C,) the candidates of the step.
     """
     return sorted(range(len(candidates)), key=lambda i: (values[i], candidates[i].text.encode()))
 
@@ -69,9 +69,9 @@ def drawn(chances: Sequence[float], order: Sequence[int], number: float) -> int:
     """Returns the candidate at which the cumulated probability passes a number.
 
     Args:
-        chances: (C,) probabilities.
+        chances: (C,) the probabilities of the candidates.
         order: the numbers of the candidates, in the order of the sum.
-        number: from 0 on and below 1.
+        number: a random number, at least 0 and below 1.
 
     Example:
         >>> [drawn([0.25, 0.75], [1, 0], number) for number in (0.0, 0.74, 0.76)]

@@ -13,7 +13,7 @@ from coolfusion.records import Score
 
 
 def _arithmetic_mean_perplexity(row: Sequence[Score]) -> float:
-    """Returns ln of the mean over members of PPL_u(s): the paper's rule (arXiv 2407.19807, section 3.3).
+    """Returns ln of the mean over members of PPL_u(s), the paper's rule (arXiv 2407.19807, section 3.3).
 
     One hostile critic decides, for example perplexities (1.2, 30) lose against (14, 14).
 
@@ -27,7 +27,7 @@ def _arithmetic_mean_perplexity(row: Sequence[Score]) -> float:
 
 
 def _geometric_mean_perplexity(row: Sequence[Score]) -> float:
-    """Returns ln of the geometric mean of the perplexities, in nats: no single member decides."""
+    """Returns ln of the geometric mean of the perplexities, in nats, so that no single member decides."""
     return math.fsum(log_perplexity(score) for score in row) / len(row)
 
 

@@ -24,7 +24,7 @@ from coolfusion.records import Score
 
 
 class PowerMean(SelectionRule):
-    """Selects the candidate with the greatest power mean of its probabilities.
+    """A rule that selects the candidate with the greatest power mean of its probabilities.
 
     Args:
         exponent: a in the formula above; any number or an infinity.
@@ -32,9 +32,9 @@ class PowerMean(SelectionRule):
         per: the divisor of ln P_u before the mean: 1 ("segment"), its tokens under u ("token"), or its bytes ("byte").
             A divisor takes away the disadvantage of long candidates.
         boundary_mass: whether P_u holds the probability that a word ends after the candidate.
-        alternatives: how many segments each member proposes besides its greedy one, where the pool is unsure.
-        unsure_below: the pool is unsure where the weighted mean probability of each candidate is below this.
-        name: for records; None names the formula.
+        alternatives: number of segments that each member proposes besides its greedy one, if the pool is unsure.
+        unsure_below: the pool is unsure if the weighted mean probability of each candidate is below this.
+        name: the name in records; None names the formula.
 
     Raises:
         ArgumentError: an exponent that is no number, or an unknown unit.

@@ -1,4 +1,4 @@
-"""Rules as plain values, so that a file can hold them and no code: `rule_from_spec` and `spec_of`.
+"""Converts rules to plain values and back, so that a file can hold them without code.
 
 A spec is an object with the field `kind`. Weights are an object of the same sort inside of it::
 
@@ -32,7 +32,7 @@ _ROW_RULES: dict[str, RowRule] = {
 
 
 def rule_from_spec(spec: Spec, where: str = "rule") -> SelectionRule:
-    """Returns the rule that a spec describes; fields that are left out have the defaults of the classes.
+    """Returns the rule that a spec describes, with the defaults of the classes for fields that are left out.
 
     Args:
         spec: plain values.
@@ -52,13 +52,13 @@ def rule_from_spec(spec: Spec, where: str = "rule") -> SelectionRule:
 
 
 def spec_of(rule: SelectionRule) -> dict[str, Any]:
-    """Returns the spec of a rule, with all of its parameters; JSON can hold it.
+    """Returns the spec of a rule with all of its parameters, as plain values of JSON.
 
     Args:
-        rule: one that is made of the classes of this package.
+        rule: a rule that is made of the classes of this package.
 
     Raises:
-        ArgumentError: another rule, which plain values cannot describe.
+        ArgumentError: the rule is another one, which plain values cannot describe.
 
     Complexity: O(size of the spec).
 
@@ -79,7 +79,7 @@ def spec_of(rule: SelectionRule) -> dict[str, Any]:
 
 
 def _made(spec: Any, where: str, makers: Mapping[str, Callable[[Fields], Any]]) -> Any:
-    """Returns what a spec describes. An error of a constructor gets the path of the spec."""
+    """Returns the object that a spec describes, and adds the path of the spec to errors of its constructor."""
     fields = Fields(spec, where)
     make = makers[fields.choice("kind", sorted(makers))]
     try:

@@ -1,4 +1,4 @@
-"""Weights of members: how much each counts in a step, as a function of the step alone.
+"""The weights of members in a step, as functions of the step alone.
 
 Weights are 0 or more, belong to `StepView.members` in their order, and have the sum 1.
 """
@@ -15,10 +15,10 @@ from coolfusion.fusion.selection.measures import nats_per_byte
 
 
 class Weights(Protocol):
-    """Gives each member of a step its weight.
+    """The weights of the members of a step, for example (.5, .5) for two.
 
     Attributes:
-        prompt_scores: whether it needs the scores of the prompt.
+        prompt_scores: whether the weights need the scores of the prompt.
     """
 
     prompt_scores: bool
@@ -28,7 +28,7 @@ class Weights(Protocol):
 
 
 class Uniform(Weights):
-    """Counts every member alike: w_u = 1 / M. Example: three members count 1/3 each."""
+    """Equal weights, w_u = 1 / M, for example 1/3 for each of three members."""
 
     prompt_scores = False
 
@@ -41,7 +41,7 @@ class Uniform(Weights):
 
 
 class Fixed(Weights):
-    """Weighs members by name, for example as a pool check measured them.
+    """Given weights of members by name, for example those that a pool check measured.
 
     Members that are not named count nothing, unless none of the step's members is named; then all count alike.
 
@@ -71,7 +71,7 @@ class Fixed(Weights):
 
 
 class ByEvidence(Weights):
-    """Weighs members by how well they predicted the prompt and the text so far.
+    """Weights by the quality of the members' predictions of the prompt and the text so far.
 
     w_u is proportional to exp(-kappa * b_u), where b_u are the nats per byte that member u gave to prompt and text.
     This is a posterior over the members, tempered so that it does not sharpen as the text grows.
@@ -98,12 +98,12 @@ class ByEvidence(Weights):
         return f"ByEvidence(kappa={self.kappa:g})"
 
     def of(self, step: StepView) -> list[float]:
-        """Returns the weights; members that have scored no byte yet count as the average of the others."""
+        """Returns the weights, in which members that have scored no byte yet count as the average of the others."""
         return _from_losses([nats_per_byte(step.so_far[j]) for j in step.members], self.kappa)
 
 
 class ByRecentText(Weights):
-    """Weighs members by how well they predicted the last segments, so that weights follow a change of subject.
+    """Weights by the quality of the members' predictions of the last segments, which follow a change of subject.
 
     w_u is proportional to exp(-kappa * b_u). Here b_u are nats per byte over the committed segments, and a segment that
     lies n steps back counts decay^n. Steps that count less than a hundredth are left out.
@@ -134,7 +134,7 @@ class ByRecentText(Weights):
         return f"ByRecentText(kappa={self.kappa:g}, decay={self.decay:g})"
 
     def of(self, step: StepView) -> list[float]:
-        """Returns the weights; all count alike before the first segment."""
+        """Returns the weights, which are equal before the first segment."""
         recent = [each.scores[each.winner] for each in step.history[-self._steps :]]
         losses = []
         for j in step.members:

@@ -1,4 +1,4 @@
-"""Rules around another rule: a primary member whose word counts first, and a filter of outliers."""
+"""Rules around another rule, for a primary member whose word counts first and for a filter of outliers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from coolfusion.fusion.selection.measures import logprob_of, nats_per_byte
 
 
 class Primary(SelectionRule):
-    """Selects what one member proposes, unless another candidate is better by a margin.
+    """A rule that selects the proposal of one member, unless another candidate is better by a margin.
 
     The values of candidates that the primary does not propose grow by the margin. END wins if the primary proposes it.
     Otherwise it cannot win, because the primary ends the text.
 
     Args:
-        rule: gives the values.
+        rule: the rule that gives the values.
         margin: nats of `rule`, 0 or more; inf leaves every decision to the primary.
         member: the name of the primary; None takes the member that gave the prompt the fewest nats per byte.
 
@@ -48,7 +48,7 @@ class Primary(SelectionRule):
         return self.rule.is_unsure(step)
 
     def values(self, step: StepView) -> Ranking:
-        """Returns the values of the rule, and the margin more for candidates of others."""
+        """Returns the values of the rule, with the margin added for candidates of others."""
         found, primary = as_ranking(self.rule.values(step)), self._primary(step)
         if primary is None:
             return found
@@ -63,7 +63,7 @@ class Primary(SelectionRule):
         return Ranking(tuple(values), found.weights, primary)
 
     def _primary(self, step: StepView) -> int | None:
-        """Returns the number of the primary; None if it takes no part in this step."""
+        """Returns the number of the primary, or None if it takes no part in this step."""
         if self.member is not None:
             return next((j for j in step.members if step.names[j] == self.member), None)
         if not step.prompt:
@@ -75,7 +75,7 @@ class Primary(SelectionRule):
 
 
 class WithoutOutliers(SelectionRule):
-    """Leaves out members that find a step's candidates far less likely than the others do, then applies a rule.
+    """A rule that leaves out members that find the candidates far less likely than the others, then applies another.
 
     A member's loss is the mean over candidates of -ln p per byte. Members whose loss exceeds the median of all by more
     than `tolerance` are left out. With two members there is no majority, so both stay.
