@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-for package in ("fastapi", "uvicorn", "prometheus_client", "httpx", "openai"):
-    pytest.importorskip(package, reason="needs the extras serve and test")
+pytest.importorskip("fastapi", reason="needs the extras serve and test")
+pytest.importorskip("uvicorn", reason="needs the extras serve and test")
+pytest.importorskip("prometheus_client", reason="needs the extras serve and test")
+pytest.importorskip("httpx", reason="needs the extras serve and test")
+pytest.importorskip("openai", reason="needs the extras serve and test")
 
 import httpx
 import openai
