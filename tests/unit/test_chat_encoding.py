@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coolfusion.chat.encoding import pattern_of
@@ -24,10 +24,19 @@ TOKENS = st.dictionaries(
 )
 
 
-@given(TOKENS, st.text("<a|> \n", max_size=40), st.data())
-def test_the_tree_finds_what_the_list_finds(strips, text, data):
-    pieces = data.draw(st.lists(st.sampled_from([*strips, text, " ", "\n"]), max_size=8))
-    text = "".join(pieces)
+@st.composite
+def cases(draw):
+    """Tokens, and a text with many of them."""
+    strips = draw(TOKENS)
+    pieces = st.lists(st.sampled_from([*strips, " ", "\n", "<", "a"]), max_size=8)
+    return strips, "".join(draw(pieces))
+
+
+@given(cases())
+@example(({" <": (False, False), "<ab": (True, False)}, " <ab"))
+@example(({"<a": (True, True), "<ab": (False, False)}, " <ab <a "))
+def test_the_tree_finds_what_the_list_finds(case):
+    strips, text = case
     pattern, tokens = pattern_of(strips)
     found = [(hit.span(), tokens[hit.lastindex - 1]) for hit in pattern.finditer(text)]
     assert found == [(hit.span(), hit[hit.lastindex]) for hit in listed(strips).finditer(text)]

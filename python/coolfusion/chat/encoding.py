@@ -75,7 +75,7 @@ def pattern_of(strips: Mapping[str, tuple[bool, bool]]) -> tuple[re.Pattern[str]
 
 def _tree(tokens: list[str], strips: Mapping[str, tuple[bool, bool]], groups: list[str], at: int = 0) -> str:
     """Returns a pattern of the tokens from a character on, the longest first; an empty group tells which one it was."""
-    prefix = os.path.commonprefix([token[at:] for token in tokens])
+    prefix = os.path.commonprefix([token[at:] for token in tokens])  # noqa: RUF071 - of characters
     at += len(prefix)
     branches: dict[str, list[str]] = {}
     for token in tokens:
