@@ -125,6 +125,7 @@ def test_unknown_paths_and_methods_have_the_shape_of_errors():
         for method, path, status in (("GET", "/v2", 404), ("GET", "/v1/completions", 405), ("PUT", "/metrics", 405)):
             answer = httpx.request(method, server.address + path)
             assert answer.status_code == status and code(answer)
+            assert path in answer.json()["error"]["message"] and "expected" in answer.json()["error"]["message"]
 
 
 def test_lone_surrogates_are_refused():
