@@ -18,9 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from test_docs import ROOT
-
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
 PORT = "8000"  # in the page; here a free one stands for it
 END = "--end of the output--"
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -96,16 +97,20 @@ def test_holds_no_file_of_the_test_data(wheel):
     assert copies == []
 
 
-@pytest.fixture(scope="session")
-def empty_python(wheel, tmp_path_factory) -> Path:
+def installed(wheel: Path, folder: Path) -> Path:
     """The Python of a new environment with this wheel and nothing else."""
-    folder = tmp_path_factory.mktemp("environment")
     venv.create(folder / "venv", with_pip=False, symlinks=os.name != "nt")
     scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     python = scripts / ("python.exe" if os.name == "nt" else "python")
     pip = (sys.executable, "-m", "pip", "--python", python)
     run(*pip, "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check", wheel, cwd=folder)
     return python
+
+
+@pytest.fixture(scope="session")
+def empty_python(wheel, tmp_path_factory) -> Path:
+    """The Python of a new environment with this wheel and nothing else."""
+    return installed(wheel, tmp_path_factory.mktemp("environment"))
 
 
 def test_runs_the_first_example_of_the_readme_that_needs_no_other_package(empty_python, tmp_path):
@@ -133,3 +138,21 @@ def test_without_its_dependencies_the_command_says_what_it_needs(empty_python, t
     done = subprocess.run([command, "--help"], capture_output=True, encoding="utf-8", check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert "the command line needs" in done.stderr and ": pip install " in done.stderr
+
+
+@pytest.mark.slow
+def test_runs_the_tutorial(wheel, tmp_path):
+    """In an environment of its own, far from the sources; all packages but coolfusion are those of this environment."""
+    for package in ("torch", "transformers", "fastapi", "uvicorn", "prometheus_client", "openai"):
+        pytest.importorskip(package, reason=f"the tutorial needs {package}")
+    python = installed(wheel, tmp_path)
+    own = Path(run(python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    # A plain line: files of that folder that name further ones, such as these sources, are not read.
+    (own / "lent.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    shown = Path(run(python, "-I", "-c", "import coolfusion; print(coolfusion.__file__)", cwd=tmp_path).strip())
+    assert shown.is_relative_to(own)
+    for name in ("tests/test_tutorial.py", "docs/tutorial.md", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_tutorial.py", cwd=tmp_path)
+    assert "3 passed" in told

@@ -7,36 +7,24 @@ import json
 import math
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="the harness runs real models: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the harness runs real models")
 
+import harness_parts  # noqa: E402
 from coolfusion import cli  # noqa: E402 - after the skip
 from coolfusion.embedded import folders  # noqa: E402
 from coolfusion.errors import ArgumentError, MissingPackageError  # noqa: E402
 from coolfusion.evaluation import bits_per_byte, score_texts  # noqa: E402
 from coolfusion.evaluation.prompts import start_ids  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
+from harness_parts import DOCUMENTS, PAIRS, SUM, instances  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
 
-SUM = "Question: Tom has 3 apples. He buys 4 more. How many apples does Tom have? Answer:"
-PAIRS = [
-    ("Once upon a time", ", there was a little girl."),
-    ("Once upon a time", ", there was a dog named Max.\nHe liked to play."),
-    (SUM, " 7"),
-    ("Once upon ", "a time"),
-    ("", "Once upon a time, there was"),
-]
-DOCUMENTS = ["Once upon a time, there was a little girl named Lily.\n\nShe liked to  play.", SUM + " 3 + 4 = 7."]
-WRITTEN = [
-    ("Once upon a time", {"until": ["."], "max_gen_toks": 24, "do_sample": False, "temperature": 0.0}),
-    (SUM, {"until": ["\n", "Question:"], "max_gen_toks": 12}),
-    ("Once upon a time", {"until": "girl", "max_new_tokens": 24}),
-]
+WRITTEN = [*harness_parts.WRITTEN, ("Once upon a time", {"until": "girl", "max_new_tokens": 24})]
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +38,6 @@ def harness():
 @pytest.fixture(scope="module")
 def pool():
     return Fusion.from_pretrained(folders(), device="cpu", dtype="float64", rule="mixture")
-
-
-def instances(arguments):
-    return [SimpleNamespace(args=each if isinstance(each, tuple) else (each,)) for each in arguments]
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)

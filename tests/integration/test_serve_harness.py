@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 pytest.importorskip("torch", reason="needs real models: pip install 'coolfusion[hf]'")
@@ -12,30 +10,22 @@ pytest.importorskip("openai", reason="needs the extra test")
 
 import openai
 
+import harness_parts
 from coolfusion.embedded import folders
 from coolfusion.evaluation import score_texts
 from coolfusion.evaluation.prompts import prompt_of
 from coolfusion.fusion import Fusion
 from coolfusion.serve.characters import EMPTY, ids_of, texts_of
+from harness_parts import DOCUMENTS, SUM, WRITTEN, instances
 from serve_parts import served
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
 
-SUM = "Question: Tom has 3 apples. He buys 4 more. How many apples does Tom have? Answer:"
 PAIRS = [
-    ("Once upon a time", ", there was a little girl."),
-    ("Once upon a time", ", there was a dog named Max.\nHe liked to play."),
-    (SUM, " 7"),
+    *harness_parts.PAIRS,
     (SUM, " 8"),
-    ("Once upon ", "a time"),
-    ("", "Once upon a time, there was"),
     ("Once upon a ti", "me, there was"),
     ("Emoji \U0001f600 and caf\u00e9,\n\t", "then"),
-]
-DOCUMENTS = ["Once upon a time, there was a little girl named Lily.\n\nShe liked to  play.", SUM + " 3 + 4 = 7."]
-WRITTEN = [
-    ("Once upon a time", {"until": ["."], "max_gen_toks": 24, "do_sample": False, "temperature": 0.0}),
-    (SUM, {"until": ["\n", "Question:"], "max_gen_toks": 12}),
 ]
 
 
@@ -50,10 +40,6 @@ def server(request):
 def ask(server):
     with openai.OpenAI(base_url=f"{server.address}/v1", api_key="none", max_retries=0) as found:
         yield lambda **options: found.completions.create(model="coolfusion", **options)
-
-
-def instances(arguments):
-    return [SimpleNamespace(args=each if isinstance(each, tuple) else (each,)) for each in arguments]
 
 
 def test_ids_are_characters_and_mark_the_ends_of_texts():

@@ -18,6 +18,7 @@ pytest.importorskip("httpx", reason="needs the extras serve and test")
 import httpx
 import openai
 
+from chat_parts import TURNS, talker
 from coolfusion.fusion import Fusion
 from coolfusion.models import ScriptedModel
 from fusion_parts import again, gambler, writer
@@ -370,6 +371,10 @@ def test_chats_are_answered_as_generate_does(ask, server):
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "response_format"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
         ({"tools": ["search"]}, "tools"),
         ({"extra_body": {"continue_final": True}}, "continue_final"),
     ],
@@ -379,6 +384,28 @@ def test_wrong_chats_name_the_parameter(ask, options, param):
     with pytest.raises(openai.BadRequestError) as caught:
         ask.chat.completions.create(**given)
     assert caught.value.param == param, caught.value.message
+
+
+def test_calls_of_tools_stay_text():
+    call = '<tool_call>{"name": "f", "arguments": {}}</tool_call>'
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+
+    def rest(text):
+        return next(call[at:] for at in range(len(call), -1, -1) if text.endswith(call[:at]))
+
+    with served([writer(LETTERS, rest, name="caller")]) as server, client(server) as ask:
+        messages = [{"role": "user", "content": "a"}]
+        found = ask.chat.completions.create(model=MODEL, messages=messages, tools=tools, modalities=["text"])
+    [choice] = found.choices
+    assert (choice.message.content, choice.message.tool_calls, choice.finish_reason) == (call, None, "stop")
+
+
+def test_messages_that_a_template_refuses_are_to_blame():
+    member = writer(talker(TURNS), "a", name="strict")
+    refused = pytest.raises(openai.BadRequestError, match="Roles must alternate")
+    with served([member]) as server, client(server) as ask, refused as caught:
+        ask.chat.completions.create(model=MODEL, messages=[{"role": "assistant", "content": "a"}] * 2)
+    assert caught.value.param == "messages"
 
 
 def test_samples_are_those_of_generate():

@@ -73,6 +73,7 @@ def test_open_addresses_need_a_key_or_a_flag(host):
         {"port": True},
         {"max_waiting": -1},
         {"max_body_bytes": 0},
+        {"max_connections": 0},
         {"timeout": 0.0},
         {"timeout": None},
         {"api_key": ""},
@@ -124,6 +125,7 @@ def test_unknown_paths_and_methods_have_the_shape_of_errors():
         for method, path, status in (("GET", "/v2", 404), ("GET", "/v1/completions", 405), ("PUT", "/metrics", 405)):
             answer = httpx.request(method, server.address + path)
             assert answer.status_code == status and code(answer)
+            assert path in answer.json()["error"]["message"] and "expected" in answer.json()["error"]["message"]
 
 
 def test_lone_surrogates_are_refused():
@@ -196,15 +198,13 @@ def test_a_reader_that_stops_reading_is_cut_off(monkeypatch):
     import coolfusion.serve.gate as gate
 
     monkeypatch.setattr(gate, "GRACE", 0.2)
-    settings = ServerSettings(port=0, timeout=0.5, max_body_bytes=1 << 24)
-    with served(pair(), settings=settings) as server:
-        # The echo is larger than all buffers between the two.
-        body = json.dumps({**BODY, "prompt": "a" * (1 << 21), "max_tokens": 1, "echo": True, "stream": True}).encode()
-        sock = raw(server, "POST", "/v1/completions", body, received=4096)
-        until(lambda: server.service.places.taken == 1)
-        until(lambda: not server.server_state.connections, 60)
-        until(lambda: server.service.places.taken == 0)
-        sock.close()
+    with served([writer(WORDS, lambda text: " cat")], settings=ServerSettings(port=0, timeout=1.0)) as server:
+        server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of the connections too
+        body = json.dumps({**BODY, "max_tokens": 1_000_000, "stream": True}).encode()
+        with raw(server, "POST", "/v1/completions", body, received=4096):
+            until(lambda: [each for each in server.server_state.connections if each.transport.get_write_buffer_size()])
+            until(lambda: not server.server_state.connections)
+            until(lambda: server.service.places.taken == 0)
 
 
 @pytest.mark.parametrize("stream", [False, True])

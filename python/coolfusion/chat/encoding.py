@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,12 +16,14 @@ class Controls(NamedTuple):
 
     Attributes:
         pattern: the pattern of the longest control token, with the white space that it eats; None without any.
+        id_of_group: the id of the control token that each group of the pattern finds.
         ids: the id of each control token.
         anew: whether the text after one is read as the beginning of a text.
         texts: the ids of added tokens that are text.
     """
 
     pattern: re.Pattern[str] | None
+    id_of_group: list[int]
     ids: dict[str, int]
     anew: bool
     texts: dict[str, int]
@@ -35,13 +39,53 @@ def controls_of(tokenizer: Tokenizer) -> Controls:
     ids = {content: token_id for content, token_id in tokenizer.control_tokens.items() if len(content) > 1}
     added, prefixes_once = tokenizer._sections()
     strips = {content: (lstrip, rstrip) for _, content, _, lstrip, rstrip in added}
-    parts = []
-    for content in sorted(ids, key=len, reverse=True):
-        before, after = (r"\s*" if each else "" for each in strips.get(content, (False, False)))
-        parts.append(f"{before}({re.escape(content)}){after}" if before or after else f"({re.escape(content)})")
-    pattern = re.compile("|".join(parts)) if parts else None
+    pattern, tokens = pattern_of({content: strips.get(content, (False, False)) for content in ids})
     texts = {content: token_id for token_id, content, control, *_ in added if not control}
-    return Controls(pattern, ids, not prefixes_once, texts)
+    return Controls(pattern, [ids[content] for content in tokens], ids, not prefixes_once, texts)
+
+
+def pattern_of(strips: Mapping[str, tuple[bool, bool]]) -> tuple[re.Pattern[str] | None, list[str]]:
+    """Returns a pattern that finds the longest token with the white space that it eats, and the token of each group.
+
+    The tokens are a tree of characters, so that a text is read once and not once for each of them.
+
+    Args:
+        strips: the tokens, and whether each eats the white space before and after.
+
+    Complexity: O(size of the tokens). A search is O(size of the text), but for runs of white space before a token.
+
+    Example:
+        >>> pattern, tokens = pattern_of({"<a>": (False, True), "<a>b": (False, False)})
+        >>> [(hit[0], tokens[hit.lastindex - 1]) for hit in pattern.finditer("x<a>  <a>b")]
+        [('<a>  ', '<a>'), ('<a>b', '<a>b')]
+    """
+    if not strips:
+        return None, []
+    groups: list[str] = []
+    eaters = [content for content, (before, _) in strips.items() if before]
+    if any(content[0].isspace() for content in strips):  # which of two tokens begins here is then a matter of length
+        parts = [
+            (r"\s*" if strips[content][0] else "") + _tree([content], strips, groups)
+            for content in sorted(strips, key=len, reverse=True)
+        ]
+    else:
+        parts = [_tree(list(strips), strips, groups), *([r"\s+" + _tree(eaters, strips, groups)] if eaters else [])]
+    return re.compile("|".join(parts)), groups
+
+
+def _tree(tokens: list[str], strips: Mapping[str, tuple[bool, bool]], groups: list[str], at: int = 0) -> str:
+    """Returns a pattern of the tokens from a character on, the longest first; an empty group tells which one it was."""
+    prefix = os.path.commonprefix([token[at:] for token in tokens])  # noqa: RUF071 - of characters
+    at += len(prefix)
+    branches: dict[str, list[str]] = {}
+    for token in tokens:
+        branches.setdefault(token[at : at + 1], []).append(token)
+    parts = [_tree(branch, strips, groups, at) for first, branch in branches.items() if first]
+    if "" in branches:
+        [token] = branches[""]
+        groups.append(token)
+        parts.append("()" + (r"\s*" if strips[token][1] else ""))
+    return re.escape(prefix) + (f"(?:{'|'.join(parts)})" if len(parts) > 1 else parts[0])
 
 
 def encoded(tokenizer: Tokenizer, text: str, guard: str, cut: str) -> list[int]:
@@ -58,7 +102,7 @@ def encoded(tokenizer: Tokenizer, text: str, guard: str, cut: str) -> list[int]:
     at, first = 0, True
     for hit in controls.pattern.finditer(text) if controls.pattern is not None else ():
         ids += _of_text(tokenizer, text[at : hit.start()], guard, cut, anew=first or controls.anew)
-        ids.append(controls.ids[hit[hit.lastindex or 0]])
+        ids.append(controls.id_of_group[(hit.lastindex or 0) - 1])
         at, first = hit.end(), False
     return ids + _of_text(tokenizer, text[at:], guard, cut, anew=first or controls.anew)
 

@@ -26,6 +26,7 @@ from coolfusion.cli.prompts import read_prompt, read_prompts
 from coolfusion.cli.sampling import (
     MessagesFile,
     MinP,
+    Number,
     Samples,
     Seed,
     Temperature,
@@ -34,6 +35,7 @@ from coolfusion.cli.sampling import (
     Vote,
     read_messages,
     reranking,
+    several,
 )
 from coolfusion.cli.serve import serve
 from coolfusion.cli.view import view
@@ -158,6 +160,7 @@ def generate(
     top_p: TopP = 1.0,
     min_p: MinP = 0.0,
     seed: Seed = None,
+    n: Number = 1,
     pass_timeout: Annotated[
         float | None, typer.Option(help="Seconds that a pass of a model may take.", rich_help_panel=WRITING)
     ] = None,
@@ -188,6 +191,7 @@ def generate(
         raise ArgumentError("--out is for many texts; expected --prompts-file FILE too")
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop_strings": stop or (), "seed": seed}
     options |= {"temperature": temperature, "top_p": top_p, "min_p": min_p, "think": think}
+    options |= several(n, temperature)
     prompts: list[Any] = [None]
     if messages is not None:
         options |= read_messages(messages, prompt, prompts_file)
@@ -209,7 +213,7 @@ def generate(
         "granularity": granularity,
         "prefix": prefix,
     }
-    file = None if out is None else TextFile(out, setup, prompts, as_json)
+    file = None if out is None else TextFile(out, setup, prompts, as_json, n)
     console = Console(stderr=True)
     if file is not None and file.is_complete:
         console.print(f"{out}: all {len(prompts)} texts were written before", style="dim", markup=False, soft_wrap=True)
@@ -233,7 +237,7 @@ def generate(
         if prompts_file is not None:
             whole = {**options, "rerank": how}
             code = write_many(fusion, prompts, whole, console, as_json=as_json, file=file, trace=writer)
-        elif as_json or how:
+        elif as_json or how or n > 1:
             code = write_one(fusion, prompts[0], {**options, "rerank": how}, as_json, console, writer)
         else:
             code = stream_one(fusion, prompts[0], options, console, writer)

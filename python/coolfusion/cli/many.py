@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,7 +18,7 @@ from coolfusion.errors import ArgumentError
 from coolfusion.evaluation.record_file import RecordFile
 from coolfusion.fusion import Fusion
 from coolfusion.fusion.many import Written, write_each
-from coolfusion.records import to_jsonable
+from coolfusion.records import Output, to_jsonable
 from coolfusion.traces import TraceWriter
 
 __all__ = ["INTERRUPTED", "SOME_FAILED", "TextFile", "as_line", "write_many"]
@@ -25,6 +26,7 @@ __all__ = ["INTERRUPTED", "SOME_FAILED", "TextFile", "as_line", "write_many"]
 SOME_FAILED = 3  # the exit code where some of many texts ended with an error, and all others are written
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 FIELDS = ("number", "prompt", "text", "finish_reason", "error", "output")
+CHOICE_FIELDS = ("choice", "seed")  # of each of several texts for a prompt
 
 
 class TextFile:
@@ -35,18 +37,22 @@ class TextFile:
         setup: plain values that decide the texts.
         prompts: all prompts of the run.
         whole: whether records hold all that is known of a text.
+        n: texts for each prompt; each has a record.
 
     Attributes:
-        done: numbers of the prompts whose text ended well.
+        done: numbers of the prompts whose texts ended well.
 
     Raises:
         ArgumentError: the file is of another set-up, of other prompts, or no such file.
     """
 
-    def __init__(self, path: Path | None, setup: Mapping[str, Any], prompts: Sequence[str], whole: bool) -> None:
-        self._prompts, self._whole = prompts, whole
-        self._file = RecordFile(path, {**setup, "json": whole}, FIELDS)
-        self.done: set[int] = set()
+    def __init__(
+        self, path: Path | None, setup: Mapping[str, Any], prompts: Sequence[str], whole: bool, n: int = 1
+    ) -> None:
+        self._prompts, self._whole, self._n = prompts, whole, n
+        fields = FIELDS if n == 1 else (*FIELDS, *CHOICE_FIELDS)
+        self._file = RecordFile(path, {**setup, "json": whole}, fields)
+        well: dict[int, set[str]] = {}
         for line, record in enumerate(self._file.read, 2):
             number, prompt = record["number"], record["prompt"]
             known = isinstance(number, int) and 0 <= number < len(prompts)
@@ -56,7 +62,8 @@ class TextFile:
                     f"{path}, line {line}: prompt {number} is {prompt!r:.60}; expected {expected}, as in this run"
                 )
             if record["error"] is None:
-                self.done.add(number)
+                well.setdefault(number, set()).add(repr(record.get("choice")))
+        self.done = {number for number, choices in well.items() if len(choices) == n}
 
     @property
     def is_complete(self) -> bool:
@@ -64,17 +71,20 @@ class TextFile:
         return len(self.done) == len(self._prompts)
 
     def add(self, written: Written) -> None:
-        """Appends a text."""
+        """Appends a text, or the several texts of its prompt."""
         number, output, _ = written
-        record = {
-            "number": number,
-            "prompt": self._prompts[number],
-            "text": output.text,
-            "finish_reason": output.finish_reason,
-            "error": output.error,
-            "output": to_jsonable(output) if self._whole else None,
-        }
-        self._file.append([record])
+        self._file.append(
+            {
+                "number": number,
+                "prompt": self._prompts[number],
+                **(_choice(at, choice) if self._n > 1 else {}),
+                "text": choice.text,
+                "finish_reason": choice.finish_reason,
+                "error": output.error,  # which ended all of them
+                "output": to_jsonable(replace(choice, others=())) if self._whole else None,
+            }
+            for at, choice in enumerate(output.choices)
+        )
 
 
 def write_many(
@@ -142,8 +152,18 @@ class _InOrder:
 
     def _print(self, written: Written) -> None:
         number, output, _ = written
-        short = {"text": output.text, "finish_reason": output.finish_reason, "error": output.error}
-        print(as_line(output if self._as_json else {"prompt": self._prompts[number], **short}), flush=True)
+        for at, choice in enumerate(output.choices):
+            if self._as_json:
+                print(as_line(replace(choice, others=())), flush=True)
+                continue
+            head = {"prompt": self._prompts[number], **(_choice(at, choice) if output.others else {})}
+            short = {"text": choice.text, "finish_reason": choice.finish_reason, "error": output.error}
+            print(as_line({**head, **short}), flush=True)
+
+
+def _choice(at: int, output: Output) -> dict[str, Any]:
+    """Returns the fields that tell one of several texts for a prompt."""
+    return {"choice": at, "seed": output.seed}
 
 
 def _bar(console: Console, *, shown: bool) -> Progress:

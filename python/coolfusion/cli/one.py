@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -56,7 +57,7 @@ def write_one(
     console: Console,
     trace: TraceWriter | None,
 ) -> int:
-    """Writes a whole text, and prints it or everything that is known of it; returns the exit code."""
+    """Writes a whole text, or several, and prints them or all that is known of them; returns the exit code."""
     begun, code = perf_counter(), 0
     output: Output | None = None
     try:
@@ -72,6 +73,9 @@ def write_one(
     finally:
         if trace is not None and output is not None:
             trace.write(output, perf_counter() - begun)
-    print(as_line(output) if as_json else output.text)
-    console.print(summary(output, perf_counter() - begun), style="dim", markup=False)
+    seconds, choices = perf_counter() - begun, output.choices
+    for number, choice in enumerate(choices, 1):
+        print(as_line(replace(choice, others=())) if as_json else choice.text, flush=True)
+        told = f"text {number} of {len(choices)}, seed {choice.seed} | " if len(choices) > 1 else ""
+        console.print(told + summary(choice, seconds), style="dim", markup=False)
     return code

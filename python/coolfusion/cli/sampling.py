@@ -32,6 +32,14 @@ MinP = Annotated[
     float, typer.Option("--min-p", help="Draw what is this share of the most likely.", rich_help_panel=DRAWING)
 ]
 Seed = Annotated[int | None, typer.Option(help="The same seed writes the same text.", rich_help_panel=DRAWING)]
+Number = Annotated[
+    int,
+    typer.Option(
+        "--n",
+        help="Texts for each prompt, for the seeds --seed, --seed + 1 and so on; needs --temperature.",
+        rich_help_panel=DRAWING,
+    ),
+]
 Vote = Annotated[
     str | None,
     typer.Option(
@@ -49,6 +57,25 @@ ThinkMarkers = Annotated[
         metavar="START END", help="Let each model reason alone first, between two markers.", rich_help_panel=WRITING
     ),
 ]
+
+
+def several(n: int, temperature: float) -> dict[str, int]:
+    """Returns the number of texts for each prompt as an option of a request; {} for one, which needs none.
+
+    Args:
+        n: how many.
+        temperature: at which they are drawn.
+
+    Raises:
+        ArgumentError: several texts that would all be the same.
+
+    Example:
+        >>> several(1, 0.0), several(3, 0.8)
+        ({}, {'n': 3})
+    """
+    if n > 1 and temperature == 0.0:
+        raise ArgumentError(f"--n {n} at temperature 0 would be {n} equal texts; expected --temperature above 0")
+    return {} if n == 1 else {"n": n}
 
 
 def reranking(rerank: bool, vote: str | None, samples: int) -> bool | Rerank:

@@ -49,6 +49,7 @@ def serve(
     max_cached_tokens: Annotated[
         int | None, typer.Option(help="Tokens that all caches may hold together.", rich_help_panel=LIMITS)
     ] = None,
+    max_connections: Annotated[int, typer.Option(help="Open connections.", rich_help_panel=LIMITS)] = 512,
     max_body_bytes: Annotated[int, typer.Option(help="Size of a request's body.", rich_help_panel=LIMITS)] = 1 << 20,
     timeout: Annotated[float, typer.Option(help="Seconds that an answer may take.", rich_help_panel=LIMITS)] = 300.0,
     shutdown_timeout: Annotated[
@@ -84,6 +85,7 @@ def serve(
         api_key=api_key or None,
         without_key=without_key,
         max_waiting=max_waiting,
+        max_connections=max_connections,
         max_body_bytes=max_body_bytes,
         timeout=timeout,
         shutdown_timeout=shutdown_timeout,

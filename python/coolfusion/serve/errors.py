@@ -114,7 +114,9 @@ _PARAMETERS = (
 
 
 def _named_in(message: str) -> str | None:
-    """Returns the parameter with which a message begins."""
+    """Returns the parameter with which a message begins, or that a template refuses."""
+    if message.startswith("the chat template of member"):
+        return "messages"
     found = re.match(r"\w+", message)
     first = found[0] if found else ""
     return first if first in _PARAMETERS else None
@@ -129,15 +131,23 @@ async def on_api_error(_: Request, error: Exception) -> JSONResponse:
     return as_api_error(error).response()
 
 
-async def on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """Answers an error of the framework: an unknown path, a wrong method, a body that is no JSON.
 
     Args:
+        request: the request.
         error: the error.
     """
     assert isinstance(error, HTTPException)
-    status = error.status_code
-    return ApiError(status, str(error.detail), code=_CODES.get(status, "bad_request"), headers=error.headers).response()
+    status, message = error.status_code, str(error.detail)
+    if status == 404:
+        message = (
+            f"path {request.url.path!r:.80} is unknown; expected one of /openapi.json, such as /v1/chat/completions"
+        )
+    elif status == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        message = f"method {request.method!r:.20} is wrong for {request.url.path!r:.80}; expected {allowed}"
+    return ApiError(status, message, code=_CODES.get(status, "bad_request"), headers=error.headers).response()
 
 
 async def on_validation_error(_: Request, error: Exception) -> JSONResponse:
@@ -166,7 +176,8 @@ def invalid(found: Sequence[Any]) -> ApiError:
     if kind == "json_invalid":
         return ApiError(400, "the body is no JSON; expected an object", code="invalid_json")
     if kind == "extra_forbidden":
-        return ApiError(400, f"parameter {place[-1]!r:.80} is unknown", param=param, code="unknown_parameter")
+        message = f"parameter {place[-1]!r:.80} is unknown; expected those of /openapi.json"
+        return ApiError(400, message, param=param, code="unknown_parameter")
     if kind == "missing":
         where = ".".join(map(str, place)) or "the body"
         return ApiError(400, f"{where} is missing", param=param, code="missing_parameter")

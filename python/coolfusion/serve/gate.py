@@ -20,12 +20,13 @@ from coolfusion.serve.admission import Places
 from coolfusion.serve.errors import ApiError
 from coolfusion.serve.settings import LOOPBACK_NAMES, ServerSettings, is_loopback
 
-__all__ = ["Gate"]
+__all__ = ["ABORT", "Gate"]
 
 OPEN_PATHS = frozenset({"/health"})  # for load balancers, which have no key
 GRACE = 5.0  # seconds for an answer that says that the time is over
 BODY_SECONDS = 30.0
 LEFT = 499
+ABORT = "coolfusion.abort"  # in the scope: closes the connection at once; servers other than ours have none
 
 
 class Gate:
@@ -62,7 +63,8 @@ class Gate:
                     await self._run(scope, body, receive, answer)
         except ApiError as err:
             if answer.status != LEFT:
-                answer.cut()
+                # Whatever the client has not read yet; else one that never reads would keep its connection.
+                scope.get(ABORT, _nothing)()
             else:
                 await err.response()(scope, receive, answer)
         finally:
@@ -144,12 +146,6 @@ class _Answer:
             self.status = message["status"]
         await self._send(message)
 
-    def cut(self) -> None:
-        """Closes the connection, whatever the client has not read yet; else a client that never reads would keep it."""
-        transport = getattr(getattr(self._send, "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
-
 
 @asynccontextmanager
 async def _task(work: Any) -> AsyncIterator[asyncio.Task[Any]]:
@@ -163,6 +159,10 @@ async def _task(work: Any) -> AsyncIterator[asyncio.Task[Any]]:
             await asyncio.wait({task}, timeout=1.0)
         if not task.cancelled():
             task.exception()  # was raised to the block, or comes too late for anyone
+
+
+def _nothing() -> None:
+    """Does nothing."""
 
 
 async def _gone(receive: Receive) -> None:

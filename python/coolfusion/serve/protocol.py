@@ -126,6 +126,13 @@ class Message(BaseModel):
     content: str | list[dict[str, Any]] | None = None
 
 
+class ResponseFormat(BaseModel):
+    """The form of an answer; further fields belong to other forms than text."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    type: Literal["text"]
+
+
 class ChatRequest(WritingRequest):
     """The body of /v1/chat/completions."""
 
@@ -141,7 +148,8 @@ class ChatRequest(WritingRequest):
     tools: list[dict[str, Any]] | None = Field(None, description="Given to the members' templates.")
     tool_choice: Literal["auto", "none"] | None = Field(None, description="none leaves the tools out.")
     parallel_tool_calls: bool | None = Field(None, description="Ignored.")
-    response_format: dict[Literal["type"], Literal["text"]] | None = Field(None, description="Only text.")
+    response_format: ResponseFormat | None = Field(None, description="Only text.")
+    modalities: list[Literal["text"]] | None = Field(None, description="Only text.")
     continue_final: bool | None = Field(None, description="Whether the last message is written on.")
     template_options: dict[str, Any] | None = Field(None, description="Further variables of the members' templates.")
 

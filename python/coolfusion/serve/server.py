@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
@@ -13,6 +14,7 @@ import uvicorn
 
 from coolfusion.fusion import Fusion
 from coolfusion.serve.app import create_app
+from coolfusion.serve.connections import KEEP_ALIVE_SECONDS, Connection
 from coolfusion.serve.errors import ApiError
 from coolfusion.serve.service import Service
 from coolfusion.serve.settings import ServerSettings
@@ -47,6 +49,9 @@ class FusionServer(uvicorn.Server):
         app = create_app(fusion, settings)
         config = uvicorn.Config(
             app,
+            http=functools.partial(Connection, settings),  # type: ignore[arg-type]  # called as a class is
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_level="warning",
             access_log=False,
             proxy_headers=False,

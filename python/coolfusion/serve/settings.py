@@ -24,6 +24,7 @@ class ServerSettings:
         api_key: clients must send it as a bearer token; None takes requests without one.
         without_key: whether an address that other machines reach may be served without a key.
         max_waiting: texts that may wait for room; further requests get the status 429.
+        max_connections: open connections; further ones are closed with the status 503. Those without a request count.
         max_body_bytes: size of a request's body; larger ones get the status 413.
         timeout: seconds that an answer may take, reading by the client included.
         shutdown_timeout: seconds that running requests have to end when the server is told to stop.
@@ -42,6 +43,7 @@ class ServerSettings:
     api_key: str | None = None
     without_key: bool = False
     max_waiting: int = 64
+    max_connections: int = 512
     max_body_bytes: int = 1 << 20
     timeout: float = 300.0
     shutdown_timeout: float = 30.0
@@ -53,6 +55,7 @@ class ServerSettings:
             raise ArgumentError(f"host must be an address, not {self.host!r}")
         if isinstance(self.port, bool) or not isinstance(self.port, int) or not 0 <= self.port < 1 << 16:
             raise ArgumentError(f"port must be a whole number from 0 to 65535, not {self.port!r}")
+        check_count("max_connections", self.max_connections)
         check_count("max_body_bytes", self.max_body_bytes)
         if isinstance(self.max_waiting, bool) or not isinstance(self.max_waiting, int) or self.max_waiting < 0:
             raise ArgumentError(f"max_waiting must be a whole number from 0 on, not {self.max_waiting!r}")
