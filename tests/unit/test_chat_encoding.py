@@ -42,6 +42,13 @@ def test_the_tree_finds_what_the_list_finds(case):
     assert found == [(hit.span(), hit[hit.lastindex]) for hit in listed(strips).finditer(text)]
 
 
+def test_a_run_of_white_space_is_read_once():
+    """Only the begin of a run is tried, so a text of spaces does not cost its square."""
+    pattern, _ = pattern_of({"<mask>": (True, False), "<b>": (False, True)})
+    assert pattern.pattern.count(r"\s+") == pattern.pattern.count(r"(?<!\s)\s+") == 1
+    assert [hit.span() for hit in pattern.finditer("a  <mask> <b> \t<mask>")] == [(1, 9), (10, 15), (15, 21)]
+
+
 def test_no_tokens_are_no_pattern():
     assert pattern_of({}) == (None, [])
 

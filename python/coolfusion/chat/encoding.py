@@ -52,7 +52,7 @@ def pattern_of(strips: Mapping[str, tuple[bool, bool]]) -> tuple[re.Pattern[str]
     Args:
         strips: the tokens, and whether each eats the white space before and after.
 
-    Complexity: O(size of the tokens). A search is O(size of the text), but for runs of white space before a token.
+    Complexity: O(size of the tokens). A search is O(size of the text), if no token begins or ends with white space.
 
     Example:
         >>> pattern, tokens = pattern_of({"<a>": (False, True), "<a>b": (False, False)})
@@ -63,13 +63,17 @@ def pattern_of(strips: Mapping[str, tuple[bool, bool]]) -> tuple[re.Pattern[str]
         return None, []
     groups: list[str] = []
     eaters = [content for content, (before, _) in strips.items() if before]
-    if any(content[0].isspace() for content in strips):  # which of two tokens begins here is then a matter of length
+    if any(content[0].isspace() or content[-1].isspace() for content in strips):
+        # Which of two tokens begins first is a matter of length then, and one may end inside a run of white space.
         parts = [
             (r"\s*" if strips[content][0] else "") + _tree([content], strips, groups)
             for content in sorted(strips, key=len, reverse=True)
         ]
     else:
-        parts = [_tree(list(strips), strips, groups), *([r"\s+" + _tree(eaters, strips, groups)] if eaters else [])]
+        parts = [_tree(list(strips), strips, groups)]
+        if eaters:
+            # A run of white space is read from its begin alone, so once. No match ends inside a run.
+            parts.append(r"(?<!\s)\s+" + _tree(eaters, strips, groups))
     return re.compile("|".join(parts)), groups
 
 
