@@ -17,7 +17,17 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 import coolfusion as cf
 from coolfusion.adapters.wrap import wrap
-from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, QWEN_RULE, Family, every_family, examples
+from fixtures import (
+    CL100K_RULE,
+    DEEPSEEK_RULES,
+    GPT2_RULE,
+    O200K_RULE,
+    QWEN_RULE,
+    Family,
+    every_family,
+    examples,
+    family,
+)
 
 RUNS = {
     "spaces": " ",
@@ -328,4 +338,32 @@ def test_texts_whose_normal_form_is_another(family: Family, letters: str, more: 
         rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
         if number % 9 == 0:
             assert rebuilt == list(family.tok.encode(text[:at])), (number, text[:at][-40:])
+    assert encoder.widened == 0
+
+
+@examples(1)
+@given(seed=st.integers(0, 1 << 40), marks=st.sampled_from(MARKS))
+@example(seed=3, marks="\u0301\u0323")
+def test_marks_after_an_added_token_of_the_normal_form(seed: int, marks: str) -> None:
+    """One mark changes the token, all others leave it; a fork and the edit of `peek` are the same."""
+    tok = family("made_nfc_tools").tok
+    dice = random.Random(seed)
+    text = dice.choice(("<K>", "a b <K>", "the", "<K><K>", "x<tool_call>", "<\u212a>", "\u00e9<K>"))
+    text += "".join(dice.choice(marks) for _ in range(dice.choice((260, 300))))
+    encoder = cf.StreamEncoder(tok)
+    rebuilt = list(encoder.push(text).ids)
+    for number in range(150):
+        part = "".join(dice.choice(marks) for _ in range(dice.choice((1, 1, 1, 3))))
+        if dice.random() < 0.02:
+            part += dice.choice(("a", "\u0338", "\u0338x>", "<K>", " ", "\u0344"))
+        if dice.random() < 0.05:
+            encoder.fork().push("\u0338<K>" + marks)
+        expected = encoder.peek(part)
+        edit = encoder.push(part)
+        text += part
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % 9 == 0:
+            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
+    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
     assert encoder.widened == 0
