@@ -367,3 +367,51 @@ def test_marks_after_an_added_token_of_the_normal_form(seed: int, marks: str) ->
             assert rebuilt == list(tok.encode(text)), (number, text[-40:])
     assert rebuilt == list(encoder.ids) == list(tok.encode(text))
     assert encoder.widened == 0
+
+
+# The steps before a WordPiece model, and the most characters of its words.
+BEFORE_PIECES = (
+    (("NFC",), 100),
+    (("NFC", "StripAccents"), 100),
+    (("NFKC", "Lowercase"), 4),
+    (("NFKD",), 20),
+    (("NFC", "Lowercase", "StripAccents"), 20),
+)
+# Marks of several classes, and characters that become several words.
+BEFORE_WORDS = (*MARKS, "\u0304\u0323\u0301", "\ufdfa", "a\ufdfa\ufdfb", "\ufdfa\u0301", "=\u0338", "a\u0301")
+
+
+@examples(2)
+@given(seed=st.integers(0, 1 << 40), steps=st.sampled_from(BEFORE_PIECES), letters=st.sampled_from(BEFORE_WORDS))
+@example(seed=4, steps=BEFORE_PIECES[1], letters="\u0301\u0323")
+@example(seed=1, steps=BEFORE_PIECES[3], letters="\ufdfa")
+def test_words_of_wordpiece_without_a_cut(seed: int, steps: tuple[tuple[str, ...], int], letters: str) -> None:
+    """Marks move before many others, or vanish; a character becomes several words; `peek` encodes a window."""
+    (names, longest), dice = steps, random.Random(seed)
+    pieces = ["[UNK]", "=", "\u2260", "l", "\u1e39", "\u0301", "##\u0301", "##\u0323", *"\u0635\u0644\u0649"]
+    pieces += [f"##{c}" for c in "\u0644\u0649\u0647a"] + list("a\u00e1\u1ea1")
+    vocab = {piece: n for n, piece in enumerate(dict.fromkeys(pieces))}
+    inner = tokenizers.Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=longest))
+    inner.normalizer = normalizers.Sequence([getattr(normalizers, name)() for name in names])
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    tok = wrap(inner, name="made")
+    text = dice.choice(("", "a", "=", "l", "a b ", "x!", "a" * 120, "\u212b", "a."))
+    text += "".join(dice.choice(letters) for _ in range(dice.choice((150, 300))))
+    encoder = cf.StreamEncoder(tok)
+    rebuilt = list(encoder.push(text).ids)
+    for number in range(120):
+        part = dice.choice(letters)
+        if dice.random() < 0.03:
+            part += dice.choice(("a", "=", " ", "\u0338", "\u0323", "\ufdfa", "\u031b", "\n", "7", "b a", "\u0345"))
+        if dice.random() < 0.05:
+            encoder.fork().push("\u0338a" + letters)
+        expected = encoder.peek(part)
+        edit = encoder.push(part)
+        text += part
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % 9 == 0:
+            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
+    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
+    assert encoder.widened == 0

@@ -87,12 +87,7 @@ impl Pipeline {
     }
 
     /// The edit of appending `text`; None where that changes the added token, or no later text can.
-    pub(crate) fn token_grown(
-        &self,
-        growing: &mut GrowingToken,
-        text: &str,
-        vocabulary: &Vocabulary,
-    ) -> Option<Edit> {
+    pub(crate) fn token_grown(&self, growing: &mut GrowingToken, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         text.chars().all(|c| growing.end.take(c) == Taken::Mark).then_some(())?;
         let mut edit = self.stretch_grown(&mut growing.marks, text, vocabulary)?;
         growing.length += text.len();
