@@ -230,8 +230,10 @@ impl Rewriting {
         let mut buffer = [0; 4];
         let c = c.encode_utf8(&mut buffer).as_bytes();
         let holds = |said: &[u8]| said.windows(c.len()).any(|part| part == c);
-        // A piece that is what it says, with that character, is in no rewritten text.
+        // A piece that is what it says, with that character, is in no rewritten text. One that begins a word may say a
+        // space first.
         let is_piece = |said: &[u8], id: TokenId| {
+            let said = said.strip_prefix(b" ").unwrap_or(said);
             [&model.first, &model.later].iter().any(|pieces| pieces.longest(said) == Some((said.len(), id.0)))
         };
         vocabulary.bytes(TokenId(model.unknown), 0).is_ok_and(|said| !holds(said))
@@ -417,10 +419,15 @@ impl Rewriting {
         } else {
             ""
         };
+        let unsaid = if matches!(self.model, Model::WordPiece(_)) {
+            "; several words whose tokens may still give back the text are read again at each push"
+        } else {
+            ""
+        };
         format!(
             "{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what \
             it appends, and what it changes, which may be all tokens of the word, is told when it is \
-            read{held}{spaces}{several}"
+            read{held}{spaces}{several}{unsaid}"
         )
     }
 }
