@@ -117,8 +117,8 @@ impl AddedText {
         walk.found.is_some() || walk.unsure < text.len()
     }
 
-    /// Where the last token of `text` ends, if marks alone follow it that NFC composes with nothing, and a later one
-    /// may be composed with it. With the end that these marks follow.
+    /// Where the last token of `text` ends, and the end that marks follow. None unless marks alone follow, which leave
+    /// the token, and a later one may change it.
     pub(crate) fn open_token(&self, text: &str) -> Option<(usize, OpenEnd)> {
         let mut walk = self.stretches(text);
         let token = walk.by_ref().filter(|part| part.added.is_some()).last()?;

@@ -304,7 +304,8 @@ fn word_pieces(steps: &[&str]) -> Arc<Tokenizer> {
     let steps: Vec<Value> = steps.iter().map(|step| json!({ "type": step })).collect();
     let definition = json!({
         "added_tokens": [], "normalizer": {"type": "Sequence", "normalizers": steps},
-        "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": false},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": false},
         "model": {
             "type": "WordPiece", "vocab": vocab, "unk_token": "[UNK]",
             "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,

@@ -82,7 +82,7 @@ impl Pipeline {
         let mut before = Vec::new();
         self.ids(&text[..at], place, &mut before).ok()?;
         let said: Option<Vec<&[u8]>> = before.iter().map(|&id| vocabulary.bytes(id, 0).ok()).collect();
-        let lossless = said.is_some_and(|said| said.concat() == text[..at].as_bytes());
+        let lossless = said.is_some_and(|said| said.concat() == text.as_bytes()[..at]);
         Some(GrowingToken { before, lossless, end, marks, length: text.len() - at })
     }
 

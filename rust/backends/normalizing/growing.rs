@@ -117,19 +117,7 @@ impl Rewriting {
     ) -> Option<GrowingWord> {
         let (carried, place) =
             (if let ResumeState::Word(carried) = behind { Some(carried) } else { None }, behind.place());
-        let (marked, ruled) = match &self.words {
-            Words::Ruled { marked, .. } => {
-                (*marked && !(place == TextPosition::Continuation && self.goes_on(text)), true)
-            }
-            Words::Whole | Words::Spaced => (false, false),
-        };
-        let dummy = self.dummy_at(0, place);
-        let opening = Opening {
-            inside: carried.is_some(),
-            lead: carried.is_none() && (marked || dummy),
-            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
-            start: place == TextPosition::Start,
-        };
+        let opening = self.opening_of(text, carried.is_some(), place);
         let mut source = Source::new(opening);
         source.append(text, full);
         let found = self.read_on(&mut source, text)?;
@@ -159,7 +147,7 @@ impl Rewriting {
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
             }
             Model::WordPiece(model) => {
-                (ruled && !opening.lead).then_some(())?;
+                (matches!(self.words, Words::Ruled { .. }) && !opening.lead).then_some(())?;
                 word.pieces.replace(model, 0, &found);
                 // Else the closed words must differ from the text: `Stretch::proof_of_loss`.
                 word.gone = self.has_unsaid(full, model, vocabulary);
@@ -168,6 +156,18 @@ impl Rewriting {
             }
         }
         Some(word)
+    }
+
+    /// How the first word of `text` begins; `inside`: a word goes on in it.
+    fn opening_of(&self, text: &str, inside: bool, place: TextPosition) -> Opening {
+        let goes_on = || place == TextPosition::Continuation && self.goes_on(text);
+        let marked = matches!(self.words, Words::Ruled { marked: true, .. }) && !goes_on();
+        Opening {
+            inside,
+            lead: !inside && (marked || self.dummy_at(0, place)),
+            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
+            start: place == TextPosition::Start,
+        }
     }
 
     /// All tokens of the word.

@@ -46,8 +46,8 @@ impl Run<'_> {
 }
 
 impl Rewriter {
-    /// Leaves out marks that a form holds, if more than `longest` marks of the same word stay. `code`: characters of one
-    /// code side by side are of one word.
+    /// Leaves out marks that a form holds, if more than `longest` marks of the same word stay. Characters of one `code`
+    /// side by side are of one word.
     ///
     /// The text that they stand for is then that of the item before. Complexity: O(held characters).
     pub(crate) fn leave_marks(&self, flow: &mut Flow, longest: usize, code: impl Fn(char) -> Option<u8>) {
