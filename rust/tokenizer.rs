@@ -168,7 +168,7 @@ impl Tokenizer {
 
     /// Takes up a long stretch; see [`Engine::grow`].
     pub(crate) fn grow(&self, text: &str, behind: ResumeState) -> Option<Growth> {
-        self.engine.grow(text, behind, &self.vocabulary)
+        self.proved(self.engine.grow(text, behind, &self.vocabulary)?, text, behind)
     }
 
     /// The edit of appending `text` to a long stretch; see [`Engine::grown`].
@@ -178,7 +178,14 @@ impl Tokenizer {
 
     /// The same where less may be read than there is; see [`Engine::grow_for`].
     pub(crate) fn grow_for(&self, text: &str, full: &str, behind: ResumeState) -> Option<Growth> {
-        self.engine.grow_for(text, full, behind, &self.vocabulary)
+        self.proved(self.engine.grow_for(text, full, behind, &self.vocabulary)?, full, behind)
+    }
+
+    /// The stretch, unless its tokens may give back its text and this is not carried.
+    fn proved(&self, growth: Growth, full: &str, behind: ResumeState) -> Option<Growth> {
+        let Some(ids) = growth.proof_of_loss() else { return Some(growth) };
+        let likeness = self.likeness(ids.into_iter(), full.as_bytes(), behind.place()).ok()?;
+        (likeness == Likeness::Different).then_some(growth)
     }
 
     /// See [`Engine::grown_for`].

@@ -3,6 +3,7 @@
 //! Each backend has a state of its own, which it alone looks into: [`Growth::of`]. Streams ask for the state that all
 //! share.
 
+use crate::tokens::token::TokenId;
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -22,6 +23,11 @@ pub(crate) trait Stretch: Any + Copies + Debug + Send + Sync {
 
     /// Whether the tokens of the stretch give back its text.
     fn gives_back(&self) -> bool;
+
+    /// The tokens that stay, if the stretch is carried only where these differ from its text.
+    fn proof_of_loss(&self) -> Option<Vec<TokenId>> {
+        None
+    }
 
     /// Whether a window would be short again.
     fn is_over(&self) -> bool;
@@ -85,6 +91,11 @@ impl Growth {
     /// Whether the tokens of the stretch give back its text, with all that is left out of what is read.
     pub(crate) fn is_lossless(&self) -> bool {
         self.0.gives_back()
+    }
+
+    /// See [`Stretch::proof_of_loss`].
+    pub(crate) fn proof_of_loss(&self) -> Option<Vec<TokenId>> {
+        self.0.proof_of_loss()
     }
 
     /// The bytes of the normal form that a push reads again.

@@ -91,23 +91,59 @@ pub(crate) fn open_end(text: &str) -> Option<char> {
 
 /// Whether NFC composes `last` with a mark of `text`, and whether more text could do that.
 ///
-/// `text` is well-formed UTF-8 that follows `last`.
-///
-/// The first mark of each class is composed if it can be, because no mark of its class is between. Complexity: O(the
-/// marks that `text` begins with).
+/// `text` is well-formed UTF-8 that follows `last`. Complexity: O(the marks that `text` begins with).
 pub(crate) fn is_composed(last: char, text: &[u8]) -> (bool, bool) {
-    let mut seen = [false; 256];
-    let marks = characters(text).nfd().map(|(c, _)| c);
-    for mark in marks {
-        let class = canonical_combining_class(mark);
-        if class == 0 {
-            return (false, false);
-        }
-        if !std::mem::replace(&mut seen[usize::from(class)], true) && compose(last, mark).is_some() {
-            return (true, false);
+    let mut end = OpenEnd::new(last);
+    for c in characters(text) {
+        match end.take(c) {
+            Taken::Mark => {}
+            Taken::Composed => return (true, false),
+            Taken::Starter => return (false, false),
         }
     }
     (false, true)
+}
+
+/// A character that a mark after it may still change, and the marks that follow it.
+///
+/// The first mark of each class is composed if it can be, because no mark of its class is between.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenEnd {
+    last: char,
+    /// The classes that have come.
+    seen: [bool; 256],
+}
+
+/// The effect of one more character after an [`OpenEnd`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Nothing is changed yet.
+    Mark,
+    /// NFC composes the end with a mark.
+    Composed,
+    /// No later text can change the end.
+    Starter,
+}
+
+impl OpenEnd {
+    /// The character, without marks.
+    pub(crate) fn new(last: char) -> Self {
+        Self { last, seen: [false; 256] }
+    }
+
+    /// Takes in `c`.
+    pub(crate) fn take(&mut self, c: char) -> Taken {
+        for mark in std::iter::once(c).nfd().map(|(c, _)| c) {
+            let class = canonical_combining_class(mark);
+            if class == 0 {
+                return Taken::Starter;
+            }
+            if !std::mem::replace(&mut self.seen[usize::from(class)], true) && compose(self.last, mark).is_some() {
+                return Taken::Composed;
+            }
+        }
+        Taken::Mark
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A text stops being final where a longer added token may still begin: the *horizon* of docs/definitions.md, "Settled
 //! cut".
 
-use crate::normalizers::compositions::{is_composed, open_end};
+use crate::normalizers::compositions::{is_composed, open_end, OpenEnd, Taken};
 use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::byte_set::ByteSet;
 use crate::util::double_array::Dictionary;
@@ -115,6 +115,17 @@ impl AddedText {
     pub(crate) fn takes_prefix(&self, text: &str, place: TextPosition) -> bool {
         let walk = self.stretches_at(text, place);
         walk.found.is_some() || walk.unsure < text.len()
+    }
+
+    /// Where the last token of `text` ends, and the end that marks follow. None unless marks alone follow, which leave
+    /// the token, and a later one may change it.
+    pub(crate) fn open_token(&self, text: &str) -> Option<(usize, OpenEnd)> {
+        let mut walk = self.stretches(text);
+        let token = walk.by_ref().filter(|part| part.added.is_some()).last()?;
+        (walk.unsure() == token.start && !walk.hides()).then_some(())?;
+        let (_, number) = self.find(text.as_bytes(), token.start).0?;
+        let mut end = OpenEnd::new((*self.ends.get(number as usize)?)?);
+        text[token.end..].chars().all(|c| end.take(c) == Taken::Mark).then_some((token.end, end))
     }
 
     /// Whether there is no token.

@@ -12,10 +12,15 @@ use serde_json::{json, Map, Value};
 use std::sync::Arc;
 
 pub(crate) fn bytes_with(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
+    bytes_and(stages, normalizer, json!([]))
+}
+
+/// The same with added tokens.
+fn bytes_and(stages: Value, normalizer: Value, added: Value) -> Arc<Tokenizer> {
     let vocab: Map<String, Value> =
         byte_alphabet::characters().iter().zip(0..).map(|(c, id)| (c.to_string(), json!(id))).collect();
     let definition = json!({
-        "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
+        "added_tokens": added, "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
         "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": vocab, "merges": []},
     });
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "bytes", None).unwrap()
@@ -154,18 +159,21 @@ fn scored_symbols(flags: Flags<'_>) -> Arc<Tokenizer> {
     scores(&pieces, &["\n\n", "-  ", "aab", "<x>"], flags)
 }
 
-/// The bytes that windows read from the thousandth push of `unit` on, and the bytes of the text.
-fn read(tokenizer: &Arc<Tokenizer>, unit: &str) -> (usize, usize) {
+/// The bytes that windows read from the thousandth push of `unit` on, and the bytes of the text, which begins with
+/// `first`. At most `most` bytes are open.
+fn read(tokenizer: &Arc<Tokenizer>, first: &str, unit: &str, most: usize) -> (usize, usize) {
     let mut encoder = StreamEncoder::new(tokenizer.clone(), 4);
+    encoder.push(first).unwrap();
     let mut before = 0;
     for number in 0..3000 {
         if number == 1000 {
             before = encoder.windows;
         }
         encoder.push(unit).unwrap();
-        assert!(encoder.open() <= 32, "{} bytes of {unit:?} are open", encoder.open());
+        assert!(encoder.open() <= most, "{} bytes of {unit:?} are open", encoder.open());
     }
-    assert_eq!(encoder.ids(), tokenizer.ids(&unit.repeat(3000), crate::tokens::token::TextPosition::Start).unwrap());
+    let text = format!("{first}{}", unit.repeat(3000));
+    assert_eq!(encoder.ids(), tokenizer.ids(&text, crate::tokens::token::TextPosition::Start).unwrap());
     (encoder.windows - before, encoder.text().len())
 }
 
@@ -289,16 +297,61 @@ fn symbol_runs() -> Vec<Run> {
     ]
 }
 
+/// WordPiece after the steps of these names.
+fn word_pieces(steps: &[&str]) -> Arc<Tokenizer> {
+    let pieces = ["[UNK]", "a", "##a", "=", "\u{301}", "##\u{301}", "##\u{323}", "\u{635}", "##\u{644}", "##\u{649}"];
+    let vocab: Map<String, Value> = pieces.iter().zip(0..).map(|(piece, id)| (piece.to_string(), json!(id))).collect();
+    let steps: Vec<Value> = steps.iter().map(|step| json!({ "type": step })).collect();
+    let definition = json!({
+        "added_tokens": [], "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": false},
+        "model": {
+            "type": "WordPiece", "vocab": vocab, "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+        },
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "pieces", None).unwrap()
+}
+
+/// Runs for WordPiece models.
+fn word_piece_runs() -> Vec<Run> {
+    let (accent, two, words) = ("\u{301}", "\u{301}\u{323}", "\u{fdfa}");
+    vec![
+        ("WordPiece, NFC", word_pieces(&["NFC"]), vec![accent, two, "\u{344}\u{323}", "a\u{301}"]),
+        ("WordPiece, NFC without accents", word_pieces(&["NFC", "StripAccents"]), vec![accent, two, "\u{344}"]),
+        ("WordPiece, NFKD", word_pieces(&["NFKD", "Lowercase"]), vec![two, words, "\u{fdfa}a\u{fdfb}"]),
+    ]
+}
+
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
-    for (name, tokenizer, units) in [byte_runs(), unigram_runs(), symbol_runs()].into_iter().flatten() {
+    let runs = [byte_runs(), unigram_runs(), symbol_runs(), word_piece_runs()];
+    for (name, tokenizer, units) in runs.into_iter().flatten() {
+        // Under WordPiece as many marks as the longest word has characters.
+        let most = if name.starts_with("WordPiece") { 512 } else { 32 };
         for unit in units {
-            let (windows, text) = read(&tokenizer, unit);
+            let (windows, text) = read(&tokenizer, "", unit, most);
             // Now and then a window looks for cuts in all of the run; each other one is short.
             assert!(
                 windows < 2000 * 64 + 8 * text,
                 "{name}, {unit:?}: windows of {windows} bytes for a text of {text}"
             );
         }
+    }
+}
+
+#[test]
+fn marks_after_an_added_token_are_read_once() {
+    let token = json!({
+        "id": 256, "content": "<K>", "special": false,
+        "single_word": false, "lstrip": false, "rstrip": false, "normalized": true,
+    });
+    let tokenizer = bytes_and(json!([byte_level(true)]), json!({"type": "NFC"}), json!([token]));
+    for (first, unit) in
+        [("<K>", "\u{301}"), ("a <K>", "\u{301}"), ("<K>", "\u{301}\u{323}"), ("<\u{212a}>", "\u{316}")]
+    {
+        let (windows, text) = read(&tokenizer, first, unit, usize::MAX);
+        assert!(windows < 8 * text, "{first:?}, {unit:?}: windows of {windows} bytes for a text of {text}");
     }
 }

@@ -17,7 +17,17 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 import coolfusion as cf
 from coolfusion.adapters.wrap import wrap
-from fixtures import CL100K_RULE, DEEPSEEK_RULES, GPT2_RULE, O200K_RULE, QWEN_RULE, Family, every_family, examples
+from fixtures import (
+    CL100K_RULE,
+    DEEPSEEK_RULES,
+    GPT2_RULE,
+    O200K_RULE,
+    QWEN_RULE,
+    Family,
+    every_family,
+    examples,
+    family,
+)
 
 RUNS = {
     "spaces": " ",
@@ -329,3 +339,92 @@ def test_texts_whose_normal_form_is_another(family: Family, letters: str, more: 
         if number % 9 == 0:
             assert rebuilt == list(family.tok.encode(text[:at])), (number, text[:at][-40:])
     assert encoder.widened == 0
+
+
+@examples(1)
+@given(seed=st.integers(0, 1 << 40), marks=st.sampled_from(MARKS))
+@example(seed=3, marks="\u0301\u0323")
+def test_marks_after_an_added_token_of_the_normal_form(seed: int, marks: str) -> None:
+    """One mark changes the token, all others leave it; a fork and the edit of `peek` are the same."""
+    tok = family("made_nfc_tools").tok
+    dice = random.Random(seed)
+    text = dice.choice(("<K>", "a b <K>", "the", "<K><K>", "x<tool_call>", "<\u212a>", "\u00e9<K>"))
+    text += "".join(dice.choice(marks) for _ in range(dice.choice((260, 300))))
+    encoder = cf.StreamEncoder(tok)
+    rebuilt = list(encoder.push(text).ids)
+    for number in range(150):
+        part = "".join(dice.choice(marks) for _ in range(dice.choice((1, 1, 1, 3))))
+        if dice.random() < 0.02:
+            part += dice.choice(("a", "\u0338", "\u0338x>", "<K>", " ", "\u0344"))
+        if dice.random() < 0.05:
+            encoder.fork().push("\u0338<K>" + marks)
+        expected = encoder.peek(part)
+        edit = encoder.push(part)
+        text += part
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % 9 == 0:
+            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
+    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
+    assert encoder.widened == 0
+
+
+# The steps before a WordPiece model, and the most characters of its words.
+BEFORE_PIECES = (
+    (("NFC",), 100),
+    (("NFC", "StripAccents"), 100),
+    (("NFKC", "Lowercase"), 4),
+    (("NFKD",), 20),
+    (("NFC", "Lowercase", "StripAccents"), 20),
+)
+# Marks of several classes, and characters that become several words.
+BEFORE_WORDS = (*MARKS, "\u0304\u0323\u0301", "\ufdfa", "a\ufdfa\ufdfb", "\ufdfa\u0301", "=\u0338", "a\u0301")
+
+
+def word_pieces(names: tuple[str, ...], longest: int) -> cf.Tokenizer:
+    """A WordPiece model after the normalizers of these names, whose words have at most `longest` characters."""
+    pieces = ["[UNK]", "=", "\u2260", "l", "\u1e39", "\u0301", "##\u0301", "##\u0323", *"\u0635\u0644\u0649"]
+    pieces += [f"##{c}" for c in "\u0644\u0649\u0647a"] + list("a\u00e1\u1ea1")
+    vocab = {piece: n for n, piece in enumerate(dict.fromkeys(pieces))}
+    inner = tokenizers.Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=longest))
+    inner.normalizer = normalizers.Sequence([getattr(normalizers, name)() for name in names])
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    return wrap(inner, name="made")
+
+
+@examples(2)
+@given(seed=st.integers(0, 1 << 40), steps=st.sampled_from(BEFORE_PIECES), letters=st.sampled_from(BEFORE_WORDS))
+@example(seed=4, steps=BEFORE_PIECES[1], letters="\u0301\u0323")
+@example(seed=1, steps=BEFORE_PIECES[3], letters="\ufdfa")
+@example(seed=30, steps=BEFORE_PIECES[4], letters="\u0304\u0323\u0301")  # the first mark of a class stays
+def test_words_of_wordpiece_without_a_cut(seed: int, steps: tuple[tuple[str, ...], int], letters: str) -> None:
+    """Marks move before many others, or vanish; a character becomes several words; `peek` encodes a window."""
+    tok, dice = word_pieces(*steps), random.Random(seed)
+    text = dice.choice(("", "a", "=", "=", "l", "a b ", "x=", "a" * 120, "\u212b", "a."))
+    text += "".join(dice.choice(letters) for _ in range(dice.choice((150, 300))))
+    encoder = cf.StreamEncoder(tok)
+    rebuilt = list(encoder.push(text).ids)
+    for number in range(120):
+        part = dice.choice(letters)
+        if dice.random() < 0.03:
+            part += dice.choice(("a", "=", " ", "\u0338", "\u0338", "\u0323", "\ufdfa", "\n", "7", "b a", "\u0345"))
+        if dice.random() < 0.05:
+            encoder.fork().push("\u0338a" + letters)
+        expected = encoder.peek(part)
+        edit = encoder.push(part)
+        text += part
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % 9 == 0:
+            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
+    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
+    assert encoder.widened == 0
+
+
+@pytest.mark.parametrize("steps", BEFORE_PIECES)
+def test_a_mark_that_is_composed_across_a_run(steps: tuple[tuple[str, ...], int]) -> None:
+    """It changes the first character, and other marks of its class are left out of the run."""
+    tok = word_pieces(*steps)
+    for first, mark in (("=", "\u0338"), ("x =", "\u0338"), ("l", "\u0323"), ("a", "\u0323")):
+        check(tok, [first + "\u0304" * 300, *"\u0304" * 40, mark, *"\u0304\u0323" * 40, *"\u0338a\u0304" * 3])

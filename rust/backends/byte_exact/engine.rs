@@ -2,6 +2,7 @@
 
 use crate::backends::byte_exact::growing_back::Saved;
 use crate::backends::byte_exact::growing_state::Growing;
+use crate::backends::byte_exact::growing_token::{GrowingToken, SavedToken};
 use crate::backends::byte_exact::pipeline::{Pipeline, MUCH};
 use crate::backends::engine::{Certificate, Engine, Proof, Resume, ResumeState, Window};
 use crate::backends::stretch::{Growth, SavedGrowth};
@@ -111,32 +112,51 @@ impl Engine for Pipeline {
 
     fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         (behind.torn() == 0).then_some(())?;
-        let growing = self.grow_stretch(text, behind.place(), vocabulary)?;
-        Some(Growth::new(growing))
+        match self.grow_stretch(text, behind.place(), vocabulary) {
+            Some(growing) => Some(Growth::new(growing)),
+            None => self.grow_token(text, behind.place(), vocabulary).map(Growth::new),
+        }
     }
 
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
-        growth.of_mut::<Growing>().and_then(|growing| self.stretch_grown(growing, text, vocabulary))
+        match growth.of_mut::<GrowingToken>() {
+            Some(growing) => self.token_grown(growing, text, vocabulary),
+            None => self.stretch_grown(growth.of_mut::<Growing>()?, text, vocabulary),
+        }
     }
 
     fn carried_ids(&self, growth: &Growth) -> Vec<TokenId> {
-        growth.of::<Growing>().map_or_else(Vec::new, |growing| growing.ids())
+        let of_token = growth.of::<GrowingToken>().map(GrowingToken::ids);
+        of_token.or_else(|| growth.of::<Growing>().map(Growing::ids)).unwrap_or_default()
     }
 
     fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
-        growth.of::<Growing>().and_then(|growing| self.stretch_token_cuts(growing, near, from))
+        match growth.of::<GrowingToken>() {
+            Some(growing) => self.token_token_cuts(growing, near, from),
+            None => self.stretch_token_cuts(growth.of::<Growing>()?, near, from),
+        }
     }
 
     fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
-        growth.of_mut::<Growing>().and_then(|growing| self.stretch_settled(growing, near, from))
+        match growth.of_mut::<GrowingToken>() {
+            // The text before the token, where cuts may be settled, is no part of the end.
+            Some(growing) => growing.holds(near).then(Vec::new),
+            None => growth.of_mut::<Growing>().and_then(|growing| self.stretch_settled(growing, near, from)),
+        }
     }
 
     fn is_unsettled(&self, growth: &mut Growth) -> bool {
-        growth.of_mut::<Growing>().is_some_and(|growing| self.stretch_is_unsettled(growing))
+        match growth.of::<GrowingToken>() {
+            Some(growing) => growing.begins_text(),
+            None => growth.of_mut::<Growing>().is_some_and(|growing| self.stretch_is_unsettled(growing)),
+        }
     }
 
     fn restore(&self, growth: &mut Growth, saved: &SavedGrowth, vocabulary: &Vocabulary) -> Option<()> {
-        self.restore_stretch(growth.of_mut::<Growing>()?, saved.of::<Saved>()?, vocabulary)
+        match growth.of_mut::<GrowingToken>() {
+            Some(growing) => self.restore_token(growing, saved.of::<SavedToken>()?, vocabulary),
+            None => self.restore_stretch(growth.of_mut::<Growing>()?, saved.of::<Saved>()?, vocabulary),
+        }
     }
 
     fn carries(&self) -> String {

@@ -15,4 +15,5 @@ pub(crate) mod growing_marks;
 pub(crate) mod growing_marks_late;
 pub(crate) mod growing_raw;
 pub(crate) mod growing_state;
+pub(crate) mod growing_token;
 pub(crate) mod pipeline;

@@ -5,10 +5,12 @@
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
+use crate::backends::normalizing::growing_pieces::GrowingPieces;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::models::unigram::Unigram;
+use crate::models::wordpiece::WordPiece;
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::tokens::between::Between;
 use crate::tokens::cuts::TokenCuts;
@@ -20,8 +22,13 @@ use crate::vocabulary::table::{Kind, Vocabulary};
 /// The state of a growing word, such as a long run of "a".
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingWord {
-    /// None: a word of more characters than WordPiece reads, which is one unknown token.
+    /// None under WordPiece.
     lattice: Option<GrowingLattice>,
+    /// The words of WordPiece.
+    pieces: GrowingPieces,
+    /// The tokens give the text back in no case: a character of it is said by none (`gone`), or closed words differ.
+    differs: bool,
+    gone: bool,
     unknown: TokenId,
     source: Source,
     lossless: bool,
@@ -110,19 +117,7 @@ impl Rewriting {
     ) -> Option<GrowingWord> {
         let (carried, place) =
             (if let ResumeState::Word(carried) = behind { Some(carried) } else { None }, behind.place());
-        let (marked, ruled) = match &self.words {
-            Words::Ruled { marked, .. } => {
-                (*marked && !(place == TextPosition::Continuation && self.goes_on(text)), true)
-            }
-            Words::Whole | Words::Spaced => (false, false),
-        };
-        let dummy = self.dummy_at(0, place);
-        let opening = Opening {
-            inside: carried.is_some(),
-            lead: carried.is_none() && (marked || dummy),
-            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
-            start: place == TextPosition::Start,
-        };
+        let opening = self.opening_of(text, carried.is_some(), place);
         let mut source = Source::new(opening);
         source.append(text, full);
         let found = self.read_on(&mut source, text)?;
@@ -132,8 +127,18 @@ impl Rewriting {
             Model::WordPiece(model) => model.unknown,
         };
         let (look_at, lattice) = (2 * text.len(), None);
-        let mut word =
-            GrowingWord { lattice, unknown: TokenId(unknown), source, lossless: false, quiet: 0, look_at, over: false };
+        let mut word = GrowingWord {
+            lattice,
+            pieces: GrowingPieces::default(),
+            differs: false,
+            gone: false,
+            unknown: TokenId(unknown),
+            source,
+            lossless: false,
+            quiet: 0,
+            look_at,
+            over: false,
+        };
         match &self.model {
             Model::Unigram(model) => {
                 let mut lattice = GrowingLattice::new(model, carried, [Said::Begin(0), Said::Nothing]);
@@ -142,18 +147,32 @@ impl Rewriting {
                 word.lossless = self.gives_back(&mut word, model, vocabulary)?;
             }
             Model::WordPiece(model) => {
-                let fixed = &found.text[word.source.lead..word.source.fixed];
-                (ruled && fixed.chars().count() > model.longest_word).then_some(())?;
-                // With any appended text it is one token, which must say less than the text.
-                (vocabulary.bytes(word.unknown, 0).ok()?.len() + 1 < full.len()).then_some(())?;
+                (matches!(self.words, Words::Ruled { .. }) && !opening.lead).then_some(())?;
+                word.pieces.replace(model, 0, &found);
+                // Else the closed words must differ from the text: `Stretch::proof_of_loss`.
+                word.gone = self.has_unsaid(full, model, vocabulary);
+                word.differs = word.gone || !word.pieces.closed(word.source.fixed).is_empty();
+                self.says_less(&word, model, vocabulary).then_some(())?;
             }
         }
         Some(word)
     }
 
+    /// How the first word of `text` begins; `inside`: a word goes on in it.
+    fn opening_of(&self, text: &str, inside: bool, place: TextPosition) -> Opening {
+        let goes_on = || place == TextPosition::Continuation && self.goes_on(text);
+        let marked = matches!(self.words, Words::Ruled { marked: true, .. }) && !goes_on();
+        Opening {
+            inside,
+            lead: !inside && (marked || self.dummy_at(0, place)),
+            unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
+            start: place == TextPosition::Start,
+        }
+    }
+
     /// All tokens of the word.
     pub(super) fn word_ids(&self, word: &GrowingWord) -> Vec<TokenId> {
-        word.lattice.as_ref().map_or_else(|| vec![word.unknown], |lattice| lattice.tree.lists().ids(lattice.list()))
+        word.lattice.as_ref().map_or_else(|| word.pieces.ids(), |lattice| lattice.tree.lists().ids(lattice.list()))
     }
 
     /// The change of the word when `text`, the part of `more` that is read, is appended; None where that is not
@@ -170,7 +189,7 @@ impl Rewriting {
         let open = self.read_on(&mut word.source, text)?;
         word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
-            return Some(Edit::new(0, Vec::new(), false));
+            return self.pieces_grown(word, fixed, &open, vocabulary);
         };
         // The lists of the removed ways are still to be reported.
         let (tree, list) = (lattice.tree.share(), lattice.list());
@@ -183,6 +202,44 @@ impl Rewriting {
         let between = Between::new(tree, list, lattice.list());
         word.lossless = self.gives_back(word, model, vocabulary)?;
         Some(Edit::between(between, word.lossless))
+    }
+
+    /// The change of the words of WordPiece, whose text from `fixed` on is now `open`.
+    fn pieces_grown(
+        &self,
+        word: &mut GrowingWord,
+        fixed: usize,
+        open: &Grown,
+        vocabulary: &Vocabulary,
+    ) -> Option<Edit> {
+        let Model::WordPiece(model) = &self.model else { return None };
+        let (dropped, ids) = word.pieces.replace(model, fixed, open);
+        self.says_less(word, model, vocabulary).then(|| Edit::new(dropped, ids, false))
+    }
+
+    /// Whether the tokens of WordPiece never give back the text, with any text appended to the last word.
+    fn says_less(&self, word: &GrowingWord, model: &WordPiece, vocabulary: &Vocabulary) -> bool {
+        // An unknown token must say less than the text.
+        let is_short = || vocabulary.bytes(word.unknown, 0).is_ok_and(|said| said.len() + 1 < word.source.full().len());
+        word.differs || word.pieces.is_one_unknown(model, word.pieces.text.len()) && is_short()
+    }
+
+    /// Whether some character of `text` is said by no token of WordPiece, because no rewritten text has it.
+    fn has_unsaid(&self, text: &str, model: &WordPiece, vocabulary: &Vocabulary) -> bool {
+        let Some(c) = text.chars().find(|&c| self.rewriter.never_writes(c)) else { return false };
+        let mut buffer = [0; 4];
+        let c = c.encode_utf8(&mut buffer).as_bytes();
+        let holds = |said: &[u8]| said.windows(c.len()).any(|part| part == c);
+        // A piece that is what it says, with that character, is in no rewritten text. One that begins a word may say a
+        // space first.
+        let is_piece = |said: &[u8], id: TokenId| {
+            let said = said.strip_prefix(b" ").unwrap_or(said);
+            [&model.first, &model.later].iter().any(|pieces| pieces.longest(said) == Some((said.len(), id.0)))
+        };
+        vocabulary.bytes(TokenId(model.unknown), 0).is_ok_and(|said| !holds(said))
+            && vocabulary.ids(Kind::Text).all(|id| {
+                vocabulary.bytes(id, 0).is_ok_and(|said| !holds(said) || is_piece(said, id) && id.0 != model.unknown)
+            })
     }
 
     /// Whether the tokens of the word give back its text, where all but unknown ones give back the word. None if that
@@ -223,6 +280,9 @@ impl Rewriting {
                 word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
             }
         }
+        if let Model::WordPiece(model) = &self.model {
+            word.pieces.replace(model, word.source.fixed, &open);
+        }
         Some(())
     }
 
@@ -230,9 +290,10 @@ impl Rewriting {
     pub(super) fn word_token_cuts(&self, word: &GrowingWord, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = word.source.raw.len().checked_sub(near.len())?;
         let mut tokens = Vec::new();
+        let place = word.source.place_behind(base + from);
         let found = match &word.lattice {
-            Some(lattice) => lattice.tree.lists().tokens(lattice.list(), word.source.place_behind(base + from)),
-            None => vec![(word.unknown, 0, word.source.length())],
+            Some(lattice) => lattice.tree.lists().tokens(lattice.list(), place),
+            None => word.pieces.behind(place).collect(),
         };
         for (id, start, end) in found {
             if let Some((start, end)) = word.source.span(start, end) {
@@ -340,9 +401,9 @@ impl Rewriting {
     pub(super) fn carries_words(&self) -> String {
         let carried = match &self.model {
             Model::Unigram(_) => "words".to_string(),
-            Model::WordPiece(model) => format!("words of more than {} characters", model.longest_word),
+            Model::WordPiece(_) => "words without a cut between them".to_string(),
         };
-        let held = if self.rewriter.keeps_marks() {
+        let held = if self.rewriter.keeps_marks() && matches!(self.model, Model::Unigram(_)) {
             "; a mark that a normal form moves before 32 others is read with the text again"
         } else {
             ""
@@ -358,10 +419,15 @@ impl Rewriting {
         } else {
             ""
         };
+        let unsaid = if matches!(self.model, Model::WordPiece(_)) {
+            "; several words whose tokens may still give back the text are read again at each push"
+        } else {
+            ""
+        };
         format!(
             "{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what \
             it appends, and what it changes, which may be all tokens of the word, is told when it is \
-            read{held}{spaces}{several}"
+            read{held}{spaces}{several}{unsaid}"
         )
     }
 }
@@ -373,6 +439,10 @@ impl Stretch for GrowingWord {
 
     fn gives_back(&self) -> bool {
         self.is_lossless()
+    }
+
+    fn proof_of_loss(&self) -> Option<Vec<TokenId>> {
+        (self.differs && self.lattice.is_none() && !self.gone).then(|| self.pieces.closed(self.source.fixed))
     }
 
     fn is_over(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The text of a growing word, and its rewritten form: the final part, the open part, and the origin of each character.
 
-use crate::backends::normalizing::rewriting::{Rewriting, Words};
+use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::normalizers::rewriter::flow::{Flow, MOST_HELD};
 use crate::normalizers::rewriter::item::Item;
 use crate::normalizers::rewriter::trace::Trace;
@@ -179,12 +179,22 @@ impl Rewriting {
                 source.divided = (base + at, begin + found.text.len());
             }
         }
-        self.rewriter.pass_on(&mut source.flow, MOST_HELD, &mut done)?;
+        let most = self.leave_marks(source);
+        self.rewriter.pass_on(&mut source.flow, most, &mut done)?;
         self.write(source, &done, &mut end, begin, &mut found)?;
         (source.end, source.fixed) = (end, begin + found.text.len());
         self.write_rest(source, begin, &mut found)?;
         source.cut |= !self.pieces_settle() && self.has_new_cut(source, base);
         Some(found)
+    }
+
+    /// Leaves out marks that change no token of a long run of them, if there are any. Returns the number of characters
+    /// that a form may hold.
+    fn leave_marks(&self, source: &mut Source) -> usize {
+        let (Model::WordPiece(model), Words::Ruled { rule, .. }) = (&self.model, &self.words) else { return MOST_HELD };
+        let code = |c: char| Some(rule.code(c)).filter(|&code| !WordRule::stands_alone(code));
+        self.rewriter.leave_marks(&mut source.flow, model.longest_word, code);
+        model.longest_word + 2 * MOST_HELD
     }
 
     /// Looks for added tokens in appended text, and for those that hide some; false where one is found.
@@ -251,8 +261,8 @@ impl Rewriting {
             let is_dropped = matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
             let is_first = before.is_none();
             if is_dropped || parted {
-                // Words without marks are carried one by one.
-                (marked || at == 0).then_some(())?;
+                // Words without marks are carried one by one under Unigram.
+                (marked || at == 0 || matches!(self.model, Model::WordPiece(_))).then_some(())?;
                 (!(source.opening.inside && at == 0)).then_some(())?;
             }
             if is_dropped {

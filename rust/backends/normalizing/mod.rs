@@ -7,6 +7,7 @@ pub(crate) mod cuts;
 pub(crate) mod engine;
 pub(crate) mod fold;
 pub(crate) mod growing;
+pub(crate) mod growing_pieces;
 pub(crate) mod growing_source;
 pub(crate) mod part;
 pub(crate) mod resume_points;

@@ -47,6 +47,11 @@ impl Flow {
     pub(crate) fn new(start: bool) -> Self {
         Self { start, ..Self::default() }
     }
+
+    /// The characters that the step of this number holds, and whether others were passed on.
+    pub(super) fn held_of(&mut self, step: usize) -> Option<(&mut Vec<Item>, bool)> {
+        self.held.get_mut(step).map(|held| (&mut held.items, held.passed.is_some()))
+    }
 }
 
 impl Rewriter {

@@ -59,6 +59,11 @@ impl Form {
         parts == [None, Some(c)]
     }
 
+    /// Whether no text in this form has `c`.
+    pub(super) fn replaces(self, c: char) -> bool {
+        self.of(&[Item { c, start: 0, end: 1 }]) != [c]
+    }
+
     pub(super) fn apply(self, items: &[Item]) -> Vec<Item> {
         let mut output = Vec::with_capacity(items.len());
         for part in items.chunk_by(|left, item| !self.parts(left.c, item.c)) {

@@ -12,6 +12,7 @@ pub(crate) mod flow;
 pub(crate) mod fold;
 pub(crate) mod form;
 pub(crate) mod item;
+mod left_marks;
 mod marks;
 pub(crate) mod stages;
 pub(crate) mod step;

@@ -77,10 +77,13 @@ impl Rewriter {
 
     /// Whether a character may change when another is appended.
     pub(crate) fn looks_behind_itself(&self) -> bool {
-        !self.steps.iter().all(|s| {
-            matches!(s, Step::Each { .. } | Step::Lowercase | Step::StripAccents | Step::Nmt)
-                || matches!(s, Step::Literal { pattern, .. } if pattern.len() == 1)
-        })
+        !self.steps.iter().all(Step::treats_alone)
+    }
+
+    /// Whether no rewritten text has `c`.
+    pub(crate) fn never_writes(&self, c: char) -> bool {
+        let removed = self.steps.iter().rposition(|step| step.removes(c));
+        removed.is_some_and(|at| self.steps[at + 1..].iter().all(|step| step.never_makes(c)))
     }
 
     /// Whether `part` stays unchanged.

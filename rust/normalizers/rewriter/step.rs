@@ -74,6 +74,32 @@ impl Step {
         matches!(self, Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. })
     }
 
+    /// Whether each character is treated alone, wherever it is.
+    pub(super) fn treats_alone(&self) -> bool {
+        matches!(self, Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt)
+            || matches!(self, Self::Literal { pattern, .. } if pattern.len() == 1)
+    }
+
+    /// Whether the output never has `c`, whatever the text.
+    pub(super) fn removes(&self, c: char) -> bool {
+        match self {
+            Self::StripAccents => is_combining_mark(c),
+            Self::Form(form) => form.replaces(c),
+            _ => false,
+        }
+    }
+
+    /// Whether the output has `c` only if the text has it.
+    pub(super) fn never_makes(&self, c: char) -> bool {
+        match self {
+            Self::StripAccents | Self::Strip { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } => true,
+            // U+0130 becomes "i" and U+0307.
+            Self::Lowercase => !c.is_lowercase() && c != '\u{307}',
+            Self::Form(form) => form.replaces(c),
+            _ => false,
+        }
+    }
+
     pub(super) fn meets(&self, c: char, first: bool) -> Meeting {
         let neighbours = |is: bool| if is { Meeting::Neighbours } else { Meeting::Indifferent };
         match self {
@@ -224,5 +250,14 @@ mod tests {
         assert_eq!(rewritten(&rewriter, "   ").0, "");
         let strip = Rewriter::new(vec![Step::Strip { left: true, right: true }]);
         assert_eq!(rewritten(&strip, "\n a \u{3000}").0, "a");
+    }
+
+    #[test]
+    fn lower_case_makes_only_lower_case_and_a_dot() {
+        for c in '\0'..=char::MAX {
+            for lower in c.to_lowercase().filter(|&lower| lower != c) {
+                assert!(!Step::Lowercase.never_makes(lower), "{c:?} {lower:?}");
+            }
+        }
     }
 }
