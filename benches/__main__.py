@@ -77,7 +77,7 @@ def rows_of(pair: Pair, long_texts: dict[str, str], size: Size, chosen: Sequence
         for tokens in size.contexts if "stream encode" in chosen else ():
             if tokens > 4_000 and not name.endswith("book"):
                 continue  # the far contexts on two long texts alone
-            operation = f"stream encode behind {tokens:,} tokens"
+            operation = f"stream encode after {tokens:,} tokens"
             check_context = partial(context.check, pair, text, tokens, size.pieces)
             yield once((operation, *place), "push", check_context, partial(context.contestants, pair))
     if "batch" in chosen:

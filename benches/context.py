@@ -1,4 +1,4 @@
-"""Stream encode: the next word behind a long context, beside encoding everything or a window of words again."""
+"""Stream encode: the next word after a long context, beside encoding everything or a window of words again."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WARM = 40
 WINDOW_WORDS = 4
 # Where a push encodes all text again (Unigram without a word split) few will do.
 FEW, SLOW_NS = 6, 20_000_000
-WHOLES = 2  # pieces behind which all text is encoded again, which is what takes the time
+WHOLES = 2  # pieces after which all text is encoded again, which is what takes the time
 
 Task = tuple[str, list[str]]
 
 
 def check(pair: Pair, text: str, tokens: int, count: int) -> Checked | None:
-    """A context of so many tokens and the pieces behind it; short texts are repeated, None where that is no help."""
+    """A context of so many tokens and the pieces after it; short texts are repeated, None where that is no help."""
     per_token = len(text[:20_000]) / max(1, len(pair.ours.encode(text[:20_000])))
     need = int(tokens * per_token * 1.3) + 40 * (count + WARM)
     long = text * (need // len(text) + 1)
@@ -52,7 +52,7 @@ def contestants(pair: Pair, task: Task) -> dict[str, Contestant]:
     first = min(WARM, len(pieces) - WHOLES)
     warm, pushed = pieces[:first], pieces[first:]
     wholes = [context + "".join(pieces[: first + number + 1]) for number in range(WHOLES)]
-    behind = ["".join(pieces[max(0, at - WINDOW_WORDS) : at + 1]) for at in range(first, len(pieces))]
+    after = ["".join(pieces[max(0, at - WINDOW_WORDS) : at + 1]) for at in range(first, len(pieces))]
     return {
         "StreamEncoder.push": Contestant(
             lambda: [encoder.push(piece) for piece in pushed],
@@ -60,5 +60,5 @@ def contestants(pair: Pair, task: Task) -> dict[str, Contestant]:
             lambda: [encoder.push(piece) for piece in warm],
         ),
         "encode of all text": Contestant(lambda: [their_ids(theirs, whole) for whole in wholes], len(wholes)),
-        "encode of 4 words": Contestant(lambda: [their_ids(theirs, words) for words in behind], len(behind)),
+        "encode of 4 words": Contestant(lambda: [their_ids(theirs, words) for words in after], len(after)),
     }

@@ -103,7 +103,7 @@ def lengths(trio: list[Pair]) -> list[np.ndarray]:
 
 
 def check_align(trio: list[Pair], text: str) -> Checked:
-    """Each cut lies behind whole tokens of every encoding, and every place where all have an end is a cut."""
+    """Each cut lies after whole tokens of every encoding, and every place where all have an end is a cut."""
     if not hasattr(cf, "align") or not all(pair.ours.represents(text) for pair in trio):
         return Checked("", 0)
     ids = arrays(trio, text)

@@ -4,7 +4,7 @@
 
 Three architectures as LLaMA-3, Phi-3 and GLM-4 are built, in bfloat16. Random weights write nothing that agrees, so the
 logits are pushed towards a text (`Push`), with as many differences as are asked for; what a pass costs does not change.
-With `--compile` all is measured a second time behind `torch.compile` with dynamic shapes; what that took, and whether
+With `--compile` all is measured a second time after `torch.compile` with dynamic shapes; what that took, and whether
 it pays, stands in the lines. Without a GPU the script says so and runs models a thousand times smaller on the CPU: that
 shows that it works and nothing else.
 """
@@ -46,7 +46,7 @@ class Push:
     """
 
     def __init__(self, ids: list[int], other: dict[int, int], device: torch.device) -> None:
-        wanted = torch.tensor([*ids[1:], ids[0]], device=device)  # (T,): what stands behind each position
+        wanted = torch.tensor([*ids[1:], ids[0]], device=device)  # (T,): what stands after each position
         for at, token_id in other.items():
             wanted[at] = token_id
         self._wanted = wanted
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=100, help="tokens of each member to write")
     parser.add_argument("--context", type=int, nargs="*", default=[100, 1000, 4000])
     parser.add_argument("--agreement", type=float, nargs="*", default=[1.0, 0.9, 0.7])
-    parser.add_argument("--compile", action="store_true", help="also behind torch.compile; takes minutes to warm up")
+    parser.add_argument("--compile", action="store_true", help="also after torch.compile; takes minutes to warm up")
     parser.add_argument("--json", type=Path, help="also write the results there, a line each")
     options = parser.parse_args()
     scale, device = options.scale, "cuda"

@@ -246,7 +246,7 @@ def no_cache(fusion: Fusion, prompt: str, out: Output) -> float:
 
 
 def beginning(text: str, toks: Sequence[Any], context: int) -> str:
-    """Of about so many tokens of the first tokenizer, behind which all go on as in the whole text."""
+    """Of about so many tokens of the first tokenizer, after which all go on as in the whole text."""
     ids = [tokenizer.encode(text) for tokenizer in toks]
     at = len(toks[0].decode(ids[0][:context]))
     while True:
@@ -316,7 +316,7 @@ def growth(toks: Sequence[Any], words: int) -> Iterator[Run]:
 
 
 def memory(names: Sequence[Path]) -> Iterator[Run]:
-    """Bytes of keys and values behind a text, and what a tree of candidates adds."""
+    """Bytes of keys and values after a text, and what a tree of candidates adds."""
     fusion = Fusion.from_pretrained(names, device="cpu", dtype="float32", rule="paper")
     for member in fusion.members:
         runner = member.runner

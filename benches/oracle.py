@@ -25,7 +25,7 @@ WANTED, SECOND, REST = math.log(0.9), math.log(0.08), math.log(1e-3)
 
 
 class OracleContext:
-    """One text under an oracle; a row is the text behind a path."""
+    """One text under an oracle; a row is the text after a path."""
 
     def __init__(self, model: Oracle) -> None:
         self.forward_passes = self.processed_tokens = 0

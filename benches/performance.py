@@ -55,7 +55,7 @@ def operation_table(name: str, found: Sequence[Summary]) -> str:
     """The table of one operation; contexts of the stream encoder are one table each."""
     parts = []
     for operation in dict.fromkeys(each.operation for each in found):
-        if operation != name and not operation.startswith(f"{name} behind"):
+        if operation != name and not operation.startswith(f"{name} after"):
             continue
         block = [each for each in found if each.operation == operation]
         title = f"{operation}: `{block[0].ours}`, first pass" + (

@@ -65,7 +65,7 @@ def tiktoken(path):
     if any(stage.get("type") == "ByteLevel" and stage.get("use_regex", True) for stage in stages):
         patterns.append(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
     if len(patterns) != 1 or definition["normalizer"] or definition["model"].get("byte_fallback"):
-        raise ValueError("not byte-level BPE behind one pattern and no normalizer")
+        raise ValueError("not byte-level BPE after one pattern and no normalizer")
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in shown]
     alphabet = {chr(byte): byte for byte in shown} | {chr(256 + number): byte for number, byte in enumerate(hidden)}

@@ -72,7 +72,7 @@ class Size(NamedTuple):
     rounds: int  # processes
     passes: int  # in each
     contexts: tuple[int, ...]  # tokens
-    pieces: int  # pushed behind each context
+    pieces: int  # pushed after each context
 
 
 FULL = Size(200, 30, 100, 6, 2, 3, (100, 1_000, 4_000, 16_000, 100_000), 300)

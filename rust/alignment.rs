@@ -192,8 +192,8 @@ impl Lossy<'_> {
         let control = |id: &TokenId| self.tokenizer.vocabulary().kind(*id) == Kind::Control;
         let most = self.ids.iter().take_while(|id| control(id)).count().min(around);
         (0..=most).find(|&head| {
-            let (inner, behind) = self.ids[head..].split_at(tokens.len());
-            behind.iter().all(control) && inner.iter().eq(tokens.iter().map(|token| &token.id))
+            let (inner, after) = self.ids[head..].split_at(tokens.len());
+            after.iter().all(control) && inner.iter().eq(tokens.iter().map(|token| &token.id))
         })
     }
 

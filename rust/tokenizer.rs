@@ -159,16 +159,16 @@ impl Tokenizer {
     pub(crate) fn resume(
         &self,
         text: &str,
-        behind: ResumeState,
+        after: ResumeState,
         window: &mut Window,
         resumes: &mut Vec<Resume>,
     ) -> Result<()> {
-        self.engine.resume(text, behind, window, resumes)
+        self.engine.resume(text, after, window, resumes)
     }
 
     /// Takes up a long stretch; see [`Engine::grow`].
-    pub(crate) fn grow(&self, text: &str, behind: ResumeState) -> Option<Growth> {
-        self.proved(self.engine.grow(text, behind, &self.vocabulary)?, text, behind)
+    pub(crate) fn grow(&self, text: &str, after: ResumeState) -> Option<Growth> {
+        self.proved(self.engine.grow(text, after, &self.vocabulary)?, text, after)
     }
 
     /// The edit of appending `text` to a long stretch; see [`Engine::grown`].
@@ -177,14 +177,14 @@ impl Tokenizer {
     }
 
     /// The same where less may be read than there is; see [`Engine::grow_for`].
-    pub(crate) fn grow_for(&self, text: &str, full: &str, behind: ResumeState) -> Option<Growth> {
-        self.proved(self.engine.grow_for(text, full, behind, &self.vocabulary)?, full, behind)
+    pub(crate) fn grow_for(&self, text: &str, full: &str, after: ResumeState) -> Option<Growth> {
+        self.proved(self.engine.grow_for(text, full, after, &self.vocabulary)?, full, after)
     }
 
     /// The stretch, unless its tokens may give back its text and this is not carried.
-    fn proved(&self, growth: Growth, full: &str, behind: ResumeState) -> Option<Growth> {
+    fn proved(&self, growth: Growth, full: &str, after: ResumeState) -> Option<Growth> {
         let Some(ids) = growth.proof_of_loss() else { return Some(growth) };
-        let likeness = self.likeness(ids.into_iter(), full.as_bytes(), behind.place()).ok()?;
+        let likeness = self.likeness(ids.into_iter(), full.as_bytes(), after.place()).ok()?;
         (likeness == Likeness::Different).then_some(growth)
     }
 

@@ -98,7 +98,7 @@ def _trained(tokenizer: tokenizers.Tokenizer, trainer: Any, corpus: Sequence[str
 
 
 def _byte_level(*rules: str, size: int = 700, prefix: bool = False) -> dict[str, Any]:
-    """Byte-level BPE behind ``rules``; with none, behind GPT-2's own rule."""
+    """Byte-level BPE after ``rules``; with none, after GPT-2's own rule."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     splits = [pre_tokenizers.Split(tokenizers.Regex(rule), "isolated") for rule in rules]
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=not rules)
@@ -158,19 +158,19 @@ def qwen() -> dict[str, Any]:
 
 
 def neox() -> dict[str, Any]:
-    """NFC, GPT-2's rule, and runs of spaces as added tokens that are matched behind the normalizer."""
+    """NFC, GPT-2's rule, and runs of spaces as added tokens that are matched after the normalizer."""
     definition = _byte_level()
     definition["normalizer"] = {"type": "NFC"}
     return _with_added(definition, *(" " * count for count in range(8, 1, -1)), normalized=True)
 
 
 def deepseek() -> dict[str, Any]:
-    """Three splits one behind the other, with classes of their own for digits and CJK."""
+    """Three splits one after the other, with classes of their own for digits and CJK."""
     return _with_added(_byte_level(*DEEPSEEK_RULES), "<｜User｜>", normalized=True)
 
 
 def falcon() -> dict[str, Any]:
-    """Punctuation before ``ByteLevel``, digits and threes behind it (on single bytes); some control bytes missing."""
+    """Punctuation before ``ByteLevel``, digits and threes after it (on single bytes); some control bytes missing."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -276,7 +276,7 @@ def llama2() -> dict[str, Any]:
 
 
 def phi3() -> dict[str, Any]:
-    """The same with chat marks that eat the white space behind them."""
+    """The same with chat marks that eat the white space after them."""
     definition = _with_added(_prepended(_metaspace()), "<|end|>", "<|user|>", rstrip=True, special=True)
     definition["added_tokens"][2] = _added(2, "</s>", rstrip=True)
     return definition
@@ -378,7 +378,7 @@ def ai21() -> dict[str, Any]:
 
 
 def bert() -> dict[str, Any]:
-    """WordPiece behind BERT's normalizer and pre-tokenizer: lossy by design."""
+    """WordPiece after BERT's normalizer and pre-tokenizer: lossy by design."""
     tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -390,7 +390,7 @@ def bert() -> dict[str, Any]:
 
 
 def nfkc_words() -> dict[str, Any]:
-    """BPE behind NFKC and a white-space split (tlm6000's kind): lossy."""
+    """BPE after NFKC and a white-space split (tlm6000's kind): lossy."""
     definition = _prepended(_metaspace(byte_fallback=False))
     definition["normalizer"]["normalizers"].insert(0, {"type": "NFKC"})
     return definition
@@ -466,7 +466,7 @@ def old_llama() -> dict[str, Any]:
 
 
 def xlm_roberta() -> dict[str, Any]:
-    """Unigram behind NFKC without control characters, split at white space, with the mark before every word."""
+    """Unigram after NFKC without control characters, split at white space, with the mark before every word."""
     definition = t5()
     removed = {"type": "Replace", "pattern": {"Regex": r"[\x01-\x08\x7f\u200b\u200d]"}, "content": ""}
     definition["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, removed]}
@@ -509,7 +509,7 @@ RULES = {
 
 
 def xlnet() -> dict[str, Any]:
-    """Unigram behind pairs of quotes, NFKD, no accents and a charsmap: every kind of stage that acts on neighbours."""
+    """Unigram after pairs of quotes, NFKD, no accents and a charsmap: every kind of stage that acts on neighbours."""
     definition = t5()
     definition["normalizer"] = {
         "type": "Sequence",
@@ -525,7 +525,7 @@ def xlnet() -> dict[str, Any]:
 
 
 def mbart() -> dict[str, Any]:
-    """Unigram behind a charsmap and a Metaspace that splits, runs of spaces folded into one mark."""
+    """Unigram after a charsmap and a Metaspace that splits, runs of spaces folded into one mark."""
     definition = _unigram(crossing=False, byte_fallback=False)
     definition["normalizer"] = {
         "type": "Sequence",
@@ -548,7 +548,7 @@ def split_unigram() -> dict[str, Any]:
 
 
 def nmt_words() -> dict[str, Any]:
-    """WordPiece behind NMT's rules, lower case, NFC, single digits, runs of punctuation; control tokens hide text."""
+    """WordPiece after NMT's rules, lower case, NFC, single digits, runs of punctuation; control tokens hide text."""
     definition = _with_added(bert(), "LS] x", "UNK")
     stages = ("Nmt", "NFD", "StripAccents", "Lowercase", "NFC")
     definition["normalizer"] = {"type": "Sequence", "normalizers": [{"type": name} for name in stages]}
@@ -572,7 +572,7 @@ def word_level() -> dict[str, Any]:
 
 
 def vicuna() -> dict[str, Any]:
-    """LLaMA-2's kind with added tokens that are text: the dummy prefix stands behind each of them too."""
+    """LLaMA-2's kind with added tokens that are text: the dummy prefix stands after each of them too."""
     return _with_added(_prepended(_metaspace()), "<table>", "<tool_call>")
 
 
@@ -611,7 +611,7 @@ def unigram_tools() -> dict[str, Any]:
 
 
 def xlm_tools() -> dict[str, Any]:
-    """Unigram behind a normalizer and a split at white space, with added tokens that are text."""
+    """Unigram after a normalizer and a split at white space, with added tokens that are text."""
     return _with_added(xlm_roberta(), "<table>", "<tool_call>")
 
 
@@ -883,9 +883,9 @@ class Family:
         return self.oracle.encode(text, add_special_tokens=False).ids
 
     def inside_ids(self, text: str) -> list[int]:
-        """The ids that the library gives for a text behind other text.
+        """The ids that the library gives for a text after other text.
 
-        Up to the first added token by the definition without its dummy prefix; behind it everything is as always.
+        Up to the first added token by the definition without its dummy prefix; after it everything is as always.
         """
         added = [token["content"] for token in self.definition["added_tokens"] if not is_control(token)]
         found = [at for content in added if (at := text.find(content)) >= 0]
@@ -895,7 +895,7 @@ class Family:
 
     @property
     def marks_every_stretch(self) -> bool:
-        """Whether the dummy prefix stands behind added tokens too."""
+        """Whether the dummy prefix stands after added tokens too."""
         stages = json.dumps([self.definition["normalizer"], self.definition["pre_tokenizer"]])
         # A normalizer that runs before the text is cut puts one mark at its start.
         late = any(token["normalized"] and not is_control(token) for token in self.definition["added_tokens"])
@@ -1082,7 +1082,7 @@ def _oracle(path: Path) -> tokenizers.Tokenizer:
 
 
 def _inside_ids(path: Path, text: str) -> list[int]:
-    """The ids of text behind other text; a word that goes on gets no mark where white space alone parts words."""
+    """The ids of text after other text; a word that goes on gets no mark where white space alone parts words."""
     oracle = _inside_oracle(path)
     stages = (_definition(path)["pre_tokenizer"] or {}).get("pretokenizers", [])
     if [stage["type"] for stage in stages] != ["WhitespaceSplit", "Metaspace"] or text[:1] in tuple(" \t\n\v\f\r"):

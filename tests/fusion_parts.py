@@ -165,7 +165,7 @@ def literal(members: Sequence[Member], **options: Any) -> Fusion:
 
 
 class Judge:
-    """A member's probabilities behind a context, read without anything that the loop uses."""
+    """A member's probabilities after a context, read without anything that the loop uses."""
 
     def __init__(self, member: Member, ids: Sequence[int]) -> None:
         self._model = again(member).runner

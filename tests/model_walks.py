@@ -12,7 +12,7 @@ import torch
 
 
 def full_row(module, ids):
-    """(V,) float64 logits behind a text, from one pass over all of it."""
+    """(V,) float64 logits after a text, from one pass over all of it."""
     with torch.inference_mode():
         return module(torch.tensor([list(ids)]), use_cache=False).logits[0, -1].double()
 
@@ -56,7 +56,7 @@ class Walk:
         self.check()
 
     def path(self, at):
-        """A new path, often behind one that is known."""
+        """A new path, often after one that is known."""
         stem = self.dice.choice(sorted(self.known[at]) or [()])[: self.dice.randrange(4)]
         return (*stem, *self.ids(self.dice.randrange(1, self.longest)))
 

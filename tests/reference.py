@@ -135,7 +135,7 @@ def _marks_the_start(metaspace: dict[str, Any]) -> bool:
 
 
 def decode(definition: dict[str, Any], table: dict[int, bytes], ids: Iterable[int]) -> bytes:
-    """The bytes of ``ids`` one behind the other, without the dummy space at the start, with spaces where words end."""
+    """The bytes of ``ids`` one after the other, without the dummy space at the start, with spaces where words end."""
     kinds, drops = kinds_of_decoder(definition), drops_first_space(definition)
     # Only these decoders look at the spelling of a piece once its bytes are known.
     pieces = pieces_by_id(definition) if kinds in (["WordPiece"], ["BPEDecoder"]) else {}
@@ -187,12 +187,12 @@ def _held(end: bytes) -> bytes:
 
 def certain_text(data: bytes) -> str:
     """The text of ``data`` that nothing appended can change."""
-    # Not Python's incremental decoder: that one waits behind ED A0, for the sake of its surrogatepass handler.
+    # Not Python's incremental decoder: that one waits after ED A0, for the sake of its surrogatepass handler.
     return data[: len(data) - len(held(data))].decode("utf-8", "replace")
 
 
 def stream_text(prompt: bytes, data: bytes) -> str:
-    """What a stream owes behind ``prompt``: the text of all bytes, less the whole characters of the prompt."""
+    """What a stream owes after ``prompt``: the text of all bytes, less the whole characters of the prompt."""
     shown = certain_text(prompt)
     whole = (prompt + data).decode("utf-8", "replace")
     assert whole.startswith(shown)
@@ -224,15 +224,15 @@ class NaiveBPE:
         self.normalizer, self.pre_tokenizer = oracle.normalizer, oracle.pre_tokenizer
         self.only_first = "first" in str(definition["pre_tokenizer"])  # Metaspace's prefix
         added = [token for token in definition["added_tokens"] if not is_control(token) and token["content"]]
-        self.behind_normalizer = any(token["normalized"] for token in added)
+        self.after_normalizer = any(token["normalized"] for token in added)
         self.added = {token["content"]: token["id"] for token in added}
-        if self.behind_normalizer and self.normalizer is not None:
+        if self.after_normalizer and self.normalizer is not None:
             self.added = {self.normalizer.normalize_str(text): token_id for text, token_id in self.added.items()}
         self.longest_added = max(map(len, self.added), default=0)
 
     def encode(self, text: str) -> list[int]:
         """The ids of ``text``."""
-        if self.behind_normalizer and self.normalizer is not None:
+        if self.after_normalizer and self.normalizer is not None:
             text = self.normalizer.normalize_str(text)
         ids = []
         gap, at = 0, 0
@@ -249,7 +249,7 @@ class NaiveBPE:
     def _stretch(self, text: str, first: bool) -> list[int]:
         if not text:
             return []
-        if self.normalizer is not None and not self.behind_normalizer:
+        if self.normalizer is not None and not self.after_normalizer:
             text = self.normalizer.normalize_str(text)
         if self.pre_tokenizer is None:
             words = [text]
@@ -442,7 +442,7 @@ Span = tuple[int, int]
 
 
 def byte_spans(table: Callable[[int], bytes], ids: Iterable[int], drops: bool) -> list[Span]:
-    """Where each token stands, in bytes: one behind the other, the dummy space at the start left out."""
+    """Where each token stands, in bytes: one after the other, the dummy space at the start left out."""
     spans, data = [], b""
     for token_id in ids:
         token = table(token_id)

@@ -100,7 +100,7 @@ class Writer:
 
 
 def says(writers, text):
-    """The longest beginning of a text that all can say; it ends behind no white space."""
+    """The longest beginning of a text that all can say; it ends after no white space."""
     if all(writer.ids_of(text) is not None for writer in writers):
         return text
     for n in range(len(text) - 1, 0, -1):

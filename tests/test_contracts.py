@@ -283,7 +283,7 @@ STUBBED = documented()
 
 
 def at_run_time(name: str) -> object:
-    """The object behind `Class.method`, without calling properties."""
+    """The object after `Class.method`, without calling properties."""
     first, _, rest = name.partition(".")
     return vars(getattr(_core, first))[rest] if rest else getattr(_core, first)
 

@@ -73,7 +73,7 @@ pub struct Resume {
     /// The number of tokens of the window that stay; the others are those of the text from `at` on.
     pub tokens: usize,
     /// The state in which encoding resumes there.
-    pub behind: ResumeState,
+    pub after: ResumeState,
 }
 
 /// The proved facts of a tokenizer at load, in words and numbers; see docs/proofs/README.md.
@@ -127,21 +127,21 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// Replaces `window.tokens` by the canonical tokens of `text`, where encoding resumes in the state `behind`.
+    /// Replaces `window.tokens` by the canonical tokens of `text`, where encoding resumes in the state `after`.
     /// Replaces `resumes` by places where encoding can go on, ascending. The same as [`Engine::window`] where not
     /// [`Engine::resumes`].
     ///
     /// # Errors
     /// As [`Engine::encode`].
-    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, after: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         resumes.clear();
-        self.window(text, behind.place(), window)
+        self.window(text, after.place(), window)
     }
 
     /// Takes up a long stretch that begins where a window may begin and goes on growing; None where that is not
     /// carried.
-    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        let _ = (text, behind, vocabulary);
+    fn grow(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        let _ = (text, after, vocabulary);
         None
     }
 
@@ -153,8 +153,8 @@ pub trait Engine: Send + Sync {
 
     /// As [`Engine::grow`] where `text` is what is read of `full`: the stretch then tells whether its tokens give back
     /// `full`.
-    fn grow_for(&self, text: &str, full: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        let _ = (text, full, behind, vocabulary);
+    fn grow_for(&self, text: &str, full: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        let _ = (text, full, after, vocabulary);
         None
     }
 
@@ -172,14 +172,14 @@ pub trait Engine: Send + Sync {
 
     /// The positions after `from`, ascending, that no token of a carried stretch crosses. Positions are those of
     /// `near`, the end of the stretch. None where a window must be encoded.
-    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn token_cuts_after(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
     }
 
     /// The settled cuts of a carried stretch after `from`: those of [`Engine::settled`], as positions of `near`, its
     /// end. None where a window must be read.
-    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn settled_after(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         let _ = (growth, near, from);
         None
     }
@@ -190,7 +190,7 @@ pub trait Engine: Send + Sync {
         if whole {
             "nothing: each push reads the whole text"
         } else {
-            "nothing: each push reads the text behind the last cut"
+            "nothing: each push reads the text after the last cut"
         }
         .into()
     }

@@ -303,7 +303,7 @@ impl Engine for Library {
         let (unit, why) = match self.cuts {
             Some(_) => (
                 "settled cuts",
-                "every stage treats what stands before and behind such white space by itself; \
+                "every stage treats what stands before and after such white space by itself; \
                 how far back the last settled cut is depends on the text",
             ),
             None => ("whole text", "not every stage is known to treat the two sides of white space by itself"),
@@ -312,7 +312,7 @@ impl Engine for Library {
         if self.inside.is_some() {
             reach.push(
                 "what is done at the start of the text only (a dummy prefix, stripping) is not done in a window \
-                behind it"
+                after it"
                     .into(),
             );
         }

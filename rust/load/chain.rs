@@ -170,7 +170,7 @@ impl Chain {
                 Stage::Fuse => joined = true,
                 Stage::ByteLevel => {
                     if chain.bytes_after.is_some() {
-                        return refused("ByteLevel", "behind ByteFallback");
+                        return refused("ByteLevel", "after ByteFallback");
                     }
                     (joined, chain.byte_level) = (true, true);
                 }
@@ -203,10 +203,10 @@ impl Chain {
             };
             let name = stage.kind();
             if !each {
-                return refused(name, "behind ByteFallback");
+                return refused(name, "after ByteFallback");
             }
             let note =
-                format!("decoder: {name} behind ByteFallback is not applied to a character that byte tokens spell");
+                format!("decoder: {name} after ByteFallback is not applied to a character that byte tokens spell");
             self.notes.push(note);
         }
         self.ops.push(op);
@@ -239,7 +239,7 @@ impl Chain {
     fn add_joined(&mut self, stage: &Stage) -> Result<()> {
         let name = stage.kind();
         let Some(op) = Self::op(stage)? else {
-            return if *stage == Stage::Fuse { Ok(()) } else { refused(name, "behind a stage that joins the tokens") };
+            return if *stage == Stage::Fuse { Ok(()) } else { refused(name, "after a stage that joins the tokens") };
         };
         match op {
             Op::Literal(from, to) if single(&from).is_some() => self.add_replacement(name, from, to)?,
@@ -252,10 +252,10 @@ impl Chain {
             Op::Strip(content, start, 0) => match self.strip {
                 None => self.strip = Some((content, start)),
                 Some((before, count)) if before == content => self.strip = Some((content, count + start)),
-                Some(_) => return refused(name, "twice behind a stage that joins the tokens"),
+                Some(_) => return refused(name, "twice after a stage that joins the tokens"),
             },
             Op::Literal(..) | Op::Pattern(_) | Op::Suffix(_) | Op::Words(..) | Op::Strip(..) => {
-                return refused(name, "behind a stage that joins the tokens");
+                return refused(name, "after a stage that joins the tokens");
             }
         }
         Ok(())
@@ -263,7 +263,7 @@ impl Chain {
 
     fn add_replacement(&mut self, name: &str, from: String, to: String) -> Result<()> {
         if self.strip.is_some() {
-            return refused(name, "behind Strip of the joined text");
+            return refused(name, "after Strip of the joined text");
         }
         if self.byte_level || self.bytes_after.is_some() {
             self.notes.push(format!(

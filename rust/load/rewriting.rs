@@ -98,7 +98,7 @@ impl Reader<'_> {
         for stage in &self.spec.normalizers {
             let replaces = matches!(stage, Normalizer::Replace { .. });
             if plan.marks || plan.dummy && !replaces {
-                return refuse(format!("normalizer {} behind marks for spaces", stage.kind()));
+                return refuse(format!("normalizer {} after marks for spaces", stage.kind()));
             }
             let step = match stage {
                 Normalizer::Prepend(mark) if mark == "\u{2581}" && !plan.dummy => {
@@ -167,7 +167,7 @@ impl Reader<'_> {
                 PreTokenizer::Digits { individual_digits: true } => Rule::Digits(Manner::Isolated),
                 PreTokenizer::Digits { individual_digits: false } => Rule::Digits(Manner::Contiguous),
                 PreTokenizer::Metaspace(metaspace) if last => {
-                    plan.words_behind_marks(*metaspace)?;
+                    plan.words_after_marks(*metaspace)?;
                     break;
                 }
                 PreTokenizer::ByteLevel { .. }
@@ -183,10 +183,10 @@ impl Reader<'_> {
             return refuse("more than six rules for words");
         }
         if !plan.rules.is_empty() && plan.dummy {
-            return refuse("a rule for words behind a dummy prefix");
+            return refuse("a rule for words after a dummy prefix");
         }
         if !plan.rules.is_empty() && normalizer_marks {
-            return refuse("a rule for words behind marks for spaces");
+            return refuse("a rule for words after marks for spaces");
         }
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Reader<'_> {
         if tokens.clone().any(|a| a.normalized)
             && (!self.spec.normalizers.is_empty() || tokens.clone().any(|a| !a.normalized) || plan.dummy)
         {
-            return refuse("added text tokens behind the normalizer");
+            return refuse("added text tokens after the normalizer");
         }
         // The library finds control tokens only to leave them alone. In Unigram models they have names that no text
         // holds.
@@ -304,7 +304,7 @@ impl Plan {
         Ok(exact_spans)
     }
 
-    fn words_behind_marks(&mut self, metaspace: Metaspace) -> Own<()> {
+    fn words_after_marks(&mut self, metaspace: Metaspace) -> Own<()> {
         if !metaspace.is_usual() {
             return refuse("Metaspace with another mark than U+2581");
         }
@@ -313,7 +313,7 @@ impl Plan {
             // Each word after white space gets the mark, and none holds a space.
             let drops = self.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_)));
             if scheme != PrependScheme::Always || !metaspace.split || !drops || self.marks {
-                return refuse("Metaspace behind other pre-tokenizers");
+                return refuse("Metaspace after other pre-tokenizers");
             }
             self.marks = true;
             return Ok(());
@@ -328,7 +328,7 @@ impl Plan {
                 self.dummy = true;
                 self.dummy_everywhere = scheme == PrependScheme::Always;
             }
-            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
+            _ => return refuse("Metaspace that adds a mark after a normalizer that does not"),
         }
         self.marks = true;
         self.spaced = metaspace.split;
@@ -368,7 +368,7 @@ fn replacement(pattern: &Pattern, content: &str, plan: &mut Plan) -> Own<Option<
         },
     };
     if plan.dummy {
-        return refuse("normalizer Replace behind a dummy prefix");
+        return refuse("normalizer Replace after a dummy prefix");
     }
     Ok(Some(step))
 }
@@ -418,16 +418,16 @@ fn simple_class(regex: &str) -> Option<CodePoints> {
     }
     let mut ranges = Vec::new();
     let mut rest = &characters[..];
-    while let Some((first, behind)) = rest.split_first() {
+    while let Some((first, after)) = rest.split_first() {
         let first = (*first)?;
-        match behind {
-            [None, Some(last), behind @ ..] if first <= *last => {
+        match after {
+            [None, Some(last), after @ ..] if first <= *last => {
                 ranges.push((first as u32, *last as u32));
-                rest = behind;
+                rest = after;
             }
             _ => {
                 ranges.push((first as u32, first as u32));
-                rest = behind;
+                rest = after;
             }
         }
     }

@@ -136,7 +136,7 @@ impl Reader<'_> {
         }
         // There a mark that the text holds is none yet, and each part may get a mark of its own.
         if plan.byte_level || !plan.stages.is_empty() {
-            return refuse("Metaspace behind other pre-tokenizers");
+            return refuse("Metaspace after other pre-tokenizers");
         }
         match (stage.prepend, plan.metaspace, plan.dummy) {
             // The normalizer has put the mark there already.
@@ -145,7 +145,7 @@ impl Reader<'_> {
                 plan.dummy = DummyPrefix::UnlessSpace;
                 plan.dummy_everywhere = scheme == PrependScheme::Always;
             }
-            _ => return refuse("Metaspace that adds a mark behind a normalizer that does not"),
+            _ => return refuse("Metaspace that adds a mark after a normalizer that does not"),
         }
         plan.metaspace = true;
         // Where no piece holds a space after its first byte, splitting at spaces changes nothing but the speed.
@@ -162,7 +162,7 @@ impl Reader<'_> {
         if plan.metaspace {
             // Spaces are gone by now, so this stage (Gemma's) never finds one.
             let idle = rule.literal() == Some(" ") && !invert;
-            return if idle { Ok(()) } else { refuse("Split behind U+2581 for spaces") };
+            return if idle { Ok(()) } else { refuse("Split after U+2581 for spaces") };
         }
         let pattern = match rule {
             Rule::String(literal) => Pattern::new(&escape(literal), self.dialect())?,
@@ -173,11 +173,11 @@ impl Reader<'_> {
 
     fn byte_level(add_prefix_space: bool, use_regex: bool, index: usize, plan: &mut Plan) -> Own<()> {
         if plan.byte_level || plan.metaspace {
-            return refuse("ByteLevel twice, or behind U+2581 for spaces");
+            return refuse("ByteLevel twice, or after U+2581 for spaces");
         }
         if add_prefix_space {
             if index > 0 {
-                return refuse("ByteLevel with add_prefix_space behind other stages");
+                return refuse("ByteLevel with add_prefix_space after other stages");
             }
             plan.dummy = DummyPrefix::UnlessSpace;
             plan.dummy_everywhere = true;
@@ -198,12 +198,12 @@ impl Reader<'_> {
         let apart = self.spec.normalizers.is_empty()
             && !late.iter().any(|a| early.iter().any(|b| meet(&a.content, &b.content)));
         if !late.is_empty() && !early.is_empty() && !apart {
-            return refuse("added text tokens both before and behind the normalizer");
+            return refuse("added text tokens both before and after the normalizer");
         }
         let hiding = self.hiding(&tokens)?;
         let in_normal_form = !late.is_empty() && !self.spec.normalizers.is_empty();
         if !hiding.is_empty() && (in_normal_form || !late.is_empty() && !early.is_empty()) {
-            return refuse("added text tokens that begin inside control tokens, behind the normalizer");
+            return refuse("added text tokens that begin inside control tokens, after the normalizer");
         }
         if in_normal_form {
             return late_text(&late, plan);
@@ -343,7 +343,7 @@ impl Default for Plan {
 impl Plan {
     fn add(&mut self, finder: Finder, behaviour: Behaviour, invert: bool) -> Own<()> {
         if self.metaspace {
-            return refuse("a pre-token rule behind U+2581 for spaces");
+            return refuse("a pre-token rule after U+2581 for spaces");
         }
         self.stages.push(Stage::new(finder, behaviour, invert, self.byte_level));
         Ok(())

@@ -266,17 +266,17 @@ impl Unigram {
         }
         for index in (0..lattice.path.len()).rev() {
             let (id, length) = lattice.path[index];
-            let behind = at + length as usize;
+            let after = at + length as usize;
             if id == self.unknown {
                 run = run.or(Some(Run { start: at, torn: false }));
             } else {
                 if let Some(run) = run.take() {
                     self.emit_unknown::<OPEN>(word, run, at, lattice, emit);
                 }
-                emit(id, at, behind);
+                emit(id, at, after);
                 lattice.emitted += usize::from(OPEN);
             }
-            at = behind;
+            at = after;
         }
         run
     }

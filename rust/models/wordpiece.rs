@@ -65,7 +65,7 @@ mod tests {
             model.encode(word, &mut Vec::new(), |id, start, end| found.push((id, start, end)));
             found
         };
-        assert_eq!(ids("unable"), [(9, 0, 6)], "\"una\" is longer than \"un\", and behind \"b\" nothing fits");
+        assert_eq!(ids("unable"), [(9, 0, 6)], "\"una\" is longer than \"un\", and after \"b\" nothing fits");
         assert_eq!(ids("aable"), [(2, 0, 1), (1, 1, 5)]);
         assert_eq!(ids("éééé"), [(9, 0, 8)]);
         assert_eq!(ids("abbbbbb"), [(9, 0, 7)], "more than six characters");

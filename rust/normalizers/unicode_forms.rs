@@ -85,7 +85,7 @@ impl<'a> Normal<'a> {
     }
 
     /// The same after a dummy space.
-    pub(crate) fn behind_space(mut self) -> Self {
+    pub(crate) fn after_space(mut self) -> Self {
         self.text = Cow::Owned(format!(" {}", self.text));
         self.shift = 1;
         self
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_behind_one_of_its_class_is_put_in_its_place() {
+    fn a_mark_after_one_of_its_class_is_put_in_its_place() {
         let letters = [
             'a', 'e', '\u{301}', '\u{300}', '\u{323}', '\u{327}', '\u{345}', '\u{338}', '\u{1161}', '\u{3b1}',
             '\u{342}',
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn marks_become_spaces_in_place() {
-        let normal = Normal::spaced("a\u{2581} b").behind_space();
+        let normal = Normal::spaced("a\u{2581} b").after_space();
         assert_eq!(normal.text, " a  b");
         assert_eq!([1, 2, 3, 4].map(|at| normal.cut(at)), [None, Some(1), Some(4), Some(5)]);
     }

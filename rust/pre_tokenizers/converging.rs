@@ -84,7 +84,7 @@ impl Part<'_> {
             && steps.into_iter().any(|c| match (walk, places.next()) {
                 (Some(row), Some(&(_, same))) if row == same => true,
                 (Some(row), _) => {
-                    walk = c.and_then(|c| automaton.row_behind(row, c));
+                    walk = c.and_then(|c| automaton.row_after(row, c));
                     false
                 }
                 (None, _) => false,
@@ -103,7 +103,7 @@ impl Stage {
         let (automaton, begin) = (self.isolating()?, doubt?.at);
         let (mut row, mut rows) = (automaton.first_row(), vec![(begin, automaton.first_row())]);
         for (at, c) in text[begin..horizon].char_indices() {
-            row = automaton.row_behind(row, c)?;
+            row = automaton.row_after(row, c)?;
             rows.push((begin + at + c.len_utf8(), row));
         }
         automaton.surely_reaches(row).then_some((begin, Part::Match { automaton, begin, rows }))
@@ -221,12 +221,12 @@ mod tests {
                 let longer = format!("{text}{more}");
                 for tail in ["", "a", "7", " ", ".", "\u{301}", "\u{ff21}"] {
                     let longer = format!("{longer}{tail}");
-                    let behind = |from: usize| -> Vec<usize> {
+                    let after = |from: usize| -> Vec<usize> {
                         let all = splitter.cuts(&longer[from..], longer.len() - from).at;
                         all.into_iter().map(|cut| from + cut).filter(|&cut| cut >= at).collect()
                     };
-                    assert_eq!(behind(first), behind(0), "{text:?} and {more:?}{tail:?}, at {at}");
-                    assert_eq!(behind(first).first(), Some(&at));
+                    assert_eq!(after(first), after(0), "{text:?} and {more:?}{tail:?}, at {at}");
+                    assert_eq!(after(first).first(), Some(&at));
                     seen += 1;
                 }
             }
@@ -243,6 +243,6 @@ mod tests {
             assert_eq!(last, Some((length - 2) / 3 * 3));
         }
         let far = format!("{}{}", "7".repeat(300), "a".repeat(3));
-        assert_eq!(falcon().cuts(&far, 200).settled().last(), Some(198), "what stands behind the horizon is not final");
+        assert_eq!(falcon().cuts(&far, 200).settled().last(), Some(198), "what stands after the horizon is not final");
     }
 }

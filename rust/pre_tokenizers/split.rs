@@ -490,10 +490,10 @@ mod tests {
                 Splitter { stages: vec![first, Stage::new(pattern("\\n"), Behaviour::Isolated, false, false)] };
             let settled = |text: &str| splitter.cuts(text, text.len()).settled().collect::<Vec<_>>();
             for (text, longer) in [(",\n", ",\nab"), ("ab,\n", "ab,\ncd"), (",\n\n", ",\n\na")] {
-                let (before, behind) = (settled(text), settled(longer));
+                let (before, after) = (settled(text), settled(longer));
                 assert!(
-                    before.iter().all(|at| behind.contains(at)),
-                    "{behaviour:?}: {text:?} {before:?}, {longer:?} {behind:?}"
+                    before.iter().all(|at| after.contains(at)),
+                    "{behaviour:?}: {text:?} {before:?}, {longer:?} {after:?}"
                 );
             }
         }

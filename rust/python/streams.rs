@@ -47,7 +47,7 @@ impl Stream {
 }
 
 impl PyStreamDecoder {
-    fn behind(decoder: StreamDecoder, strings: Arc<Strings>) -> Self {
+    fn after(decoder: StreamDecoder, strings: Arc<Strings>) -> Self {
         let settled = AtomicBool::new(decoder.is_settled());
         Self {
             stream: Mutex::new(Stream { decoder, text: String::new() }),
@@ -89,7 +89,7 @@ impl PyStreamDecoder {
     fn new(tokenizer: &PyTokenizer, prompt_ids: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let prompt_ids = prompt_ids.map(ids).transpose()?.unwrap_or_default();
         let decoder = StreamDecoder::new(tokenizer.0.clone(), &prompt_ids).map_err(raise)?;
-        Ok(Self::behind(decoder, tokenizer.1.clone()))
+        Ok(Self::after(decoder, tokenizer.1.clone()))
     }
 
     fn __repr__(&self) -> &'static str {
@@ -128,7 +128,7 @@ impl PyStreamDecoder {
     /// Returns an independent copy of the decoder, on which a continuation can be tried.
     fn fork(slf: &Bound<'_, Self>) -> PyResult<Self> {
         let decoder = Self::alone(slf, |stream| Ok(stream.decoder.clone()))?;
-        Ok(Self::behind(decoder, slf.get().strings.clone()))
+        Ok(Self::after(decoder, slf.get().strings.clone()))
     }
 
     fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Self> {

@@ -187,9 +187,9 @@ impl Automaton {
             }
             if !stuck {
                 if limit <= length && open.is_none() {
-                    let behind = walk.row == first;
-                    if !behind || walk.at < length {
-                        open = Some(Open { at: if behind { walk.at } else { begin }, behind_match: true });
+                    let after = walk.row == first;
+                    if !after || walk.at < length {
+                        open = Some(Open { at: if after { walk.at } else { begin }, behind_match: true });
                     }
                     stop = length;
                     if walk.at < length {
@@ -581,11 +581,11 @@ impl NfaStates {
         for _ in 0..min {
             self.emit(node, false, sets)?;
         }
-        let fork_between = |body: usize, behind: usize| {
+        let fork_between = |body: usize, after: usize| {
             if greed == Greed::Lazy {
-                NfaState::Fork(behind, body)
+                NfaState::Fork(after, body)
             } else {
-                NfaState::Fork(body, behind)
+                NfaState::Fork(body, after)
             }
         };
         match max {
@@ -603,9 +603,9 @@ impl NfaStates {
                     self.push(NfaState::Accept)?;
                     self.emit(node, false, sets)?;
                 }
-                let behind = self.list.len();
+                let after = self.list.len();
                 for fork in forks {
-                    self.list[fork] = fork_between(fork + 1, behind);
+                    self.list[fork] = fork_between(fork + 1, after);
                 }
             }
         }
@@ -711,7 +711,7 @@ impl<'a> Determiniser<'a> {
     /// too much.
     fn step(&mut self, state: &[usize], symbol: Option<usize>) -> Option<(Vec<usize>, bool)> {
         let mut seen = vec![false; self.places.len()];
-        let mut behind = Vec::new();
+        let mut after = Vec::new();
         for &place in state {
             let mut stack = vec![place];
             while let Some(at) = stack.pop() {
@@ -726,7 +726,7 @@ impl<'a> Determiniser<'a> {
                     NfaState::Set(set) => {
                         // Each place is visited once, so each is listed once.
                         if within(&[*set]) {
-                            behind.push(at + 1);
+                            after.push(at + 1);
                         }
                     }
                     NfaState::Fork(first, second) => stack.extend([*second, *first]),
@@ -737,10 +737,10 @@ impl<'a> Determiniser<'a> {
                         }
                     }
                     // Later places would only be tried if this failed.
-                    NfaState::Accept => return Some((behind, true)),
+                    NfaState::Accept => return Some((after, true)),
                 }
             }
         }
-        Some((behind, false))
+        Some((after, false))
     }
 }

@@ -97,15 +97,15 @@ impl Decided {
         match node {
             Node::Class(set) => Some(Self { first: vec![Rc::clone(set)], empty: false }),
             Node::Sequence(nodes) => {
-                let mut behind = Self { first: Vec::new(), empty: true };
+                let mut after = Self { first: Vec::new(), empty: true };
                 for node in nodes.iter().rev() {
-                    let rest = next.map(|next| behind.before(next));
+                    let rest = next.map(|next| after.before(next));
                     let here = Self::of(node, rest.as_deref())?;
-                    behind =
-                        if here.empty { Self { first: here.before(&behind.first), empty: behind.empty } } else { here };
-                    behind.is_small()?;
+                    after =
+                        if here.empty { Self { first: here.before(&after.first), empty: after.empty } } else { here };
+                    after.is_small()?;
                 }
-                Some(behind)
+                Some(after)
             }
             Node::Alternatives(nodes) => {
                 let mut all = Self { first: Vec::new(), empty: false };
@@ -234,7 +234,7 @@ impl<'a> Parser<'a> {
             }
             if self.eat("(?i)") {
                 self.doubt(
-                    (!nodes.is_empty()).then_some("(?i) behind something: alternatives that follow would be its own"),
+                    (!nodes.is_empty()).then_some("(?i) after something: alternatives that follow would be its own"),
                 )?;
                 self.ignore_case = true;
                 continue;

@@ -43,7 +43,7 @@ impl Automaton {
     }
 
     /// The row of the state after the character `c`; None where the walk is over.
-    pub(crate) fn row_behind(&self, row: u32, c: char) -> Option<u32> {
+    pub(crate) fn row_after(&self, row: u32, c: char) -> Option<u32> {
         let step = self.step(row, usize::from(self.symbol(c)));
         (step & ENDS_BEHIND == 0 && step & ROW != DEAD).then_some(step & ROW)
     }

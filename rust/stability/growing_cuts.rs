@@ -105,9 +105,9 @@ mod tests {
         for pieces in pieces {
             for text in texts {
                 for every in 1..5 {
-                    for behind in [0, 1, 3, 100] {
+                    for after in [0, 1, 3, 100] {
                         let ends = (1..=text.len()).filter(|&at| at % every == 0 && text.is_char_boundary(at));
-                        let steps: Vec<_> = ends.map(|end| (end, end.saturating_sub(behind))).collect();
+                        let steps: Vec<_> = ends.map(|end| (end, end.saturating_sub(after))).collect();
                         compare(pieces, text, &steps, |_, _| false);
                         compare(pieces, text, &steps, |left, right| left == 'b' && right == 'a');
                     }

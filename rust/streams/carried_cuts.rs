@@ -194,17 +194,17 @@ fn compare(tokenizer: &Tokenizer, growth: &mut Growth, text: &str, from: usize) 
     let start = (0..=from.saturating_sub(64)).rev().find(|&at| text.is_char_boundary(at)).unwrap();
     let near = &text[start..];
     let settled = engine.settled(text, TextPosition::Start).unwrap();
-    if let Some(found) = engine.settled_behind(growth, near, from - start) {
+    if let Some(found) = engine.settled_after(growth, near, from - start) {
         let expected: Vec<_> = settled.iter().filter(|&&at| at > from).map(|at| at - start).collect();
-        assert_eq!(found, expected, "settled behind {from} in {text:?}");
+        assert_eq!(found, expected, "settled after {from} in {text:?}");
     }
-    if let Some(found) = engine.token_cuts_behind(growth, near, from - start) {
+    if let Some(found) = engine.token_cuts_after(growth, near, from - start) {
         let cuts = TokenCuts::new(&tokens, text.len());
         let expected: Vec<_> = (from + 1..text.len())
             .filter(|&at| text.is_char_boundary(at) && cuts.contains(at))
             .map(|at| at - start)
             .collect();
-        assert_eq!(found, expected, "token cuts behind {from} in {text:?}");
+        assert_eq!(found, expected, "token cuts after {from} in {text:?}");
     }
     assert_eq!(growth.is_lossless(), gives_back(tokenizer, text), "{text:?}");
     assert!(settled.is_empty() || !engine.is_unsettled(growth), "{text:?}");

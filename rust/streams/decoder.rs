@@ -43,7 +43,7 @@ impl StreamDecoder {
     /// # Errors
     /// `UnknownToken` for a prompt id. Complexity: O(prompt) once, to check the ids.
     pub fn new(tokenizer: Arc<Tokenizer>, prompt_ids: &[TokenId]) -> Result<Self> {
-        let standing = tokenizer.reading().behind(tokenizer.vocabulary(), prompt_ids)?;
+        let standing = tokenizer.reading().after(tokenizer.vocabulary(), prompt_ids)?;
         let mut decoder = Self { tokenizer, utf8: Utf8Decoder::default(), standing, pushed: 0 };
         let mut tail = Vec::new();
         let mut known = 0;
@@ -136,7 +136,7 @@ impl StreamDecoder {
     }
 
     /// A decoder after some text that ended with a whole character.
-    pub(crate) fn behind_text(&self) -> Self {
+    pub(crate) fn after_text(&self) -> Self {
         let standing = self.tokenizer.reading().standing(TextPosition::Continuation);
         Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
     }

@@ -27,10 +27,10 @@ const RETRY: usize = 64;
 struct Anchor {
     byte: usize,
     tokens: usize,
-    behind: ResumeState,
+    after: ResumeState,
 }
 
-const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, behind: ResumeState::Start };
+const ORIGIN: Anchor = Anchor { byte: 0, tokens: 0, after: ResumeState::Start };
 
 /// An incremental encoder: after every push `ids` is the canonical encoding of the whole text.
 ///
@@ -166,23 +166,23 @@ impl StreamEncoder {
     ) -> Result<Attempt> {
         let (mut start, known) = (self.anchor, self.ids());
         let Found { window, resumes } = found;
-        self.tokenizer.resume(tail, start.behind, window, resumes)?;
+        self.tokenizer.resume(tail, start.after, window, resumes)?;
         let mut same = Self::same(&known, start, window);
         let mut likeness = self.tokenizer.likeness(
             window.tokens.iter().map(|token| token.id),
-            &tail.as_bytes()[start.behind.torn()..],
-            start.behind.place(),
+            &tail.as_bytes()[start.after.torn()..],
+            start.after.place(),
         )?;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {
             start = ORIGIN;
-            self.tokenizer.resume(&whole(), start.behind, window, resumes)?;
+            self.tokenizer.resume(&whole(), start.after, window, resumes)?;
             same = Self::same(&known, start, window);
         }
         if widened || full.is_some() {
             let (ids, full_whole) = (window.tokens.iter().map(|token| token.id), widened.then(full_whole));
             let text = full_whole.as_deref().or(full).unwrap_or(tail);
-            likeness = self.tokenizer.likeness(ids, &text.as_bytes()[start.behind.torn()..], start.behind.place())?;
+            likeness = self.tokenizer.likeness(ids, &text.as_bytes()[start.after.torn()..], start.after.place())?;
         }
         let drop = known.len() - start.tokens - same;
         let ids = window.tokens[same..].iter().map(|t| t.id).collect();
@@ -255,7 +255,7 @@ impl StreamEncoder {
             self.likeness = self.tokenizer.likeness(
                 ids[self.anchor.tokens..].iter().copied(),
                 tail.as_bytes(),
-                self.anchor.behind.place(),
+                self.anchor.after.place(),
             )?;
         }
         Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))
@@ -306,14 +306,14 @@ impl StreamEncoder {
         let resumes = self.tokenizer.resumes();
         let count = if resumes { places.len() } else { window.cuts.len() };
         let anchor = |index: usize| {
-            let (at, tokens, behind) = if resumes {
+            let (at, tokens, after) = if resumes {
                 let place = places[index];
-                (place.at, place.tokens, place.behind)
+                (place.at, place.tokens, place.after)
             } else {
                 let at = window.cuts[index];
                 (at, tokens_before(&window.tokens, at), ResumeState::Text)
             };
-            Anchor { byte: start.byte + at, tokens: start.tokens + tokens, behind }
+            Anchor { byte: start.byte + at, tokens: start.tokens + tokens, after }
         };
         // A settled cut stays settled, even where this window did not look for it.
         if let Some(last) = count.checked_sub(1).map(anchor).filter(|last| last.byte > self.settled.byte) {
@@ -326,7 +326,7 @@ impl StreamEncoder {
             // In a long window the words are long, and one is enough to be exact. Where characters are torn there are
             // none.
             let end = self.text.len();
-            if end - self.anchor.byte > LONG_WINDOW || anchor(count - 1).behind.torn() > 0 {
+            if end - self.anchor.byte > LONG_WINDOW || anchor(count - 1).after.torn() > 0 {
                 let first = count.saturating_sub(1 + self.context_words);
                 self.anchor = (first..count)
                     .map(anchor)
@@ -402,12 +402,12 @@ impl StreamEncoder {
         if length < LONG_WINDOW {
             self.try_at = LONG_WINDOW;
         } else if length >= self.try_at {
-            let (read, behind) = (&self.text[self.anchor.byte..], self.anchor.behind);
+            let (read, after) = (&self.text[self.anchor.byte..], self.anchor.after);
             let growth = match full {
-                None => self.tokenizer.grow(read, behind),
+                None => self.tokenizer.grow(read, after),
                 // The next window begins where this one does not.
                 Some(_) if self.anchor != last.start => return,
-                Some(full) => self.tokenizer.grow_for(read, full, behind),
+                Some(full) => self.tokenizer.grow_for(read, full, after),
             };
             self.growth = growth.filter(|growth| {
                 self.tokenizer.agrees(growth, &self.ids) && growth.is_lossless() == last.edit.lossless

@@ -13,7 +13,7 @@ fn stage(kind: &str) -> Value {
     json!({"type": kind})
 }
 
-/// Words of a Unigram model behind these stages; `bytes`: which bytes are pieces.
+/// Words of a Unigram model after these stages; `bytes`: which bytes are pieces.
 fn words(stages: Vec<Value>, bytes: Option<fn(u8) -> bool>) -> Arc<Tokenizer> {
     let metaspace = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
     let rule = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});

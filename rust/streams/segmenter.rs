@@ -247,7 +247,7 @@ impl Segmenter {
     /// where a boundary is possible, O(token) elsewhere.
     pub fn push(&mut self, id: TokenId) -> Result<Option<Segment>> {
         if self.over {
-            let expected = "no token behind the end of the text: restart() first".into();
+            let expected = "no token after the end of the text: restart() first".into();
             return Err(Error::Argument { name: "token_id", value: id.to_string(), expected });
         }
         if self.ends_text(id) {
@@ -347,7 +347,7 @@ impl Segmenter {
         self.ready.clear();
         self.replaced = 0;
         self.over = false;
-        self.decoder = if text.is_empty() { self.restart_decoder.clone() } else { self.restart_decoder.behind_text() };
+        self.decoder = if text.is_empty() { self.restart_decoder.clone() } else { self.restart_decoder.after_text() };
         self.restart_decoder = self.decoder.clone();
         self.advance_tails()?;
         self.restart_tails = self.tails.iter().map(Tail::save).collect();

@@ -45,7 +45,7 @@ impl Parts<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Start {
     byte: usize,
-    behind: ResumeState,
+    after: ResumeState,
 }
 
 /// A window, and its carried state. Example: the text from the last settled cut on.
@@ -74,7 +74,7 @@ pub(crate) struct SavedTail {
 impl Tail {
     pub(crate) fn new() -> Self {
         Self {
-            start: Start { byte: 0, behind: ResumeState::Start },
+            start: Start { byte: 0, after: ResumeState::Start },
             growth: None,
             taken: 0,
             try_at: LONG_WINDOW,
@@ -108,12 +108,12 @@ impl Tail {
     /// The settled cuts of the pending text.
     pub(crate) fn settled(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
         let carried =
-            |tail: &mut Self, near: &str, from| tokenizer.engine().settled_behind(tail.growth.as_mut()?, near, from);
+            |tail: &mut Self, near: &str, from| tokenizer.engine().settled_after(tail.growth.as_mut()?, near, from);
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
         let window = self.window(text);
-        let place = self.start.behind.place();
+        let place = self.start.after.place();
         let cuts = if tokenizer.certificate() == Certificate::None {
             checked_cuts(tokenizer, &window, place)?
         } else {
@@ -125,16 +125,16 @@ impl Tail {
     /// The character boundaries of the pending text that no token crosses.
     pub(crate) fn token_cuts(&mut self, tokenizer: &Tokenizer, text: Parts<'_>) -> Result<Vec<usize>> {
         let carried =
-            |tail: &mut Self, near: &str, from| tokenizer.engine().token_cuts_behind(tail.growth.as_ref()?, near, from);
+            |tail: &mut Self, near: &str, from| tokenizer.engine().token_cuts_after(tail.growth.as_ref()?, near, from);
         if let Some(cuts) = self.carried(tokenizer, text, carried)? {
             return Ok(cuts);
         }
         let window = self.window(text);
-        let tokens = match self.start.behind {
-            ResumeState::Start | ResumeState::Text => tokenizer.encode(&window, self.start.behind.place())?,
-            behind @ (ResumeState::Word(_) | ResumeState::Torn(_)) => {
+        let tokens = match self.start.after {
+            ResumeState::Start | ResumeState::Text => tokenizer.encode(&window, self.start.after.place())?,
+            after @ (ResumeState::Word(_) | ResumeState::Torn(_)) => {
                 let mut found = Window::default();
-                tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
+                tokenizer.resume(&window, after, &mut found, &mut Vec::new())?;
                 found.tokens
             }
         };
@@ -164,17 +164,17 @@ impl Tail {
         let restarts = tokenizer.restarts();
         let mut found = None;
         if restarts {
-            found = tokenizer.settled(window, self.start.behind.place())?.last().map(|&at| (at, ResumeState::Text));
+            found = tokenizer.settled(window, self.start.after.place())?.last().map(|&at| (at, ResumeState::Text));
         }
         if found.is_none() && (!restarts || tokenizer.resumes() && window.len() >= LONG_WINDOW) {
             let (mut read, mut resumes) = (Window::default(), Vec::new());
-            tokenizer.resume(window, self.start.behind, &mut read, &mut resumes)?;
-            let fits = |resume: &&Resume| resume.at + ROOM <= window.len() && (!restarts || resume.behind.torn() > 0);
-            found = resumes.iter().rev().find(fits).map(|resume| (resume.at, resume.behind));
+            tokenizer.resume(window, self.start.after, &mut read, &mut resumes)?;
+            let fits = |resume: &&Resume| resume.at + ROOM <= window.len() && (!restarts || resume.after.torn() > 0);
+            found = resumes.iter().rev().find(fits).map(|resume| (resume.at, resume.after));
         }
         match found {
-            Some((at, behind)) => {
-                self.start = Start { byte: self.start.byte + at, behind };
+            Some((at, after)) => {
+                self.start = Start { byte: self.start.byte + at, after };
                 (self.growth, self.taken, self.try_at) = (None, 0, LONG_WINDOW);
             }
             // A stretch that is carried from here on can be taken back to here.
@@ -233,9 +233,9 @@ impl Tail {
             self.try_at = 2 * length;
         } else if length >= self.try_at {
             let window = self.window(text);
-            if let Some(growth) = tokenizer.grow(&window, self.start.behind) {
-                let (mut found, behind) = (Window::default(), self.start.behind);
-                tokenizer.resume(&window, behind, &mut found, &mut Vec::new())?;
+            if let Some(growth) = tokenizer.grow(&window, self.start.after) {
+                let (mut found, after) = (Window::default(), self.start.after);
+                tokenizer.resume(&window, after, &mut found, &mut Vec::new())?;
                 let ids: Vec<_> = found.tokens.iter().map(|token| token.id).collect();
                 if tokenizer.agrees(&growth, &ids) {
                     (self.growth, self.taken) = (Some(growth), text.length());

@@ -211,12 +211,12 @@ impl Builder {
     }
 
     fn unlink(&mut self, slot: usize) {
-        let (before, behind) = (self.previous[slot], self.next[slot]);
+        let (before, after) = (self.previous[slot], self.next[slot]);
         if before as usize == slot {
             return; // of a closed block: in no list
         }
-        self.next[before as usize] = behind;
-        self.previous[behind as usize] = before;
+        self.next[before as usize] = after;
+        self.previous[after as usize] = before;
         self.previous[slot] = slot as u32;
     }
 

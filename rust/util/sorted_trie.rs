@@ -70,11 +70,11 @@ impl PieceTrie {
         (low < high).then_some(Walk { low, high, depth: depth + 1 })
     }
 
-    /// The first of the pieces `low..high` that is `behind`, where all after it are, too.
-    fn first(&self, mut low: usize, mut high: usize, behind: impl Fn(&[u8]) -> bool) -> usize {
+    /// The first of the pieces `low..high` that is `after`, where all after it are, too.
+    fn first(&self, mut low: usize, mut high: usize, after: impl Fn(&[u8]) -> bool) -> usize {
         while low < high {
             let middle = low + (high - low) / 2;
-            if behind(self.pieces.get(middle)) {
+            if after(self.pieces.get(middle)) {
                 high = middle;
             } else {
                 low = middle + 1;

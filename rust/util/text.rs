@@ -33,10 +33,10 @@ pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
 /// The characters before and after byte `at` of well-formed UTF-8.
 #[inline]
 pub(crate) fn characters_around(text: &[u8], at: usize) -> (char, char) {
-    let (before, behind) = (text[at - 1], text[at]);
+    let (before, after) = (text[at - 1], text[at]);
     (
         if before < 0x80 { char::from(before) } else { code_point(text, start_of_last(text, at)) },
-        if behind < 0x80 { char::from(behind) } else { code_point(text, at) },
+        if after < 0x80 { char::from(after) } else { code_point(text, at) },
     )
 }
 

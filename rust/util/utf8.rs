@@ -27,17 +27,17 @@ impl Utf8Decoder {
         let mut rest = bytes;
         // Byte by byte until the character that is held is whole, or cannot become one any more.
         while self.count > 0 {
-            let Some((&byte, behind)) = rest.split_first() else { return replaced };
+            let Some((&byte, after)) = rest.split_first() else { return replaced };
             self.held[usize::from(self.count)] = byte;
             match std::str::from_utf8(&self.held[..=usize::from(self.count)]) {
                 Ok(character) => {
                     text.push_str(character);
                     self.count = 0;
-                    rest = behind;
+                    rest = after;
                 }
                 Err(error) if error.error_len().is_none() => {
                     self.count += 1;
-                    rest = behind;
+                    rest = after;
                 }
                 Err(_) => {
                     // The held bytes are a maximal subpart; this one begins a new one.

@@ -292,7 +292,7 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Vocabulary::bytes`].
-    pub(crate) fn behind(&self, vocabulary: &Vocabulary, ids: &[TokenId]) -> Result<Standing> {
+    pub(crate) fn after(&self, vocabulary: &Vocabulary, ids: &[TokenId]) -> Result<Standing> {
         let mut standing = self.standing(TextPosition::Start);
         for (position, &id) in ids.iter().enumerate() {
             self.step(vocabulary, id, position, &mut standing)?;

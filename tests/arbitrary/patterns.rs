@@ -2,7 +2,7 @@
 //!
 //! Patterns come from a grammar of what `rust/pattern/parse.rs` reads. What our parser refuses is no subject here (the
 //! library then runs the rule); what it accepts must give Oniguruma's match, and `looked` must be sound: whatever
-//! stands behind the character at `looked` may be anything else. [`ALIKE`] names constructs that were read otherwise
+//! stands after the character at `looked` may be anything else. [`ALIKE`] names constructs that were read otherwise
 //! once.
 
 use crate::examples;
@@ -180,7 +180,7 @@ fn difference(pattern: &Pattern, regex: &Regex, text: &str) -> Option<(usize, Op
     })
 }
 
-/// The first start where text behind `looked` changed the answer.
+/// The first start where text after `looked` changed the answer.
 fn unsound(pattern: &Pattern, text: &str, other: &str) -> Option<(usize, String)> {
     starts(text).into_iter().find_map(|at| {
         let mut looked = at;
@@ -212,7 +212,7 @@ fn on_patterns(cases: u32, property: impl Fn(&Pattern, &str, &str) -> Result<(),
     let mut runner = proptest::test_runner::TestRunner::new(examples(cases));
     let outcome = runner.run(&strategy, |(source, texts)| {
         seen.set(seen.get() + 1);
-        // A rule that may match the empty text is refused: then it has a character behind it.
+        // A rule that may match the empty text is refused: then it has a character after it.
         let longer = || Pattern::new(&format!("(?:{source})[^b]"), Dialect::Oniguruma);
         let Ok(pattern) = Pattern::new(&source, Dialect::Oniguruma).or_else(|_| longer()) else { return Ok(()) };
         ran.set(ran.get() + 1);

@@ -59,7 +59,7 @@ TOKENIZERS = {
 # The data hold GPT-2 itself; Phi-2's file, which the cases saw, has runs of spaces as tokens besides.
 OTHER_FILES = {"gpt2(phi-2 json)"}
 
-# The file that the cases saw has no dummy prefix, that of the data has one: their tokens are those behind other text.
+# The file that the cases saw has no dummy prefix, that of the data has one: their tokens are those after other text.
 WITHOUT_PREFIX = {"chatglm3"}
 
 # Tokenizers of the cases that the data do not hold, with what stands in for them.

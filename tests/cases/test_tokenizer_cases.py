@@ -44,7 +44,7 @@ def tok(name: str) -> cf.Tokenizer:
 
 
 def say(name: str, text: str) -> list[int]:
-    """The ids that say ``text`` behind other text."""
+    """The ids that say ``text`` after other text."""
     return tok(name).encode(text, continues=True)
 
 
@@ -294,7 +294,7 @@ def test_case_a13_a_run_of_digits_does_not_stall(cases: dict[str, dict[str, Any]
 
 
 def test_case_a14_contractions_are_not_divided(cases: dict[str, dict[str, Any]]) -> None:
-    """don|'t for some, don't for others: the first aligned boundary is behind the whole word."""
+    """don|'t for some, don't for others: the first aligned boundary is after the whole word."""
     group = ["llama3", "o200k", "gpt2", "phi3"]
     for name in group:
         assert is_spelled(name, tok(name).encode(cases["A14"]["input"]), cases["A14"]["observed"][name])

@@ -115,7 +115,7 @@ class Attack:
     def moved(self, text: str, more: str) -> str | None:
         """Whether a word boundary is not settled, or goes away when text is appended.
 
-        Behind text that comes back otherwise, or where encoding never starts again, what is appended can take away the
+        After text that comes back otherwise, or where encoding never starts again, what is appended can take away the
         proof of a boundary, though not the boundary: such a tokenizer need not find all of them.
         """
         boundaries = self.tok.word_boundaries(text)

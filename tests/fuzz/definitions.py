@@ -3,7 +3,7 @@
 Tiny definitions of tests/definitions.py, with every kind of model, decoder and added token, are compared with the
 `tokenizers` library: ids, decoded text, decoded streams. Then certificates are attacked.
 
-Tokenizers that are in no test data: the self-made vocabularies of tests/fixtures.py behind normalizers, pre-tokenizers
+Tokenizers that are in no test data: the self-made vocabularies of tests/fixtures.py after normalizers, pre-tokenizers
 and rules drawn at random. Nobody ships most of them, but what `describe()` claims must hold for whatever loads.
 """
 
@@ -63,7 +63,7 @@ def _stages(part: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
 
 
 def drawn(dice: random.Random) -> dict[str, Any]:
-    """A self-made definition with other stages before, behind or instead of its own."""
+    """A self-made definition with other stages before, after or instead of its own."""
     definition = copy.deepcopy(SELF_MADE[f"made_{dice.choice(BASES)}"]())
     normalizers = dice.choices(NORMALIZERS, k=dice.choice((0, 0, 1, 1, 2)))
     if dice.random() < 0.6:

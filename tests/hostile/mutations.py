@@ -83,7 +83,7 @@ def metaspace() -> dict[str, Json]:
 
 
 def unigram() -> dict[str, Json]:
-    """Unigram behind a normalizer."""
+    """Unigram after a normalizer."""
     pieces = [["<unk>", 0.0], ["▁", -2.0], ["t", -3.0], ["h", -3.5], ["e", -3.25], ["the", -4.0], ["▁the", -4.5]]
     mark = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
     return {

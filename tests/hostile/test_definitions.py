@@ -25,7 +25,7 @@ def load(definition: Any) -> cf.Tokenizer:
 
 
 def with_rule(rule: str) -> dict[str, Any]:
-    """The small byte-level definition behind one rule."""
+    """The small byte-level definition after one rule."""
     definition = SMALL["byte_level"]()
     definition["pre_tokenizer"]["pretokenizers"][0] = SPLIT | {"pattern": {"Regex": rule}}
     return definition

@@ -41,7 +41,7 @@ def plain_greedy(member: Member, prompt: str, n_tokens: int) -> list[int]:
     return ids[start:]
 
 
-def behind(member: Member, prompt: str, ids: list[int]) -> str:
-    """The text of ids that stand behind a prompt: alone, their first space could be a text's beginning."""
+def after(member: Member, prompt: str, ids: list[int]) -> str:
+    """The text of ids that stand after a prompt: alone, their first space could be a text's beginning."""
     decoder = cf.StreamDecoder(member.tokenizer, member.prompt_ids(prompt))
     return "".join(decoder.push(token_id) for token_id in ids) + decoder.flush()

@@ -55,7 +55,7 @@ def test_passes_without_drafts(tokenizers, agreement, most):
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_at_full_agreement_the_members_behind_the_leader_make_few_passes(tokenizers, apart):
+def test_at_full_agreement_the_members_after_the_leader_make_few_passes(tokenizers, apart):
     how = {"seconds": ((2e-3, 0.0), (1e-3, 0.0), (2e-3, 0.0)), "apart": True} if apart else {}
     first, second, leader = sorted(passes(written(tokenizers, 1.0, None, **how)))
     assert first <= second <= 0.5

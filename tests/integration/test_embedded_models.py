@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
+from loop_parts import after, full_rows, plain_greedy, twin  # noqa: E402
 
-from coolfusion import Rerank  # noqa: E402 - behind the skip
+from coolfusion import Rerank  # noqa: E402 - after the skip
 from coolfusion.embedded import folders  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
 
@@ -50,14 +50,14 @@ def test_one_model_and_a_model_with_itself_write_its_greedy_text(fusion):
         # An incomplete character at the budget's end is dropped.
         assert kept == expected[: len(kept)] and len(expected) - len(kept) < 4
         assert [held.token_ids for held in two.members] == [kept, kept]
-        assert one.text == two.text == behind(member, prompt, kept)
+        assert one.text == two.text == after(member, prompt, kept)
 
 
 def test_all_members_tokens_are_the_same_text_in_any_order(fusion):
     for prompt in PROMPTS:
         output = fusion.generate(prompt, 48)
         for member, held in zip(fusion.members, output.members, strict=True):
-            assert behind(member, prompt, held.token_ids) == output.text
+            assert after(member, prompt, held.token_ids) == output.text
         turned = Fusion(fusion.members[::-1]).generate(prompt, 48)
         assert turned.text == output.text
 

@@ -15,7 +15,7 @@ pytest.importorskip("transformers", reason="the loop on real models needs transf
 
 from loop_parts import twin  # noqa: E402
 
-from coolfusion.embedded import folders  # noqa: E402 - behind the skip
+from coolfusion.embedded import folders  # noqa: E402 - after the skip
 from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.fusion import Fusion, Member  # noqa: E402
 from coolfusion.models.transformers.tree_cache import TreeKVCache  # noqa: E402

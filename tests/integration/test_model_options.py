@@ -16,7 +16,7 @@ from fusion_parts import literal, same_steps
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from coolfusion.embedded import folders  # noqa: E402 - behind the skip
+from coolfusion.embedded import folders  # noqa: E402 - after the skip
 from coolfusion.fusion import Fusion, Member  # noqa: E402
 from coolfusion.models.transformers.model import HuggingFaceModel  # noqa: E402
 

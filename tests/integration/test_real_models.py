@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from loop_parts import behind, full_rows, plain_greedy, twin  # noqa: E402
+from loop_parts import after, full_rows, plain_greedy, twin  # noqa: E402
 
 from coolfusion.errors import EmptyPromptError, UnrepresentableTextError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
@@ -52,7 +52,7 @@ def test_case_f06_f07_one_model_and_a_model_with_itself_write_its_greedy_text(tr
         two = Fusion([member, twin(member)]).generate(prompt, 30)
         assert one.members[0].token_ids == expected
         assert [held.token_ids for held in two.members] == [expected, expected]
-        assert one.text == two.text == behind(member, prompt, expected)
+        assert one.text == two.text == after(member, prompt, expected)
 
 
 @pytest.mark.parametrize("number", range(3), ids=TRIO)
@@ -72,7 +72,7 @@ def test_two_hundred_characters_from_ten_prompts_are_the_same_text_in_every_memb
         output = trio.generate(prompt, 260)
         assert len(output.text) >= 200 or output.finish_reason == "end", (prompt, output.text)
         for member, held in zip(trio.members, output.members, strict=True):
-            assert behind(member, prompt, held.token_ids) == output.text
+            assert after(member, prompt, held.token_ids) == output.text
             assert member.tokenizer.decode(held.prompt_ids + held.token_ids) == prompt + output.text
             assert len(held.token_ids) <= 260
         assert "".join(step.text for step in output.steps) == output.text
@@ -143,7 +143,7 @@ def test_a_lossy_member_rejects_what_it_cannot_say_and_says_so(folder):
         fusion.generate("Once upon a time 漢字")
     output = fusion.generate(PROMPTS[0], 120)
     for member, held in zip(fusion.members, output.members, strict=True):
-        assert behind(member, PROMPTS[0], held.token_ids) == output.text
+        assert after(member, PROMPTS[0], held.token_ids) == output.text
 
 
 def test_a_recurrent_model_takes_part_with_scores_that_hold_without_a_cache(folder):
@@ -172,7 +172,7 @@ def test_a_rerank_lists_all_continuations_and_answers_with_the_best(trio):
     output = trio.generate(PROMPTS[0], 40, rerank=True)
     assert [each.author for each in output.continuations] == ["fusion", 0, 1, 2]
     for member, each in zip(trio.members, output.continuations[1:], strict=True):
-        assert each.text == behind(member, PROMPTS[0], plain_greedy(member, PROMPTS[0], 40))
+        assert each.text == after(member, PROMPTS[0], plain_greedy(member, PROMPTS[0], 40))
     scored = [each for each in output.continuations if each.rejected is None]
     assert output.continuations[0] in scored
     assert output.text == min(scored, key=lambda each: each.value).text

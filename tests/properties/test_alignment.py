@@ -156,7 +156,7 @@ def test_lossy_encodings_of_plain_words_equal_the_twin(family: Family, text: str
 @examples(0.5)
 @given(text=texts(5))
 def test_the_tokens_before_a_settled_cut(family: Family, text: str) -> None:
-    """By the definition of a settled cut: behind it stands T' of the rest, so the others stand before it."""
+    """By the definition of a settled cut: after it stands T' of the rest, so the others stand before it."""
     if not (family.restarts and family.certified):
         assert not family.certified or not family.described["window"]["factorises_at_word_boundaries"]
         return

@@ -1,4 +1,4 @@
-"""Decoding: the bytes of the vocabulary, one token behind the other, and which texts come back."""
+"""Decoding: the bytes of the vocabulary, one token after the other, and which texts come back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_token_bytes_are_those_of_the_definition(family: Family) -> None:
 @examples(0.5)
 @given(data=st.data())
 def test_any_ids_decode_to_the_bytes_of_the_definition(family: Family, data: st.DataObject) -> None:
-    """`decode_bytes` is concatenation (less one dummy space, with spaces behind words), `decode` is that as text."""
+    """`decode_bytes` is concatenation (less one dummy space, with spaces after words), `decode` is that as text."""
     table = family.table
     known = sorted(table)
     ids = [known[n] for n in data.draw(st.lists(st.integers(0, len(known) - 1), max_size=12))]

@@ -70,8 +70,8 @@ def test_nothing_is_ever_withdrawn(family: Family, data: st.DataObject) -> None:
 @every_family
 @examples(0.5)
 @given(data=st.data())
-def test_stream_behind_a_prompt_owes_only_what_follows(family: Family, data: st.DataObject) -> None:
-    """Behind a prompt that ends anywhere, inside a character too: the whole decoding less the prompt's characters."""
+def test_stream_after_a_prompt_owes_only_what_follows(family: Family, data: st.DataObject) -> None:
+    """After a prompt that ends anywhere, inside a character too: the whole decoding less the prompt's characters."""
     ids = _any_ids(data, family)
     cut = data.draw(st.integers(0, len(ids)))
     prompt, rest = ids[:cut], ids[cut:]

@@ -179,8 +179,8 @@ def test_every_member_can_say_every_segment(text: str, writer: Family, group: li
 @every_family
 @examples(0.3)
 @given(data=st.data(), group=others)
-def test_restart_goes_on_behind_what_was_committed(family: Family, data: st.DataObject, group: list[Family]) -> None:
-    """`restart(text)` forgets what was pending; behind it, segments are those of a segmenter that begins there."""
+def test_restart_goes_on_after_what_was_committed(family: Family, data: st.DataObject, group: list[Family]) -> None:
+    """`restart(text)` forgets what was pending; after it, segments are those of a segmenter that begins there."""
     aligned = [f.tok for f in group]
     committed = sayable(data.draw(texts(3, min_pieces=1))) or " "
     lost, ids = data.draw(generated(family)), data.draw(generated(family))
@@ -188,7 +188,7 @@ def test_restart_goes_on_behind_what_was_committed(family: Family, data: st.Data
     for token_id in lost:
         restarted.push(token_id)
     restarted.restart(committed)
-    # Tokens behind text that other members wrote: no dummy space is dropped any more.
+    # Tokens after text that other members wrote: no dummy space is dropped any more.
     segments = run(restarted, ids)
     decoder = cf.StreamDecoder(family.tok, _written(family)[:1])
     decoder.flush()
@@ -203,8 +203,8 @@ def test_restart_goes_on_behind_what_was_committed(family: Family, data: st.Data
     fresh.restart(committed)
     assert summary(run(fresh, ids)) == summary(segments)
     if family.lossless and family.tok.decode(family.tok.encode(committed)) == committed:
-        behind = cf.Segmenter(family.tok, aligned, family.tok.encode(committed), max_bytes=32)
-        assert summary(run(behind, ids)) == summary(segments)
+        after = cf.Segmenter(family.tok, aligned, family.tok.encode(committed), max_bytes=32)
+        assert summary(run(after, ids)) == summary(segments)
 
 
 @every_family

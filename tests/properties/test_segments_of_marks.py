@@ -92,7 +92,7 @@ def test_segments_of_a_long_stretch_are_those_of_the_ladder(
     group: list[Family],
     max_bytes: int,
 ) -> None:
-    """Behind a long stretch, which came in several parts, the segments are the ladder's over the whole text.
+    """After a long stretch, which came in several parts, the segments are the ladder's over the whole text.
 
     Where a family drops text, no token tells where that was. Then the twin is a segmenter that reads the stretch at
     once.

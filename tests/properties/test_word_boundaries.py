@@ -28,7 +28,7 @@ def test_boundaries_stand_before_white_space(family: Family, text: str, method: 
 @examples(0.5)
 @given(text=texts(), suffix=texts(), method=st.sampled_from(METHODS))
 def test_no_text_moves_a_word_boundary(family: Family, text: str, suffix: str, method: str) -> None:
-    """T(P[:b]) is a prefix of T(P + s), and the rest is the encoding of what stands behind the boundary."""
+    """T(P[:b]) is a prefix of T(P + s), and the rest is the encoding of what stands after the boundary."""
     if not family.certified:
         whole = family.tok.encode(text)
         for at in family.tok.word_boundaries(text, method):
@@ -87,7 +87,7 @@ def test_boundaries_stay_when_text_follows(family: Family, text: str, suffix: st
 
 @every_family
 def test_plain_words_have_boundaries(family: Family) -> None:
-    """Guard: in plain English every space has a boundary, unless pieces hold several words, or the space behind."""
+    """Guard: in plain English every space has a boundary, unless pieces hold several words, or the space after."""
     text = "It was late and the dog slept"
     spaces = space_starts(text)
     found = family.tok.word_boundaries(text)

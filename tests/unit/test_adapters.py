@@ -267,7 +267,7 @@ def test_bos_and_eos_that_cannot_be_switched_off_are_taken_away() -> None:
 
 def test_a_dummy_prefix_shows_only_where_it_is_text(processor: Any) -> None:
     class Opaque:
-        """Hides that there is a SentencePiece model behind it."""
+        """Hides that there is a SentencePiece model in it."""
 
         encode = staticmethod(lambda text: processor.encode(text))
         decode = staticmethod(lambda ids: processor.decode(ids))

@@ -45,7 +45,7 @@ def test_a_dummy_prefix_that_stands_alone_goes_with_the_first_word() -> None:
     assert SPACED.decode_bytes([*space, *word]) == b"m"
     aligned = cf.align([(SPACED, [bos, *space, *word]), (PLAIN, [ord("m")])])
     assert groups(aligned) == [("m", 3, 1)]
-    # Behind other text the space is text.
+    # After other text the space is text.
     inside = cf.align([(SPACED, [bos, *space, *word]), (PLAIN, [32, ord("m")])], continues=True)
     assert groups(inside) == [(" ", 2, 1), ("m", 1, 1)]
 

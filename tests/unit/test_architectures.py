@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from architectures import ARCHITECTURES, HEAD, OTHERS, SIZES, build, from_config  # noqa: E402 - behind the skip
+from architectures import ARCHITECTURES, HEAD, OTHERS, SIZES, build, from_config  # noqa: E402 - after the skip
 from coolfusion.models import LanguageModel  # noqa: E402
 from coolfusion.models.transformers import measure, selftest  # noqa: E402
 from coolfusion.models.transformers.model import HuggingFaceModel  # noqa: E402

@@ -57,12 +57,12 @@ def test_the_dummy_space_is_dropped_once_and_only_at_the_start() -> None:
     ids = LLAMA2.encode("Hello world foo")
     decoder = cf.StreamDecoder(LLAMA2)
     assert "".join(decoder.push(n) for n in ids) + decoder.flush() == "Hello world foo"
-    behind = cf.StreamDecoder(LLAMA2, prompt_ids=LLAMA2.encode("Hello"))
-    assert "".join(behind.push(n) for n in LLAMA2.encode(" world", continues=True)) == " world"
+    after = cf.StreamDecoder(LLAMA2, prompt_ids=LLAMA2.encode("Hello"))
+    assert "".join(after.push(n) for n in LLAMA2.encode(" world", continues=True)) == " world"
 
 
 def test_control_tokens_at_the_start_keep_the_start() -> None:
-    """BOS is no text: the first text token behind it still begins with the dummy space."""
+    """BOS is no text: the first text token after it still begins with the dummy space."""
     bos = LLAMA2.control_ids[1]
     decoder = cf.StreamDecoder(LLAMA2, prompt_ids=[bos])
     assert "".join(decoder.push(n) for n in LLAMA2.encode("word")) == "word"
@@ -137,7 +137,7 @@ def test_kept_strings_stay_within_their_room() -> None:
     assert decoder.fork().push(kept[0]) is decoder.push(kept[0]) is cf.StreamDecoder(tok, tok.encode("A")).push(kept[0])
 
 
-def test_an_unknown_id_is_counted_behind_kept_strings() -> None:
+def test_an_unknown_id_is_counted_after_kept_strings() -> None:
     """Its position is the number of ids before it, whichever way they went."""
     ids = GPT2.encode("a cat and a cat and a cat")
     decoder = cf.StreamDecoder(GPT2)
@@ -241,6 +241,6 @@ def _seconds(prompt: list[int], ids: list[int]) -> float:
 
 
 def test_time_does_not_depend_on_the_prompt() -> None:
-    """A push behind 200,000 tokens takes what it takes behind one (ten times as long would still pass)."""
+    """A push after 200,000 tokens takes what it takes after one (ten times as long would still pass)."""
     ids = GPT2.encode("It was late and the dog slept. " * 100)
     assert _seconds(ids * 200, ids) < 10 * _seconds(ids[:1], ids)

@@ -17,7 +17,7 @@ LLAMA3, LLAMA2, GEMMA, QWEN, UNIGRAM = (
 
 
 def test_an_edit_says_what_changed() -> None:
-    """An apostrophe alone is a token; with a letter behind it, it is a contraction: one token goes, others come."""
+    """An apostrophe alone is a token; with a letter after it, it is a contraction: one token goes, others come."""
     encoder = cf.StreamEncoder(LLAMA3)
     first = encoder.push("I don'")
     assert (first.drop, first.ids, first.lossless) == (0, LLAMA3.encode("I don'"), True)
@@ -31,7 +31,7 @@ def test_an_edit_says_what_changed() -> None:
 
 
 def test_a_clean_boundary_drops_nothing() -> None:
-    """Behind a whole word a text that begins with a space only appends."""
+    """After a whole word a text that begins with a space only appends."""
     for tok in (LLAMA3, LLAMA2, GEMMA):
         encoder = cf.StreamEncoder(tok)
         encoder.push("It was late")
@@ -129,7 +129,7 @@ def test_added_tokens_change_the_spaces_before_them(name: str, token: str, befor
 )
 @pytest.mark.parametrize("words", [0, 1, 4])
 def test_streams_around_added_tokens(name: str, words: int) -> None:
-    """Behind an added token some tokenizers begin with a dummy prefix again: the window does not begin there."""
+    """After an added token some tokenizers begin with a dummy prefix again: the window does not begin there."""
     tok, reference = family(f"made_{name}").tok, family(f"made_{name}").reference
     assert "<table>" in tok.describe()["added_text_tokens"]
     short = ("<table>", "<table>x y", "the <table", "a<table>\n b", "<table>สวัสดีครับ")
@@ -160,7 +160,7 @@ def test_bytes_wait_for_their_character() -> None:
 
 @pytest.mark.parametrize("text", ["a", " ", "é"])
 def test_text_cannot_follow_half_a_character(text: str) -> None:
-    """A `str` behind half a character is refused, and so is a byte that does not continue it; both leave it waiting."""
+    """A `str` after half a character is refused, and so is a byte that does not continue it; both leave it waiting."""
     encoder = cf.StreamEncoder(LLAMA2)
     encoder.push(b"x\xf0\x9f")
     with pytest.raises(cf.TextError, match="UTF-8"):
@@ -227,7 +227,7 @@ def test_peek_changes_nothing() -> None:
 
 
 def test_time_does_not_depend_on_the_length_of_the_text() -> None:
-    """A push behind 400,000 characters takes what it takes behind forty (ten times as long would still pass)."""
+    """A push after 400,000 characters takes what it takes after forty (ten times as long would still pass)."""
     words = [" the", " dog", " slept", ",", " and"] * 40
     for tok in (LLAMA3, LLAMA2, GEMMA, QWEN, family("made_t5").tok):
         assert not tok.describe()["window"]["whole_text"]

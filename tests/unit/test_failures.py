@@ -228,7 +228,7 @@ def test_a_background_task_waits_for_those_in_front_and_ends_with_the_next_comma
 
 
 def test_a_draft_that_finds_no_end_of_a_word_is_short():
-    """Behind a word that loses a leader may write what never ends: its draft was once as long as the budget."""
+    """After a word that loses a leader may write what never ends: its draft was once as long as the budget."""
 
     def stray(text):
         return " " * 20 if " mat" in text else " mat" if text == "a cat" else "a cat sat on"[len(text) :]

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from architectures import build  # noqa: E402 - behind the skip
+from architectures import build  # noqa: E402 - after the skip
 from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.models.base import Context  # noqa: E402
 from coolfusion.models.transformers.config import position_limit  # noqa: E402

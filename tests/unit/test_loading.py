@@ -11,7 +11,7 @@ from fusion_parts import BOS, END, toy_inner
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from architectures import SIZES  # noqa: E402 - behind the skip
+from architectures import SIZES  # noqa: E402 - after the skip
 from coolfusion.errors import ArgumentError, ModelError  # noqa: E402
 from coolfusion.fusion import Fusion  # noqa: E402
 from coolfusion.models.transformers import loading  # noqa: E402
@@ -41,7 +41,7 @@ def test_a_directory_becomes_a_member_and_twice_the_same_shares_the_weights(fold
     fusion = Fusion.from_pretrained([folder, str(folder)], device="cpu", dtype="float64", rule="paper")
     assert "%|" not in capfd.readouterr().err, "no progress bars on stderr"
     one, two = fusion.members
-    assert one.prefix_ids == (BOS,), "the BOS in front, not the EOS behind"
+    assert one.prefix_ids == (BOS,), "the BOS in front, not the EOS after"
     assert one.runner.eos_token_ids == (END,)
     assert one.runner.describe()["dtype"] == "float64"
     assert one.runner is not two.runner

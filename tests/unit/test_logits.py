@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - behind the skip
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - after the skip
 
 from architectures import build  # noqa: E402
 from coolfusion.models.logits import LogitsBatch  # noqa: E402

@@ -17,7 +17,7 @@ END = family("made_llama3").definition["added_tokens"][0]["id"]
 
 
 def one(tok: cf.Tokenizer, text: str) -> int:
-    """The id of the token that says ``text`` behind other text."""
+    """The id of the token that says ``text`` after other text."""
     ids = tok.encode(text, continues=True)
     assert len(ids) == 1
     return ids[0]
@@ -43,7 +43,7 @@ def test_words(tok: cf.Tokenizer) -> None:
 
 
 def test_a_segment_is_known_with_one_token_of_look_ahead() -> None:
-    """The token behind the word makes it known, and starts the next segment."""
+    """The token after the word makes it known, and starts the next segment."""
     segmenter = cf.Segmenter(GPT2)
     ids = [one(GPT2, text) for text in (" the", " dog", " the")]
     assert segmenter.push(ids[0]) is None
@@ -95,7 +95,7 @@ def test_nothing_can_follow_end_before_a_restart() -> None:
     segmenter = cf.Segmenter(LLAMA3)
     segmenter.push(END)
     token_id = LLAMA3.encode("a")[0]
-    with pytest.raises(cf.ArgumentError, match=rf"token_id is {token_id}: expected no token behind the end"):
+    with pytest.raises(cf.ArgumentError, match=rf"token_id is {token_id}: expected no token after the end"):
         segmenter.push(token_id)
     segmenter.restart(" and")
     assert segmenter.push(token_id) is None
@@ -164,7 +164,7 @@ def test_ill_formed_bytes_are_marked() -> None:
 
 
 def test_prompt_is_context() -> None:
-    """The segment's first cut is judged behind the prompt: a space that belongs to the prompt begins nothing."""
+    """The segment's first cut is judged after the prompt: a space that belongs to the prompt begins nothing."""
     prompt = LLAMA2.encode("It was ")
     segmenter = cf.Segmenter(LLAMA2, prompt_ids=prompt)
     found = [s for n in LLAMA2.encode("late and", continues=True) if (s := segmenter.push(n)) is not None]

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from architectures import build  # noqa: E402 - behind the skip
+from architectures import build  # noqa: E402 - after the skip
 from coolfusion.errors import ModelError  # noqa: E402
 from coolfusion.models.transformers.model import HuggingFaceModel  # noqa: E402
 from coolfusion.models.transformers.strategies.registry import STRATEGIES  # noqa: E402
@@ -47,7 +47,7 @@ def shapes(runner):
 
 
 def error(runner, context, path=()):
-    """How far the row behind a path is from that of a pass over the whole text."""
+    """How far the row after a path is from that of a pass over the whole text."""
     row = torch.tensor(context.next_logits(path), dtype=torch.float64)
     return float((row - full_row(runner.module, [*context.ids, *path])).abs().max())
 

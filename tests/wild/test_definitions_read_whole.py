@@ -209,7 +209,7 @@ def test_a_mark_that_byte_tokens_spell_is_refused_by_name(load: Load) -> None:
     )
     assert oracle(made).decode([3, 4]) == " "
     assert oracle(made).decode([3, 1]) == "  "
-    with pytest.raises(cf.UnsupportedTokenizerError, match="decoder: Metaspace behind ByteFallback"):
+    with pytest.raises(cf.UnsupportedTokenizerError, match="decoder: Metaspace after ByteFallback"):
         load(made)
 
 

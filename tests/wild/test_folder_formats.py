@@ -13,7 +13,7 @@ import coolfusion as cf
 
 tokenizers = pytest.importorskip("tokenizers", reason="makes and judges tokenizer files")
 
-from folder_parts import TEXTS, byte_level, folder, truth  # noqa: E402 - behind the skip
+from folder_parts import TEXTS, byte_level, folder, truth  # noqa: E402 - after the skip
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 QWEN2 = (

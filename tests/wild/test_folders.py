@@ -18,7 +18,7 @@ import coolfusion as cf
 
 tokenizers = pytest.importorskip("tokenizers", reason="makes and judges tokenizer files")
 
-from folder_parts import CLASSES, SWITCHES, TEXTS, byte_level, folder, spaced, truth  # noqa: E402 - behind the skip
+from folder_parts import CLASSES, SWITCHES, TEXTS, byte_level, folder, spaced, truth  # noqa: E402 - after the skip
 
 BASES = {"byte level": byte_level, "spaced": spaced}
 

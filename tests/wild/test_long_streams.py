@@ -265,7 +265,7 @@ def unigram(seed: int) -> tuple[cf.Tokenizer, str]:
 @examples(2)
 @given(seed=st.integers(0, 1 << 40), long=st.booleans())
 def test_random_scores(seed: int, long: bool) -> None:
-    """Equal sums, unknown letters, letters that are rewritten, words behind a mark and without one."""
+    """Equal sums, unknown letters, letters that are rewritten, words after a mark and without one."""
     tok, letters = unigram(seed)
     dice = random.Random(seed + 1)
     pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 6)))

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from safetensors.torch import load_file, save_file  # noqa: E402 - behind the skip
+from safetensors.torch import load_file, save_file  # noqa: E402 - after the skip
 
 from architectures import SIZES, from_config  # noqa: E402
 from coolfusion.errors import CoolFusionError, CoolFusionWarning, ModelError  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the loop on real models needs torch: pip install 'coolfusion[hf]'")
 transformers = pytest.importorskip("transformers", reason="the loop on real models needs transformers")
 
-from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - behind the skip
+from architectures import HEAD, SIZES, build, from_config  # noqa: E402 - after the skip
 from coolfusion import Tokenizer  # noqa: E402
 from coolfusion.errors import CoolFusionWarning  # noqa: E402
 from coolfusion.models.transformers import proofs, rebuilt, selftest, short_window  # noqa: E402

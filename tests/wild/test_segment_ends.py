@@ -123,7 +123,7 @@ def test_the_unknown_token_of_a_wrapped_object_is_not_the_end() -> None:
     assert not any(segment.end for segment in [*pushed, *finished])
 
 
-def test_a_text_behind_others_begins_without_a_dummy_prefix() -> None:
+def test_a_text_after_others_begins_without_a_dummy_prefix() -> None:
     """T5's rule: the mark stands for the white space before a word, and there is none before the first."""
     split = {
         "type": "Sequence",

@@ -79,18 +79,18 @@ impl Engine for Pipeline {
         Ok(())
     }
 
-    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
-        self.window(text, behind.place(), window)?;
-        let torn = behind.torn();
+    fn resume(&self, text: &str, after: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+        self.window(text, after.place(), window)?;
+        let torn = after.torn();
         if torn > 0 {
             window.tokens.drain(..tokens_before(&window.tokens, torn));
         }
         resumes.clear();
         if self.tears() {
-            let place = |at: usize, behind: ResumeState| Resume {
+            let place = |at: usize, after: ResumeState| Resume {
                 at,
-                tokens: tokens_before(&window.tokens, at + behind.torn()),
-                behind,
+                tokens: tokens_before(&window.tokens, at + after.torn()),
+                after,
             };
             resumes.extend(window.cuts.iter().map(|&at| place(at, ResumeState::Text)));
             if resumes.is_empty() && text.len() >= MUCH {
@@ -110,11 +110,11 @@ impl Engine for Pipeline {
         Ok(cuts)
     }
 
-    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        (behind.torn() == 0).then_some(())?;
-        match self.grow_stretch(text, behind.place(), vocabulary) {
+    fn grow(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        (after.torn() == 0).then_some(())?;
+        match self.grow_stretch(text, after.place(), vocabulary) {
             Some(growing) => Some(Growth::new(growing)),
-            None => self.grow_token(text, behind.place(), vocabulary).map(Growth::new),
+            None => self.grow_token(text, after.place(), vocabulary).map(Growth::new),
         }
     }
 
@@ -130,14 +130,14 @@ impl Engine for Pipeline {
         of_token.or_else(|| growth.of::<Growing>().map(Growing::ids)).unwrap_or_default()
     }
 
-    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn token_cuts_after(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match growth.of::<GrowingToken>() {
             Some(growing) => self.token_token_cuts(growing, near, from),
             None => self.stretch_token_cuts(growth.of::<Growing>()?, near, from),
         }
     }
 
-    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn settled_after(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         match growth.of_mut::<GrowingToken>() {
             // The text before the token, where cuts may be settled, is no part of the end.
             Some(growing) => growing.holds(near).then(Vec::new),
@@ -180,7 +180,7 @@ impl Engine for Pipeline {
             Some(pieces) if pieces.any(holds_inner_space) => (
                 "settled cuts",
                 None,
-                "no piece can stand across a settled cut; some pieces hold a space behind another character",
+                "no piece can stand across a settled cut; some pieces hold a space after another character",
             ),
             Some(_) if self.bpe.alphabet.fuses_before(' ') => (
                 "settled cuts",
@@ -190,7 +190,7 @@ impl Engine for Pipeline {
             Some(_) => (
                 "words",
                 Some(1),
-                "no piece holds a space behind another character, so none stands across the start of a word",
+                "no piece holds a space after another character, so none stands across the start of a word",
             ),
             None => match self.splitter.open_pre_tokens() {
                 Some(open) => {
@@ -206,7 +206,7 @@ impl Engine for Pipeline {
         let mut reach = Vec::new();
         if self.nfc {
             reach.push(
-                "NFC: what stands behind the last character that no mark can change is not final; the window \
+                "NFC: what stands after the last character that no mark can change is not final; the window \
                 counts from there"
                     .into(),
             );
@@ -220,7 +220,7 @@ impl Engine for Pipeline {
         }
         if self.dummy != DummyPrefix::None {
             reach.push(
-                "a dummy prefix stands at the start of the text only: a window behind it is encoded without".into(),
+                "a dummy prefix stands at the start of the text only: a window after it is encoded without".into(),
             );
         }
         if let Some(length) = self.added.longest() {

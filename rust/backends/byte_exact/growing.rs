@@ -128,7 +128,7 @@ impl Pipeline {
             let between = self.words_of(growing, closed.length)?;
             back = Some(self.edit(growing, &before, &between, vocabulary)?);
             before = between;
-            growing.forget_behind(closed.length);
+            growing.forget_after(closed.length);
             self.append(growing, &normal.text)?;
         } else {
             let normal = if self.metaspace { Normal::spaced(text) } else { Normal::unchanged(text) };
@@ -168,7 +168,7 @@ impl Pipeline {
         }
         if self.nfc {
             said += "; a mark that moves before others of one character, because its class is lower, changes all ids \
-                behind its place";
+                after its place";
             said +=
                 ", which a stream tells when the edit is read; where the rule tells such marks apart, a push reads \
                 all of them again";
@@ -248,7 +248,7 @@ impl Pipeline {
         let Some(automaton) = self.automaton() else { return Some(()) };
         for (offset, c) in text[at..to].char_indices() {
             let here = at + offset;
-            let behind = here + c.len_utf8();
+            let after = here + c.len_utf8();
             if let Some(others) = others {
                 others.advance(&self.splitter, c, here);
             }
@@ -258,22 +258,20 @@ impl Pipeline {
             // Where a match now ends elsewhere, the walks that began after its old end begin again.
             let mut index = 0;
             while let Some(attempt) = attempts.get_mut(index) {
-                let next_to = |at: usize| text[at..behind].chars().next().map_or(behind, |c| at + c.len_utf8());
+                let next_to = |at: usize| text[at..after].chars().next().map_or(after, |c| at + c.len_utf8());
                 let walk_from = |at: usize| {
                     let mut walk = automaton.begin(at);
-                    text[at..behind]
-                        .char_indices()
-                        .for_each(|(offset, c)| automaton.advance(&mut walk, c, at + offset));
+                    text[at..after].char_indices().for_each(|(offset, c)| automaton.advance(&mut walk, c, at + offset));
                     walk
                 };
                 // Where no match begins, whatever follows, the next one is looked for.
-                while attempt.walk.over && automaton.end(&attempt.walk, behind).is_none() {
+                while attempt.walk.over && automaton.end(&attempt.walk, after).is_none() {
                     (attempt.walk, attempt.prefixes) = (walk_from(next_to(attempt.walk.begin)), Prefixes::default());
                 }
-                let end = automaton.end(&attempt.walk, behind).unwrap_or_else(|| next_to(attempt.walk.begin));
+                let end = automaton.end(&attempt.walk, after).unwrap_or_else(|| next_to(attempt.walk.begin));
                 if attempts.get(index + 1).map(|next| next.begin) != Some(end) {
                     attempts.truncate(index + 1);
-                    if end < behind {
+                    if end < after {
                         attempts.push(Attempt::new(walk_from(end)));
                     }
                 }

@@ -74,7 +74,7 @@ impl Growing {
     }
 
     /// Forgets the text after `length`, where the walks are, and its tokens. Complexity: O(forgotten bytes).
-    pub(crate) fn forget_behind(&mut self, length: usize) {
+    pub(crate) fn forget_after(&mut self, length: usize) {
         self.text.truncate(length);
         for attempt in &mut self.attempts {
             attempt.prefixes.truncate(length - attempt.walk.begin);
@@ -105,7 +105,7 @@ impl Pipeline {
             open = Cow::Owned(saved_late.open(saved.mark.length, &saved.open, vocabulary)?);
         }
         growing.rewind_walks(&saved.mark);
-        growing.forget_behind(saved.mark.length);
+        growing.forget_after(saved.mark.length);
         growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
         growing.cuts = GrowingCuts::default();
         growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));

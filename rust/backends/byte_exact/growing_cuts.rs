@@ -62,7 +62,7 @@ impl Pipeline {
     pub(crate) fn stretch_token_cuts(&self, growing: &Growing, near: &str, from: usize) -> Option<Vec<usize>> {
         let Some(end) = self.end_of(growing, near, from) else { return Some(Vec::new()) };
         let End { normal, raw, base, first } = &end;
-        let spans = growing.spans_behind(end.begin(from))?;
+        let spans = growing.spans_after(end.begin(from))?;
         let crosses = spans.first().is_some_and(|&(start, end)| start < *base && end > *base);
         let place = |at: usize| at.saturating_sub(*base);
         let tokens: Vec<Token> = spans

@@ -115,7 +115,7 @@ impl Pipeline {
         let closed = growing.closed.clone()?;
         let open = late.open(closed.length, &growing.text[closed.length..late.begin.max(closed.length)], vocabulary)?;
         growing.rewind_walks(&closed);
-        growing.forget_behind(closed.length);
+        growing.forget_after(closed.length);
         growing.text.push_str(&open);
         let length = growing.text.len();
         self.walk(growing, length)?;

@@ -130,8 +130,8 @@ pub(crate) fn pieces_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let at = (0..=most.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at)).filter(|&at| at > 0)?;
-        let (first, behind) = rest.split_at(at);
-        rest = behind;
+        let (first, after) = rest.split_at(at);
+        rest = after;
         Some(first)
     })
 }

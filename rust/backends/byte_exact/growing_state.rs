@@ -123,7 +123,7 @@ impl Growing {
     }
 
     /// The spans of the tokens that end after `from`; None where not all are known. Complexity: O(these tokens).
-    pub(crate) fn spans_behind(&self, from: usize) -> Option<Vec<(usize, usize)>> {
+    pub(crate) fn spans_after(&self, from: usize) -> Option<Vec<(usize, usize)>> {
         (from >= self.spans_from).then_some(())?;
         let mut found = self.done[self.done.partition_point(|span| span.1 <= from)..].to_vec();
         let last = self.words.len().saturating_sub(1);

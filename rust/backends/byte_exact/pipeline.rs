@@ -51,7 +51,7 @@ impl Pipeline {
             DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
         };
         if here && wanted {
-            normal.behind_space()
+            normal.after_space()
         } else {
             normal
         }

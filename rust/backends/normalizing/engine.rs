@@ -59,10 +59,10 @@ impl Engine for Rewriting {
         Ok(cuts)
     }
 
-    fn resume(&self, text: &str, behind: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
+    fn resume(&self, text: &str, after: ResumeState, window: &mut Window, resumes: &mut Vec<Resume>) -> Result<()> {
         check_length(text)?;
-        let place = behind.place();
-        let carried = if let ResumeState::Word(carried) = behind { Some(carried) } else { None };
+        let place = after.place();
+        let carried = if let ResumeState::Word(carried) = after { Some(carried) } else { None };
         let tokens = &mut window.tokens;
         tokens.clear();
         resumes.clear();
@@ -76,7 +76,7 @@ impl Engine for Rewriting {
                     && part.start <= unsure
                     && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
                 {
-                    resumes.push(Resume { at: part.start, tokens: tokens.len(), behind: ResumeState::Text });
+                    resumes.push(Resume { at: part.start, tokens: tokens.len(), after: ResumeState::Text });
                 }
                 if let Some(id) = part.added {
                     tokens.push(Token { id, start: part.start, end: part.end, word });
@@ -108,16 +108,16 @@ impl Engine for Rewriting {
         Ok(())
     }
 
-    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        self.grow_for(text, text, behind, vocabulary)
+    fn grow(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        self.grow_for(text, text, after, vocabulary)
     }
 
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
         self.grown_for(growth, text, text, vocabulary)
     }
 
-    fn grow_for(&self, text: &str, full: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        Some(Growth::new(self.grow_word(text, full, behind, vocabulary)?))
+    fn grow_for(&self, text: &str, full: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth::new(self.grow_word(text, full, after, vocabulary)?))
     }
 
     fn grown_for(&self, growth: &mut Growth, text: &str, more: &str, vocabulary: &Vocabulary) -> Option<Edit> {
@@ -128,11 +128,11 @@ impl Engine for Rewriting {
         growth.of::<GrowingWord>().map_or_else(Vec::new, |word| self.word_ids(word))
     }
 
-    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn token_cuts_after(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         growth.of::<GrowingWord>().and_then(|word| self.word_token_cuts(word, near, from))
     }
 
-    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn settled_after(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         growth.of::<GrowingWord>().map(|word| self.word_settled(word, near, from))
     }
 
@@ -214,19 +214,19 @@ impl Rewriting {
             _ if matches!(self.words, Words::Whole) => (
                 "settled cuts",
                 None,
-                "no piece holds a space behind another character; behind one that may \
+                "no piece holds a space after another character; after one that may \
                 be rewritten to nothing or to a space there is no settled cut",
             ),
             _ if self.loose && !self.rewriter.knows_clusters() && self.borders.len() == 4 => (
                 "words",
                 Some(1),
-                "a word begins where a space, tab or line end stands behind what is no white space: \
+                "a word begins where a space, tab or line end stands after what is no white space: \
                     white space is dropped, and the two sides are rewritten, split and encoded each by itself",
             ),
             _ => (
                 "settled cuts",
                 None,
-                "white space behind a character that stays parts the text: the two sides are \
+                "white space after a character that stays parts the text: the two sides are \
                 rewritten, split and encoded each by itself",
             ),
         }
@@ -257,7 +257,7 @@ impl Rewriting {
             );
         }
         if self.dummy != DummyPrefix::None {
-            reach.push("a dummy prefix stands at the start of the text: a window behind it is encoded without".into());
+            reach.push("a dummy prefix stands at the start of the text: a window after it is encoded without".into());
         }
         if !self.added.is_empty() {
             reach.push("added tokens that are text: an unfinished one at the end is not final".into());

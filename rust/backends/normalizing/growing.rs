@@ -112,11 +112,11 @@ impl Rewriting {
         &self,
         text: &str,
         full: &str,
-        behind: ResumeState,
+        after: ResumeState,
         vocabulary: &Vocabulary,
     ) -> Option<GrowingWord> {
         let (carried, place) =
-            (if let ResumeState::Word(carried) = behind { Some(carried) } else { None }, behind.place());
+            (if let ResumeState::Word(carried) = after { Some(carried) } else { None }, after.place());
         let opening = self.opening_of(text, carried.is_some(), place);
         let mut source = Source::new(opening);
         source.append(text, full);
@@ -290,10 +290,10 @@ impl Rewriting {
     pub(super) fn word_token_cuts(&self, word: &GrowingWord, near: &str, from: usize) -> Option<Vec<usize>> {
         let base = word.source.raw.len().checked_sub(near.len())?;
         let mut tokens = Vec::new();
-        let place = word.source.place_behind(base + from);
+        let place = word.source.place_after(base + from);
         let found = match &word.lattice {
             Some(lattice) => lattice.tree.lists().tokens(lattice.list(), place),
-            None => word.pieces.behind(place).collect(),
+            None => word.pieces.after(place).collect(),
         };
         for (id, start, end) in found {
             if let Some((start, end)) = word.source.span(start, end) {
@@ -318,7 +318,7 @@ impl Rewriting {
         let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else {
             return Vec::new();
         };
-        self.settled_behind_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
+        self.settled_after_place(word, lattice, model, base + from).into_iter().map(|at| at - base).collect()
     }
 
     /// Whether surely no cut of the word is settled.
@@ -327,7 +327,7 @@ impl Rewriting {
             return !word.source.cut;
         };
         let quiet = self.quiet_before(&word.source, lattice);
-        let unsettled = self.settled_behind_place(word, lattice, model, word.quiet).is_empty();
+        let unsettled = self.settled_after_place(word, lattice, model, word.quiet).is_empty();
         if unsettled {
             word.quiet = word.quiet.max(quiet);
         }
@@ -335,7 +335,7 @@ impl Rewriting {
     }
 
     /// The settled cuts of the text after byte `from`, ascending. Complexity: O(text after `from`).
-    fn settled_behind_place(
+    fn settled_after_place(
         &self,
         word: &GrowingWord,
         lattice: &GrowingLattice,

@@ -32,7 +32,7 @@ impl GrowingPieces {
     }
 
     /// The tokens that end after `from`.
-    pub(crate) fn behind(&self, from: usize) -> impl Iterator<Item = (TokenId, usize, usize)> + '_ {
+    pub(crate) fn after(&self, from: usize) -> impl Iterator<Item = (TokenId, usize, usize)> + '_ {
         let first = self.tokens.partition_point(|&(_, _, end)| end <= from);
         self.tokens[first..].iter().copied()
     }

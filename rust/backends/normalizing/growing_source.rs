@@ -144,8 +144,8 @@ impl Source {
     }
 
     /// The place in the word of the first character that stands for the byte `at` of the text or for a later one.
-    pub(super) fn place_behind(&self, at: usize) -> usize {
-        self.trace.behind(at).min(self.length())
+    pub(super) fn place_after(&self, at: usize) -> usize {
+        self.trace.after(at).min(self.length())
     }
 
     /// The place in the word of a place where the text is divided.

@@ -86,7 +86,7 @@ impl Rewriting {
                 });
             }
             if end < stretch.len() && end < opening.horizon {
-                resumes.push(Resume { at: base + end, tokens: tokens.len(), behind: ResumeState::Text });
+                resumes.push(Resume { at: base + end, tokens: tokens.len(), after: ResumeState::Text });
             }
             start = end;
         }
@@ -123,7 +123,7 @@ impl Rewriting {
                 resumes.push(Resume {
                     at: base + at,
                     tokens: before + point.tokens,
-                    behind: ResumeState::Word(point.carried),
+                    after: ResumeState::Word(point.carried),
                 });
             }
         }

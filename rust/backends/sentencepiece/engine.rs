@@ -32,8 +32,8 @@ impl Engine for SentencePiece {
         Ok(self.cuts_of(&normal, self.normal_cuts(&normal), text.len()))
     }
 
-    fn grow(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
-        Some(Growth::new(self.grow_parts(text, behind, vocabulary)?))
+    fn grow(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
+        Some(Growth::new(self.grow_parts(text, after, vocabulary)?))
     }
 
     fn grown(&self, growth: &mut Growth, text: &str, vocabulary: &Vocabulary) -> Option<Edit> {
@@ -44,11 +44,11 @@ impl Engine for SentencePiece {
         growth.of::<GrowingParts>().map_or_else(Vec::new, |parts| parts.ids())
     }
 
-    fn token_cuts_behind(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn token_cuts_after(&self, growth: &Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         growth.of::<GrowingParts>().and_then(|parts| self.parts_token_cuts(parts, near, from))
     }
 
-    fn settled_behind(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
+    fn settled_after(&self, growth: &mut Growth, near: &str, from: usize) -> Option<Vec<usize>> {
         growth.of_mut::<GrowingParts>().and_then(|parts| self.parts_settled(parts, near, from))
     }
 
@@ -91,7 +91,7 @@ impl Engine for SentencePiece {
         }
         if self.normalizer.dummy {
             reach.push(
-                "a dummy prefix stands at the start of the text only: a window behind it is encoded without".into(),
+                "a dummy prefix stands at the start of the text only: a window after it is encoded without".into(),
             );
         }
         if let Some(length) = self.symbols.longest() {

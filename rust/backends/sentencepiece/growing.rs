@@ -145,8 +145,8 @@ impl GrowingParts {
 
 impl SentencePiece {
     /// Takes up `text`; None where the model is not carried.
-    pub(super) fn grow_parts(&self, text: &str, behind: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingParts> {
-        let start = behind.place() == TextPosition::Start;
+    pub(super) fn grow_parts(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<GrowingParts> {
+        let start = after.place() == TextPosition::Start;
         let said = if start && self.normalizer.drops_first_space() { Said::Nothing } else { Said::Begin(0) };
         let lattice = match &self.model {
             Model::Merges(merges) => {

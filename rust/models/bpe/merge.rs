@@ -136,10 +136,10 @@ fn merge_short<const N: usize>(merges: &PairTable, symbols: &mut [Symbol]) -> us
         order[at] = u64::MAX;
         symbols[at].end = symbols[right].end;
         (ids[at], tables[at]) = becomes[at];
-        let (behind, before) = (left >> at >> 1, left & ((1 << at) - 1));
-        if behind != 0 {
-            let behind = at + 1 + behind.trailing_zeros() as usize;
-            set(at, merges.find(tables[at], ids[behind % N]), &mut becomes, &mut order);
+        let (after, before) = (left >> at >> 1, left & ((1 << at) - 1));
+        if after != 0 {
+            let after = at + 1 + after.trailing_zeros() as usize;
+            set(at, merges.find(tables[at], ids[after % N]), &mut becomes, &mut order);
         }
         if before != 0 {
             let before = 31 - before.leading_zeros() as usize;
@@ -185,16 +185,16 @@ fn merge_long(pairs: &PairTable, symbols: &mut [Symbol], long: &mut Long) -> usi
             continue;
         }
         let right = next[left] as usize;
-        let behind = next[right] as usize;
+        let after = next[right] as usize;
         let Merge { id, table, .. } = symbols[left].merge;
         symbols[left] = Symbol { id, start: symbols[left].start, end: symbols[right].end, merge: NO_MERGE };
         symbols[right].merge = NO_MERGE;
-        next[left] = behind as u32;
+        next[left] = after as u32;
         // Marks a symbol that is gone.
         next[right] = u32::MAX;
-        if behind < count {
-            previous[behind] = left as u32;
-            symbols[left].merge = pairs.find(table, symbols[behind].id);
+        if after < count {
+            previous[after] = left as u32;
+            symbols[left].merge = pairs.find(table, symbols[after].id);
             if symbols[left].merge.rank != NO_MERGE.rank {
                 heap.push(packed(symbols[left].merge.rank, left));
             }

@@ -20,7 +20,7 @@ pub(crate) struct MergeBarriers {
     /// One bit a character (those above the first plane share bits): it is before a part of another in some piece.
     before_part: Box<[u64; PLANE]>,
     /// The same: it is after a part of another in some piece.
-    behind_part: Box<[u64; PLANE]>,
+    after_part: Box<[u64; PLANE]>,
     /// Parts of two characters side by side: `parts[last byte of one]` has bit `first byte of the other`, modulo 64.
     parts: Box<[u64; 64]>,
 }
@@ -64,7 +64,7 @@ impl MergeBarriers {
             ascii: Box::new([0; 128]),
             hashed: vec![0; 1 << (BITS - 6)].into_boxed_slice(),
             before_part: Box::new([0; PLANE]),
-            behind_part: Box::new([0; PLANE]),
+            after_part: Box::new([0; PLANE]),
             parts: Box::new([0; 64]),
         };
         for piece in pieces {
@@ -88,7 +88,7 @@ impl MergeBarriers {
                 }
                 (Side::Whole(_), Side::Whole(_)) => {}
                 (Side::Whole(a), Side::Byte(_)) => mark(&mut self.before_part[..], a),
-                (Side::Byte(_), Side::Whole(b)) => mark(&mut self.behind_part[..], b),
+                (Side::Byte(_), Side::Whole(b)) => mark(&mut self.after_part[..], b),
                 (Side::Byte(a), Side::Byte(b)) => {
                     self.parts[usize::from(a % 64)] |= 1 << (b % 64);
                     continue;
@@ -104,19 +104,19 @@ impl MergeBarriers {
         self.hashed[slot / 64] >> (slot % 64) & 1 == 1
     }
 
-    /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `behind`, is a barrier.
+    /// Whether the place between `a`, whose last byte is `before`, and `b`, whose first is `after`, is a barrier.
     #[inline]
-    fn is_between(&self, a: char, before: u8, b: char, behind: u8) -> bool {
-        !self.holds(Side::Whole(a), Side::Whole(b)) && self.parts_characters(a, before, b, behind)
+    fn is_between(&self, a: char, before: u8, b: char, after: u8) -> bool {
+        !self.holds(Side::Whole(a), Side::Whole(b)) && self.parts_characters(a, before, b, after)
     }
 
     /// Whether no piece holds a part of one of two neighbours together with something of the other.
     #[inline]
-    pub(crate) fn parts_characters(&self, a: char, before: u8, b: char, behind: u8) -> bool {
+    pub(crate) fn parts_characters(&self, a: char, before: u8, b: char, after: u8) -> bool {
         let marked = |table: &[u64; PLANE], c: char| table[bit(c).0] >> bit(c).1 & 1 == 1;
-        !(self.parts[usize::from(before % 64)] >> (behind % 64) & 1 == 1
-            || marked(&self.before_part, a) && self.holds(Side::Whole(a), Side::Byte(behind))
-            || marked(&self.behind_part, b) && self.holds(Side::Byte(before), Side::Whole(b)))
+        !(self.parts[usize::from(before % 64)] >> (after % 64) & 1 == 1
+            || marked(&self.before_part, a) && self.holds(Side::Whole(a), Side::Byte(after))
+            || marked(&self.after_part, b) && self.holds(Side::Byte(before), Side::Whole(b)))
     }
 
     /// Whether byte `at` of `text`, the start of a character, is a barrier.
@@ -124,12 +124,12 @@ impl MergeBarriers {
     /// Complexity: O(1).
     #[inline]
     pub(crate) fn is_barrier(&self, text: &[u8], at: usize) -> bool {
-        let (before, behind) = (text[at - 1], text[at]);
-        if before < 0x80 && behind < 0x80 {
-            return self.ascii[usize::from(before)] >> behind & 1 == 0;
+        let (before, after) = (text[at - 1], text[at]);
+        if before < 0x80 && after < 0x80 {
+            return self.ascii[usize::from(before)] >> after & 1 == 0;
         }
         let (a, b) = characters_around(text, at);
-        self.is_between(a, before, b, behind)
+        self.is_between(a, before, b, after)
     }
 
     /// Calls `cut` with every barrier inside `text[start..end]`, ascending.
@@ -138,19 +138,19 @@ impl MergeBarriers {
         let mut at = start;
         let mut last: Option<char> = None;
         while at < end {
-            let behind = text[at];
+            let after = text[at];
             // Words of byte-level tokenizers may begin inside a character; nothing is known of such a place.
-            if is_tail(behind) {
+            if is_tail(after) {
                 at += 1;
                 continue;
             }
-            let b = if behind < 0x80 { char::from(behind) } else { code_point(text, at) };
+            let b = if after < 0x80 { char::from(after) } else { code_point(text, at) };
             if let Some(a) = last.replace(b) {
                 let before = text[at - 1];
-                let barrier = if a.is_ascii() && behind < 0x80 {
-                    self.ascii[usize::from(before)] >> behind & 1 == 0
+                let barrier = if a.is_ascii() && after < 0x80 {
+                    self.ascii[usize::from(before)] >> after & 1 == 0
                 } else {
-                    self.is_between(a, before, b, behind)
+                    self.is_between(a, before, b, after)
                 };
                 if barrier {
                     cut(at);

@@ -146,21 +146,21 @@ impl Prefixes {
         // The number of bytes before here whose tokens are unchanged, and one letter more.
         let (mut same, mut begin) = (0, at);
         let room = |reach: usize| 2 * reach + 8;
-        let behind = |old: Node, last: Node, before: Node| Node { depth: old.depth + last.depth - before.depth, ..old };
+        let after = |old: Node, last: Node, before: Node| Node { depth: old.depth + last.depth - before.depth, ..old };
         let (mut last, mut before) = (NOWHERE, NOWHERE);
         for (index, &letter) in letters.iter().enumerate() {
             if same >= room(bpe.longest_piece()) {
                 self.letters
                     .extend(letters[index..].iter().map(|letter| Letter { end: letter.end + added as u32, ..*letter }));
                 for (place, &old) in (begin + added + 1..).zip(&nodes[begin - at..]) {
-                    self.nodes[place] = if old.length == 0 { NOWHERE } else { behind(old, last, before) };
+                    self.nodes[place] = if old.length == 0 { NOWHERE } else { after(old, last, before) };
                 }
                 break;
             }
             let (old, end) = (nodes[letter.end as usize - at - 1], letter.end as usize + added);
             self.letters.push(Letter { end: end as u32, ..letter });
             let node = if same >= room(bpe.reach(&word[..end])) {
-                behind(old, last, before)
+                after(old, last, before)
             } else {
                 looked += 1;
                 self.last_token(bpe, word, self.letters.len() - 1, pairs)?

@@ -65,15 +65,15 @@ impl Fragments {
         let outline = |TokenId(id): TokenId| outlines.get(id as usize).copied().unwrap_or_default();
         let mut all = Self::default();
         for (left, right, rank) in merges.iter() {
-            let (before, behind) = (outline(left), outline(right));
-            if behind.kind == Kind::Fragment {
+            let (before, after) = (outline(left), outline(right));
+            if after.kind == Kind::Fragment {
                 all.from_left.entry(right).or_default().push((rank, before.last));
             }
             if before.kind == Kind::Fragment {
-                all.from_right.entry(left).or_default().push((rank, behind.first));
+                all.from_right.entry(left).or_default().push((rank, after.first));
             }
             for (side, _) in
-                [(left, before), (right, behind)].into_iter().filter(|(_, side)| side.kind == Kind::Character)
+                [(left, before), (right, after)].into_iter().filter(|(_, side)| side.kind == Kind::Character)
             {
                 let first = all.first_use.entry(side).or_insert(rank);
                 *first = rank.min(*first);
@@ -94,7 +94,7 @@ impl Fragments {
 struct Whole {
     id: TokenId,
     before: ByteSet,
-    behind: ByteSet,
+    after: ByteSet,
 }
 
 /// The characters of the texts so far.
@@ -134,8 +134,7 @@ impl Characters {
             let whole = if c.is_ascii() { None } else { self.get(merges, fragments, ids, c) };
             let before = at.checked_sub(1).map(|before| bytes[before]);
             let holds = |set: &ByteSet, byte: Option<u8>| byte.is_some_and(|byte| set.contains(byte));
-            match whole.filter(|whole| !holds(&whole.before, before) && !holds(&whole.behind, bytes.get(end).copied()))
-            {
+            match whole.filter(|whole| !holds(&whole.before, before) && !holds(&whole.after, bytes.get(end).copied())) {
                 Some(whole) => to.symbol(whole.id, at, end),
                 None => (at..end).for_each(|at| to.symbol(ids[usize::from(bytes[at])].unwrap_or_default(), at, at + 1)),
             }
@@ -151,7 +150,7 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
         symbols[count] = ids[usize::from(byte)].unwrap_or_default();
         count += 1;
     }
-    let (mut before, mut behind) = (ByteSet::default(), ByteSet::default());
+    let (mut before, mut after) = (ByteSet::default(), ByteSet::default());
     // The highest rank since the symbol at the left end, that at the right end, and the first were there.
     let (mut since_left, mut since_right, mut highest) = (0, 0, 0);
     while count > 1 {
@@ -180,7 +179,7 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
         if at + 2 == count {
             let attacks = fragments.from_right.get(&symbols[at + 1]).into_iter().flatten();
             attacks.take_while(|(other, _)| *other < since_right).for_each(|&(_, byte)| {
-                behind.insert(byte);
+                after.insert(byte);
             });
             since_right = 0;
         }
@@ -191,7 +190,7 @@ fn find(merges: &PairTable, fragments: &Fragments, ids: &Symbols, c: char) -> Op
     let id = symbols[0];
     // Were it there from the start, it could merge on before others that come before it is there.
     let in_order = fragments.first_use.get(&id).is_none_or(|&first| first > highest);
-    in_order.then_some(Whole { id, before, behind })
+    in_order.then_some(Whole { id, before, after })
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn gives_back_what_was_put_in_for_the_same_bytes_only() {
         let mut cache = WordCache::default();
-        let text = b"xxabcdefghij abcdefghik abcdefghij and more text behind it";
+        let text = b"xxabcdefghij abcdefghik abcdefghij and more text after it";
         let key = Key::new(text, 2, 12, Scope::Word);
         cache.put(&key, 2, &[token(7, 2, 5), token(1 << 31, 5, 6), token(9, 6, 12)]);
         let again = Key::new(b"abcdefghij", 0, 10, Scope::Word);

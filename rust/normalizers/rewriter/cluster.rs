@@ -210,7 +210,7 @@ mod tests {
     fn every_character_is_of_one_of_these_kinds() {
         let around = ["\u{1f469}\u{200d}", "\u{1f469}", "\u{915}\u{94d}", "\u{915}", "\u{1f1e9}", "\u{1100}", "a"]
             .map(|text| text.chars().collect::<Vec<_>>());
-        let behind = ["\u{200d}\u{1f469}", "\u{94d}\u{915}", "\u{915}", "\u{1f1e9}\u{1f1e9}", "\u{11a8}"]
+        let after = ["\u{200d}\u{1f469}", "\u{94d}\u{915}", "\u{915}", "\u{1f1e9}\u{1f1e9}", "\u{11a8}"]
             .map(|text| text.chars().collect::<Vec<_>>());
         let some = ('\0'..='\u{2fff}')
             .chain('\u{a000}'..='\u{abff}')
@@ -219,7 +219,7 @@ mod tests {
             .collect::<Vec<_>>();
         assert!(some.len() > 5_000, "{}", some.len());
         for c in some {
-            for (left, right) in around.iter().flat_map(|left| behind.iter().map(move |right| (left, right))) {
+            for (left, right) in around.iter().flat_map(|left| after.iter().map(move |right| (left, right))) {
                 let text = [&left[..], &[c], right].concat();
                 assert_eq!(parted(&text), twin(&text), "{text:?}");
             }

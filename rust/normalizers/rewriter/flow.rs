@@ -120,7 +120,7 @@ impl Rewriter {
             let mut held = held.clone();
             let mut done = step.hold(&mut held, items, ends.start, self.holds_spaces())?;
             done.extend(match step.form() {
-                Some(form) => form.behind(held.passed.as_mut(), &held.items)?,
+                Some(form) => form.after(held.passed.as_mut(), &held.items)?,
                 None => step.apply(held.items, Ends { start: false, end: ends.end }),
             });
             items = done;
@@ -172,7 +172,7 @@ impl Step {
                     let left = held.items.last().map(|item| item.c).or(held.passed.and_then(|passed| passed.last));
                     if left.is_some_and(|left| form.parts(left, item.c)) {
                         let items = std::mem::take(&mut held.items);
-                        done.extend(form.behind(held.passed.take().as_mut(), &items)?);
+                        done.extend(form.after(held.passed.take().as_mut(), &items)?);
                     }
                     held.items.push(item);
                 }

@@ -43,8 +43,8 @@ pub(crate) fn by_text<'r>(
     let mut rest = items;
     change(&text, &mut |start, end, replacement| {
         let count = text[start..end].chars().count();
-        let (found, behind) = rest.split_at(count.min(rest.len()));
-        rest = behind;
+        let (found, after) = rest.split_at(count.min(rest.len()));
+        rest = after;
         match (replacement, found.first(), found.last()) {
             (Some(replacement), Some(first), Some(last)) => {
                 output.extend(replacement.chars().map(|c| Item { c, start: first.start, end: last.end }));

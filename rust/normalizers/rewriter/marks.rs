@@ -22,7 +22,7 @@ pub(super) struct Passed {
 
 impl Passed {
     /// The state after `items`, of which `normal` is the form.
-    fn behind(form: Form, items: &[Item], normal: &[char]) -> Self {
+    fn after(form: Form, items: &[Item], normal: &[char]) -> Self {
         let mut passed = Self { last: items.last().map(|item| item.c), ..Self::default() };
         items.iter().for_each(|item| form.decompose(item.c, |c| passed.order = passed.order.max(class_of(c))));
         passed.class = normal.last().map_or(0, |&c| class_of(c));
@@ -64,7 +64,7 @@ impl Form {
             head = if fits { head } else { number + 1 };
         }
         loop {
-            let mut passed = Passed::behind(self, &part[..head], &self.of(&part[..head]));
+            let mut passed = Passed::after(self, &part[..head], &self.of(&part[..head]));
             match part[head..].iter().position(|item| !passed.takes(self, item.c)) {
                 Some(number) => head += number + 1,
                 None => return head,
@@ -73,7 +73,7 @@ impl Form {
     }
 
     /// The form of `items` after the `passed` part; None where they change that part.
-    pub(super) fn behind(self, passed: Option<&mut Passed>, items: &[Item]) -> Option<Vec<Item>> {
+    pub(super) fn after(self, passed: Option<&mut Passed>, items: &[Item]) -> Option<Vec<Item>> {
         let Some(passed) = passed else { return Some(self.apply(items)) };
         let mut output = Vec::with_capacity(items.len());
         for item in items {
@@ -85,9 +85,9 @@ impl Form {
 
     /// The same for items whose part goes on; `passed` then has the known facts of the part.
     pub(super) fn pass_on(self, passed: &mut Option<Passed>, items: &[Item]) -> Option<Vec<Item>> {
-        let output = self.behind(passed.as_mut(), items)?;
+        let output = self.after(passed.as_mut(), items)?;
         if passed.is_none() {
-            *passed = Some(Passed::behind(self, items, &self.of(items)));
+            *passed = Some(Passed::after(self, items, &self.of(items)));
         }
         Some(output)
     }
@@ -123,7 +123,7 @@ mod tests {
                     let mut passed = None;
                     let Some(mut found) = form.pass_on(&mut passed, &items[..at]) else { continue };
                     let before = passed;
-                    match form.behind(passed.as_mut(), &items[at..]) {
+                    match form.after(passed.as_mut(), &items[at..]) {
                         Some(more) => {
                             found.extend(more);
                             assert_eq!(found, whole, "{form:?} {items:?} at {at}");

@@ -210,15 +210,15 @@ fn by_clusters(rules: &Charsmap, items: &[Item]) -> Vec<Item> {
 fn with_literal_replaced(pattern: &[char], content: &[char], items: &[Item]) -> Vec<Item> {
     let mut output = Vec::with_capacity(items.len());
     let mut rest = items;
-    while let Some((&first, behind)) = rest.split_first() {
+    while let Some((&first, after)) = rest.split_first() {
         let matches = rest.len() >= pattern.len() && rest.iter().zip(pattern).all(|(item, c)| item.c == *c);
         if matches {
-            let (found, behind) = rest.split_at(pattern.len());
+            let (found, after) = rest.split_at(pattern.len());
             replace_all(found, content, &mut output);
-            rest = behind;
+            rest = after;
         } else {
             output.push(first);
-            rest = behind;
+            rest = after;
         }
     }
     output

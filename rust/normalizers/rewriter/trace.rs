@@ -63,7 +63,7 @@ impl Trace {
     }
 
     /// The begin of the first character that stands for the byte `at` or for a later one.
-    pub(crate) fn behind(&self, at: usize) -> usize {
+    pub(crate) fn after(&self, at: usize) -> usize {
         let Some(last) = self.origins.partition_point(|o| o.start as usize <= at).checked_sub(1) else { return 0 };
         let origin = self.origins[last];
         if origin.kept {
