@@ -283,7 +283,7 @@ impl Cuts {
         let mut empty = Vec::new();
         // Each word is written again for each cut in it and never read, so that no read waits for the last write.
         let (mut index, mut word) = (0, 0);
-        let same = tokenizer.reading().spells(tokenizer.vocabulary(), ids, text, place, |at, any| {
+        let same = tokenizer.decode_rules().spells(tokenizer.vocabulary(), ids, text, place, |at, any| {
             word = if at / WORD == index { word } else { 0 } | 1 << (at % WORD);
             index = at / WORD;
             bits[index] = word;

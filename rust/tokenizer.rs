@@ -7,7 +7,7 @@ use crate::spec::definition::Spec;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::vocabulary::added::AddedEntry;
-use crate::vocabulary::reading::{Likeness, Reading};
+use crate::vocabulary::decode_rules::{DecodeRules, Likeness};
 use crate::vocabulary::table::{Kind, Vocabulary};
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Tokenizer {
     pub(crate) name: String,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) engine: Box<dyn Engine>,
-    pub(crate) reading: Reading,
+    pub(crate) decode_rules: DecodeRules,
     /// Control tokens that the encoder writes for text: the unknown token.
     pub(crate) unknown: Vec<TokenId>,
     pub(crate) origin: Origin,
@@ -233,7 +233,7 @@ impl Tokenizer {
         text: &[u8],
         place: TextPosition,
     ) -> Result<Likeness> {
-        self.reading.likeness(&self.vocabulary, ids, text, place, |_, _| ())
+        self.decode_rules.likeness(&self.vocabulary, ids, text, place, |_, _| ())
     }
 
     /// The settled cuts of `text` before white space.
@@ -276,12 +276,12 @@ impl Tokenizer {
     /// Whether decoding drops one space at the start of a text (the dummy prefix of SentencePiece).
     #[must_use]
     pub fn drops_first_space(&self) -> bool {
-        self.reading.drops_first_space()
+        self.decode_rules.drops_first_space()
     }
 
     /// How the bytes of tokens make a text.
-    pub(crate) fn reading(&self) -> &Reading {
-        &self.reading
+    pub(crate) fn decode_rules(&self) -> &DecodeRules {
+        &self.decode_rules
     }
 
     /// The bytes that `ids` stand for; control tokens stand for none.
@@ -300,7 +300,7 @@ impl Tokenizer {
     /// `UnknownToken` and `NoTokenBytes` with the index in `ids`. Complexity: O(bytes).
     pub fn decode_bytes(&self, ids: &[TokenId], place: TextPosition) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.reading.append(&self.vocabulary, ids, &mut self.reading.standing(place), &mut bytes)?;
+        self.decode_rules.append(&self.vocabulary, ids, &mut self.decode_rules.state(place), &mut bytes)?;
         Ok(bytes)
     }
 

@@ -13,7 +13,7 @@ use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme};
 use crate::stability::white_space::SpaceCuts;
 use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 use crate::vocabulary::table::Vocabulary;
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
@@ -34,7 +34,7 @@ pub(crate) struct Library {
     /// The settled cuts; None: nothing is known of how far a stage looks.
     cuts: Option<SpaceCuts>,
     vocabulary: Vocabulary,
-    reading: Reading,
+    decode_rules: DecodeRules,
     notes: String,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Facts {
     pub(crate) has_unknown: bool,
     pub(crate) cuts: Option<SpaceCuts>,
     pub(crate) vocabulary: Vocabulary,
-    pub(crate) reading: Reading,
+    pub(crate) decode_rules: DecodeRules,
     pub(crate) notes: String,
 }
 
@@ -142,7 +142,7 @@ impl Library {
             has_unknown: facts.has_unknown,
             cuts: facts.cuts,
             vocabulary: facts.vocabulary,
-            reading: facts.reading,
+            decode_rules: facts.decode_rules,
             notes: facts.notes,
         })
     }
@@ -175,10 +175,10 @@ impl Library {
     /// The tokens placed by their bytes, where these are the text's (with plain spaces for U+2581).
     fn exact_spans_of(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Option<Vec<Token>>> {
         let normal = Normal::spaced(text);
-        let mut tokens = self.reading.spans(&self.vocabulary, ids, &normal.text, place)?;
-        if tokens.is_none() && place == TextPosition::Start && self.reading.drops_first_space() {
+        let mut tokens = self.decode_rules.spans(&self.vocabulary, ids, &normal.text, place)?;
+        if tokens.is_none() && place == TextPosition::Start && self.decode_rules.drops_first_space() {
             // The text's own first space took the place of the dummy prefix.
-            tokens = Reading::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
+            tokens = DecodeRules::plain(false).spans(&self.vocabulary, ids, &normal.text, place)?;
         }
         let map =
             |t: Token| Token { start: normal.start(t.start), end: normal.end(t.end).max(normal.start(t.start)), ..t };

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::formats::known_ranks::R50K;
 use crate::load::chain::{byte_piece, Chain};
 use crate::load::entries::{
-    added_tokens, adds_space, check_largest_id, control_tokens, spelling, told, vocabulary, Added, Matched,
+    added_tokens, adds_space, check_largest_id, control_tokens, decoded, spelling, vocabulary, Added, Matched,
 };
 use crate::load::loaded::Loaded;
 use crate::regex;
@@ -24,7 +24,7 @@ use crate::spec::normalizer::Normalizer;
 use crate::spec::pieces::Pieces;
 use crate::spec::pre_tokenizer::PreTokenizer;
 use crate::util::sorted_trie::PieceTrie;
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 use crate::vocabulary::table::Vocabulary;
 
 /// The most tokens that the notes name.
@@ -45,32 +45,32 @@ pub(crate) fn load(spec: &Spec) -> Result<Loaded> {
     let has_bytes = shown.into_iter().any(|piece| byte_piece(piece).is_some());
     let chain = Chain::new(spec.decoders.as_deref(), has_bytes)?;
     notes.extend(chain.notes().iter().cloned());
-    let told = told(pieces, &chain)?;
-    let (vocabulary, joined) = vocabulary(pieces, &told, &added, unknown, &chain)?;
+    let decoded = decoded(pieces, &chain)?;
+    let (vocabulary, joined) = vocabulary(pieces, &decoded, &added, unknown, &chain)?;
     let spelling = spelling(spec);
     let byte_fallback = spec.model.byte_fallback();
     // Where whole words are looked up, a byte piece is found under its own name.
     let bytes = byte_fallback && !spec.model.looks_up_words();
-    let matched = Matched::new(pieces, spelling, bytes, &told, &chain);
+    let matched = Matched::new(pieces, spelling, bytes, &decoded, &chain);
     // Whatever puts a space before a text, reading it back takes one away: else plain text would not come back.
     let drops = adds_space(spec) && !joined.drops_first_space && joined.joints.strip.is_none();
     if drops {
         notes.push("decode drops the space that encoding puts before a text; the tokenizers library keeps it".into());
     }
-    let reading = match drops {
-        true => Reading::dropping(joined.joints),
-        false => Reading::with(joined.drops_first_space, joined.joints),
+    let decode_rules = match drops {
+        true => DecodeRules::dropping(joined.joints),
+        false => DecodeRules::with(joined.drops_first_space, joined.joints),
     };
     let reader = Reader { spec, pieces, matched: &matched, chain: &chain, added: &added, unknown };
     notes.extend(reader.differences());
-    let (engine, mut check) = reader.checked_engine(&vocabulary, &reading, drops)?;
+    let (engine, mut check) = reader.checked_engine(&vocabulary, &decode_rules, drops)?;
     if !notes.is_empty() && check.starts_with(EQUAL) {
         check.push_str(", apart from the notes");
     }
     Ok(Loaded {
         engine,
         byte_fallback: byte_fallback || chain.reads_bytes(),
-        reading,
+        decode_rules,
         unknown,
         model: spec.model.kind().into(),
         split_rule: rule_text(&spec.pre_tokenizers),
@@ -173,13 +173,13 @@ impl Reader<'_> {
     fn checked_engine(
         &self,
         vocabulary: &Vocabulary,
-        reading: &Reading,
+        decode_rules: &DecodeRules,
         drops: bool,
     ) -> Result<(Box<dyn Engine>, String)> {
         let library = |reason: &str| -> Result<Box<dyn Engine>> {
             let charsmap = self.exact_charsmap()?;
             let spec = self.guarded(charsmap.is_some());
-            Ok(Box::new(Library::new(spec, self.facts(vocabulary, reading, charsmap, reason))?))
+            Ok(Box::new(Library::new(spec, self.facts(vocabulary, decode_rules, charsmap, reason))?))
         };
         let (mut engine, own) = match self.own_engine()? {
             Ok(engine) => (engine, true),
@@ -196,7 +196,7 @@ impl Reader<'_> {
         if let Some(difference) = differs {
             return Err(difference.refusal("model", "the encoding"));
         }
-        if let Some(difference) = judge.text_differs(vocabulary, reading, drops)? {
+        if let Some(difference) = judge.text_differs(vocabulary, decode_rules, drops)? {
             return Err(difference.refusal("decoder", "the text"));
         }
         let texts = judge.texts();

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::spec::decoder::Decoder as Stage;
 use crate::spec::normalizer::Pattern;
 use crate::util::byte_alphabet;
-use crate::vocabulary::reading::Joints;
+use crate::vocabulary::decode_rules::Joints;
 use std::borrow::Cow;
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::Decoder;
@@ -56,7 +56,7 @@ pub(crate) struct Chain {
 }
 
 /// The rules by which the tokens of a vocabulary join.
-pub(crate) struct Told {
+pub(crate) struct Noted {
     pub(super) drops_first_space: bool,
     pub(super) joints: Joints,
 }
@@ -308,23 +308,23 @@ impl Chain {
 
     /// Appends the bytes that `token` adds at `spot`.
     fn spell(&self, token: &str, spot: Spot, bytes: &mut Vec<u8>) -> Result<()> {
-        let mut told = Cow::Borrowed(token);
+        let mut decoded = Cow::Borrowed(token);
         for (index, op) in self.ops.iter().enumerate() {
             if self.bytes_after == Some(index) {
-                if let Some(byte) = byte_piece(&told) {
+                if let Some(byte) = byte_piece(&decoded) {
                     return self.spell_byte(byte, index, spot, bytes);
                 }
             }
-            told = op.run(told, spot)?;
+            decoded = op.run(decoded, spot)?;
         }
-        if let Some(byte) = byte_piece(&told).filter(|_| self.bytes_after == Some(self.ops.len())) {
+        if let Some(byte) = byte_piece(&decoded).filter(|_| self.bytes_after == Some(self.ops.len())) {
             return self.spell_byte(byte, self.ops.len(), spot, bytes);
         }
         let start = bytes.len();
         if self.byte_level {
-            byte_alphabet::write(&told, bytes)
+            byte_alphabet::write(&decoded, bytes)
         } else {
-            bytes.extend_from_slice(told.as_bytes())
+            bytes.extend_from_slice(decoded.as_bytes())
         }
         self.finish(start, bytes);
         Ok(())
@@ -333,11 +333,11 @@ impl Chain {
     fn spell_byte(&self, byte: u8, stage: usize, spot: Spot, bytes: &mut Vec<u8>) -> Result<()> {
         let start = bytes.len();
         if byte.is_ascii() {
-            let mut told = Cow::Owned(char::from(byte).to_string());
+            let mut decoded = Cow::Owned(char::from(byte).to_string());
             for op in &self.ops[stage..] {
-                told = op.run(told, spot)?;
+                decoded = op.run(decoded, spot)?;
             }
-            bytes.extend_from_slice(told.as_bytes());
+            bytes.extend_from_slice(decoded.as_bytes());
         } else {
             bytes.push(byte);
         }
@@ -390,9 +390,9 @@ impl Chain {
         !self.byte_level && self.joined.is_empty() && self.bytes_after.is_none()
     }
 
-    /// Records in `told` how `token` (`id`) differs at the start and at the end of a text; `later` are its bytes
+    /// Records in `noted` how `token` (`id`) differs at the start and at the end of a text; `later` are its bytes
     /// elsewhere.
-    fn note(&self, id: u32, token: &str, later: &[u8], told: &mut Told) -> Result<()> {
+    fn note(&self, id: u32, token: &str, later: &[u8], noted: &mut Noted) -> Result<()> {
         let of = |spot: Spot| -> Result<Vec<u8>> {
             let mut bytes = Vec::new();
             self.spell(token, spot, &mut bytes)?;
@@ -406,7 +406,7 @@ impl Chain {
             let only = of(Spot { first: true, last: true })?;
             let (first, inner) = (of(Spot { first: true, last: false })?, of(Spot { first: false, last: false })?);
             match (inner.strip_suffix(b" ") == Some(later), first.strip_suffix(b" ") == Some(&only)) {
-                (true, true) => told.joints.owe(id),
+                (true, true) => noted.joints.owe(id),
                 _ if inner == later && first == only => {}
                 _ => return refused("BPEDecoder", &format!("with the suffix inside {token:?}")),
             }
@@ -425,7 +425,7 @@ impl Chain {
             let first = of(Spot { first: true, last: true })?;
             // A token without text can still be the first one.
             if later.is_empty() || later.strip_prefix(b" ").unwrap_or(later) != first {
-                told.joints.first.insert(id, first.into());
+                noted.joints.first.insert(id, first.into());
             }
         }
         Ok(())
@@ -437,20 +437,20 @@ impl Chain {
     }
 
     /// How `tokens` differ at the start and the end; each comes with its bytes in a text that has begun.
-    pub(super) fn told<'a>(&self, tokens: impl Iterator<Item = (u32, &'a str, &'a [u8])>) -> Result<Told> {
-        let mut told = Told { drops_first_space: self.spaced || self.knows_first(), joints: Joints::default() };
+    pub(super) fn noted<'a>(&self, tokens: impl Iterator<Item = (u32, &'a str, &'a [u8])>) -> Result<Noted> {
+        let mut noted = Noted { drops_first_space: self.spaced || self.knows_first(), joints: Joints::default() };
         match self.strip {
             None | Some((_, 0)) => {}
             // The flag counts text, not tokens: so it cannot mean both.
-            Some((' ', 1)) if !self.has_joints() && !self.spaced => told.drops_first_space = true,
-            Some((content, most)) => told.joints.strip = Some((content.to_string().into_bytes().into(), most as u32)),
+            Some((' ', 1)) if !self.has_joints() && !self.spaced => noted.drops_first_space = true,
+            Some((content, most)) => noted.joints.strip = Some((content.to_string().into_bytes().into(), most as u32)),
         }
         if self.has_joints() {
             for (id, token, later) in tokens {
-                self.note(id, token, later, &mut told)?;
+                self.note(id, token, later, &mut noted)?;
             }
         }
-        Ok(told)
+        Ok(noted)
     }
 }
 

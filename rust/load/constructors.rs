@@ -10,7 +10,7 @@ use crate::load::registry::shared;
 use crate::spec::definition::Spec;
 use crate::tokenizer::{Origin, Probe, Tokenizer};
 use crate::tokens::token::{TextPosition, TokenId};
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use std::path::Path;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Tokenizer {
             check: loaded.check,
         };
         let unknown = loaded.unknown.map(TokenId).into_iter().collect();
-        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.reading, unknown, origin)?;
+        let mut tokenizer = Self::probed(name, loaded.vocabulary, loaded.engine, loaded.decode_rules, unknown, origin)?;
         tokenizer.spec = Some(spec);
         Ok(tokenizer)
     }
@@ -131,7 +131,7 @@ impl Tokenizer {
         name: &str,
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
-        reading: Reading,
+        decode_rules: DecodeRules,
         control_tokens: Vec<(String, u32)>,
         notes: Vec<String>,
     ) -> Result<Self> {
@@ -147,14 +147,14 @@ impl Tokenizer {
             check: "not compared with another library at load".into(),
         };
         let unknown = unknown_of(&vocabulary, engine.as_ref())?;
-        Self::probed(name, vocabulary, engine, reading, unknown, origin)
+        Self::probed(name, vocabulary, engine, decode_rules, unknown, origin)
     }
 
     pub(super) fn probed(
         name: &str,
         vocabulary: Vocabulary,
         engine: Box<dyn Engine>,
-        reading: Reading,
+        decode_rules: DecodeRules,
         unknown: Vec<TokenId>,
         origin: Origin,
     ) -> Result<Self> {
@@ -165,7 +165,7 @@ impl Tokenizer {
             name: name.into(),
             vocabulary,
             engine,
-            reading,
+            decode_rules,
             unknown,
             origin,
             probe: Probe::default(),

@@ -1,7 +1,7 @@
 //! The vocabulary of a definition: its ids, the texts in which the model finds them, and their bytes.
 
 use crate::error::{Error, Result};
-use crate::load::chain::{byte_piece, Chain, Told};
+use crate::load::chain::{byte_piece, Chain, Noted};
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::spec;
 use crate::spec::definition::{AddedIds, Spec};
@@ -181,8 +181,8 @@ pub(crate) struct Matched<'a> {
 }
 
 impl<'a> Matched<'a> {
-    /// `told`: the decoded text of the pieces, by `chain`. `bytes`: byte pieces represent bytes.
-    pub(super) fn new(pieces: &Pieces, spelling: Spelling, bytes: bool, told: &'a Arena, chain: &Chain) -> Self {
+    /// `decoded`: the decoded text of the pieces, by `chain`. `bytes`: byte pieces represent bytes.
+    pub(super) fn new(pieces: &Pieces, spelling: Spelling, bytes: bool, decoded: &'a Arena, chain: &Chain) -> Self {
         let is_absent = |piece: &str| match spelling {
             Spelling::ByteLevel => !piece.chars().all(|c| byte_alphabet::byte(c).is_some()),
             Spelling::Marks => piece.contains(' '),
@@ -196,7 +196,7 @@ impl<'a> Matched<'a> {
             Spelling::Plain => false,
         };
         if same {
-            return Self { bytes: Cow::Borrowed(told), absent };
+            return Self { bytes: Cow::Borrowed(decoded), absent };
         }
         let mut matched = Arena::with_capacity(pieces.len(), pieces.bytes());
         for (_, piece) in pieces.iter() {
@@ -227,11 +227,11 @@ fn write_spaced(piece: &str, bytes: &mut Vec<u8>) {
 }
 
 /// The decoded text of each piece, by its number.
-pub(crate) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
-    let mut told = Arena::with_capacity(pieces.len(), pieces.bytes());
+pub(crate) fn decoded(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
+    let mut decoded = Arena::with_capacity(pieces.len(), pieces.bytes());
     let mut outcome = Ok(());
     for (_, piece) in pieces.iter() {
-        told.push_with(|bytes| {
+        decoded.push_with(|bytes| {
             let start = bytes.len();
             if let Err(error) = chain.write(piece, bytes) {
                 bytes.truncate(start);
@@ -240,22 +240,22 @@ pub(crate) fn told(pieces: &Pieces, chain: &Chain) -> Result<Arena> {
         });
         outcome.clone()?;
     }
-    Ok(told)
+    Ok(decoded)
 }
 
 /// Ids, their bytes, and how these make a text.
 pub(crate) fn vocabulary(
     pieces: &Pieces,
-    told: &Arena,
+    decoded: &Arena,
     added: &[Added],
     unknown: Option<u32>,
     chain: &Chain,
-) -> Result<(Vocabulary, Told)> {
+) -> Result<(Vocabulary, Noted)> {
     let size = pieces.iter().map(|p| p.0).chain(added.iter().map(|a| a.id)).max().map_or(0, |id| id as usize + 1);
     let ids: FxHashSet<u32> = added.iter().map(|a| a.id).collect();
     let same_id: FxHashMap<u32, &[u8]> = pieces
         .iter()
-        .zip(told.iter())
+        .zip(decoded.iter())
         .filter(|((id, _), _)| ids.contains(id))
         .map(|((id, _), bytes)| (id, bytes))
         .collect();
@@ -274,7 +274,7 @@ pub(crate) fn vocabulary(
         contents.push(&bytes);
     }
     let mut entries: Vec<(Kind, &[u8])> = vec![(Kind::Unused, &[]); size];
-    for ((id, _), bytes) in pieces.iter().zip(told.iter()) {
+    for ((id, _), bytes) in pieces.iter().zip(decoded.iter()) {
         entries[id as usize] = (Kind::Text, bytes);
     }
     for (token, content) in added.iter().zip(contents.iter()) {
@@ -287,7 +287,7 @@ pub(crate) fn vocabulary(
     let hidden: FxHashSet<u32> = added.iter().map(|a| a.id).chain(unknown).collect();
     let plain = pieces
         .iter()
-        .zip(told.iter())
+        .zip(decoded.iter())
         .filter(|((id, _), _)| !hidden.contains(id))
         .map(|((id, piece), bytes)| (id, piece, bytes));
     let shown = added
@@ -295,7 +295,7 @@ pub(crate) fn vocabulary(
         .zip(contents.iter())
         .filter(|(a, _)| !a.control && Some(a.id) != unknown)
         .map(|(a, bytes)| (a.id, a.shown.as_str(), bytes));
-    let joined = chain.told(plain.chain(shown))?;
+    let joined = chain.noted(plain.chain(shown))?;
     Ok((Vocabulary::new(entries), joined))
 }
 

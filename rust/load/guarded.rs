@@ -8,7 +8,7 @@ use crate::spec::definition::{AddedIds, AddedToken, Spec};
 use crate::spec::model::Model;
 use crate::spec::normalizer::Normalizer;
 use crate::spec::pre_tokenizer::PreTokenizer;
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 use crate::vocabulary::table::Vocabulary;
 use rustc_hash::FxHashSet;
 
@@ -137,7 +137,7 @@ impl Reader<'_> {
     pub(super) fn facts(
         &self,
         vocabulary: &Vocabulary,
-        reading: &Reading,
+        decode_rules: &DecodeRules,
         charsmap: Option<Charsmap>,
         reason: &str,
     ) -> Facts {
@@ -145,7 +145,7 @@ impl Reader<'_> {
         let is_mark = |stage: &PreTokenizer| matches!(stage, PreTokenizer::Metaspace(_));
         let plain = self.spec.pre_tokenizers.iter().all(is_mark)
             && self.chain.is_marked(self.chain.reads_bytes())
-            && reading.is_plain();
+            && decode_rules.is_plain();
         Facts {
             charsmap,
             normalizes: !(self.spec.normalizers.iter().all(keeps) && plain),
@@ -153,7 +153,7 @@ impl Reader<'_> {
             has_added_text: self.added.iter().any(|a| !a.control),
             cuts: self.space_cuts(),
             vocabulary: vocabulary.clone(),
-            reading: reading.clone(),
+            decode_rules: decode_rules.clone(),
             notes: format!("tokenizers crate ({reason})"),
         }
     }

@@ -16,7 +16,7 @@ use crate::spec::definition::AddedIds;
 use crate::spec::json;
 use crate::spec::model::Model;
 use crate::tokens::token::{TextPosition, TokenId};
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 use crate::vocabulary::table::{Kind, Vocabulary};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{json as value, Value};
@@ -406,7 +406,7 @@ impl Judge {
     pub(super) fn text_differs(
         &self,
         vocabulary: &Vocabulary,
-        reading: &Reading,
+        decode_rules: &DecodeRules,
         drops: bool,
     ) -> Result<Option<Difference>> {
         let encoded = self.texts.iter().filter_map(|text| self.encoded(text));
@@ -426,7 +426,7 @@ impl Judge {
                 continue;
             }
             let mut ours = Vec::new();
-            reading.append(vocabulary, &own, &mut reading.standing(TextPosition::Start), &mut ours)?;
+            decode_rules.append(vocabulary, &own, &mut decode_rules.state(TextPosition::Start), &mut ours)?;
             let expected = if drops { theirs.strip_prefix(' ').unwrap_or(&theirs) } else { &theirs };
             if ours != expected.as_bytes() {
                 let ids: Vec<u32> = own.iter().map(|id| id.0).collect();

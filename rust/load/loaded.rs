@@ -3,7 +3,7 @@
 use crate::backends::engine::Engine;
 use crate::load::entries::Spelling;
 use crate::vocabulary::added::AddedEntry;
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 use crate::vocabulary::table::Vocabulary;
 
 /// The parts of a tokenizer that are built from a specification.
@@ -13,7 +13,7 @@ pub(crate) struct Loaded {
     pub(crate) spelling: Spelling,
     /// Some pieces represent single bytes of a text, such as `<0x41>`.
     pub(crate) byte_fallback: bool,
-    pub(crate) reading: Reading,
+    pub(crate) decode_rules: DecodeRules,
     /// The token of text that has no other.
     pub(crate) unknown: Option<u32>,
     pub(crate) model: String,

@@ -4,12 +4,12 @@
 use crate::backends::longest_match::Longest;
 use crate::error::{Error, Result};
 use crate::load::chain::Chain;
-use crate::load::entries::{added_tokens, check_largest_id, control_tokens, told, vocabulary, Spelling};
+use crate::load::entries::{added_tokens, check_largest_id, control_tokens, decoded, vocabulary, Spelling};
 use crate::load::loaded::Loaded;
 use crate::spec::decoder::Decoder;
 use crate::spec::definition::Spec;
 use crate::util::byte_alphabet;
-use crate::vocabulary::reading::Reading;
+use crate::vocabulary::decode_rules::DecodeRules;
 
 /// Loads `spec`, whose pieces are written in GPT-2's byte alphabet.
 pub(super) fn load(spec: &Spec) -> Result<Loaded> {
@@ -35,14 +35,14 @@ pub(super) fn load(spec: &Spec) -> Result<Loaded> {
     })?;
     notes.extend(spec.origin.notes.iter().cloned());
     let chain = Chain::new(Some(&[Decoder::ByteLevel]), false)?;
-    let (vocabulary, _) = vocabulary(pieces, &told(pieces, &chain)?, &added, None, &chain)?;
+    let (vocabulary, _) = vocabulary(pieces, &decoded(pieces, &chain)?, &added, None, &chain)?;
     Ok(Loaded {
         vocabulary,
         engine: Box::new(engine),
         spelling: Spelling::ByteLevel,
         byte_fallback: false,
         unknown: None,
-        reading: Reading::plain(false),
+        decode_rules: DecodeRules::plain(false),
         check: "not compared with another library at load".into(),
         model: "LongestMatch".into(),
         split_rule: "none: the whole text is one word".into(),

@@ -148,9 +148,9 @@ impl PyTokenizer {
         control_tokens: Vec<(String, u32)>,
         object: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let (engine, vocabulary, reading) =
+        let (engine, vocabulary, decode_rules) =
             Callables::new(encode, token_table, &control_ids, drops, first).map_err(raise)?;
-        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), reading, control_tokens, notes)
+        let tokenizer = Tokenizer::from_engine(name, vocabulary, Box::new(engine), decode_rules, control_tokens, notes)
             .map_err(raise)?;
         let made = Self::from(Arc::new(tokenizer));
         Ok(Self(made.0, made.1, Arc::new(Extras { declared: Declared::default(), object })))

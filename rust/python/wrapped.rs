@@ -1,13 +1,13 @@
 //! An engine that encodes by calls of a Python object, for an object that offers only `encode`.
 
-use crate::{Certificate, Engine, Error, Kind, Reading, Result, TextPosition, Token, TokenId, Vocabulary};
+use crate::{Certificate, DecodeRules, Engine, Error, Kind, Result, TextPosition, Token, TokenId, Vocabulary};
 use pyo3::prelude::*;
 
 /// An engine that calls the object, and takes spans from the bytes of the tokens.
 pub(super) struct Callables {
     encode: Py<PyAny>,
     vocabulary: Vocabulary,
-    reading: Reading,
+    decode_rules: DecodeRules,
 }
 
 /// Texts to encode before a text, so that the object does not treat it as a start. Their tokens are cut off again.
@@ -22,7 +22,7 @@ impl Callables {
         control_ids: &[u32],
         drops: bool,
         first: Vec<(u32, Vec<u8>)>,
-    ) -> Result<(Self, Vocabulary, Reading)> {
+    ) -> Result<(Self, Vocabulary, DecodeRules)> {
         let entries = table.into_iter().enumerate().map(|(id, bytes)| {
             if control_ids.contains(&(id as u32)) {
                 (Kind::Control, Vec::new())
@@ -31,11 +31,11 @@ impl Callables {
             }
         });
         let vocabulary = Vocabulary::new(entries);
-        let mut engine = Self { encode, vocabulary: vocabulary.clone(), reading: Reading::default() };
+        let mut engine = Self { encode, vocabulary: vocabulary.clone(), decode_rules: DecodeRules::default() };
         let bytes = engine.bytes(&engine.call("word")?)?;
-        engine.reading = Reading::with_first(drops || bytes.first() == Some(&b' '), first);
-        let reading = engine.reading.clone();
-        Ok((engine, vocabulary, reading))
+        engine.decode_rules = DecodeRules::with_first(drops || bytes.first() == Some(&b' '), first);
+        let decode_rules = engine.decode_rules.clone();
+        Ok((engine, vocabulary, decode_rules))
     }
 
     fn call(&self, text: &str) -> Result<Vec<TokenId>> {
@@ -69,7 +69,7 @@ impl Callables {
     /// Returns tokens with spans. If their bytes are not those of the text, no cut can be placed, so the span of each
     /// token is the whole text.
     fn spans(&self, ids: &[TokenId], text: &str, place: TextPosition) -> Result<Vec<Token>> {
-        let exact = self.reading.spans(&self.vocabulary, ids, text, place)?;
+        let exact = self.decode_rules.spans(&self.vocabulary, ids, text, place)?;
         let shared = || ids.iter().map(|&id| Token { id, start: 0, end: text.len(), word: 0 }).collect();
         Ok(exact.unwrap_or_else(shared))
     }

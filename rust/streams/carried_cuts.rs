@@ -12,7 +12,7 @@ use crate::streams::encoder_windows::{
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::TextPosition;
-use crate::vocabulary::reading::Likeness;
+use crate::vocabulary::decode_rules::Likeness;
 use serde_json::json;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::utf8::{ends_whole, Utf8Decoder};
-use crate::vocabulary::reading::Standing;
+use crate::vocabulary::decode_rules::DecodeState;
 use crate::vocabulary::table::Kind;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub struct StreamDecoder {
     tokenizer: Arc<Tokenizer>,
     utf8: Utf8Decoder,
-    standing: Standing,
+    state: DecodeState,
     pushed: usize,
 }
 
@@ -43,8 +43,8 @@ impl StreamDecoder {
     /// # Errors
     /// `UnknownToken` for a prompt id. Complexity: O(prompt) once, to check the ids.
     pub fn new(tokenizer: Arc<Tokenizer>, prompt_ids: &[TokenId]) -> Result<Self> {
-        let standing = tokenizer.reading().after(tokenizer.vocabulary(), prompt_ids)?;
-        let mut decoder = Self { tokenizer, utf8: Utf8Decoder::default(), standing, pushed: 0 };
+        let state = tokenizer.decode_rules().after(tokenizer.vocabulary(), prompt_ids)?;
+        let mut decoder = Self { tokenizer, utf8: Utf8Decoder::default(), state, pushed: 0 };
         let mut tail = Vec::new();
         let mut known = 0;
         for (position, &id) in prompt_ids.iter().enumerate().rev() {
@@ -66,7 +66,7 @@ impl StreamDecoder {
     /// `UnknownToken`; the stream is then as it was. Complexity: O(bytes of the token).
     pub fn push(&mut self, id: TokenId, text: &mut String) -> Result<usize> {
         let tokenizer = &self.tokenizer;
-        let (owed, bytes) = tokenizer.reading().step(tokenizer.vocabulary(), id, self.pushed, &mut self.standing)?;
+        let (owed, bytes) = tokenizer.decode_rules().step(tokenizer.vocabulary(), id, self.pushed, &mut self.state)?;
         self.pushed += 1;
         let replaced = if owed { self.utf8.push(b" ", text) } else { 0 };
         Ok(replaced + self.utf8.push(bytes, text))
@@ -94,7 +94,7 @@ impl StreamDecoder {
     /// nothing changed but the count of ids.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.is_whole() && self.tokenizer.reading().is_settled(self.standing)
+        self.is_whole() && self.tokenizer.decode_rules().is_settled(self.state)
     }
 
     /// Counts `ids` more ids, for errors that name a position.
@@ -129,7 +129,7 @@ impl StreamDecoder {
     /// As [`StreamDecoder::extend`].
     pub fn extend_bytes(&mut self, ids: &[TokenId]) -> Result<Vec<u8>> {
         let mut bytes = self.utf8.held().to_vec();
-        self.tokenizer.reading().append(self.tokenizer.vocabulary(), ids, &mut self.standing, &mut bytes)?;
+        self.tokenizer.decode_rules().append(self.tokenizer.vocabulary(), ids, &mut self.state, &mut bytes)?;
         self.pushed += ids.len();
         self.utf8.hold_back(&mut bytes);
         Ok(bytes)
@@ -137,8 +137,8 @@ impl StreamDecoder {
 
     /// A decoder after some text that ended with a whole character.
     pub(crate) fn after_text(&self) -> Self {
-        let standing = self.tokenizer.reading().standing(TextPosition::Continuation);
-        Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), standing, pushed: 0 }
+        let state = self.tokenizer.decode_rules().state(TextPosition::Continuation);
+        Self { tokenizer: self.tokenizer.clone(), utf8: Utf8Decoder::default(), state, pushed: 0 }
     }
 
     /// Ends the text: bytes of an unfinished character become one U+FFFD. Returns the number of replacements.

@@ -13,7 +13,7 @@ use crate::tokens::between::Between;
 use crate::tokens::cuts::tokens_before;
 use crate::tokens::edit::{Change, Edit};
 use crate::tokens::token::TokenId;
-use crate::vocabulary::reading::Likeness;
+use crate::vocabulary::decode_rules::Likeness;
 use std::borrow::Cow;
 use std::sync::Arc;
 

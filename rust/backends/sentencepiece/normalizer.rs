@@ -23,7 +23,7 @@ pub(crate) struct Normalizer {
 
 /// The state of the walk between two steps.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct WalkState {
     original: usize,
     normal: usize,
     /// The length of the normal form if the text ends here.
@@ -47,12 +47,12 @@ pub(crate) struct Normal {
     /// From this step on a later text could change the walk; the length of the text if from none.
     pub(super) unsure: usize,
     /// The walk before this step.
-    sure: Standing,
+    sure: WalkState,
 }
 
 /// A saved state of a growing normal form, to which it can go back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SavedNormal(Standing);
+pub(crate) struct SavedNormal(WalkState);
 
 /// A step of the walk.
 struct Step<'a> {
@@ -76,7 +76,7 @@ impl Normalizer {
     /// The normal form of the empty text.
     pub(super) fn begin(&self, start: bool) -> Normal {
         let offsets = Offsets::begun();
-        let sure = Standing {
+        let sure = WalkState {
             original: 0,
             normal: 0,
             length: 0,
@@ -91,11 +91,11 @@ impl Normalizer {
     pub(super) fn go_on(&self, normal: &mut Normal, text: &str) {
         normal.go_back(normal.sure);
         let from = normal.sure;
-        let Standing { original: mut at, mut begun, mut after_space, .. } = from;
+        let WalkState { original: mut at, mut begun, mut after_space, .. } = from;
         let mut sure = None;
         while let Some(Step { length, content, open }) = self.step(text, at) {
             if open && sure.is_none() {
-                sure = Some(self.standing(normal, from, at, begun, after_space));
+                sure = Some(self.walk_state(normal, from, at, begun, after_space));
             }
             if !begun && self.remove_extra && content == " " {
                 at += length;
@@ -125,21 +125,28 @@ impl Normalizer {
             };
             normal.offsets.push(normal.whole.len(), at, part);
         }
-        let end = self.standing(normal, from, at, begun, after_space);
+        let end = self.walk_state(normal, from, at, begun, after_space);
         normal.length = end.length;
         normal.sure = sure.unwrap_or(end);
         normal.unsure = normal.sure.original;
     }
 
     /// The walk at `original`, where it was at `from` before.
-    fn standing(&self, normal: &Normal, from: Standing, original: usize, begun: bool, after_space: bool) -> Standing {
+    fn walk_state(
+        &self,
+        normal: &Normal,
+        from: WalkState,
+        original: usize,
+        begun: bool,
+        after_space: bool,
+    ) -> WalkState {
         let whole = &normal.whole;
         let length = match whole[from.normal..].trim_end_matches(self.mark()).len() {
             _ if !self.remove_extra => whole.len(),
             0 => from.length,
             left => from.normal + left,
         };
-        Standing { original, normal: whole.len(), length, offsets: normal.offsets.save(), begun, after_space }
+        WalkState { original, normal: whole.len(), length, offsets: normal.offsets.save(), begun, after_space }
     }
 
     /// The character that represents a space.
@@ -181,7 +188,7 @@ impl Normal {
         &self.whole[..self.length]
     }
 
-    fn go_back(&mut self, to: Standing) {
+    fn go_back(&mut self, to: WalkState) {
         self.whole.truncate(to.normal);
         self.offsets.restore(to.offsets);
         self.sure = to;

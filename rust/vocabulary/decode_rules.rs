@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The steps of decoding besides concatenation.
 #[derive(Debug, Clone, Default)]
-pub struct Reading {
+pub struct DecodeRules {
     /// One space goes at the start of a text.
     drops_first_space: bool,
     joints: Option<Arc<Joints>>,
@@ -31,7 +31,7 @@ pub(crate) struct Joints {
 
 /// The state of a text before its next token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct DecodeState {
     /// No token with text has come yet.
     start: bool,
     /// The token before left a space to the next one.
@@ -40,7 +40,7 @@ pub(crate) struct Standing {
     strips: u32,
 }
 
-impl Standing {
+impl DecodeState {
     /// Whether the next token adds exactly its bytes.
     pub(crate) fn is_plain(self) -> bool {
         !self.start && !self.owes && self.strips == 0
@@ -70,36 +70,36 @@ impl Joints {
         drops: bool,
         id: TokenId,
         position: usize,
-        standing: &mut Standing,
+        state: &mut DecodeState,
     ) -> Result<(bool, &'a [u8])> {
         let bytes = vocabulary.bytes(id, position)?;
         if vocabulary.kind(id) == Kind::Control {
             return Ok((false, b""));
         }
         let mut body = bytes;
-        if standing.start {
+        if state.start {
             let plain = bytes.strip_prefix(b" ").filter(|_| drops).unwrap_or(bytes);
             body = self.first.get(&id.0).map_or(plain, |first| first);
         }
-        standing.start = false;
-        let mut owed = std::mem::replace(&mut standing.owes, self.owes(id));
+        state.start = false;
+        let mut owed = std::mem::replace(&mut state.owes, self.owes(id));
         let content = self.strip.as_ref().map_or(&b""[..], |(content, _)| content);
-        while standing.strips > 0 && (owed || !body.is_empty()) {
+        while state.strips > 0 && (owed || !body.is_empty()) {
             if owed && content == b" " {
                 owed = false;
             } else if let Some(rest) = body.strip_prefix(content).filter(|_| !owed) {
                 body = rest;
             } else {
-                standing.strips = 0;
+                state.strips = 0;
                 break;
             }
-            standing.strips -= 1;
+            state.strips -= 1;
         }
         Ok((owed, body))
     }
 }
 
-impl Reading {
+impl DecodeRules {
     /// Concatenation; `drops_first_space`: one space goes at the start.
     #[must_use]
     pub fn plain(drops_first_space: bool) -> Self {
@@ -140,53 +140,53 @@ impl Reading {
 
     /// The state at the start of a text. After other text the last word is taken to be whole, so that a space that it
     /// owes is due.
-    pub(crate) fn standing(&self, place: TextPosition) -> Standing {
+    pub(crate) fn state(&self, place: TextPosition) -> DecodeState {
         let joints = self.joints.as_ref();
         match place {
-            TextPosition::Start => Standing {
+            TextPosition::Start => DecodeState {
                 start: true,
                 owes: false,
                 strips: joints.and_then(|joints| joints.strip.as_ref()).map_or(0, |strip| strip.1),
             },
             TextPosition::Continuation => {
-                Standing { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 }
+                DecodeState { start: false, owes: joints.is_some_and(|joints| !joints.owing.is_empty()), strips: 0 }
             }
         }
     }
 
-    /// The text that `id` adds in the state `standing`: whether a space comes first, and bytes. Complexity: O(1).
+    /// The text that `id` adds in a state: whether a space comes first, and bytes. Complexity: O(1).
     ///
     /// # Errors
-    /// As [`Vocabulary::bytes`]; `standing` is then as it was.
+    /// As [`Vocabulary::bytes`]; `state` is then as it was.
     #[inline]
     pub(crate) fn step<'a>(
         &'a self,
         vocabulary: &'a Vocabulary,
         id: TokenId,
         position: usize,
-        standing: &mut Standing,
+        state: &mut DecodeState,
     ) -> Result<(bool, &'a [u8])> {
         if let Some(joints) = &self.joints {
-            return joints.step(vocabulary, self.drops_first_space, id, position, standing);
+            return joints.step(vocabulary, self.drops_first_space, id, position, state);
         }
         let bytes = vocabulary.bytes(id, position)?;
-        let dropped = usize::from(standing.start && self.drops_first_space && bytes.first() == Some(&b' '));
-        standing.start &= bytes.is_empty();
+        let dropped = usize::from(state.start && self.drops_first_space && bytes.first() == Some(&b' '));
+        state.start &= bytes.is_empty();
         Ok((false, &bytes[dropped..]))
     }
 
     /// Appends the text of `ids` to `bytes`.
     ///
     /// # Errors
-    /// As [`Vocabulary::bytes`]; `bytes` is then not to be used, `standing` as it was. Complexity: O(bytes).
+    /// As [`Vocabulary::bytes`]; `bytes` is then not to be used, `state` as it was. Complexity: O(bytes).
     pub(crate) fn append(
         &self,
         vocabulary: &Vocabulary,
         ids: &[TokenId],
-        standing: &mut Standing,
+        state: &mut DecodeState,
         bytes: &mut Vec<u8>,
     ) -> Result<()> {
-        let mut now = *standing;
+        let mut now = *state;
         let mut head = 0;
         // Once the start is over plain tokens are copied in one go.
         while head < ids.len() && (now.start || !self.joins_plainly()) {
@@ -203,7 +203,7 @@ impl Reading {
         let before = bytes.len();
         vocabulary.append(&ids[head..], head, bytes)?;
         now.start &= bytes.len() == before;
-        *standing = now;
+        *state = now;
         Ok(())
     }
 
@@ -268,9 +268,9 @@ impl Reading {
         place: TextPosition,
         mut found: impl FnMut(TokenId, usize),
     ) -> Result<Likeness> {
-        let (mut rest, mut standing) = (text, self.standing(place));
+        let (mut rest, mut state) = (text, self.state(place));
         for (position, id) in ids.enumerate() {
-            let (owed, bytes) = self.step(vocabulary, id, position, &mut standing)?;
+            let (owed, bytes) = self.step(vocabulary, id, position, &mut state)?;
             for part in [if owed { &b" "[..] } else { &[] }, bytes] {
                 match rest.strip_prefix(part) {
                     Some(after) => rest = after,
@@ -283,21 +283,21 @@ impl Reading {
         Ok(if rest.is_empty() { Likeness::Same } else { Likeness::Shorter })
     }
 
-    /// Whether `standing` and every later one add just the bytes of a token.
-    pub(crate) fn is_settled(&self, standing: Standing) -> bool {
-        standing.is_plain() && self.joins_plainly()
+    /// Whether `state` and every later one add just the bytes of a token.
+    pub(crate) fn is_settled(&self, state: DecodeState) -> bool {
+        state.is_plain() && self.joins_plainly()
     }
 
     /// The state of a text after `ids`. Complexity: O(ids).
     ///
     /// # Errors
     /// As [`Vocabulary::bytes`].
-    pub(crate) fn after(&self, vocabulary: &Vocabulary, ids: &[TokenId]) -> Result<Standing> {
-        let mut standing = self.standing(TextPosition::Start);
+    pub(crate) fn after(&self, vocabulary: &Vocabulary, ids: &[TokenId]) -> Result<DecodeState> {
+        let mut state = self.state(TextPosition::Start);
         for (position, &id) in ids.iter().enumerate() {
-            self.step(vocabulary, id, position, &mut standing)?;
+            self.step(vocabulary, id, position, &mut state)?;
         }
-        Ok(standing)
+        Ok(state)
     }
 }
 
@@ -332,7 +332,7 @@ mod tests {
         ]);
         let mut joints = Joints { first: [(1, b"CA"[..].into())].into_iter().collect(), ..Joints::default() };
         [0, 2, 4].into_iter().for_each(|id| joints.owe(id));
-        let reading = Reading::with(false, joints);
+        let decode_rules = DecodeRules::with(false, joints);
         for (tokens, place, expected) in [
             (&[0, 1, 2][..], TextPosition::Start, "the cat"),
             (&[1, 2, 3, 0, 3], TextPosition::Start, "CAt the"),
@@ -343,29 +343,31 @@ mod tests {
         ] {
             let tokens = ids(tokens);
             let (mut bytes, mut one_by_one) = (Vec::new(), Vec::new());
-            reading.append(&vocabulary, &tokens, &mut reading.standing(place), &mut bytes).unwrap();
-            let mut standing = reading.standing(place);
+            decode_rules.append(&vocabulary, &tokens, &mut decode_rules.state(place), &mut bytes).unwrap();
+            let mut state = decode_rules.state(place);
             for &id in &tokens {
-                let (owed, body) = reading.step(&vocabulary, id, 0, &mut standing).unwrap();
+                let (owed, body) = decode_rules.step(&vocabulary, id, 0, &mut state).unwrap();
                 one_by_one.extend(owed.then_some(b' '));
                 one_by_one.extend_from_slice(body);
             }
             assert_eq!((std::str::from_utf8(&bytes).unwrap(), &one_by_one), (expected, &bytes));
             let mut ends = Vec::new();
-            assert!(reading.spells(&vocabulary, &tokens, &bytes, place, |at, _| ends.push(at)));
-            let spans = reading.spans(&vocabulary, &tokens, expected, place).unwrap().unwrap();
+            assert!(decode_rules.spells(&vocabulary, &tokens, &bytes, place, |at, _| ends.push(at)));
+            let spans = decode_rules.spans(&vocabulary, &tokens, expected, place).unwrap().unwrap();
             assert_eq!(spans.iter().map(|token| token.end).collect::<Vec<_>>(), ends);
-            assert!(!reading.spells(&vocabulary, &tokens, b"x", place, |_, _| ()));
+            assert!(!decode_rules.spells(&vocabulary, &tokens, b"x", place, |_, _| ()));
         }
     }
 
     #[test]
     fn what_is_stripped_at_the_start_may_stand_in_several_tokens() {
         let vocabulary = Vocabulary::new([(Kind::Text, "x"), (Kind::Text, "xxa"), (Kind::Text, "")]);
-        let reading = Reading::with(false, Joints { strip: Some((b"x"[..].into(), 2)), ..Joints::default() });
+        let decode_rules = DecodeRules::with(false, Joints { strip: Some((b"x"[..].into(), 2)), ..Joints::default() });
         for (tokens, expected) in [(&[0, 2, 0, 0][..], "x"), (&[0, 1], "xa"), (&[1, 0], "ax"), (&[2, 1], "a")] {
             let mut bytes = Vec::new();
-            reading.append(&vocabulary, &ids(tokens), &mut reading.standing(TextPosition::Start), &mut bytes).unwrap();
+            decode_rules
+                .append(&vocabulary, &ids(tokens), &mut decode_rules.state(TextPosition::Start), &mut bytes)
+                .unwrap();
             assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
         }
     }
