@@ -1,6 +1,7 @@
-"""The command line: parses, calls the library and prints, with no logic of its own.
+"""Parses the command line, calls the library and prints, with no logic of its own.
 
-Text goes to stdout, everything about it to stderr. Errors of the library are one line and exit code 2.
+Text goes to stdout and everything about it to stderr, because scripts read stdout. An error of the library is one line
+on stderr, with the exit code 2.
 """
 
 from coolfusion.cli.app import run

@@ -1,4 +1,4 @@
-"""The commands."""
+"""Declares the commands of `coolfusion`, for example `coolfusion generate`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ app.command()(demo)
 app.command()(pool)
 app.command()(serve)
 app.command()(view)
-# Options go on to the harness as they are, --help included.
+# All options, --help included, go to the harness as they are, because it parses them.
 app.command("lm-eval", context_settings={"ignore_unknown_options": True}, add_help_option=False)(lm_eval)
 
 
@@ -69,7 +69,7 @@ class Executor(StrEnum):
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Runs one command; an error of the library is one line on stderr and exit code 2."""
+    """Runs one command. An error of the library is one line on stderr, with the exit code 2."""
     try:
         app(list(arguments), prog_name="coolfusion")
     except KeyboardInterrupt as err:
@@ -181,8 +181,8 @@ def generate(
 ) -> None:
     """Continue a prompt with several models.
 
-    Exit codes: 0 all is written. 1 no one reads the output. 2 an error, which is one line. 3 some of many texts ended
-    with an error, and all others are written. 130 Ctrl-C, and what was written is printed.
+    Exit codes: 0 all is written. 1 the output has no reader. 2 an error, which is one line. 3 some of many texts ended
+    with an error, and all others are written. 130 Ctrl-C, and the text so far is printed.
     """
     names = names_of(models, more_models)
     if prompt is not None and prompts_file is not None:
@@ -197,7 +197,7 @@ def generate(
         options |= read_messages(messages, prompt, prompts_file)
     else:
         prompts = [read_prompt(prompt)] if prompts_file is None else read_prompts(prompts_file)
-    Request(prompt=prompts[0], **options)  # checks them before anything is loaded
+    Request(prompt=prompts[0], **options)  # checks the options first, because loading takes long
     as_rule(DEFAULT_RULE if rule is None else rule)
     plan = None if recipe is None else read_recipe(recipe)
     how = reranking(rerank or (plan is not None and plan.rerank), vote, samples)
@@ -247,6 +247,6 @@ def generate(
 
 @app.command()
 def describe(path: Annotated[str, typer.Argument(help="A tokenizer file, a directory or a hub name.")]) -> None:
-    """Print what the load probe of a tokenizer found, as JSON."""
+    """Print the facts that the load probe of a tokenizer found, as JSON."""
     load = Tokenizer.from_file if Path(path).is_file() else Tokenizer.from_pretrained
     print(json.dumps(load(path).describe(), ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""`coolfusion chat`: several turns in the terminal, each word in the colour of its author."""
+"""Runs `coolfusion chat`, with several turns in the terminal and each word in the colour of its author."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def chat(
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
-    """Talk with several models that answer together. /help lists what can be changed on the way."""
+    """Talk with several models that answer together. /help lists the commands inside the chat."""
     names = names_of(models, more_models)
     chosen = DEFAULT_RULE if rule is None else rule
     as_rule(chosen)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
     options |= {"temperature": temperature, "top_p": top_p, "min_p": min_p}
-    Request(prompt="", **options)  # checks them before anything is loaded
+    Request(prompt="", **options)  # checks the options first, because loading takes long
     with load(names, Console(stderr=True), device=device, dtype=dtype, threads=threads, rule=rule) as fusion:
         conversation = Conversation(fusion.members, {"rule": chosen}, options, system)
         try:
@@ -65,7 +65,7 @@ def talk(conversation: Conversation, console: Console) -> None:
             line = (input("> ") if interactive else input()).strip()
         except EOFError:
             return
-        except KeyboardInterrupt:  # a line that is given up
+        except KeyboardInterrupt:  # gives up the line, and keeps the chat
             console.print()
             continue
         if not line:
@@ -103,7 +103,7 @@ def _answer(conversation: Conversation, console: Console, question: str) -> None
 
 
 class _Printer:
-    """Prints steps, each in the colour of its author; a sign tells the authors where there are no colours."""
+    """Prints steps, each in the colour of its author. Without colours a sign names the authors, for example [all]."""
 
     def __init__(self, conversation: Conversation, console: Console) -> None:
         self._names, self._numbers, self._console = conversation.names, conversation.numbers, console

@@ -1,4 +1,4 @@
-"""The state of a chat in the terminal: messages, members, the rule, a trace, and the commands that change them."""
+"""Holds the state of a chat: messages, members, the rule, a trace, and the commands that change them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ HELP = """/rule NAME      choose by another rule, for example paper or mixture
 
 
 class Leave(Exception):
-    """The user leaves."""
+    """An exception that ends the chat, because the user leaves."""
 
 
 class Conversation:
     """A conversation of a user with some members.
 
     Args:
-        members: all members; some may be dropped later.
-        how: how the members' fusion writes: rule, granularity and other options of `Fusion`.
-        options: options of each answer: budget, temperature and others of `Fusion.stream`.
+        members: all members. Some may be dropped later.
+        how: options of `Fusion`, for example the rule and the granularity.
+        options: options of `Fusion.stream` for each answer, for example the budget and the temperature.
         system: the system message, or None.
 
     Attributes:
-        fusion: writes the answers: the members that take part, by the present rule.
+        fusion: the fusion of the members that take part, with the present rule.
         turns: questions with their answers.
         system: the system message, or None.
     """
@@ -83,11 +83,11 @@ class Conversation:
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of these members among all, for colours that stay."""
+        """The numbers of these members among all members, because a member keeps its colour when another is dropped."""
         return self._kept
 
     def command(self, line: str) -> str:
-        """Obeys a line that begins with a slash; returns what is to be shown.
+        """Executes a line that begins with a slash, and returns the reply. For example, /reset gives "forgotten".
 
         Raises:
             Leave: the user leaves.
@@ -99,7 +99,7 @@ class Conversation:
         return self._commands[name](argument.strip())
 
     def ask(self, question: str) -> Generation:
-        """Begins the answer to a question; `answered` takes what was written.
+        """Begins the answer to a question. `answered` takes the output at its end.
 
         Raises:
             CoolFusionError: a member cannot read the messages.
@@ -123,14 +123,14 @@ class Conversation:
             self._trace.step(step)
 
     def answered(self, question: str, output: Output) -> None:
-        """Takes an answer, also one that was stopped; an empty one of a text that failed leaves no turn."""
+        """Takes an answer, also one that was stopped. An empty answer of a text that failed leaves no turn."""
         if self._trace is not None:
             self._trace.end(output, perf_counter() - self._begun)
         if output.text or output.error is None:
             self.turns.append((question, output.text))
 
     def new_notes(self, output: Output) -> list[str]:
-        """Returns the notes of an answer that no answer before had."""
+        """Returns the notes of an answer that no earlier answer had."""
         found = [note for note in output.notes if note not in self._noted]
         self._noted.update(found)
         return found
@@ -176,7 +176,7 @@ class Conversation:
         raise ArgumentError(f"no member {name!r:.40}; expected {listed}")
 
     def _change(self, kept: list[int], how: dict[str, Any]) -> None:
-        """Takes other members or another rule; the models stay loaded."""
+        """Replaces the members or the rule. The models stay loaded, because loading takes long."""
         fusion = Fusion([self._all[number] for number in kept], **how)
         self.fusion.close()
         self.fusion, self._kept, self._how = fusion, kept, how

@@ -1,4 +1,4 @@
-"""The command that shows the models of this package writing together."""
+"""Runs `coolfusion demo`, in which the models of this package write together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coolfusion.embedded import folders
 from coolfusion.errors import ModelError
 from coolfusion.fusion import Fusion
 
-# A text for each trade: ash tells stories, birch has learnt sums, cedar puzzles.
+# A text for each trade, because each member has learnt another one: ash tells stories, birch does sums, cedar puzzles.
 DEMO_PROMPTS = (
     "Once upon a time",
     "Question: Tom has 23 apples. He gives away 9. How many apples are left? Answer:",

@@ -1,4 +1,4 @@
-"""`coolfusion eval` and `coolfusion ablation`."""
+"""Runs `coolfusion eval` and `coolfusion ablation`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def evaluate(
     threads: Threads = None,
     processes: Processes = False,
 ) -> None:
-    """Measure a pool on tasks over local files, beside each of its members."""
+    """Measure a pool and each of its members on tasks over local files."""
     names, files, rules = task.split(","), list(data or ()), list(rule or (() if recipe else (DEFAULT_RULE,)))
     if len(files) != len(names):
         raise ArgumentError(f"{len(names)} tasks and {len(files)} files; expected one --data FILE for each task")

@@ -1,4 +1,4 @@
-"""`coolfusion lm-eval`: the command line of lm-evaluation-harness, which then knows pools."""
+"""Runs `coolfusion lm-eval`, the command line of lm-evaluation-harness, which then knows pools."""
 
 from __future__ import annotations
 

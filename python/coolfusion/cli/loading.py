@@ -1,4 +1,4 @@
-"""The models of a command: the options that choose and load them, and how they are loaded."""
+"""Loads the models of a command, and defines the options that choose and load them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL = 64 << 20  # bytes of weights
 
 
 def names_of(models: Sequence[str] | None, more: Sequence[str] | None, *, at_least: int = 1) -> list[str]:
-    """Returns the names that stand after `--models` and as arguments.
+    """Returns the names of the models, which stand after `--models` and as arguments.
 
     Raises:
         NoModelsError: there are fewer than are needed.
@@ -52,9 +52,9 @@ def load(
     processes: bool = False,
     **options: Any,
 ) -> Fusion:
-    """Tells which models are loaded, and loads them; further options are those of `Fusion.from_pretrained`.
+    """Prints the names of the models and loads them. Further options are those of `Fusion.from_pretrained`.
 
-    Small models get one thread, because waiting for each other costs threads more than they bring.
+    Small models get one thread, because several threads lose more time by waiting for each other than they save.
     """
     console.print(f"loading {len(names)} models: {' '.join(Path(name).name for name in names)}", style="dim")
     sizes = [sum(file.stat().st_size for file in Path(name).glob("*.safetensors")) for name in names]

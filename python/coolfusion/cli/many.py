@@ -1,4 +1,4 @@
-"""`coolfusion generate` over many prompts: lines as texts end, a progress bar, a file that is resumed, a trace."""
+"""Runs `coolfusion generate` over many prompts: lines as texts end, a progress bar, a resumable file, a trace."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ CHOICE_FIELDS = ("choice", "seed")  # of each of several texts for a prompt
 
 
 class TextFile:
-    """The texts of a run, in a file of JSON lines if there is a path. A run of the same set-up goes on with it.
+    """The texts of a run, in a file of JSON lines if there is a path. A later run of the same set-up continues it.
 
     Args:
         path: the file, or None.
         setup: plain values that decide the texts.
         prompts: all prompts of the run.
-        whole: whether records hold all that is known of a text.
-        n: texts for each prompt; each has a record.
+        whole: whether records hold whole outputs, with all steps.
+        n: the number of texts for each prompt. Each has a record.
 
     Attributes:
         done: numbers of the prompts whose texts ended well.
 
     Raises:
-        ArgumentError: the file is of another set-up, of other prompts, or no such file.
+        ArgumentError: the file has another set-up or other prompts, or is no file of texts.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class TextFile:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every prompt has a text that ended well."""
+        """Returns whether the texts of every prompt ended well."""
         return len(self.done) == len(self._prompts)
 
     def add(self, written: Written) -> None:
@@ -80,7 +80,7 @@ class TextFile:
                 **(_choice(at, choice) if self._n > 1 else {}),
                 "text": choice.text,
                 "finish_reason": choice.finish_reason,
-                "error": output.error,  # which ended all of them
+                "error": output.error,  # one for all choices, because it ended all of them
                 "output": to_jsonable(replace(choice, others=())) if self._whole else None,
             }
             for at, choice in enumerate(output.choices)
@@ -97,7 +97,9 @@ def write_many(
     file: TextFile | None = None,
     trace: TraceWriter | None = None,
 ) -> int:
-    """Writes a text for each prompt that has none: lines on standard output in the prompts' order, or into a file.
+    """Writes a text for each prompt that has none, as a line of a file or of standard output.
+
+    Lines on standard output are in the order of the prompts, because they have no number.
 
     Returns:
         the exit code.
@@ -146,7 +148,7 @@ class _InOrder:
             self._next += 1
 
     def rest(self, unfinished: Sequence[Written]) -> None:
-        """Prints what is left after an interruption."""
+        """Prints the other texts after an interruption, also those that have not ended."""
         for written in sorted([*self._held.values(), *unfinished], key=lambda each: each.number):
             self._print(written)
 
@@ -162,12 +164,12 @@ class _InOrder:
 
 
 def _choice(at: int, output: Output) -> dict[str, Any]:
-    """Returns the fields that tell one of several texts for a prompt."""
+    """Returns the fields that distinguish the texts of one prompt."""
     return {"choice": at, "seed": output.seed}
 
 
 def _bar(console: Console, *, shown: bool) -> Progress:
-    """Returns a progress bar; lines on standard output must not go through it."""
+    """Returns a progress bar on stderr. Lines on stdout do not pass through it, because they would go to stderr."""
     return Progress(*bar_columns(), console=console, redirect_stdout=False, disable=not (shown and console.is_terminal))
 
 

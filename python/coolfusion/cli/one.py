@@ -1,4 +1,4 @@
-"""`coolfusion generate` of one text: as it comes, or when it has ended."""
+"""Runs `coolfusion generate` for one prompt, and prints the text as it comes or when it has ended."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["stream_one", "write_one"]
 def stream_one(
     fusion: Fusion, prompt: str | None, options: dict[str, Any], console: Console, trace: TraceWriter | None
 ) -> int:
-    """Prints the text as it comes; a counter on stderr where stdout is not the terminal that shows it.
+    """Prints the text as it comes, and returns the exit code.
 
-    Returns the exit code, as the other ways of writing do.
+    Where stdout is no terminal, a counter on stderr shows the progress, because the text is not seen.
     """
     begun, code = perf_counter(), 0
     generation = fusion.stream(prompt, **options)
@@ -57,7 +57,7 @@ def write_one(
     console: Console,
     trace: TraceWriter | None,
 ) -> int:
-    """Writes a whole text, or several, and prints them or all that is known of them; returns the exit code."""
+    """Writes one or several whole texts, prints them or their outputs as JSON, and returns the exit code."""
     begun, code = perf_counter(), 0
     output: Output | None = None
     try:

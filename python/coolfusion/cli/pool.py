@@ -1,4 +1,4 @@
-"""`coolfusion pool`: whether fusing some models pays, and the recipe that does it."""
+"""Runs `coolfusion pool`, which measures whether fusing some models pays, and writes the recipe that does it."""
 
 from __future__ import annotations
 

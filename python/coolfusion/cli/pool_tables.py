@@ -1,4 +1,4 @@
-"""Tables of a check of a pool on a terminal."""
+"""Renders the tables of a pool's check on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["agreement_line", "members_table", "rules_table"]
 
 
 def members_table(report: PoolReport) -> Table:
-    """Returns the table of the members alone, and of what could be chosen among them."""
+    """Returns the table of the members alone, and of choices among their answers: the majority vote and the oracle."""
     sizes = f"{report.n_development} development and {report.n_report} report items"
     table = Table(title=f"{report.task}: share of right answers, {sizes}", title_justify="left")
     table.add_column("alone", no_wrap=True)
@@ -29,13 +29,13 @@ def members_table(report: PoolReport) -> Table:
 
 
 def agreement_line(report: PoolReport) -> str:
-    """Returns one line about how the members' greedy answers go together."""
+    """Returns one line about the agreement of the members' greedy answers."""
     pairs = ", ".join(f"{one} and {other} {_share(share)}" for one, other, share in report.agreement)
     return f"equal answers: {pairs}; all wrong: {_share(report.co_failure)}"
 
 
 def rules_table(report: PoolReport) -> Table:
-    """Returns the table of the rules, each beside the best member under the same decoding."""
+    """Returns the table of the rules, each with its gain over the best member under the same decoding."""
     table = Table(title=f"together; overrides are of {report.primary}", title_justify="left")
     table.add_column("rule")
     for name in ("dev", "report", "gain [95 %]", "over", "overrides"):

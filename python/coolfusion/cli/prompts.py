@@ -1,4 +1,4 @@
-"""Reads prompts: the option itself, standard input, or a file of JSON lines."""
+"""Reads prompts from the option, from standard input, or from a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STDIN = "-"
 
 
 def read_prompt(prompt: str | None) -> str:
-    """Returns the prompt; "-", or no prompt where standard input is no terminal, reads standard input.
+    """Returns the prompt. Standard input is read for "-", and for no prompt where it is no terminal.
 
     One line break at the end of the input is left out, as the shell does with ``$(...)``.
 
@@ -31,7 +31,7 @@ def read_prompt(prompt: str | None) -> str:
 
 
 def read_prompts(file: str) -> list[str]:
-    """Returns the prompts of a file of JSON lines, "-" for standard input; empty lines are left out.
+    """Returns the prompts of a file of JSON lines, or of standard input for "-". Empty lines are left out.
 
     Raises:
         ArgumentError: the file cannot be read, is empty, or a line is neither a JSON text nor an object with a text as

@@ -1,4 +1,4 @@
-"""Options of `generate` for conversations, sampling, votes and reasoning."""
+"""Defines the options of `generate` for conversations, sampling, votes and reasoning."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ ThinkMarkers = Annotated[
 
 
 def several(n: int, temperature: float) -> dict[str, int]:
-    """Returns the number of texts for each prompt as an option of a request; {} for one, which needs none.
+    """Returns the number of texts for each prompt as an option of a request, or {} for one because it needs none.
 
     Args:
-        n: how many.
-        temperature: at which they are drawn.
+        n: the number of texts.
+        temperature: the temperature at which they are drawn.
 
     Raises:
-        ArgumentError: several texts that would all be the same.
+        ArgumentError: several texts are greedy, so that they would all be the same.
 
     Example:
         >>> several(1, 0.0), several(3, 0.8)
@@ -79,12 +79,12 @@ def several(n: int, temperature: float) -> dict[str, int]:
 
 
 def reranking(rerank: bool, vote: str | None, samples: int) -> bool | Rerank:
-    """Returns how whole texts are compared; False where they are not.
+    """Returns the option `rerank` of a request, which is False where whole texts are not compared.
 
     Args:
         rerank: whether the paper's rerank is asked for.
-        vote: how an answer is read, or None.
-        samples: texts that each model draws.
+        vote: the way to read an answer, for example "number", or None.
+        samples: the number of texts that each model draws.
 
     Raises:
         ArgumentError: samples without a vote or a rerank, or an unknown answer.
@@ -104,8 +104,8 @@ def read_messages(file: str, *others: str | None) -> dict[str, Any]:
     """Returns the messages of a file, and its tools, as options of a request.
 
     Args:
-        file: of JSON, "-" for standard input.
-        others: further inputs, which exclude it.
+        file: a file of JSON, or "-" for standard input.
+        others: further inputs, which exclude the file.
 
     Raises:
         ArgumentError: there is another input, the file cannot be read, or it is no JSON.

@@ -1,4 +1,4 @@
-"""`coolfusion serve`: a server with OpenAI's interface."""
+"""Runs `coolfusion serve`, a server with OpenAI's interface."""
 
 from __future__ import annotations
 

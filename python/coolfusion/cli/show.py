@@ -1,4 +1,4 @@
-"""The output of the command line on a terminal: steps, costs and colours."""
+"""Renders the output of the command line on a terminal: steps, costs and colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
 def summary(output: Output, seconds: float) -> str:
-    """Returns one line about an output: steps, time, why it ended, and what it cost each member."""
+    """Returns one line about an output: steps, time, the reason of its end, and the cost of each member."""
     passes = [sum(step.members[j].forward_passes for step in output.steps) for j in range(len(output.members))]
     parts = [f"{len(output.steps)} steps in {seconds:.2f} s", f"finish: {output.finish_reason}"]
     if output.continuations:
@@ -27,7 +27,7 @@ def summary(output: Output, seconds: float) -> str:
 
 
 def explained(step: Step, fusion: Fusion) -> Text:
-    """Returns the winner with its proposers and its perplexity under each member; then, best first, its rivals."""
+    """Returns the winner with its proposers and its perplexity under each member, and then its rivals, best first."""
     line = Text("  ")
     order = sorted(range(len(step.candidates)), key=lambda i: (i != step.winner, step.values[i]))
     for i in order:
@@ -41,7 +41,7 @@ def explained(step: Step, fusion: Fusion) -> Text:
 
 
 def colour(*members: int) -> str:
-    """Returns a colour for one author, and that of the terminal for several."""
+    """Returns the colour of one author, or the terminal's own for several."""
     return COLOURS[members[0] % len(COLOURS)] if len(members) == 1 else ""
 
 

@@ -1,4 +1,4 @@
-"""Tables of an evaluation on a terminal."""
+"""Renders the tables of an evaluation on a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def summary_table(summary: Summary) -> Table:
 
 
 def summary_notes(summary: Summary) -> str:
-    """Returns what stands below the table: the co-failure, and the rows with items that failed."""
+    """Returns the notes below the table: the co-failure, and the rows with items that failed."""
     notes = []
     if not math.isnan(summary.co_failure):
         ceiling = f"1 - beta {1.0 - summary.co_failure:.3f} bounds every choice among the members' answers"

@@ -1,4 +1,4 @@
-"""`coolfusion view`: a trace in the terminal, or as a page."""
+"""Runs `coolfusion view`, which shows a trace in the terminal or as a page."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def shown(trace: Trace, console: Console, most_steps: int) -> Group:
 
     Args:
         trace: the text.
-        console: where it is shown; its width and its colours decide how.
-        most_steps: steps of the table.
+        console: the console, whose width and colours decide the layout.
+        most_steps: the greatest number of steps in the table.
     """
     plain = console.no_color or console.color_system is None
     parts: list[RenderableType] = [_legend(trace), _text(trace, plain), Text()]
@@ -75,7 +75,7 @@ def _legend(trace: Trace) -> Text:
 
 
 def _text(trace: Trace, plain: bool) -> Text:
-    """Returns prompt and text. Without colours a sign stands where the author changes."""
+    """Returns prompt and text. Without colours a sign marks each change of the author."""
     line, before = Text(), None
     for name, prompt in prompts_of(trace):
         line.append(f"{safe(name)}: " if name else "", "bold").append(safe(prompt), "dim")

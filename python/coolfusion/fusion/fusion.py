@@ -1,6 +1,6 @@
-"""Several models with different tokenizers write one text (Cool-Fusion, arXiv 2407.19807).
+"""Fuses several models with different tokenizers, which write one text (Cool-Fusion, arXiv 2407.19807).
 
-`Fusion` is the front door: it loads members, and its calls are thin wrappers around one `FusionEngine`.
+`Fusion` is the front door. It loads members, and its methods are thin wrappers around one `FusionEngine`.
 """
 
 from __future__ import annotations
@@ -63,33 +63,33 @@ class Fusion:
     """Several models that write texts together.
 
     Args:
-        members: one or more; each with a runner of its own.
+        members: one or more members, each with a runner of its own.
         alignment: "aligned" ends segments where the tokenizers of all members have a boundary, "shortest" where the
             writing member has one.
         granularity: the unit of text that one segment is. "word" is a word with its punctuation, "pre_token" one
             without, and "phrase", "sentence" and "line" hold several words. None takes pre-tokens for rules that count
             the end of a segment, and words for others.
-        prefix: "always" puts what a tokenizer wants before a text, mostly BOS, before every prompt. "likelier" leaves
-            it out where a member finds the prompt likelier so, for one more reading of the prompt.
+        prefix: "always" puts the prefix of each tokenizer, mostly BOS, before every prompt. "likelier" leaves it out
+            where a member finds the prompt likelier without it, at the cost of one more reading of the prompt.
         rule: the name of a rule ("paper", "mixture", ...), a `SelectionRule`, a function of one candidate's scores, or
             a spec as `rule_from_spec` reads it.
-        drafts: how many words the leader writes ahead, 0 for none; None adapts to how often the members agree on the
-            text, never to measured time. Changes passes, never text in exact arithmetic.
-        executor: what runs the members; None takes one for this process, with a thread for each device if there are
-            several.
-        pass_timeout: seconds that a pass of a model may take, or None. A pass that takes longer is a failure; its
-            member is lost for this fusion.
-        max_concurrent_requests: how many texts are written at the same time, which bounds the memory of caches.
-        max_cached_tokens: how many tokens the caches of all texts and members may hold together, or None.
+        drafts: the number of words that the leader writes ahead, 0 for none. None adapts it to how often the members
+            agree on the text, never to measured time. Drafts change passes, but never the text in exact arithmetic.
+        executor: the executor that runs the members. None takes one for this process, with a thread for each device if
+            there are several.
+        pass_timeout: seconds that a pass of a model may take, or None. A longer pass is a failure, and its member is
+            lost for this fusion.
+        max_concurrent_requests: the number of texts that are written at the same time. It bounds the memory of caches.
+        max_cached_tokens: the number of tokens that the caches of all texts and members may hold together, or None.
         time_limit: deprecated, now `pass_timeout`.
         texts_in_step: deprecated, now `max_concurrent_requests`.
 
     Attributes:
-        engine: writes the texts; `engine.add` and `engine.step` are there for loops of your own.
+        engine: the engine that writes the texts. Loops of your own call `engine.add` and `engine.step`.
 
     Raises:
-        NoModelsError: no members.
-        ArgumentError: two members share a runner, an unknown alignment, or numbers outside their range.
+        NoModelsError: there are no members.
+        ArgumentError: two members share a runner, the alignment is unknown, or a number is outside its range.
 
     Example:
         ``fusion = Fusion.from_pretrained(["dir/a", "dir/b"]); print(fusion.generate("Once").text)``
@@ -151,7 +151,7 @@ class Fusion:
 
     @property
     def alignment(self) -> Alignment:
-        """Where segments end."""
+        """The alignment of segments, "aligned" or "shortest"."""
         return self.engine.alignment
 
     @property
@@ -161,7 +161,7 @@ class Fusion:
 
     @property
     def reranks(self) -> bool:
-        """Whether `generate` reranks where its caller does not say, as a recipe may ask for."""
+        """Returns whether `generate` reranks by default, because a recipe may ask for it."""
         return self._rerank
 
     @classmethod
@@ -187,24 +187,24 @@ class Fusion:
         texts_in_step: int | None = None,
         **model_options: Any,
     ) -> Fusion:
-        """Loads transformers models from local directories or hub names; safetensors weights only.
+        """Loads transformers models from local directories or hub names, but only safetensors weights.
 
         Args:
-            names: the models; a name that stands twice is loaded once and gives two members.
-            device: one torch device for all, or one for each; None takes a GPU if there is one.
-            dtype: "auto" as the checkpoint says, or a torch dtype or its name.
+            names: the models. A name that stands twice is loaded once and gives two members.
+            device: one torch device for all models, or one for each. None takes a GPU if there is one.
+            dtype: "auto" for the checkpoint's own, or a torch dtype or its name.
             trust_remote_code: whether code that comes with a model may run.
-            threads: how many CPU threads torch takes for one operation, from now on and in the whole process; None
-                leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
+            threads: the number of CPU threads that torch takes for one operation, from now on and in the whole process.
+                None leaves it as it is. Take 1 for models of some million parameters, and where other work shares the
                 cores. With `executor="processes"` it holds in each process.
-            alignment: see `Fusion`; None takes that of the recipe, or else "aligned".
-            granularity: see `Fusion`; None takes that of the recipe, or else one that suits the rule.
-            prefix: see `Fusion`; None takes that of the recipe, or else "always".
-            rule: see `Fusion`; None takes that of the recipe, or else "confident".
+            alignment: see `Fusion`. None takes that of the recipe, or else "aligned".
+            granularity: see `Fusion`. None takes that of the recipe, or else one that suits the rule.
+            prefix: see `Fusion`. None takes that of the recipe, or else "always".
+            rule: see `Fusion`. None takes that of the recipe, or else "confident".
             recipe: a file that `coolfusion pool` wrote, or an object of its form. It sets rule, alignment,
-                granularity, prefix and the default of `rerank`; the models must have the names of its members.
+                granularity, prefix and the default of `rerank`. The models must have the names of its members.
             drafts: see `Fusion`.
-            executor: "processes" loads and runs each member in a process of its own; None runs all in this one.
+            executor: "processes" loads and runs each member in a process of its own. None runs all in this one.
             pass_timeout: see `Fusion`.
             max_concurrent_requests: see `Fusion`.
             max_cached_tokens: see `Fusion`.
@@ -213,11 +213,11 @@ class Fusion:
             model_options: passed on to transformers, for example `device_map` or `quantization_config`.
 
         Raises:
-            NoModelsError: no names.
+            NoModelsError: there are no names.
             ModelError: a directory is missing or incomplete, holds only pickled weights, or cannot be loaded.
-            TokenizerError: its tokenizer cannot be loaded.
-            ArgumentError: a value outside its range, an unknown device or dtype; nothing is loaded then. The same holds
-                for a recipe that is wrong or of other models, and for an argument that it sets too.
+            TokenizerError: the tokenizer of a model cannot be loaded.
+            ArgumentError: a value is outside its range, or a device or dtype is unknown. Nothing is loaded then. The
+                same holds for a recipe that is wrong or of other models, and for an argument that it sets too.
         """
         names = [names] if isinstance(names, str | Path) else list(names)
         if not names:
@@ -298,48 +298,50 @@ class Fusion:
         Args:
             prompt: one text for all members, or a tuple of one prompt for each member, or a list of such prompts for a
                 list of outputs. A member's prompt is a text, or its ids in any usual container, for example from a chat
-                template. The written text is shared by the members, the prompts need not be. A text that spells control
+                template. The members share the written text, but need not share the prompt. A text that spells control
                 tokens of a member is encoded as text, and a warning says so.
-            max_new_tokens: no member's committed ids are ever more. The last word may be partial.
+            max_new_tokens: the greatest number of ids that any member commits. The last word may be partial.
             messages: a conversation in place of a prompt, as a list of objects with `role` and `content`. A list of
                 such lists gives a list of outputs. Each member reads it in its own template; see docs/guides/chat.md.
             tools: descriptions of tools in OpenAI's form, for the templates.
             continue_final: whether the last message, the assistant's, is continued.
             template_options: further variables of the templates.
-            stop_strings: the text is cut exactly before the first of them.
+            stop_strings: texts that end the text. It is cut exactly before the first of them.
             rerank: whether each member also writes its own continuation (the paper's Cool+R). The answer is the best
                 of all by the same rule, and all stay in `continuations`. A `Rerank` asks for votes, samples and other
-                likelihoods. None does as the recipe says, else not.
-            think: how members reason before they answer, each alone and with a budget of its own. A pair of markers
-                such as `("<think>", "</think>")`, a `Think`, or None. The text is the answer; `reasoning` has the rest.
-            on_failure: what happens when a model raises, gives no numbers, or takes longer than `pass_timeout`.
+                likelihoods. None takes the recipe's choice, or else False.
+            think: the reasoning of members before they answer, each alone and with a budget of its own. It is a pair of
+                markers such as `("<think>", "</think>")`, a `Think`, or None. The text is the answer, and `reasoning`
+                has the rest.
+            on_failure: the reaction to a model that raises, gives no numbers, or takes longer than `pass_timeout`.
                 "stop" ends the text with an error. "continue" continues without the member, and `failed` of the
                 member and `rejected` of the steps say so. In a list "continue" also keeps an error of one text from
-                ending the call; that output has it in `error`.
-            overlong: what happens to a prompt above a member's limit. "truncate" cuts it at the left to the newest
-                half of the limit and warns; "error" refuses it.
+                ending the call, and that output has it in `error`.
+            overlong: the treatment of a prompt above a member's limit. "truncate" cuts it at the left to the newest
+                half of the limit and warns, and "error" refuses it.
             temperature: 0 is greedy. Above 0 members draw their words, and the winner is drawn from the rule's
                 distribution over the candidates (docs/guides/sampling.md).
-            top_p: the fewest most likely tokens, and candidates, with this probability in all are drawn.
-            min_p: tokens, and candidates, are drawn that are at least so likely, as a share of the most likely one.
-            seed: of all random numbers; the same seed gives the same text. None takes a new one.
-            n: how many texts are written, for the seeds `seed`, `seed + 1` and so on; they are `choices` of the output.
+            top_p: the total probability of the tokens, and candidates, that are drawn. They are the fewest most likely
+                ones that reach it.
+            min_p: the least probability of tokens, and candidates, that are drawn, as a share of the most likely one's.
+            seed: the seed of all random numbers. The same seed gives the same text, and None takes a new one.
+            n: the number of texts, for the seeds `seed`, `seed + 1` and so on. They are `choices` of the output.
             logprobs: whether greedy steps hold the probabilities of their candidates too.
-            schedule: deprecated; the literal loop stands in `coolfusion.fusion.reference`.
+            schedule: deprecated, because the literal loop now stands in `coolfusion.fusion.reference`.
 
         Returns:
-            the output, with its steps and what it cost each member; for a list of prompts a list, in their order.
+            the output, with its steps and its cost for each member, or a list of outputs in the order of the prompts.
 
         Raises:
-            ArgumentError: an argument outside its range.
+            ArgumentError: an argument is outside its range.
             EmptyPromptError: a member has nothing to start from.
             UnrepresentableTextError: a member cannot say the prompt.
             PromptTooLongError: a prompt is longer than a member's limit, and `overlong` is "error".
-            NoCandidateError: no member's proposal can be said by all; `partial` holds what was written.
-            ModelError: a model failed; `partial` holds what was written. Of many texts the first error is raised when
+            NoCandidateError: no member's proposal can be said by all. `partial` holds the output so far.
+            ModelError: a model failed. `partial` holds the output so far. Of many texts the first error is raised when
                 all have ended. `partial` is then the list of all outputs, and a message about a prompt gives its
                 number.
-            KeyboardInterrupt: of the user; `partial` holds what was written, a list for a list.
+            KeyboardInterrupt: the user pressed Ctrl-C. `partial` holds the output so far, or a list for a list.
 
         Complexity: about one pass of each model for each token of its own; fewer where drafts are good. Memory for the
             caches of at most `max_concurrent_requests` texts at a time.
@@ -440,7 +442,7 @@ class Fusion:
         logprobs: bool = False,
         timeout: float | None = None,
     ) -> AsyncGeneration:
-        """Returns the steps of `generate` for a coroutine: ``async for step in fusion.astream(...)``.
+        """Returns the steps of `generate` for a coroutine, for example ``async for step in fusion.astream(...)``.
 
         The models run in a thread, so the event loop stays free. Cancelling the task that waits ends the text.
 
@@ -500,7 +502,7 @@ class Fusion:
         }
 
     def close(self) -> None:
-        """Ends all texts, and the threads and processes of this fusion; a closed fusion writes no text.
+        """Ends all texts, and the threads and processes of this fusion. A closed fusion writes no text.
 
         Called inside a step of the same thread, for example by a signal handler, it takes effect after that step.
         """
@@ -525,7 +527,7 @@ class Fusion:
         return entry.running.output
 
     def _write_list(self, requests: list[Request], *, raises: bool) -> list[Output]:
-        # All prompts are looked at before the first is read.
+        # All prompts are opened before any pass, because a wrong argument must not cost the passes of the others.
         opened = [self._opened(request, number) for number, request in enumerate(requests)]
 
         def outputs() -> list[Output]:
@@ -540,7 +542,7 @@ class Fusion:
         return outputs()
 
     def _opened(self, request: Request, number: int) -> Entry | CoolFusionError:
-        """Returns a request that can be written, or why it cannot be begun, with its number."""
+        """Returns the entry of a request, or the error that keeps it from starting, with the number of the prompt."""
         where = f"prompt {number}: "
         try:
             return self.engine.open(request, where=where)
@@ -552,7 +554,7 @@ class Fusion:
             return found
 
     def _write(self, entries: Sequence[Entry], partial: Callable[[], Any]) -> None:
-        """Writes texts to their ends; those of an interrupted call are given up."""
+        """Writes texts to their ends. The texts of an interrupted call are given up."""
         for entry in entries:
             self.engine.submit(entry)
         try:
@@ -566,7 +568,7 @@ class Fusion:
                     self.engine.abort(entry.number)
 
     def _refused(self, error: CoolFusionError) -> Output:
-        """Returns the output of a text that could not be begun."""
+        """Returns the output of a text that could not start."""
         members = tuple(MemberOutput(member.name, [], [], 0, 0) for member in self.members)
         return Output("", (), None, members, error=str(error))
 
@@ -577,14 +579,14 @@ def _load(names: Sequence[str | Path], **options: Any) -> list[Member]:
 
 
 def _load_one(name: str, **options: Any) -> Member:
-    """Loads one member; the process executor runs it in a process of its own."""
+    """Loads one member. The process executor calls this in the member's own process."""
     return _load([name], **options)[0]
 
 
 def _how(
     recipe: Source | Recipe | None, names: Sequence[str | Path], given: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """Returns how texts are written, and whether they are reranked by default. A recipe sets all that it can hold."""
+    """Returns the options of a fusion, and whether it reranks by default. A recipe sets all that it can hold."""
     set_by_caller = {name: value for name, value in given.items() if value is not None}
     if recipe is None:
         return {**_DEFAULTS, **set_by_caller}, False

@@ -1,4 +1,7 @@
-"""Places of a server: how many texts may be written or wait at the same time, and whether it takes new ones."""
+"""Limits the number of texts that a server writes or keeps waiting, because each of them holds memory.
+
+For example, a server with 96 places and 95 texts refuses a request for two more with the status 429.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ RETRY_AFTER = {"Retry-After": "1"}
 
 
 class Places:
-    """Counts the texts that are in the server; used in the event loop alone.
+    """Counts the texts in the server, without a lock because only the event loop uses it.
 
     Args:
-        most: how many there may be.
+        most: the greatest number of texts.
 
     Attributes:
-        taken: how many there are.
-        draining: whether the server stops, and takes no new request.
+        taken: the number of texts now.
+        draining: whether the server stops, so that it takes no new request.
 
     Example:
         ``with places.take(2): ...``
@@ -34,19 +37,19 @@ class Places:
         return f"Places({self.taken} of {self.most}, draining={self.draining})"
 
     def check_open(self) -> None:
-        """Raises ApiError (503) while the server stops; requests that were let in before go on."""
+        """Raises ApiError (503) while the server stops. Requests that were let in before continue."""
         if self.draining:
             raise ApiError(503, "the server stops and takes no new request", code="stopping", headers=RETRY_AFTER)
 
     @contextmanager
     def take(self, count: int = 1) -> Iterator[None]:
-        """Takes places for a request; they are free again afterwards.
+        """Takes places for a request until the block ends.
 
         Args:
-            count: texts of the request.
+            count: the number of texts of the request.
 
         Raises:
-            ApiError: all places are taken (429), or there are fewer in all (400).
+            ApiError: too few places are free (429), or the server has fewer in all (400).
         """
         if count > self.most:
             raise ApiError(

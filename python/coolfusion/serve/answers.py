@@ -1,4 +1,4 @@
-"""Answers in OpenAI's shape: heads, choices, usage, and what a fusion has to say beside them."""
+"""Builds the parts of answers in OpenAI's shape: heads, finish reasons, usage, and the field `coolfusion`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
 
     Args:
         kind: OpenAI's name of the object.
-        prefix: of the id.
+        prefix: the prefix of the id, for example "cmpl".
         model: the name under which the client asked.
     """
     return {"id": f"{prefix}-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
 
 
 def finish_reason(output: Output) -> str | None:
-    """Returns OpenAI's word for how a text ended.
+    """Returns OpenAI's word for the end of a text, for example "stop" where the members ended it.
 
     Args:
         output: the text.
@@ -38,18 +38,21 @@ def authors(entry: Entry, step: Step) -> list[str]:
     """Returns the names of the members that proposed a segment.
 
     Args:
-        entry: of the text.
-        step: with the segment.
+        entry: the entry of the text.
+        step: the step with the segment.
     """
     members = entry.running.output.members
     return [members[at].name for at in step.candidates[step.winner].members]
 
 
 def about(entry: Entry) -> dict[str, Any]:
-    """Returns what a fusion has to say of a text: who wrote it, the members' reasoning, and members that were lost.
+    """Returns the field `coolfusion` of a text, for the facts that OpenAI's shape has no field for.
+
+    They are the author, notes, the seed, the members' reasoning, and lost members. For example, `{"author": "smollm2"}`
+    names the member whose text a rerank chose.
 
     Args:
-        entry: of the text.
+        entry: the entry of the text.
     """
     output = entry.running.output
     found: dict[str, Any] = {"author": output.author}
@@ -69,11 +72,14 @@ def about(entry: Entry) -> dict[str, Any]:
 
 
 def usage(entries: Sequence[Entry], choices: int) -> dict[str, Any]:
-    """Returns the tokens of a request. The totals are those of the member that counts most; all are in `coolfusion`.
+    """Returns the numbers of tokens of a request.
+
+    Members count in tokens of their own, so each total is the largest count of any member. For example, members with 5
+    and 7 tokens give the total 7. The field `coolfusion` has the counts of all members.
 
     Args:
-        entries: of the texts.
-        choices: texts for each prompt, whose tokens count once.
+        entries: the entries of the texts.
+        choices: the number of texts for each prompt, because the tokens of a prompt count once.
     """
     rows: dict[int, list[Any]] = {}
     for at, entry in enumerate(entries):
@@ -85,12 +91,12 @@ def usage(entries: Sequence[Entry], choices: int) -> dict[str, Any]:
 
 
 def usage_of_scores(names: Sequence[str], numbers: Sequence[int], found: Sequence[TextLikelihood]) -> dict[str, Any]:
-    """Returns the tokens of prompts that were scored and not continued.
+    """Returns the numbers of tokens of prompts that were scored and not continued.
 
     Args:
-        names: of all members.
-        numbers: of the members that scored.
-        found: the likelihoods.
+        names: the names of all members.
+        numbers: the numbers of the members that scored.
+        found: the likelihoods of the prompts.
     """
     rows: dict[int, list[Any]] = {number: [names[number], 0, 0, 0, 0] for number in numbers}
     for each in found:

@@ -1,4 +1,4 @@
-"""The application: routes after a gate, around the service of one fusion."""
+"""Builds the application of one fusion from its service, its routes, and the gate before the routes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["create_app"]
 
 
 def create_app(fusion: Fusion, settings: ServerSettings | None = None) -> FastAPI:
-    """Returns the application of a fusion, for any ASGI server; `app.state.service` is its `Service`.
+    """Returns the application of a fusion, for any ASGI server. Its `Service` is `app.state.service`.
 
     Args:
-        fusion: the fusion; whoever made it closes it.
-        settings: how it answers; host and port are those of the server.
+        fusion: the fusion, which the caller closes.
+        settings: name, key and limits, with the host and the port of the ASGI server.
 
     Example:
         ``uvicorn.run(create_app(fusion), host="127.0.0.1")``
@@ -67,7 +67,7 @@ def create_app(fusion: Fusion, settings: ServerSettings | None = None) -> FastAP
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """Returns the OpenAPI description. The framework's form of wrong bodies is not ours, so it is left out."""
+    """Returns the OpenAPI description without the framework's form of errors, because ours is another one."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     for name in ("HTTPValidationError", "ValidationError"):
         found["components"]["schemas"].pop(name, None)

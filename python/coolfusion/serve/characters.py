@@ -1,9 +1,11 @@
-"""Token ids of the server: one for each character, with a mark at the last one of a text.
+"""Converts texts to the token ids of the server: one for each character, with a mark at the last one of a text.
 
-Members have tokenizers of their own, so no id of theirs means the same to all. Clients that send ids get these. An id
-is a code point, plus `LAST` at the last character of a text; a text without characters is the id `EMPTY`. Ids of
-several texts may stand in a row, and the marks say where each of them ends. So a client that puts a continuation's ids
-after a context's tells where the context ends, as lm-evaluation-harness does.
+Clients that send ids get these, because members have tokenizers of their own and no id of theirs means the same to all.
+An id is a code point, plus `LAST` at the last character of a text. For example, "ab" is 0x61 and 0x110062. A text
+without characters is the id `EMPTY`.
+
+Ids of several texts may stand in a row, because the marks say where each of them ends. So a client may put a
+continuation's ids after a context's, as lm-evaluation-harness does, and the server knows where the context ends.
 """
 
 from __future__ import annotations
@@ -34,13 +36,13 @@ def ids_of(text: str) -> list[int]:
 
 
 def texts_of(ids: Sequence[int]) -> list[str]:
-    """Returns the texts that stand in a row of ids; the last of them may lack its mark.
+    """Returns the texts of a row of ids. The last text may lack its mark, because a client may cut it.
 
     Args:
         ids: the ids.
 
     Raises:
-        ArgumentError: an id that is no character, with its position.
+        ArgumentError: an id is no character; the message has its position.
 
     Example:
         >>> texts_of([*ids_of("Once"), *ids_of(" upon a time")[:5]])

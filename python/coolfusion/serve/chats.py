@@ -1,4 +1,4 @@
-"""/v1/chat/completions: answers to messages, which each member reads in its own template."""
+"""Answers /v1/chat/completions. Each member reads the messages in its own template."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DEFAULT_BUDGET = 256
 
 
 async def chat(service: Service, body: ChatRequest) -> Response:
-    """Answers a request.
+    """Answers a chat request, with one body or with a stream of events.
 
     Args:
         service: the service.
         body: the request.
 
     Raises:
-        ApiError: fields that do not go together, or no place.
-        CoolFusionError: a value that cannot be used.
+        ApiError: fields conflict, or no place is free.
+        CoolFusionError: a value cannot be used.
     """
     plan = service.plan(body)
     if body.max_tokens is not None and body.max_completion_tokens not in (None, body.max_tokens):
@@ -47,7 +47,7 @@ async def chat(service: Service, body: ChatRequest) -> Response:
 
 
 class _Asked:
-    """A request, with what its two ways of answering share."""
+    """A chat request that is answered as a whole or as a stream."""
 
     def __init__(self, service: Service, plan: Plan, body: ChatRequest) -> None:
         self.service, self.plan, self.body = service, plan, body
@@ -112,7 +112,7 @@ class _Asked:
         )
 
     def _told(self, text: str, step: Step | None) -> list[dict[str, Any]]:
-        """Returns the entry of a segment in the logprobs; [] where none is asked for."""
+        """Returns the entry of a segment in the logprobs as a list, or [] where none is asked for."""
         if not self.body.logprobs or step is None or is_end(step):
             return []
         return [chat_entry(text, step, self.body.top_logprobs or 0)]

@@ -1,4 +1,4 @@
-"""/v1/completions: texts that continue prompts, and prompts that are scored (`echo`)."""
+"""Answers /v1/completions with texts that continue prompts, and with prompts that are scored (`echo`)."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from coolfusion.serve.writing import Writing, written
 
 __all__ = ["complete"]
 
-DEFAULT_BUDGET = 16  # as OpenAI's
+DEFAULT_BUDGET = 16  # OpenAI's default
 KIND, PREFIX = "text_completion", "cmpl"
 
 
 async def complete(service: Service, body: CompletionRequest) -> Response:
-    """Answers a request.
+    """Answers a completion request, with one body or with a stream of events.
 
     Args:
         service: the service.
         body: the request.
 
     Raises:
-        ApiError: fields that do not go together, or no place.
-        CoolFusionError: a value that cannot be used.
+        ApiError: fields conflict, or no place is free.
+        CoolFusionError: a value cannot be used.
     """
     plan = service.plan(body)
     budget = DEFAULT_BUDGET if body.max_tokens is None else body.max_tokens
@@ -56,12 +56,12 @@ async def complete(service: Service, body: CompletionRequest) -> Response:
 
 
 def _prompts(given: str | Sequence[Any]) -> list[str | list[int]]:
-    """Returns the prompts of a request."""
+    """Returns the prompts of a request as a list, because a single prompt comes without one."""
     return [given] if isinstance(given, str) or isinstance(given[0], int) else list(given)  # type: ignore[list-item]
 
 
 class _Asked:
-    """A request, with what its two ways of answering share."""
+    """A completion request that is answered as a whole or as a stream."""
 
     def __init__(
         self, service: Service, plan: Plan, body: CompletionRequest, givens: Sequence[Given], budget: int
@@ -122,11 +122,11 @@ class _Asked:
         return len(self.givens) * self.choices
 
     async def _begin(self, stack: AsyncExitStack) -> Writing | None:
-        """Begins to write, unless only the prompts are asked for."""
+        """Begins to write and returns the texts, or returns None if only the prompts are asked for."""
         if self.budget == 0:
             return None
         prompts = [given.whole for given in self.givens]
-        if self.body.echo:  # texts that can be scored can be continued too
+        if self.body.echo:  # read as for scores, so that each prompt that can be scored can be continued too
             prompts = [prompt_of(self.service.fusion.members, prompt) for prompt in prompts]  # type: ignore[misc]
         writing = written(
             self.service, self.plan, prompts, self.choices, self.budget, logprobs=self.body.logprobs is not None
@@ -150,7 +150,7 @@ class _Asked:
         return self.givens[at // self.choices].whole if self.body.echo else ""
 
     def _told(self, columns: Columns) -> dict[str, Any]:
-        """Returns the logprobs of a text. An echoed prompt is followed by a token at least, which clients cut off."""
+        """Returns the logprobs of a text. At least one token follows an echoed prompt, because clients cut it off."""
         if self.budget and self.body.echo and len(columns.tokens) == columns.n_given:
             columns.add("", 0.0, {"": 0.0})
         return columns.as_dict()

@@ -1,7 +1,7 @@
-"""Connections with limits: how many there are, how long a head may take, and how long an answer may lie unread.
+"""Limits the number of connections, the time of a request's head, and the time that an answer lies unread.
 
-uvicorn waits without end for a first byte, for the rest of a head, and for a client to read the rest of an answer. The
-gate limits the times of bodies, and of answers that are being made.
+The limits are needed because uvicorn waits without end for a first byte and for the rest of a head. It also waits
+without end until a client has read an answer. The gate limits the times of bodies, and of answers that are being made.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ GRACE = 5.0  # seconds for a client to read why its connection is closed
 
 
 class Connection(H11Protocol):
-    """One connection of a server.
+    """An HTTP connection that is closed when it passes a limit, for example after 30 seconds without a head.
 
     Args:
         settings: the limits.
-        options: as uvicorn gives them.
+        options: the arguments that uvicorn gives to its own connections.
     """
 
     def __init__(self, settings: ServerSettings, **options: Any) -> None:
@@ -46,10 +46,10 @@ class Connection(H11Protocol):
         await self._application(scope, receive, send)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait for the first head, unless there are too many connections.
+        """Begins to wait for the first head, or refuses the connection if there are too many.
 
         Args:
-            transport: of the socket.
+            transport: the transport of the socket.
         """
         super().connection_made(transport)
         most = self._settings.max_connections
@@ -60,16 +60,16 @@ class Connection(H11Protocol):
             self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends all waiting.
+        """Ends all waiting, because the socket is gone.
 
         Args:
-            exc: why it was lost.
+            exc: the reason of the loss, or None.
         """
         self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes: of a head, of a body, or of a body whose request was answered already.
+        """Takes bytes of a head, of a body, or of a body whose request was answered already.
 
         Args:
             data: the bytes.
@@ -82,7 +82,7 @@ class Connection(H11Protocol):
             self._wait_for_head()
 
     def on_response_complete(self) -> None:
-        """Lets the client read the rest of the answer, as long as an answer may take."""
+        """Gives the client `timeout` seconds to read the rest of the answer."""
         self._stop_waiting()
         self._begun = False
         super().on_response_complete()
@@ -93,10 +93,10 @@ class Connection(H11Protocol):
         """Refuses bytes that are no HTTP.
 
         Args:
-            msg: uvicorn's words.
+            msg: uvicorn's message, which the answer leaves out.
         """
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.abort()  # they stand where the rest of an answer is due
+            self.transport.abort()  # because a refusal would stand inside the answer that has begun
         else:
             self._refuse(ApiError(400, "the request is no HTTP/1.1", code="invalid_http"))
 
@@ -111,7 +111,7 @@ class Connection(H11Protocol):
         self._head = self._unread = None
 
     def _too_slow(self) -> None:
-        # Between two requests there may be the rest of a body that was refused; it gets no second answer.
+        # The rest of a refused body may stand between two requests, and it gets no second answer.
         if self._begun and (self.cycle is None or not self.cycle.more_body):
             self._refuse(ApiError(408, "the head of the request did not come in time", code="head_too_slow"))
         else:

@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape: a status, and a body with message, type, param and code."""
+"""Converts errors to OpenAI's shape: a status, and a body with message, type, param and code."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_t
 
 
 class ApiError(Exception):
-    """An answer that says what is wrong.
+    """An error with the answer that reports it, for example the status 404 for an unknown model.
 
     Attributes:
         status: the HTTP status.
-        message: one sentence with the value and what was expected.
+        message: one sentence with the given value and the expected ones.
         param: the parameter that is to blame, or None.
-        code: a word for programs.
-        headers: of the answer.
+        code: a word for programs, for example "model_not_found".
+        headers: further headers of the answer.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ApiError(Exception):
 
 
 def as_api_error(error: BaseException) -> ApiError:
-    """Returns the answer to an error of the library; one that no caller can mend has the status 500.
+    """Returns the answer to an error of the library. An error that no caller can mend has the status 500.
 
     Args:
         error: the error.
@@ -151,7 +151,7 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_validation_error(_: Request, error: Exception) -> JSONResponse:
-    """Answers a body of another form than is described, with the first field that is wrong.
+    """Answers a body that does not fit the description, and names the wrong field.
 
     Args:
         error: the error.
@@ -161,14 +161,16 @@ async def on_validation_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def invalid(found: Sequence[Any]) -> ApiError:
-    """Returns the answer to what pydantic found.
+    """Returns the answer to the errors that pydantic found, of which it reports one.
+
+    A union has an error for each of its forms. Errors of a value count before errors of a type, and deep places before
+    shallow ones, because the form that the client meant fits furthest.
 
     Args:
-        found: its errors; of a union there is one for each form. One of a value counts before one of a type, and one
-            that came far before another.
+        found: the errors of pydantic.
     """
     worst = max(found, key=lambda each: (not str(each["type"]).endswith("_type"), len(each["loc"])))
-    # The form of a union stands in the place too; numbers are places in lists.
+    # The names that are left out are forms of a union, which pydantic puts into the place. Numbers are places in lists.
     place = [each for each in worst["loc"] if isinstance(each, int) or str(each).isidentifier()]
     place = [each for each in place if each not in ("body", "str", "int", "float", "bool")]
     param = str(place[0]) if place else None

@@ -1,4 +1,4 @@
-"""Server-sent events: one for each segment, and `[DONE]` at the end."""
+"""Sends answers as server-sent events, one for each segment, and `[DONE]` at the end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventStream(Response):
-    """An answer whose events come as they are made.
+    """A response that sends events as they are made.
 
-    The generator is started by the answer itself and closed by it, so nothing is left if the client goes before. Its
-    first event is None and says that the request was accepted; an error before that is an answer of its own.
+    The response starts and closes the generator, so nothing is left if the client goes before the end. The first event
+    is None and says that the request was accepted. An error before it has its own status, because none was sent yet.
 
     Args:
-        events: None, and then objects for JSON.
+        events: a generator of None, and then of objects for JSON.
     """
 
     media_type = "text/event-stream"
@@ -51,5 +51,5 @@ class EventStream(Response):
 
 
 def _part(data: str) -> dict[str, Any]:
-    # Text is UTF-8 by construction; an escape keeps what a template may have left.
+    # Text is UTF-8 by construction. A lone surrogate that a template left becomes "?", because UTF-8 has none.
     return {"type": "http.response.body", "body": f"data: {data}\n\n".encode(errors="replace"), "more_body": True}

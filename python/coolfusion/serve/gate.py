@@ -1,7 +1,8 @@
-"""The gate before all routes: host, key, size and time of a request, and clients that go away.
+"""Checks requests before all routes: their key or host, their size and their time.
 
-The gate looks at the host of a request, and then at its key. Then it takes a place and reads the body up to the limit.
-After that the route runs, and is cancelled as soon as the client has gone or the time is over.
+The gate checks the key of a request, or the host if the server has no key. Then it takes a place and reads the body up
+to the limit. After that the route runs. The gate cancels it when the client has gone or the time is over, because no
+client would read the answer. For example, a request without its key gets the status 401, and the route never runs.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ OPEN_PATHS = frozenset({"/health"})  # for load balancers, which have no key
 GRACE = 5.0  # seconds for an answer that says that the time is over
 BODY_SECONDS = 30.0
 LEFT = 499
-ABORT = "coolfusion.abort"  # in the scope: closes the connection at once; servers other than ours have none
+ABORT = "coolfusion.abort"  # a function in the scope that closes the connection; servers other than ours have none
 
 
 class Gate:
-    """An ASGI application around another.
+    """An ASGI application that checks requests and passes them on to another application.
 
     Args:
-        app: the routes.
+        app: the application with the routes.
         settings: key, host and limits.
-        places: where a request that writes takes its first place.
+        places: the places, of which each POST request takes one here.
         note: called at the end of each answer with its path, its status and its seconds. The status is 499 where the
             client left before there was one.
     """
@@ -63,7 +64,7 @@ class Gate:
                     await self._run(scope, body, receive, answer)
         except ApiError as err:
             if answer.status != LEFT:
-                # Whatever the client has not read yet; else one that never reads would keep its connection.
+                # The unread rest is dropped, because a client that never reads would else keep its connection.
                 scope.get(ABORT, _nothing)()
             else:
                 await err.response()(scope, receive, answer)
@@ -93,7 +94,7 @@ class Gate:
                 )
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
-        """Returns the body; None if the client went away."""
+        """Returns the body, or None if the client went away."""
         most = self.settings.max_body_bytes
         too_large = ApiError(
             413, f"the body is larger than {most} bytes", code="body_too_large", headers={"Connection": "close"}
@@ -130,10 +131,10 @@ class Gate:
 
 
 class _Answer:
-    """Sends an answer, and knows its status.
+    """Passes an answer on, and keeps its status for the metrics.
 
     Args:
-        send: of the server.
+        send: the function that sends messages of the server.
     """
 
     def __init__(self, send: Send) -> None:
@@ -141,7 +142,7 @@ class _Answer:
         self.status = LEFT
 
     async def __call__(self, message: Message) -> None:
-        """Sends a part."""
+        """Sends a part of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
@@ -149,16 +150,16 @@ class _Answer:
 
 @asynccontextmanager
 async def _task(work: Any) -> AsyncIterator[asyncio.Task[Any]]:
-    """Runs a coroutine beside the block, and cancels it at the end."""
+    """Runs a coroutine while the block runs, and cancels it at the end."""
     task = asyncio.ensure_future(work)
     try:
         yield task
     finally:
-        while not task.done():  # what it waits for may lose a cancellation
+        while not task.done():  # again, because an awaited call may lose a cancellation
             task.cancel()
             await asyncio.wait({task}, timeout=1.0)
         if not task.cancelled():
-            task.exception()  # was raised to the block, or comes too late for anyone
+            task.exception()  # read, because asyncio reports unread ones; the block had it, or has ended
 
 
 def _nothing() -> None:
@@ -172,7 +173,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _replayed(body: bytes) -> Receive:
-    """Returns a `receive` that gives a body, and then nothing."""
+    """Returns a `receive` that gives a body once, and then waits without end."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:

@@ -1,11 +1,12 @@
-"""Prompts that are given to be scored (`echo`): their words, and ids that are one character each.
+"""Scores the prompts of a request (`echo`), word by word for texts and character by character for ids.
 
 A text prompt has its words as tokens. Ids are one token each. The first character of a word has the log-probability of
 the whole word. The others have 0, because they are certain once the word is known. So a sum over the characters of
-a continuation is the fused log-likelihood of the continuation. Ids of a context are null: the context is not scored.
+a continuation is the fused log-likelihood of the continuation. For example, a word "cat" of ln p = -1.5 gives its
+characters -1.5, 0 and 0. Ids of a context are null, because the context is not scored.
 
-`top_logprobs` tells what the pool itself would write. Where that is another text, the first word that differs lists the
-pool's word beside its own. It has the log-probability 0, because a pool writes greedily and is certain of its choice.
+`top_logprobs` shows the text that the pool would write. Where that is another text, the first word that differs lists
+the pool's word too. It has the log-probability 0, because a pool writes greedily and is certain of its choice.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ __all__ = ["Given", "fill", "given_of", "score"]
 
 
 class Given(NamedTuple):
-    """A prompt of a completion.
+    """A prompt of a completion, in two parts.
 
     Attributes:
-        context: the part that is not scored.
-        text: the part that is.
+        context: the first part, which is not scored.
+        text: the rest, which is scored.
         ids: the ids that the client sent, or None for a text.
     """
 
@@ -43,19 +44,22 @@ class Given(NamedTuple):
 
     @property
     def whole(self) -> str:
-        """The prompt."""
+        """The whole prompt."""
         return self.context + self.text
 
 
 def given_of(prompt: str | Sequence[int], context_length: int | None) -> Given:
-    """Returns a prompt in its parts.
+    """Returns a prompt, divided into its context and the text to score.
+
+    For example, the ids of "Once" and " upon" in a row have the context "Once".
 
     Args:
-        prompt: a text, or ids of `characters`; the last of several texts in a row of ids is scored.
-        context_length: characters at the start that are not scored; None leaves it to the ids.
+        prompt: a text, or ids of `characters`. Of several texts in a row of ids the last is scored.
+        context_length: the number of characters at the start that are not scored. None goes by the marks of the ids,
+            and scores a text from its start.
 
     Raises:
-        ArgumentError: ids that are none, or a context that is longer than the prompt.
+        ArgumentError: an id is no character, or the context is longer than the prompt.
     """
     ids = None if isinstance(prompt, str) else tuple(prompt)
     parts = [prompt] if isinstance(prompt, str) else texts_of(prompt)
@@ -70,13 +74,15 @@ def given_of(prompt: str | Sequence[int], context_length: int | None) -> Given:
 async def score(
     service: Service, plan: Plan, givens: Sequence[Given], *, greedy: bool
 ) -> list[tuple[TextLikelihood, str | None]]:
-    """Returns for each prompt its likelihood, and what the pool would write instead; None where it would write it.
+    """Returns the likelihood of each prompt, and the text that the pool would write in its place.
+
+    The second is None where the pool would write the prompt's own text.
 
     Args:
         service: the service.
-        plan: how texts are written, and by whom.
+        plan: the members and options that score and write.
         givens: the prompts.
-        greedy: whether to ask what the pool would write; else all are None.
+        greedy: whether the pool writes its own texts; else all of them are None.
 
     Raises:
         CoolFusionError: a member cannot say a text.
@@ -109,7 +115,7 @@ async def score(
 
 
 async def _instead(service: Service, plan: Plan, pair: tuple[Any, str], likelihood: TextLikelihood) -> str | None:
-    """Returns what the pool writes after a context; None if that begins with the text."""
+    """Returns the text that the pool writes after a context, or None if it begins with the scored text."""
     context, text = pair
     budget = max(1, *likelihood.n_tokens)
     alone = plan._replace(request_options={})
@@ -124,13 +130,13 @@ async def _instead(service: Service, plan: Plan, pair: tuple[Any, str], likeliho
 
 
 def fill(columns: Columns, given: Given, likelihood: TextLikelihood, instead: str | None) -> None:
-    """Adds the tokens of a prompt.
+    """Adds the tokens of a prompt to columns.
 
     Args:
-        columns: where they are added.
+        columns: the columns.
         given: the prompt.
-        likelihood: of its text.
-        instead: what the pool writes after the context, or None if that begins with the text.
+        likelihood: the likelihood of its text.
+        instead: the text that the pool writes after the context, or None if it begins with the scored text.
     """
     words = _words(likelihood, instead)
     if given.ids is None:
@@ -147,7 +153,7 @@ _Word = tuple[str, float, dict[str, float]]
 
 
 def _words(likelihood: TextLikelihood, instead: str | None) -> list[_Word]:
-    """Returns the words of a text with their log-probabilities, and what the pool finds likeliest in their places."""
+    """Returns the words of a text with their log-probabilities, and the pool's own word at the first difference."""
     found: list[_Word] = []
     before = ""
     for word, logprob in zip(likelihood.words, likelihood.fused, strict=True):
@@ -155,14 +161,14 @@ def _words(likelihood: TextLikelihood, instead: str | None) -> list[_Word]:
         if instead is not None and not instead.startswith(before + word):
             written = re.match(r"\s*\S*", instead[len(before) :])
             top[written[0] if written and written[0] != word else ""] = 0.0
-            instead = None  # the texts part once
+            instead = None  # only the first difference counts, because later words have other contexts
         found.append((word, logprob, top))
         before += word
     return found
 
 
 def _add_characters(columns: Columns, ids: Sequence[int], n_context: int, words: Sequence[_Word]) -> None:
-    """Adds ids that are characters; the first of each word speaks for the word."""
+    """Adds ids that are characters. The first of each word has the log-probability of the word."""
     starts: dict[int, _Word] = {}
     at = n_context
     for word in words:

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests by route and status, times, texts, and tokens and passes by member."""
+"""Measures a server for Prometheus: requests by route and status, times, texts, and tokens and passes by member."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Metrics:
 
     Args:
         fusion: the fusion.
-        places: of the server.
-        routes: the paths that have a label of their own; others share one.
+        places: the places of the server.
+        routes: the paths with a label of their own. Others share one, because clients could make labels without end.
     """
 
     def __init__(self, fusion: Fusion, places: Places, routes: Sequence[str]) -> None:
@@ -73,27 +73,27 @@ class Metrics:
         """Notes an answer.
 
         Args:
-            route: its path.
-            status: its status.
-            seconds: from the request to the end of the answer.
+            route: the path of the request.
+            status: the HTTP status.
+            seconds: time from the request to the end of the answer.
         """
         route = route if route in self._routes else "other"
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def note_first(self, seconds: float) -> None:
-        """Notes when the first segment of a request was known.
+        """Notes the time until the first segment of a request was known.
 
         Args:
-            seconds: since the request began to be written.
+            seconds: time since the request began to be written.
         """
         self._first.observe(seconds)
 
     def note_texts(self, entries: Sequence[Entry]) -> None:
-        """Notes texts at the end of their request, those included that a client gave up.
+        """Notes texts at the end of their request, also those that a client gave up.
 
         Args:
-            entries: of the texts.
+            entries: the entries of the texts.
         """
         for entry in entries:
             output = entry.running.output
@@ -108,7 +108,7 @@ class Metrics:
             self.note_costs(entry.running.costs)
 
     def note_costs(self, costs: Mapping[int, tuple[int, int]]) -> None:
-        """Notes passes.
+        """Notes passes of members, for example `{0: (3, 12)}` for three passes over 12 tokens.
 
         Args:
             costs: passes and tokens by the number of the member.

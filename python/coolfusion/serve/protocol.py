@@ -1,4 +1,4 @@
-"""The bodies of requests: OpenAI's fields, and those of a fusion beside them (`extra_body` of the openai client)."""
+"""Describes the bodies of requests: OpenAI's fields, and fields of a fusion (`extra_body` of the openai client)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class _Body(BaseModel):
 
 
 class StreamOptions(_Body):
-    """The end of a stream."""
+    """The options of a stream, which concern its end."""
 
     include_usage: bool = Field(False, description="Whether a last chunk gives the usage.")
     include_obfuscation: bool | None = Field(None, description="Ignored.")
 
 
 class Thinking(_Body):
-    """How members reason before they answer together."""
+    """The members' reasoning before they answer together, for example between <think> and </think>."""
 
     open: str = Field("<think>", min_length=1)
     close: str = Field("</think>", min_length=1)
@@ -41,7 +41,7 @@ class Thinking(_Body):
 
 
 class Reranking(_Body):
-    """How the best of several whole continuations is chosen; the fields are those of `Rerank`."""
+    """The choice of the best of several whole continuations, with the fields of `Rerank`."""
 
     scores: Literal["all", "others"] = "all"
     length: Literal["rule", "token", "byte", "whole"] = "rule"
@@ -119,7 +119,7 @@ class CompletionRequest(WritingRequest):
 
 
 class Message(BaseModel):
-    """A message of a chat; the members' templates say which further fields they read."""
+    """A message of a chat. Further fields are allowed, because the members' templates may read them."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     role: str = Field(min_length=1)
@@ -127,7 +127,7 @@ class Message(BaseModel):
 
 
 class ResponseFormat(BaseModel):
-    """The form of an answer; further fields belong to other forms than text."""
+    """The form of an answer. Further fields are ignored, because they belong to other forms than text."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
     type: Literal["text"]

@@ -1,4 +1,4 @@
-"""The routes."""
+"""Declares the routes of the server, for example /v1/completions."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def router_of(service: Service) -> APIRouter:
 
     @router.get("/health", responses=_answers((403, 503)))
     async def health() -> Response:
-        """Whether the server takes requests; 503 while it stops."""
+        """Returns the numbers of running and waiting texts and of free places, or 503 while the server stops."""
         engine, places = service.fusion.engine, service.places
         state = {"running": engine.n_running, "waiting": engine.n_waiting, "places": places.most - places.taken}
         places.check_open()
@@ -80,17 +80,17 @@ def router_of(service: Service) -> APIRouter:
 
     @router.get("/metrics", responses=_answers(_OF_ALL, content={"text/plain": {"schema": {"type": "string"}}}))
     async def metrics() -> Response:
-        """The metrics, for Prometheus."""
+        """Returns the metrics, for Prometheus."""
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/v1/models", responses=_answers(_OF_ALL))
     async def models() -> dict[str, Any]:
-        """The fused model, and each member under its own name."""
+        """Returns the fused model, and each member under its own name."""
         return {"object": "list", "data": [_model(service, name) for name in service.models]}
 
     @router.get("/v1/models/{model:path}", responses=_answers((*_OF_ALL, 404)))
     async def model(model: str) -> dict[str, Any]:
-        """One model."""
+        """Returns one model."""
         service.numbers_of(model)
         return _model(service, model)
 
@@ -101,25 +101,25 @@ def router_of(service: Service) -> APIRouter:
 
     @router.post("/v1/chat/completions", responses=_answers(_OF_WRITING, **_STREAM))
     async def chat_completions(body: ChatRequest) -> Response:
-        """Answers a chat; each member reads it in its own template."""
+        """Answers a chat. Each member reads it in its own template."""
         return await chat(service, body)
 
     described = _answers((400, 401, 403, 408, 413, 429, 503))
 
     @router.post("/tokenize", responses=described)
     async def tokenize(body: TokenizeRequest) -> dict[str, Any]:
-        """The ids of a text: its characters, the last of them marked."""
+        """Returns the ids of a text, which are its characters, the last of them marked."""
         ids = ids_of(body.prompt)
         return {"tokens": ids, "count": len(ids), "max_model_len": service.settings.max_body_bytes}
 
     @router.post("/detokenize", responses=described)
     async def detokenize(body: DetokenizeRequest) -> dict[str, Any]:
-        """The text of ids."""
+        """Returns the text of ids."""
         return {"prompt": "".join(texts_of(body.tokens))}
 
     @router.get("/tokenizer_info", responses=_answers(_OF_ALL))
     async def tokenizer_info() -> dict[str, Any]:
-        """Facts about the ids, in the form that lm-evaluation-harness reads."""
+        """Returns facts about the ids, in the form that lm-evaluation-harness reads."""
         about = {"tokenizer_class": "characters", "vocab_size": EMPTY + 1}
         return {**about, "bos_token": "", "eos_token": None, "pad_token": None, "chat_template": None}
 

@@ -1,7 +1,7 @@
-"""One thread makes the engine's steps, and tells the event loop what has changed.
+"""Runs the engine's steps in one thread, which tells the event loop of new steps.
 
-The event loop adds and aborts entries; it never waits for a model. After each step the thread wakes the loop once,
-however many texts have new steps.
+The event loop adds and aborts entries. It never waits for a model, because all clients would wait with it. After each
+step the thread wakes the loop once, however many texts have new steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Runner:
-    """Drives an engine for one event loop.
+    """Runs an engine's steps for one event loop.
 
     Args:
         engine: the engine.
@@ -43,18 +43,18 @@ class Runner:
 
     @property
     def n_batches(self) -> int:
-        """How many batches are open."""
+        """The number of open batches."""
         return len(self._batches)
 
     def start(self) -> None:
-        """Starts the thread; called in the event loop that is to be told."""
+        """Starts the thread, which will tell the event loop that calls this."""
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="coolfusion: server", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
-        """Ends the thread after the step that it makes; texts that are not finished end with an error."""
+        """Ends the thread after the step that it makes. Texts that are not finished end with an error."""
         self.abort(FusionError("the server stops"))
         with self._work:
             self._stopped = True
@@ -82,8 +82,8 @@ class Runner:
         """Adds work that enters the engine as soon as it is made, such as scores.
 
         Args:
-            make: enters it.
-            timeout: as in `submit`.
+            make: a function that enters the work and returns its entries.
+            timeout: see `submit`.
         """
         batch = Batch(self, [], timeout)
         batch.entries = entries = list(make())
@@ -94,21 +94,21 @@ class Runner:
         return batch
 
     def abort(self, error: Exception) -> None:
-        """Ends all batches with an error; any thread may call it.
+        """Ends all batches with an error. Any thread may call it.
 
         Args:
-            error: raised to whoever waits.
+            error: the error, which is raised to all callers that wait.
         """
         for batch in tuple(self._batches):
             batch.abort(error)
         self._wake()
 
     def note(self, batch: Batch) -> None:
-        """Notes that a batch has changed; called by whichever thread makes a step."""
+        """Notes that a batch has changed. The thread that makes a step calls it."""
         self._changed.append(batch)
 
     def forget(self, batch: Batch) -> None:
-        """Ends what a batch still has in the engine."""
+        """Ends the entries of a batch that are still in the engine."""
         self._batches.discard(batch)
         for entry in batch.entries:
             entry.listener = None
@@ -142,16 +142,16 @@ class Runner:
 
 
 class Batch:
-    """Entries that one client waits for.
+    """The entries of one request, for which one client waits.
 
     Args:
-        runner: drives them.
+        runner: the runner of the engine.
         entries: the entries.
         timeout: seconds until it ends with a `RequestTimeoutError`, or None.
 
     Attributes:
         entries: the entries, in their order.
-        changed: set in the event loop when an entry may have something new.
+        changed: an event that is set in the event loop when an entry may have a new step or its end.
     """
 
     def __init__(self, runner: Runner, entries: Sequence[Entry], timeout: float | None) -> None:
@@ -176,18 +176,18 @@ class Batch:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will come."""
+        """Returns whether no further step will come."""
         return self._error is not None or all(entry.running.is_finished for entry in self.entries)
 
     def note(self) -> None:
-        """Notes a change; called by the thread that makes a step."""
+        """Notes a change. The thread that makes a step calls it."""
         self._runner.note(self)
 
     def abort(self, error: Exception) -> None:
-        """Ends the batch with an error; any thread may call it.
+        """Ends the batch with an error. Any thread may call it.
 
         Args:
-            error: raised to whoever waits.
+            error: the error, which is raised to the caller that waits.
         """
         self._error = error
         for entry in self.entries:
@@ -197,21 +197,21 @@ class Batch:
             loop.call_soon_threadsafe(self.changed.set)
 
     async def finished(self) -> None:
-        """Waits until all entries have ended; raises the first error of one."""
+        """Waits until all entries have ended, and raises the first error of one."""
         while not self.is_finished:
             await self._wait(lambda: self.is_finished)
         self._raise()
 
     async def steps(self) -> AsyncIterator[tuple[int, Step | None]]:
-        """Yields the number of an entry with a step of it as it is decided, and with None when the entry has ended.
+        """Yields the number of an entry with each of its steps, and with None when the entry has ended.
 
-        Raises the error that ended an entry.
+        For example, (1, None) says that the second entry has ended. Raises the error that ended an entry.
         """
         told, open_ones = [0] * len(self.entries), set(range(len(self.entries)))
         while open_ones:
             for at in sorted(open_ones):
                 running = self.entries[at].running
-                is_finished = running.is_finished  # before the steps are counted
+                is_finished = running.is_finished  # read before the steps, because the thread may add the last ones now
                 for step in running.steps[told[at] :]:
                     told[at] += 1
                     yield at, step

@@ -1,4 +1,4 @@
-"""Log-probabilities of written segments: each segment is a token to the client, and its candidates are the others."""
+"""Reports the log-probabilities of written segments. To a client a segment is a token with its rival candidates."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ __all__ = ["Columns", "candidates_of", "chat_entry", "is_end"]
 def candidates_of(step: Step) -> list[tuple[str, float]]:
     """Returns the candidates of a step with ln of the rule's probability, the likeliest first.
 
+    For example, probabilities of .75 and .25 give -0.29 and -1.39.
+
     Args:
-        step: of a request with `logprobs`.
+        step: a step of a request with `logprobs`.
     """
     pairs = zip(step.candidates, step.probabilities, strict=True)
     found = [(candidate.text, math.log(chance)) for candidate, chance in pairs if chance > 0.0]
@@ -22,7 +24,7 @@ def candidates_of(step: Step) -> list[tuple[str, float]]:
 
 
 def is_end(step: Step) -> bool:
-    """Returns whether a step ends the text; END is no token to clients.
+    """Returns whether a step ends the text, because END is no token to clients.
 
     Args:
         step: the step.
@@ -31,14 +33,14 @@ def is_end(step: Step) -> bool:
 
 
 class Columns:
-    """The logprobs of a completion: tokens, their log-probabilities, the likeliest candidates, and their places.
+    """The logprobs of a completion: tokens, their log-probabilities, the likeliest candidates, and their offsets.
 
     Args:
-        most: how many candidates to tell.
-        offset: characters of the answer before the first token.
+        most: the greatest number of candidates for a token.
+        offset: the number of characters of the answer before the first token.
 
     Attributes:
-        n_given: how many tokens are those of an echoed prompt.
+        n_given: the number of tokens of the echoed prompt.
     """
 
     def __init__(self, most: int, offset: int = 0) -> None:
@@ -55,9 +57,9 @@ class Columns:
         """Adds a token.
 
         Args:
-            token: its text.
-            logprob: ln p, or None where it was given and not scored.
-            top: the likeliest candidates; left out where none are asked for.
+            token: the text of the token.
+            logprob: ln p, or None where the token was given and not scored.
+            top: the likeliest candidates, which are left out where none are asked for.
         """
         self.tokens.append(token)
         self.token_logprobs.append(None if logprob is None else finite(logprob))
@@ -67,11 +69,11 @@ class Columns:
         self.offset += len(token)
 
     def add_step(self, text: str, step: Step) -> None:
-        """Adds a segment.
+        """Adds a segment as a token.
 
         Args:
-            text: what the answer gains by it.
-            step: with its candidates.
+            text: the text that the segment adds to the answer.
+            step: the step, with its candidates.
         """
         self.add(text, step.logprob, dict(candidates_of(step)[: self.most]))
 
@@ -89,9 +91,9 @@ def chat_entry(text: str, step: Step, most: int) -> dict[str, Any]:
     """Returns a segment in the form of a chat's logprobs.
 
     Args:
-        text: what the answer gains by it.
-        step: with its candidates.
-        most: how many candidates to tell.
+        text: the text that the segment adds to the answer.
+        step: the step, with its candidates.
+        most: the greatest number of candidates in the entry.
     """
     top = [_entry(other, logprob) for other, logprob in candidates_of(step)[:most]]
     return {**_entry(text, step.logprob or 0.0), "top_logprobs": top}
@@ -102,9 +104,9 @@ def _entry(text: str, logprob: float) -> dict[str, Any]:
 
 
 def finite(logprob: float) -> float:
-    """Returns a log-probability as JSON can hold it; OpenAI's number for none is -9999.
+    """Returns a log-probability, or OpenAI's -9999 where it is not finite, because JSON has no infinity.
 
     Args:
-        logprob: nats.
+        logprob: ln p, in nats.
     """
     return logprob if math.isfinite(logprob) else -9999.0

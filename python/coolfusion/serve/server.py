@@ -1,4 +1,4 @@
-"""A server process: uvicorn around the application, and an end that lets running requests finish."""
+"""Runs the application in uvicorn, and lets running requests finish when the process ends."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _log = logging.getLogger("coolfusion")
 
 
 class FusionServer(uvicorn.Server):
-    """Ends in two steps: requests are refused with 503 while the running ones finish, and then the server closes.
+    """A uvicorn server that ends in two steps, because running requests are to finish.
 
-    A second signal closes at once.
+    First it refuses new requests with the status 503 while the running ones finish. Then it closes. A second signal
+    closes it at once.
 
     Args:
         fusion: the fusion.
@@ -36,7 +37,7 @@ class FusionServer(uvicorn.Server):
         listening: called with the address when the server takes requests, or None.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the server cannot listen on the address.
 
     Attributes:
         service: the service.
@@ -68,7 +69,7 @@ class FusionServer(uvicorn.Server):
 
     @property
     def address(self) -> str:
-        """The address, such as http://127.0.0.1:8000."""
+        """The address, for example http://127.0.0.1:8000."""
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -77,18 +78,18 @@ class FusionServer(uvicorn.Server):
         super().run([self._socket] if sockets is None else sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listens."""
+        """Begins to listen, and reports the address."""
         self._event_loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self._listening is not None:
             self._listening(self.address)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begins to end; a second signal ends at once.
+        """Begins to end at the first signal, and ends at once at a second.
 
         Args:
             sig: the signal.
-            frame: where it arrived.
+            frame: the frame in which it arrived.
         """
         self.interrupted = self.interrupted or sig == signal.SIGINT
         if self.service.places.draining:
@@ -118,14 +119,14 @@ class FusionServer(uvicorn.Server):
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> None:
-    """Waits until something is so, or the time is over."""
+    """Waits until a condition holds, or the time is over."""
     end = asyncio.get_running_loop().time() + seconds
     while not done() and asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.02)
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """Returns a socket that is bound to an address; uvicorn would end the process where it cannot be."""
+    """Returns a socket that is bound to an address, because uvicorn would end the process where binding fails."""
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     found = socket.socket(family, kind)
     try:
@@ -140,15 +141,15 @@ def _listening(host: str, port: int) -> socket.socket:
 def serve(
     fusion: Fusion, settings: ServerSettings | None = None, listening: Callable[[str], None] | None = None
 ) -> bool:
-    """Serves a fusion until the process is told to stop; returns whether Ctrl-C did.
+    """Serves a fusion until the process is told to stop, and returns whether Ctrl-C told it.
 
     Args:
-        fusion: the fusion; whoever made it closes it.
+        fusion: the fusion, which the caller closes.
         settings: address, key and limits.
         listening: called with the address when the server takes requests, or None.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the server cannot listen on the address.
 
     Example:
         ``serve(Fusion.from_pretrained(["dir/a", "dir/b"]), ServerSettings(port=8000))``

@@ -1,4 +1,4 @@
-"""The service of one fusion: the models that clients may name, and the work that routes ask for."""
+"""Serves one fusion to the routes: resolves the models that clients name, and does the routes' work."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ROUTES = (
 
 
 class Plan(NamedTuple):
-    """How the texts of a request are written.
+    """The members and options that write the texts of a request.
 
     Attributes:
         model: the name under which the client asked.
-        members: numbers of the members that write.
-        engine_options: of `FusionEngine.open`.
-        request_options: of `Request`.
+        members: the numbers of the members that write, for example (0, 2).
+        engine_options: options of `FusionEngine.open`.
+        request_options: options of `Request`.
     """
 
     model: str
@@ -56,7 +56,7 @@ class Service:
 
     Args:
         fusion: the fusion.
-        settings: how it answers.
+        settings: the settings of the server.
     """
 
     def __init__(self, fusion: Fusion, settings: ServerSettings) -> None:
@@ -74,14 +74,14 @@ class Service:
         return f"Service({self.fusion!r}, {self.places!r})"
 
     def plan(self, body: WritingRequest) -> Plan:
-        """Returns how the texts of a request are written; the fields of one kind of request are not looked at.
+        """Returns the plan of a request, from the fields that all kinds of requests share.
 
         Args:
             body: the request.
 
         Raises:
-            ApiError: the model is unknown (404), or fields do not go together (400).
-            ArgumentError: a value outside its range.
+            ApiError: the model is unknown (404), or fields conflict (400).
+            ArgumentError: a value is outside its range.
         """
         members = self.numbers_of(body.model)
         if body.members is not None:
@@ -103,13 +103,13 @@ class Service:
         return Plan(body.model, members, engine, request)
 
     def numbers_of(self, model: str) -> tuple[int, ...]:
-        """Returns the numbers of the members that a model has.
+        """Returns the numbers of a model's members, for example (0, 1) for the fused model of two.
 
         Args:
-            model: its name.
+            model: the name of the model.
 
         Raises:
-            ApiError: it is unknown (404).
+            ApiError: the name is unknown (404).
         """
         if model not in self.models:
             message = f"model {model!r:.80} is unknown; expected one of {', '.join(self.models)}"
@@ -117,14 +117,14 @@ class Service:
         return self.models[model]
 
     async def open(self, plan: Plan, requests: Sequence[Request]) -> list[Entry]:
-        """Returns checked entries, made beside the event loop because prompts may be long.
+        """Returns checked entries, which another thread makes because long prompts would hold the event loop up.
 
         Args:
-            plan: how they are written.
-            requests: one for each text.
+            plan: the members and options that write them.
+            requests: one request for each text.
 
         Raises:
-            CoolFusionError: a prompt or an option that cannot be used.
+            CoolFusionError: a prompt or an option cannot be used.
         """
 
         def make() -> list[Entry]:
@@ -141,11 +141,11 @@ class Service:
         return self.runner.submit(entries, self.settings.timeout)
 
     async def aside(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Returns what a function returns that would hold the event loop up.
+        """Runs a function in another thread and returns its result, because it would hold the event loop up.
 
         Args:
             work: the function.
-            arguments: of the function.
+            arguments: the arguments of the function.
         """
         return await asyncio.to_thread(functools.partial(work, *arguments))
 

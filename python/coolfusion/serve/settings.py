@@ -1,4 +1,4 @@
-"""The settings of a server: its name, its key and its limits."""
+"""Holds the settings of a server: its name, its address, its key and its limits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """How a server answers. The number of texts that are written at the same time is the fusion's own.
+    """The settings of a server. The fusion sets the number of texts that are written at the same time.
 
     Attributes:
         name: the fused model's name, under which clients ask for it.
         host: the address that the server listens on.
         port: the port; 0 takes any that is free.
-        api_key: clients must send it as a bearer token; None takes requests without one.
+        api_key: the bearer token that clients must send. None takes requests without one.
         without_key: whether an address that other machines reach may be served without a key.
-        max_waiting: texts that may wait for room; further requests get the status 429.
-        max_connections: open connections; further ones are closed with the status 503. Those without a request count.
-        max_body_bytes: size of a request's body; larger ones get the status 413.
+        max_waiting: number of texts that may wait for room. Further requests get the status 429.
+        max_connections: number of open connections, also of those without a request. Further ones are closed with the
+            status 503.
+        max_body_bytes: the greatest size of a request's body. Larger ones get the status 413.
         timeout: seconds that an answer may take, reading by the client included.
         shutdown_timeout: seconds that running requests have to end when the server is told to stop.
 
     Raises:
-        ArgumentError: a value outside its range, or an open address without a key.
+        ArgumentError: a value is outside its range, or an open address has no key.
 
     Example:
         >>> ServerSettings(max_waiting=8).name
@@ -75,7 +76,9 @@ class ServerSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether only this machine reaches an address. Names other than localhost count as open.
+    """Returns whether only this machine reaches an address.
+
+    Names other than localhost count as open, because they may resolve to any address.
 
     Args:
         host: an address or a name.

@@ -1,4 +1,4 @@
-"""Texts of one request: they take places, are written together, and are noted in the metrics when they end."""
+"""Writes the texts of one request. They take places, are written together, and end in the metrics."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Writing:
 
     Args:
         service: the service.
-        batch: the texts in the engine.
-        choices: texts for each prompt.
+        batch: the batch of the texts in the engine.
+        choices: the number of texts for each prompt.
 
     Attributes:
-        entries: one for each text; those of one prompt stand together.
-        choices: texts for each prompt.
+        entries: one entry for each text. Those of one prompt stand together.
+        choices: the number of texts for each prompt.
     """
 
     def __init__(self, service: Service, batch: Batch, choices: int) -> None:
@@ -40,14 +40,15 @@ class Writing:
         return f"Writing({self._batch!r}, {self.choices} for each prompt)"
 
     async def finished(self) -> None:
-        """Waits for the ends of all texts; raises the first error of one."""
+        """Waits for the ends of all texts, and raises the first error of one."""
         async for _ in self.segments():
             pass
 
     async def segments(self) -> AsyncIterator[tuple[int, str, Step | None, bool]]:
-        """Yields the number of a text, what it gains, the step, and whether the text has ended.
+        """Yields the number of a text, the text that is new, the step, and whether the text has ended.
 
-        A reranked text comes whole at its end. Raises the error that ended a text.
+        For example, (0, " upon", step, False) adds a word to the first text. A reranked text comes whole at its end.
+        Raises the error that ended a text.
         """
         async for at, step in self._batch.steps():
             if self._first:
@@ -64,23 +65,23 @@ class Writing:
 async def written(
     service: Service, plan: Plan, prompts: Sequence[Any], choices: int, budget: int, **options: Any
 ) -> AsyncIterator[Writing]:
-    """Writes texts; at the end of the block they leave the engine, whether they are finished or not.
+    """Writes texts. At the end of the block they leave the engine, whether they are finished or not.
 
     Args:
         service: the service.
-        plan: how they are written.
+        plan: the members and options that write them.
         prompts: texts or ids, or lists of messages.
-        choices: texts for each prompt.
-        budget: of each member, in its own tokens.
+        choices: the number of texts for each prompt.
+        budget: the budget of each member, in its own tokens.
         options: further options of `Request`.
 
     Raises:
         ApiError: there are too few places for the texts.
-        CoolFusionError: a prompt or an option that cannot be used.
+        CoolFusionError: a prompt or an option cannot be used.
     """
     given = {**plan.request_options, **options, "max_new_tokens": budget}
     requests = [request for prompt in prompts for request in requests_of(prompt, choices, given)]
-    # The gate has taken one place.
+    # One fewer, because the gate has taken a place.
     with service.places.take(len(requests) - 1):
         entries = await service.open(plan, requests)
         with service.submit(entries) as batch:
@@ -93,12 +94,13 @@ async def written(
 def requests_of(prompt: Any, choices: int, options: dict[str, Any]) -> list[Request]:
     """Returns the requests for the choices of a prompt, with the seeds that `Request.n` gives to its texts.
 
-    They are requests of their own, so that the steps of each can be streamed.
+    Each choice is a request of its own, because the steps of each are streamed. For example, three choices with the
+    seed 5 have the seeds 5, 6 and 7.
 
     Args:
         prompt: a text or ids, or a list of messages.
-        choices: how many.
-        options: of `Request`.
+        choices: the number of choices.
+        options: options of `Request`.
     """
     seed = options.get("seed")
     if seed is None and options.get("temperature"):

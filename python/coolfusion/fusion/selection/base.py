@@ -1,8 +1,8 @@
 """Selects the candidate that is committed.
 
-A rule gives one value to each candidate; the least value wins. Ties go to the candidate with the bytewise smaller text;
-END has no bytes, so it wins its ties. Nested candidates ("New" and "New York") have no rule of their own, and each is
-ranked by its own value.
+A rule gives one value to each candidate, and the least value wins. For example, 0.7 wins against 1.2. Ties go to the
+candidate with the bytewise smaller text. END wins its ties, because it has no bytes. Nested candidates ("New" and
+"New York") have no rule of their own, and each is ranked by its own value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StepView:
     Attributes:
         candidates: (C,) the candidates, in the order of their bytes; END first.
         scores: (C, M) scores[i][j] is candidate i under member j.
-        members: numbers of the members whose scores are all numbers; a rule must not look at the others.
+        members: numbers of the members whose scores are all numbers. A rule must not use the others.
         names: (M,) the members' names.
         prompt: (M,) the score of the prompt under each member; () unless the rule asks for `prompt_scores`.
         so_far: (M,) the score under each member of the prompt, if it is known, and of all text committed since.
@@ -55,6 +55,8 @@ class StepView:
 class Ranking(NamedTuple):
     """The decision of a rule, with the weights and the primary member that led to it.
 
+    For example, ``Ranking([0.4, 1.1], (0.5, 0.5))`` lets the first candidate win under equal weights.
+
     Attributes:
         values: (C,) the value of each candidate; the least wins.
         weights: one weight for each of `StepView.members`, with the sum 1; () if the rule has none.
@@ -68,7 +70,7 @@ class Ranking(NamedTuple):
 
 @runtime_checkable
 class SelectionRule(Protocol):
-    """A rule that decides which candidate of a step wins; objects with these attributes are rules too.
+    """A rule that decides which candidate of a step wins. Objects with these attributes are rules too.
 
     Attributes:
         name: the name in `Fusion.describe` and in records.
@@ -95,10 +97,10 @@ class SelectionRule(Protocol):
     prompt_scores: bool = False
 
     def values(self, step: StepView) -> Sequence[float] | Ranking:
-        """Returns the value of each candidate; the least wins. It must not depend on the order of the members."""
+        """Returns the value of each candidate, of which the least wins. The order of the members must not matter."""
 
     def is_unsure(self, step: StepView) -> bool:
-        """Returns whether `alternatives` are to be proposed and scored before the rule decides; once a step at most."""
+        """Returns whether `alternatives` are to be proposed and scored before the rule decides, at most once a step."""
         return True
 
 
@@ -107,7 +109,10 @@ class RowRule(SelectionRule):
 
     Args:
         function: a function from one score for each member to a value.
-        boundary_mass: whether the function looks at `boundary_logprob`.
+        boundary_mass: whether the function uses `boundary_logprob`.
+
+    Example:
+        ``RowRule(lambda row: -max(score.logprob for score in row))`` selects by the member with the greatest ln p.
     """
 
     def __init__(self, function: Callable[[Sequence[Score]], float], *, boundary_mass: bool = False) -> None:
@@ -129,7 +134,7 @@ class RowRule(SelectionRule):
 
 
 class Selection(NamedTuple):
-    """The decision of one step.
+    """The decision of one step, for example the winner 1 with the margin 0.5 for the values 1.2 and 0.7.
 
     Attributes:
         winner: index of the chosen candidate.
@@ -216,7 +221,7 @@ def is_unsure(rule: SelectionRule, view: StepView) -> bool:
 
 
 def select(rule: SelectionRule, view: StepView) -> Selection:
-    """Chooses one candidate.
+    """Selects one candidate.
 
     Raises:
         ArgumentError: the rule did not give one number for each candidate.

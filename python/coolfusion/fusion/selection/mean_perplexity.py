@@ -15,7 +15,7 @@ from coolfusion.records import Score
 def _arithmetic_mean_perplexity(row: Sequence[Score]) -> float:
     """Returns ln of the mean over members of PPL_u(s), the paper's rule (arXiv 2407.19807, section 3.3).
 
-    One hostile critic decides, for example perplexities (1.2, 30) lose against (14, 14).
+    One hostile critic decides, because the greatest term rules the mean. For example, (1.2, 30) loses against (14, 14).
 
     Args:
         row: one score for each member.

@@ -1,4 +1,4 @@
-"""Rules by name, for the command line and for recipes."""
+"""Gives names to rules, because the command line and recipes hold no code. For example, "mixture" is a power mean."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from coolfusion.fusion.selection.specs import rule_from_spec
 from coolfusion.fusion.selection.weights import ByEvidence, ByRecentText
 from coolfusion.fusion.selection.wrappers import Primary, WithoutOutliers
 
-# The forms of a rule that callers may give; `as_rule` makes one of it.
+# The forms of a rule that callers may give. `as_rule` converts each of them to a `SelectionRule`.
 Rule = str | SelectionRule | Callable[..., float] | Mapping[str, Any]
-# The rule of every text that names none: measured in docs/results.md.
+# The rule of every text that names none, because of its results in docs/results.md.
 DEFAULT_RULE = "confident"
 
-# Each entry makes a rule; docs/concepts.md explains them, docs/results.md measures them.
+# Each entry makes a rule. docs/concepts.md explains them, and docs/results.md measures them.
 RULES: dict[str, Callable[[], SelectionRule]] = {
     "paper": lambda: arithmetic_mean_perplexity,
     "geometric": lambda: geometric_mean_perplexity,
@@ -43,13 +43,18 @@ RULES: dict[str, Callable[[], SelectionRule]] = {
 
 
 def as_rule(rule: Any) -> SelectionRule:
-    """Returns a rule: by name, by a spec, a `SelectionRule` as it is, or a function of one candidate's scores.
+    """Returns the rule of a name, a spec, a `SelectionRule`, or a function of one candidate's scores.
 
     Args:
-        rule: the rule; a spec is an object as `rule_from_spec` reads it, and a function becomes a `RowRule`.
+        rule: the rule. A spec is an object as `rule_from_spec` reads it, a `SelectionRule` stays as it is, and a
+            function becomes a `RowRule`.
 
     Raises:
-        ArgumentError: an unknown name, a spec with a wrong field, or none of these.
+        ArgumentError: the name is unknown, a spec has a wrong field, or the rule is none of these.
+
+    Example:
+        >>> as_rule("mixture")
+        PowerMean(1, ByEvidence(kappa=3), per='segment')
     """
     if isinstance(rule, str):
         if rule not in RULES:

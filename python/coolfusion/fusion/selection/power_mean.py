@@ -37,7 +37,7 @@ class PowerMean(SelectionRule):
         name: the name in records; None names the formula.
 
     Raises:
-        ArgumentError: an exponent that is no number, or an unknown unit.
+        ArgumentError: the exponent is no number, or the unit is unknown.
 
     Complexity: O(candidates * members).
 

@@ -43,13 +43,13 @@ class Uniform(Weights):
 class Fixed(Weights):
     """Given weights of members by name, for example those that a pool check measured.
 
-    Members that are not named count nothing, unless none of the step's members is named; then all count alike.
+    Members that are not named count nothing. If none of the step's members is named, all count alike.
 
     Args:
         by_name: weights of 0 or more, not all 0; their sum need not be 1.
 
     Raises:
-        ArgumentError: a weight that is negative or no number, or no weight above 0.
+        ArgumentError: a weight is negative or no number, or no weight is above 0.
 
     Example:
         ``Fixed({"smollm2": 1.0, "gemma": 3.0})`` counts gemma three quarters.
@@ -113,7 +113,7 @@ class ByRecentText(Weights):
         decay: between 0 and 1.
 
     Raises:
-        ArgumentError: a value outside its range.
+        ArgumentError: a value is outside its range.
 
     Source:
         Hedge with discounted losses (SpecEM, arXiv 2412.07380, weighs members by past wins in the same manner).

@@ -23,7 +23,7 @@ class Primary(SelectionRule):
         member: the name of the primary; None takes the member that gave the prompt the fewest nats per byte.
 
     Raises:
-        ArgumentError: a negative margin.
+        ArgumentError: the margin is negative.
 
     Source:
         The clamp of the main model in CoRE (arXiv 2510.13855) and the verifier of SAFE (arXiv 2510.15346), as a margin.
@@ -85,7 +85,7 @@ class WithoutOutliers(SelectionRule):
         tolerance: nats per byte, 0 or more.
 
     Raises:
-        ArgumentError: a negative tolerance.
+        ArgumentError: the tolerance is negative.
 
     Source:
         Consistency filters as in CoRE (arXiv 2510.13855), with the median in place of a threshold of probability.
