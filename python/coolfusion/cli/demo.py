@@ -38,7 +38,7 @@ def demo(
         names.append(f"{member.name} ({about['kind']}, {member.tokenizer.vocab_size} tokens)  ", colour(number))
     console.print(names)
     order = " ".join(member.name for member in fusion.members)
-    legend = f"each line: the segment, who proposed it, its perplexity under {order} | what it won over"
+    legend = f"each line: the segment, who proposed it, its perplexity under {order} | the proposals that lost"
     console.print(legend, style="dim")
     for prompt in DEMO_PROMPTS:
         begun = perf_counter()

@@ -29,7 +29,10 @@ TopP = Annotated[
     typer.Option("--top-p", help="Draw from the fewest most likely with this probability.", rich_help_panel=DRAWING),
 ]
 MinP = Annotated[
-    float, typer.Option("--min-p", help="Draw what is this share of the most likely.", rich_help_panel=DRAWING)
+    float,
+    typer.Option(
+        "--min-p", help="Draw among candidates of at least this share of the most likely one.", rich_help_panel=DRAWING
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="The same seed writes the same text.", rich_help_panel=DRAWING)]
 Number = Annotated[
