@@ -57,7 +57,7 @@ soak: $(VENV)/test.ready
 nightly: $(VENV)/test.ready
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/properties
 
-# Two halves, because mypy keeps one core busy for a minute and cargo the others (`make -j2`).
+# Two halves, because mypy keeps one core busy for a minute and cargo the others (`make -j3`).
 lint: lint-rust lint-python
 
 lint-rust: $(VENV)/test.ready

@@ -79,5 +79,6 @@ pub use tokens::token::{TextPosition, Token, TokenId};
 pub use util::byte_alphabet;
 pub use util::parallel::for_each;
 pub use util::utf8::Utf8Decoder;
+pub use vocabulary::added::AddedEntry;
 pub use vocabulary::decode_rules::DecodeRules;
 pub use vocabulary::table::{Kind, Vocabulary};

@@ -255,10 +255,25 @@ impl Tokenizer {
         self.origin.added.iter().filter(|token| !token.control).map(|token| token.content.as_str())
     }
 
-    /// Added tokens, and whether only the first section of a text between control tokens gets a dummy prefix.
-    #[cfg(feature = "python")]
-    pub(crate) fn sections(&self) -> (&[AddedEntry], bool) {
-        (&self.origin.added, self.origin.prefixes_once)
+    /// The added tokens of the file, in its order, with the flags that a chat template needs.
+    ///
+    /// ```
+    /// # fn main() -> coolfusion::Result<()> {
+    /// let toy = coolfusion::Tokenizer::from_file("examples/toy/plain.json".as_ref(), None)?;
+    /// let token = &toy.added_tokens()[0];
+    /// assert_eq!((&*token.content, token.control), ("<end>", true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn added_tokens(&self) -> &[AddedEntry] {
+        &self.origin.added
+    }
+
+    /// Whether only the first section of a text between control tokens gets a dummy prefix. Example: Mistral v0.3.
+    #[must_use]
+    pub fn prefixes_once(&self) -> bool {
+        self.origin.prefixes_once
     }
 
     /// Whether encoding may start again at a settled cut; see [`Engine::restarts`].

@@ -166,7 +166,21 @@ impl Reader<'_> {
         if let Some(piece) = unknown.and_then(|id| self.pieces.iter().find(|entry| entry.0 == id)) {
             notes.push(format!("decode leaves out the unknown token {:?}; the tokenizers library writes it", piece.1));
         }
+        if let Some((one, other, id)) = self.two_of_one_id() {
+            notes.push(format!(
+                "pieces {one:?} and {other:?} have the id {id}: decode writes the last of such pieces; the tokenizers \
+                 library writes one of them by chance"
+            ));
+        }
         notes
+    }
+
+    /// The first two pieces with one id, and the id.
+    fn two_of_one_id(&self) -> Option<(&str, &str, u32)> {
+        let mut seen = vec![false; self.pieces.iter().map(|(id, _)| id as usize + 1).max().unwrap_or(0)];
+        let (id, other) = self.pieces.iter().find(|&(id, _)| std::mem::replace(&mut seen[id as usize], true))?;
+        let (_, one) = self.pieces.iter().find(|&(first, _)| first == id)?;
+        Some((one, other, id))
     }
 
     /// The engine, whose ids and text are those of the library, and the result of the comparison.

@@ -102,7 +102,8 @@ mod tests {
             '\u{11a8}', '\u{ac00}', '\u{cc6}', '\u{cc2}', '\u{cd5}', '\u{9be}', '\u{f73}', '\u{f71}', '\u{212b}', ' ',
         ];
         let (mut held, mut free) = (0, 0);
-        for number in 0..letters.len().pow(5) {
+        // One text in seven: all neighbours and most triples are among them.
+        for number in (0..letters.len().pow(5)).step_by(7) {
             let text: String = (0..5).map(|place| letters[number / letters.len().pow(place) % letters.len()]).collect();
             let mut tracked = ChangedParts::default();
             let middle = text.char_indices().nth(3).map_or(0, |(at, _)| at);

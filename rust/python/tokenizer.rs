@@ -293,10 +293,9 @@ impl PyTokenizer {
     /// A text is read in sections between control tokens. Mistral's file adds the prefix to the first section alone.
     #[allow(clippy::type_complexity)]
     fn _sections(&self) -> (Vec<(u32, String, bool, bool, bool)>, bool) {
-        let (added, prefixes_once) = self.0.sections();
         let row =
             |token: &AddedEntry| (token.id.0, token.content.clone(), token.control, token.strips.0, token.strips.1);
-        (added.iter().map(row).collect(), prefixes_once)
+        (self.0.added_tokens().iter().map(row).collect(), self.0.prefixes_once())
     }
 
     /// Returns the id that begins a text, or None if the folder declares none.

@@ -215,7 +215,7 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
     let (mut roll, mut further) = (dice(7), dice(8));
     for (number, (tokenizer, units, least)) in tokenizers().into_iter().enumerate() {
         let (mut compared, mut restored, mut late) = (0, 0, 0);
-        for _ in 0..if units == MANY_MARKS { 200 } else { 400 } {
+        for _ in 0..if units == MANY_MARKS { 150 } else { 250 } {
             let some: Vec<&str> = (0..=roll(4)).map(|_| units[roll(units.len())]).collect();
             let mut unit = || if roll(12) == 0 { units[roll(units.len())] } else { some[roll(some.len())] };
             let mut text = String::new();

@@ -308,3 +308,11 @@ def test_differences_on_purpose_are_noted(load: Load) -> None:
     assert any("spells a control token of the vocabulary" in note for note in notes)
     plain = load(definition({"vocab": {"a": 0, " ": 1}})).describe()
     assert plain["notes"] == [] and plain["check"].endswith("own pieces")
+
+
+def test_two_pieces_of_one_id_have_a_note(load):
+    """The library writes either by chance, so no text is right; here it is the last, and strict encoding says so."""
+    found = load(definition({"vocab": {"a": 0, "b": 0, "c": 1}}, decoder=FUSE))
+    assert found.encode("abc") == [0, 0, 1] and found.decode([0, 1]) == "bc"
+    assert any('pieces "a" and "b" have the id 0' in note for note in found.describe()["notes"])
+    assert found.represents("bc") and not found.represents("ac")

@@ -112,6 +112,7 @@ def test_every_field_with_every_wrong_value_loads_or_is_refused_by_us(name, fold
         ("vocab_size", 10**12, "1000000000000"),
         ("max_position_embeddings", None, "None"),
         ("max_position_embeddings", "2048", "'2048'"),
+        ("max_position_embeddings", 0, "0, expected at least 1"),
         ("hidden_act", "nope", "nope"),
         ("rms_norm_eps", "x", "'x'"),
     ],

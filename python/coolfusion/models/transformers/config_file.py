@@ -26,6 +26,8 @@ CORE = {
     *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     *("num_attention_heads", "n_head", "n_heads", "num_heads", "num_key_value_heads", "num_kv_heads"),
 }
+# Lengths of the context window, which no tensor of the checkpoint limits.
+WINDOWS = {"max_position_embeddings", "n_positions", "n_ctx"}
 LAYERS = re.compile(r"n(um)?_(\w+_)?layers?")
 # A tensor may hold several parts (queries, keys and values), or several small numbers in a large one.
 PARTS_IN_A_TENSOR = 64
@@ -66,7 +68,7 @@ def _walk(raw: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, A
     for key, value in raw.items():
         if isinstance(value, dict) and depth < 3:
             yield from _walk(value, f"{before}{key}.", depth + 1)
-        elif SIZES.fullmatch(key) or key in CORE or LAYERS.fullmatch(key):
+        elif SIZES.fullmatch(key) or key in CORE or key in WINDOWS or LAYERS.fullmatch(key):
             yield f"{before}{key}", value
 
 
@@ -79,10 +81,10 @@ def _check_size(field: str, value: Any, where: str, held: Held | None) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise ModelError(f"{where}: {field} is {value!r}, expected a whole number")
-    least = 1 if name in CORE else 0
+    least = 1 if name in CORE or name in WINDOWS else 0
     if value < least:
         raise ModelError(f"{where}: {field} is {value}, expected at least {least}")
-    if held is None:
+    if held is None or name in WINDOWS:
         return
     # Every layer has a tensor of its own, so more of them than tensors are a mistake, and looping over them never ends.
     most = len(held.shapes) if LAYERS.fullmatch(name) else PARTS_IN_A_TENSOR * max(held.longest, len(held.shapes))
