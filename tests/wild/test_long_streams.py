@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -341,6 +342,30 @@ def test_texts_whose_normal_form_is_another(family: Family, letters: str, more: 
     assert encoder.widened == 0
 
 
+def pushes_are_peeks(
+    tok: cf.Tokenizer, text: str, part: Callable[[], str], count: int, aside: Callable[[], str]
+) -> None:
+    """Pushes `text` and `count` parts: each edit is that of `peek`, and no fork changes the encoder.
+
+    A part is drawn by `part`; `aside` draws the text of a fork, or "" for none.
+    """
+    encoder = cf.StreamEncoder(tok)
+    rebuilt = list(encoder.push(text).ids)
+    for number in range(count):
+        more = part()
+        if other := aside():
+            encoder.fork().push(other)
+        expected = encoder.peek(more)
+        edit = encoder.push(more)
+        text += more
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
+        if number % 9 == 0:
+            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
+    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
+    assert encoder.widened == 0
+
+
 @examples(1)
 @given(seed=st.integers(0, 1 << 40), marks=st.sampled_from(MARKS))
 @example(seed=3, marks="\u0301\u0323")
@@ -350,23 +375,12 @@ def test_marks_after_an_added_token_of_the_normal_form(seed: int, marks: str) ->
     dice = random.Random(seed)
     text = dice.choice(("<K>", "a b <K>", "the", "<K><K>", "x<tool_call>", "<\u212a>", "\u00e9<K>"))
     text += "".join(dice.choice(marks) for _ in range(dice.choice((260, 300))))
-    encoder = cf.StreamEncoder(tok)
-    rebuilt = list(encoder.push(text).ids)
-    for number in range(150):
-        part = "".join(dice.choice(marks) for _ in range(dice.choice((1, 1, 1, 3))))
-        if dice.random() < 0.02:
-            part += dice.choice(("a", "\u0338", "\u0338x>", "<K>", " ", "\u0344"))
-        if dice.random() < 0.05:
-            encoder.fork().push("\u0338<K>" + marks)
-        expected = encoder.peek(part)
-        edit = encoder.push(part)
-        text += part
-        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
-        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
-        if number % 9 == 0:
-            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
-    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
-    assert encoder.widened == 0
+
+    def part() -> str:
+        drawn = "".join(dice.choice(marks) for _ in range(dice.choice((1, 1, 1, 3))))
+        return drawn + (dice.choice(("a", "\u0338", "\u0338x>", "<K>", " ", "\u0344")) if dice.random() < 0.02 else "")
+
+    pushes_are_peeks(tok, text, part, 150, lambda: "\u0338<K>" + marks if dice.random() < 0.05 else "")
 
 
 # The steps before a WordPiece model, and the most characters of its words.
@@ -403,23 +417,13 @@ def test_words_of_wordpiece_without_a_cut(seed: int, steps: tuple[tuple[str, ...
     tok, dice = word_pieces(*steps), random.Random(seed)
     text = dice.choice(("", "a", "=", "=", "l", "a b ", "x=", "a" * 120, "\u212b", "a."))
     text += "".join(dice.choice(letters) for _ in range(dice.choice((150, 300))))
-    encoder = cf.StreamEncoder(tok)
-    rebuilt = list(encoder.push(text).ids)
-    for number in range(120):
-        part = dice.choice(letters)
-        if dice.random() < 0.03:
-            part += dice.choice(("a", "=", " ", "\u0338", "\u0338", "\u0323", "\ufdfa", "\n", "7", "b a", "\u0345"))
-        if dice.random() < 0.05:
-            encoder.fork().push("\u0338a" + letters)
-        expected = encoder.peek(part)
-        edit = encoder.push(part)
-        text += part
-        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
-        rebuilt = rebuilt[: len(rebuilt) - edit.drop] + list(edit.ids)
-        if number % 9 == 0:
-            assert rebuilt == list(tok.encode(text)), (number, text[-40:])
-    assert rebuilt == list(encoder.ids) == list(tok.encode(text))
-    assert encoder.widened == 0
+    others = ("a", "=", " ", "\u0338", "\u0338", "\u0323", "\ufdfa", "\n", "7", "b a", "\u0345")
+
+    def part() -> str:
+        drawn = dice.choice(letters)
+        return drawn + (dice.choice(others) if dice.random() < 0.03 else "")
+
+    pushes_are_peeks(tok, text, part, 120, lambda: "\u0338a" + letters if dice.random() < 0.05 else "")
 
 
 @pytest.mark.parametrize("steps", BEFORE_PIECES)

@@ -81,8 +81,7 @@ impl Pipeline {
         let marks = self.grow_stretch(&text[at..], TextPosition::Start, vocabulary)?;
         let mut before = Vec::new();
         self.ids(&text[..at], place, &mut before).ok()?;
-        let said: Option<Vec<&[u8]>> = before.iter().map(|&id| vocabulary.bytes(id, 0).ok()).collect();
-        let lossless = said.is_some_and(|said| said.concat() == text.as_bytes()[..at]);
+        let lossless = vocabulary.spells(&before, &text.as_bytes()[..at], false, |_, _| ());
         Some(GrowingToken { before, lossless, end, marks, length: text.len() - at })
     }
 
