@@ -5,6 +5,7 @@
 
 use crate::normalizers::compositions::{is_composed, open_end, OpenEnd, Taken};
 use crate::tokens::token::{TextPosition, TokenId};
+use crate::util::byte_scan::ByteFinder;
 use crate::util::byte_set::ByteSet;
 use crate::util::double_array::Dictionary;
 use rustc_hash::FxHashSet;
@@ -19,6 +20,8 @@ pub(crate) struct AddedText {
     ids: Vec<Option<TokenId>>,
     /// For each byte those that follow it at the start of a token. Empty without tokens.
     pairs: Vec<ByteSet>,
+    /// Finds the first bytes of all tokens.
+    firsts: ByteFinder,
     characters: FxHashSet<char>,
     longest: Option<usize>,
     /// For each content its last character, if NFC may compose it with a mark after it; the token is then not found.
@@ -70,6 +73,7 @@ impl AddedText {
             contents: Dictionary::new(numbered.collect())?,
             ids: contents.iter().map(|&(_, id)| id).collect(),
             pairs,
+            firsts: ByteFinder::new(contents.iter().filter_map(|(content, _)| content.bytes().next()).collect()),
             characters: contents.iter().flat_map(|(content, _)| content.chars()).collect(),
             longest: contents.iter().map(|(content, _)| content.len()).max(),
             ends: Vec::new(),
@@ -154,7 +158,8 @@ impl AddedText {
     #[inline]
     fn find(&self, text: &[u8], at: usize) -> (Option<(usize, u32)>, bool) {
         let Some(seconds) = self.pairs.get(usize::from(text[at])) else { return (None, false) };
-        if !text.get(at + 1).map_or(!seconds.is_empty(), |&second| seconds.contains(second)) {
+        // Without a second byte some token may begin here, if any does.
+        if !text.get(at + 1).map_or_else(|| !seconds.is_empty(), |&second| seconds.contains(second)) {
             return (None, false);
         }
         if self.ends.is_empty() {
@@ -213,7 +218,11 @@ impl Iterator for Stretches<'_> {
         }
         let length = self.text.len();
         let mut at = if self.tokens.pairs.is_empty() { length } else { self.at };
-        while at < length {
+        loop {
+            at = self.tokens.firsts.next(self.text, at);
+            if at >= length {
+                break;
+            }
             let (longest, open) = self.tokens.find(self.text, at);
             if open {
                 self.unsure = self.unsure.min(at);

@@ -4,6 +4,7 @@
 //! by character, pools, threads. May import: `error`, `tokens`. Read next: `regex/`, or `vocabulary/`.
 
 pub mod byte_alphabet;
+pub(crate) mod byte_scan;
 pub(crate) mod byte_set;
 pub(crate) mod byte_strings;
 pub(crate) mod char_table;

@@ -1,33 +1,72 @@
 //! White space and characters around a byte of a text.
 
+use crate::util::byte_scan::{between, equal, first, word};
+
 /// Whether white space begins at byte `at` of `text`: Unicode `White_Space` on the right, something else on the left.
 #[inline]
 pub(crate) fn stands_before_space(text: &str, at: usize) -> bool {
     let bytes = text.as_bytes();
-    if at == 0 || at >= bytes.len() || !may_be_space(bytes[at]) {
-        return false;
-    }
-    // Nearly all kana begin as U+3000 does.
-    if bytes[at] >= 0xE1 && !matches!(bytes.get(at + 1), Some(0x80 | 0x81 | 0x9A)) {
-        return false;
-    }
-    if !text.is_char_boundary(at) {
-        return false;
-    }
-    let (left, right) = characters_around(bytes, at);
-    right.is_whitespace() && !left.is_whitespace()
+    at > 0 && space_at(bytes, at) > 0 && !characters_around(bytes, at).0.is_whitespace()
 }
 
-/// Whether a character of Unicode's `White_Space` may begin with this byte.
+/// The length of the character of Unicode's `White_Space` that begins at byte `at`; 0 where none does.
 #[inline]
-fn may_be_space(byte: u8) -> bool {
-    matches!(byte, b'\t'..=b'\r' | b' ' | 0xC2 | 0xE1..=0xE3)
+fn space_at(bytes: &[u8], at: usize) -> usize {
+    let Some(character) = bytes.get(at..) else { return 0 };
+    match *character {
+        [b'\t'..=b'\r' | b' ', ..] => 1,
+        [0xC2, 0x85 | 0xA0, ..] => 2,
+        [0xE1, 0x9A, 0x80, ..]
+        | [0xE2, 0x80, 0x80..=0x8A | 0xA8 | 0xA9 | 0xAF, ..]
+        | [0xE2, 0x81, 0x9F, ..]
+        | [0xE3, 0x80, 0x80, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// The bytes of the eight from `at` on where white space may begin, and few others. None without ten bytes.
+///
+/// The bytes after U+1680 and U+3000 are compared too, because nearly all kana and Ethiopic begin as those do.
+#[inline(always)]
+fn possible_spaces(bytes: &[u8], at: usize) -> Option<u64> {
+    let third = word(bytes, at + 2)?;
+    let (here, next) = (word(bytes, at)?, word(bytes, at + 1)?);
+    let ascii = equal(here, b' ') | between(here, b'\t', b'\r');
+    let ideographic = equal(here, 0xE3) & equal(next, 0x80) & equal(third, 0x80);
+    Some(ascii | equal(here, 0xC2) | equal(here, 0xE2) | equal(here, 0xE1) & equal(next, 0x9A) | ideographic)
 }
 
 /// The places of `text` before white space, ascending.
 pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     let bytes = text.as_bytes();
-    (1..bytes.len()).filter(move |&at| may_be_space(bytes[at]) && stands_before_space(text, at))
+    // White space before the text would be the left neighbour of its first character.
+    let (mut at, mut left_end) = (0, 0);
+    let mut found = possible_spaces(bytes, 0);
+    std::iter::from_fn(move || loop {
+        let here = match &mut found {
+            Some(0) => {
+                while found == Some(0) {
+                    at += 8;
+                    found = possible_spaces(bytes, at);
+                }
+                continue;
+            }
+            Some(places) => {
+                let here = at + first(*places);
+                *places &= *places - 1;
+                here
+            }
+            None if at < bytes.len() => {
+                at += 1;
+                at - 1
+            }
+            None => return None,
+        };
+        let length = space_at(bytes, here);
+        if length > 0 && std::mem::replace(&mut left_end, here + length) != here {
+            return Some(here);
+        }
+    })
 }
 
 /// The characters before and after byte `at` of well-formed UTF-8.
@@ -78,4 +117,44 @@ pub(crate) fn characters(bytes: &[u8]) -> impl Iterator<Item = char> + '_ {
 /// Whether `byte` goes on with a character.
 pub(crate) fn is_tail(byte: u8) -> bool {
     byte & 0xC0 == 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_is_that_of_unicode() {
+        for c in '\0'..=char::MAX {
+            let text = format!("a{c}");
+            let length = if c.is_whitespace() { c.len_utf8() } else { 0 };
+            assert_eq!(space_at(text.as_bytes(), 1), length, "{c:?}");
+            assert_eq!(stands_before_space(&text, 1), length > 0, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_starts_where_its_left_neighbour_is_none() {
+        let parts =
+            ["a", " ", "\n", "\u{a0}", "\u{e9}", "\u{85}", "\u{1680}", "\u{1200}", "\u{2003}", "\u{2014}", "\u{205f}"];
+        let wide = ["\u{3000}", "\u{3001}", "\u{3042}", "\u{1f600}", "\0", "\u{200b}", "\u{b}", "\u{180e}"];
+        let all: Vec<&str> = parts.into_iter().chain(wide).collect();
+        let mut roll = 1_u64;
+        for round in 0..4000 {
+            let mut text = String::new();
+            for _ in 0..round % 40 {
+                roll = roll.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                text.push_str(all[(roll >> 33) as usize % all.len()]);
+            }
+            let slow = text
+                .char_indices()
+                .zip(text.chars().skip(1))
+                .filter(|&((_, a), b)| !a.is_whitespace() && b.is_whitespace());
+            let slow: Vec<usize> = slow.map(|((at, a), _)| at + a.len_utf8()).collect();
+            assert_eq!(space_starts(&text).collect::<Vec<_>>(), slow, "{text:?}");
+            let each: Vec<usize> =
+                (0..=text.len()).filter(|&at| at < text.len() && stands_before_space(&text, at)).collect();
+            assert_eq!(each, slow, "{text:?}");
+        }
+    }
 }

@@ -46,6 +46,16 @@ def test_no_text_moves_a_word_boundary(family: Family, text: str, suffix: str, m
 
 
 @every_family
+@examples(0.5)
+@given(text=texts())
+def test_boundaries_are_the_settled_cuts_before_white_space(family: Family, text: str) -> None:
+    """The walk that looks at white space alone finds the cuts that the walk over all places finds."""
+    if family.certified:
+        settled = set(family.tok.settled_cuts(text))
+        assert family.tok.word_boundaries(text) == [at for at in space_starts(text) if at in settled]
+
+
+@every_family
 @examples(0.15)
 @given(text=texts(max_pieces=5))
 def test_boundaries_are_among_those_that_nothing_refutes(family: Family, text: str) -> None:

@@ -67,7 +67,7 @@ impl Engine for Pipeline {
     }
 
     fn settled(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
-        Ok(self.settled_cuts(text, place, false))
+        Ok(self.settled_cuts(text, place))
     }
 
     fn window(&self, text: &str, place: TextPosition, window: &mut Window) -> Result<()> {
@@ -75,7 +75,7 @@ impl Engine for Pipeline {
             return Ok(());
         }
         window.tokens = self.encode(text, place)?;
-        window.cuts = self.settled_cuts(text, place, false);
+        window.cuts = self.settled_cuts(text, place);
         Ok(())
     }
 
@@ -105,7 +105,10 @@ impl Engine for Pipeline {
     }
 
     fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
-        let mut cuts = self.settled_cuts(text, place, true);
+        if let Some(cuts) = self.space_cuts(text, place) {
+            return Ok(cuts);
+        }
+        let mut cuts = self.settled_cuts(text, place);
         cuts.retain(|&at| stands_before_space(text, at));
         Ok(cuts)
     }

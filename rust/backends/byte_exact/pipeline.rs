@@ -13,7 +13,7 @@ use crate::stability::pieces::{is_uncrossed, uncrossed};
 use crate::tokens::token::{Sink, TextPosition};
 use crate::util::pool::Pool;
 use crate::util::sorted_trie::PieceTrie;
-use crate::util::text::space_starts;
+use crate::util::text::{space_starts, stands_before_space};
 
 /// The number of bytes that are much text to have no cut.
 pub(super) const MUCH: usize = 128;
@@ -103,23 +103,12 @@ impl Pipeline {
     }
 
     /// The settled cuts of a stretch in its normal form; `open` is its first byte that is not final, if there is one.
-    ///
-    /// `before_space`: those before white space are enough, if that is less work.
-    fn settled_in_stretch(&self, normal: &Normal<'_>, open: Option<usize>, before_space: bool) -> Vec<usize> {
+    fn settled_in_stretch(&self, normal: &Normal<'_>, open: Option<usize>) -> Vec<usize> {
         let text: &str = &normal.text;
         let composed = if open.is_some() && self.nfc { nfc_horizon(text) } else { text.len() };
         let horizon = open.map_or(text.len(), |at| normal.position(at)).min(composed);
         match &self.pieces {
-            Some(trie) => {
-                let text = &text[..horizon];
-                let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
-                // Where marks have become spaces, other places are before a space here than in the text.
-                if !before_space || normal.is_rewritten() {
-                    return uncrossed(trie, text, fuses);
-                }
-                let is_cut = |&at: &usize| self.is_barrier(text, at) || is_uncrossed(trie, text, at, fuses);
-                space_starts(text).filter(is_cut).collect()
-            }
+            Some(trie) => uncrossed(trie, &text[..horizon], |left, right| self.bpe.alphabet.fuses(left, right)),
             None => {
                 let limit = if open.is_some() { horizon } else { usize::MAX };
                 self.splitter.cuts(text, limit).settled().filter(|&at| text.is_char_boundary(at)).collect()
@@ -186,17 +175,57 @@ impl Pipeline {
         })
     }
 
-    pub(super) fn settled_cuts(&self, text: &str, place: TextPosition, before_space: bool) -> Vec<usize> {
+    /// The settled cuts before white space where pieces prove them and nothing rewrites the text; None elsewhere.
+    ///
+    /// White space is then where it is in the text, so no position needs a way back.
+    pub(super) fn space_cuts(&self, text: &str, place: TextPosition) -> Option<Vec<usize>> {
+        let trie = self.pieces.as_ref()?;
+        let mut walk = self.added.stretches_at(text, place);
+        let stretches: Vec<Stretch> = walk.by_ref().collect();
+        let unsure = walk.unsure();
+        (!walk.hides()).then_some(())?;
+        let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
+        let mut cuts = Vec::new();
+        for (index, part) in stretches.iter().enumerate() {
+            if self.is_cut_at_start(part, unsure) && stands_before_space(text, part.start) {
+                cuts.push(part.start);
+            }
+            if part.added.is_some() {
+                continue;
+            }
+            let stretch = &text[part.start..part.end];
+            let normal = self.normal(stretch, index == 0, place);
+            (!normal.is_rewritten()).then_some(())?;
+            let open = index + 1 == stretches.len() || part.end > unsure;
+            let mut horizon = if open { unsure.saturating_sub(part.start).min(stretch.len()) } else { stretch.len() };
+            if open && self.nfc {
+                horizon = horizon.min(nfc_horizon(stretch));
+            }
+            let read = &normal.text[..horizon + normal.shift];
+            let is_cut =
+                |&at: &usize| self.is_barrier(stretch, at) || is_uncrossed(trie, read, at + normal.shift, fuses);
+            cuts.extend(space_starts(&stretch[..horizon]).filter(is_cut).map(|at| part.start + at));
+        }
+        Some(cuts)
+    }
+
+    /// Whether the start of a stretch is a settled cut, where text before `unsure` is final.
+    ///
+    /// After an added token the library begins a stretch with a dummy prefix, which a continuation would not. It also
+    /// looks up whole words, which a continuation would not.
+    fn is_cut_at_start(&self, part: &Stretch, unsure: usize) -> bool {
+        let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
+        let prefixed = (self.dummy_everywhere || looked_up) && part.added.is_none();
+        part.start > 0 && part.start <= unsure && !prefixed
+    }
+
+    pub(super) fn settled_cuts(&self, text: &str, place: TextPosition) -> Vec<usize> {
         let mut walk = self.added.stretches_at(text, place);
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
-            // After an added token the library begins a stretch with a dummy prefix, which T' would not. It also looks
-            // up whole words, which T' would not.
-            let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
-            let prefixed = (self.dummy_everywhere || looked_up) && part.added.is_none();
-            if part.start > 0 && part.start <= unsure && !prefixed {
+            if self.is_cut_at_start(part, unsure) {
                 cuts.push(part.start);
             }
             if part.added.is_some() {
@@ -205,11 +234,8 @@ impl Pipeline {
             let stretch = &text[part.start..part.end];
             let normal = self.normal(stretch, index == 0, place);
             let open = index + 1 == stretches.len() || part.end > unsure;
-            let found = self.settled_in_stretch(
-                &normal,
-                open.then(|| unsure.saturating_sub(part.start).min(stretch.len())),
-                before_space,
-            );
+            let found =
+                self.settled_in_stretch(&normal, open.then(|| unsure.saturating_sub(part.start).min(stretch.len())));
             let inside = found.into_iter().filter_map(|at| normal.cut(at)).map(|at| part.start + at);
             cuts.extend(inside.filter(|&at| at > part.start && at < part.end && at < unsure));
         }
