@@ -1,7 +1,7 @@
 //! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/unigram-streams.md.
 //!
-//! It takes windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
-//! from the text to the words. Text that is not carried ends the word, and a window is encoded as before.
+//! It takes windows without a settled cut: one word, or several. `growing_source.rs` has the way from the text to the
+//! words. Text that is not carried ends the word, and a window is encoded as before.
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
