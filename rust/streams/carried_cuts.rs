@@ -7,7 +7,8 @@ use crate::backends::engine::ResumeState;
 use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{
-    byte_level, bytes_with, split, unigram, unigram_with, unigram_with_some_bytes, unigram_without_spaces,
+    byte_level, bytes_with, metaspace, split, strip, unigram, unigram_stripped, unigram_with, unigram_with_some_bytes,
+    unigram_without_spaces,
 };
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
@@ -83,6 +84,10 @@ const OPEN: [&str; 10] = [
     "u\u{301}\u{323}",
     "7",
 ];
+
+/// White space that is dropped, at the ends of the text or between words.
+const WHITE: [&str; 12] =
+    [" ", "\t", "\u{3000}", "\u{a0}", "  \u{3000}", "a", "x", "\u{301}", "e\u{301}", "aab", "\u{2581}", "7"];
 
 /// Pieces, symbols, text that rules rewrite, and their prefixes.
 const PARTS: [&str; 20] = [
@@ -176,8 +181,19 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
         (letters, &OPEN, 300),
         (unigram_with_some_bytes(), &UNITS, 4),
     ];
+    let (nfc, whole) = (json!({"type": "NFC"}), metaspace(false));
+    let white = [
+        (unigram_stripped(&[strip(true, true)], whole.clone(), &[]), 4),
+        (unigram_stripped(&[nfc.clone(), strip(false, true)], whole.clone(), &["a\u{3000}x"]), 4),
+        (unigram_stripped(&[strip(true, false), nfc.clone()], whole, &["  a"]), 4),
+        (unigram_stripped(&[strip(true, true)], metaspace(true), &[]), 4),
+        (unigram_stripped(&[strip(true, true)], json!({"type": "Digits", "individual_digits": true}), &[]), 4),
+        (unigram_stripped(&[nfc], json!({"type": "WhitespaceSplit"}), &[]), 4),
+    ];
+    let white = white.into_iter().map(|(tokenizer, least)| (tokenizer, &WHITE[..], least));
+    let known = known.into_iter().chain(white);
     let marked = marked().into_iter().map(|tokenizer| (tokenizer, &MANY_MARKS[..], 300));
-    known.into_iter().chain(marked).chain(drawn).collect()
+    known.chain(marked).chain(drawn).collect()
 }
 
 fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {

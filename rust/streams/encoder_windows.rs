@@ -75,6 +75,20 @@ pub(crate) fn unigram_without_spaces(rules: &[(&str, &str)], added: &[&str]) -> 
     unigram_of(normalizers, Value::Null, None, added)
 }
 
+/// White space at the ends is dropped. The whole text is one word, or each word has its mark, or words end at digits.
+pub(crate) fn unigram_stripped(steps: &[Value], stages: Value, added: &[&str]) -> Arc<Tokenizer> {
+    unigram_of(steps.to_vec(), stages, None, added)
+}
+
+pub(crate) fn strip(left: bool, right: bool) -> Value {
+    json!({"type": "Strip", "strip_left": left, "strip_right": right})
+}
+
+/// Marks for spaces; `split`: the words begin with them.
+pub(crate) fn metaspace(split: bool) -> Value {
+    json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": split})
+}
+
 /// `bytes`: which bytes are pieces, if bytes are.
 pub(crate) fn unigram_of(
     normalizers: Vec<Value>,
@@ -255,6 +269,24 @@ fn unigram_runs() -> Vec<Run> {
     ]
 }
 
+/// Runs for Unigram models with white space that is dropped, between words without marks or at the ends of the text.
+fn white_space_runs() -> Vec<Run> {
+    let units =
+        || vec![" ", "\t", "\u{3000}", "\u{a0}", "a ", "a\u{3000}", "x\t", "  \t", "x\u{301} ", "a\u{a0}\u{3000}"];
+    let (nfc, digits) = (json!({"type": "NFC"}), json!({"type": "Digits", "individual_digits": true}));
+    let split = json!({"type": "WhitespaceSplit"});
+    vec![
+        ("Strip, one word", unigram_stripped(&[strip(true, true)], metaspace(false), &[]), units()),
+        ("Strip, one word and added text", unigram_stripped(&[strip(true, true)], metaspace(false), &["<x>"]), units()),
+        ("Strip on the right", unigram_stripped(&[nfc.clone(), strip(false, true)], metaspace(false), &[]), units()),
+        ("Strip on the left", unigram_stripped(&[strip(true, false), nfc.clone()], metaspace(false), &[]), units()),
+        ("Strip, words with marks", unigram_stripped(&[strip(true, true)], metaspace(true), &[]), units()),
+        ("Strip, digits", unigram_stripped(&[nfc.clone(), strip(true, true)], digits, &[]), units()),
+        ("words without marks", unigram_stripped(&[], split.clone(), &[]), units()),
+        ("words without marks under NFC", unigram_stripped(&[strip(true, true), nfc], split, &["<x>"]), units()),
+    ]
+}
+
 /// Runs for SentencePiece files with symbols.
 fn symbol_runs() -> Vec<Run> {
     vec![
@@ -326,16 +358,17 @@ fn word_piece_runs() -> Vec<Run> {
 
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
-    let runs = [byte_runs(), unigram_runs(), symbol_runs(), word_piece_runs()];
+    let runs = [byte_runs(), unigram_runs(), white_space_runs(), symbol_runs(), word_piece_runs()];
     for (name, tokenizer, units) in runs.into_iter().flatten() {
         // Under WordPiece as many marks as the longest word has characters.
         let most = if name.starts_with("WordPiece") { 512 } else { 32 };
-        for unit in units {
-            let (windows, text) = read(&tokenizer, "", unit, most);
+        let firsts: &[&str] = if name.starts_with("Strip") { &["", "a", " a"] } else { &[""] };
+        for (unit, first) in units.iter().flat_map(|unit| firsts.iter().map(move |first| (unit, first))) {
+            let (windows, text) = read(&tokenizer, first, unit, most);
             // Now and then a window looks for cuts in all of the run; each other one is short.
             assert!(
                 windows < 2000 * 64 + 8 * text,
-                "{name}, {unit:?}: windows of {windows} bytes for a text of {text}"
+                "{name}, {first:?} and {unit:?}: windows of {windows} bytes for a text of {text}"
             );
         }
     }

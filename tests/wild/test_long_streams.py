@@ -432,3 +432,65 @@ def test_a_mark_that_is_composed_across_a_run(steps: tuple[tuple[str, ...], int]
     tok = word_pieces(*steps)
     for first, mark in (("=", "\u0338"), ("x =", "\u0338"), ("l", "\u0323"), ("a", "\u0323")):
         check(tok, [first + "\u0304" * 300, *"\u0304" * 40, mark, *"\u0304\u0323" * 40, *"\u0338a\u0304" * 3])
+
+
+BLANKS = (" ", "\t", "\u3000", "\u00a0", "\x0b", "\u2028", " \u3000", "  \t")
+
+
+def stripped(dice: random.Random) -> cf.Tokenizer:
+    """A model with stages among which one drops white space at an end, or a rule drops it between words."""
+    form = getattr(normalizers, dice.choice(("NFC", "NFD", "NFKC", "NFKD")))
+    ends = normalizers.Strip(left=dice.random() < 0.7, right=dice.random() < 0.7)
+    others = [form(), normalizers.Lowercase(), normalizers.Replace("x", " "), normalizers.Replace("x", "")]
+    others += [normalizers.Replace(tokenizers.Regex(" +\\z"), ""), normalizers.Replace(tokenizers.Regex(" {2,}"), " ")]
+    steps = [*dice.sample(others, dice.randrange(3)), *([ends] if dice.random() < 0.8 else [])]
+    dice.shuffle(steps)
+    kind = dice.choice(("Metaspace", "Metaspace", "WhitespaceSplit", "WhitespaceSplit", "Digits", "WordPiece"))
+    if kind == "WordPiece":
+        vocab = {piece: n for n, piece in enumerate(("[UNK]", "a", "b", "##a", "##b", "## ", " "))}
+        inner = tokenizers.Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=30))
+        inner.pre_tokenizer, inner.decoder = pre_tokenizers.Digits(True), decoders.WordPiece(cleanup=False)
+    else:
+        pieces = {"".join(dice.choice("ab▁\u3000") for _ in range(dice.randrange(1, 5))) for _ in range(9)}
+        if kind != "Metaspace":
+            pieces = {piece.replace("▁", " ") for piece in pieces}
+        elif dice.random() < 0.5:
+            pieces = {piece for piece in pieces if "▁" not in piece[1:]}
+        vocab = [("<unk>", 0.0), *((piece, dice.choice((-1.0, -2.0, -3.3))) for piece in sorted(pieces | {"a", "▁"}))]
+        fallback = dice.random() < 0.3
+        vocab += [(f"<0x{byte:02X}>", -9.0) for byte in range(256)] if fallback else []
+        inner = tokenizers.Tokenizer(models.Unigram(vocab, 0, fallback))
+        metaspace = pre_tokenizers.Metaspace("▁", dice.choice(("always", "never")), dice.random() < 0.4)
+        rules = {"Metaspace": metaspace, "Digits": pre_tokenizers.Digits(dice.random() < 0.5)}
+        inner.pre_tokenizer = rules.get(kind) or pre_tokenizers.WhitespaceSplit()
+        last = decoders.Metaspace("▁", metaspace.prepend_scheme) if kind == "Metaspace" else decoders.Fuse()
+        inner.decoder = decoders.Sequence([decoders.ByteFallback(), last])
+    inner.normalizer = normalizers.Sequence(steps)
+    if dice.random() < 0.3:
+        inner.add_tokens([tokenizers.AddedToken(dice.choice(("<x>", "a\u3000<", "b  ")), normalized=False)])
+    return wrap(inner, name="made")
+
+
+@examples(6)
+@given(seed=st.integers(0, 1 << 40))
+def test_white_space_that_is_dropped(seed: int) -> None:
+    """At the ends of the text it counts as soon as something follows; between words without marks it never does."""
+    dice = random.Random(seed)
+    tok = stripped(dice)
+    if not tok.describe()["engine"].startswith("coolfusion's own"):
+        return
+    some = [*dice.sample(BLANKS, dice.randrange(1, 4)), *dice.sample(("a", "b", "ab", "7", "c", "A\u0301"), 2)]
+    parts = dice.sample(some, dice.randrange(1, len(some) + 1))
+    text = dice.choice(("", "", "a", " a", "ab b ", "\u3000")) + "".join(dice.choice(parts) for _ in range(700))
+
+    def part() -> str:
+        drawn = dice.choice(parts)
+        return drawn + (dice.choice(("x", "<x>", "a b", "\u0301", "\n", "▁", "b  ")) if dice.random() < 0.03 else "")
+
+    pushes_are_peeks(tok, text, part, 90, lambda: " a\u3000b" if dice.random() < 0.05 else "")
+
+
+def test_many_drawn_models_drop_white_space() -> None:
+    """A generator whose definitions are all left to the library would find nothing."""
+    engines = [stripped(random.Random(seed)).describe()["engine"] for seed in range(40)]
+    assert sum(engine.startswith("coolfusion's own") for engine in engines) > 20

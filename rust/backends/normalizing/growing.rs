@@ -1,7 +1,7 @@
 //! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/unigram-streams.md.
 //!
-//! It takes windows without a settled cut: one word, or several that begin with marks. `growing_source.rs` has the way
-//! from the text to the words. Text that is not carried ends the word, and a window is encoded as before.
+//! It takes windows without a settled cut: one word, or several. `growing_source.rs` has the way from the text to the
+//! words. Text that is not carried ends the word, and a window is encoded as before.
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
@@ -324,7 +324,7 @@ impl Rewriting {
     /// Whether surely no cut of the word is settled.
     pub(super) fn word_is_unsettled(&self, word: &mut GrowingWord) -> bool {
         let (Some(lattice), Model::Unigram(model), true) = (&word.lattice, &self.model, self.pieces_settle()) else {
-            return !word.source.cut;
+            return word.source.settled.is_none();
         };
         let quiet = self.quiet_before(&word.source, lattice);
         let unsettled = self.settled_after_place(word, lattice, model, word.quiet).is_empty();
@@ -408,17 +408,6 @@ impl Rewriting {
         } else {
             ""
         };
-        let spaces =
-            if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && matches!(self.words, Words::Whole) {
-                "; text with white space is read again at each push, because a step drops it at the ends of the text"
-            } else {
-                ""
-            };
-        let several = if matches!((&self.words, &self.model), (Words::Ruled { marked: false, .. }, Model::Unigram(_))) {
-            "; several words without a settled cut between them are read again at each push"
-        } else {
-            ""
-        };
         let unsaid = if matches!(self.model, Model::WordPiece(_)) {
             "; several words whose tokens may still give back the text are read again at each push"
         } else {
@@ -427,7 +416,7 @@ impl Rewriting {
         format!(
             "{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what \
             it appends, and what it changes, which may be all tokens of the word, is told when it is \
-            read{held}{spaces}{several}{unsaid}"
+            read{held}{unsaid}"
         )
     }
 }

@@ -30,7 +30,9 @@ pub(crate) struct Source {
     /// The number of bytes that are those of the words; the next one is not if it `differs`.
     same: usize,
     differs: bool,
-    /// A cut of the text is settled.
+    /// The place in the words of a cut of the text that is settled.
+    pub(super) settled: Option<usize>,
+    /// Encoding can go on at one.
     pub(super) cut: bool,
     /// Text in which an added token may still begin: the end of the text.
     pub(super) unsure: String,
@@ -67,6 +69,7 @@ pub(crate) struct SavedSource {
     divided: (usize, usize),
     same: usize,
     differs: bool,
+    settled: Option<usize>,
     cut: bool,
     unsure: String,
 }
@@ -77,7 +80,7 @@ impl Source {
     }
 
     pub(super) fn save(&self) -> SavedSource {
-        let Self { flow, fixed, end, lead, divided, same, differs, cut, unsure, .. } = self;
+        let Self { flow, fixed, end, lead, divided, same, differs, settled, cut, unsure, .. } = self;
         let (raw, flow, unsure) = (self.raw.len(), flow.clone(), unsure.clone());
         SavedSource {
             raw,
@@ -90,6 +93,7 @@ impl Source {
             divided: *divided,
             same: *same,
             differs: *differs,
+            settled: *settled,
             cut: *cut,
         }
     }
@@ -184,7 +188,7 @@ impl Rewriting {
         self.write(source, &done, &mut end, begin, &mut found)?;
         (source.end, source.fixed) = (end, begin + found.text.len());
         self.write_rest(source, begin, &mut found)?;
-        source.cut |= !self.pieces_settle() && self.has_new_cut(source, base);
+        self.look_for_cuts(source, base);
         Some(found)
     }
 
@@ -212,14 +216,16 @@ impl Rewriting {
 
     /// Takes the text back to the state `saved`. Returns the part that is open there.
     pub(super) fn restore_source(&self, source: &mut Source, saved: &SavedSource) -> Option<Grown> {
-        let SavedSource { raw, full, flow, fixed, end, lead, divided, same, differs, cut, unsure } = saved.clone();
+        let SavedSource { raw, full, flow, fixed, end, lead, divided, same, differs, settled, cut, unsure } =
+            saved.clone();
         source.raw.truncate(raw);
         source.full.take_if(|_| full.is_none());
         if let (Some(text), Some(length)) = (&mut source.full, full) {
             text.truncate(length);
         }
         (source.flow, source.fixed, source.end, source.lead, source.divided) = (flow, fixed, end, lead, divided);
-        (source.same, source.differs, source.cut, source.unsure) = (same, differs, cut, unsure);
+        (source.same, source.differs, source.unsure) = (same, differs, unsure);
+        (source.settled, source.cut) = (settled, cut);
         source.trace.truncate(fixed);
         let mut found = Grown::default();
         self.write_rest(source, fixed, &mut found)?;
@@ -247,9 +253,6 @@ impl Rewriting {
     ) -> Option<()> {
         for item in items {
             let (c, at) = (item.c, begin + found.text.len());
-            if self.rewriter.acts_on_runs() && !self.rewriter.holds_spaces() && (c.is_whitespace() || c == METASPACE) {
-                return None;
-            }
             let marked = matches!(self.words, Words::Ruled { marked: true, .. });
             let is_mark = marked && c == METASPACE;
             let parted = match (&self.words, *end) {
@@ -261,8 +264,6 @@ impl Rewriting {
             let is_dropped = matches!(&self.words, Words::Ruled { rule, .. } if rule.is_dropped(c));
             let is_first = before.is_none();
             if is_dropped || parted {
-                // Words without marks are carried one by one under Unigram.
-                (marked || at == 0 || matches!(self.model, Model::WordPiece(_))).then_some(())?;
                 (!(source.opening.inside && at == 0)).then_some(())?;
             }
             if is_dropped {
@@ -296,12 +297,19 @@ impl Rewriting {
         Some(())
     }
 
-    /// Whether a cut is settled in the text from `base` on, or because of that text.
-    fn has_new_cut(&self, source: &Source, base: usize) -> bool {
+    /// Looks for cuts that are settled in the text from `base` on, or because of that text.
+    fn look_for_cuts(&self, source: &mut Source, base: usize) {
+        if self.pieces_settle() || !self.has_cuts() {
+            return;
+        }
         // A cut is decided by two characters before it and two after it.
         const REACH: usize = 8;
         let begin = source.floor(base.saturating_sub(2 * REACH));
         let near = &source.raw[begin..];
-        self.has_cuts() && self.cuts(near).into_iter().any(|at| begin == 0 || at >= REACH)
+        let first = self.cuts(near).into_iter().find(|&at| begin == 0 || at >= REACH);
+        source.settled = source.settled.or(first.map(|at| source.position(begin + at)));
+        // Inside a word encoding goes on only before something of it, and white space at the end may be dropped.
+        let is_whole = matches!(self.words, Words::Whole);
+        source.cut |= source.settled.is_some_and(|place| !is_whole || place < source.length());
     }
 }

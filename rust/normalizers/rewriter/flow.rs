@@ -59,7 +59,7 @@ impl Rewriter {
     /// that is rewritten separately. None where that is not carried.
     pub(crate) fn flow(&self, flow: &mut Flow, c: char, at: usize, done: &mut Vec<Item>) -> Option<bool> {
         let item = Item { c, start: at as u32, end: (at + c.len_utf8()) as u32 };
-        let divided = flow.last.is_none_or(|last| self.divides(last, c));
+        let divided = flow.last.is_none_or(|last| self.parts_flow(last, c));
         if divided {
             let start = flow.start && flow.last.is_none();
             done.extend(self.part(flow, Ends { start: flow.start, end: false })?);
@@ -82,7 +82,7 @@ impl Rewriter {
         }
         let mut items = Vec::new();
         for (step, held) in self.steps.iter().zip(&mut flow.held) {
-            items = step.hold(held, items, flow.start, self.holds_spaces())?;
+            items = step.hold(held, items, flow.start)?;
             if let Some(form) = step.form().filter(|_| held.items.len() > most) {
                 items.extend(form.pass_on(&mut held.passed, &std::mem::take(&mut held.items))?);
             }
@@ -104,21 +104,18 @@ impl Rewriter {
                 Some(output) => output.chars().map(|c| Item { c, ..item }).collect(),
                 None => apply(Ends::default()),
             };
-            return match ends.start && self.acts_on_start() || ends.end && self.acts_on_end() {
-                true if self.holds_spaces() => Some(apply(ends)),
-                true if alone.iter().any(is_blank) => None,
-                _ => Some(alone),
-            };
+            let acts = ends.start && self.acts_on_start() || ends.end && self.acts_on_end();
+            return Some(if acts { apply(ends) } else { alone });
         }
         let mut items = Vec::new();
         for (step, held) in self.steps.iter().zip(&flow.held) {
-            if ends.end && matches!(step, Step::TrailingSpaces { .. }) && !items.iter().any(|item| !step.drops(item)) {
+            if ends.end && step.drops_at_end() && items.iter().all(|item| step.drops(item)) {
                 // All held characters are removed, with the text after them.
                 items.clear();
                 continue;
             }
             let mut held = held.clone();
-            let mut done = step.hold(&mut held, items, ends.start, self.holds_spaces())?;
+            let mut done = step.hold(&mut held, items, ends.start)?;
             done.extend(match step.form() {
                 Some(form) => form.after(held.passed.as_mut(), &held.items)?,
                 None => step.apply(held.items, Ends { start: false, end: ends.end }),
@@ -130,27 +127,23 @@ impl Rewriter {
 
     fn feed(&self, held: &mut [Held], mut items: Vec<Item>, start: bool) -> Option<Vec<Item>> {
         for (step, held) in self.steps.iter().zip(held) {
-            items = step.hold(held, items, start, self.holds_spaces())?;
+            items = step.hold(held, items, start)?;
         }
         Some(items)
     }
 
-    /// Whether spaces in runs and at the ends are carried. Each of these runs lies in one part, because a step acts on
-    /// them in runs.
-    pub(crate) fn holds_spaces(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::SpaceRuns { .. }))
-            && !self.steps.iter().any(|step| matches!(step, Step::Strip { .. }))
+    /// Whether a part of a flow ends between `left` and `c`. White space that a step drops at an end of the text lies
+    /// in one part with the character that decides whether it is there.
+    #[inline]
+    fn parts_flow(&self, left: char, c: char) -> bool {
+        self.divides(left, c) && (!self.joins_blanks() || self.is_solid(left))
     }
-}
-
-fn is_blank(item: &Item) -> bool {
-    item.c.is_whitespace() || item.c == '\u{2581}'
 }
 
 impl Step {
     /// Takes in `items`. Returns the final part of all items that came. At the end of the text the held items become
     /// those of [`Step::apply`].
-    fn hold(&self, held: &mut Held, mut items: Vec<Item>, start: bool, spaces: bool) -> Option<Vec<Item>> {
+    fn hold(&self, held: &mut Held, items: Vec<Item>, start: bool) -> Option<Vec<Item>> {
         match self {
             Self::Each { .. } | Self::Lowercase | Self::StripAccents | Self::Nmt => {
                 Some(self.apply(items, Ends::default()))
@@ -179,28 +172,10 @@ impl Step {
                 Some(done)
             }
             Self::Bert(bert) => (!bert.accents).then(|| bert.apply(items)),
-            // White space at the ends is not carried, and no other character is changed.
-            Self::SpaceRuns { .. } | Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. }
-                if !spaces =>
-            {
-                (!items.iter().any(is_blank)).then_some(items)
-            }
             Self::SpaceRuns { .. } => Some(self.hold_spaces(held, items)),
-            Self::LeadingSpaces => {
-                let spaces =
-                    if start && !held.begun { items.iter().take_while(|item| item.c == ' ').count() } else { 0 };
-                items.drain(..spaces);
-                held.begun |= !items.is_empty();
-                Some(items)
+            Self::LeadingSpaces | Self::TrailingSpaces { .. } | Self::Strip { .. } => {
+                Some(self.hold_ends(held, items, start))
             }
-            Self::TrailingSpaces { .. } => {
-                let sure = items.iter().rposition(|item| !self.drops(item)).map_or(0, |last| last + 1);
-                let open = items.split_off(sure);
-                let done = if items.is_empty() { items } else { held.items.drain(..).chain(items).collect() };
-                held.items.extend(open);
-                Some(done)
-            }
-            Self::Strip { .. } => None,
         }
     }
 
@@ -248,9 +223,40 @@ impl Step {
         done
     }
 
-    /// Whether `item` is removed if the text ends with it.
+    /// Takes in `items`, of which white space at the ends of the text is dropped. At the end some may be held.
+    fn hold_ends(&self, held: &mut Held, mut items: Vec<Item>, start: bool) -> Vec<Item> {
+        if self.drops_at_start() {
+            let dropped =
+                if start && !held.begun { items.iter().take_while(|item| self.drops(item)).count() } else { 0 };
+            items.drain(..dropped);
+            held.begun |= !items.is_empty();
+        }
+        if !self.drops_at_end() {
+            return items;
+        }
+        let sure = items.iter().rposition(|item| !self.drops(item)).map_or(0, |last| last + 1);
+        let open = items.split_off(sure);
+        let done = if items.is_empty() { items } else { held.items.drain(..).chain(items).collect() };
+        held.items.extend(open);
+        done
+    }
+
+    fn drops_at_start(&self) -> bool {
+        matches!(self, Self::LeadingSpaces | Self::Strip { left: true, .. })
+    }
+
+    fn drops_at_end(&self) -> bool {
+        matches!(self, Self::TrailingSpaces { .. } | Self::Strip { right: true, .. })
+    }
+
+    /// Whether `item` is removed at an end of the text where this step acts.
     fn drops(&self, item: &Item) -> bool {
-        matches!(self, Self::TrailingSpaces { marks } if item.c == ' ' || *marks && item.c == '\u{2581}')
+        match self {
+            Self::LeadingSpaces => item.c == ' ',
+            Self::TrailingSpaces { marks } => item.c == ' ' || *marks && item.c == '\u{2581}',
+            Self::Strip { .. } => item.c.is_whitespace(),
+            _ => false,
+        }
     }
 }
 
@@ -299,9 +305,13 @@ mod tests {
     use crate::normalizers::rewriter::stages::tests::dice;
     use crate::normalizers::rewriter::stages::KnownGroups;
     use crate::normalizers::rewriter::trace::Trace;
+    use crate::regex::char_class::CodePoints;
 
-    const LETTERS: [char; 29] = [
+    const LETTERS: [char; 32] = [
         ' ',
+        '\t',
+        '\u{a8}',
+        '\u{200e}',
         '\u{2581}',
         '\u{3000}',
         'a',
@@ -378,6 +388,21 @@ mod tests {
             Rewriter::new(spaces(Step::Rules { rules: rules(), later: later() }, true)),
             Rewriter::new(spaces(Step::ClusterRules(rules()), false)),
             Rewriter::new(vec![Step::Nmt, Step::Strip { left: true, right: true }]),
+            Rewriter::new(vec![Step::Strip { left: true, right: false }, Step::Form(Form::Nfkc)]),
+            Rewriter::new(vec![Step::Form(Form::Nfkd), Step::Strip { left: true, right: true }, quotes()]),
+            Rewriter::new(vec![Step::ClusterRules(rules()), Step::Strip { left: false, right: true }]),
+            Rewriter::new(vec![
+                quotes(),
+                Step::Strip { left: true, right: true },
+                Step::SpaceRuns { content: vec![' '] },
+                Step::Literal { pattern: vec![' '], content: vec!['x'] },
+            ]),
+            Rewriter::new(vec![
+                Step::Each { set: CodePoints::parse("[\u{200e}x]", false).unwrap(), content: vec![] },
+                Step::LeadingSpaces,
+                Step::Rules { rules: rules(), later: later() },
+                Step::TrailingSpaces { marks: true },
+            ]),
         ]
     }
 

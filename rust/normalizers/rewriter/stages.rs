@@ -30,6 +30,7 @@ pub(crate) struct Rewriter {
     pub(super) ascii: [u8; 128],
     acts_on_start: bool,
     acts_on_end: bool,
+    joins_blanks: bool,
 }
 
 impl Rewriter {
@@ -37,7 +38,11 @@ impl Rewriter {
         let acts_on_start = steps.iter().any(|s| matches!(s, Step::LeadingSpaces | Step::Strip { left: true, .. }));
         let acts_on_end =
             steps.iter().any(|s| matches!(s, Step::TrailingSpaces { .. } | Step::Strip { right: true, .. }));
-        let mut rewriter = Self { steps, known: CharMemo::default(), ascii: [0; 128], acts_on_start, acts_on_end };
+        let folds = steps.iter().any(|s| matches!(s, Step::SpaceRuns { .. }));
+        let strips = steps.iter().any(|s| matches!(s, Step::Strip { .. }));
+        let joins_blanks = strips || !folds && (acts_on_start || acts_on_end);
+        let (known, ascii) = (CharMemo::default(), [0; 128]);
+        let mut rewriter = Self { steps, known, ascii, acts_on_start, acts_on_end, joins_blanks };
         for code in 0..128_u8 {
             rewriter.ascii[usize::from(code)] = (rewriter.remembered(char::from(code)) & CODE) as u8;
         }
@@ -62,6 +67,12 @@ impl Rewriter {
     /// Whether the treatment of white space depends on the white space beside it.
     pub(crate) fn acts_on_runs(&self) -> bool {
         self.steps.iter().any(Step::acts_on_runs)
+    }
+
+    /// Whether white space is dropped at the ends of the text where no class of a character tells so. Spaces that a
+    /// step folds hold together anyway.
+    pub(super) fn joins_blanks(&self) -> bool {
+        self.joins_blanks
     }
 
     /// Whether rules are read by grapheme clusters, which a few characters form with a space after them.
