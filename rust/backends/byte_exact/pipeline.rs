@@ -112,6 +112,9 @@ impl Pipeline {
         match &self.pieces {
             Some(trie) => {
                 let text = &text[..horizon];
+                if let Some(cuts) = self.cuts_beside_dropped(trie, text) {
+                    return cuts;
+                }
                 let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
                 // Where marks have become spaces, other places are before a space here than in the text.
                 if !before_space || normal.is_rewritten() {

@@ -189,14 +189,17 @@ impl Prefixes {
         // One candidate passes at most, so the order in which they are tried makes no difference.
         let before = self.nodes[start];
         let key = (before.id, before.length, letter.0);
-        if let Some(node) = pairs.next.get(&key).copied().and_then(|guess| fits(guess, pairs)) {
+        let lengths = [letter.1, letter.1 + before.length as usize];
+        // Unknown characters of several lengths are one letter.
+        let guess = pairs.next.get(&key).copied().filter(|guess| lengths.contains(&guess.1));
+        if let Some(node) = guess.and_then(|guess| fits(guess, pairs)) {
             return Some(node);
         }
         let node = bpe
             .made_at_end(&word[..end])
             .find_map(|candidate| fits(candidate, pairs))
             .or_else(|| fits(letter, pairs))?;
-        if [letter.1, letter.1 + before.length as usize].contains(&(node.length as usize)) {
+        if lengths.contains(&(node.length as usize)) {
             if pairs.next.len() >= MOST_PAIRS {
                 pairs.next.clear();
             }
