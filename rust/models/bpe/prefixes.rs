@@ -41,10 +41,10 @@ pub(crate) struct Prefixes {
 pub(crate) struct Pairs {
     /// By ids and lengths: a byte piece may be spelled out in the text as well.
     apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
-    /// The key is the last token of a prefix, with its length, and the letter after it. The value is the last token of
+    /// The key is the last token of a prefix and the letter after it, with their lengths. The value is the last token of
     /// the prefix that is a letter longer, where that is both together, or the letter. So the key determines the text
-    /// there.
-    next: FxHashMap<(TokenId, u32, TokenId), (TokenId, usize)>,
+    /// there, but for the unknown token, which merges with nothing and may have any length.
+    next: FxHashMap<(TokenId, u32, TokenId, u32), (TokenId, usize)>,
 }
 
 /// The number of pairs that are remembered.
@@ -188,18 +188,15 @@ impl Prefixes {
         };
         // One candidate passes at most, so the order in which they are tried makes no difference.
         let before = self.nodes[start];
-        let key = (before.id, before.length, letter.0);
-        let lengths = [letter.1, letter.1 + before.length as usize];
-        // Unknown characters of several lengths are one letter.
-        let guess = pairs.next.get(&key).copied().filter(|guess| lengths.contains(&guess.1));
-        if let Some(node) = guess.and_then(|guess| fits(guess, pairs)) {
+        let key = (before.id, before.length, letter.0, letter.1 as u32);
+        if let Some(node) = pairs.next.get(&key).copied().and_then(|guess| fits(guess, pairs)) {
             return Some(node);
         }
         let node = bpe
             .made_at_end(&word[..end])
             .find_map(|candidate| fits(candidate, pairs))
             .or_else(|| fits(letter, pairs))?;
-        if lengths.contains(&(node.length as usize)) {
+        if [letter.1, letter.1 + before.length as usize].contains(&(node.length as usize)) {
             if pairs.next.len() >= MOST_PAIRS {
                 pairs.next.clear();
             }
