@@ -36,6 +36,12 @@ impl Reader<'_> {
         if !complete && byte_level && model.byte_fallback {
             return Err(Refusal("byte fallback for some of the bytes".into()));
         }
+        if let Alphabet::Characters { unknown: Some(unknown), complete: false, .. } = alphabet {
+            // It stands for text that no piece tells, so no barrier is known between it and its neighbours.
+            if merges.iter().any(|(left, right, _)| [left, right].contains(&unknown)) {
+                return Err(Refusal("a merge of the unknown token".into()));
+            }
+        }
         let controls: FxHashSet<u32> =
             self.added.iter().filter(|a| a.control).map(|a| a.id).chain(self.unknown).collect();
         if let Some((id, _)) = self.pieces.iter().find(|&(id, _)| id >= MOST_IDS) {

@@ -3,7 +3,7 @@
 //! [`uncrossed`](crate::stability::pieces::uncrossed) is the slow twin: it walks from every byte of the text each time.
 
 use crate::util::sorted_trie::PieceTrie;
-use crate::util::text::characters_around;
+use crate::util::text::is_tail;
 use std::collections::VecDeque;
 
 /// The uncrossed cuts near the end of a text that grows.
@@ -34,27 +34,27 @@ impl Default for GrowingCuts {
 }
 
 impl GrowingCuts {
-    /// The uncrossed cuts of `text[begin..]` after byte `from`, ascending, in positions of `text`.
+    /// The uncrossed cuts of `bytes[begin..]` after byte `from`, ascending, in positions of `bytes`. `is_fused` returns
+    /// whether the characters at a place may share a token although no piece holds both.
     ///
-    /// `text` begins with that of the last call, or [`GrowingCuts::default`] takes the place of this state.
+    /// `bytes` begins with those of the last call, or [`GrowingCuts::default`] takes the place of this state.
     ///
-    /// Complexity: O(longest piece) for each appended byte. Where `from` or `text` is smaller than in the last call:
-    /// O((text after `from` + longest) · longest).
+    /// Complexity: O(longest piece) for each appended byte. Where `from` or `bytes` is smaller than in the last call:
+    /// O((bytes after `from` + longest) · longest).
     pub(crate) fn after(
         &mut self,
         pieces: &PieceTrie,
-        text: &str,
+        bytes: &[u8],
         (begin, from): (usize, usize),
-        fuses: impl Fn(char, char) -> bool,
+        is_fused: impl Fn(usize) -> bool,
     ) -> impl Iterator<Item = usize> + '_ {
-        if from < self.from || text.len() < self.length || begin != self.begin {
+        if from < self.from || bytes.len() < self.length || begin != self.begin {
             // A piece that begins earlier ends at `from` at the latest.
             self.closed = from.saturating_sub(pieces.longest_piece()).max(begin);
             self.reach = self.closed;
             self.cuts.clear();
         }
-        (self.begin, self.from, self.length) = (begin, from, text.len());
-        let bytes = text.as_bytes();
+        (self.begin, self.from, self.length) = (begin, from, bytes.len());
         while self.closed + 1 < bytes.len() {
             let (length, open) = pieces.longest(&bytes[self.closed..]);
             if open {
@@ -63,11 +63,8 @@ impl GrowingCuts {
             self.reach = self.reach.max(self.closed + length);
             self.closed += 1;
             let at = self.closed;
-            if self.reach <= at && text.is_char_boundary(at) {
-                let (left, right) = characters_around(bytes, at);
-                if !fuses(left, right) {
-                    self.cuts.push_back(at);
-                }
+            if self.reach <= at && !is_tail(bytes[at]) && !is_fused(at) {
+                self.cuts.push_back(at);
             }
         }
         let known = self.cuts.partition_point(|&at| at <= from);
@@ -80,13 +77,18 @@ impl GrowingCuts {
 mod tests {
     use super::*;
     use crate::stability::pieces::uncrossed;
+    use crate::util::text::characters_around;
 
     fn compare(pieces: &[&str], text: &str, steps: &[(usize, usize)], fuses: impl Fn(char, char) -> bool + Copy) {
         let trie = PieceTrie::new(pieces.iter().copied());
         let mut growing = GrowingCuts::default();
         for &(length, from) in steps {
             let text = &text[..length];
-            let found: Vec<usize> = growing.after(&trie, text, (0, from), fuses).collect();
+            let is_fused = |at| {
+                let (left, right) = characters_around(text.as_bytes(), at);
+                fuses(left, right)
+            };
+            let found: Vec<usize> = growing.after(&trie, text.as_bytes(), (0, from), is_fused).collect();
             let mut all = uncrossed(&trie, text, fuses);
             all.retain(|&at| at > from);
             assert_eq!(found, all, "{pieces:?} {text:?} after {from}");

@@ -34,6 +34,19 @@ impl Reach for Dictionary {
 /// Complexity: O(text · longest piece) at worst, a few steps per byte in practice.
 pub(crate) fn uncrossed(pieces: &impl Reach, text: &str, fuses: impl Fn(char, char) -> bool) -> Vec<usize> {
     let bytes = text.as_bytes();
+    let is_cut = |&at: &usize| {
+        text.is_char_boundary(at) && {
+            let (left, right) = characters_around(bytes, at);
+            !fuses(left, right)
+        }
+    };
+    uncrossed_places(pieces, bytes).into_iter().filter(is_cut).collect()
+}
+
+/// The places inside `bytes` that no piece can cross, whatever is appended; they may be inside characters.
+///
+/// Complexity: as [`uncrossed`].
+pub(crate) fn uncrossed_places(pieces: &impl Reach, bytes: &[u8]) -> Vec<usize> {
     // blocked[i] counts, as a difference array, the pieces that cover both sides of byte boundary i
     let mut blocked = vec![0i32; bytes.len() + 2];
     // From every byte: pieces of byte-level vocabularies may begin inside a character.
@@ -45,18 +58,11 @@ pub(crate) fn uncrossed(pieces: &impl Reach, text: &str, fuses: impl Fn(char, ch
             blocked[end] -= 1;
         }
     }
-    let mut previous = None;
-    for (start, c) in text.char_indices() {
-        if previous.replace(c).is_some_and(|left| fuses(left, c)) {
-            blocked[start] += 1;
-            blocked[start + 1] -= 1;
-        }
-    }
     let mut depth = 0;
     let mut cuts = Vec::new();
     for (at, change) in blocked.iter().enumerate().take(bytes.len()) {
         depth += change;
-        if depth == 0 && at > 0 && text.is_char_boundary(at) {
+        if depth == 0 && at > 0 {
             cuts.push(at);
         }
     }

@@ -329,6 +329,51 @@ fn symbol_runs() -> Vec<Run> {
     ]
 }
 
+/// A byte-pair encoder of characters, few of which are pieces.
+pub(crate) fn few_characters(unknown: bool, fuses: bool) -> Arc<Tokenizer> {
+    let pieces = ["\u{2581}", "a", "b", "ab", "aa", "aaaa", "\u{2581}a", "<unk>"];
+    let vocab: Map<String, Value> = pieces.iter().zip(0..).map(|(piece, id)| (piece.to_string(), json!(id))).collect();
+    let mut model = json!({
+        "type": "BPE", "vocab": vocab, "fuse_unk": fuses,
+        "merges": [["a", "b"], ["a", "a"], ["aa", "aa"], ["\u{2581}", "a"]],
+    });
+    if unknown {
+        model["unk_token"] = json!("<unk>");
+    }
+    let definition = json!({
+        "added_tokens": [], "normalizer": replace(json!({"String": " "}), "\u{2581}"),
+        "decoder": replace(json!({"String": "\u{2581}"}), " "), "model": model,
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "few characters", None).unwrap()
+}
+
+/// One of bytes that drops control characters and the second byte of U+4E2D.
+pub(crate) fn some_bytes(stages: Value, normalizer: Value) -> Arc<Tokenizer> {
+    let known = byte_alphabet::characters().into_iter().enumerate().filter(|&(byte, _)| byte >= 32 && byte != 0xb8);
+    let vocab: Map<String, Value> = known.map(|(byte, c)| (c.to_string(), json!(byte))).collect();
+    let definition = json!({
+        "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages},
+        "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "some bytes", None).unwrap()
+}
+
+/// Runs of characters that are unknown or dropped.
+fn unknown_runs() -> Vec<Run> {
+    let (unknown, dropped) =
+        (vec!["\u{8a9e}", "x\u{1f468}", "\u{8a9e}x "], vec!["\u{8a9e}", "a\u{8a9e}", "ab\u{8a9e}x"]);
+    let bytes = vec!["\0", "a\0", "\u{4e2d}", "a\u{4e2d}\u{301}", "\0\u{301}\u{323}"];
+    let nfc = || json!({"type": "NFC"});
+    vec![
+        ("fused", few_characters(true, true), unknown.clone()),
+        ("unknown", few_characters(true, false), unknown),
+        ("dropped", few_characters(false, true), dropped),
+        ("dropped bytes", some_bytes(json!([byte_level(false)]), Value::Null), bytes.clone()),
+        ("dropped bytes of words", some_bytes(json!([byte_level(true)]), Value::Null), bytes.clone()),
+        ("dropped bytes under NFC", some_bytes(json!([byte_level(true)]), nfc()), bytes),
+    ]
+}
+
 /// WordPiece after the steps of these names.
 fn word_pieces(steps: &[&str]) -> Arc<Tokenizer> {
     let pieces = ["[UNK]", "a", "##a", "=", "\u{301}", "##\u{301}", "##\u{323}", "\u{635}", "##\u{644}", "##\u{649}"];
@@ -358,7 +403,8 @@ fn word_piece_runs() -> Vec<Run> {
 
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
-    let runs = [byte_runs(), unigram_runs(), white_space_runs(), symbol_runs(), word_piece_runs()];
+    let (symbols, unknown, spaces) = (symbol_runs(), unknown_runs(), white_space_runs());
+    let runs = [byte_runs(), unigram_runs(), spaces, symbols, unknown, word_piece_runs()];
     for (name, tokenizer, units) in runs.into_iter().flatten() {
         // Under WordPiece as many marks as the longest word has characters.
         let most = if name.starts_with("WordPiece") { 512 } else { 32 };

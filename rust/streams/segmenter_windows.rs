@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::backends::byte_exact::growing_late_tests::tokenizers as marked;
-use crate::streams::encoder_windows::{byte_level, bytes_with, split, unigram};
+use crate::streams::encoder_windows::{byte_level, bytes_with, few_characters, some_bytes, split, unigram};
 use crate::streams::granularity::Granularity;
 use crate::streams::segmenter::{Limits, Segmenter};
 use crate::tokenizer::Tokenizer;
@@ -40,9 +40,11 @@ fn windows_of_a_long_run_are_short_or_few() {
     let mut groups = vec![
         vec![qwen.clone()],
         vec![qwen.clone(), llama.clone()],
-        vec![llama, qwen.clone()],
+        vec![llama.clone(), qwen.clone()],
         vec![qwen, unigram(true, true)],
     ];
+    groups.extend([few_characters(true, true), few_characters(false, true)].map(|few| vec![llama.clone(), few]));
+    groups.push(vec![llama, some_bytes(json!([byte_level(true)]), Value::Null)]);
     groups.extend(marked().into_iter().map(|tokenizer| vec![tokenizer]));
     let units = [
         " ",
@@ -52,6 +54,9 @@ fn windows_of_a_long_run_are_short_or_few() {
         "\u{1161}\u{301}",
         "\u{f71}\u{f72}",
         "a\u{301}\u{323}",
+        "\u{8a9e}",
+        "\u{8a9e}a",
+        "\0",
     ];
     for (number, members) in groups.iter().enumerate() {
         for unit in units {

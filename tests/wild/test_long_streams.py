@@ -383,6 +383,94 @@ def test_marks_after_an_added_token_of_the_normal_form(seed: int, marks: str) ->
     pushes_are_peeks(tok, text, part, 150, lambda: "\u0338<K>" + marks if dice.random() < 0.05 else "")
 
 
+# How the characters or bytes that have no piece are read: what is fused, what stays apart, what is dropped.
+LACKING = ("fused", "apart", "dropped", "bytes", "bytes of words", "bytes under NFC")
+LACKED = ("中", "中国", "a中", "ab中 ", "aab中👩b", "x\u0301", "a\x00", "\x00b中\x01", "ab\u0301\u0323\x00", "a aé\x00")
+
+
+def lacking(seed: int, kind: str, ignores: bool) -> cf.Tokenizer:
+    """A byte-pair encoder with random merges which has pieces for few characters, or for some bytes."""
+    dice = random.Random(seed)
+    if kind.startswith("bytes"):
+        stage = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        gone = {c for piece, _ in stage.pre_tokenize_str("\x00中") for c in piece}
+        symbols = [c for c in sorted(pre_tokenizers.ByteLevel.alphabet()) if c not in gone or dice.random() < 0.2]
+        shown = [c for c in "abxĠÌģĢ" if c in symbols]
+    else:
+        symbols = [*"ab▁", *dice.choice(("", "é", "x"))]
+        shown = list(symbols)
+    vocab = {symbol: number for number, symbol in enumerate(symbols)}
+    vocab["<unk>"] = len(vocab)
+    merges: list[tuple[str, str]] = []
+    for _ in range(dice.randrange(12)):
+        one, other = dice.choice(shown), dice.choice(shown)
+        if (one, other) not in merges and len(one + other) < 12:
+            vocab.setdefault(one + other, len(vocab))
+            shown.append(one + other)
+            merges.append((one, other))
+    vocab.setdefault(dice.choice(("中中", "中a", "<unk>a", "a中")), len(vocab))  # no merge builds it
+    options: dict[str, Any] = {"ignore_merges": ignores}
+    if kind in ("fused", "apart"):
+        options |= {"unk_token": "<unk>", "fuse_unk": kind == "fused"}
+        if dice.random() < 0.1:
+            vocab.setdefault("<unk>a", len(vocab))
+            merges.append(("<unk>", "a"))  # the unknown token merges
+    inner = tokenizers.Tokenizer(models.BPE(vocab, merges, **options))
+    if kind.startswith("bytes"):
+        words = kind != "bytes"
+        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=words)
+        inner.decoder = decoders.ByteLevel()
+        if kind == "bytes under NFC":
+            inner.normalizer = normalizers.NFC()
+    else:
+        prepend = [normalizers.Prepend("▁")] if dice.random() < 0.5 else []
+        inner.normalizer = normalizers.Sequence([*prepend, normalizers.Replace(" ", "▁")])
+        inner.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+    if dice.random() < 0.3:
+        inner.add_tokens([tokenizers.AddedToken("国x"), tokenizers.AddedToken("bx")])
+    return wrap(inner, name=f"made {seed}")
+
+
+@pytest.mark.parametrize("kind", LACKING)
+@examples(1)
+@given(seed=st.integers(0, 1 << 40), letters=st.sampled_from(LACKED), ignores=st.booleans())
+def test_characters_that_are_fused_or_dropped(kind: str, seed: int, letters: str, ignores: bool) -> None:
+    """Each push is a window's edit; words of known and unknown characters, forks, and added tokens."""
+    tok, dice = lacking(seed, kind, ignores), random.Random(seed)
+    if tok.describe()["window"]["whole_text"]:
+        return  # the unknown token merges, and the library runs it
+    start = "".join(dice.choice(letters) for _ in range(600)) if dice.random() < 0.5 else (letters * 600)[:600]
+    others = ("a", "ab", "b", " ", "中", "国", "<unk>", "国x", "bx", "\x00", "é", "7")
+
+    def part() -> str:
+        if dice.random() < 0.1:
+            return dice.choice(others)
+        return "".join(dice.choice(letters) for _ in range(dice.choice((1, 1, 1, 3))))
+
+    pushes_are_peeks(tok, start, part, 120, lambda: "中ab" + letters if dice.random() < 0.05 else "")
+
+
+@pytest.mark.parametrize("kind", LACKING)
+@examples(3)
+@given(seed=st.integers(0, 1 << 40), letters=st.sampled_from(LACKED))
+def test_cuts_beside_characters_that_are_fused_or_dropped(kind: str, seed: int, letters: str) -> None:
+    """No suffix changes the tokens before a settled cut: dropped characters bring those around them together."""
+    tok, dice = lacking(seed, kind, ignores=False), random.Random(seed)
+    text = "".join(dice.choice(letters + "ab") for _ in range(40))
+    for at in tok.settled_cuts(text):
+        before = list(tok.encode(text[:at]))
+        for suffix in ("", "a", "b", "ab", "\x00b", "中a", "bb"):
+            assert list(tok.encode(text + suffix))[: len(before)] == before, (text, at, suffix)
+
+
+def test_a_merge_of_the_unknown_token() -> None:
+    """It joins text that no piece tells, so the library runs the definition."""
+    vocab = {"<unk>": 0, "▁": 1, "q": 2, "b": 3, "<unk>q": 4}
+    inner = tokenizers.Tokenizer(models.BPE(vocab, [("<unk>", "q")], unk_token="<unk>", fuse_unk=True))
+    inner.normalizer, inner.decoder = normalizers.Replace(" ", "▁"), decoders.Replace("▁", " ")
+    assert list(wrap(inner, name="made").encode("中中q")) == inner.encode("中中q").ids == [4]
+
+
 # The steps before a WordPiece model, and the most characters of its words.
 BEFORE_PIECES = (
     (("NFC",), 100),

@@ -10,7 +10,8 @@
 use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::models::bpe::prefixes::{Pairs, Prefixes};
+use crate::models::bpe::prefixes::Pairs;
+use crate::models::bpe::word_prefixes::{Spelled, WordPrefixes};
 use crate::normalizers::changed_parts::ChangedParts;
 use crate::normalizers::unicode_forms::{goes_on_normal, is_few_marks, last_stable, place_of_mark, Normal};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
@@ -68,6 +69,7 @@ impl Pipeline {
             finished: 0,
             done: Vec::new(),
             spans_from: 0,
+            lost: false,
             told: false,
             pairs: Pairs::default(),
             cuts: GrowingCuts::default(),
@@ -83,7 +85,7 @@ impl Pipeline {
         growing.drop_finished();
         let length = growing.text.len();
         growing.words = self.words_of(&mut growing, length)?;
-        growing.spans_from = growing.words.first().map_or(0, |word| word.begin);
+        self.note_losses(&mut growing, vocabulary)?;
         growing.told = true;
         growing.over = false;
         growing.look_at = 2 * growing.text.len();
@@ -266,7 +268,8 @@ impl Pipeline {
                 };
                 // Where no match begins, whatever follows, the next one is looked for.
                 while attempt.walk.over && automaton.end(&attempt.walk, after).is_none() {
-                    (attempt.walk, attempt.prefixes) = (walk_from(next_to(attempt.walk.begin)), Prefixes::default());
+                    (attempt.walk, attempt.prefixes) =
+                        (walk_from(next_to(attempt.walk.begin)), WordPrefixes::default());
                 }
                 let end = automaton.end(&attempt.walk, after).unwrap_or_else(|| next_to(attempt.walk.begin));
                 if attempts.get(index + 1).map(|next| next.begin) != Some(end) {
@@ -305,7 +308,8 @@ impl Pipeline {
             }
             let whole = Some(&bytes[begin..end]).filter(|_| !growing.inside).and_then(|word| self.whole_word(word));
             let tokens = if whole.is_some() { 1 } else { prefixes.count(end - begin) };
-            words.push(Word { begin, end, whole, tokens, attempt, is_gap });
+            let is_lossy = whole.is_none() && prefixes.loses(end - begin);
+            words.push(Word { begin, end, whole, tokens, is_lossy, attempt, is_gap });
         }
         Some(words)
     }
@@ -357,22 +361,23 @@ impl Pipeline {
             }
             let Attempt { prefixes, gap, .. } = &mut growing.attempts[attempt];
             let prefixes = if is_gap { gap } else { prefixes };
-            let mut from = 0;
+            let (word, mut known) = (&bytes[begin..end], 0);
             if let Some(old) =
                 before.get(index).filter(|old| index == same && old.begin == begin && old.whole.is_none())
             {
                 if prefixes.length() < old.end - begin {
                     prefixes.extend(&self.bpe, &bytes[begin..old.end], &mut growing.pairs)?;
                 }
-                from = prefixes.common(old.end - begin, end - begin);
-                drop -= prefixes.count(from);
+                known = old.end - begin;
             }
-            for (id, length, at) in prefixes.tokens(from, end - begin) {
+            let (same, tokens) = prefixes.changed(&self.bpe, word, known, end - begin);
+            drop -= same;
+            for Spelled { id, text } in tokens {
                 ids.push(id);
-                lossless &= vocabulary.bytes(id, 0).ok()? == &bytes[begin + at..begin + at + length];
+                lossless &= vocabulary.bytes(id, 0).ok()? == text;
             }
         }
         // Words with another loss are not carried.
-        lossless.then(|| Edit::new(drop, ids, growing.is_lossless()))
+        lossless.then(|| Edit::new(drop, ids, growing.gives_back_in(after)))
     }
 }

@@ -9,7 +9,7 @@ use crate::backends::byte_exact::growing_raw::{RawParts, SavedRaw};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Mark};
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::backends::stretch::{SavedGrowth, Stretch};
-use crate::models::bpe::prefixes::Prefixes;
+use crate::models::bpe::word_prefixes::WordPrefixes;
 use crate::normalizers::changed_parts::{ChangedParts, SavedParts};
 use crate::stability::growing_cuts::GrowingCuts;
 use crate::vocabulary::table::Vocabulary;
@@ -28,6 +28,7 @@ pub(crate) struct Saved {
     parts: Option<SavedParts>,
     /// The number of known spans of finished tokens.
     done: usize,
+    lost: bool,
 }
 
 impl Growing {
@@ -43,6 +44,7 @@ impl Growing {
             raw: self.raw.as_ref().map(RawParts::save),
             parts: self.parts.as_ref().map(ChangedParts::save),
             done: self.done.len(),
+            lost: self.lost,
         }
     }
 
@@ -64,7 +66,7 @@ impl Growing {
             }
             let attempt = &mut self.attempts[index];
             if attempt.walk.begin != walk.begin {
-                attempt.prefixes = Prefixes::default();
+                attempt.prefixes = WordPrefixes::default();
             }
             attempt.walk = walk;
         }
@@ -94,6 +96,7 @@ impl Pipeline {
             parts.restore(saved);
         }
         growing.done.truncate(saved.done);
+        growing.lost = saved.lost;
         let late = std::mem::replace(&mut growing.late, saved.late.clone());
         let mut open = Cow::Borrowed(&saved.open);
         if let Some(saved_late) = &saved.late {
@@ -108,7 +111,10 @@ impl Pipeline {
         growing.forget_after(saved.mark.length);
         growing.closed = growing.closed.is_some().then(|| saved.mark.clone());
         growing.cuts = GrowingCuts::default();
-        growing.quiet = growing.quiet.min(self.quiet_before(saved.mark.length));
+        growing.quiet = match self.kept_of(growing) {
+            Some(_) => 0,
+            None => growing.quiet.min(self.quiet_before(saved.mark.length)),
+        };
         self.append(growing, &open)?;
         growing.words = self.words_of(growing, growing.text.len())?;
         growing.drop_finished();

@@ -6,7 +6,7 @@
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::normalizers::unicode_forms::{first_part, last_stable, Normal};
-use crate::stability::pieces::uncrossed;
+use crate::stability::pieces::{uncrossed, uncrossed_places};
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::{Token, TokenId};
 
@@ -87,11 +87,9 @@ impl Pipeline {
             return Some(Vec::new());
         };
         let horizon = self.final_length(growing).min(end.begin(unsure));
-        let Growing { text, cuts, .. } = growing;
-        let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
         let before = end.begin(from).saturating_sub(1);
-        let found = cuts.after(trie, &text[..horizon], (0, before), fuses);
-        let cuts = found.filter_map(|at| end.cut(at));
+        let found = self.uncrossed_after(trie, growing, before, horizon);
+        let cuts = found.into_iter().filter_map(|at| end.cut(at));
         let mut cuts: Vec<usize> =
             cuts.filter(|&at| at >= end.first && at < unsure && near.is_char_boundary(at)).collect();
         cuts.dedup();
@@ -102,8 +100,17 @@ impl Pipeline {
     pub(crate) fn stretch_is_unsettled(&self, growing: &mut Growing) -> bool {
         let Some(trie) = &self.pieces else { return self.first_is_open(growing) };
         let horizon = self.final_length(growing);
-        let start = floor(&growing.text, self.quiet_before(growing.quiet));
         let known = growing.quiet.max(growing.dummy);
+        if let Some(kept) = self.kept_of(growing) {
+            let (from, to) = (self.quiet_before(kept.place(growing.quiet)), kept.place(horizon));
+            let found = uncrossed_places(trie, &kept.text[from.min(to)..to]);
+            if found.into_iter().filter_map(|at| kept.cut(from + at)).any(|at| at > known) {
+                return false;
+            }
+            growing.quiet = growing.quiet.max(kept.before_gap(self.quiet_before(to)));
+            return true;
+        }
+        let start = floor(&growing.text, self.quiet_before(growing.quiet));
         if horizon > start {
             let found =
                 uncrossed(trie, &growing.text[start..horizon], |left, right| self.bpe.alphabet.fuses(left, right));

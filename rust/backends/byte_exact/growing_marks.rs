@@ -6,7 +6,7 @@
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::growing_state::Mark;
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::models::bpe::prefixes::Prefixes;
+use crate::models::bpe::word_prefixes::WordPrefixes;
 use crate::tokens::edit::Edit;
 use crate::vocabulary::table::Vocabulary;
 
@@ -41,20 +41,13 @@ impl Pipeline {
         let back = self.edit(growing, &before, &between, vocabulary)?;
         growing.text.insert(at, c);
         let Growing { text, attempts, pairs, .. } = growing;
-        let mut insert = |prefixes: &mut Prefixes, begin: usize| {
+        let mut insert = |prefixes: &mut WordPrefixes, begin: usize| {
             let length = prefixes.length();
             if begin + length <= at {
                 return Some(());
             }
-            prefixes
-                .insert(
-                    &self.bpe,
-                    &text.as_bytes()[begin..begin + length + c.len_utf8()],
-                    at - begin,
-                    c.len_utf8(),
-                    pairs,
-                )
-                .map(|_| ())
+            let word = &text.as_bytes()[begin..begin + length + c.len_utf8()];
+            prefixes.insert(&self.bpe, word, at - begin, c.len_utf8(), pairs)
         };
         for attempt in attempts {
             insert(&mut attempt.prefixes, attempt.walk.begin)?;

@@ -86,9 +86,9 @@ impl Pipeline {
         let room = ROOM.max(growing.text.len() - closed);
         let tokens = growing.prefixes(word).tokens(closed.saturating_sub(word.begin + room), word.end - word.begin);
         // Tokens may end inside characters.
-        let first = tokens.iter().position(|&(.., at)| growing.text.is_char_boundary(word.begin + at))?;
-        let begin = word.begin + tokens[first].2;
-        let pieces: Vec<Piece> = tokens[first..].iter().map(|&(id, length, _)| (id, length as u32)).collect();
+        let first = tokens.iter().position(|&(_, at, _)| growing.text.is_char_boundary(word.begin + at))?;
+        let begin = word.begin + tokens[first].1;
+        let pieces: Vec<Piece> = tokens[first..].iter().map(|&(id, begin, end)| (id, (end - begin) as u32)).collect();
         let late = Late {
             base: Arc::default(),
             begin,

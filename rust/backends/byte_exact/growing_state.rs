@@ -2,7 +2,8 @@
 
 use crate::backends::byte_exact::growing_late::Late;
 use crate::backends::byte_exact::growing_raw::RawParts;
-use crate::models::bpe::prefixes::{Pairs, Prefixes};
+use crate::models::bpe::prefixes::Pairs;
+use crate::models::bpe::word_prefixes::WordPrefixes;
 use crate::normalizers::changed_parts::ChangedParts;
 use crate::pre_tokenizers::whole_stages::WholeStages;
 use crate::regex::walk::Walk;
@@ -17,13 +18,13 @@ pub(crate) struct Attempt {
     pub(crate) begin: usize,
     pub(crate) walk: Walk,
     /// The tokens of the match, and of the text before it.
-    pub(crate) prefixes: Prefixes,
-    pub(crate) gap: Prefixes,
+    pub(crate) prefixes: WordPrefixes,
+    pub(crate) gap: WordPrefixes,
 }
 
 impl Attempt {
     pub(crate) fn new(walk: Walk) -> Self {
-        Self { begin: walk.begin, walk, prefixes: Prefixes::default(), gap: Prefixes::default() }
+        Self { begin: walk.begin, walk, prefixes: WordPrefixes::default(), gap: WordPrefixes::default() }
     }
 }
 
@@ -35,6 +36,8 @@ pub(crate) struct Word {
     /// The token that it is whatever the merges say.
     pub(crate) whole: Option<TokenId>,
     pub(super) tokens: usize,
+    /// These say less than it, because characters of it are unknown or dropped.
+    pub(super) is_lossy: bool,
     /// The number of its attempt, and whether no match makes it.
     pub(crate) attempt: usize,
     pub(super) is_gap: bool,
@@ -98,6 +101,8 @@ pub(crate) struct Growing {
     /// Where the tokens of words begin and end that are over, and from where on these are known.
     pub(super) done: Vec<(usize, usize)>,
     pub(super) spans_from: usize,
+    /// A word that is over is lossy.
+    pub(super) lost: bool,
     /// Words were returned, so their walks stay.
     pub(super) told: bool,
     pub(crate) pairs: Pairs,
@@ -143,7 +148,7 @@ impl Growing {
         let end = late.map_or(word.end, |late| late.begin);
         let tokens = self.prefixes(word).tokens(from.saturating_sub(word.begin), end - word.begin);
         let mut found: Vec<_> =
-            tokens.into_iter().map(|(id, length, at)| (id, word.begin + at, word.begin + at + length)).collect();
+            tokens.into_iter().map(|(id, begin, end)| (id, word.begin + begin, word.begin + end)).collect();
         if let Some(late) = late {
             let (first, begin) = late.tokens.find(from.saturating_sub(late.begin));
             let (mut at, mut pieces) = (late.begin + begin, Vec::new());
@@ -156,15 +161,17 @@ impl Growing {
         found
     }
 
-    /// Records the spans of the tokens of the words of the first `attempts`, before they are forgotten.
+    /// Records the spans of the tokens of the words of the first `attempts`, and whether one is lossy, before they are
+    /// forgotten.
     pub(super) fn note_spans(&mut self, attempts: usize) {
         let over = self.words.iter().filter(|word| word.attempt < attempts);
         let spans: Vec<_> = over.flat_map(|word| self.tokens_of(word, 0)).map(|(_, begin, end)| (begin, end)).collect();
         self.done.extend(spans);
+        self.lost |= self.words.iter().any(|word| word.attempt < attempts && word.is_lossy);
     }
 
     /// The tokens of the prefixes of `word`.
-    pub(crate) fn prefixes(&self, word: &Word) -> &Prefixes {
+    pub(crate) fn prefixes(&self, word: &Word) -> &WordPrefixes {
         let attempt = &self.attempts[word.attempt];
         if word.is_gap {
             &attempt.gap
@@ -175,6 +182,11 @@ impl Growing {
 
     /// Whether the tokens give back the text.
     pub(crate) fn is_lossless(&self) -> bool {
-        !self.loses_space && !self.altered
+        self.gives_back_in(&self.words)
+    }
+
+    /// The same where these are its words.
+    pub(super) fn gives_back_in(&self, words: &[Word]) -> bool {
+        !self.loses_space && !self.altered && !self.lost && !words.iter().any(|word| word.is_lossy)
     }
 }

@@ -3,6 +3,7 @@
 //! Read first: [`pipeline`]. The files `growing*` carry a long word or stretch from push to push, so that the cost of a
 //! push is proportional to its text.
 
+pub(crate) mod dropped_cuts;
 pub(crate) mod engine;
 pub(crate) mod growing;
 pub(crate) mod growing_back;
@@ -11,6 +12,7 @@ pub(crate) mod growing_finish;
 pub(crate) mod growing_late;
 #[cfg(test)]
 pub(crate) mod growing_late_tests;
+pub(crate) mod growing_losses;
 pub(crate) mod growing_marks;
 pub(crate) mod growing_marks_late;
 pub(crate) mod growing_raw;

@@ -108,7 +108,11 @@ impl Pipeline {
         let composed = if open.is_some() && self.nfc { nfc_horizon(text) } else { text.len() };
         let horizon = open.map_or(text.len(), |at| normal.position(at)).min(composed);
         match &self.pieces {
-            Some(trie) => uncrossed(trie, &text[..horizon], |left, right| self.bpe.alphabet.fuses(left, right)),
+            Some(trie) => {
+                let text = &text[..horizon];
+                self.cuts_beside_dropped(trie, text)
+                    .unwrap_or_else(|| uncrossed(trie, text, |left, right| self.bpe.alphabet.fuses(left, right)))
+            }
             None => {
                 let limit = if open.is_some() { horizon } else { usize::MAX };
                 self.splitter.cuts(text, limit).settled().filter(|&at| text.is_char_boundary(at)).collect()
@@ -175,7 +179,8 @@ impl Pipeline {
         })
     }
 
-    /// The settled cuts before white space where pieces prove them and nothing rewrites the text; None elsewhere.
+    /// The settled cuts before white space where pieces prove them, and nothing of the text is rewritten or dropped; None
+    /// elsewhere.
     ///
     /// White space is then where it is in the text, so no position needs a way back.
     pub(super) fn space_cuts(&self, text: &str, place: TextPosition) -> Option<Vec<usize>> {
@@ -183,8 +188,9 @@ impl Pipeline {
         let mut walk = self.added.stretches_at(text, place);
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();
-        (!walk.hides()).then_some(())?;
-        let fuses = |left, right| self.bpe.alphabet.fuses(left, right);
+        let alphabet = &self.bpe.alphabet;
+        (!walk.hides() && !(alphabet.drops() && !alphabet.gives_all(text.as_bytes()))).then_some(())?;
+        let fuses = |left, right| alphabet.fuses(left, right);
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
             if self.is_cut_at_start(part, unsure) && stands_before_space(text, part.start) {

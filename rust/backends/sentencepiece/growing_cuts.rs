@@ -8,6 +8,7 @@ use crate::backends::sentencepiece::parts::SentencePiece;
 use crate::stability::growing_cuts::GrowingCuts;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::Token;
+use crate::util::text::characters_around;
 
 impl SentencePiece {
     /// The character boundaries after `from` of `near`, the end of the text, that no token crosses.
@@ -53,7 +54,10 @@ impl SentencePiece {
     fn settled_from(&self, growing: &GrowingParts, from: usize, cuts: &mut GrowingCuts) -> Vec<usize> {
         let (text, sure) = (growing.normal.text(), growing.sure());
         let (parts, begins) = growing.sure_parts();
-        let fused = |left, right| self.may_fuse(left, right);
+        let is_fused = |at| {
+            let (left, right) = characters_around(text.as_bytes(), at);
+            self.may_fuse(left, right)
+        };
         let mut found = Vec::new();
         let first = parts.partition_point(|part| part.begin <= from).saturating_sub(1);
         for (index, part) in parts.iter().enumerate().skip(first) {
@@ -64,7 +68,7 @@ impl SentencePiece {
                 let mut over = GrowingCuts::default();
                 let cuts = if next.is_some() { &mut over } else { &mut *cuts };
                 let place = (part.begin, from.saturating_sub(1).max(part.begin));
-                found.extend(cuts.after(&self.pieces, &text[..end], place, fused));
+                found.extend(cuts.after(&self.pieces, &text.as_bytes()[..end], place, is_fused));
             }
         }
         found.extend(begins.then_some(sure));

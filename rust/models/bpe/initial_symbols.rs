@@ -127,6 +127,32 @@ impl Alphabet {
         }
     }
 
+    /// Whether each character of `text` has symbols of its own, known ones. Complexity: O(text).
+    pub(crate) fn gives_all(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Bytes { complete: true, .. } | Self::Characters { complete: true, .. } => true,
+            Self::Bytes { ids, .. } => text.iter().all(|&byte| ids[usize::from(byte)].is_some()),
+            Self::Characters { .. } => {
+                std::str::from_utf8(text).is_ok_and(|text| !text.chars().any(|c| self.is_unknown(c)))
+            }
+        }
+    }
+
+    /// Whether characters or bytes without a symbol are dropped.
+    pub(crate) fn drops(&self) -> bool {
+        matches!(self, Self::Bytes { complete: false, .. } | Self::Characters { unknown: None, complete: false, .. })
+    }
+
+    /// Whether `id` is the unknown token as the symbol of one character, `text`.
+    pub(crate) fn is_unknown_token(&self, id: TokenId, text: &[u8]) -> bool {
+        let is_unknown = |text: &str| {
+            let mut characters = text.chars();
+            characters.next().is_some_and(|c| self.is_unknown(c)) && characters.next().is_none()
+        };
+        matches!(self, Self::Characters { unknown: Some(unknown), .. } if *unknown == id)
+            && std::str::from_utf8(text).is_ok_and(is_unknown)
+    }
+
     /// Whether `c` has no symbol: it becomes the unknown token, or is dropped.
     pub(crate) fn is_unknown(&self, c: char) -> bool {
         match self {

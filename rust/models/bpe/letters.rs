@@ -68,15 +68,13 @@ impl Bpe {
         long.map_or(LONGEST, |(piece, _)| piece.len())
     }
 
-    /// Appends the letters of `word` after its first `known` bytes; None where a character has none or an unknown one.
+    /// Appends the letters of `word` after its first `known` bytes; None where a character has none, or shares that of
+    /// the one before it.
     pub(crate) fn letters(&self, word: &[u8], known: usize, letters: &mut Vec<Letter>) -> Option<()> {
         let mut taken = Letters { letters, base: known, reached: known };
         let rest = &word[known..];
         if let Alphabet::Characters { complete: false, .. } = self.alphabet {
-            let text = std::str::from_utf8(rest).ok()?;
-            if text.chars().any(|c| self.alphabet.is_unknown(c)) {
-                return None;
-            }
+            std::str::from_utf8(rest).ok()?;
         }
         self.alphabet.symbols(rest, &mut taken);
         (taken.reached == word.len()).then_some(())

@@ -12,6 +12,8 @@ pub(crate) mod merge_barriers;
 pub(crate) mod merge_table;
 pub(crate) mod model;
 pub(crate) mod prefixes;
+pub(crate) mod squeezed;
 pub(crate) mod whole_chars;
 pub(crate) mod whole_pieces;
 pub(crate) mod word_cache;
+pub(crate) mod word_prefixes;

@@ -41,10 +41,10 @@ pub(crate) struct Prefixes {
 pub(crate) struct Pairs {
     /// By ids and lengths: a byte piece may be spelled out in the text as well.
     apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
-    /// The key is the last token of a prefix, with its length, and the letter after it. The value is the last token of
+    /// The key is the last token of a prefix and the letter after it, with their lengths. The value is the last token of
     /// the prefix that is a letter longer, where that is both together, or the letter. So the key determines the text
-    /// there.
-    next: FxHashMap<(TokenId, u32, TokenId), (TokenId, usize)>,
+    /// there, but for the unknown token, which merges with nothing and may have any length.
+    next: FxHashMap<(TokenId, u32, TokenId, u32), (TokenId, usize)>,
 }
 
 /// The number of pairs that are remembered.
@@ -188,7 +188,7 @@ impl Prefixes {
         };
         // One candidate passes at most, so the order in which they are tried makes no difference.
         let before = self.nodes[start];
-        let key = (before.id, before.length, letter.0);
+        let key = (before.id, before.length, letter.0, letter.1 as u32);
         if let Some(node) = pairs.next.get(&key).copied().and_then(|guess| fits(guess, pairs)) {
             return Some(node);
         }
