@@ -306,6 +306,7 @@ mod tests {
     use crate::normalizers::rewriter::stages::KnownGroups;
     use crate::normalizers::rewriter::trace::Trace;
     use crate::regex::char_class::CodePoints;
+    use std::collections::HashSet;
 
     const LETTERS: [char; 32] = [
         ' ',
@@ -342,23 +343,30 @@ mod tests {
         '\u{0e33}',
     ];
 
+    fn rules() -> Charsmap {
+        charsmap_of(&[
+            ("ab", "X"),
+            ("e\u{301}", "\u{e9}"),
+            ("\u{1161}", "V"),
+            ("\u{301}", ""),
+            ("a\u{301}\u{323}", "YZ"),
+            ("\u{fb01}", "fi"),
+            ("\u{1f1e9}", "D"),
+            ("\u{3000}", " "),
+            ("\u{200d}", " "),
+            ("\u{bd}", "1 "),
+        ])
+    }
+
+    fn later() -> HashSet<char> {
+        rules().later_characters().unwrap()
+    }
+
+    fn quotes() -> Step {
+        Step::Literal { pattern: vec!['`', '`', 'a'], content: vec!['"'] }
+    }
+
     fn rewriters() -> Vec<Rewriter> {
-        let rules = || {
-            charsmap_of(&[
-                ("ab", "X"),
-                ("e\u{301}", "\u{e9}"),
-                ("\u{1161}", "V"),
-                ("\u{301}", ""),
-                ("a\u{301}\u{323}", "YZ"),
-                ("\u{fb01}", "fi"),
-                ("\u{1f1e9}", "D"),
-                ("\u{3000}", " "),
-                ("\u{200d}", " "),
-                ("\u{bd}", "1 "),
-            ])
-        };
-        let later = || rules().later_characters().unwrap();
-        let quotes = || Step::Literal { pattern: vec!['`', '`', 'a'], content: vec!['"'] };
         // As the files of SentencePiece have them.
         let spaces = |first: Step, marks: bool| {
             let plain = Step::Literal { pattern: vec!['\u{2581}'], content: vec![' '] };
@@ -387,6 +395,12 @@ mod tests {
             Rewriter::new(vec![Step::Nmt, Step::Form(Form::Nfd)]),
             Rewriter::new(spaces(Step::Rules { rules: rules(), later: later() }, true)),
             Rewriter::new(spaces(Step::ClusterRules(rules()), false)),
+        ]
+    }
+
+    /// White space is dropped at the ends.
+    fn stripping() -> Vec<Rewriter> {
+        vec![
             Rewriter::new(vec![Step::Nmt, Step::Strip { left: true, right: true }]),
             Rewriter::new(vec![Step::Strip { left: true, right: false }, Step::Form(Form::Nfkc)]),
             Rewriter::new(vec![Step::Form(Form::Nfkd), Step::Strip { left: true, right: true }, quotes()]),
@@ -410,7 +424,7 @@ mod tests {
     fn a_growing_text_is_rewritten_as_a_whole_one() {
         let mut roll = dice(5);
         let (mut carried, mut open) = (0, 0);
-        for rewriter in rewriters() {
+        for rewriter in rewriters().into_iter().chain(stripping()) {
             for round in 0..1500 {
                 let alphabet: Vec<char> = (0..=roll(5)).map(|_| LETTERS[roll(LETTERS.len())]).collect();
                 let text: String = (0..roll(40)).map(|_| alphabet[roll(alphabet.len())]).collect();
