@@ -9,3 +9,14 @@ pub(crate) enum DummyPrefix {
     /// Before a text that does not begin with a space: a leading space is then lost.
     UnlessSpace,
 }
+
+impl DummyPrefix {
+    /// Whether a space is put before `text`, where a text begins.
+    pub(crate) fn is_before(self, text: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Always => true,
+            Self::UnlessSpace => !text.starts_with(' '),
+        }
+    }
+}

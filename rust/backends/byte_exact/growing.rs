@@ -37,12 +37,7 @@ impl Pipeline {
         }
         (!self.added.takes_prefix(text, place)).then_some(())?;
         let normal = self.normal_form(text);
-        let wanted = match self.dummy {
-            DummyPrefix::None => false,
-            DummyPrefix::Always => true,
-            DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
-        };
-        let dummy = usize::from(wanted && place == TextPosition::Start);
+        let dummy = usize::from(place == TextPosition::Start && self.dummy.is_before(&normal.text));
         self.bpe.prepare(
             vocabulary.ids(crate::vocabulary::table::Kind::Text).filter_map(|id| vocabulary.bytes(id, 0).ok()),
         );

@@ -45,12 +45,7 @@ impl Pipeline {
             Normal::unchanged(stretch)
         };
         let here = if first { place == TextPosition::Start } else { self.dummy_everywhere };
-        let wanted = match self.dummy {
-            DummyPrefix::None => false,
-            DummyPrefix::Always => true,
-            DummyPrefix::UnlessSpace => !normal.text.starts_with(' '),
-        };
-        if here && wanted {
+        if here && self.dummy.is_before(&normal.text) {
             normal.after_space()
         } else {
             normal
@@ -179,8 +174,7 @@ impl Pipeline {
         })
     }
 
-    /// The settled cuts before white space where pieces prove them, and nothing of the text is rewritten or dropped; None
-    /// elsewhere.
+    /// The settled cuts before white space where pieces prove them. None where something is rewritten or dropped.
     ///
     /// White space is then where it is in the text, so no position needs a way back.
     pub(super) fn space_cuts(&self, text: &str, place: TextPosition) -> Option<Vec<usize>> {
