@@ -41,9 +41,9 @@ pub(crate) struct Prefixes {
 pub(crate) struct Pairs {
     /// By ids and lengths: a byte piece may be spelled out in the text as well.
     apart: FxHashMap<(TokenId, u32, TokenId, u32), bool>,
-    /// The key is the last token of a prefix and the letter after it, with their lengths. The value is the last token of
-    /// the prefix that is a letter longer, where that is both together, or the letter. So the key determines the text
-    /// there, but for the unknown token, which merges with nothing and may have any length.
+    /// The key is the last token of a prefix and the letter after it, with their lengths. The value is the last token
+    /// of the prefix that is a letter longer, where that is both together, or the letter. So the key determines the
+    /// text there, but for the unknown token, which merges with nothing.
     next: FxHashMap<(TokenId, u32, TokenId, u32), (TokenId, usize)>,
 }
 

@@ -1,8 +1,8 @@
 //! A growing word without the characters that give no symbol of their own.
 //!
-//! These are the ones that are dropped, and all but the first of neighbours that become one unknown token. What is left
-//! gives one symbol a letter, so the tokens of its prefixes are those of the prefixes of the word
-//! (docs/proofs/prefix-tokens.md, *Squeezed words*). The places of the two are compared by the gaps.
+//! These are the ones that are dropped, and all but the first of neighbours that become one unknown token. The rest
+//! gives one symbol a letter. So the tokens of its prefixes are those of the prefixes of the word
+//! (docs/proofs/prefix-tokens.md, *Squeezed words*). The gaps tell which places are the same.
 
 use crate::models::bpe::initial_symbols::Alphabet;
 use crate::util::text::{code_point, is_tail};
@@ -23,7 +23,9 @@ impl Gap {
     }
 }
 
-/// A word, squeezed. Example: "abc" for "a\0bc" where the zero is dropped, and "a中b" for "a中国b" where both are unknown.
+/// A word, squeezed. Example: "abc" for "a\0bc" where the zero is dropped.
+///
+/// Another one is "a\u{4e2d}b" for "a\u{4e2d}\u{56fd}b" where both Chinese characters are unknown and fused.
 #[derive(Debug, Clone)]
 pub(crate) struct Squeezed {
     pub(crate) text: Vec<u8>,
@@ -128,14 +130,14 @@ impl Squeezed {
         (self.after_gap(at) == place).then_some(place)
     }
 
-    /// The begin and the end in the word of a token of its prefix of `length` bytes, from its place in the squeezed word.
+    /// The begin and the end in the word of a token of its prefix of `length` bytes; given are those in the squeezed
+    /// word.
     pub(super) fn span(&self, begin: usize, end: usize, length: usize) -> (usize, usize) {
         let end = if self.fuses { self.after_gap(end).min(length) } else { self.before_gap(end) };
         (self.after_gap(begin), end)
     }
 
-    /// A place in the squeezed word: of the tokens of the prefix of `length` bytes those end after it that end after the
-    /// place `at` of the word.
+    /// The place in the squeezed word for the place `at` of the prefix of `length` bytes. After both end the same tokens.
     pub(super) fn from(&self, at: usize, length: usize) -> usize {
         let place = self.place(at);
         // The token before the gap goes on to its end.
