@@ -81,8 +81,7 @@ impl Pipeline {
         let length = growing.text.len();
         growing.words = self.words_of(&mut growing, length)?;
         self.note_losses(&mut growing, vocabulary)?;
-        growing.told = true;
-        growing.over = false;
+        (growing.told, growing.over) = (true, false);
         growing.look_at = 2 * growing.text.len();
         let open = growing.raw.as_ref().map_or(growing.attempts[0].begin, |raw| raw.cut().unwrap_or(0));
         (growing.text.len() - open >= LONG).then_some(growing)

@@ -23,7 +23,9 @@ impl Gap {
     }
 }
 
-/// A word, squeezed. Example: "abc" for "a\0bc" where the zero is dropped, and "a中b" for "a中国b" where both are unknown.
+/// A word, squeezed. Example: "abc" for "a\0bc" where the zero is dropped.
+///
+/// Another one is "a\u{4e2d}b" for "a\u{4e2d}\u{56fd}b" where both Chinese characters are unknown and fused.
 #[derive(Debug, Clone)]
 pub(crate) struct Squeezed {
     pub(crate) text: Vec<u8>,
