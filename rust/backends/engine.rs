@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::models::unigram::Carried;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, Token, TokenId};
-use crate::util::text::stands_before_space;
+use crate::util::text::retain_space_starts;
 use crate::vocabulary::table::Vocabulary;
 
 /// How an engine can prove that a cut is settled.
@@ -218,7 +218,7 @@ pub trait Engine: Send + Sync {
     /// As [`Engine::encode`].
     fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
         let mut cuts = self.settled(text, place)?;
-        cuts.retain(|&at| stands_before_space(text, at));
+        retain_space_starts(text, &mut cuts);
         Ok(cuts)
     }
 

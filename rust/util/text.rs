@@ -69,6 +69,15 @@ pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
+/// Keeps the places of `cuts`, which ascend, that are before white space.
+pub(crate) fn retain_space_starts(text: &str, cuts: &mut Vec<usize>) {
+    let mut starts = space_starts(text).peekable();
+    cuts.retain(|&at| {
+        while starts.next_if(|&start| start < at).is_some() {}
+        starts.peek() == Some(&at)
+    });
+}
+
 /// The characters before and after byte `at` of well-formed UTF-8.
 #[inline]
 pub(crate) fn characters_around(text: &[u8], at: usize) -> (char, char) {
@@ -155,6 +164,9 @@ mod tests {
             let each: Vec<usize> =
                 (0..=text.len()).filter(|&at| at < text.len() && stands_before_space(&text, at)).collect();
             assert_eq!(each, slow, "{text:?}");
+            let mut cuts: Vec<usize> = (0..text.len()).filter(|at| at % 3 > 0).collect();
+            retain_space_starts(&text, &mut cuts);
+            assert_eq!(cuts, slow.into_iter().filter(|at| at % 3 > 0).collect::<Vec<_>>(), "{text:?}");
         }
     }
 }

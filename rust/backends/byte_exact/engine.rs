@@ -12,7 +12,7 @@ use crate::stability::pieces::holds_inner_space;
 use crate::tokens::cuts::tokens_before;
 use crate::tokens::edit::Edit;
 use crate::tokens::token::{TextPosition, Token, TokenId};
-use crate::util::text::stands_before_space;
+use crate::util::text::retain_space_starts;
 use crate::vocabulary::table::Vocabulary;
 
 impl Engine for Pipeline {
@@ -109,7 +109,7 @@ impl Engine for Pipeline {
             return Ok(cuts);
         }
         let mut cuts = self.settled_cuts(text, place);
-        cuts.retain(|&at| stands_before_space(text, at));
+        retain_space_starts(text, &mut cuts);
         Ok(cuts)
     }
 
