@@ -1,5 +1,6 @@
 //! White space and characters around a byte of a text.
 
+use crate::util::ascending::among;
 use crate::util::byte_scan::{between, equal, first, is_ascii, word};
 
 /// Whether white space begins at byte `at` of `text`: Unicode `White_Space` on the right, something else on the left.
@@ -74,11 +75,8 @@ pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
 
 /// Keeps the places of `cuts`, which ascend, that are before white space.
 pub(crate) fn retain_space_starts(text: &str, cuts: &mut Vec<usize>) {
-    let mut starts = space_starts(text).peekable();
-    cuts.retain(|&at| {
-        while starts.next_if(|&start| start < at).is_some() {}
-        starts.peek() == Some(&at)
-    });
+    let mut is_start = among(space_starts(text));
+    cuts.retain(|&at| is_start(at));
 }
 
 /// The characters before and after byte `at` of well-formed UTF-8.
