@@ -183,8 +183,7 @@ impl Pipeline {
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();
         let alphabet = &self.bpe.alphabet;
-        (!alphabet.drops() || alphabet.gives_all(text.as_bytes())).then_some(())?;
-        (!walk.hides()).then_some(())?;
+        (!walk.hides() && !alphabet.drops_of(text.as_bytes())).then_some(())?;
         let fuses = |left, right| alphabet.fuses(left, right);
         let spaces_are_apart = !alphabet.fuses_before(' ');
         let mut cuts = Vec::new();
