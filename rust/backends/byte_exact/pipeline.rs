@@ -186,6 +186,8 @@ impl Pipeline {
         (!walk.hides() && !alphabet.drops_of(text.as_bytes())).then_some(())?;
         let fuses = |left, right| alphabet.fuses(left, right);
         let spaces_are_apart = !alphabet.fuses_before(' ');
+        // Added tokens are pieces for settled cuts, and none for barriers.
+        let barriers_hold = !self.added.holds_word_starts();
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
             if self.is_cut_at_start(part, unsure) && stands_before_space(text, part.start) {
@@ -205,7 +207,8 @@ impl Pipeline {
             let read = &normal.text[..horizon + normal.shift];
             let is_barrier = |at: usize| {
                 let is_apart = spaces_are_apart && stretch.as_bytes()[at] == b' ';
-                self.bpe.barriers.is_barrier(stretch.as_bytes(), at)
+                barriers_hold
+                    && self.bpe.barriers.is_barrier(stretch.as_bytes(), at)
                     && (is_apart || !alphabet.fuses_at(stretch.as_bytes(), at))
             };
             let is_cut = |&at: &usize| is_barrier(at) || is_uncrossed(trie, read, at + normal.shift, fuses);
