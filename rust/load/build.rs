@@ -242,8 +242,8 @@ impl Reader<'_> {
         }
         // The engine for models of this kind names the missing feature.
         Ok(refuse(match self.spec.model {
-            Model::Unigram(_) | Model::WordPiece(_) => other,
-            Model::Bpe(_) | Model::WordLevel { .. } | Model::LongestMatch => reason,
+            Model::Unigram(_) | Model::WordPiece(_) | Model::WordLevel { .. } => other,
+            Model::Bpe(_) | Model::LongestMatch => reason,
         }))
     }
 

@@ -125,6 +125,8 @@ impl Rewriting {
         let unknown = match &self.model {
             Model::Unigram(model) => model.unknown,
             Model::WordPiece(model) => model.unknown,
+            // Its words are read again at each push.
+            Model::Bpe(_) => return None,
         };
         let (look_at, lattice) = (2 * text.len(), None);
         let mut word = GrowingWord {
@@ -154,6 +156,7 @@ impl Rewriting {
                 word.differs = word.gone || !word.pieces.closed(word.source.fixed).is_empty();
                 self.says_less(&word, model, vocabulary).then_some(())?;
             }
+            Model::Bpe(_) => return None,
         }
         Some(word)
     }
@@ -402,6 +405,7 @@ impl Rewriting {
         let carried = match &self.model {
             Model::Unigram(_) => "words".to_string(),
             Model::WordPiece(_) => "words without a cut between them".to_string(),
+            Model::Bpe(_) => return NO_WORDS.into(),
         };
         let held = if self.rewriter.keeps_marks() && matches!(self.model, Model::Unigram(_)) {
             "; a mark that a normal form moves before 32 others is read with the text again"
@@ -420,6 +424,10 @@ impl Rewriting {
         )
     }
 }
+
+/// See [`Rewriting::carries_words`].
+const NO_WORDS: &str = "runs of white space that is dropped or folded, characters that vanish: a push reads what it \
+    appends; a long word is read again at each push";
 
 impl Stretch for GrowingWord {
     fn saved(&self) -> SavedGrowth {

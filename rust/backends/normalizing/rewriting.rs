@@ -1,4 +1,4 @@
-//! Our own engine for Unigram and WordPiece models, after normalizers that may rewrite text.
+//! Our own engine for models that see one word at a time, after normalizers that may rewrite text.
 //!
 //! A text is cut before white space where each side is normalised, split and encoded separately ([`Rewriting::cuts`]).
 //! The parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: the text before one
@@ -10,6 +10,7 @@
 //! This file has the parts of the engine; the files beside it hold its operations.
 
 use crate::backends::normalizing::scratch::Scratch;
+use crate::models::bpe::model::Bpe;
 use crate::models::unigram::Unigram;
 use crate::models::wordpiece::WordPiece;
 use crate::normalizers::rewriter::stages::Rewriter;
@@ -25,7 +26,10 @@ use crate::util::pool::Pool;
 #[derive(Debug)]
 pub(crate) enum Model {
     Unigram(Unigram),
+    /// WordLevel too: WordPiece without pieces that follow another.
     WordPiece(WordPiece),
+    /// Its symbols are characters.
+    Bpe(Box<Bpe>),
 }
 
 /// The text that the model reads as one word.
