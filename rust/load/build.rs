@@ -243,8 +243,17 @@ impl Reader<'_> {
         // The engine for models of this kind names the missing feature.
         Ok(refuse(match self.spec.model {
             Model::Unigram(_) | Model::WordPiece(_) | Model::WordLevel { .. } => other,
+            Model::Bpe(_) if self.splits_words() => other,
             Model::Bpe(_) | Model::LongestMatch => reason,
         }))
+    }
+
+    /// Whether words are those between white space, which only the normalizing engine runs.
+    fn splits_words(&self) -> bool {
+        let splits = |stage: &PreTokenizer| {
+            matches!(stage, PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert)
+        };
+        self.spec.pre_tokenizers.iter().any(splits)
     }
 
     /// All pieces in byte space.

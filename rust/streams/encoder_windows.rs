@@ -401,10 +401,35 @@ fn word_piece_runs() -> Vec<Run> {
     ]
 }
 
+/// A model without a decoder, as in the library's quick tour, after the steps of these names.
+fn quick_tour(model: Value, steps: &[&str]) -> Arc<Tokenizer> {
+    let steps: Vec<Value> = steps.iter().map(|step| json!({ "type": step })).collect();
+    let definition = json!({
+        "added_tokens": [], "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": {"type": "Whitespace"}, "decoder": null, "model": model,
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "quick tour", None).unwrap()
+}
+
+/// Runs for words that are merged, or looked up.
+fn quick_tour_runs() -> Vec<Run> {
+    let vocab = json!({"[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4});
+    let merges = json!({"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["a", "a"]], "unk_token": "[UNK]"});
+    let words = json!({"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"});
+    let blanks = vec![" ", "\t", "\u{3000}", "a ", "ab\u{3000}", "= a ", "x\u{301} "];
+    let all = [blanks.clone(), vec!["a", "ab", "x", "=", "a\u{301}", "\u{301}\u{323}"]].concat();
+    vec![
+        ("BPE", quick_tour(merges.clone(), &[]), blanks.clone()),
+        ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"]), blanks),
+        ("WordLevel", quick_tour(words.clone(), &[]), all.clone()),
+        ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"]), all),
+    ]
+}
+
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
     let (symbols, unknown, spaces) = (symbol_runs(), unknown_runs(), white_space_runs());
-    let runs = [byte_runs(), unigram_runs(), spaces, symbols, unknown, word_piece_runs()];
+    let runs = [byte_runs(), unigram_runs(), spaces, symbols, unknown, word_piece_runs(), quick_tour_runs()];
     for (name, tokenizer, units) in runs.into_iter().flatten() {
         // Under WordPiece as many marks as the longest word has characters.
         let most = if name.starts_with("WordPiece") { 512 } else { 32 };

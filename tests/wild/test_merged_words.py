@@ -216,10 +216,10 @@ def test_the_quick_tour_is_our_own(folder: Path, model: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"model": MERGED | {"unk_token": None}}, "pre-tokenizer Whitespace"),
+        ({"model": MERGED | {"unk_token": None}}, "no unknown token"),
         ({"model": MERGED | {"end_of_word_suffix": "</w>"}}, "end_of_word_suffix in the model"),
         ({"model": MERGED | {"continuing_subword_prefix": "##", "merges": []}}, "continuing_subword_prefix"),
-        ({"model": MERGED | {"ignore_merges": True}}, "pre-tokenizer Whitespace"),
+        ({"model": MERGED | {"ignore_merges": True}}, "ignore_merges beside"),
         ({"model": MERGED, "pre_tokenizer": {"type": "Digits", "individual_digits": True}}, "neither byte-level"),
         ({"model": LOOKED_UP | {"unk_token": "<missing>"}}, "no unknown token"),
         ({"model": LOOKED_UP, "pre_tokenizer": {"type": "CharDelimiterSplit", "delimiter": " "}}, "CharDelimiterSplit"),
