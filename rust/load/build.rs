@@ -195,7 +195,7 @@ impl Reader<'_> {
             let spec = self.guarded(charsmap.is_some());
             Ok(Box::new(Library::new(spec, self.facts(vocabulary, decode_rules, charsmap, reason))?))
         };
-        let (mut engine, own) = match self.own_engine()? {
+        let (mut engine, own) = match self.own_engine(decode_rules.is_plain())? {
             Ok(engine) => (engine, true),
             Err(Refusal(reason)) => (library(&reason)?, false),
         };
@@ -218,8 +218,8 @@ impl Reader<'_> {
         Ok((engine, check))
     }
 
-    /// One of our own engines, or why the library must run the specification.
-    fn own_engine(&self) -> Result<Own<Box<dyn Engine>>> {
+    /// One of our own engines, or why the library must run the specification. `decodes_plainly`: decoding has no joints.
+    fn own_engine(&self, decodes_plainly: bool) -> Result<Own<Box<dyn Engine>>> {
         let rules = self.spec.origin.sentencepiece.as_ref();
         let is_literal = rules.is_some_and(|rules| rules.literally);
         let of_file = || Refusal("a SentencePiece file".into());
@@ -228,7 +228,7 @@ impl Reader<'_> {
             Ok(pipeline) => return Ok(Ok(Box::new(pipeline))),
             Err(Refusal(reason)) => reason,
         };
-        let normalizing = if is_literal { Err(of_file()) } else { self.rewriting() };
+        let normalizing = if is_literal { Err(of_file()) } else { self.rewriting(decodes_plainly) };
         let other = match normalizing {
             Ok(rewriting) => return Ok(Ok(Box::new(rewriting))),
             Err(Refusal(other)) => other,

@@ -39,8 +39,8 @@ struct Plan {
 }
 
 impl Reader<'_> {
-    /// Our own engine for definitions that may rewrite text, or why not.
-    pub(super) fn rewriting(&self) -> Own<Rewriting> {
+    /// Our own engine for definitions that may rewrite text, or why not. `decodes_plainly`: decoding has no joints.
+    pub(super) fn rewriting(&self, decodes_plainly: bool) -> Own<Rewriting> {
         let kind = self.spec.model.kind();
         if let Kind::Bpe(model) = &self.spec.model {
             has_no_affixes(model)?;
@@ -80,6 +80,7 @@ impl Reader<'_> {
             dummy_alone: self.keeps_dummy_alone(),
             spaces_begin_pieces,
             exact_spans,
+            decodes_plainly,
             notes: format!("coolfusion's own {kind} encoder, {how}"),
         }))
     }
@@ -294,7 +295,9 @@ impl Reader<'_> {
         if model.ignore_merges && !self.added.iter().any(|a| a.control && a.id == unknown) {
             return refuse("ignore_merges beside an unknown token that is not special");
         }
-        Ok(Model::Bpe(Box::new(self.bpe(model, Spelling::Plain)?)))
+        let bpe = self.bpe(model, Spelling::Plain)?;
+        bpe.prepare(self.matched.iter().map(|(_, bytes)| bytes));
+        Ok(Model::Bpe(Box::new(bpe)))
     }
 }
 

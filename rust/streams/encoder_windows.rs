@@ -416,13 +416,15 @@ fn quick_tour_runs() -> Vec<Run> {
     let vocab = json!({"[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4});
     let merges = json!({"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["a", "a"]], "unk_token": "[UNK]"});
     let words = json!({"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"});
-    let blanks = vec![" ", "\t", "\u{3000}", "a ", "ab\u{3000}", "= a ", "x\u{301} "];
-    let all = [blanks.clone(), vec!["a", "ab", "x", "=", "a\u{301}", "\u{301}\u{323}"]].concat();
+    let units = || {
+        let blanks = [" ", "\t", "\u{3000}", "a ", "ab\u{3000}", "= a ", "x\u{301} "];
+        [&blanks[..], &["a", "ab", "x", "=", "a\u{301}", "xa", "\u{301}"]].concat()
+    };
     vec![
-        ("BPE", quick_tour(merges.clone(), &[]), blanks.clone()),
-        ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"]), blanks),
-        ("WordLevel", quick_tour(words.clone(), &[]), all.clone()),
-        ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"]), all),
+        ("BPE", quick_tour(merges.clone(), &[]), units()),
+        ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"]), units()),
+        ("WordLevel", quick_tour(words.clone(), &[]), units()),
+        ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"]), units()),
     ]
 }
 

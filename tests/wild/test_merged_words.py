@@ -185,6 +185,36 @@ def test_streams_and_cuts_of_words(folder: Path, seed: int) -> None:
             assert whole[: len(whole) - len(after)] == before[: len(whole) - len(after)], (text, cut, suffix)
 
 
+@examples(6)
+@given(seed=st.integers(0, 1 << 40))
+def test_long_words(folder: Path, seed: int) -> None:
+    """A word of some hundred characters goes on, ends, and is forked; each edit is that of `peek`."""
+    dice = random.Random(seed)
+    made = definition(dice)
+    made["decoder"] = dice.choice((None, stage("Fuse"), made["decoder"]))
+    try:
+        tok = loaded(made, folder)
+    except cf.TokenizerError:
+        return
+    letters = dice.sample([*LETTERS, *LETTERS, *UNKNOWN], dice.randint(1, 4))
+    others = [*LETTERS, *UNKNOWN, " ", "=", "\u0323", "zz", "ab", "a b"]
+    text = "".join(dice.choice(letters) for _ in range(dice.choice((300, 600))))
+    encoder = cf.StreamEncoder(tok)
+    ids = list(encoder.push(text).ids)
+    for number in range(90):
+        part = dice.choice(others if dice.random() < 0.05 else letters)
+        if dice.random() < 0.05:
+            encoder.fork().push("ab" + part)
+        seen, edit = encoder.peek(part), encoder.push(part)
+        assert (edit.drop, list(edit.ids), edit.lossless) == (seen.drop, list(seen.ids), seen.lossless)
+        ids = ids[: len(ids) - edit.drop] + list(edit.ids)
+        text += part
+        if number % 9 == 0:
+            assert ids == list(tok.encode(text)), text[-40:]
+    assert ids == list(encoder.ids) == list(tok.encode(text))
+    assert encoder.widened == 0
+
+
 def test_many_drawn_definitions_are_our_own() -> None:
     """A generator whose definitions are all left to the library would find nothing."""
     if not OWN:

@@ -1,11 +1,12 @@
-//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/unigram-streams.md.
+//! A long word that goes on growing: see `growing_lattice.rs`, `growing_pieces.rs`, and docs/proofs/unigram-streams.md.
 //!
 //! It takes windows without a settled cut: one word, or several. `growing_source.rs` has the way from the text to the
 //! words. Text that is not carried ends the word, and a window is encoded as before.
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
-use crate::backends::normalizing::growing_pieces::GrowingPieces;
+use crate::backends::normalizing::growing_pieces::{GrowingPieces, WordModel};
+use crate::backends::normalizing::growing_said::Said as SaidWords;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::stretch::{SavedGrowth, Stretch};
@@ -22,15 +23,17 @@ use crate::vocabulary::table::{Kind, Vocabulary};
 /// The state of a growing word, such as a long run of "a".
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingWord {
-    /// None under WordPiece.
+    /// None under other models than Unigram.
     lattice: Option<GrowingLattice>,
-    /// The words of WordPiece.
-    pieces: GrowingPieces,
+    /// The words of WordPiece and of byte pairs.
+    pub(super) pieces: GrowingPieces,
+    /// Under byte pairs: what their tokens say.
+    pub(super) said: SaidWords,
     /// The tokens give the text back in no case: a character of it is said by none (`gone`), or closed words differ.
     differs: bool,
     gone: bool,
-    unknown: TokenId,
-    source: Source,
+    pub(super) unknown: TokenId,
+    pub(super) source: Source,
     lossless: bool,
     /// No cut of the text up to here can ever become settled.
     quiet: usize,
@@ -44,11 +47,12 @@ pub(crate) struct GrowingWord {
 pub(crate) struct SavedWord {
     source: SavedSource,
     lossless: bool,
+    spaces: usize,
 }
 
 impl GrowingWord {
     pub(crate) fn save(&self) -> SavedWord {
-        SavedWord { source: self.source.save(), lossless: self.lossless }
+        SavedWord { source: self.source.save(), lossless: self.lossless, spaces: self.said.spaces }
     }
 
     /// The bytes of the word that may still change.
@@ -125,13 +129,13 @@ impl Rewriting {
         let unknown = match &self.model {
             Model::Unigram(model) => model.unknown,
             Model::WordPiece(model) => model.unknown,
-            // Its words are read again at each push.
-            Model::Bpe(_) => return None,
+            Model::Bpe(model) => model.alphabet.unknown()?.0,
         };
         let (look_at, lattice) = (2 * text.len(), None);
         let mut word = GrowingWord {
             lattice,
             pieces: GrowingPieces::default(),
+            said: SaidWords::default(),
             differs: false,
             gone: false,
             unknown: TokenId(unknown),
@@ -150,13 +154,17 @@ impl Rewriting {
             }
             Model::WordPiece(model) => {
                 (matches!(self.words, Words::Ruled { .. }) && !opening.lead).then_some(())?;
-                word.pieces.replace(model, 0, &found);
+                word.pieces.replace(WordModel::Pieces(model), 0, &found)?;
                 // Else the closed words must differ from the text: `Stretch::proof_of_loss`.
                 word.gone = self.has_unsaid(full, model, vocabulary);
                 word.differs = word.gone || !word.pieces.closed(word.source.fixed).is_empty();
                 self.says_less(&word, model, vocabulary).then_some(())?;
             }
-            Model::Bpe(_) => return None,
+            Model::Bpe(model) => {
+                (matches!(self.words, Words::Ruled { .. }) && !opening.lead && self.decodes_plainly).then_some(())?;
+                word.pieces.replace(WordModel::Merges(model), 0, &found)?;
+                word.lossless = self.said_gives_back(&mut word, full, vocabulary)?;
+            }
         }
         Some(word)
     }
@@ -192,7 +200,7 @@ impl Rewriting {
         let open = self.read_on(&mut word.source, text)?;
         word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
-            return self.pieces_grown(word, fixed, &open, vocabulary);
+            return self.pieces_grown(word, (fixed, &open), more, vocabulary);
         };
         // The lists of the removed ways are still to be reported.
         let (tree, list) = (lattice.tree.share(), lattice.list());
@@ -207,17 +215,24 @@ impl Rewriting {
         Some(Edit::between(between, word.lossless))
     }
 
-    /// The change of the words of WordPiece, whose text from `fixed` on is now `open`.
+    /// The change of the words when `more` is appended: from `fixed` on they are now `open`.
     fn pieces_grown(
         &self,
         word: &mut GrowingWord,
-        fixed: usize,
-        open: &Grown,
+        (fixed, open): (usize, &Grown),
+        more: &str,
         vocabulary: &Vocabulary,
     ) -> Option<Edit> {
-        let Model::WordPiece(model) = &self.model else { return None };
-        let (dropped, ids) = word.pieces.replace(model, fixed, open);
-        self.says_less(word, model, vocabulary).then(|| Edit::new(dropped, ids, false))
+        let (dropped, ids) = match &self.model {
+            Model::WordPiece(model) => word.pieces.replace(WordModel::Pieces(model), fixed, open)?,
+            Model::Bpe(model) => word.pieces.replace(WordModel::Merges(model), fixed, open)?,
+            Model::Unigram(_) => return None,
+        };
+        word.lossless = match &self.model {
+            Model::WordPiece(model) => self.says_less(word, model, vocabulary).then_some(false)?,
+            _ => self.said_gives_back(word, more, vocabulary)?,
+        };
+        Some(Edit::new(dropped, ids, word.lossless))
     }
 
     /// Whether the tokens of WordPiece never give back the text, with any text appended to the last word.
@@ -283,10 +298,17 @@ impl Rewriting {
                 word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
             }
         }
-        if let Model::WordPiece(model) = &self.model {
-            word.pieces.replace(model, word.source.fixed, &open);
+        match &self.model {
+            Model::WordPiece(model) => {
+                word.pieces.replace(WordModel::Pieces(model), word.source.fixed, &open).map(|_| ())
+            }
+            Model::Bpe(model) => {
+                word.said.spaces = saved.spaces;
+                word.pieces.replace(WordModel::Merges(model), word.source.fixed, &open)?;
+                self.said_gives_back(word, "", vocabulary).map(|_| ())
+            }
+            Model::Unigram(_) => Some(()),
         }
-        Some(())
     }
 
     /// The character boundaries of `near`, the end of the text, after `from` that no token crosses.
@@ -404,18 +426,24 @@ impl Rewriting {
     pub(super) fn carries_words(&self) -> String {
         let carried = match &self.model {
             Model::Unigram(_) => "words".to_string(),
-            Model::WordPiece(_) => "words without a cut between them".to_string(),
-            Model::Bpe(_) => return NO_WORDS.into(),
+            Model::WordPiece(_) | Model::Bpe(_) => "words without a cut between them".to_string(),
         };
         let held = if self.rewriter.keeps_marks() && matches!(self.model, Model::Unigram(_)) {
             "; a mark that a normal form moves before 32 others is read with the text again"
         } else {
             ""
         };
-        let unsaid = if matches!(self.model, Model::WordPiece(_)) {
-            "; several words whose tokens may still give back the text are read again at each push"
-        } else {
-            ""
+        let unsaid = match &self.model {
+            Model::Unigram(_) => "",
+            Model::WordPiece(_) => {
+                "; several words whose tokens may still give back the text are read again at each push"
+            }
+            Model::Bpe(_) if !self.decodes_plainly => {
+                "; a long word is read again at each push, because its tokens say other text than the pieces"
+            }
+            Model::Bpe(_) => {
+                "; words are read again at each push where it is not sure whether their tokens give back the text"
+            }
         };
         format!(
             "{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what \
@@ -424,10 +452,6 @@ impl Rewriting {
         )
     }
 }
-
-/// See [`Rewriting::carries_words`].
-const NO_WORDS: &str = "runs of white space that is dropped or folded, characters that vanish: a push reads what it \
-    appends; a long word is read again at each push";
 
 impl Stretch for GrowingWord {
     fn saved(&self) -> SavedGrowth {

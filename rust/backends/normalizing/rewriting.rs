@@ -69,6 +69,8 @@ pub(crate) struct Rewriting {
     /// No piece holds a space after another character, and a space is never fused with an unknown one.
     pub(super) spaces_begin_pieces: bool,
     pub(super) exact_spans: bool,
+    /// Decoding concatenates the bytes of tokens, but for a space at the start.
+    pub(super) decodes_plainly: bool,
     pub(super) notes: String,
     pub(super) scratch: Pool<Scratch>,
 }
@@ -84,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) dummy_alone: bool,
     pub(crate) spaces_begin_pieces: bool,
     pub(crate) exact_spans: bool,
+    pub(crate) decodes_plainly: bool,
     pub(crate) notes: String,
 }
 
@@ -99,6 +102,7 @@ impl Rewriting {
             dummy_alone,
             spaces_begin_pieces,
             exact_spans,
+            decodes_plainly,
             notes,
         } = parts;
         let drops = |c: char| matches!(&words, Words::Ruled { rule, .. } if rule.is_dropped(c));
@@ -140,6 +144,7 @@ impl Rewriting {
             each_space,
             spaces_begin_pieces,
             exact_spans,
+            decodes_plainly,
             notes,
             scratch,
         }

@@ -143,6 +143,14 @@ impl Alphabet {
         matches!(self, Self::Bytes { complete: false, .. } | Self::Characters { unknown: None, complete: false, .. })
     }
 
+    /// The unknown token, where characters may become it.
+    pub(crate) fn unknown(&self) -> Option<TokenId> {
+        match self {
+            Self::Bytes { .. } => None,
+            Self::Characters { unknown, .. } => *unknown,
+        }
+    }
+
     /// Whether `id` is the unknown token as the symbol of one character, `text`.
     pub(crate) fn is_unknown_token(&self, id: TokenId, text: &[u8]) -> bool {
         let is_unknown = |text: &str| {

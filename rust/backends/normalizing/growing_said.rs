@@ -1,0 +1,49 @@
+//! Whether the tokens of growing words of byte pairs give back the text.
+//!
+//! A token says its piece, or a space and its piece where no decoder joins tokens, and the unknown token says nothing.
+//! The argument is in docs/proofs/unigram-streams.md, *Words of byte pairs*.
+
+use crate::backends::normalizing::growing::GrowingWord;
+use crate::backends::normalizing::rewriting::Rewriting;
+use crate::tokens::token::TokenId;
+use crate::vocabulary::table::Vocabulary;
+
+/// What the tokens of all words say, and the text has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    /// Whether a token says a space before its piece; None before the first token.
+    spaced: Option<bool>,
+    /// The number of spaces of the text.
+    pub(super) spaces: usize,
+}
+
+impl Rewriting {
+    /// Whether the tokens of the words give back the text, after `more` was appended to it; None if that is unknown.
+    pub(super) fn said_gives_back(&self, word: &mut GrowingWord, more: &str, vocabulary: &Vocabulary) -> Option<bool> {
+        word.said.spaces += more.bytes().filter(|&byte| byte == b' ').count();
+        let GrowingWord { source, pieces, said, unknown, .. } = word;
+        for &(id, start, end) in pieces.written().iter().filter(|token| token.0 != *unknown) {
+            let spaced = says_space(vocabulary, id, &pieces.text[start..end])?;
+            (*said.spaced.get_or_insert(spaced) == spaced).then_some(())?;
+        }
+        if said.spaced == Some(true) {
+            // Each token but the first adds a space.
+            return (pieces.known > said.spaces + 1).then_some(false);
+        }
+        if pieces.lost == 0 {
+            return Some(source.is_same(&pieces.text));
+        }
+        let (text, said) = source.lengths(pieces.lost);
+        (text != said).then_some(false)
+    }
+}
+
+/// Whether a token says a space before its piece, `text`; None if it says something else.
+fn says_space(vocabulary: &Vocabulary, id: TokenId, text: &str) -> Option<bool> {
+    let said = vocabulary.bytes(id, 0).ok()?;
+    match said.strip_prefix(b" ") {
+        _ if said == text.as_bytes() => Some(false),
+        Some(said) if said == text.as_bytes() => Some(true),
+        _ => None,
+    }
+}
