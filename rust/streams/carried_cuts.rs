@@ -7,14 +7,14 @@ use crate::backends::engine::ResumeState;
 use crate::backends::sentencepiece::files::{merges, scores, Flags};
 use crate::backends::stretch::Growth;
 use crate::streams::encoder_windows::{
-    byte_level, bytes_with, metaspace, split, strip, unigram, unigram_stripped, unigram_with, unigram_with_some_bytes,
-    unigram_without_spaces,
+    byte_level, bytes_with, metaspace, quick_tour, split, strip, unigram, unigram_stripped, unigram_with,
+    unigram_with_some_bytes, unigram_without_spaces,
 };
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::TokenCuts;
 use crate::tokens::token::TextPosition;
 use crate::vocabulary::decode_rules::Likeness;
-use serde_json::json;
+use serde_json::{json, Value};
 use std::sync::Arc;
 
 /// Pseudo-random numbers below the argument, the same ones each time.
@@ -158,6 +158,33 @@ fn symbols(seed: u64, scored: bool) -> Arc<Tokenizer> {
     merges(&pieces, &symbols, flags)
 }
 
+/// Text that stays together under the rule of the quick tour, some of it unknown.
+const LETTERS: [&str; 11] =
+    ["a", "b", "ab", "aab", "x", "xx", "\u{301}", "e\u{301}", "\u{e9}", "\u{ac00}", "a\u{323}\u{301}"];
+
+/// Byte pairs and WordLevel, as in the quick tour.
+fn quick_tours() -> Vec<Arc<Tokenizer>> {
+    let vocab = json!({
+        "[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4, "\u{e9}": 5, "aab": 6, "baab": 7, "abab": 8, "bb": 9, "b\u{e9}": 10,
+    });
+    let pairs = json!([["a", "b"], ["a", "a"], ["a", "ab"], ["b", "aab"], ["b", "\u{e9}"]]);
+    let model = |fuses: bool, ignores: bool| {
+        json!({
+            "type": "BPE", "vocab": vocab, "merges": pairs, "unk_token": "[UNK]", "fuse_unk": fuses,
+            "ignore_merges": ignores,
+        })
+    };
+    let fuse = || json!({"type": "Fuse"});
+    vec![
+        quick_tour(model(false, false), &[], Value::Null),
+        quick_tour(model(true, false), &["NFC"], Value::Null),
+        quick_tour(model(true, false), &[], fuse()),
+        quick_tour(model(false, true), &["NFC", "Lowercase"], fuse()),
+        quick_tour(model(true, true), &["NFD"], fuse()),
+        quick_tour(json!({"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"}), &["NFC"], Value::Null),
+    ]
+}
+
 /// Tokenizers, with units of text and the length from which they are carried.
 fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
     let rules = [("\u{200d}", " "), ("e\u{301}", "\u{e9}"), ("\u{fb01}", "f i")];
@@ -193,7 +220,8 @@ fn tokenizers() -> Vec<(Arc<Tokenizer>, &'static [&'static str], usize)> {
     let white = white.into_iter().map(|(tokenizer, least)| (tokenizer, &WHITE[..], least));
     let known = known.into_iter().chain(white);
     let marked = marked().into_iter().map(|tokenizer| (tokenizer, &MANY_MARKS[..], 300));
-    known.chain(marked).chain(drawn).collect()
+    let merged = quick_tours().into_iter().map(|tokenizer| (tokenizer, &LETTERS[..], 4));
+    known.chain(marked).chain(merged).chain(drawn).collect()
 }
 
 fn gives_back(tokenizer: &Tokenizer, text: &str) -> bool {

@@ -401,12 +401,16 @@ fn word_piece_runs() -> Vec<Run> {
     ]
 }
 
-/// A model without a decoder, as in the library's quick tour, after the steps of these names.
-fn quick_tour(model: Value, steps: &[&str]) -> Arc<Tokenizer> {
+/// A model of words as in the library's quick tour, after the steps of these names.
+pub(crate) fn quick_tour(model: Value, steps: &[&str], decoder: Value) -> Arc<Tokenizer> {
     let steps: Vec<Value> = steps.iter().map(|step| json!({ "type": step })).collect();
+    let unknown = json!({
+        "id": 0, "content": "[UNK]", "special": true, "normalized": false,
+        "lstrip": false, "rstrip": false, "single_word": false,
+    });
     let definition = json!({
-        "added_tokens": [], "normalizer": {"type": "Sequence", "normalizers": steps},
-        "pre_tokenizer": {"type": "Whitespace"}, "decoder": null, "model": model,
+        "added_tokens": [unknown], "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": {"type": "Whitespace"}, "decoder": decoder, "model": model,
     });
     Tokenizer::from_bytes(definition.to_string().as_bytes(), "quick tour", None).unwrap()
 }
@@ -421,10 +425,11 @@ fn quick_tour_runs() -> Vec<Run> {
         [&blanks[..], &["a", "ab", "x", "=", "a\u{301}", "xa", "\u{301}"]].concat()
     };
     vec![
-        ("BPE", quick_tour(merges.clone(), &[]), units()),
-        ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"]), units()),
-        ("WordLevel", quick_tour(words.clone(), &[]), units()),
-        ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"]), units()),
+        ("BPE", quick_tour(merges.clone(), &[], Value::Null), units()),
+        ("BPE, Fuse", quick_tour(merges.clone(), &[], json!({"type": "Fuse"})), units()),
+        ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"], Value::Null), units()),
+        ("WordLevel", quick_tour(words.clone(), &[], Value::Null), units()),
+        ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"], Value::Null), units()),
     ]
 }
 

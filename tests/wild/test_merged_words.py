@@ -19,7 +19,7 @@ from definitions import faults, oracle
 from fixtures import examples
 from reference import aligned
 
-LETTERS = ("a", "b", "c", "é", "中", "1", "2", ".", "'", "_", "\u0301", "e")
+LETTERS = ("a", "b", "c", "é", "中", "1", "2", ".", "'", "_", "\u0301", "e", "▁")
 UNKNOWN = ("z", "😀", "國", "\u0338", "\0", "Z", "\u200d")
 BLANKS = (" ", " ", "  ", "\n", "\t", "\u3000", "\u00a0", "\u0085", "\x0b", "\x1c", " \n ", "\u2028", "\u1680")
 SPLITS = ("WhitespaceSplit", "Whitespace", "BertPreTokenizer")

@@ -1,7 +1,7 @@
 //! Whether the tokens of growing words of byte pairs give back the text.
 //!
 //! A token says its piece, or a space and its piece where no decoder joins tokens, and the unknown token says nothing.
-//! The argument is in docs/proofs/unigram-streams.md, *Words of byte pairs*.
+//! The argument is in docs/proofs/unigram-streams.md, *Lossless edits of byte pairs*.
 
 use crate::backends::normalizing::growing::GrowingWord;
 use crate::backends::normalizing::rewriting::Rewriting;
