@@ -428,7 +428,7 @@ impl Rewriting {
             Model::Unigram(_) => "words".to_string(),
             Model::WordPiece(_) | Model::Bpe(_) => "words without a cut between them".to_string(),
         };
-        let held = if self.rewriter.keeps_marks() && matches!(self.model, Model::Unigram(_)) {
+        let held = if self.rewriter.keeps_marks() && !matches!(self.model, Model::WordPiece(_)) {
             "; a mark that a normal form moves before 32 others is read with the text again"
         } else {
             ""

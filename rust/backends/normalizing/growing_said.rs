@@ -23,7 +23,7 @@ impl Rewriting {
         word.said.spaces += more.bytes().filter(|&byte| byte == b' ').count();
         let GrowingWord { source, pieces, said, unknown, .. } = word;
         for &(id, start, end) in pieces.written().iter().filter(|token| token.0 != *unknown) {
-            let spaced = says_space(vocabulary, id, &pieces.text[start..end])?;
+            let spaced = says_space(vocabulary, id, &pieces.text.as_bytes()[start..end])?;
             (*said.spaced.get_or_insert(spaced) == spaced).then_some(())?;
         }
         if said.spaced == Some(true) {
@@ -39,11 +39,11 @@ impl Rewriting {
 }
 
 /// Whether a token says a space before its piece, `text`; None if it says something else.
-fn says_space(vocabulary: &Vocabulary, id: TokenId, text: &str) -> Option<bool> {
+fn says_space(vocabulary: &Vocabulary, id: TokenId, text: &[u8]) -> Option<bool> {
     let said = vocabulary.bytes(id, 0).ok()?;
     match said.strip_prefix(b" ") {
-        _ if said == text.as_bytes() => Some(false),
-        Some(said) if said == text.as_bytes() => Some(true),
+        _ if said == text => Some(false),
+        Some(said) if said == text => Some(true),
         _ => None,
     }
 }
