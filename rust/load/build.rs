@@ -218,7 +218,9 @@ impl Reader<'_> {
         Ok((engine, check))
     }
 
-    /// One of our own engines, or why the library must run the specification. `decodes_plainly`: decoding has no joints.
+    /// One of our own engines, or why the library must run the specification.
+    ///
+    /// `decodes_plainly`: decoding has no joints.
     fn own_engine(&self, decodes_plainly: bool) -> Result<Own<Box<dyn Engine>>> {
         let rules = self.spec.origin.sentencepiece.as_ref();
         let is_literal = rules.is_some_and(|rules| rules.literally);

@@ -165,7 +165,8 @@ const LETTERS: [&str; 11] =
 /// Byte pairs and WordLevel, as in the quick tour.
 fn quick_tours() -> Vec<Arc<Tokenizer>> {
     let vocab = json!({
-        "[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4, "\u{e9}": 5, "aab": 6, "baab": 7, "abab": 8, "bb": 9, "b\u{e9}": 10,
+        "[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4, "\u{e9}": 5, "aab": 6, "baab": 7, "abab": 8, "bb": 9,
+        "b\u{e9}": 10,
     });
     let pairs = json!([["a", "b"], ["a", "a"], ["a", "ab"], ["b", "aab"], ["b", "\u{e9}"]]);
     let model = |fuses: bool, ignores: bool| {

@@ -6,7 +6,7 @@
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
 use crate::backends::normalizing::growing_pieces::{GrowingPieces, WordModel};
-use crate::backends::normalizing::growing_said::Said as SaidWords;
+use crate::backends::normalizing::growing_said::SaidWords;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::stretch::{SavedGrowth, Stretch};
@@ -26,14 +26,14 @@ pub(crate) struct GrowingWord {
     /// None under other models than Unigram.
     lattice: Option<GrowingLattice>,
     /// The words of WordPiece and of byte pairs.
-    pub(super) pieces: GrowingPieces,
-    /// Under byte pairs: what their tokens say.
-    pub(super) said: SaidWords,
+    pieces: GrowingPieces,
+    /// Under byte pairs: the spaces that their tokens say.
+    said: SaidWords,
     /// The tokens give the text back in no case: a character of it is said by none (`gone`), or closed words differ.
     differs: bool,
     gone: bool,
-    pub(super) unknown: TokenId,
-    pub(super) source: Source,
+    unknown: TokenId,
+    source: Source,
     lossless: bool,
     /// No cut of the text up to here can ever become settled.
     quiet: usize,
@@ -53,6 +53,12 @@ pub(crate) struct SavedWord {
 impl GrowingWord {
     pub(crate) fn save(&self) -> SavedWord {
         SavedWord { source: self.source.save(), lossless: self.lossless, spaces: self.said.spaces }
+    }
+
+    /// Whether the tokens of byte pairs give back the text; None if that is unknown.
+    fn said_gives_back(&mut self, vocabulary: &Vocabulary) -> Option<bool> {
+        let Self { source, pieces, said, unknown, .. } = self;
+        said.give_back((source, pieces), *unknown, vocabulary)
     }
 
     /// The bytes of the word that may still change.
@@ -163,7 +169,8 @@ impl Rewriting {
             Model::Bpe(model) => {
                 (matches!(self.words, Words::Ruled { .. }) && !opening.lead && self.decodes_plainly).then_some(())?;
                 word.pieces.replace(WordModel::Merges(model), 0, &found)?;
-                word.lossless = self.said_gives_back(&mut word, full, vocabulary)?;
+                word.said.append(full);
+                word.lossless = word.said_gives_back(vocabulary)?;
             }
         }
         Some(word)
@@ -223,6 +230,7 @@ impl Rewriting {
         more: &str,
         vocabulary: &Vocabulary,
     ) -> Option<Edit> {
+        word.said.append(more);
         let (dropped, ids) = match &self.model {
             Model::WordPiece(model) => word.pieces.replace(WordModel::Pieces(model), fixed, open)?,
             Model::Bpe(model) => word.pieces.replace(WordModel::Merges(model), fixed, open)?,
@@ -230,7 +238,7 @@ impl Rewriting {
         };
         word.lossless = match &self.model {
             Model::WordPiece(model) => self.says_less(word, model, vocabulary).then_some(false)?,
-            _ => self.said_gives_back(word, more, vocabulary)?,
+            _ => word.said_gives_back(vocabulary)?,
         };
         Some(Edit::new(dropped, ids, word.lossless))
     }
@@ -305,7 +313,7 @@ impl Rewriting {
             Model::Bpe(model) => {
                 word.said.spaces = saved.spaces;
                 word.pieces.replace(WordModel::Merges(model), word.source.fixed, &open)?;
-                self.said_gives_back(word, "", vocabulary).map(|_| ())
+                word.said_gives_back(vocabulary).map(|_| ())
             }
             Model::Unigram(_) => Some(()),
         }

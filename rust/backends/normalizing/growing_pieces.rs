@@ -63,9 +63,9 @@ pub(crate) struct GrowingPieces {
     tokens: Vec<(TokenId, usize, usize)>,
     /// Under byte pairs: the word that may go on, or one before it.
     open: OpenWord,
-    /// Under byte pairs: the number of tokens that stayed at the last change, that of tokens which are not the unknown
-    /// one, and the bytes of those that are.
+    /// Under byte pairs: the number of tokens that stayed at the last change.
     base: usize,
+    /// Under byte pairs: the number of tokens but for the unknown one, and the bytes of that one.
     pub(crate) known: usize,
     pub(crate) lost: usize,
 }

@@ -3,32 +3,40 @@
 //! A token says its piece, or a space and its piece where no decoder joins tokens, and the unknown token says nothing.
 //! The argument is in docs/proofs/unigram-streams.md, *Lossless edits of byte pairs*.
 
-use crate::backends::normalizing::growing::GrowingWord;
-use crate::backends::normalizing::rewriting::Rewriting;
+use crate::backends::normalizing::growing_pieces::GrowingPieces;
+use crate::backends::normalizing::growing_source::Source;
 use crate::tokens::token::TokenId;
 use crate::vocabulary::table::Vocabulary;
 
-/// What the tokens of all words say, and the text has.
+/// The spaces that the tokens of all words say, and those of the text.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said {
+pub(crate) struct SaidWords {
     /// Whether a token says a space before its piece; None before the first token.
     spaced: Option<bool>,
     /// The number of spaces of the text.
     pub(super) spaces: usize,
 }
 
-impl Rewriting {
-    /// Whether the tokens of the words give back the text, after `more` was appended to it; None if that is unknown.
-    pub(super) fn said_gives_back(&self, word: &mut GrowingWord, more: &str, vocabulary: &Vocabulary) -> Option<bool> {
-        word.said.spaces += more.bytes().filter(|&byte| byte == b' ').count();
-        let GrowingWord { source, pieces, said, unknown, .. } = word;
-        for &(id, start, end) in pieces.written().iter().filter(|token| token.0 != *unknown) {
+impl SaidWords {
+    /// Takes in text that is appended.
+    pub(super) fn append(&mut self, more: &str) {
+        self.spaces += more.bytes().filter(|&byte| byte == b' ').count();
+    }
+
+    /// Whether the tokens of the words give back the text after a change; None if that is unknown.
+    pub(super) fn give_back(
+        &mut self,
+        (source, pieces): (&mut Source, &GrowingPieces),
+        unknown: TokenId,
+        vocabulary: &Vocabulary,
+    ) -> Option<bool> {
+        for &(id, start, end) in pieces.written().iter().filter(|token| token.0 != unknown) {
             let spaced = says_space(vocabulary, id, &pieces.text.as_bytes()[start..end])?;
-            (*said.spaced.get_or_insert(spaced) == spaced).then_some(())?;
+            (*self.spaced.get_or_insert(spaced) == spaced).then_some(())?;
         }
-        if said.spaced == Some(true) {
+        if self.spaced == Some(true) {
             // Each token but the first adds a space.
-            return (pieces.known > said.spaces + 1).then_some(false);
+            return (pieces.known > self.spaces + 1).then_some(false);
         }
         if pieces.lost == 0 {
             return Some(source.is_same(&pieces.text));

@@ -42,10 +42,8 @@ impl Rewriting {
         let kept = self.normalize(part, role, work);
         let last = if OPEN { opening.map_or(0, |opening| self.last_final(part, opening, kept, work)) } else { 0 };
         let Work { models, normal, trace, word, positions, points, .. } = work;
-        if OPEN {
-            models.lattice.emitted = 0;
-            points.clear();
-        }
+        models.lattice.emitted = 0;
+        points.clear();
         let normal: &str = if kept { part } else { normal };
         let mut place = |id: u32, start: usize, end: usize, number: u32| {
             let (start, end) = if kept { (start, end) } else { span_of(trace, normal, part, start, end) };
