@@ -295,7 +295,8 @@ fn carried_stretches_tell_what_the_whole_text_tells() {
                 text += &more;
             }
         }
-        let (least, ways) = if units == MANY_MARKS { (300, 20) } else { (1_000, 50) };
+        // Words whose tokens may give back the text are not carried.
+        let (least, ways) = if units == MANY_MARKS || units == LETTERS { (300, 20) } else { (1_000, 50) };
         assert!(compared > least && restored > ways, "tokenizer {number}: {compared} {restored}");
         assert!(units != MANY_MARKS || late > 100, "tokenizer {number}: {late}");
     }
