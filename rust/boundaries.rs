@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::cuts::{tokens_before, TokenCuts};
 use crate::tokens::token::{TextPosition, Token, TokenId};
+use crate::util::ascending::among;
 use crate::util::text::{space_starts, stands_before_space};
 use std::str::FromStr;
 
@@ -82,7 +83,8 @@ pub fn word_boundaries(tokenizer: &Tokenizer, text: &str, method: Method) -> Res
         }),
         Method::Decode => {
             let reversible = reversible_prefixes(tokenizer, &tokens, text)?;
-            candidates.retain(|at| reversible.binary_search(at).is_ok());
+            let mut is_reversible = among(reversible.into_iter());
+            candidates.retain(|&at| is_reversible(at));
         }
     }
     retain_stable(tokenizer, text, &tokens, &mut candidates)?;
@@ -104,7 +106,8 @@ fn retain_stable(tokenizer: &Tokenizer, text: &str, tokens: &[Token], cuts: &mut
         return Ok(());
     }
     let settled = tokenizer.settled(text, TextPosition::Start)?;
-    cuts.retain(|at| settled.binary_search(at).is_ok());
+    let mut is_settled = among(settled.into_iter());
+    cuts.retain(|&at| is_settled(at));
     Ok(())
 }
 
@@ -125,16 +128,6 @@ fn reversible_prefixes(tokenizer: &Tokenizer, tokens: &[Token], text: &str) -> R
     }
     ends.dedup();
     Ok(ends)
-}
-
-/// The positions that are in both lists, which ascend.
-fn intersection(one: &[usize], other: &[usize]) -> Vec<usize> {
-    let mut rest = other.iter().copied().peekable();
-    let mut is_in_other = |at: usize| {
-        while rest.next_if(|&other| other < at).is_some() {}
-        rest.peek() == Some(&at)
-    };
-    one.iter().copied().filter(|&at| is_in_other(at)).collect()
 }
 
 /// The word boundaries that all `tokenizers` have in `text`; the order of the tokenizers does not matter.
@@ -158,7 +151,11 @@ pub fn common_boundaries<'a>(tokenizers: impl IntoIterator<Item = &'a Tokenizer>
         let own = word_boundaries(tokenizer, text, Method::Auto)?;
         common = Some(match common {
             None => own,
-            Some(all) => intersection(&all, &own),
+            Some(mut all) => {
+                let mut is_own = among(own.into_iter());
+                all.retain(|&at| is_own(at));
+                all
+            }
         });
     }
     common.ok_or_else(|| Error::Argument {

@@ -8,6 +8,7 @@ use crate::tokens::token::{TextPosition, TokenId};
 use crate::util::byte_scan::ByteFinder;
 use crate::util::byte_set::ByteSet;
 use crate::util::double_array::Dictionary;
+use crate::util::text::space_starts;
 use rustc_hash::FxHashSet;
 use std::ops::Range;
 
@@ -23,6 +24,8 @@ pub(crate) struct AddedText {
     /// Finds the first bytes of all tokens.
     firsts: ByteFinder,
     characters: FxHashSet<char>,
+    /// Some content holds white space after another character.
+    holds_word_starts: bool,
     longest: Option<usize>,
     /// For each content its last character, if NFC may compose it with a mark after it; the token is then not found.
     /// Empty where tokens are looked for in the text as it is.
@@ -75,6 +78,7 @@ impl AddedText {
             pairs,
             firsts: ByteFinder::new(contents.iter().filter_map(|(content, _)| content.bytes().next()).collect()),
             characters: contents.iter().flat_map(|(content, _)| content.chars()).collect(),
+            holds_word_starts: contents.iter().any(|(content, _)| space_starts(content).next().is_some()),
             longest: contents.iter().map(|(content, _)| content.len()).max(),
             ends: Vec::new(),
             prefixed: None,
@@ -145,6 +149,11 @@ impl AddedText {
     /// Whether some token holds `c`.
     pub(crate) fn holds(&self, c: char) -> bool {
         self.characters.contains(&c)
+    }
+
+    /// Whether some token holds white space after another character. Example: `the cat`.
+    pub(crate) fn holds_word_starts(&self) -> bool {
+        self.holds_word_starts
     }
 
     /// The longest token that `text` has at byte `at`, with its length, and whether a later text could change that.

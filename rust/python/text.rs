@@ -2,6 +2,7 @@
 
 use super::errors::{named, raise};
 use super::threads::{detached_if, LONG_TEXT, MANY_IDS};
+use crate::util::byte_scan::{is_ascii, word};
 use crate::{for_each, Error, TokenId};
 use pyo3::buffer::{Element, PyUntypedBuffer};
 use pyo3::prelude::*;
@@ -110,10 +111,12 @@ impl Characters<'_> {
     #[inline]
     fn inside(&self, mask: u64) -> usize {
         let from = 8 * self.words;
-        let word = match self.bytes.get(from..from + 8).and_then(|word| word.try_into().ok()) {
-            Some(word) => u64::from_le_bytes(word),
-            None => self.bytes[from..].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-        };
+        let word = word(self.bytes, from)
+            .unwrap_or_else(|| self.bytes[from..].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+        // Counting bits takes a dozen instructions, which a word of ASCII does not need.
+        if is_ascii(word) {
+            return 0;
+        }
         // The two highest bits of each byte are combined in its lowest place.
         (word >> 7 & !(word >> 6) & 0x0101_0101_0101_0101 & mask).count_ones() as usize
     }

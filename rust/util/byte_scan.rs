@@ -30,6 +30,12 @@ pub(crate) fn between(word: u64, first: u8, last: u8) -> u64 {
     from & !after & !word & HIGH
 }
 
+/// Whether all bytes of a word are ASCII.
+#[inline(always)]
+pub(crate) fn is_ascii(word: u64) -> bool {
+    word & HIGH == 0
+}
+
 /// The place of the first byte in the result of a comparison that is not 0.
 #[inline(always)]
 pub(crate) fn first(found: u64) -> usize {
@@ -96,6 +102,7 @@ mod tests {
             for wanted in [byte, 0, 9, 13, 32, 0x80, 0xE3, 0xFF] {
                 assert_eq!(places(equal(all, wanted)), expected(&|byte| byte == wanted));
             }
+            assert_eq!(is_ascii(all), neighbours.is_ascii());
             for (from, to) in [(9, 13), (0, 0), (0, 0x7F), (0x7F, 0x7F), (32, 47)] {
                 assert_eq!(places(between(all, from, to)), expected(&|byte| (from..=to).contains(&byte)));
             }

@@ -3,6 +3,7 @@
 //! In: bytes, text, numbers. Out: UTF-8 and white space ([`utf8`], [`text`]), maps from bytes to values, tries, tables
 //! by character, pools, threads. May import: `error`, `tokens`. Read next: `regex/`, or `vocabulary/`.
 
+pub(crate) mod ascending;
 pub mod byte_alphabet;
 pub(crate) mod byte_scan;
 pub(crate) mod byte_set;

@@ -1,6 +1,7 @@
 //! White space and characters around a byte of a text.
 
-use crate::util::byte_scan::{between, equal, first, word};
+use crate::util::ascending::among;
+use crate::util::byte_scan::{between, equal, first, is_ascii, word};
 
 /// Whether white space begins at byte `at` of `text`: Unicode `White_Space` on the right, something else on the left.
 #[inline]
@@ -32,6 +33,9 @@ fn possible_spaces(bytes: &[u8], at: usize) -> Option<u64> {
     let third = word(bytes, at + 2)?;
     let (here, next) = (word(bytes, at)?, word(bytes, at + 1)?);
     let ascii = equal(here, b' ') | between(here, b'\t', b'\r');
+    if is_ascii(here) {
+        return Some(ascii);
+    }
     let ideographic = equal(here, 0xE3) & equal(next, 0x80) & equal(third, 0x80);
     Some(ascii | equal(here, 0xC2) | equal(here, 0xE2) | equal(here, 0xE1) & equal(next, 0x9A) | ideographic)
 }
@@ -71,11 +75,8 @@ pub(crate) fn space_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
 
 /// Keeps the places of `cuts`, which ascend, that are before white space.
 pub(crate) fn retain_space_starts(text: &str, cuts: &mut Vec<usize>) {
-    let mut starts = space_starts(text).peekable();
-    cuts.retain(|&at| {
-        while starts.next_if(|&start| start < at).is_some() {}
-        starts.peek() == Some(&at)
-    });
+    let mut is_start = among(space_starts(text));
+    cuts.retain(|&at| is_start(at));
 }
 
 /// The characters before and after byte `at` of well-formed UTF-8.

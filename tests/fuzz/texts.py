@@ -66,7 +66,8 @@ class Dice:
     """Draws texts and continuations for ``tok``; the same seed draws the same."""
 
     def __init__(self, tok: cf.Tokenizer, added: Sequence[str], seed: int) -> None:
-        self.random = random.Random(f"{tok.name} {seed}")
+        # The name of the file alone: the folder of made tokenizers is another one in each process.
+        self.random = random.Random(f"{Path(tok.name).name} {seed}")
         self.added = [content for content in added if content]
         every = range(tok.vocab_size)
         unused = set(tok.unused_ids)

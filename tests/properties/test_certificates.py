@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import pytest
 
+import coolfusion as cf
 from fixtures import FAMILIES, Family, every_family
 from fuzz.certificates import Attack, attack, shrink, shrunk_parts, unordered
 from fuzz.definitions import attacked, drawn
+from fuzz.texts import Dice
 
 CUTS = 600
 
@@ -50,6 +53,28 @@ def test_common_boundaries_stay_in_any_order() -> None:
     proved = [family for family in FAMILIES if family.made and family.certified]
     assert len(proved) > 30
     assert unordered(proved, rounds=40, seed=4) == []
+
+
+def test_boundaries_are_settled_cuts_beside_an_added_token_with_a_space() -> None:
+    """Guard: ``the cat`` is no token of ``bthe c``, but the proof of settled cuts takes it for a piece."""
+    tok = next(family.tok for family in FAMILIES if family.name == "made_chatglm")
+    assert tok.settled_cuts("bthe c") == [1]
+    assert tok.word_boundaries("bthe c") == []
+    assert tok.word_boundaries("bthe x") == [4]
+    assert tok.settled_cuts("bthe x") == [1, 2, 4]
+
+
+def test_the_same_seed_draws_the_same_from_any_folder(tmp_path: Path) -> None:
+    """Guard: made tokenizers lie in another folder in each process, and a failure must come back."""
+    family = next(family for family in FAMILIES if family.name == "made_gpt2")
+    drawn_texts = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        folder.mkdir()
+        path = folder / "made_gpt2.json"
+        path.write_text(json.dumps(family.definition), encoding="utf-8")
+        dice = Dice(cf.Tokenizer.from_file(path), ["<s>"], seed=4)
+        drawn_texts.append([dice.text() for _ in range(20)])
+    assert drawn_texts[0] == drawn_texts[1]
 
 
 class _Boastful(Attack):

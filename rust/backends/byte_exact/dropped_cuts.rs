@@ -9,18 +9,17 @@ use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::models::bpe::squeezed::Squeezed;
 use crate::stability::pieces::uncrossed_places;
 use crate::util::sorted_trie::PieceTrie;
-use crate::util::text::characters_around;
 
 impl Pipeline {
     /// The interior character boundaries of `text` that no piece can cross, whatever is appended; None where nothing is
     /// dropped.
     pub(super) fn cuts_beside_dropped(&self, trie: &PieceTrie, text: &str) -> Option<Vec<usize>> {
         let alphabet = &self.bpe.alphabet;
-        (alphabet.drops() && !alphabet.gives_all(text.as_bytes())).then_some(())?;
+        alphabet.drops_of(text.as_bytes()).then_some(())?;
         let mut kept = Squeezed::new(alphabet, b"");
         kept.extend(alphabet, text.as_bytes())?;
         let found = uncrossed_places(trie, &kept.text).into_iter().filter_map(|at| kept.cut(at));
-        Some(found.filter(|&at| text.is_char_boundary(at) && !self.is_fused(text, at)).collect())
+        Some(found.filter(|&at| text.is_char_boundary(at) && !alphabet.fuses_at(text.as_bytes(), at)).collect())
     }
 
     /// The same of a growing stretch up to `horizon`, after byte `from`.
@@ -33,14 +32,15 @@ impl Pipeline {
     ) -> Vec<usize> {
         let mut cuts = std::mem::take(&mut growing.cuts);
         let text = &growing.text[..horizon];
-        let is_cut = |&at: &usize| text.is_char_boundary(at) && !self.is_fused(text, at);
+        let is_fused = |at| self.bpe.alphabet.fuses_at(text.as_bytes(), at);
+        let is_cut = |&at: &usize| text.is_char_boundary(at) && !is_fused(at);
         let found = match self.kept_of(growing) {
             Some(kept) => {
                 let bytes = &kept.text[..kept.place(horizon)];
                 let found = cuts.after(trie, bytes, (0, kept.place(from)), |_| false);
                 found.filter_map(|at| kept.cut(at)).filter(is_cut).collect()
             }
-            None => cuts.after(trie, text.as_bytes(), (0, from), |at| self.is_fused(text, at)).collect(),
+            None => cuts.after(trie, text.as_bytes(), (0, from), is_fused).collect(),
         };
         growing.cuts = cuts;
         found
@@ -50,11 +50,5 @@ impl Pipeline {
     pub(super) fn kept_of<'g>(&self, growing: &'g Growing) -> Option<&'g Squeezed> {
         let word = growing.attempts.first().filter(|_| self.pieces.is_some() && self.bpe.alphabet.drops())?;
         word.prefixes.squeezed()
-    }
-
-    /// Whether the characters at byte `at` may share a token that is no piece of both.
-    fn is_fused(&self, text: &str, at: usize) -> bool {
-        let (left, right) = characters_around(text.as_bytes(), at);
-        self.bpe.alphabet.fuses(left, right)
     }
 }

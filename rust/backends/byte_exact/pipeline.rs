@@ -183,8 +183,11 @@ impl Pipeline {
         let stretches: Vec<Stretch> = walk.by_ref().collect();
         let unsure = walk.unsure();
         let alphabet = &self.bpe.alphabet;
-        (!walk.hides() && !(alphabet.drops() && !alphabet.gives_all(text.as_bytes()))).then_some(())?;
+        (!walk.hides() && !alphabet.drops_of(text.as_bytes())).then_some(())?;
         let fuses = |left, right| alphabet.fuses(left, right);
+        let spaces_are_apart = !alphabet.fuses_before(' ');
+        // Added tokens are pieces for settled cuts, and none for barriers.
+        let barriers_hold = !self.added.holds_word_starts();
         let mut cuts = Vec::new();
         for (index, part) in stretches.iter().enumerate() {
             if self.is_cut_at_start(part, unsure) && stands_before_space(text, part.start) {
@@ -202,8 +205,13 @@ impl Pipeline {
                 horizon = horizon.min(nfc_horizon(stretch));
             }
             let read = &normal.text[..horizon + normal.shift];
-            let is_cut =
-                |&at: &usize| self.is_barrier(stretch, at) || is_uncrossed(trie, read, at + normal.shift, fuses);
+            let is_barrier = |at: usize| {
+                let is_apart = spaces_are_apart && stretch.as_bytes()[at] == b' ';
+                barriers_hold
+                    && self.bpe.barriers.is_barrier(stretch.as_bytes(), at)
+                    && (is_apart || !alphabet.fuses_at(stretch.as_bytes(), at))
+            };
+            let is_cut = |&at: &usize| is_barrier(at) || is_uncrossed(trie, read, at + normal.shift, fuses);
             cuts.extend(space_starts(&stretch[..horizon]).filter(is_cut).map(|at| part.start + at));
         }
         Some(cuts)

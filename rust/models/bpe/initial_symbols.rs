@@ -151,6 +151,11 @@ impl Alphabet {
         }
     }
 
+    /// Whether something of `text` is dropped. Complexity: O(text) where something may be.
+    pub(crate) fn drops_of(&self, text: &[u8]) -> bool {
+        self.drops() && !self.gives_all(text)
+    }
+
     /// Whether `id` is the unknown token as the symbol of one character, `text`.
     pub(crate) fn is_unknown_token(&self, id: TokenId, text: &[u8]) -> bool {
         let is_unknown = |text: &str| {
