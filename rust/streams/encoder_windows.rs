@@ -452,6 +452,52 @@ fn windows_of_a_long_run_are_short_or_few() {
     }
 }
 
+/// A byte-pair encoder with a dummy prefix before all text between added tokens, or a look-up of that text.
+pub(crate) fn added_pairs(dummy: bool, added: &[&str]) -> Arc<Tokenizer> {
+    let vocab = json!({
+        "<unk>": 0, "\u{2581}": 1, "a": 2, "b": 3, "x": 4, "aa": 5, "\u{2581}a": 6, "\u{2581}\u{2581}": 7, "aaa": 8,
+        "ab": 9, "\u{2581}aa": 10,
+    });
+    let tokens = added.iter().zip(11..).map(|(content, id)| {
+        json!({
+            "id": id, "content": content, "special": false,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        })
+    });
+    let scheme = if dummy { "always" } else { "never" };
+    let stage = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false});
+    let definition = json!({
+        "added_tokens": tokens.collect::<Vec<_>>(), "normalizer": null, "pre_tokenizer": stage, "decoder": stage,
+        "model": {
+            "type": "BPE", "vocab": vocab, "unk_token": "<unk>", "fuse_unk": true, "ignore_merges": !dummy,
+            "merges": ["a a", "\u{2581} a", "\u{2581} \u{2581}", "a b", "\u{2581} aa"],
+        },
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "pairs", None).unwrap()
+}
+
+#[test]
+fn text_after_an_added_token_is_read_once() {
+    let spaces = unigram_stripped(&[], metaspace(false), &["<x>"]);
+    let starts = unigram_stripped(&[strip(true, false)], metaspace(true), &["<x>"]);
+    for (name, tokenizer) in [
+        ("a dummy prefix", added_pairs(true, &["<x>"])),
+        ("a look-up", added_pairs(false, &["<x>"])),
+        ("a lattice", spaces),
+        ("a step for the start", starts),
+    ] {
+        for (first, unit) in
+            ["<x>", "a<x>", "ab <x> b<x>"].iter().flat_map(|first| ["a", "ab", "aa", "x"].map(|u| (first, u)))
+        {
+            let (windows, text) = read(&tokenizer, first, unit, usize::MAX);
+            assert!(
+                windows < 2000 * 64 + 8 * text,
+                "{name}, {first:?} and {unit:?}: windows of {windows} bytes for a text of {text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn marks_after_an_added_token_are_read_once() {
     let token = json!({

@@ -72,11 +72,12 @@ impl Engine for Rewriting {
         self.scratch.with(|scratch| {
             let mut word = 0;
             for (index, part) in stretches.iter().enumerate() {
-                if part.start > 0
-                    && part.start <= unsure
-                    && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
-                {
-                    resumes.push(Resume { at: part.start, tokens: tokens.len(), after: ResumeState::Text });
+                if part.start > 0 && part.start <= unsure {
+                    let anew = part.added.is_none() && self.begins_anew(&text[part.start..part.end]);
+                    let after = if anew { ResumeState::Added } else { ResumeState::Text };
+                    if !anew || self.resumes_after_added() {
+                        resumes.push(Resume { at: part.start, tokens: tokens.len(), after });
+                    }
                 }
                 if let Some(id) = part.added {
                     tokens.push(Token { id, start: part.start, end: part.end, word });

@@ -127,7 +127,7 @@ impl Rewriting {
     ) -> Option<GrowingWord> {
         let (carried, place) =
             (if let ResumeState::Word(carried) = after { Some(carried) } else { None }, after.place());
-        let opening = self.opening_of(text, carried.is_some(), place);
+        let opening = Opening { added: after == ResumeState::Added, ..self.opening_of(text, carried.is_some(), place) };
         let mut source = Source::new(opening);
         source.append(text, full);
         let found = self.read_on(&mut source, text)?;
@@ -185,6 +185,7 @@ impl Rewriting {
             lead: !inside && (marked || self.dummy_at(0, place)),
             unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
             start: place == TextPosition::Start,
+            added: false,
         }
     }
 
@@ -276,6 +277,9 @@ impl Rewriting {
         let lost = lattice.lost(model, lattice.text.len());
         if word.source.loses_space() {
             return Some(false);
+        }
+        if word.source.adds_space() {
+            return (lost == 0).then_some(false);
         }
         if lost == 0 {
             return Some(word.source.is_same(&lattice.text));

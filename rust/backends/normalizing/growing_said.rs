@@ -34,7 +34,8 @@ impl SaidWords {
             let spaced = says_space(vocabulary, id, &pieces.text.as_bytes()[start..end])?;
             (*self.spaced.get_or_insert(spaced) == spaced).then_some(())?;
         }
-        if self.spaced == Some(true) {
+        // After a way back there may be no such token any more.
+        if self.spaced == Some(true) && pieces.known > 0 {
             // Each token but the first adds a space.
             return (pieces.known > self.spaces + 1).then_some(false);
         }

@@ -157,6 +157,11 @@ impl Rewriting {
             || self.goes_on(stretch)
     }
 
+    /// Whether a stretch after an added token that begins anew does so exactly as a text.
+    pub(super) fn resumes_after_added(&self) -> bool {
+        self.dummy_everywhere || self.dummy == DummyPrefix::None
+    }
+
     pub(super) fn dummy_at(&self, index: usize, place: TextPosition) -> bool {
         let here = if index == 0 { place == TextPosition::Start } else { self.dummy_everywhere };
         here && self.dummy != DummyPrefix::None
