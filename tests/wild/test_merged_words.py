@@ -259,3 +259,19 @@ def test_the_library_runs_its_relatives(folder: Path, change: dict[str, Any], re
     tok = loaded(QUICK_TOUR | change, folder)
     assert tok.describe()["engine"].startswith("tokenizers crate")
     assert reason in tok.describe()["engine"]
+
+
+def test_a_long_word_becomes_one_token(folder: Path) -> None:
+    """Guard: one token says no space of its own, so the tokens of 1,024 letters give back the text and others do not."""
+    sides = ["a" * (1 << power) for power in range(11)]
+    model = MERGED | {"vocab": {"[UNK]": 0} | {side: number for number, side in enumerate(sides, 1)}}
+    tok = loaded(QUICK_TOUR | {"model": model | {"merges": [[side, side] for side in sides[:-1]]}}, folder)
+    encoder = cf.StreamEncoder(tok)
+    encoder.push("a" * 700)
+    lossless = []
+    for _ in range(700, 1040):
+        expected = encoder.peek("a")
+        edit = encoder.push("a")
+        assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
+        lossless.append(len(encoder.text) if edit.lossless else 0)
+    assert [length for length in lossless if length] == [1024]
