@@ -67,8 +67,8 @@ impl Mark {
 /// The state of a growing stretch. Positions count from its start, in the normal form, unless they are called raw.
 #[derive(Debug, Clone)]
 pub(crate) struct Growing {
-    /// The tokens never give back the text: the first space is lost, because a text without one would get a dummy
-    /// prefix, or a dummy prefix stands after an added token.
+    /// The tokens never give back the text. A first space is lost, because a text without one would get a dummy prefix.
+    /// Or a dummy prefix stands after an added token.
     pub(super) differs: bool,
     /// The normal form differs from the pushed text.
     pub(crate) altered: bool,

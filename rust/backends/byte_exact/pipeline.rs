@@ -220,20 +220,20 @@ impl Pipeline {
     /// Whether text after an added token begins as at the start of a text, and not as a continuation does.
     ///
     /// The library begins it with a dummy prefix, or looks up whole words.
-    fn begins_anew(&self) -> bool {
+    fn begins_as_text(&self) -> bool {
         let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
         (self.dummy_everywhere || looked_up) && !self.added.is_empty()
     }
 
     /// Whether that text begins exactly as a text does, so that encoding can go on there.
     pub(super) fn resumes_after_added(&self) -> bool {
-        self.begins_anew() && (self.dummy_everywhere || self.dummy == DummyPrefix::None)
+        self.begins_as_text() && (self.dummy_everywhere || self.dummy == DummyPrefix::None)
     }
 
     /// Whether the start of a stretch is a settled cut, where text before `unsure` is final.
     fn is_cut_at_start(&self, part: &Stretch, unsure: usize) -> bool {
-        let anew = part.added.is_none() && self.begins_anew();
-        part.start > 0 && part.start <= unsure && !anew
+        let as_text = part.added.is_none() && self.begins_as_text();
+        part.start > 0 && part.start <= unsure && !as_text
     }
 
     /// Where text begins after an added token that is final.

@@ -151,13 +151,13 @@ impl Rewriting {
     }
 
     /// Whether a stretch after an added token begins like a text; T' would not.
-    pub(super) fn begins_anew(&self, stretch: &str) -> bool {
+    pub(super) fn begins_as_text(&self, stretch: &str) -> bool {
         self.dummy_everywhere && self.dummy != DummyPrefix::None
             || self.rewriter.acts_on_start()
             || self.goes_on(stretch)
     }
 
-    /// Whether a stretch after an added token that begins anew does so exactly as a text.
+    /// Whether a stretch after an added token for which [`Rewriting::begins_as_text`] holds is encoded as a whole text.
     pub(super) fn resumes_after_added(&self) -> bool {
         self.dummy_everywhere || self.dummy == DummyPrefix::None
     }
