@@ -184,7 +184,7 @@ impl Tokenizer {
     /// The stretch, unless its tokens may give back its text and this is not carried.
     fn proved(&self, growth: Growth, full: &str, after: ResumeState) -> Option<Growth> {
         let Some(ids) = growth.proof_of_loss() else { return Some(growth) };
-        let likeness = self.likeness(ids.into_iter(), full.as_bytes(), after.place()).ok()?;
+        let likeness = self.likeness(ids.into_iter(), full.as_bytes(), after.decode_place()).ok()?;
         (likeness == Likeness::Different).then_some(growth)
     }
 

@@ -121,6 +121,12 @@ def _plan(dice: random.Random, model: str, mark: str, byte_pieces: bool) -> _Pla
     if model == "BPE" and kind < 0.5:
         suffixed = [letter + "</w>" for letter in _LETTERS]
         return _Plan([], words, [{"type": "BPEDecoder", "suffix": "</w>"}], [*suffixed, "ab</w>", "ab", "abc</w>"])
+    if model in ("BPE", "WordLevel") and kind < 0.65:
+        digits = {"type": "Digits", "individual_digits": dice.random() < 0.5}
+        others = dice.choice(([], [], [digits], [{"type": "Punctuation", "behavior": "Isolated"}]))
+        return _Plan(
+            [], [*words, *others], dice.choice(([], [{"type": "Fuse"}])), ["ab", "bc", "abc", "a.", "é1", "中中"]
+        )
     if kind < 0.85:
         return _marked(dice, mark, byte_pieces)
     return _Plan([], dice.choice(([], words)), [{"type": "Fuse"}], ["ab", " ", "a b", "bc", " a"])

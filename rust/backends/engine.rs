@@ -39,6 +39,8 @@ pub enum ResumeState {
     Start,
     /// Nothing, but that there is some.
     Text,
+    /// It ends with an added token, after which text begins as at the start: a dummy prefix, or a step for the start.
+    Added,
     /// How a word begins that goes on in the window.
     Word(Carried),
     /// A token ends inside the first character of the window, after this number of bytes: 1 to 3.
@@ -46,12 +48,21 @@ pub enum ResumeState {
 }
 
 impl ResumeState {
-    /// The place of the window in the text.
+    /// The place at which the window is encoded.
     #[must_use]
     pub fn place(self) -> TextPosition {
         match self {
-            Self::Start => TextPosition::Start,
+            Self::Start | Self::Added => TextPosition::Start,
             Self::Text | Self::Word(_) | Self::Torn(_) => TextPosition::Continuation,
+        }
+    }
+
+    /// The place at which the tokens of the window are decoded.
+    #[must_use]
+    pub fn decode_place(self) -> TextPosition {
+        match self {
+            Self::Start => TextPosition::Start,
+            Self::Text | Self::Added | Self::Word(_) | Self::Torn(_) => TextPosition::Continuation,
         }
     }
 
@@ -60,7 +71,7 @@ impl ResumeState {
     pub fn torn(self) -> usize {
         match self {
             Self::Torn(bytes) => bytes,
-            Self::Start | Self::Text | Self::Word(_) => 0,
+            Self::Start | Self::Text | Self::Added | Self::Word(_) => 0,
         }
     }
 }

@@ -195,7 +195,7 @@ impl Reader<'_> {
             let spec = self.guarded(charsmap.is_some());
             Ok(Box::new(Library::new(spec, self.facts(vocabulary, decode_rules, charsmap, reason))?))
         };
-        let (mut engine, own) = match self.own_engine()? {
+        let (mut engine, own) = match self.own_engine(decode_rules.is_plain())? {
             Ok(engine) => (engine, true),
             Err(Refusal(reason)) => (library(&reason)?, false),
         };
@@ -219,7 +219,9 @@ impl Reader<'_> {
     }
 
     /// One of our own engines, or why the library must run the specification.
-    fn own_engine(&self) -> Result<Own<Box<dyn Engine>>> {
+    ///
+    /// `decodes_plainly`: decoding has no joints.
+    fn own_engine(&self, decodes_plainly: bool) -> Result<Own<Box<dyn Engine>>> {
         let rules = self.spec.origin.sentencepiece.as_ref();
         let is_literal = rules.is_some_and(|rules| rules.literally);
         let of_file = || Refusal("a SentencePiece file".into());
@@ -228,7 +230,7 @@ impl Reader<'_> {
             Ok(pipeline) => return Ok(Ok(Box::new(pipeline))),
             Err(Refusal(reason)) => reason,
         };
-        let normalizing = if is_literal { Err(of_file()) } else { self.rewriting() };
+        let normalizing = if is_literal { Err(of_file()) } else { self.rewriting(decodes_plainly) };
         let other = match normalizing {
             Ok(rewriting) => return Ok(Ok(Box::new(rewriting))),
             Err(Refusal(other)) => other,
@@ -242,9 +244,18 @@ impl Reader<'_> {
         }
         // The engine for models of this kind names the missing feature.
         Ok(refuse(match self.spec.model {
-            Model::Unigram(_) | Model::WordPiece(_) => other,
-            Model::Bpe(_) | Model::WordLevel { .. } | Model::LongestMatch => reason,
+            Model::Unigram(_) | Model::WordPiece(_) | Model::WordLevel { .. } => other,
+            Model::Bpe(_) if self.splits_words() => other,
+            Model::Bpe(_) | Model::LongestMatch => reason,
         }))
+    }
+
+    /// Whether words are those between white space, which only the normalizing engine runs.
+    fn splits_words(&self) -> bool {
+        let splits = |stage: &PreTokenizer| {
+            matches!(stage, PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert)
+        };
+        self.spec.pre_tokenizers.iter().any(splits)
     }
 
     /// All pieces in byte space.

@@ -2,6 +2,7 @@
 
 use crate::load::build::{Own, Reader, Refusal};
 use crate::load::chain::byte_piece;
+use crate::load::entries::Spelling;
 use crate::models::bpe::initial_symbols::{Alphabet, CharSymbols};
 use crate::models::bpe::merge_table::PairTable;
 use crate::models::bpe::model::Bpe;
@@ -13,9 +14,12 @@ use crate::util::byte_alphabet;
 use rustc_hash::FxHashSet;
 
 impl Reader<'_> {
-    pub(super) fn bpe(&self, model: &Model, byte_level: bool) -> Own<Bpe> {
+    /// The encoder of words that are spelled so where the model sees them.
+    pub(super) fn bpe(&self, model: &Model, spelling: Spelling) -> Own<Bpe> {
         let merges = self.merges(model)?;
-        let alphabet = if byte_level { self.byte_symbols() } else { self.character_symbols(model) };
+        let byte_level = spelling == Spelling::ByteLevel;
+        let alphabet =
+            if byte_level { self.byte_symbols() } else { self.character_symbols(model, spelling == Spelling::Marks) };
         let complete =
             matches!(alphabet, Alphabet::Bytes { complete: true, .. } | Alphabet::Characters { complete: true, .. });
         let names_unknown = model.unknown.is_some();
@@ -54,13 +58,13 @@ impl Reader<'_> {
         Ok(Bpe::new(alphabet, merges, model.ignore_merges, pieces))
     }
 
-    fn character_symbols(&self, model: &Model) -> Alphabet {
+    /// The symbols of characters; `marks`: U+2581 represents a space, so that the model sees none.
+    fn character_symbols(&self, model: &Model, marks: bool) -> Alphabet {
         let mut ids = CharSymbols::default();
         for (id, piece) in self.pieces.iter() {
             let mut chars = piece.chars();
-            // The model sees no space.
-            if let (Some(c), None) = (chars.next().filter(|&c| c != ' '), chars.next()) {
-                ids.insert(if c == METASPACE { ' ' } else { c }, TokenId(id));
+            if let (Some(c), None) = (chars.next().filter(|&c| !marks || c != ' '), chars.next()) {
+                ids.insert(if marks && c == METASPACE { ' ' } else { c }, TokenId(id));
             }
         }
         let byte = |b: usize| self.pieces.find(&format!("<0x{b:02X}>")).map(TokenId);

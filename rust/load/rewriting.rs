@@ -1,8 +1,9 @@
-//! Unigram and WordPiece definitions -> our own engine for them, or the reason why the library must run them.
+//! Definitions that may rewrite text -> our own engine for them, or the reason why the library must run them.
 
 use crate::backends::normalizing::rewriting::{Model, Parts, Rewriting, Words};
 use crate::load::build::{refuse, Own, Reader, Refusal};
-use crate::load::entries::Added;
+use crate::load::entries::{Added, Spelling};
+use crate::load::stages::has_no_affixes;
 use crate::models::unigram::{Sums, Unigram};
 use crate::models::wordpiece::WordPiece;
 use crate::normalizers::charsmap::Charsmap;
@@ -16,7 +17,7 @@ use crate::pre_tokenizers::char_rules::{Manner, Rule, WordRule};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
 use crate::regex::char_class::CodePoints;
 use crate::spec::model::Model as Kind;
-use crate::spec::model::{Unigram as UnigramModel, WordPiece as WordPieceModel};
+use crate::spec::model::{Bpe as BpeModel, Unigram as UnigramModel, WordPiece as WordPieceModel};
 use crate::spec::normalizer::{Normalizer, Pattern};
 use crate::spec::pre_tokenizer::{Metaspace, PreTokenizer, PrependScheme, SplitBehavior};
 use crate::tokens::token::TokenId;
@@ -38,11 +39,11 @@ struct Plan {
 }
 
 impl Reader<'_> {
-    /// Our own engine for definitions that may rewrite text, or why not.
-    pub(super) fn rewriting(&self) -> Own<Rewriting> {
+    /// Our own engine for definitions that may rewrite text, or why not. `decodes_plainly`: decoding has no joints.
+    pub(super) fn rewriting(&self, decodes_plainly: bool) -> Own<Rewriting> {
         let kind = self.spec.model.kind();
-        if !matches!(self.spec.model, Kind::Unigram(_) | Kind::WordPiece(_)) {
-            return refuse(format!("{kind} model"));
+        if let Kind::Bpe(model) = &self.spec.model {
+            has_no_affixes(model)?;
         }
         let mut plan = Plan::default();
         self.rewriting_normalizer(&mut plan)?;
@@ -52,8 +53,11 @@ impl Reader<'_> {
         let added = self.rewriting_added(&plan)?;
         let (model, spaces_begin_pieces) = match &self.spec.model {
             Kind::Unigram(model) => self.unigram(model, plan.marks)?,
-            Kind::WordPiece(model) => (self.wordpiece(model, plan.marks)?, true),
-            Kind::Bpe(_) | Kind::WordLevel { .. } | Kind::LongestMatch => return refuse(format!("{kind} model")),
+            _ if plan.marks => return refuse(format!("{kind} with marks for spaces")),
+            Kind::WordPiece(model) => (self.wordpiece(model)?, true),
+            Kind::WordLevel { .. } => (self.word_level()?, true),
+            Kind::Bpe(model) => (self.byte_pairs(model, &plan)?, true),
+            Kind::LongestMatch => return refuse(format!("{kind} model")),
         };
         let words = match (plan.rules.is_empty(), plan.spaced) {
             (false, _) => Words::Ruled { rule: WordRule::new(plan.rules), marked: plan.marks },
@@ -76,6 +80,7 @@ impl Reader<'_> {
             dummy_alone: self.keeps_dummy_alone(),
             spaces_begin_pieces,
             exact_spans,
+            decodes_plainly,
             notes: format!("coolfusion's own {kind} encoder, {how}"),
         }))
     }
@@ -201,9 +206,9 @@ impl Reader<'_> {
         {
             return refuse("added text tokens after the normalizer");
         }
-        // The library finds control tokens only to leave them alone. In Unigram models they have names that no text
-        // holds.
-        let hides = |a: &&Added| a.control && !a.content.is_empty() && !matches!(self.spec.model, Kind::Unigram(_));
+        // The library finds control tokens only to leave them alone, but for those with names that no text holds.
+        let hidden = self.hidden_pieces();
+        let hides = |a: &&Added| a.control && !a.content.is_empty() && !self.hides(&a.content, &hidden);
         let found: Vec<_> = self.added.iter().filter(|a| !a.control || hides(a)).collect();
         // The library gives an added token the id that the model has for such a piece already.
         let id = |token: &Added| TokenId(self.pieces.find(&token.content).unwrap_or(token.id));
@@ -257,22 +262,42 @@ impl Reader<'_> {
         Ok((Model::Unigram(model), !inner_space && !fused))
     }
 
-    fn wordpiece(&self, model: &WordPieceModel, marks: bool) -> Own<Model> {
-        let Some(unknown) = self.unknown else { return refuse("no unknown token in the model") };
-        if marks {
-            return refuse("WordPiece with marks for spaces");
-        }
+    fn wordpiece(&self, model: &WordPieceModel) -> Own<Model> {
         let (prefix, longest_word) = (model.continuing_subword_prefix.as_str(), model.max_input_chars_per_word);
+        let later = self.pieces.iter().filter_map(|(id, piece)| Some((piece.strip_prefix(prefix)?, id)));
+        self.word_pieces(later, longest_word)
+    }
+
+    /// A word that is no piece as a whole is unknown: no piece follows another, and none is longer than the longest.
+    fn word_level(&self) -> Own<Model> {
+        let longest = self.pieces.iter().map(|(_, piece)| piece.chars().count()).max().unwrap_or(0);
+        self.word_pieces(std::iter::empty(), longest)
+    }
+
+    /// The model of all pieces at the start of a word, and of those that may be `later` in it.
+    fn word_pieces<'p>(&self, later: impl Iterator<Item = (&'p str, u32)>, longest_word: usize) -> Own<Model> {
+        let Some(unknown) = self.unknown else { return refuse("no unknown token in the model") };
+        let words = |(piece, id): (&str, u32)| (piece.as_bytes().into(), id);
         let first = self.pieces.iter().map(|(id, piece)| (piece.as_bytes().into(), id)).collect();
-        let later = self
-            .pieces
-            .iter()
-            .filter_map(|(id, piece)| Some((piece.strip_prefix(prefix)?.as_bytes().into(), id)))
-            .collect();
-        match (Dictionary::new(first), Dictionary::new(later)) {
+        match (Dictionary::new(first), Dictionary::new(later.map(words).collect())) {
             (Some(first), Some(later)) => Ok(Model::WordPiece(WordPiece { first, later, unknown, longest_word })),
             _ => refuse("millions of pieces"),
         }
+    }
+
+    fn byte_pairs(&self, model: &BpeModel, plan: &Plan) -> Own<Model> {
+        let Some(unknown) = self.unknown else { return refuse("no unknown token in the model") };
+        // Else merges may cross a space, or the definition has the better cuts of the library's certificate.
+        if !plan.rules.iter().any(|rule| matches!(rule, Rule::WhiteSpace | Rule::WordCharacters(_))) {
+            return refuse("words of byte pairs that hold white space");
+        }
+        // The look-up of whole words finds the unknown token by its name, which is then no control token.
+        if model.ignore_merges && !self.added.iter().any(|a| a.control && a.id == unknown) {
+            return refuse("ignore_merges beside an unknown token that is not special");
+        }
+        let bpe = self.bpe(model, Spelling::Plain)?;
+        bpe.prepare(self.matched.iter().map(|(_, bytes)| bytes));
+        Ok(Model::Bpe(Box::new(bpe)))
     }
 }
 

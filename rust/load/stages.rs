@@ -3,7 +3,7 @@
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::formats::known_ranks::R50K;
 use crate::load::build::{refuse, Own, Reader, Refusal};
-use crate::load::entries::Added;
+use crate::load::entries::{Added, Spelling};
 use crate::normalizers::compositions::sources;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::pre_tokenizers::added_tokens::AddedText;
@@ -12,7 +12,7 @@ use crate::pre_tokenizers::split::{Behaviour, Finder, Splitter, Stage};
 use crate::regex::char_class::CodePoints;
 use crate::regex::dialect::Dialect;
 use crate::regex::pattern::Pattern;
-use crate::spec::model::Model;
+use crate::spec::model::{Bpe, Model};
 use crate::spec::normalizer::{Normalizer, Pattern as Rule};
 use crate::spec::origin::Format;
 use crate::spec::pre_tokenizer::{Metaspace, PreTokenizer, PrependScheme, SplitBehavior};
@@ -32,14 +32,7 @@ impl Reader<'_> {
     /// Our own engine, or why not.
     pub(super) fn pipeline(&self) -> Own<Pipeline> {
         let Model::Bpe(model) = &self.spec.model else { return refuse(format!("{} model", self.spec.model.kind())) };
-        for (key, text) in [
-            ("continuing_subword_prefix", &model.continuing_subword_prefix),
-            ("end_of_word_suffix", &model.end_of_word_suffix),
-        ] {
-            if text.as_ref().is_some_and(|text| !text.is_empty()) {
-                return refuse(format!("{key} in the model"));
-            }
-        }
+        has_no_affixes(model)?;
         let mut plan = Plan::default();
         self.normalizer(&mut plan)?;
         self.pre_tokenizer(&mut plan)?;
@@ -48,7 +41,8 @@ impl Reader<'_> {
             return refuse("neither byte-level nor with U+2581 for spaces throughout");
         }
         let added = self.added_text(&mut plan)?;
-        let bpe = self.bpe(model, byte_level)?;
+        let spelling = if byte_level { Spelling::ByteLevel } else { Spelling::Marks };
+        let bpe = self.bpe(model, spelling)?;
         let pieces = plan.stages.is_empty().then(|| self.piece_trie());
         let how = if pieces.is_some() { "no pre-token rule" } else { "pre-token rule matched by coolfusion" };
         Ok(Pipeline {
@@ -238,6 +232,19 @@ impl Reader<'_> {
         let hidden = self.hidden_pieces();
         Ok(found.into_iter().map(|a| a.content.as_str()).filter(|content| !self.hides(content, &hidden)).collect())
     }
+}
+
+/// Refuses pieces that are written in another way at the end of a word, or inside it.
+pub(super) fn has_no_affixes(model: &Bpe) -> Own<()> {
+    for (key, text) in [
+        ("continuing_subword_prefix", &model.continuing_subword_prefix),
+        ("end_of_word_suffix", &model.end_of_word_suffix),
+    ] {
+        if text.as_ref().is_some_and(|text| !text.is_empty()) {
+            return refuse(format!("{key} in the model"));
+        }
+    }
+    Ok(())
 }
 
 fn too_many() -> Refusal {

@@ -171,7 +171,7 @@ impl StreamEncoder {
         let mut likeness = self.tokenizer.likeness(
             window.tokens.iter().map(|token| token.id),
             &tail.as_bytes()[start.after.torn()..],
-            start.after.place(),
+            start.after.decode_place(),
         )?;
         let widened = start.tokens + same < self.settled.tokens;
         if widened {
@@ -182,7 +182,8 @@ impl StreamEncoder {
         if widened || full.is_some() {
             let (ids, full_whole) = (window.tokens.iter().map(|token| token.id), widened.then(full_whole));
             let text = full_whole.as_deref().or(full).unwrap_or(tail);
-            likeness = self.tokenizer.likeness(ids, &text.as_bytes()[start.after.torn()..], start.after.place())?;
+            likeness =
+                self.tokenizer.likeness(ids, &text.as_bytes()[start.after.torn()..], start.after.decode_place())?;
         }
         let drop = known.len() - start.tokens - same;
         let ids = window.tokens[same..].iter().map(|t| t.id).collect();
@@ -255,7 +256,7 @@ impl StreamEncoder {
             self.likeness = self.tokenizer.likeness(
                 ids[self.anchor.tokens..].iter().copied(),
                 tail.as_bytes(),
-                self.anchor.after.place(),
+                self.anchor.after.decode_place(),
             )?;
         }
         Ok(Edit::new(0, Vec::new(), self.likeness == Likeness::Same))

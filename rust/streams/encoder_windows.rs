@@ -401,17 +401,95 @@ fn word_piece_runs() -> Vec<Run> {
     ]
 }
 
+/// A model of words as in the library's quick tour, after the steps of these names.
+pub(crate) fn quick_tour(model: Value, steps: &[&str], decoder: Value) -> Arc<Tokenizer> {
+    let steps: Vec<Value> = steps.iter().map(|step| json!({ "type": step })).collect();
+    let unknown = json!({
+        "id": 0, "content": "[UNK]", "special": true, "normalized": false,
+        "lstrip": false, "rstrip": false, "single_word": false,
+    });
+    let definition = json!({
+        "added_tokens": [unknown], "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": {"type": "Whitespace"}, "decoder": decoder, "model": model,
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "quick tour", None).unwrap()
+}
+
+/// Runs for words that are merged, or looked up.
+fn quick_tour_runs() -> Vec<Run> {
+    let vocab = json!({"[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4});
+    let merges = json!({"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["a", "a"]], "unk_token": "[UNK]"});
+    let words = json!({"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"});
+    let units = || {
+        let blanks = [" ", "\t", "\u{3000}", "a ", "ab\u{3000}", "= a ", "x\u{301} "];
+        [&blanks[..], &["a", "ab", "x", "=", "a\u{301}", "xa", "\u{301}"]].concat()
+    };
+    vec![
+        ("BPE", quick_tour(merges.clone(), &[], Value::Null), units()),
+        ("BPE, Fuse", quick_tour(merges.clone(), &[], json!({"type": "Fuse"})), units()),
+        ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"], Value::Null), units()),
+        ("WordLevel", quick_tour(words.clone(), &[], Value::Null), units()),
+        ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"], Value::Null), units()),
+    ]
+}
+
 #[test]
 fn windows_of_a_long_run_are_short_or_few() {
     let (symbols, unknown, spaces) = (symbol_runs(), unknown_runs(), white_space_runs());
-    let runs = [byte_runs(), unigram_runs(), spaces, symbols, unknown, word_piece_runs()];
+    let runs = [byte_runs(), unigram_runs(), spaces, symbols, unknown, word_piece_runs(), quick_tour_runs()];
     for (name, tokenizer, units) in runs.into_iter().flatten() {
-        // Under WordPiece as many marks as the longest word has characters.
-        let most = if name.starts_with("WordPiece") { 512 } else { 32 };
+        // Under WordPiece as many marks as the longest word has characters, and as many as a form may hold.
+        let most = if name.starts_with("Word") || name.starts_with("BPE") { 512 } else { 32 };
         let firsts: &[&str] = if name.starts_with("Strip") { &["", "a", " a"] } else { &[""] };
         for (unit, first) in units.iter().flat_map(|unit| firsts.iter().map(move |first| (unit, first))) {
             let (windows, text) = read(&tokenizer, first, unit, most);
             // Now and then a window looks for cuts in all of the run; each other one is short.
+            assert!(
+                windows < 2000 * 64 + 8 * text,
+                "{name}, {first:?} and {unit:?}: windows of {windows} bytes for a text of {text}"
+            );
+        }
+    }
+}
+
+/// A byte-pair encoder with a dummy prefix before all text between added tokens, or a look-up of that text.
+pub(crate) fn added_pairs(dummy: bool, added: &[&str]) -> Arc<Tokenizer> {
+    let vocab = json!({
+        "<unk>": 0, "\u{2581}": 1, "a": 2, "b": 3, "x": 4, "aa": 5, "\u{2581}a": 6, "\u{2581}\u{2581}": 7, "aaa": 8,
+        "ab": 9, "\u{2581}aa": 10,
+    });
+    let tokens = added.iter().zip(11..).map(|(content, id)| {
+        json!({
+            "id": id, "content": content, "special": false,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        })
+    });
+    let scheme = if dummy { "always" } else { "never" };
+    let stage = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false});
+    let definition = json!({
+        "added_tokens": tokens.collect::<Vec<_>>(), "normalizer": null, "pre_tokenizer": stage, "decoder": stage,
+        "model": {
+            "type": "BPE", "vocab": vocab, "unk_token": "<unk>", "fuse_unk": true, "ignore_merges": !dummy,
+            "merges": ["a a", "\u{2581} a", "\u{2581} \u{2581}", "a b", "\u{2581} aa"],
+        },
+    });
+    Tokenizer::from_bytes(definition.to_string().as_bytes(), "pairs", None).unwrap()
+}
+
+#[test]
+fn text_after_an_added_token_is_read_once() {
+    let spaces = unigram_stripped(&[], metaspace(false), &["<x>"]);
+    let starts = unigram_stripped(&[strip(true, false)], metaspace(true), &["<x>"]);
+    for (name, tokenizer) in [
+        ("a dummy prefix", added_pairs(true, &["<x>"])),
+        ("a look-up", added_pairs(false, &["<x>"])),
+        ("a lattice", spaces),
+        ("a step for the start", starts),
+    ] {
+        for (first, unit) in
+            ["<x>", "a<x>", "ab <x> b<x>"].iter().flat_map(|first| ["a", "ab", "aa", "x"].map(|u| (first, u)))
+        {
+            let (windows, text) = read(&tokenizer, first, unit, usize::MAX);
             assert!(
                 windows < 2000 * 64 + 8 * text,
                 "{name}, {first:?} and {unit:?}: windows of {windows} bytes for a text of {text}"

@@ -131,7 +131,9 @@ impl Tail {
         }
         let window = self.window(text);
         let tokens = match self.start.after {
-            ResumeState::Start | ResumeState::Text => tokenizer.encode(&window, self.start.after.place())?,
+            ResumeState::Start | ResumeState::Text | ResumeState::Added => {
+                tokenizer.encode(&window, self.start.after.place())?
+            }
             after @ (ResumeState::Word(_) | ResumeState::Torn(_)) => {
                 let mut found = Window::default();
                 tokenizer.resume(&window, after, &mut found, &mut Vec::new())?;
@@ -169,7 +171,8 @@ impl Tail {
         if found.is_none() && (!restarts || tokenizer.resumes() && window.len() >= LONG_WINDOW) {
             let (mut read, mut resumes) = (Window::default(), Vec::new());
             tokenizer.resume(window, self.start.after, &mut read, &mut resumes)?;
-            let fits = |resume: &&Resume| resume.at + ROOM <= window.len() && (!restarts || resume.after.torn() > 0);
+            let fits =
+                |resume: &&Resume| resume.at + ROOM <= window.len() && (!restarts || resume.after != ResumeState::Text);
             found = resumes.iter().rev().find(fits).map(|resume| (resume.at, resume.after));
         }
         match found {

@@ -54,7 +54,7 @@ NORMALIZERS: tuple[dict[str, Any], ...] = (
 _SHOWN = 3
 BASES = (
     *("gpt2", "bytes_without_rule", "llama2", "multi_word", "gemma", "unigram", "ai21", "t5", "bert", "clip"),
-    *("word_level", "starcoder"),
+    *("word_level", "quick_tour", "starcoder"),
 )
 
 

@@ -108,10 +108,10 @@ def normalizer(dice: random.Random) -> dict[str, Any]:
 
 
 def definition(dice: random.Random) -> dict[str, Any]:
-    """A small Unigram or WordPiece definition with stages drawn at random."""
+    """A small definition with stages drawn at random."""
     stages = [normalizer(dice) for _ in range(dice.randint(0, 4))]
     letters = ["a", "b", "A", "`", "e", "é", "=", ".", "7", "中", "á", "\u0301", "👩", "≠"]
-    kind = dice.choice(("Unigram", "Unigram", "WordPiece"))
+    kind = dice.choice(("Unigram", "Unigram", "WordPiece", "BPE", "WordLevel"))
     rules = [{"type": dice.choice(("WhitespaceSplit", "WhitespaceSplit", "Whitespace", "BertPreTokenizer"))}]
     rules += [{"type": "Punctuation", "behavior": dice.choice(("Isolated", "Removed"))}] if dice.random() < 0.3 else []
     pieces = letters + ["".join(dice.choice(letters) for _ in range(dice.randint(2, 4))) for _ in range(12)]
@@ -121,6 +121,12 @@ def definition(dice: random.Random) -> dict[str, Any]:
         model = {"vocab": {piece: n for n, piece in enumerate(dict.fromkeys(vocab))}, "unk_token": "[UNK]"}
         model |= {"continuing_subword_prefix": "##", "max_input_chars_per_word": dice.choice((5, 100))}
         decoder: dict[str, Any] = {"type": "WordPiece", "prefix": "##", "cleanup": False}
+    elif kind in ("BPE", "WordLevel"):
+        pairs = [[dice.choice(letters), dice.choice(letters)] for _ in range(8)]
+        vocab = ["[UNK]", *(pieces if kind == "WordLevel" else letters), *map("".join, pairs)]
+        model = {"vocab": {piece: n for n, piece in enumerate(dict.fromkeys(vocab))}, "unk_token": "[UNK]"}
+        model |= {"merges": pairs, "fuse_unk": dice.random() < 0.5} if kind == "BPE" else {}
+        decoder = {"type": "Fuse"}
     else:
         scheme = dice.choice(("always", "always", "first", "never"))
         mark = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": dice.random() < 0.5}

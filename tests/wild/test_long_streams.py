@@ -387,6 +387,32 @@ def test_marks_after_an_added_token_of_the_normal_form(seed: int, marks: str) ->
 LACKING = ("fused", "apart", "dropped", "bytes", "bytes of words", "bytes under NFC")
 LACKED = ("中", "中国", "a中", "ab中 ", "aab中👩b", "x\u0301", "a\x00", "\x00b中\x01", "ab\u0301\u0323\x00", "a aé\x00")
 
+# Definitions whose text after an added token begins as a text does, or does not.
+AFTER_ADDED = ("vicuna", "mistral_tools", "metaspace_tools", "chatglm", "roberta_tools", "unigram_tools", "xlm_tools")
+
+
+@pytest.mark.parametrize("name", AFTER_ADDED)
+@examples(1)
+@given(
+    seed=st.integers(0, 1 << 40),
+    letters=st.sampled_from((*LACKED, "a", "ab", " ", " a", "the", "7", "▁", "<ta", "\u0301")),
+)
+def test_text_after_an_added_token(name: str, seed: int, letters: str) -> None:
+    """Guard: a dummy prefix that stands there is text for `lossless`, and the stream goes on after the token."""
+    tok = family(f"made_{name}").tok
+    token = "<table>"
+    assert tok.token_bytes(tok.encode(f"a {token}")[-1]).strip() == token.encode()
+    dice = random.Random(seed)
+    text = dice.choice((token, f"a {token}", f"{token} {token}", "x" * dice.randrange(600) + token, f"{token}b{token}"))
+    pattern = "".join(dice.choice(letters) for _ in range(dice.randrange(1, 5)))
+    text += (pattern * 700)[: dice.choice((280, 560, 700))]
+
+    def part() -> str:
+        drawn = "".join(dice.choice(pattern) for _ in range(dice.choice((1, 1, 3))))
+        return drawn + (dice.choice((token, " ", "a", f"{token} ", ".")) if dice.random() < 0.02 else "")
+
+    pushes_are_peeks(tok, text, part, 80, lambda: f"{token}a" if dice.random() < 0.05 else "")
+
 
 def lacking(seed: int, kind: str, ignores: bool) -> cf.Tokenizer:
     """A byte-pair encoder with random merges which has pieces for few characters, or for some bytes."""

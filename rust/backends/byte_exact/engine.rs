@@ -96,12 +96,17 @@ impl Engine for Pipeline {
             if resumes.is_empty() && text.len() >= MUCH {
                 resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, ResumeState::Torn(bytes))));
             }
+        } else if self.resumes_after_added() {
+            let place = |at, after| Resume { at, tokens: tokens_before(&window.tokens, at), after };
+            resumes.extend(window.cuts.iter().map(|&at| place(at, ResumeState::Text)));
+            resumes.extend(self.starts_after_added(text).into_iter().map(|at| place(at, ResumeState::Added)));
+            resumes.sort_by_key(|resume| resume.at);
         }
         Ok(())
     }
 
     fn resumes(&self) -> bool {
-        self.tears()
+        self.tears() || self.resumes_after_added()
     }
 
     fn settled_before_space(&self, text: &str, place: TextPosition) -> Result<Vec<usize>> {
@@ -115,7 +120,7 @@ impl Engine for Pipeline {
 
     fn grow(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growth> {
         (after.torn() == 0).then_some(())?;
-        match self.grow_stretch(text, after.place(), vocabulary) {
+        match self.grow_stretch(text, after, vocabulary) {
             Some(growing) => Some(Growth::new(growing)),
             None => self.grow_token(text, after.place(), vocabulary).map(Growth::new),
         }

@@ -10,6 +10,7 @@
 use crate::backends::byte_exact::growing_raw::{pieces_of, RawParts, MOST_AT_ONCE};
 use crate::backends::byte_exact::growing_state::{Attempt, Growing, Word};
 use crate::backends::byte_exact::pipeline::Pipeline;
+use crate::backends::engine::ResumeState;
 use crate::models::bpe::prefixes::Pairs;
 use crate::models::bpe::word_prefixes::{Spelled, WordPrefixes};
 use crate::normalizers::changed_parts::ChangedParts;
@@ -29,9 +30,10 @@ const MOST_WALKS: usize = 16;
 const LONG: usize = 256;
 
 impl Pipeline {
-    /// Takes up the stretch `text`, which begins at a settled cut or, at [`TextPosition::Start`], at the start. None
-    /// where it is not long, or not of a kind that is carried.
-    pub(crate) fn grow_stretch(&self, text: &str, place: TextPosition, vocabulary: &Vocabulary) -> Option<Growing> {
+    /// Takes up the stretch `text`, which begins at a settled cut, at the start, or after an added token. None where it
+    /// is not long, or not of a kind that is carried.
+    pub(crate) fn grow_stretch(&self, text: &str, after: ResumeState, vocabulary: &Vocabulary) -> Option<Growing> {
+        let place = after.place();
         if text.len() < LONG || self.automaton().is_none() && !self.splitter.stages.is_empty() {
             return None;
         }
@@ -45,9 +47,11 @@ impl Pipeline {
             text: " ".repeat(dummy),
             unsure: String::new(),
             dummy,
-            loses_space: place == TextPosition::Start
-                && self.dummy == DummyPrefix::UnlessSpace
-                && normal.text.starts_with(' '),
+            differs: match after {
+                ResumeState::Start => self.dummy == DummyPrefix::UnlessSpace && normal.text.starts_with(' '),
+                ResumeState::Added => dummy > 0,
+                _ => false,
+            },
             altered: normal.is_rewritten(),
             inside: place == TextPosition::Continuation && self.splitter.stages.is_empty(),
             attempts: vec![Attempt::new(self.automaton().map_or_else(Walk::endless, |rule| rule.begin(0)))],

@@ -67,8 +67,9 @@ impl Mark {
 /// The state of a growing stretch. Positions count from its start, in the normal form, unless they are called raw.
 #[derive(Debug, Clone)]
 pub(crate) struct Growing {
-    /// The first space is lost, because a text without one would get a dummy prefix.
-    pub(super) loses_space: bool,
+    /// The tokens never give back the text. A first space is lost, because a text without one would get a dummy prefix.
+    /// Or a dummy prefix stands after an added token.
+    pub(super) differs: bool,
     /// The normal form differs from the pushed text.
     pub(crate) altered: bool,
     /// The text that is encoded: a dummy prefix, if there is one, and the normal form of the stretch.
@@ -187,6 +188,6 @@ impl Growing {
 
     /// The same where these are its words.
     pub(super) fn gives_back_in(&self, words: &[Word]) -> bool {
-        !self.loses_space && !self.altered && !self.lost && !words.iter().any(|word| word.is_lossy)
+        !self.differs && !self.altered && !self.lost && !words.iter().any(|word| word.is_lossy)
     }
 }

@@ -8,6 +8,7 @@ use crate::backends::byte_exact::growing_back::Saved;
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
 use crate::backends::engine::Engine;
+use crate::backends::engine::ResumeState;
 use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::normalizers::compositions::{OpenEnd, Taken};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
@@ -78,7 +79,7 @@ impl Pipeline {
     pub(crate) fn grow_token(&self, text: &str, place: TextPosition, vocabulary: &Vocabulary) -> Option<GrowingToken> {
         (self.nfc && self.dummy == DummyPrefix::None).then_some(())?;
         let (at, end) = self.added.open_token(text)?;
-        let marks = self.grow_stretch(&text[at..], TextPosition::Start, vocabulary)?;
+        let marks = self.grow_stretch(&text[at..], ResumeState::Added, vocabulary)?;
         let mut before = Vec::new();
         self.ids(&text[..at], place, &mut before).ok()?;
         let lossless = vocabulary.spells(&before, &text.as_bytes()[..at], false, |_, _| ());

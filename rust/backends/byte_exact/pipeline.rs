@@ -217,14 +217,33 @@ impl Pipeline {
         Some(cuts)
     }
 
-    /// Whether the start of a stretch is a settled cut, where text before `unsure` is final.
+    /// Whether text after an added token begins as at the start of a text, and not as a continuation does.
     ///
-    /// After an added token the library begins a stretch with a dummy prefix, which a continuation would not. It also
-    /// looks up whole words, which a continuation would not.
-    fn is_cut_at_start(&self, part: &Stretch, unsure: usize) -> bool {
+    /// The library begins it with a dummy prefix, or looks up whole words.
+    fn begins_as_text(&self) -> bool {
         let looked_up = self.bpe.ignores_merges() && self.splitter.stages.is_empty();
-        let prefixed = (self.dummy_everywhere || looked_up) && part.added.is_none();
-        part.start > 0 && part.start <= unsure && !prefixed
+        (self.dummy_everywhere || looked_up) && !self.added.is_empty()
+    }
+
+    /// Whether that text begins exactly as a text does, so that encoding can go on there.
+    pub(super) fn resumes_after_added(&self) -> bool {
+        self.begins_as_text() && (self.dummy_everywhere || self.dummy == DummyPrefix::None)
+    }
+
+    /// Whether the start of a stretch is a settled cut, where text before `unsure` is final.
+    fn is_cut_at_start(&self, part: &Stretch, unsure: usize) -> bool {
+        let as_text = part.added.is_none() && self.begins_as_text();
+        part.start > 0 && part.start <= unsure && !as_text
+    }
+
+    /// Where text begins after an added token that is final.
+    pub(super) fn starts_after_added(&self, text: &str) -> Vec<usize> {
+        // No added token is found at the start alone where a dummy prefix stands everywhere, or nowhere.
+        let mut walk = self.added.stretches(text);
+        let mut starts: Vec<usize> =
+            walk.by_ref().filter(|part| part.start > 0 && part.added.is_none()).map(|part| part.start).collect();
+        starts.retain(|&at| at <= walk.unsure() && walk.parts(at));
+        starts
     }
 
     pub(super) fn settled_cuts(&self, text: &str, place: TextPosition) -> Vec<usize> {

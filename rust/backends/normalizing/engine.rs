@@ -39,7 +39,7 @@ impl Engine for Rewriting {
         for (index, part) in stretches.iter().enumerate() {
             if part.start > 0
                 && part.start <= unsure
-                && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
+                && (part.added.is_some() || !self.begins_as_text(&text[part.start..part.end]))
             {
                 cuts.push(part.start);
             }
@@ -72,11 +72,12 @@ impl Engine for Rewriting {
         self.scratch.with(|scratch| {
             let mut word = 0;
             for (index, part) in stretches.iter().enumerate() {
-                if part.start > 0
-                    && part.start <= unsure
-                    && (part.added.is_some() || !self.begins_anew(&text[part.start..part.end]))
-                {
-                    resumes.push(Resume { at: part.start, tokens: tokens.len(), after: ResumeState::Text });
+                if part.start > 0 && part.start <= unsure {
+                    let as_text = part.added.is_none() && self.begins_as_text(&text[part.start..part.end]);
+                    let after = if as_text { ResumeState::Added } else { ResumeState::Text };
+                    if !as_text || self.resumes_after_added() {
+                        resumes.push(Resume { at: part.start, tokens: tokens.len(), after });
+                    }
                 }
                 if let Some(id) = part.added {
                     tokens.push(Token { id, start: part.start, end: part.end, word });

@@ -1,11 +1,12 @@
-//! A long word of a Unigram model that goes on growing: see `growing_lattice.rs`, and docs/proofs/unigram-streams.md.
+//! A long word that goes on growing: see `growing_lattice.rs`, `growing_pieces.rs`, and docs/proofs/unigram-streams.md.
 //!
 //! It takes windows without a settled cut: one word, or several. `growing_source.rs` has the way from the text to the
 //! words. Text that is not carried ends the word, and a window is encoded as before.
 
 use crate::backends::engine::ResumeState;
 use crate::backends::lattice::growing_lattice::GrowingLattice;
-use crate::backends::normalizing::growing_pieces::GrowingPieces;
+use crate::backends::normalizing::growing_pieces::{GrowingPieces, WordModel};
+use crate::backends::normalizing::growing_said::SaidWords;
 use crate::backends::normalizing::growing_source::{Grown, Opening, SavedSource, Source};
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
 use crate::backends::stretch::{SavedGrowth, Stretch};
@@ -22,10 +23,12 @@ use crate::vocabulary::table::{Kind, Vocabulary};
 /// The state of a growing word, such as a long run of "a".
 #[derive(Debug, Clone)]
 pub(crate) struct GrowingWord {
-    /// None under WordPiece.
+    /// None under other models than Unigram.
     lattice: Option<GrowingLattice>,
-    /// The words of WordPiece.
+    /// The words of WordPiece and of byte pairs.
     pieces: GrowingPieces,
+    /// Under byte pairs: the spaces that their tokens say.
+    said: SaidWords,
     /// The tokens give the text back in no case: a character of it is said by none (`gone`), or closed words differ.
     differs: bool,
     gone: bool,
@@ -44,11 +47,18 @@ pub(crate) struct GrowingWord {
 pub(crate) struct SavedWord {
     source: SavedSource,
     lossless: bool,
+    spaces: usize,
 }
 
 impl GrowingWord {
     pub(crate) fn save(&self) -> SavedWord {
-        SavedWord { source: self.source.save(), lossless: self.lossless }
+        SavedWord { source: self.source.save(), lossless: self.lossless, spaces: self.said.spaces }
+    }
+
+    /// Whether the tokens of byte pairs give back the text; None if that is unknown.
+    fn said_gives_back(&mut self, vocabulary: &Vocabulary) -> Option<bool> {
+        let Self { source, pieces, said, unknown, .. } = self;
+        said.give_back((source, pieces), *unknown, vocabulary)
     }
 
     /// The bytes of the word that may still change.
@@ -117,7 +127,7 @@ impl Rewriting {
     ) -> Option<GrowingWord> {
         let (carried, place) =
             (if let ResumeState::Word(carried) = after { Some(carried) } else { None }, after.place());
-        let opening = self.opening_of(text, carried.is_some(), place);
+        let opening = Opening { added: after == ResumeState::Added, ..self.opening_of(text, carried.is_some(), place) };
         let mut source = Source::new(opening);
         source.append(text, full);
         let found = self.read_on(&mut source, text)?;
@@ -125,11 +135,13 @@ impl Rewriting {
         let unknown = match &self.model {
             Model::Unigram(model) => model.unknown,
             Model::WordPiece(model) => model.unknown,
+            Model::Bpe(model) => model.alphabet.unknown()?.0,
         };
         let (look_at, lattice) = (2 * text.len(), None);
         let mut word = GrowingWord {
             lattice,
             pieces: GrowingPieces::default(),
+            said: SaidWords::default(),
             differs: false,
             gone: false,
             unknown: TokenId(unknown),
@@ -148,11 +160,17 @@ impl Rewriting {
             }
             Model::WordPiece(model) => {
                 (matches!(self.words, Words::Ruled { .. }) && !opening.lead).then_some(())?;
-                word.pieces.replace(model, 0, &found);
+                word.pieces.replace(WordModel::Pieces(model), 0, &found)?;
                 // Else the closed words must differ from the text: `Stretch::proof_of_loss`.
                 word.gone = self.has_unsaid(full, model, vocabulary);
                 word.differs = word.gone || !word.pieces.closed(word.source.fixed).is_empty();
                 self.says_less(&word, model, vocabulary).then_some(())?;
+            }
+            Model::Bpe(model) => {
+                (matches!(self.words, Words::Ruled { .. }) && !opening.lead && self.decodes_plainly).then_some(())?;
+                word.pieces.replace(WordModel::Merges(model), 0, &found)?;
+                word.said.append(full);
+                word.lossless = word.said_gives_back(vocabulary)?;
             }
         }
         Some(word)
@@ -167,6 +185,7 @@ impl Rewriting {
             lead: !inside && (marked || self.dummy_at(0, place)),
             unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
             start: place == TextPosition::Start,
+            added: false,
         }
     }
 
@@ -189,7 +208,7 @@ impl Rewriting {
         let open = self.read_on(&mut word.source, text)?;
         word.over |= word.source.cut || word.source.raw.len() >= word.look_at;
         let (Some(lattice), Model::Unigram(model)) = (&mut word.lattice, &self.model) else {
-            return self.pieces_grown(word, fixed, &open, vocabulary);
+            return self.pieces_grown(word, (fixed, &open), more, vocabulary);
         };
         // The lists of the removed ways are still to be reported.
         let (tree, list) = (lattice.tree.share(), lattice.list());
@@ -204,17 +223,25 @@ impl Rewriting {
         Some(Edit::between(between, word.lossless))
     }
 
-    /// The change of the words of WordPiece, whose text from `fixed` on is now `open`.
+    /// The change of the words when `more` is appended: from `fixed` on they are now `open`.
     fn pieces_grown(
         &self,
         word: &mut GrowingWord,
-        fixed: usize,
-        open: &Grown,
+        (fixed, open): (usize, &Grown),
+        more: &str,
         vocabulary: &Vocabulary,
     ) -> Option<Edit> {
-        let Model::WordPiece(model) = &self.model else { return None };
-        let (dropped, ids) = word.pieces.replace(model, fixed, open);
-        self.says_less(word, model, vocabulary).then(|| Edit::new(dropped, ids, false))
+        word.said.append(more);
+        let (dropped, ids) = match &self.model {
+            Model::WordPiece(model) => word.pieces.replace(WordModel::Pieces(model), fixed, open)?,
+            Model::Bpe(model) => word.pieces.replace(WordModel::Merges(model), fixed, open)?,
+            Model::Unigram(_) => return None,
+        };
+        word.lossless = match &self.model {
+            Model::WordPiece(model) => self.says_less(word, model, vocabulary).then_some(false)?,
+            _ => word.said_gives_back(vocabulary)?,
+        };
+        Some(Edit::new(dropped, ids, word.lossless))
     }
 
     /// Whether the tokens of WordPiece never give back the text, with any text appended to the last word.
@@ -251,6 +278,9 @@ impl Rewriting {
         if word.source.loses_space() {
             return Some(false);
         }
+        if word.source.adds_space() {
+            return (lost == 0).then_some(false);
+        }
         if lost == 0 {
             return Some(word.source.is_same(&lattice.text));
         }
@@ -280,10 +310,17 @@ impl Rewriting {
                 word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
             }
         }
-        if let Model::WordPiece(model) = &self.model {
-            word.pieces.replace(model, word.source.fixed, &open);
+        match &self.model {
+            Model::WordPiece(model) => {
+                word.pieces.replace(WordModel::Pieces(model), word.source.fixed, &open).map(|_| ())
+            }
+            Model::Bpe(model) => {
+                word.said.spaces = saved.spaces;
+                word.pieces.replace(WordModel::Merges(model), word.source.fixed, &open)?;
+                word.said_gives_back(vocabulary).map(|_| ())
+            }
+            Model::Unigram(_) => Some(()),
         }
-        Some(())
     }
 
     /// The character boundaries of `near`, the end of the text, after `from` that no token crosses.
@@ -401,17 +438,24 @@ impl Rewriting {
     pub(super) fn carries_words(&self) -> String {
         let carried = match &self.model {
             Model::Unigram(_) => "words".to_string(),
-            Model::WordPiece(_) => "words without a cut between them".to_string(),
+            Model::WordPiece(_) | Model::Bpe(_) => "words without a cut between them".to_string(),
         };
-        let held = if self.rewriter.keeps_marks() && matches!(self.model, Model::Unigram(_)) {
+        let held = if self.rewriter.keeps_marks() && !matches!(self.model, Model::WordPiece(_)) {
             "; a mark that a normal form moves before 32 others is read with the text again"
         } else {
             ""
         };
-        let unsaid = if matches!(self.model, Model::WordPiece(_)) {
-            "; several words whose tokens may still give back the text are read again at each push"
-        } else {
-            ""
+        let unsaid = match &self.model {
+            Model::Unigram(_) => "",
+            Model::WordPiece(_) => {
+                "; several words whose tokens may still give back the text are read again at each push"
+            }
+            Model::Bpe(_) if !self.decodes_plainly => {
+                "; a long word is read again at each push, because its tokens say other text than the pieces"
+            }
+            Model::Bpe(_) => {
+                "; words are read again at each push where it is not sure whether their tokens give back the text"
+            }
         };
         format!(
             "{carried}, runs of white space that is dropped or folded, characters that vanish: a push reads what \

@@ -46,8 +46,10 @@ pub(crate) struct Opening {
     /// A space of its own, if it begins with the first character; unless that is a space.
     pub(super) lead: bool,
     pub(super) unless_space: bool,
-    /// There is no text before this text.
+    /// There is no text before this text, or an added token.
     pub(super) start: bool,
+    /// An added token is before this text.
+    pub(super) added: bool,
 }
 
 /// The end of the words: text, and the places in it where words begin.
@@ -138,7 +140,16 @@ impl Source {
 
     /// Whether decoding drops a space that begins the text.
     pub(super) fn loses_space(&self) -> bool {
-        self.opening.start && self.opening.lead && self.opening.unless_space && self.raw.starts_with(' ')
+        self.opening.start
+            && !self.opening.added
+            && self.opening.lead
+            && self.opening.unless_space
+            && self.raw.starts_with(' ')
+    }
+
+    /// Whether decoding says a space before the text: the one that begins the words after an added token.
+    pub(super) fn adds_space(&self) -> bool {
+        self.opening.added && self.lead > 0
     }
 
     /// The bytes of the text that those of the word from `start` to `end` stand for, if any do.

@@ -8,6 +8,7 @@ pub(crate) mod engine;
 pub(crate) mod fold;
 pub(crate) mod growing;
 pub(crate) mod growing_pieces;
+pub(crate) mod growing_said;
 pub(crate) mod growing_source;
 pub(crate) mod part;
 pub(crate) mod resume_points;

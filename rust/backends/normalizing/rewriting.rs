@@ -1,4 +1,4 @@
-//! Our own engine for Unigram and WordPiece models, after normalizers that may rewrite text.
+//! Our own engine for models that see one word at a time, after normalizers that may rewrite text.
 //!
 //! A text is cut before white space where each side is normalised, split and encoded separately ([`Rewriting::cuts`]).
 //! The parts (words, mostly) are remembered with their tokens. The same cuts are the certificate: the text before one
@@ -10,6 +10,7 @@
 //! This file has the parts of the engine; the files beside it hold its operations.
 
 use crate::backends::normalizing::scratch::Scratch;
+use crate::models::bpe::model::Bpe;
 use crate::models::unigram::Unigram;
 use crate::models::wordpiece::WordPiece;
 use crate::normalizers::rewriter::stages::Rewriter;
@@ -25,7 +26,10 @@ use crate::util::pool::Pool;
 #[derive(Debug)]
 pub(crate) enum Model {
     Unigram(Unigram),
+    /// WordLevel too: WordPiece without pieces that follow another.
     WordPiece(WordPiece),
+    /// Its symbols are characters.
+    Bpe(Box<Bpe>),
 }
 
 /// The text that the model reads as one word.
@@ -65,6 +69,8 @@ pub(crate) struct Rewriting {
     /// No piece holds a space after another character, and a space is never fused with an unknown one.
     pub(super) spaces_begin_pieces: bool,
     pub(super) exact_spans: bool,
+    /// Decoding concatenates the bytes of tokens, but for a space at the start.
+    pub(super) decodes_plainly: bool,
     pub(super) notes: String,
     pub(super) scratch: Pool<Scratch>,
 }
@@ -80,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) dummy_alone: bool,
     pub(crate) spaces_begin_pieces: bool,
     pub(crate) exact_spans: bool,
+    pub(crate) decodes_plainly: bool,
     pub(crate) notes: String,
 }
 
@@ -95,6 +102,7 @@ impl Rewriting {
             dummy_alone,
             spaces_begin_pieces,
             exact_spans,
+            decodes_plainly,
             notes,
         } = parts;
         let drops = |c: char| matches!(&words, Words::Ruled { rule, .. } if rule.is_dropped(c));
@@ -136,16 +144,22 @@ impl Rewriting {
             each_space,
             spaces_begin_pieces,
             exact_spans,
+            decodes_plainly,
             notes,
             scratch,
         }
     }
 
     /// Whether a stretch after an added token begins like a text; T' would not.
-    pub(super) fn begins_anew(&self, stretch: &str) -> bool {
+    pub(super) fn begins_as_text(&self, stretch: &str) -> bool {
         self.dummy_everywhere && self.dummy != DummyPrefix::None
             || self.rewriter.acts_on_start()
             || self.goes_on(stretch)
+    }
+
+    /// Whether a stretch after an added token for which [`Rewriting::begins_as_text`] holds is encoded as a whole text.
+    pub(super) fn resumes_after_added(&self) -> bool {
+        self.dummy_everywhere || self.dummy == DummyPrefix::None
     }
 
     pub(super) fn dummy_at(&self, index: usize, place: TextPosition) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! No answer depends on their content: each entry is a function of its key, as in docs/proofs/word-cache.md.
 
+use crate::models::bpe::model::Scratch as BytePairs;
 use crate::models::unigram::{Lattice, Point};
 use crate::normalizers::rewriter::stages::KnownGroups;
 use crate::normalizers::rewriter::trace::Trace;
@@ -23,8 +24,7 @@ pub(crate) struct Scratch {
 /// Buffers for one part.
 #[derive(Default)]
 pub(crate) struct Work {
-    pub(super) lattice: Lattice,
-    pub(super) path: Vec<(u32, u32)>,
+    pub(super) models: ModelBuffers,
     pub(super) normal: String,
     pub(super) trace: Trace,
     pub(super) word: String,
@@ -33,11 +33,23 @@ pub(crate) struct Work {
     pub(super) groups: KnownGroups,
 }
 
+/// Buffers of the models, each of which uses its own.
+#[derive(Default)]
+pub(crate) struct ModelBuffers {
+    pub(super) lattice: Lattice,
+    pub(super) path: Vec<(u32, u32)>,
+    /// Made when a byte-pair encoder first needs them.
+    pub(super) byte_pairs: Option<Box<BytePairs>>,
+}
+
 impl Work {
     /// Frees the buffers of a huge text.
     pub(super) fn shrink(&mut self, length: usize) {
         if length > LARGE {
-            *self = Self { groups: std::mem::take(&mut self.groups), ..Self::default() };
+            let mut byte_pairs = self.models.byte_pairs.take();
+            byte_pairs.iter_mut().for_each(|buffers| buffers.trim(length));
+            let models = ModelBuffers { byte_pairs, ..ModelBuffers::default() };
+            *self = Self { models, groups: std::mem::take(&mut self.groups), ..Self::default() };
         }
     }
 }

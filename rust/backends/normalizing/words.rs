@@ -6,14 +6,25 @@
 use crate::backends::normalizing::part::Role;
 use crate::backends::normalizing::resume_points::Opening;
 use crate::backends::normalizing::rewriting::{Model, Rewriting, Words};
-use crate::backends::normalizing::scratch::Work;
-use crate::models::unigram::{Carried, Lattice, Point};
+use crate::backends::normalizing::scratch::{ModelBuffers, Work};
+use crate::models::unigram::{Carried, Point};
 use crate::normalizers::rewriter::item::Ends;
 use crate::normalizers::rewriter::trace::Trace;
 use crate::normalizers::unicode_forms::METASPACE;
+use crate::tokens::token::{Sink, Token};
 
 /// A word, the positions of its bytes, and the buffers of the models.
-type Buffers<'w> = (&'w mut String, &'w mut Vec<u32>, &'w mut Lattice, &'w mut Vec<(u32, u32)>);
+type Buffers<'w> = (&'w mut String, &'w mut Vec<u32>, &'w mut ModelBuffers);
+
+/// A sink that calls a function with the id, the start and the end of each token.
+struct Each<F>(F);
+
+impl<F: FnMut(u32, usize, usize)> Sink for Each<F> {
+    #[inline]
+    fn token(&mut self, token: Token) {
+        (self.0)(token.id.0, token.start, token.end);
+    }
+}
 
 impl Rewriting {
     /// Emits (id, start, end, number of the pre-token) for the tokens of a part.
@@ -30,11 +41,9 @@ impl Rewriting {
     ) {
         let kept = self.normalize(part, role, work);
         let last = if OPEN { opening.map_or(0, |opening| self.last_final(part, opening, kept, work)) } else { 0 };
-        let Work { lattice, path, normal, trace, word, positions, points, .. } = work;
-        if OPEN {
-            lattice.emitted = 0;
-            points.clear();
-        }
+        let Work { models, normal, trace, word, positions, points, .. } = work;
+        models.lattice.emitted = 0;
+        points.clear();
         let normal: &str = if kept { part } else { normal };
         let mut place = |id: u32, start: usize, end: usize, number: u32| {
             let (start, end) = if kept { (start, end) } else { span_of(trace, normal, part, start, end) };
@@ -51,25 +60,26 @@ impl Rewriting {
             if has_marks && text.contains(METASPACE) {
                 let goes_on = role.goes_on && start == 0;
                 let place = |id, from, to, number| place(id, start + from, start + to, number);
-                let buffers = (&mut *word, &mut *positions, &mut *lattice, &mut *path);
+                let buffers = (&mut *word, &mut *positions, &mut *models);
                 return self.encode_marked::<OPEN>(text, goes_on, carried, buffers, &mut number, place);
             }
             let bare = carried.is_some() || role.goes_on && start == 0;
             let mut lead = usize::from(!bare && (marked || dummy && start == 0));
             if lead > 0 && matches!(self.words, Words::Spaced) && text.starts_with(' ') {
                 // The dummy is a word of its own.
-                self.encode_word::<OPEN>(" ", None, 0, lattice, path, |id, _, _| place(id, 0, 0, number));
+                self.encode_word::<OPEN>(" ", None, 0, models, |id, _, _| place(id, 0, 0, number));
                 number += 1;
                 lead = 0;
             }
             let text = if lead == 0 { text } else { after_space(normal, start, end, word) };
             let last =
                 if end < last { usize::MAX } else { last.saturating_sub(start) + if last > start { lead } else { 0 } };
-            self.encode_word::<OPEN>(text, carried, last, lattice, path, |id, from, to| {
+            self.encode_word::<OPEN>(text, carried, last, models, |id, from, to| {
                 place(id, start + from.saturating_sub(lead), start + to.saturating_sub(lead), number);
             });
             if OPEN {
-                points.extend(lattice.points.iter().map(|point| Point { at: start + point.at - lead, ..*point }));
+                points
+                    .extend(models.lattice.points.iter().map(|point| Point { at: start + point.at - lead, ..*point }));
             }
             number += 1;
         };
@@ -87,7 +97,7 @@ impl Rewriting {
         text: &str,
         goes_on: bool,
         mut carried: Option<Carried>,
-        (word, positions, lattice, path): Buffers<'_>,
+        (word, positions, models): Buffers<'_>,
         number: &mut u32,
         mut emit: impl FnMut(u32, usize, usize, u32),
     ) {
@@ -108,7 +118,7 @@ impl Rewriting {
             if end < word.len() && word.as_bytes()[end] != b' ' {
                 continue;
             }
-            self.encode_word::<OPEN>(&word[start..end], carried.take(), 0, lattice, path, |id, from, to| {
+            self.encode_word::<OPEN>(&word[start..end], carried.take(), 0, models, |id, from, to| {
                 emit(id, positions[start + from] as usize, positions[start + to] as usize, *number);
             });
             *number += 1;
@@ -122,14 +132,18 @@ impl Rewriting {
         word: &str,
         carried: Option<Carried>,
         last: usize,
-        lattice: &mut Lattice,
-        path: &mut Vec<(u32, u32)>,
+        buffers: &mut ModelBuffers,
         emit: impl FnMut(u32, usize, usize),
     ) {
+        let ModelBuffers { lattice, path, byte_pairs } = buffers;
         match &self.model {
             Model::Unigram(model) if OPEN => model.encode_open(word, carried, last, lattice, emit),
             Model::Unigram(model) => model.encode(word, lattice, emit),
             Model::WordPiece(model) => model.encode(word, path, emit),
+            Model::Bpe(model) => {
+                let scratch = byte_pairs.get_or_insert_with(Box::default);
+                model.word(word.as_bytes(), (0, word.len()), 0, scratch, &mut Each(emit));
+            }
         }
     }
 

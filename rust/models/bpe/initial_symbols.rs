@@ -143,6 +143,14 @@ impl Alphabet {
         matches!(self, Self::Bytes { complete: false, .. } | Self::Characters { unknown: None, complete: false, .. })
     }
 
+    /// The unknown token, where characters may become it.
+    pub(crate) fn unknown(&self) -> Option<TokenId> {
+        match self {
+            Self::Bytes { .. } => None,
+            Self::Characters { unknown, .. } => *unknown,
+        }
+    }
+
     /// Whether something of `text` is dropped. Complexity: O(text) where something may be.
     pub(crate) fn drops_of(&self, text: &[u8]) -> bool {
         self.drops() && !self.gives_all(text)
