@@ -219,7 +219,7 @@ def test_many_drawn_definitions_are_our_own() -> None:
     """A generator whose definitions are all left to the library would find nothing."""
     if not OWN:
         pytest.skip("the tests above have not run in this process")
-    assert sum(OWN) > len(OWN) / 2
+    assert sum(OWN) > len(OWN) * 0.7
 
 
 QUICK_TOUR = {
@@ -230,7 +230,7 @@ MERGED = {
     **{"type": "BPE", "vocab": {"[UNK]": 0, "t": 1, "h": 2, "e": 3, "th": 4, "the": 5}, "unk_token": "[UNK]"},
     **{"merges": [["t", "h"], ["th", "e"]]},
 }
-LOOKED_UP = {"type": "WordLevel", "vocab": {"[UNK]": 0, "the": 1, "cat": 2}, "unk_token": "[UNK]"}
+LOOKED_UP = {"type": "WordLevel", "vocab": {"[UNK]": 0, "the": 1, "elephants": 2}, "unk_token": "[UNK]"}
 
 
 @pytest.mark.parametrize("model", [MERGED, LOOKED_UP], ids=["BPE", "WordLevel"])
