@@ -3,14 +3,14 @@
 //! Unigram and WordPiece models, and lossy normalizers. Control tokens are made unmatchable before loading, so that
 //! text that looks like one is text; spans are the crate's offsets into the original text.
 
-use crate::backends::engine::{Certificate, Engine, Proof};
+use crate::backends::engine::{Certificate, Engine, Proof, Weight};
 use crate::error::{Error, Result};
 use crate::normalizers::charsmap::Charsmap;
 use crate::normalizers::unicode_forms::Normal;
 use crate::spec;
 use crate::spec::definition::Spec;
 use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme};
-use crate::stability::white_space::SpaceCuts;
+use crate::stability::white_space::{Blanks, SpaceCuts};
 use crate::tokens::token::{TextPosition, Token, TokenId};
 use crate::util::text::stands_before_space;
 use crate::vocabulary::decode_rules::DecodeRules;
@@ -33,6 +33,8 @@ pub(crate) struct Library {
     lags: bool,
     /// The settled cuts; None: nothing is known of how far a stage looks.
     cuts: Option<SpaceCuts>,
+    /// White space of which the middle of a long run makes no difference, if there is any.
+    blanks: Option<Blanks>,
     vocabulary: Vocabulary,
     decode_rules: DecodeRules,
     notes: String,
@@ -109,6 +111,7 @@ pub(crate) struct Facts {
     pub(crate) has_added_text: bool,
     pub(crate) has_unknown: bool,
     pub(crate) cuts: Option<SpaceCuts>,
+    pub(crate) blanks: Option<Blanks>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) decode_rules: DecodeRules,
     pub(crate) notes: String,
@@ -132,7 +135,7 @@ impl Library {
         let probe = caught("encode", || start.encode("\u{1}ab", false));
         // A text may be refused where there is no unknown token.
         let last = if facts.has_unknown { probe? } else { probe.unwrap_or_default() };
-        Ok(Self {
+        let mut engine = Self {
             lags: facts.normalizes && last.get_offsets().last().is_some_and(|&(_, end)| end == 2),
             start,
             inside,
@@ -141,9 +144,28 @@ impl Library {
             has_added_text: facts.has_added_text,
             has_unknown: facts.has_unknown,
             cuts: facts.cuts,
+            blanks: facts.blanks,
             vocabulary: facts.vocabulary,
             decode_rules: facts.decode_rules,
             notes: facts.notes,
+        };
+        if engine.blanks.as_ref().is_some_and(|blanks| !engine.reads_alike(blanks)) {
+            engine.blanks = None;
+        }
+        Ok(engine)
+    }
+
+    /// Whether the library itself reads long runs of the blanks as shorter ones.
+    fn reads_alike(&self, blanks: &Blanks) -> bool {
+        let ids = |text: &str, place: TextPosition| {
+            let normal = self.charsmap.as_ref().map_or(text.into(), |charsmap| charsmap.normalize(text));
+            let encoding = caught("encode", || self.at(place).encode(&*normal, false)).ok()?;
+            Some(encoding.get_ids().to_vec())
+        };
+        blanks.alike().all(|[few, many]| {
+            [TextPosition::Start, TextPosition::Continuation]
+                .into_iter()
+                .all(|place| ids(&few, place).is_some_and(|found| Some(found) == ids(&many, place)))
         })
     }
 
@@ -328,6 +350,26 @@ impl Engine for Library {
             open: None,
             why: why.into(),
             reach,
+        }
+    }
+
+    fn weight(&self, _left: Option<char>, c: char) -> Weight {
+        if self.blanks.as_ref().is_some_and(|blanks| blanks.contains(c)) {
+            Weight::Blank
+        } else {
+            Weight::Full
+        }
+    }
+
+    fn guards(&self) -> Option<usize> {
+        self.blanks.as_ref().map(|blanks| blanks.guards)
+    }
+
+    fn carries(&self) -> String {
+        let reads = if self.restarts() { "the text after the last cut" } else { "the whole text" };
+        match self.blanks {
+            Some(_) => format!("runs of white space that is dropped or folded: each other push reads {reads}"),
+            None => format!("nothing: each push reads {reads}"),
         }
     }
 

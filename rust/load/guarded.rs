@@ -152,6 +152,7 @@ impl Reader<'_> {
             has_unknown: self.unknown.is_some(),
             has_added_text: self.added.iter().any(|a| !a.control),
             cuts: self.space_cuts(),
+            blanks: self.blanks(),
             vocabulary: vocabulary.clone(),
             decode_rules: decode_rules.clone(),
             notes: format!("tokenizers crate ({reason})"),

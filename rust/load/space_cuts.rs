@@ -1,4 +1,5 @@
-//! Where a definition that the library runs divides a text for certain: before white space, or nowhere.
+//! White space under a definition that the library runs: where it divides a text for certain, and where it is folded or
+//! dropped.
 
 use crate::formats::known_ranks::R50K;
 use crate::load::build::Reader;
@@ -10,7 +11,7 @@ use crate::spec::model::Model;
 use crate::spec::normalizer::Pattern as Rule;
 use crate::spec::pre_tokenizer::{PreTokenizer, PrependScheme, SplitBehavior};
 use crate::stability::pieces::holds_inner_space;
-use crate::stability::white_space::SpaceCuts;
+use crate::stability::white_space::{Blanks, SpaceCuts};
 use rustc_hash::FxHashSet;
 
 /// The effect of a pre-tokenizer stage at white space after another character.
@@ -46,6 +47,17 @@ impl Reader<'_> {
             Stage::Parts(seen) => pieces && c == ' ' && self.keeps_order(seen),
             Stage::Opaque => false,
         })
+    }
+
+    /// The white space that a step folds in runs, or that the first rule for words drops.
+    pub(super) fn blanks(&self) -> Option<Blanks> {
+        let (rewriter, _) = self.known_normalizer()?;
+        let drops_white_space = matches!(
+            self.spec.pre_tokenizers.first(),
+            Some(PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert)
+        );
+        let held = |c: char| self.added.iter().any(|token| token.content.contains(c));
+        Blanks::new(&rewriter, |c| drops_white_space && c.is_whitespace(), held)
     }
 
     /// Whether byte-pair merges never join a space to the text before it, whatever words they are given.

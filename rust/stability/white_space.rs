@@ -1,5 +1,7 @@
-//! Cuts before white space at which a definition that the library runs divides a text (docs/definitions.md, "Settled
-//! cut").
+//! White space under a definition that the library runs.
+//!
+//! In: a normalizer. Out: the cuts before white space (docs/definitions.md, "Settled cut"), and the long runs of which
+//! the middle makes no difference (docs/proofs/left-out-text.md).
 
 use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::unicode_forms::METASPACE;
@@ -37,5 +39,45 @@ impl SpaceCuts {
         let mut before = text[..at].chars().rev();
         let Some(last) = before.next().filter(|&c| !c.is_whitespace() && c != METASPACE) else { return false };
         self.rewriter.is_solid(last) && before.next().is_none_or(|c| self.rewriter.is_closed(c))
+    }
+}
+
+/// White space that a step folds or drops in runs. Example: all of it before words that are split at white space.
+#[derive(Debug)]
+pub(crate) struct Blanks {
+    chars: Vec<char>,
+    /// The number of them at each end of a run that may be read together with the text beside it.
+    pub(crate) guards: usize,
+}
+
+impl Blanks {
+    /// `drops` returns whether the rule for words drops a character; `holds`, whether an added token has it.
+    pub(crate) fn new(rewriter: &Rewriter, drops: impl Fn(char) -> bool, holds: impl Fn(char) -> bool) -> Option<Self> {
+        let white = ('\0'..='\u{3000}').filter(|c| c.is_whitespace());
+        let chars: Vec<char> = white.filter(|&c| !holds(c) && rewriter.is_blank(c, &drops)).collect();
+        (!chars.is_empty()).then_some(Self { chars, guards: rewriter.guards() })
+    }
+
+    pub(crate) fn contains(&self, c: char) -> bool {
+        c.is_whitespace() && self.chars.binary_search(&c).is_ok()
+    }
+
+    /// Pairs of texts whose tokens must be the same, because only the middle of a run differs.
+    pub(crate) fn alike(&self) -> impl Iterator<Item = [String; 2]> + '_ {
+        let long = 2 * self.guards + 2;
+        let all: String = self.chars.iter().collect();
+        let mixed = |count: usize| all.chars().cycle().take(count).collect::<String>();
+        let runs = self
+            .chars
+            .iter()
+            .flat_map(move |&c| [1, 2, 3].map(|more| [long, long + more].map(|n| c.to_string().repeat(n))));
+        let ends = [mixed(self.guards + 1), all.chars().rev().cycle().take(self.guards + 1).collect()];
+        let [one, other] = ends;
+        let middle = mixed(3 * self.chars.len());
+        let runs = runs.chain([[format!("{one}{other}"), format!("{one}{middle}{other}")]]);
+        runs.flat_map(|[few, many]| {
+            [("a", "b"), ("", "a"), ("a", "")]
+                .map(|(left, right)| [&few, &many].map(|run| format!("{left}{run}{right}")))
+        })
     }
 }

@@ -420,6 +420,9 @@ fn quick_tour_runs() -> Vec<Run> {
     let vocab = json!({"[UNK]": 0, "a": 1, "b": 2, "ab": 3, "aa": 4});
     let merges = json!({"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["a", "a"]], "unk_token": "[UNK]"});
     let words = json!({"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"});
+    // The library runs this one.
+    let mut suffixed = merges.clone();
+    suffixed["end_of_word_suffix"] = json!("</w>");
     let units = || {
         let blanks = [" ", "\t", "\u{3000}", "a ", "ab\u{3000}", "= a ", "x\u{301} "];
         [&blanks[..], &["a", "ab", "x", "=", "a\u{301}", "xa", "\u{301}"]].concat()
@@ -428,6 +431,7 @@ fn quick_tour_runs() -> Vec<Run> {
         ("BPE", quick_tour(merges.clone(), &[], Value::Null), units()),
         ("BPE, Fuse", quick_tour(merges.clone(), &[], json!({"type": "Fuse"})), units()),
         ("BPE, NFC", quick_tour(merges, &["NFC", "Lowercase"], Value::Null), units()),
+        ("BPE with a suffix", quick_tour(suffixed, &["Lowercase"], Value::Null), vec![" ", "\t", "\u{3000}", "\n "]),
         ("WordLevel", quick_tour(words.clone(), &[], Value::Null), units()),
         ("WordLevel, NFC", quick_tour(words, &["NFC", "Lowercase"], Value::Null), units()),
     ]

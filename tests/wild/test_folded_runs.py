@@ -126,6 +126,13 @@ def definition(dice: random.Random) -> dict[str, Any]:
         vocab = ["[UNK]", *(pieces if kind == "WordLevel" else letters), *map("".join, pairs)]
         model = {"vocab": {piece: n for n, piece in enumerate(dict.fromkeys(vocab))}, "unk_token": "[UNK]"}
         model |= {"merges": pairs, "fuse_unk": dice.random() < 0.5} if kind == "BPE" else {}
+        if kind == "BPE" and dice.random() < 0.5:
+            # The library runs these, and says what makes no difference to it.
+            model["end_of_word_suffix"] = "</w>"
+            for piece in (*letters, *(left + right for left, right in pairs)):
+                model["vocab"].setdefault(f"{piece}</w>", len(model["vocab"]))
+            clip = {"type": "Split", "pattern": {"Regex": r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"}}
+            rules = [clip | {"behavior": "Removed", "invert": True}] if dice.random() < 0.4 else rules
         decoder = {"type": "Fuse"}
     else:
         scheme = dice.choice(("always", "always", "first", "never"))
@@ -185,3 +192,22 @@ def test_many_drawn_definitions_are_our_own() -> None:
     if not READ:
         pytest.skip("the test above has not run in this process")
     assert sum(READ) > len(READ) / 3
+
+
+def test_white_space_under_a_definition_that_the_library_runs(tmp_path: Path) -> None:
+    """Guard: what is left out is compared with the library at load, and so what is claimed here can be wrong nowhere."""
+    letters = {letter: number for number, letter in enumerate(("[UNK]", "a", "b", "a</w>", "b</w>", "ab</w>"))}
+    model = {"type": "BPE", "vocab": letters, "merges": [["a", "b</w>"]], "unk_token": "[UNK]"}
+    model["end_of_word_suffix"] = "</w>"
+    path = tmp_path / "suffix.json"
+
+    def read(first: str) -> str:
+        stages = {"normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": first}}
+        path.write_text(json.dumps({"added_tokens": [], "model": model} | stages), encoding="utf-8")
+        tok = cf.Tokenizer.from_file(path)
+        assert tok.describe()["engine"].startswith("tokenizers crate")
+        check(tok, "ab" + " \u3000\t" * 40 + "b" + "\n" * 90 + " ab", random.Random(1))
+        return str(tok.describe()["window"]["long_stretches"])
+
+    assert read("WhitespaceSplit").startswith("runs of white space that is dropped or folded")
+    assert read("UnicodeScripts").startswith("nothing")
