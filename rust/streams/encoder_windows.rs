@@ -457,7 +457,7 @@ fn windows_of_a_long_run_are_short_or_few() {
 }
 
 /// A byte-pair encoder with a dummy prefix before all text between added tokens, or a look-up of that text.
-pub(crate) fn added_pairs(dummy: bool, added: &[&str]) -> Arc<Tokenizer> {
+pub(crate) fn added_pairs(dummy: &str, added: &[&str]) -> Arc<Tokenizer> {
     let vocab = json!({
         "<unk>": 0, "\u{2581}": 1, "a": 2, "b": 3, "x": 4, "aa": 5, "\u{2581}a": 6, "\u{2581}\u{2581}": 7, "aaa": 8,
         "ab": 9, "\u{2581}aa": 10,
@@ -468,12 +468,11 @@ pub(crate) fn added_pairs(dummy: bool, added: &[&str]) -> Arc<Tokenizer> {
             "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
         })
     });
-    let scheme = if dummy { "always" } else { "never" };
-    let stage = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false});
+    let stage = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": dummy, "split": false});
     let definition = json!({
         "added_tokens": tokens.collect::<Vec<_>>(), "normalizer": null, "pre_tokenizer": stage, "decoder": stage,
         "model": {
-            "type": "BPE", "vocab": vocab, "unk_token": "<unk>", "fuse_unk": true, "ignore_merges": !dummy,
+            "type": "BPE", "vocab": vocab, "unk_token": "<unk>", "fuse_unk": true, "ignore_merges": dummy != "always",
             "merges": ["a a", "\u{2581} a", "\u{2581} \u{2581}", "a b", "\u{2581} aa"],
         },
     });
@@ -485,8 +484,8 @@ fn text_after_an_added_token_is_read_once() {
     let spaces = unigram_stripped(&[], metaspace(false), &["<x>"]);
     let starts = unigram_stripped(&[strip(true, false)], metaspace(true), &["<x>"]);
     for (name, tokenizer) in [
-        ("a dummy prefix", added_pairs(true, &["<x>"])),
-        ("a look-up", added_pairs(false, &["<x>"])),
+        ("a dummy prefix", added_pairs("always", &["<x>"])),
+        ("a look-up", added_pairs("never", &["<x>"])),
         ("a lattice", spaces),
         ("a step for the start", starts),
     ] {
@@ -498,6 +497,29 @@ fn text_after_an_added_token_is_read_once() {
                 windows < 2000 * 64 + 8 * text,
                 "{name}, {first:?} and {unit:?}: windows of {windows} bytes for a text of {text}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_stream_goes_on_after_an_added_token_only_where_that_is_exact() {
+    let first = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "first", "split": false});
+    let tokenizers = [
+        // One token may become the other.
+        added_pairs("always", &["<x>", "<x>xx"]),
+        // The dummy prefix stands at the start of the whole text alone.
+        added_pairs("first", &["<x>"]),
+        unigram_stripped(&[strip(true, false)], first, &["<x>"]),
+    ];
+    for tokenizer in tokenizers {
+        for before in ["", "a", &"ab".repeat(300)] {
+            let (mut encoder, mut text) = (StreamEncoder::new(tokenizer.clone(), 0), String::new());
+            for more in [before, "<x>", "x", "x", "a", "<x>", "x", "b", &"ab".repeat(300), "x", "<x>", " ", "a", "xx"] {
+                encoder.push(more).unwrap();
+                text += more;
+                assert_eq!(encoder.ids(), tokenizer.ids(&text, crate::tokens::token::TextPosition::Start).unwrap());
+                assert_eq!(encoder.widened(), 0, "{text}");
+            }
         }
     }
 }
