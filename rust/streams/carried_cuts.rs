@@ -243,6 +243,14 @@ fn states(tokenizer: &Tokenizer) -> Vec<ResumeState> {
     std::iter::once(ResumeState::Start).chain(added).collect()
 }
 
+#[test]
+fn a_dummy_prefix_after_an_added_token_is_text() {
+    for tokenizer in [added_pairs("always", &["<x>"]), unigram_stripped(&[], metaspace(false), &["<x>"])] {
+        let lossless = |after| tokenizer.grow(&"a".repeat(600), after).map(|growth| growth.is_lossless());
+        assert_eq!([ResumeState::Start, ResumeState::Added].map(lossless), [Some(true), Some(false)]);
+    }
+}
+
 /// Compares the cuts after `from`, near the end of `text`, with those of the whole text.
 fn compare(tokenizer: &Tokenizer, after: ResumeState, growth: &mut Growth, text: &str, from: usize) {
     let (engine, tokens) = (tokenizer.engine(), tokenizer.encode(text, TextPosition::Start).unwrap());

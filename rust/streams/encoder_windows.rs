@@ -503,15 +503,14 @@ fn text_after_an_added_token_is_read_once() {
 
 #[test]
 fn a_stream_goes_on_after_an_added_token_only_where_that_is_exact() {
-    let first = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "first", "split": false});
     let tokenizers = [
         // One token may become the other.
         added_pairs("always", &["<x>", "<x>xx"]),
         // The dummy prefix stands at the start of the whole text alone.
         added_pairs("first", &["<x>"]),
-        unigram_stripped(&[strip(true, false)], first, &["<x>"]),
     ];
     for tokenizer in tokenizers {
+        assert!(tokenizer.engine().describe().starts_with("coolfusion's own"), "{}", tokenizer.engine().describe());
         for before in ["", "a", &"ab".repeat(300)] {
             let (mut encoder, mut text) = (StreamEncoder::new(tokenizer.clone(), 0), String::new());
             for more in [before, "<x>", "x", "x", "a", "<x>", "x", "b", &"ab".repeat(300), "x", "<x>", " ", "a", "xx"] {

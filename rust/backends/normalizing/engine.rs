@@ -74,10 +74,10 @@ impl Engine for Rewriting {
             for (index, part) in stretches.iter().enumerate() {
                 if part.start > 0 && part.start <= unsure {
                     let as_text = part.added.is_none() && self.begins_as_text(&text[part.start..part.end]);
+                    // A dummy prefix that stands at the start of the whole text alone is refused where this is true.
+                    debug_assert!(!as_text || self.dummy_everywhere || self.dummy == DummyPrefix::None);
                     let after = if as_text { ResumeState::Added } else { ResumeState::Text };
-                    if !as_text || self.resumes_after_added() {
-                        resumes.push(Resume { at: part.start, tokens: tokens.len(), after });
-                    }
+                    resumes.push(Resume { at: part.start, tokens: tokens.len(), after });
                 }
                 if let Some(id) = part.added {
                     tokens.push(Token { id, start: part.start, end: part.end, word });

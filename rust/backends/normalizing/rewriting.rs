@@ -51,7 +51,7 @@ pub(crate) struct Rewriting {
     pub(super) model: Model,
     pub(super) dummy: DummyPrefix,
     /// The dummy prefix is before every stretch after an added token too, not only at the start.
-    dummy_everywhere: bool,
+    pub(super) dummy_everywhere: bool,
     /// It is also there alone, where a text is rewritten to nothing.
     pub(super) dummy_alone: bool,
     /// ASCII white space that begins a part.
@@ -155,11 +155,6 @@ impl Rewriting {
         self.dummy_everywhere && self.dummy != DummyPrefix::None
             || self.rewriter.acts_on_start()
             || self.goes_on(stretch)
-    }
-
-    /// Whether a stretch after an added token for which [`Rewriting::begins_as_text`] holds is encoded as a whole text.
-    pub(super) fn resumes_after_added(&self) -> bool {
-        self.dummy_everywhere || self.dummy == DummyPrefix::None
     }
 
     pub(super) fn dummy_at(&self, index: usize, place: TextPosition) -> bool {
