@@ -275,3 +275,21 @@ def test_a_long_word_becomes_one_token(folder: Path) -> None:
         assert (edit.drop, list(edit.ids), edit.lossless) == (expected.drop, list(expected.ids), expected.lossless)
         lossless.append(len(encoder.text) if edit.lossless else 0)
     assert [length for length in lossless if length] == [1024]
+
+
+def test_a_long_word_is_looked_up(folder: Path) -> None:
+    """Guard: the tokens of a word that is one piece are not those of the merges, which come back with the next letter."""
+    sides = ["a" * (1 << power) for power in range(10)]
+    vocab = {"[UNK]": 0} | {side: number for number, side in enumerate((*sides, "a" * 900), 1)}
+    model = MERGED | {"vocab": vocab, "merges": [[side, side] for side in sides[:-1]], "ignore_merges": True}
+    flags = {"special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    added = [{"id": 0, "content": "[UNK]", **flags}]
+    tok = loaded(QUICK_TOUR | {"model": model, "decoder": {"type": "Fuse"}, "added_tokens": added}, folder)
+    assert tok.describe()["engine"].startswith("coolfusion's own BPE")
+    encoder = cf.StreamEncoder(tok)
+    encoder.push("a" * 700)
+    for length in range(701, 1000):
+        edit = encoder.push("a")
+        assert edit.lossless
+        assert list(encoder.ids) == list(tok.encode("a" * length))
+    assert tok.encode("a" * 900) == [vocab["a" * 900]]
