@@ -195,7 +195,7 @@ def test_many_drawn_definitions_are_our_own() -> None:
 
 
 def test_white_space_under_a_definition_that_the_library_runs(tmp_path: Path) -> None:
-    """Guard: what is left out is compared with the library at load, and so what is claimed here can be wrong nowhere."""
+    """Guard: what is left out is compared with the library at load, so a wrong claim is dropped there."""
     letters = {letter: number for number, letter in enumerate(("[UNK]", "a", "b", "a</w>", "b</w>", "ab</w>"))}
     model = {"type": "BPE", "vocab": letters, "merges": [["a", "b</w>"]], "unk_token": "[UNK]"}
     model["end_of_word_suffix"] = "</w>"

@@ -262,7 +262,7 @@ def test_the_library_runs_its_relatives(folder: Path, change: dict[str, Any], re
 
 
 def test_a_long_word_becomes_one_token(folder: Path) -> None:
-    """Guard: one token says no space of its own, so the tokens of 1,024 letters give back the text and others do not."""
+    """Guard: one token adds no space, so the tokens of 1,024 letters give back the text, and others do not."""
     sides = ["a" * (1 << power) for power in range(11)]
     model = MERGED | {"vocab": {"[UNK]": 0} | {side: number for number, side in enumerate(sides, 1)}}
     tok = loaded(QUICK_TOUR | {"model": model | {"merges": [[side, side] for side in sides[:-1]]}}, folder)
@@ -278,7 +278,7 @@ def test_a_long_word_becomes_one_token(folder: Path) -> None:
 
 
 def test_a_long_word_is_looked_up(folder: Path) -> None:
-    """Guard: the tokens of a word that is one piece are not those of the merges, which come back with the next letter."""
+    """Guard: a word that is one piece has not the tokens of the merges, which come back with the next letter."""
     sides = ["a" * (1 << power) for power in range(10)]
     vocab = {"[UNK]": 0} | {side: number for number, side in enumerate((*sides, "a" * 900), 1)}
     model = MERGED | {"vocab": vocab, "merges": [[side, side] for side in sides[:-1]], "ignore_merges": True}
