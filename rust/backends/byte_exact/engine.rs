@@ -86,21 +86,20 @@ impl Engine for Pipeline {
             window.tokens.drain(..tokens_before(&window.tokens, torn));
         }
         resumes.clear();
-        if self.tears() {
-            let place = |at: usize, after: ResumeState| Resume {
-                at,
-                tokens: tokens_before(&window.tokens, at + after.torn()),
-                after,
-            };
+        let place = |at: usize, after: ResumeState| Resume {
+            at,
+            tokens: tokens_before(&window.tokens, at + after.torn()),
+            after,
+        };
+        if self.resumes() {
             resumes.extend(window.cuts.iter().map(|&at| place(at, ResumeState::Text)));
-            if resumes.is_empty() && text.len() >= MUCH {
-                resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, ResumeState::Torn(bytes))));
-            }
-        } else if self.resumes_after_added() {
-            let place = |at, after| Resume { at, tokens: tokens_before(&window.tokens, at), after };
-            resumes.extend(window.cuts.iter().map(|&at| place(at, ResumeState::Text)));
+        }
+        if self.resumes_after_added() {
             resumes.extend(self.starts_after_added(text).into_iter().map(|at| place(at, ResumeState::Added)));
             resumes.sort_by_key(|resume| resume.at);
+        }
+        if self.tears() && resumes.is_empty() && text.len() >= MUCH {
+            resumes.extend(self.last_torn(text).map(|(at, bytes)| place(at, ResumeState::Torn(bytes))));
         }
         Ok(())
     }

@@ -7,8 +7,7 @@
 use crate::backends::byte_exact::growing_back::Saved;
 use crate::backends::byte_exact::growing_state::Growing;
 use crate::backends::byte_exact::pipeline::Pipeline;
-use crate::backends::engine::Engine;
-use crate::backends::engine::ResumeState;
+use crate::backends::engine::{Engine, ResumeState};
 use crate::backends::stretch::{SavedGrowth, Stretch};
 use crate::normalizers::compositions::{OpenEnd, Taken};
 use crate::pre_tokenizers::dummy_prefix::DummyPrefix;
