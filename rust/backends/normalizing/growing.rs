@@ -116,6 +116,15 @@ fn common(lattice: &GrowingLattice, begin: usize, end: &Grown) -> usize {
     same
 }
 
+/// The model of words whose tokens are kept with the words; None under Unigram.
+fn word_model(model: &Model) -> Option<WordModel<'_>> {
+    match model {
+        Model::Unigram(_) => None,
+        Model::WordPiece(model) => Some(WordModel::Pieces(model)),
+        Model::Bpe(model) => Some(WordModel::Merges(model)),
+    }
+}
+
 impl Rewriting {
     /// Takes up the window `text`, the part of `full` that is read, if it is one word of a kind that is carried.
     pub(super) fn grow_word(
@@ -125,9 +134,8 @@ impl Rewriting {
         after: ResumeState,
         vocabulary: &Vocabulary,
     ) -> Option<GrowingWord> {
-        let (carried, place) =
-            (if let ResumeState::Word(carried) = after { Some(carried) } else { None }, after.place());
-        let opening = Opening { added: after == ResumeState::Added, ..self.opening_of(text, carried.is_some(), place) };
+        let carried = if let ResumeState::Word(carried) = after { Some(carried) } else { None };
+        let opening = self.opening_of(text, after);
         let mut source = Source::new(opening);
         source.append(text, full);
         let found = self.read_on(&mut source, text)?;
@@ -176,8 +184,9 @@ impl Rewriting {
         Some(word)
     }
 
-    /// How the first word of `text` begins; `inside`: a word goes on in it.
-    fn opening_of(&self, text: &str, inside: bool, place: TextPosition) -> Opening {
+    /// How the first word of `text` begins.
+    fn opening_of(&self, text: &str, after: ResumeState) -> Opening {
+        let (place, inside) = (after.place(), matches!(after, ResumeState::Word(_)));
         let goes_on = || place == TextPosition::Continuation && self.goes_on(text);
         let marked = matches!(self.words, Words::Ruled { marked: true, .. }) && !goes_on();
         Opening {
@@ -185,7 +194,7 @@ impl Rewriting {
             lead: !inside && (marked || self.dummy_at(0, place)),
             unless_space: !marked && self.dummy == DummyPrefix::UnlessSpace,
             start: place == TextPosition::Start,
-            added: false,
+            added: after == ResumeState::Added,
         }
     }
 
@@ -232,11 +241,7 @@ impl Rewriting {
         vocabulary: &Vocabulary,
     ) -> Option<Edit> {
         word.said.append(more);
-        let (dropped, ids) = match &self.model {
-            Model::WordPiece(model) => word.pieces.replace(WordModel::Pieces(model), fixed, open)?,
-            Model::Bpe(model) => word.pieces.replace(WordModel::Merges(model), fixed, open)?,
-            Model::Unigram(_) => return None,
-        };
+        let (dropped, ids) = word.pieces.replace(word_model(&self.model)?, fixed, open)?;
         word.lossless = match &self.model {
             Model::WordPiece(model) => self.says_less(word, model, vocabulary).then_some(false)?,
             _ => word.said_gives_back(vocabulary)?,
@@ -310,17 +315,13 @@ impl Rewriting {
                 word.quiet = word.quiet.min(self.quiet_before(&word.source, lattice));
             }
         }
-        match &self.model {
-            Model::WordPiece(model) => {
-                word.pieces.replace(WordModel::Pieces(model), word.source.fixed, &open).map(|_| ())
-            }
-            Model::Bpe(model) => {
-                word.said.spaces = saved.spaces;
-                word.pieces.replace(WordModel::Merges(model), word.source.fixed, &open)?;
-                word.said_gives_back(vocabulary).map(|_| ())
-            }
-            Model::Unigram(_) => Some(()),
+        let Some(words) = word_model(&self.model) else { return Some(()) };
+        word.said.spaces = saved.spaces;
+        word.pieces.replace(words, word.source.fixed, &open)?;
+        if matches!(self.model, Model::Bpe(_)) {
+            word.said_gives_back(vocabulary)?;
         }
+        Some(())
     }
 
     /// The character boundaries of `near`, the end of the text, after `from` that no token crosses.
