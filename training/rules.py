@@ -31,14 +31,18 @@ def right(fusion, documents, *, rerank=False):
     return [float(output.text.startswith(each.answer)) for output, each in zip(outputs, documents, strict=True)]
 
 
+def shown(gain):
+    """Return a difference and its interval."""
+    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+
+
 def beside_best(name, kind, rows, singles):
     """Return the row of a writer beside the member that is best at a kind."""
     best = max(singles, key=lambda single: sum(rows[single][kind]))
     ours, theirs = rows[name][kind], rows[best][kind]
     gain = paired_bootstrap(ours, theirs)
     chance = mcnemar([bool(each) for each in ours], [bool(each) for each in theirs])
-    difference = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-    return f"| {name} | {kind} | {best}, {sum(theirs) / len(theirs):.3f} | {difference} | {chance:.3f} |"
+    return f"| {name} | {kind} | {best}, {sum(theirs) / len(theirs):.3f} | {shown(gain)} | {chance:.3f} |"
 
 
 def main():
@@ -73,8 +77,7 @@ def main():
         gain = paired_bootstrap(flat[name], flat[best])
         shares = " | ".join(f"{sum(cell) / len(cell):.3f}" for cell in cells.values())
         mean = sum(flat[name]) / len(flat[name])
-        more = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-        print(f"| {name} | {shares} | {mean:.3f} | {more} |", flush=True)
+        print(f"| {name} | {shares} | {mean:.3f} | {shown(gain)} |", flush=True)
     print("\n| writer | kind | best member of the kind | difference | McNemar |\n|---|---|---|---|---|")
     for name, kind in product(rows, kinds):
         if name not in singles:
