@@ -198,12 +198,11 @@ pub trait Engine: Send + Sync {
     /// Which long stretches are carried, so that pushing them takes linear time, and which are not; one line.
     fn carries(&self) -> String {
         let whole = !self.restarts() && !self.resumes();
-        if whole {
-            "nothing: each push reads the whole text"
-        } else {
-            "nothing: each push reads the text after the last cut"
+        let reads = if whole { "the whole text" } else { "the text after the last cut" };
+        match self.guards() {
+            Some(_) => format!("runs of white space that is dropped or folded: each other push reads {reads}"),
+            None => format!("nothing: each push reads {reads}"),
         }
-        .into()
     }
 
     /// Whether it is sure that no cut of a carried stretch is settled.

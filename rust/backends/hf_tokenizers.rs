@@ -158,9 +158,8 @@ impl Library {
     /// Whether the library itself reads long runs of the blanks as shorter ones.
     fn reads_alike(&self, blanks: &Blanks) -> bool {
         let ids = |text: &str, place: TextPosition| {
-            let normal = self.charsmap.as_ref().map_or(text.into(), |charsmap| charsmap.normalize(text));
-            let encoding = caught("encode", || self.at(place).encode(&*normal, false)).ok()?;
-            Some(encoding.get_ids().to_vec())
+            let tokens = self.encode_whole(text, place).ok()?;
+            Some(tokens.into_iter().map(|token| token.id).collect::<Vec<_>>())
         };
         blanks.alike().all(|[few, many]| {
             [TextPosition::Start, TextPosition::Continuation]
@@ -363,14 +362,6 @@ impl Engine for Library {
 
     fn guards(&self) -> Option<usize> {
         self.blanks.as_ref().map(|blanks| blanks.guards)
-    }
-
-    fn carries(&self) -> String {
-        let reads = if self.restarts() { "the text after the last cut" } else { "the whole text" };
-        match self.blanks {
-            Some(_) => format!("runs of white space that is dropped or folded: each other push reads {reads}"),
-            None => format!("nothing: each push reads {reads}"),
-        }
     }
 
     fn may_refuse(&self) -> bool {

@@ -252,10 +252,7 @@ impl Reader<'_> {
 
     /// Whether words are those between white space, which only the normalizing engine runs.
     fn splits_words(&self) -> bool {
-        let splits = |stage: &PreTokenizer| {
-            matches!(stage, PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert)
-        };
-        self.spec.pre_tokenizers.iter().any(splits)
+        self.spec.pre_tokenizers.iter().any(PreTokenizer::drops_white_space)
     }
 
     /// All pieces in byte space.

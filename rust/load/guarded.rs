@@ -146,13 +146,14 @@ impl Reader<'_> {
         let plain = self.spec.pre_tokenizers.iter().all(is_mark)
             && self.chain.is_marked(self.chain.reads_bytes())
             && decode_rules.is_plain();
+        let known = self.known_normalizer();
         Facts {
             charsmap,
             normalizes: !(self.spec.normalizers.iter().all(keeps) && plain),
             has_unknown: self.unknown.is_some(),
             has_added_text: self.added.iter().any(|a| !a.control),
-            cuts: self.space_cuts(),
-            blanks: self.blanks(),
+            blanks: known.as_ref().and_then(|(rewriter, _)| self.blanks(rewriter)),
+            cuts: known.and_then(|(rewriter, marks)| self.space_cuts(rewriter, marks)),
             vocabulary: vocabulary.clone(),
             decode_rules: decode_rules.clone(),
             notes: format!("tokenizers crate ({reason})"),

@@ -4,6 +4,7 @@
 use crate::formats::known_ranks::R50K;
 use crate::load::build::Reader;
 use crate::load::chain::byte_piece;
+use crate::normalizers::rewriter::stages::Rewriter;
 use crate::normalizers::unicode_forms::METASPACE;
 use crate::regex::dialect::Dialect;
 use crate::regex::pattern::Pattern;
@@ -28,8 +29,8 @@ impl Reader<'_> {
     /// The cuts that are settled, or None where none are known.
     ///
     /// Stages after one that cuts there see the two sides as two words, so they treat each side on its own.
-    pub(super) fn space_cuts(&self) -> Option<SpaceCuts> {
-        let (rewriter, marks) = self.known_normalizer()?;
+    /// `rewriter` has the steps of the normalizer; `marks`: it puts U+2581 for spaces.
+    pub(super) fn space_cuts(&self, rewriter: Rewriter, marks: bool) -> Option<SpaceCuts> {
         // Added tokens are found before all else, and those that are text in the normal form.
         let spaced = |content: &str| content.chars().skip(1).any(|c| c.is_whitespace() || c == METASPACE);
         if self.added.iter().any(|a| !a.control)
@@ -50,14 +51,10 @@ impl Reader<'_> {
     }
 
     /// The white space that a step folds in runs, or that the first rule for words drops.
-    pub(super) fn blanks(&self) -> Option<Blanks> {
-        let (rewriter, _) = self.known_normalizer()?;
-        let drops_white_space = matches!(
-            self.spec.pre_tokenizers.first(),
-            Some(PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert)
-        );
+    pub(super) fn blanks(&self, rewriter: &Rewriter) -> Option<Blanks> {
+        let drops = self.spec.pre_tokenizers.first().is_some_and(PreTokenizer::drops_white_space);
         let held = |c: char| self.added.iter().any(|token| token.content.contains(c));
-        Blanks::new(&rewriter, |c| drops_white_space && c.is_whitespace(), held)
+        Blanks::new(rewriter, |c| drops && c.is_whitespace(), held)
     }
 
     /// Whether byte-pair merges never join a space to the text before it, whatever words they are given.
@@ -118,7 +115,7 @@ impl Reader<'_> {
     fn stage_at_border(&self, stage: &PreTokenizer, c: char) -> Stage {
         let space = c.is_whitespace();
         match stage {
-            PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert if space => Stage::Cuts,
+            stage if space && stage.drops_white_space() => Stage::Cuts,
             PreTokenizer::WhitespaceSplit | PreTokenizer::Digits { .. } => Stage::Parts(c),
             PreTokenizer::CharDelimiterSplit { delimiter } if *delimiter == c => Stage::Cuts,
             PreTokenizer::CharDelimiterSplit { .. } => Stage::Parts(c),

@@ -157,6 +157,11 @@ impl PreTokenizer {
         matches!(self, Self::Metaspace(metaspace) if metaspace.prepend == PrependScheme::First)
     }
 
+    /// Whether it splits at all white space, and drops it.
+    pub(crate) fn drops_white_space(&self) -> bool {
+        matches!(self, Self::WhitespaceSplit | Self::Whitespace | Self::Bert)
+    }
+
     /// The split by a rule whose matches are words.
     pub(crate) fn words(rule: &str) -> Self {
         Self::Split { pattern: Pattern::Regex(rule.into()), behavior: SplitBehavior::Isolated, invert: false }
